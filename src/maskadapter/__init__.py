@@ -1,0 +1,39 @@
+"""Open-vocabulary segmentation: a picture and any words give masks with names; your own masks get names.
+
+Names are imported on first use, so that ``import maskadapter`` stays instant.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "load": "maskadapter.hub",
+    "OpenVocabularySegmenter": "maskadapter.models.segmenter",
+    "MaskAdapter": "maskadapter.models.mask_adapter",
+    "Vocabulary": "maskadapter.vocabulary",
+    "Segmentation": "maskadapter.segmentation",
+    "Classification": "maskadapter.segmentation",
+    "MaskAdapterError": "maskadapter.errors",
+}
+__all__ = sorted([*_HOME, "__version__"])
+
+if TYPE_CHECKING:
+    from maskadapter.errors import MaskAdapterError as MaskAdapterError
+    from maskadapter.hub import load as load
+    from maskadapter.models.mask_adapter import MaskAdapter as MaskAdapter
+    from maskadapter.models.segmenter import OpenVocabularySegmenter as OpenVocabularySegmenter
+    from maskadapter.segmentation import Classification as Classification
+    from maskadapter.segmentation import Segmentation as Segmentation
+    from maskadapter.vocabulary import Vocabulary as Vocabulary
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'maskadapter' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

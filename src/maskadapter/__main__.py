@@ -1,0 +1,5 @@
+"""``python -m maskadapter`` is the same as the command ``maskadapter``."""
+
+from maskadapter.cli import main
+
+main()

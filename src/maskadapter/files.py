@@ -1,0 +1,30 @@
+"""Writing files so that a reader never meets half of one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from maskadapter.errors import MaskAdapterError
+
+
+@contextmanager
+def write_atomically(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside ``path``, with its suffix, that takes its place when the block ends without an error.
+
+    The block writes the file. The folder is made when it is missing. After an error, Ctrl-C included, the temporary
+    file is gone and what ``path`` held before is untouched.
+    Raises MaskAdapterError, one line, where the system refuses (no permission, disk full, a folder of that name).
+    """
+    path = Path(path)
+    # The same folder, because a rename is atomic only within one file system; the suffix tells writers the format.
+    temporary = path.with_name(f".{path.stem[:40]}-{uuid4().hex[:8]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise MaskAdapterError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,174 @@
+"""Pictures and masks from wherever they come: files, arrays, tensors. What leaves here has one shape and one type."""
+
+import warnings
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from maskadapter.errors import ImageError, MaskAdapterError, MaskError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_PIXELS = 200_000_000
+"""Largest picture that is decoded: 200 megapixels are 600 MB. A small file can claim to be far larger."""
+
+# Source: EXIF 2.3, tag Orientation: what turns the stored picture upright; 1 and unknown values need nothing.
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_opening = Lock()
+
+
+def read_image(source: "str | Path | Image.Image | np.ndarray | Tensor", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The picture as (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
+
+    source: a path; a PIL image; a uint8 array (H, W), (H, W, 3) or (H, W, 4); a uint8 tensor (3, H, W). Transparent
+        pixels are laid over white, 16-bit grey is scaled to 8 bits.
+    max_pixels: a file with more pixels is refused before it is decoded.
+
+    Raises ImageError: no such file, not a picture, truncated, too large, another shape or type.
+    """
+    if isinstance(source, str | Path):
+        return _from_file(Path(source), max_pixels)
+    if isinstance(source, Image.Image):
+        return _from_pil(source)
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if hasattr(source, "detach"):
+        if source.ndim != 3 or source.shape[0] != 3:
+            raise ImageError(f"a tensor of shape {tuple(source.shape)} is no picture; (3, H, W) uint8 is needed")
+        return _from_array(source.detach().cpu().permute(1, 2, 0).numpy())
+    raise ImageError(f"a picture is a path, PIL image, uint8 array or uint8 tensor, not {type(source).__name__}")
+
+
+def read_masks(source: "str | Path | np.ndarray | Tensor", size: tuple[int, int]) -> np.ndarray:
+    """Masks as (N, H, W) bool for a picture of ``size`` = (height, width); N may be 0.
+
+    source: a boolean array or tensor (N, H, W); a ``.npy`` file of one; a label picture, in which each value above zero
+        is one mask, in ascending order.
+
+    Raises MaskError: no such file, another shape, type or size.
+    """
+    name = str(source) if isinstance(source, str | Path) else "the mask array"
+    if not isinstance(source, str | Path):
+        masks = source.detach().cpu().numpy() if hasattr(source, "detach") else np.asarray(source)
+    elif Path(source).suffix.lower() == ".npy":
+        masks = _npy(Path(source))
+    else:
+        labels = _labels(Path(source))
+        masks = labels == np.unique(labels[labels > 0])[:, None, None]
+    if masks.dtype != bool:
+        raise MaskError(f"{name} holds {masks.dtype} values; bool (N, H, W) is needed, for example masks > 0")
+    if masks.ndim != 3:
+        raise MaskError(f"{name} has shape {masks.shape}; (N, H, W) is needed")
+    if masks.shape[1:] != tuple(size):
+        raise MaskError(
+            f"{name} has masks of {masks.shape[2]} x {masks.shape[1]} pixels for a picture of {size[1]} x {size[0]}"
+        )
+    return masks
+
+
+def _from_file(path: Path, max_pixels: int) -> np.ndarray:
+    with _open(path, max_pixels, ImageError) as image:
+        try:
+            return _from_pil(image)
+        except ImageError as error:
+            raise ImageError(f"{path}: {error}") from None
+        except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error ... for damaged data
+            raise ImageError(f"damaged picture {path}: {error}") from None
+
+
+def _from_pil(image: Image.Image) -> np.ndarray:
+    image.load()
+    turn = _UPRIGHT.get(_orientation(image))
+    if image.mode == "F":
+        raise ImageError("floating-point pixels have no agreed range; save the picture with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        # Pillow clips 16-bit grey at 255 when it converts; white is 65,535 and has to become 255.
+        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
+        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+    elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        solid = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", solid.size, "white"), solid)
+    if turn is not None:
+        image = image.transpose(turn)
+    return _from_array(np.asarray(image.convert("RGB")))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a broken EXIF block says nothing about the picture itself
+        return 1
+
+
+def _from_array(array: np.ndarray) -> np.ndarray:
+    if array.dtype != np.uint8:
+        raise ImageError(f"a picture of {array.dtype} values has no agreed range; uint8 from 0 to 255 is needed")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
+        raise ImageError(f"an array of shape {array.shape} is no picture; (H, W), (H, W, 3) or (H, W, 4) is needed")
+    if array.ndim == 2 or array.shape[2] == 4:
+        return _from_pil(Image.fromarray(array))
+    return np.ascontiguousarray(array)
+
+
+def _open(path: Path, max_pixels: int, refusal: type[MaskAdapterError]) -> Image.Image:
+    """The picture in ``path``: its header is read, its pixels are not decoded yet."""
+    try:
+        # Pillow's limit is global, smaller than ours and a warning first; ours stands below, before any decoding.
+        with _opening:
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(path)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+    except FileNotFoundError:
+        raise refusal(f"no such file: {path}") from None
+    except UnidentifiedImageError:
+        raise refusal(f"not a picture that can be read: {path}") from None
+    except OSError as error:
+        raise refusal(f"cannot read {path}: {error.strerror or error}") from None
+    except Exception as error:
+        raise refusal(f"damaged picture {path}: {error}") from None
+    width, height = image.size
+    if width * height > max_pixels:
+        image.close()
+        raise refusal(f"{path} has {width} x {height} pixels, more than max_pixels = {max_pixels:,}")
+    return image
+
+
+def _labels(path: Path) -> np.ndarray:
+    """The values of a label picture, (H, W); palette pictures give their indices."""
+    with _open(path, MAX_PIXELS, MaskError) as image:
+        try:
+            labels = np.asarray(image)
+        except Exception as error:
+            raise MaskError(f"damaged label picture {path}: {error}") from None
+    if labels.ndim != 2 or labels.dtype.kind == "f":
+        raise MaskError(f"{path} is no label picture: one channel of whole numbers is needed, not {image.mode}")
+    return labels
+
+
+def _npy(path: Path) -> np.ndarray:
+    try:
+        masks = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise MaskError(f"no such file: {path}") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise MaskError(f"not a NumPy array file: {path}: {error}") from None
+    if not isinstance(masks, np.ndarray):
+        raise MaskError(f"not a NumPy array file: {path} is an archive of several")
+    return masks

@@ -1,0 +1,92 @@
+"""The named models, put together: one function for each, one dict of them.
+
+A builder takes ``embedding`` ("adapter" or "pooling") and ``generator`` (False leaves the mask generator out, as the files
+of the warm-up stage do), and returns the untrained model with every setting that no weight shows.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import nn
+
+from maskadapter.models.clip import CellOrder, Clip
+from maskadapter.models.embedding import MaskAdapterEmbedding, MaskPooling
+from maskadapter.models.maftplus import ContentDependentTransfer, NormPlacement
+from maskadapter.models.mask2former import Mask2FormerGenerator
+from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.mask_decoder import MaskDecoder
+from maskadapter.models.pixel_decoder import PixelDecoder
+from maskadapter.models.preprocess import InputSize
+from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter
+
+EmbeddingName = Literal["adapter", "pooling"]
+Builder = Callable[[EmbeddingName, bool], OpenVocabularySegmenter]
+
+LONGER_896 = InputSize(896, 896)  # the longer side becomes 896. Source: official MIN_SIZE_TEST = MAX_SIZE_TEST = 896
+
+
+def fcclip_large(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
+    """FC-CLIP on ConvNeXt-L. Source: official FC-CLIP configurations, with and without Mask-Adapter."""
+    if embedding == "adapter":
+        inference = Inference(LONGER_896, seen_in="coco-panoptic", alpha=0.7, beta=0.9)
+    else:
+        # FC-CLIP's own configuration leaves the test size at detectron2's default.
+        inference = Inference(InputSize(800, 1333), seen_in="coco-panoptic", alpha=0.4, beta=0.8)
+    clip = Clip.build("convnext_large_d_320")
+    return OpenVocabularySegmenter(
+        clip,
+        _mask2former(clip, num_queries=250) if generator else None,
+        _embedding(embedding, clip, mask_threshold=0.5),
+        inference,
+    )
+
+
+def maftplus_base(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
+    """MAFT+ on ConvNeXt-B. Source: official maft configurations (semantic)."""
+    # MAFT+ itself has no ensemble: CLIP's opinion alone counts, the generator's only for void.
+    alpha, beta = (0.7, 1.0) if embedding == "adapter" else (1.0, 1.0)
+    inference = Inference(LONGER_896, "coco-stuff", alpha, beta, "classes-first", overlap_threshold=0.7)
+    return _maftplus("convnext_base_w_320", embedding, generator, inference, mask_threshold=0.45, norm="sum")
+
+
+def maftplus_large(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
+    """MAFT+ on ConvNeXt-L. Source: official maft configurations (panoptic)."""
+    alpha, beta = (0.8, 1.0) if embedding == "adapter" else (1.0, 1.0)
+    inference = Inference(LONGER_896, "coco-stuff", alpha, beta, "masks-first", overlap_threshold=0.7)
+    return _maftplus("convnext_large_d_320", embedding, generator, inference, mask_threshold=0.4, norm="update")
+
+
+MODELS: dict[str, Builder] = {
+    "fcclip-large": fcclip_large,
+    "maftplus-base": maftplus_base,
+    "maftplus-large": maftplus_large,
+}
+
+
+def _maftplus(
+    clip_config: str,
+    embedding: EmbeddingName,
+    generator: bool,
+    inference: Inference,
+    mask_threshold: float,
+    norm: NormPlacement,
+) -> OpenVocabularySegmenter:
+    cell_order: CellOrder = "as-stored"
+    clip = Clip.build(clip_config, cell_order=cell_order)
+    return OpenVocabularySegmenter(
+        clip,
+        _mask2former(clip, num_queries=100) if generator else None,
+        _embedding(embedding, clip, mask_threshold),
+        inference,
+        ContentDependentTransfer(clip.embed_dim, norm=norm),
+    )
+
+
+def _mask2former(clip: Clip, num_queries: int) -> Mask2FormerGenerator:
+    return Mask2FormerGenerator(PixelDecoder(clip.pyramid_dims), MaskDecoder(clip.embed_dim, num_queries=num_queries))
+
+
+def _embedding(name: EmbeddingName, clip: Clip, mask_threshold: float) -> nn.Module:
+    if name == "adapter":
+        return MaskAdapterEmbedding(MaskAdapter(clip.embed_dim), mask_threshold)
+    return MaskPooling()

@@ -1,0 +1,44 @@
+"""From embeddings to class logits: cosine similarity with text rows, the best synonym of each class, void last."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# CLIP never scales a cosine by more than this. Source: OFFICIAL code, get_classification_logits; Radford et al. 2021, 2.5.
+MAX_LOGIT_SCALE = 100.0
+
+
+@dataclass(frozen=True)
+class TextClassifier:
+    """Text embeddings used as a linear classifier.
+
+    rows: (S + 1, D) or, when they depend on the picture, (B, S + 1, D): one row per synonym, then the void row.
+    group_sizes: number of synonyms of each of the K classes; they sum to S.
+    """
+
+    rows: Tensor
+    group_sizes: Sequence[int]
+
+    def __post_init__(self) -> None:
+        if self.rows.shape[-2] != sum(self.group_sizes) + 1:
+            raise ValueError(f"{self.rows.shape[-2]} rows for {sum(self.group_sizes)} synonyms and void")
+
+    def with_rows(self, rows: Tensor) -> "TextClassifier":
+        """The same classes with other rows (MAFT+ rewrites them for every picture)."""
+        return replace(self, rows=rows)
+
+    def logits(self, embeddings: Tensor, logit_scale: Tensor) -> Tensor:
+        """Class logits of embeddings.
+
+        embeddings: (B, N, D), any length; they are L2-normalised here. The rows are taken as they are: MAFT+'s leave a
+        LayerNorm and are not unit vectors. logit_scale: scalar, the logarithm of the scale.
+        Returns (B, N, K + 1), void last: scale x cosine, the maximum over the synonyms of a class.
+        Source: FC-CLIP 3.3; official get_classification_logits.
+        """
+        scale = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
+        similarity = scale * F.normalize(embeddings, dim=-1) @ self.rows.transpose(-1, -2)
+        *synonyms, void = similarity.split([*self.group_sizes, 1], dim=-1)
+        return torch.cat([group.amax(dim=-1, keepdim=True) for group in synonyms] + [void], dim=-1)

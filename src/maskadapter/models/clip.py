@@ -1,0 +1,126 @@
+"""CLIP through open_clip: dense image features, their projection into the text space, text embeddings.
+
+open_clip is imported here and nowhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import open_clip
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskadapter.structures import ClipFeatures
+from maskadapter.vocabulary import TEMPLATES
+
+# RGB mean and standard deviation in 0 to 255, the same for all CLIP models here. Source: official PIXEL_MEAN, PIXEL_STD.
+PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
+PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
+
+STAGES = ("res2", "res3", "res4", "res5")
+
+CellOrder = Literal["channels-last", "as-stored"]
+
+
+class Clip(nn.Module):
+    """An open_clip model whose image tower keeps its feature maps.
+
+    Args:
+        model: an ``open_clip.CLIP`` with a timm image tower.
+        tokenizer: list of strings -> (n, context) token ids.
+        templates: prompts with one ``{}``; a text embedding is the mean over them.
+        cell_order: how the cells of the dense map are lined up for the projection. ``"channels-last"`` is right: every
+            cell's own channels. ``"as-stored"`` reshapes the (C, h, w) map to (h * w, C) without moving the channels
+            last, so that rows mix channels and places. MAFT+ was trained that way and needs it; its authors know.
+            Source: official maft, visual_prediction_forward_convnext.
+    """
+
+    SIZE_DIVISOR = 32  # height and width of the input must be multiples
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        templates: Sequence[str] = TEMPLATES,
+        cell_order: CellOrder = "channels-last",
+    ) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.tokenizer = tokenizer
+        self.templates = tuple(templates)
+        self.cell_order = cell_order
+
+    @classmethod
+    def build(cls, config: str | Mapping[str, Any], output_stride: int = 32, **options: Any) -> "Clip":
+        """An untrained CLIP.
+
+        config: the name of an open_clip configuration (``"convnext_large_d_320"``) or its content (``embed_dim``,
+        ``vision_cfg``, ``text_cfg``). output_stride: 32, or 16 for trunks that can be dilated (MobileNetV2).
+        options: see the class.
+        """
+        content = open_clip.get_model_config(config) if isinstance(config, str) else config
+        if content is None:
+            raise ValueError(f"open_clip has no configuration '{config}'")
+        model = open_clip.CLIP(**content)
+        if output_stride != 32:
+            name = content["vision_cfg"]["timm_model_name"]
+            model.visual.trunk = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
+        return cls(model, open_clip.SimpleTokenizer(context_length=model.context_length), **options)
+
+    @property
+    def embed_dim(self) -> int:
+        """D, the width of the common space of pictures and text."""
+        return self.model.text_projection.shape[1]
+
+    @property
+    def pyramid_dims(self) -> dict[str, int]:
+        """Channels of ``res2`` to ``res5``."""
+        stages = self.model.visual.trunk.feature_info[-len(STAGES) :]
+        return {name: stage["num_chs"] for name, stage in zip(STAGES, stages, strict=True)}
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """Scalar, the logarithm of what a cosine is multiplied with."""
+        return self.model.logit_scale
+
+    def restore_causal_mask(self) -> None:
+        """Compute the text tower's mask of later tokens anew: no checkpoint holds it, and on the meta device it has no values."""
+        length = self.model.attn_mask.shape[0]
+        mask = torch.full((length, length), float("-inf"), device=self.logit_scale.device)
+        self.model.register_buffer("attn_mask", mask.triu(1), persistent=False)
+
+    def encode_image(self, images: Tensor) -> ClipFeatures:
+        """images: (B, 3, H, W), RGB, normalised with PIXEL_MEAN and PIXEL_STD, H and W multiples of 32."""
+        dense, stages = self.model.visual.trunk.forward_intermediates(images)
+        pyramid = dict(zip(STAGES, stages[-len(STAGES) :], strict=True))
+        return ClipFeatures(pyramid=pyramid, dense=dense, projected=self._project_cells(dense))
+
+    def project(self, features: Tensor) -> Tensor:
+        """(..., C) -> (..., D): CLIP's own last step, as if each vector were a picture of one cell. Not normalised."""
+        flat = features.reshape(-1, features.shape[-1], 1, 1)
+        projected = self.model.visual.head(self.model.visual.trunk.forward_head(flat).flatten(1))
+        return projected.view(*features.shape[:-1], -1)
+
+    def encode_text(self, names: Sequence[str], batch_size: int = 256) -> Tensor:
+        """One unit vector per name, (len(names), D): prompts normalised, averaged over the templates, normalised again.
+
+        Source: FC-CLIP's official code, get_text_classifier.
+        """
+        prompts = [template.format(name) for name in names for template in self.templates]
+        device = self.logit_scale.device
+        encoded = []
+        for start in range(0, len(prompts), batch_size):
+            tokens = self.tokenizer(prompts[start : start + batch_size]).to(device)
+            encoded.append(self.model.encode_text(tokens, normalize=True))
+        mean = torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1)
+        return F.normalize(mean, dim=-1)
+
+    def _project_cells(self, dense: Tensor) -> Tensor:
+        batch, channels, height, width = dense.shape
+        if self.cell_order == "channels-last":
+            cells = dense.permute(0, 2, 3, 1)
+        else:
+            cells = dense.reshape(batch, height, width, channels)
+        return self.project(cells).permute(0, 3, 1, 2)

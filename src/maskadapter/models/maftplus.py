@@ -1,0 +1,37 @@
+"""Content-dependent transfer: MAFT+ lets every picture adjust the text embeddings. Source: MAFT+, section 3.3."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from maskadapter.models.position_encoding import sine_position_encoding
+
+NormPlacement = Literal["sum", "update"]
+
+
+class ContentDependentTransfer(nn.Module):
+    """Text rows look at the picture's dense features and are moved by what they see.
+
+    Args:
+        dim: D. num_heads: 8 as published.
+        norm: ``"sum"`` gives LayerNorm(text + update), ``"update"`` gives text + LayerNorm(update). The official code
+            switches between the two with a test-time flag (PANOPTIC_ON False and True), so both made published numbers:
+            MAFT+ base is trained and tested with "sum", MAFT+ large with "update" on ADE20K-150 panoptic. Neither can be
+            read off the weights.
+    """
+
+    def __init__(self, dim: int, num_heads: int = 8, norm: NormPlacement = "sum") -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(dim, num_heads, batch_first=True)
+        self.linear = nn.Linear(dim, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.norm_placement = norm
+
+    def forward(self, rows: Tensor, projected: Tensor) -> Tensor:
+        """rows: (S + 1, D) text rows with void last. projected: (B, D, h, w). Returns (B, S + 1, D), not unit vectors."""
+        text = rows.expand(len(projected), -1, -1)
+        cells = projected.flatten(-2).transpose(1, 2)
+        position = sine_position_encoding(projected, projected.shape[1]).flatten(-2).transpose(1, 2)
+        update, _ = self.attention(text, cells + position, cells, need_weights=False)
+        update = self.linear(update)
+        return self.norm(text + update) if self.norm_placement == "sum" else text + self.norm(update)

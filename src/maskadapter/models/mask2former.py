@@ -1,0 +1,26 @@
+"""The FC-CLIP mask generator: pixel decoder, then mask decoder, on CLIP's frozen features. Source: FC-CLIP, section 3.2."""
+
+from torch import Tensor, nn
+
+from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.mask_decoder import MaskDecoder
+from maskadapter.models.pixel_decoder import PixelDecoder
+from maskadapter.structures import ClipFeatures, Proposals
+
+
+class Mask2FormerGenerator(nn.Module):
+    """Proposals from CLIP's pyramid and the text embeddings of the vocabulary.
+
+    Only the last prediction head classifies: the earlier class logits serve the training losses and nothing else.
+    """
+
+    def __init__(self, pixel_decoder: PixelDecoder, mask_decoder: MaskDecoder) -> None:
+        super().__init__()
+        self.pixel_decoder = pixel_decoder
+        self.mask_decoder = mask_decoder
+
+    def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
+        """images: (B, 3, H, W), not used. Returns N = ``num_queries`` proposals at stride 4 with class logits."""
+        pixel_embedding, levels = self.pixel_decoder(features.pyramid)
+        mask_logits, class_logits = self.mask_decoder(pixel_embedding, levels, text)
+        return Proposals(mask_logits, class_logits)

@@ -1,0 +1,128 @@
+"""Mask-Adapter: from masks and CLIP's dense features to semantic activation maps. Source: paper, section 3.2.
+
+Pooling CLIP features inside a mask is a poor way to name it: CLIP was trained on whole pictures, and what it knows of an
+object does not lie evenly inside the object's outline. The adapter looks at the mask and at the features together and
+predicts *where to pool*: M maps per mask, each a weighting of all cells. What is pooled stays CLIP's, so that the
+result still matches any text.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+
+
+class ConvNeXtBlock(nn.Module):
+    """A ConvNeXt (v1) block: 7x7 depth-wise convolution, LayerNorm, a four times wider MLP, layer scale, residual.
+
+    (B, C, h, w) -> the same shape. Source: Liu et al. 2022, figure 4; layer scale starts at 1e-6 as there.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dwconv = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.pwconv1 = nn.Linear(dim, 4 * dim)
+        self.pwconv2 = nn.Linear(4 * dim, dim)
+        self.gamma = nn.Parameter(torch.full((dim,), 1e-6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.dwconv(x).permute(0, 2, 3, 1))
+        y = self.gamma * self.pwconv2(F.gelu(self.pwconv1(y)))
+        return x + y.permute(0, 3, 1, 2)
+
+
+class MaskAdapter(nn.Module):
+    """Masks + CLIP's dense features -> semantic activation maps. Source: paper, section 3.2, figure 3, equation 3.
+
+    The mask is patchified to the features' resolution, added to the features, fused by three ConvNeXt blocks, and read
+    out as ``num_maps`` maps.
+
+    Args:
+        feature_dim: D, channels of the projected dense features (768 for ConvNeXt-L, 640 for ConvNeXt-B).
+        hidden_dim: channels inside the blocks. Source: official NUM_CHANNELS, 768 for both sizes.
+        num_blocks: ConvNeXt blocks, 3 in the paper (2 and 4 are the ablation).
+        num_maps: M, 16 in the paper (1 to 16 are the ablation).
+        patchify: ``"two-3x3"``, two 3x3 convolutions of stride 2 (the paper's), or ``"one-4x4"``, one of stride 4.
+        fusion: ``"add"`` the mask's embedding to the features (the paper's), or ``"concatenate"`` the two.
+        use_features: False leaves CLIP's features out: the maps then depend on the mask alone (the ablation).
+
+    Where the official code differs from the text, the code is followed, since it made the published weights: equation 4
+    pools with each map and averages; the code projects each of the pooled vectors into the text space *before* the mean
+    (see ``MaskAdapterEmbedding``). Between the fusing convolution and the first block stands no activation.
+    """
+
+    MASK_DIM = 16  # channels of the patchified mask. Source: official MASK_IN_CHANNELS
+
+    def __init__(
+        self,
+        feature_dim: int,
+        hidden_dim: int = 768,
+        num_blocks: int = 3,
+        num_maps: int = 16,
+        patchify: Literal["two-3x3", "one-4x4"] = "two-3x3",
+        fusion: Literal["add", "concatenate"] = "add",
+        use_features: bool = True,
+    ) -> None:
+        super().__init__()
+        self.num_maps = num_maps
+        self.fusion = fusion
+        self.use_features = use_features
+        self.patchify = nn.Sequential(*_patchify_layers(patchify, self.MASK_DIM, feature_dim))
+        concatenated = use_features and fusion == "concatenate"
+        self.fuse = nn.Conv2d(2 * feature_dim if concatenated else feature_dim, hidden_dim, kernel_size=1)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(hidden_dim) for _ in range(num_blocks))
+        self.norm = nn.LayerNorm(hidden_dim)
+        self.final = nn.Conv2d(hidden_dim, num_maps, kernel_size=1)
+
+    def forward(self, features: Tensor, masks: Tensor) -> Tensor:
+        """Semantic activation maps of every mask.
+
+        features: (B, D, h, w), CLIP's dense features after its projection, not normalised.
+        masks: (B, N, H, W), 0 to 1 or bool, any resolution; resized to four times the features' here.
+        Returns (B, N, M, h, w) raw maps; their weights are sigmoid(map) / sum(sigmoid(map)) (``pooling_weights``).
+        """
+        batch, count = masks.shape[:2]
+        height, width = features.shape[-2:]
+        masks = F.interpolate(masks.to(features.dtype), (4 * height, 4 * width), mode="bilinear", align_corners=False)
+        patches = self.patchify(masks.flatten(0, 1).unsqueeze(1))
+        features = features.repeat_interleave(count, dim=0)
+
+        x = self.fuse(self._merge(features, patches))
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.final(x).view(batch, count, self.num_maps, height, width)
+
+    def _merge(self, features: Tensor, patches: Tensor) -> Tensor:
+        if not self.use_features:
+            return patches
+        return features + patches if self.fusion == "add" else torch.cat([features, patches], dim=1)
+
+
+def pooling_weights(activation_maps: Tensor) -> Tensor:
+    """Normalise maps to weights that sum to 1 over the cells: sigmoid(map) / sum(sigmoid(map)).
+
+    (B, N, M, h, w) -> (B, N, M, h * w). Computed as softmax(logsigmoid(map)), which is the same and does not divide by
+    zero where every sigmoid underflows. Source: paper, equation 4; official code.
+    """
+    return F.logsigmoid(activation_maps.flatten(-2)).softmax(dim=-1)
+
+
+def _patchify_layers(kind: str, mask_dim: int, feature_dim: int) -> list[nn.Module]:
+    """(N, 1, 4h, 4w) -> (N, feature_dim, h, w)."""
+    if kind == "two-3x3":
+        first = mask_dim // 4
+        layers: list[nn.Module] = [
+            nn.Conv2d(1, first, kernel_size=3, stride=2, padding=1),
+            LayerNorm2d(first, eps=1e-6),
+            nn.GELU(),
+            nn.Conv2d(first, mask_dim, kernel_size=3, stride=2, padding=1),
+        ]
+    elif kind == "one-4x4":
+        layers = [nn.Conv2d(1, mask_dim, kernel_size=4, stride=4)]
+    else:
+        raise ValueError(f"patchify is '{kind}'; 'two-3x3' or 'one-4x4' is needed")
+    return [*layers, LayerNorm2d(mask_dim, eps=1e-6), nn.GELU(), nn.Conv2d(mask_dim, feature_dim, kernel_size=1)]

@@ -1,0 +1,126 @@
+"""Masked-attention decoder: queries become masks and class embeddings.
+
+Source: Mask2Former, section 3.2; the class head with mask pooling is FC-CLIP's, section 3.2.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.mask_pooling import pool_inside
+from maskadapter.models.position_encoding import sine_position_encoding
+
+
+class MultilayerPerceptron(nn.Module):
+    """Three linear layers with ReLU between them: (..., in) -> (..., hidden) -> (..., hidden) -> (..., out)."""
+
+    def __init__(self, in_dim: int, hidden_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [nn.Linear(in_dim, hidden_dim), nn.Linear(hidden_dim, hidden_dim), nn.Linear(hidden_dim, out_dim)]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class DecoderLayer(nn.Module):
+    """Masked cross-attention to one level, self-attention among the queries, a perceptron; a LayerNorm after each."""
+
+    def __init__(self, dim: int, num_heads: int, ffn_dim: int) -> None:
+        super().__init__()
+        self.cross_attention = nn.MultiheadAttention(dim, num_heads, batch_first=True)
+        self.cross_norm = nn.LayerNorm(dim)
+        self.self_attention = nn.MultiheadAttention(dim, num_heads, batch_first=True)
+        self.self_norm = nn.LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, ffn_dim)
+        self.linear2 = nn.Linear(ffn_dim, dim)
+        self.ffn_norm = nn.LayerNorm(dim)
+
+    def forward(self, queries: Tensor, query_position: Tensor, level: Tensor, position: Tensor, hidden: Tensor) -> Tensor:
+        """queries (B, N, C); level, position (B, L, C); hidden (B * heads, N, L) bool: where a query must not look."""
+        attended, _ = self.cross_attention(
+            queries + query_position, level + position, level, attn_mask=hidden, need_weights=False
+        )
+        x = self.cross_norm(queries + attended)
+        placed = x + query_position
+        attended, _ = self.self_attention(placed, placed, x, need_weights=False)
+        x = self.self_norm(x + attended)
+        return self.ffn_norm(x + self.linear2(F.relu(self.linear1(x))))
+
+
+class MaskDecoder(nn.Module):
+    """Queries look at the levels, coarsest first, each only inside its own mask so far.
+
+    Args:
+        text_dim: D of the text embeddings. dim: channels of queries and levels. mask_dim: of the pixel embedding.
+        num_queries: 250 for FC-CLIP, 100 for MAFT+. num_layers: 9 as published (DEC_LAYERS 10 counts the first head).
+        num_heads, ffn_dim: of the layers.
+    """
+
+    NUM_LEVELS = 3
+
+    def __init__(
+        self,
+        text_dim: int,
+        dim: int = 256,
+        mask_dim: int = 256,
+        num_queries: int = 250,
+        num_layers: int = 9,
+        num_heads: int = 8,
+        ffn_dim: int = 2048,
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query_feat = nn.Embedding(num_queries, dim)
+        self.query_embed = nn.Embedding(num_queries, dim)
+        self.level_embed = nn.Embedding(self.NUM_LEVELS, dim)
+        self.layers = nn.ModuleList(DecoderLayer(dim, num_heads, ffn_dim) for _ in range(num_layers))
+        self.decoder_norm = nn.LayerNorm(dim)
+        self.mask_embed = MultilayerPerceptron(dim, dim, mask_dim)
+        self.mask_pooling_proj = nn.Sequential(nn.LayerNorm(mask_dim), nn.Linear(mask_dim, dim))
+        self.class_embed = MultilayerPerceptron(dim, dim, text_dim)
+        # CLIP's own starting temperature, 1 / 0.07. Source: FC-CLIP, official predictor
+        self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+
+    def forward(
+        self, pixel_embedding: Tensor, levels: Sequence[Tensor], text: TextClassifier
+    ) -> tuple[Tensor, Tensor]:
+        """pixel_embedding: (B, mask_dim, H / 4, W / 4). levels: coarsest first, (B, dim, h_i, w_i).
+
+        Returns mask logits (B, N, H / 4, W / 4) and class logits (B, N, K + 1), void last.
+        """
+        batch, dim = len(pixel_embedding), self.query_feat.embedding_dim
+        cells = [m.flatten(-2).transpose(1, 2) + e for m, e in zip(levels, self.level_embed.weight, strict=True)]
+        positions = [sine_position_encoding(m, dim).flatten(-2).transpose(1, 2) for m in levels]
+        queries = self.query_feat.weight.expand(batch, -1, -1)
+        query_position = self.query_embed.weight
+
+        mask_logits = self.masks(queries, pixel_embedding)
+        for i, layer in enumerate(self.layers):
+            level = i % self.NUM_LEVELS
+            hidden = self._outside(mask_logits, levels[level])
+            queries = layer(queries, query_position, cells[level], positions[level], hidden)
+            mask_logits = self.masks(queries, pixel_embedding)
+        return mask_logits, self.classify(queries, pixel_embedding, mask_logits, text)
+
+    def masks(self, queries: Tensor, pixel_embedding: Tensor) -> Tensor:
+        """Mask logits (B, N, H / 4, W / 4) of queries (B, N, C): how well a pixel's embedding agrees with the query's."""
+        return torch.einsum("bnc,bchw->bnhw", self.mask_embed(self.decoder_norm(queries)), pixel_embedding)
+
+    def classify(self, queries: Tensor, pixel_embedding: Tensor, mask_logits: Tensor, text: TextClassifier) -> Tensor:
+        """Class logits (B, N, K + 1): the query and what lies inside its mask, compared with text. Source: FC-CLIP 3.2."""
+        pooled = self.mask_pooling_proj(pool_inside(pixel_embedding, mask_logits))
+        return text.logits(self.class_embed(pooled + self.decoder_norm(queries)), self.logit_scale)
+
+    def _outside(self, mask_logits: Tensor, level: Tensor) -> Tensor:
+        """(B * heads, N, L) bool, True where a query must not look; a query with an empty mask looks everywhere."""
+        resized = F.interpolate(mask_logits, level.shape[-2:], mode="bilinear", align_corners=False)
+        outside = (resized.sigmoid() < 0.5).flatten(-2).detach()
+        outside = outside & ~outside.all(dim=-1, keepdim=True)
+        return outside.repeat_interleave(self.num_heads, dim=0)

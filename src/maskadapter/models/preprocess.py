@@ -1,0 +1,54 @@
+"""From a picture to what the networks take: resized, normalised, padded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD
+
+
+@dataclass(frozen=True)
+class InputSize:
+    """How large a picture is made before it goes in.
+
+    The shorter side becomes ``shortest`` pixels, unless the longer would then exceed ``longest``: then the longer side
+    becomes ``longest``. With the two equal, the longer side always becomes that. Source: official MIN_SIZE_TEST and
+    MAX_SIZE_TEST (detectron2's ResizeShortestEdge).
+    """
+
+    shortest: int
+    longest: int
+
+    def of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) that a picture of ``size`` (height, width) gets, at least 1."""
+        height, width = size
+        scale = min(self.shortest / min(height, width), self.longest / max(height, width))
+        return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) uint8 -> (*size, 3) uint8, Pillow's bilinear filter. Source: official test mapper."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def to_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | str = "cpu") -> Tensor:
+    """Normalise pictures and pad them to one size.
+
+    images: (h_i, w_i, 3) uint8 RGB. divisor: height and width of the result are multiples of it.
+    Returns (B, 3, H, W). The padding, right and below, is zero *after* normalisation, that is the mean colour.
+    Source: official code, ImageList.from_tensors.
+    """
+    height, width = (-(-max(image.shape[axis] for image in images) // divisor) * divisor for axis in (0, 1))
+    mean = torch.tensor(PIXEL_MEAN, device=device).view(3, 1, 1)
+    std = torch.tensor(PIXEL_STD, device=device).view(3, 1, 1)
+    batch = torch.zeros(len(images), 3, height, width, device=device)
+    for row, image in zip(batch, images, strict=True):
+        pixels = torch.tensor(image, device=device).permute(2, 0, 1).float()
+        row[:, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
+    return batch

@@ -1,0 +1,194 @@
+"""The whole method: CLIP, a mask generator, an embedding of masks, and the ensemble of the two opinions."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.images import read_image, read_masks
+from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.clip import Clip
+from maskadapter.models.embedding import Embedding
+from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.maftplus import ContentDependentTransfer
+from maskadapter.models.preprocess import InputSize, resize, to_batch
+from maskadapter.postprocess import SemanticOrder
+from maskadapter.resampling import Frame
+from maskadapter.segmentation import Classification, Segmentation
+from maskadapter.structures import ClipFeatures, Proposals
+from maskadapter.vocabulary import Vocabulary
+
+Classes = Any  # whatever Vocabulary.of takes
+
+
+class Generator(Protocol):
+    """Anything that proposes masks."""
+
+    def __call__(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
+        """images (B, 3, H, W) normalised and padded; the features and text embeddings are there for those that use them."""
+        ...
+
+
+@dataclass(frozen=True)
+class EncodedVocabulary:
+    """A vocabulary and its text embeddings: rows (S, D), one unit vector per synonym. Encode once for many pictures."""
+
+    vocabulary: Vocabulary
+    rows: Tensor
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Settings of inference that no weight shows. Source: the official configurations; see ``build.py`` for the values.
+
+    input_size: see ``InputSize``. seen_in: name of the training set's list; a class that shares a synonym with it is
+    seen. alpha, beta: 0 to 1, CLIP's weight in the ensemble for seen and unseen classes. semantic_order,
+    overlap_threshold: see ``maskadapter.postprocess``.
+    """
+
+    input_size: InputSize
+    seen_in: str
+    alpha: float
+    beta: float
+    semantic_order: SemanticOrder = "masks-first"
+    overlap_threshold: float = 0.8
+
+
+class OpenVocabularySegmenter(nn.Module):
+    """Segment a picture by any words, or name given masks. Source: paper, figure 2 and section 3.4.
+
+    Args:
+        clip: image and text tower.
+        generator: proposes masks and, unless its class logits are None, classifies them (in-vocabulary). None: the
+            weights hold no generator (warm-up files); ``classify`` works, ``segment`` does not.
+        embedding: from masks to CLIP embeddings (out-of-vocabulary): mask pooling or Mask-Adapter.
+        inference: settings.
+        text_transfer: MAFT+'s content-dependent transfer, used for the out-of-vocabulary side alone.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        generator: nn.Module | None,
+        embedding: nn.Module,
+        inference: Inference,
+        text_transfer: ContentDependentTransfer | None = None,
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self.generator: Generator | None = generator
+        self.embedding: Embedding = embedding
+        self.text_transfer = text_transfer
+        self.void_embedding = nn.Embedding(1, clip.embed_dim)
+        self.inference = inference
+
+    @torch.inference_mode()
+    def encode(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
+        """Text embeddings of classes. classes: whatever ``Vocabulary.of`` takes; things: names that count as things."""
+        if isinstance(classes, EncodedVocabulary):
+            return classes
+        vocabulary = Vocabulary.of(classes, things)
+        return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
+
+    @torch.inference_mode()
+    def segment(self, image: Any, classes: Classes) -> Segmentation:
+        """Segment one picture.
+
+        image: whatever ``read_image`` takes. classes: words (see ``Vocabulary.of``) or what ``encode`` returned.
+        Raises ImageError, VocabularyError, or MaskAdapterError when the weights hold no mask generator.
+        """
+        if self.generator is None:
+            raise MaskAdapterError(
+                "these weights hold no mask generator: use classify with your own masks, or load a segmenter's file with "
+                "adapter=<this file>"
+            )
+        picture = read_image(image)
+        encoded = self.encode(classes)
+        batch, frame = self._prepare(picture)
+        mask_logits, probs = self(batch, encoded)
+        return Segmentation(
+            picture,
+            encoded.vocabulary,
+            mask_logits[0],
+            probs[0],
+            frame,
+            self.inference.semantic_order,
+            self.inference.overlap_threshold,
+        )
+
+    @torch.inference_mode()
+    def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
+        """Name given masks: the embedding alone decides, no generator, no void.
+
+        masks: (N, H, W) bool at the picture's own size, or whatever ``read_masks`` takes; they may overlap or be empty.
+        """
+        picture = read_image(image)
+        given = read_masks(masks, picture.shape[:2])
+        encoded = self.encode(classes)
+        batch, frame = self._prepare(picture)
+        features = self.clip.encode_image(batch)
+        mask_logits = _at_stride_4(torch.from_numpy(given), frame).to(batch)
+        logits = self.out_vocabulary_logits(batch, features, mask_logits[None], self.text_classifier(encoded))
+        return Classification(encoded.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
+
+    def forward(self, images: Tensor, encoded: EncodedVocabulary) -> tuple[Tensor, Tensor]:
+        """images: (B, 3, H, W), normalised and padded. Returns mask logits (B, N, h, w) and probabilities (B, N, K + 1)."""
+        assert self.generator is not None
+        text = self.text_classifier(encoded)
+        features = self.clip.encode_image(images)
+        proposals = self.generator(images, features, text)
+        out_logits = self.out_vocabulary_logits(images, features, proposals.mask_logits, text)
+        return proposals.mask_logits, self.combine(proposals.class_logits, out_logits, encoded.vocabulary)
+
+    def text_classifier(self, encoded: EncodedVocabulary) -> TextClassifier:
+        """Text rows with the void embedding, a learned unit vector, as the last."""
+        void = F.normalize(self.void_embedding.weight, dim=-1)
+        return TextClassifier(torch.cat([encoded.rows.to(void), void]), encoded.vocabulary.group_sizes)
+
+    def out_vocabulary_logits(
+        self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, text: TextClassifier
+    ) -> Tensor:
+        """CLIP's own opinion of masks (B, N, h, w): class logits (B, N, K + 1), void last."""
+        if self.text_transfer is not None:
+            text = text.with_rows(self.text_transfer(text.rows, features.projected))
+        embeddings = self.embedding(images, features, mask_logits, self.clip.project)
+        return text.logits(embeddings, self.clip.logit_scale)
+
+    def combine(self, class_logits: Tensor | None, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """Probabilities (B, N, K + 1) of the two opinions, each (B, N, K + 1); without the generator's, CLIP's alone."""
+        if class_logits is None:
+            probs = out_logits[..., :-1].softmax(dim=-1)
+            return torch.cat([probs, torch.zeros_like(probs[..., :1])], dim=-1)
+        settings = self.inference
+        seen = torch.tensor(vocabulary.seen(Vocabulary.builtin(settings.seen_in)), device=out_logits.device)
+        probs = geometric_ensemble(
+            class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta
+        )
+        return with_void(probs, class_logits)
+
+    def _prepare(self, picture: np.ndarray) -> tuple[Tensor, Frame]:
+        size = (picture.shape[0], picture.shape[1])
+        resized = self.inference.input_size.of(size)
+        batch = to_batch([resize(picture, resized)], self.clip.SIZE_DIVISOR, self.clip.logit_scale.device)
+        return batch, Frame(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, picture=size)
+
+
+def _at_stride_4(masks: Tensor, frame: Frame, chunk: int = 32) -> Tensor:
+    """(N, H, W) bool at the picture's size -> (N, h, w) logits at stride 4 of the padded input.
+
+    A cell is inside where the mask covers more than half of what it covers of its best cell: ordinary masks keep their
+    outline, and a mask smaller than a cell keeps the cell it lies in.
+    """
+    bottom, right = frame.padded[0] - frame.resized[0], frame.padded[1] - frame.resized[1]
+    parts = [torch.zeros(0, frame.padded[0] // 4, frame.padded[1] // 4)]
+    for part in masks.split(chunk):
+        covered = F.interpolate(part[:, None].float(), frame.resized, mode="bilinear", antialias=True)
+        cells = F.avg_pool2d(F.pad(covered, (0, right, 0, bottom)), 4)[:, 0]
+        best = cells.amax(dim=(-2, -1), keepdim=True)
+        parts.append(torch.where((cells > best / 2) & (best > 0), 10.0, -10.0))
+    return torch.cat(parts)

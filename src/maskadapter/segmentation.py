@@ -1,0 +1,126 @@
+"""What the user gets back: a segmented picture, or named masks."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from maskadapter import postprocess
+from maskadapter.errors import MaskAdapterError
+from maskadapter.files import write_atomically
+from maskadapter.postprocess import Instances, PanopticMap, SemanticOrder
+from maskadapter.resampling import Enlarger, Frame
+from maskadapter.visualize import draw_overlay, label_image
+from maskadapter.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMATS = ("overlay", "labels")
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """One segmented picture. It keeps what the networks said at their own resolution; results are made when asked for.
+
+    image: (H, W, 3) uint8 RGB, the picture, upright.
+    vocabulary: the K classes.
+    mask_logits: (N, h, w), proposals at the generator's resolution, covering the padded input.
+    probs: (N, K + 1), each proposal's class probabilities, void last; rows sum to 1.
+    frame: how the input relates to the picture.
+    semantic_order, overlap_threshold: as in ``maskadapter.postprocess``.
+    """
+
+    image: np.ndarray = field(repr=False)
+    vocabulary: Vocabulary = field(repr=False)
+    mask_logits: "Tensor" = field(repr=False)
+    probs: "Tensor" = field(repr=False)
+    frame: Frame
+    semantic_order: SemanticOrder = "masks-first"
+    overlap_threshold: float = 0.8
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K display names; label i stands for ``class_names[i]``."""
+        return self.vocabulary.names
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the picture and of every result."""
+        return self.frame.picture
+
+    def semantic(self) -> np.ndarray:
+        """(H, W) int32: the class of every pixel, an index into ``class_names``; -1 = none of them."""
+        return postprocess.semantic_map(self._masks(), self.probs, self.semantic_order)
+
+    def panoptic(self) -> PanopticMap:
+        """Every pixel to one segment: ids (H, W) int32, 0 = none, and the list of segments."""
+        return postprocess.panoptic_map(self._masks(), self.probs, self.vocabulary.is_thing, self.overlap_threshold)
+
+    def instances(self, top: int = 100) -> Instances:
+        """The ``top`` best things with masks (N, H, W) bool, boxes xyxy, labels and scores, best first."""
+        return postprocess.instances(self._masks(), self.probs, self.vocabulary.is_thing, top)
+
+    def save(
+        self, folder: str | Path, formats: Sequence[str] = ("overlay", "labels"), stem: str = "picture"
+    ) -> list[Path]:
+        """Write results into ``folder``, made if needed, and return their paths.
+
+        ``overlay``: ``<stem>-overlay.png``, the picture with its segments drawn over it. ``labels``:
+        ``<stem>-labels.png``, value = index + 1 and 0 = none, 8 bit (16 bit above 255 classes), and ``classes.json``.
+        Raises MaskAdapterError for an unknown format or a folder that cannot be written.
+        """
+        unknown = [name for name in formats if name not in FORMATS]
+        if unknown:
+            raise MaskAdapterError(f"unknown format '{unknown[0]}': choose from {', '.join(FORMATS)}")
+        folder = Path(folder)
+        labels = self.semantic()
+        written = []
+        if "overlay" in formats:
+            written.append(_write_png(folder / f"{stem}-overlay.png", draw_overlay(self.image, labels, self.class_names)))
+        if "labels" in formats:
+            written.append(_write_png(folder / f"{stem}-labels.png", label_image(labels)))
+            written.append(_write_classes(folder / "classes.json", self.class_names))
+        return written
+
+    def _masks(self) -> Enlarger:
+        return Enlarger(self.mask_logits, self.frame)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Names for given masks. probs: (N, K) float32, each row sums to 1, over ``class_names``."""
+
+    vocabulary: Vocabulary = field(repr=False)
+    probs: np.ndarray
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K display names."""
+        return self.vocabulary.names
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int: the best class of every mask."""
+        return self.probs.argmax(axis=1)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N,) float32, 0 to 1: the probability of the best class."""
+        return self.probs.max(axis=1)
+
+
+def _write_png(path: Path, picture: Image.Image) -> Path:
+    with write_atomically(path) as temporary:
+        picture.save(temporary, format="PNG")
+    return path
+
+
+def _write_classes(path: Path, names: Sequence[str]) -> Path:
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps({str(i): name for i, name in enumerate(names, start=1)}, indent=1, ensure_ascii=False), "utf-8")
+    return path

@@ -1,0 +1,55 @@
+"""Write the golden files from the official recordings: ``python tests/parity/make_golden.py FIXTURES_FOLDER``.
+
+A golden folder keeps the tensors at which a stage begins or ends and the weights of its parts, without CLIP's text tower
+and trunk and without what else would exceed a few megabytes; ``stages`` passes recorded results on in their place.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import maskadapter.models  # noqa: F401, I001 (declares what timm needs)
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from parity.fixture import GOLDEN, Recording, read_official
+from parity.stages import sampled
+
+ADAPTER = ["clip.res5", "clip_vis_dense_proj", "text_classifier_novoid", "pred_masks", "pred_logits", "adapter.in_masks"]
+ADAPTER += ["out_vocab_logits_with_void"]
+RESULTS = ["mask_cls_probs", "category_overlapping_mask"]
+CLIP_HEAD = ("clip.model.visual.head.", "clip.model.visual.trunk.head.")
+POOLED = ["pooled_clip_feature"]
+GENERATOR = ["clip.res2", "clip.res3", "clip.res4", "adapter.raw_maps", "dec.pred_logits0"]
+PARTS = {
+    "tiny_fcclip": (ADAPTER + RESULTS + GENERATOR, ("generator.", "embedding.", "void_embedding.")),
+    "tiny_maft": (ADAPTER + POOLED + RESULTS, ("embedding.", "void_embedding.", *CLIP_HEAD)),
+}
+LISTS = ["panoptic_seg", "inst_scores", "inst_pred_classes", "inst_pred_masks"]
+
+
+def main(fixtures: Path) -> None:
+    for name, (keys, prefixes) in PARTS.items():
+        recording = read_official(fixtures / name)
+        folder = GOLDEN / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "settings.json").write_text(json.dumps(asdict(recording.settings), indent=1) + "\n")
+        np.savez_compressed(folder / "tensors.npz", **_tensors(recording, keys + LISTS))
+        weights = {key: tensor.contiguous() for key, tensor in recording.weights.items() if key.startswith(prefixes)}
+        save_file(weights, folder / "weights.safetensors")
+
+
+def _tensors(recording: Recording, keys: list[str]) -> dict[str, np.ndarray]:
+    kept = {}
+    for case in recording.settings.frames:
+        kept |= {f"{case}.{key}": recording.tensors[f"{case}.{key}"] for key in keys if f"{case}.{key}" in recording.tensors}
+        scores = torch.from_numpy(recording.tensors[f"{case}.sem_seg"])
+        kept[f"{case}.sem_seg_sampled"] = sampled(scores).numpy()
+    return kept
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

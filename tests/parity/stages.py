@@ -1,0 +1,252 @@
+"""Every stage of one case, ours beside what the official code recorded, in the order of computation.
+
+Each stage starts from our own result of the stage before. Only a stage whose weights a golden file leaves out passes the
+recorded result on.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from parity.fixture import Recording
+from torch import Tensor, nn
+
+from maskadapter import postprocess
+from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.mask_adapter import pooling_weights
+from maskadapter.models.preprocess import resize, to_batch
+from maskadapter.models.segmenter import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.resampling import Enlarger, Frame
+from maskadapter.structures import ClipFeatures
+
+
+NO_IMAGES = torch.empty(0)  # neither way of embedding here looks at the pictures
+
+
+def sampled(scores: Tensor) -> Tensor:
+    """(K, H, W) -> every thirteenth pixel: the part of a score map that golden files keep."""
+    return scores[:, ::13, ::13]
+
+
+class Comparison(NamedTuple):
+    """error: max |a - b| / max |b|, or the share of differing entries where ``share``."""
+
+    stage: str
+    error: float
+    share: bool
+
+
+class Stages:
+    """Compares, and remembers which recorded tensors were met."""
+
+    def __init__(self, recording: Recording, case: str) -> None:
+        self.recording, self.case = recording, case
+        self.met: set[str] = set()
+
+    def recorded(self, name: str) -> Tensor | None:
+        key = f"{self.case}.{name}"
+        tensor = self.recording.get(key)
+        if tensor is not None:
+            self.met.add(key)
+        return tensor
+
+    def need(self, name: str) -> Tensor:
+        tensor = self.recorded(name)
+        assert tensor is not None, f"{self.recording.name} holds no {self.case}.{name}"
+        return tensor
+
+    def compare(self, name: str, ours: Tensor | np.ndarray) -> Iterator[Comparison]:
+        theirs = self.recorded(name)
+        if theirs is None:
+            return
+        ours = torch.as_tensor(ours)
+        assert ours.shape == theirs.shape, f"{name}: ours {tuple(ours.shape)}, recorded {tuple(theirs.shape)}"
+        if theirs.is_floating_point():
+            error = (ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-12)
+            yield Comparison(name, float(error), share=False)
+        else:
+            yield Comparison(name, float((ours.long() != theirs.long()).float().mean()), share=True)
+
+
+@torch.inference_mode()
+def compare_case(recording: Recording, case: str, met: set[str]) -> Iterator[Comparison]:
+    """All comparisons of one case. ``met`` is filled with the recorded keys that were used."""
+    s = Stages(recording, case)
+    segmenter = recording.build()
+    features, rows = yield from _inputs(s, segmenter)
+    encoded = EncodedVocabulary(recording.settings.vocabulary, rows)
+    text = segmenter.text_classifier(encoded)
+    yield from s.compare("text_classifier_in_decoder", text.rows)
+
+    if recording.holds("generator."):
+        class_logits, mask_logits = yield from _generator(s, segmenter, features, text)
+    else:
+        class_logits, mask_logits = s.need("pred_logits"), s.need("pred_masks")
+    yield from _adapter(s, segmenter, features, mask_logits)
+    if recording.holds("clip.model.visual.head.") and (segmenter.text_transfer is None or recording.holds("text_transfer.")):
+        out_logits = yield from _out_vocabulary(s, segmenter, features, mask_logits, text)
+    else:
+        out_logits = s.need("out_vocab_logits_with_void")
+    probs = yield from _ensemble(s, class_logits, out_logits)
+    yield from _results(s, mask_logits, probs)
+    met |= s.met
+
+
+def _inputs(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Comparison]:
+    """From the picture, or from the recorded features where a golden file begins."""
+    if s.recording.golden:
+        stages = ("res2", "res3", "res4", "res5") if s.recording.holds("generator.") else ("res5",)
+        pyramid = {name: s.need(f"clip.{name}") for name in stages}
+        features = ClipFeatures(pyramid, dense=pyramid["res5"], projected=s.need("clip_vis_dense_proj"))
+        return features, s.need("text_classifier_novoid")
+
+    picture, image = s.recorded("orig_uint8_hwc"), s.recorded("image_uint8_chw")
+    resized = resize(picture.numpy(), tuple(image.shape[1:]))
+    yield from s.compare("image_uint8_chw", np.ascontiguousarray(resized.transpose(2, 0, 1)))
+    images = to_batch([resized], segmenter.clip.SIZE_DIVISOR)
+    yield from s.compare("images_tensor", images)
+    seen = _record_outputs({"stem": segmenter.clip.model.visual.trunk.stem})
+    features = segmenter.clip.encode_image(images)
+    yield from s.compare("clip.stem", seen["stem"])
+    for name, level in features.pyramid.items():
+        yield from s.compare(f"clip.{name}", level)
+    yield from s.compare("clip.clip_vis_dense", features.dense)
+    rows = segmenter.clip.encode_text(s.recording.settings.vocabulary.synonyms)
+    yield from s.compare("text_classifier_novoid", rows)
+    yield from s.compare("clip_vis_dense_proj", features.projected)
+    return features, rows
+
+
+def _generator(
+    s: Stages, segmenter: OpenVocabularySegmenter, features: ClipFeatures, text: TextClassifier
+) -> Iterator[Comparison]:
+    decoder = segmenter.generator.mask_decoder
+    pixel_embedding, levels = segmenter.generator.pixel_decoder(features.pyramid)
+    for i, level in enumerate(levels):
+        yield from s.compare(f"pixdec.multi_scale{i}", level)
+    yield from s.compare("pixdec.mask_features", pixel_embedding)
+
+    seen = _record_outputs({str(i): layer for i, layer in enumerate(decoder.layers)})
+    mask_logits, class_logits = decoder(pixel_embedding, levels, text)
+    queries = [decoder.query_feat.weight[None], *(seen[str(i)] for i in range(len(decoder.layers) - 1))]
+    for i, query in enumerate(queries):
+        masks = decoder.masks(query, pixel_embedding)
+        yield from s.compare(f"dec.pred_masks{i}", masks)
+        yield from s.compare(f"dec.pred_logits{i}", decoder.classify(query, pixel_embedding, masks, text))
+    yield from s.compare("pred_masks", mask_logits)
+    yield from s.compare("pred_logits", class_logits)
+    return class_logits, mask_logits
+
+
+def _adapter(
+    s: Stages, segmenter: OpenVocabularySegmenter, features: ClipFeatures, mask_logits: Tensor
+) -> Iterator[Comparison]:
+    adapter = segmenter.embedding.adapter
+    masks = mask_logits.sigmoid() > segmenter.embedding.mask_threshold
+    yield from s.compare("adapter.in_masks", masks)
+    parts = {"mask_downscaling": adapter.patchify, "fuse": adapter.fuse, "norm": adapter.norm, "final": adapter.final}
+    parts |= {f"cnext{i}": block for i, block in enumerate(adapter.blocks, start=1)}
+    seen = _record_outputs(parts)
+    maps = adapter(features.projected, masks)
+    for name, output in seen.items():
+        yield from s.compare(f"adapter.{name}", output)
+    yield from s.compare("adapter.raw_maps", maps.flatten(1, 2))
+    weights = pooling_weights(maps)
+    yield from s.compare("maps_for_pooling", weights.flatten(1, 2))
+    if s.recording.holds("clip.model.visual.head."):
+        pooled = torch.einsum("bnml,bcl->bnmc", weights, features.dense.flatten(-2))
+        yield from s.compare("pooled_after_clip_head", segmenter.clip.project(pooled).flatten(1, 2))
+        embeddings = segmenter.embedding(NO_IMAGES, features, mask_logits, segmenter.clip.project)
+        yield from s.compare("pooled_clip_feature", embeddings)
+
+
+def _out_vocabulary(
+    s: Stages, segmenter: OpenVocabularySegmenter, features: ClipFeatures, mask_logits: Tensor, text: TextClassifier
+) -> Iterator[Comparison]:
+    rows = text.rows
+    if segmenter.text_transfer is not None:
+        rows = segmenter.text_transfer(text.rows, features.projected)
+        yield from s.compare("text_classifier_after_cdt", rows)
+    yield from s.compare("text_classifier_final", rows)
+    out_logits = segmenter.out_vocabulary_logits(NO_IMAGES, features, mask_logits, text)
+    yield from s.compare("out_vocab_logits_with_void", out_logits)
+    return out_logits
+
+
+def _ensemble(s: Stages, class_logits: Tensor, out_logits: Tensor) -> Iterator[Comparison]:
+    in_probs, out_probs = class_logits[..., :-1].softmax(-1), out_logits[..., :-1].softmax(-1)
+    yield from s.compare("in_vocab_cls_results", in_probs)
+    yield from s.compare("out_vocab_cls_probs", out_probs)
+    seen = torch.tensor(s.recording.settings.seen)
+    yield from s.compare("category_overlapping_mask", seen)
+    alpha, beta = s.recording.settings.alpha, s.recording.settings.beta
+    logs = [(1 - weight) * in_probs.log() + weight * out_probs.log() for weight in (alpha, beta)]
+    yield from s.compare("cls_logits_seen", logs[0] * seen)
+    yield from s.compare("cls_logits_unseen", logs[1] * ~seen)
+    yield from s.compare("cls_results", torch.where(seen, *logs))
+
+    class_probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, alpha, beta)
+    probs = with_void(class_probs, class_logits)
+    yield from s.compare("is_void_prob", probs[..., -1:])
+    yield from s.compare("mask_cls_probs", probs)
+    yield from s.compare("mask_cls_results", (probs + 1e-8).log())
+    yield from s.compare("mask_cls_result", probs[0, :, :-1])
+    return probs
+
+
+def _results(s: Stages, mask_logits: Tensor, probs: Tensor) -> Iterator[Comparison]:
+    settings = s.recording.settings
+    frame = Frame(**{name: tuple(size) for name, size in settings.frames[s.case].items()})
+    padded = frame.padded
+    whole = Enlarger(mask_logits[0], Frame(padded, padded, padded))
+    yield from s.compare("mask_pred_results", whole.logits(slice(0, padded[0]))[None])
+    masks = Enlarger(mask_logits[0], frame)
+    if settings.masks_first:
+        yield from s.compare("mask_pred_post_sigmoid", masks.logits(slice(0, frame.picture[0])).sigmoid())
+    else:
+        small = whole.logits(slice(0, padded[0])).sigmoid()
+        recorded = s.recorded("mask_pred_post_sigmoid")
+        if recorded is not None and recorded.shape == small.shape:
+            yield from s.compare("mask_pred_post_sigmoid", small)
+    order = "masks-first" if settings.masks_first else "classes-first"
+    scores = torch.cat([band for _, band in postprocess.semantic_scores(masks, probs[0], order)], dim=1)
+    yield from s.compare("sem_seg", scores)
+    yield from s.compare("sem_seg_sampled", sampled(scores))
+
+    if s.recorded("panoptic_seg") is not None:
+        panoptic = postprocess.panoptic_map(
+            masks, probs[0], settings.vocabulary.is_thing, settings.overlap_threshold
+        )
+        yield from s.compare("panoptic_seg", panoptic.ids)
+        ours = [{"id": x.id, "isthing": x.is_thing, "category_id": x.label} for x in panoptic.segments]
+        yield Comparison("segments_info", float(ours != settings.segments[s.case]), share=True)
+    if s.recorded("inst_scores") is not None:
+        yield from _instances(s, masks, probs[0])
+
+
+def _instances(s: Stages, masks: Enlarger, probs: Tensor) -> Iterator[Comparison]:
+    """As a set: the official order is that of an unsorted top-k. Pairs are found by class and mask."""
+    found = postprocess.instances(masks, probs, s.recording.settings.vocabulary.is_thing)
+    classes, scores = s.recorded("inst_pred_classes").numpy(), s.recorded("inst_scores").numpy()
+    pictures = s.recorded("inst_pred_masks").numpy().astype(bool)
+    assert len(found.scores) == len(scores), f"{len(found.scores)} instances, {len(scores)} recorded"
+    left = list(range(len(scores)))
+    score_error, differing = 0.0, 0.0
+    for label, score, mask in zip(found.labels, found.scores, found.masks, strict=True):
+        same = [j for j in left if classes[j] == label]
+        assert same, f"class {label} is found more often than recorded"
+        best = min(same, key=lambda j: ((pictures[j] != mask).mean(), abs(scores[j] - score)))
+        left.remove(best)
+        score_error = max(score_error, abs(float(scores[best]) - float(score)))
+        differing = max(differing, float((pictures[best] != mask).mean()))
+    yield Comparison("inst_scores", score_error / float(scores.max()), share=False)
+    yield Comparison("inst_pred_masks", differing, share=True)
+
+
+def _record_outputs(modules: dict[str, nn.Module]) -> dict[str, Tensor]:
+    outputs: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        module.register_forward_hook(lambda _, __, output, name=name: outputs.__setitem__(name, output))
+    return outputs

@@ -1,0 +1,232 @@
+"""Weights: official key lists, files by path alone, refusals, safety, fusing, and our own format."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import maskadapter
+from maskadapter import hub
+from maskadapter.checkpoint import Checkpoint, compare, read_checkpoint
+from maskadapter.convert import to_official, to_ours
+from maskadapter.errors import CheckpointError
+from maskadapter.hub import Variant
+
+KEYS = Path(__file__).parent / "official_keys"
+VARIANTS = {
+    "fcclip-large": Variant("fcclip-large", "adapter"),
+    "maftplus-base": Variant("maftplus-base", "adapter"),
+    "maftplus-large": Variant("maftplus-large", "adapter"),
+    "fcclip-large-warmup": Variant("fcclip-large", "adapter", generator=False),
+    "maftplus-base-warmup": Variant("maftplus-base", "adapter", generator=False),
+}
+PUBLISHED = ["fcclip-large", "maftplus-base", "maftplus-large"]
+
+
+def official_shapes(name: str) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(shape) for key, shape in json.loads((KEYS / f"{name}.json").read_text()).items()}
+
+
+def official_state(variant: Variant, seed: int = 0) -> dict[str, Tensor]:
+    """A state dict under official names. Every tensor is one random number seen through strides of zero: all shapes are
+    real, and the file stays small."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = hub.shapes_of(variant)
+    return {to_official(key): torch.rand((), generator=generator).expand(shape) for key, shape in shapes.items()}
+
+
+def on_meta(name: str, embedding: str = "adapter") -> maskadapter.OpenVocabularySegmenter:
+    with torch.device("meta"):
+        return hub.MODELS[name](embedding, True)
+
+
+def write(path: Path, state: object) -> Path:
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    return official_state(Variant("maftplus-base", "adapter"))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_official_key_is_consumed(name: str) -> None:
+    needed = hub.shapes_of(VARIANTS[name])
+    found = {to_ours(key): shape for key, shape in official_shapes(name).items()}
+    assert len(found) > 500
+    assert not compare(needed, found)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_names_translate_both_ways(name: str) -> None:
+    keys = list(official_shapes(name))
+    ours = [to_ours(key) for key in keys]
+    assert len(set(ours)) == len(keys)
+    assert [to_official(key) for key in ours] == keys
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("embedding", ["adapter", "pooling"])
+def test_an_official_file_is_known_by_its_path_alone(tmp_path: Path, name: str, embedding: str) -> None:
+    state = official_state(Variant(name, embedding))
+    path = write(tmp_path / "model.pth", {"model": state, "optimizer": {}, "iteration": 1})
+    model = maskadapter.load(path)
+    expected = on_meta(name, embedding)
+    assert model.inference == expected.inference
+    assert type(model.embedding) is type(expected.embedding)
+    assert model.clip.cell_order == expected.clip.cell_order
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(tensor.flatten()[:1], state[to_official(key)].flatten()[:1]), key
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_segmenter_and_a_warmup_file_are_fused(tmp_path: Path, name: str) -> None:
+    segmenter = official_state(Variant(name, "pooling"))
+    warmup = official_state(Variant(name, "adapter", generator=False), seed=1)
+    warmup |= {key: value for key, value in segmenter.items() if key.startswith(("backbone.", "cdt."))}
+    # The official tool reads FC-CLIP's file from its 'model' entry and MAFT+'s as bare tensors.
+    content = {"model": segmenter} if name == "fcclip-large" else segmenter
+    model = maskadapter.load(
+        write(tmp_path / "segmenter.pth", content), adapter=write(tmp_path / "warmup.pth", {"model": warmup})
+    )
+    ours = model.state_dict()
+    for key, tensor in ours.items():
+        source = warmup if key.startswith("embedding.") else segmenter
+        assert torch.equal(tensor.flatten()[:1], source[to_official(key)].flatten()[:1]), key
+    assert model.inference == on_meta(name).inference
+
+
+def test_an_adapter_trained_on_another_clip_is_refused(tmp_path: Path) -> None:
+    segmenter = write(tmp_path / "s.pth", official_state(Variant("maftplus-base", "pooling")))
+    warmup = write(tmp_path / "w.pth", official_state(Variant("maftplus-base", "adapter", generator=False), seed=1))
+    with pytest.raises(CheckpointError, match="different values of clip"):
+        maskadapter.load(segmenter, adapter=warmup)
+
+
+def test_fusing_two_different_models_is_refused(tmp_path: Path) -> None:
+    segmenter = write(tmp_path / "s.pth", official_state(Variant("fcclip-large", "pooling")))
+    warmup = write(tmp_path / "w.pth", official_state(Variant("maftplus-base", "adapter", generator=False)))
+    with pytest.raises(CheckpointError, match="not of one model"):
+        maskadapter.load(segmenter, adapter=warmup)
+
+
+KEY = "mask_adapter.cnext2.pwconv1.weight"
+
+
+def test_a_changed_key_is_refused_with_its_name(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = write(tmp_path / "m.pth", {"model": {**state, KEY: torch.zeros(3, 4)}})
+    with pytest.raises(CheckpointError, match=rf"{KEY} has shape \(3, 4\), \(3072, 768\) is needed.*like=NAME"):
+        maskadapter.load(path)
+
+
+def test_a_missing_key_is_refused_with_its_name(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = write(tmp_path / "m.pth", {"model": {key: value for key, value in state.items() if key != KEY}})
+    with pytest.raises(CheckpointError, match=f"closest is maftplus-base with adapter: missing: {KEY}"):
+        maskadapter.load(path)
+
+
+def test_an_extra_key_is_refused_with_its_name(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = write(tmp_path / "m.pth", {"model": {**state, "surplus.weight": torch.zeros(1)}})
+    with pytest.raises(CheckpointError, match=r"unexpected: surplus\.weight"):
+        maskadapter.load(path)
+
+
+def test_like_names_the_model_to_compare_with(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = write(tmp_path / "m.pth", {"model": state})
+    with pytest.raises(CheckpointError, match="closest is fcclip-large"):
+        maskadapter.load(path, like="fcclip-large")
+    with pytest.raises(CheckpointError, match="unknown model 'fcclip'"):
+        maskadapter.load(path, like="fcclip")
+
+
+def test_what_training_leaves_behind_is_no_part_of_the_model(tmp_path: Path) -> None:
+    state = official_state(Variant("maftplus-base", "pooling"))
+    leftovers = {"criterion.empty_weight": torch.zeros(172), "backbone_t.clip_model.logit_scale": torch.zeros(())}
+    assert maskadapter.load(write(tmp_path / "m.pth", {**state, **leftovers})).generator is not None
+
+
+def test_the_wanted_embedding_must_be_in_the_file(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    pooling = write(tmp_path / "p.pth", official_state(Variant("maftplus-base", "pooling")))
+    with pytest.raises(CheckpointError, match="holds no adapter"):
+        maskadapter.load(pooling, embedding="adapter")
+    with pytest.raises(CheckpointError, match="would leave it out"):
+        maskadapter.load(write(tmp_path / "a.pth", state), embedding="pooling")
+
+
+class Payload:
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple:
+        return (os.mkdir, (str(self.trace),))
+
+
+@pytest.mark.parametrize("place", ["beside the weights", "instead of them", "raw pickle"])
+def test_a_malicious_pickle_does_not_execute(tmp_path: Path, state: dict[str, Tensor], place: str) -> None:
+    trace, path = tmp_path / "executed", tmp_path / "m.pth"
+    if place == "raw pickle":
+        path.write_bytes(pickle.dumps(Payload(trace)))
+    else:
+        torch.save({"model": state, "optimizer": Payload(trace)} if "beside" in place else Payload(trace), path)
+    with pytest.raises(CheckpointError, match="was not loaded"):
+        maskadapter.load(path)
+    assert not trace.exists()
+    pickle.loads(pickle.dumps(Payload(trace)))  # the payload is a real one
+    assert trace.exists()
+
+
+def test_numpy_scalars_in_a_scheduler_are_harmless(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    scheduler = {"last_lr": np.float64(1e-4), "step": np.int64(3), "small": np.float32(0.5), "flag": np.bool_(True)}
+    path = write(tmp_path / "m.pth", {"model": state, "scheduler": scheduler, "iteration": 7})
+    assert read_checkpoint(path).shapes.keys() == {to_ours(key) for key in state}
+
+
+def test_other_numpy_objects_are_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = write(tmp_path / "m.pth", {"model": state, "scheduler": np.random.default_rng(0)})
+    with pytest.raises(CheckpointError, match="was not loaded"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_damaged_file_gives_one_line(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"m{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        maskadapter.load(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [{}, {"model": {}}, [1, 2], {"model": {"a": 3}}])
+def test_a_file_without_weights_gives_one_line(tmp_path: Path, content: object) -> None:
+    with pytest.raises(CheckpointError, match="holds no state dict"):
+        maskadapter.load(write(tmp_path / "m.pth", content))
+
+
+def test_unknown_names_and_missing_files() -> None:
+    with pytest.raises(CheckpointError, match="unknown model 'fclip'"):
+        maskadapter.load("fclip")
+    with pytest.raises(CheckpointError, match=r"no weights at nowhere\.pth"):
+        maskadapter.load("nowhere.pth")
+    with pytest.raises(CheckpointError, match="fcclip-large are not on this machine"):
+        maskadapter.load("fcclip-large")
+
+
+@pytest.mark.slow
+def test_a_model_saved_as_safetensors_comes_back(tmp_path: Path) -> None:
+    model = hub.MODELS["maftplus-base"]("adapter", True)
+    path = hub.save(model, tmp_path / "m.safetensors", "maftplus-base", licence="Apache-2.0")
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.metadata["model"] == "maftplus-base"
+    assert json.loads(checkpoint.metadata["settings"])["alpha"] == 0.7
+    again = maskadapter.load(path)
+    assert isinstance(checkpoint, Checkpoint)
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[key]), key

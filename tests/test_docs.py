@@ -1,0 +1,82 @@
+"""What the documentation tells a reader to type works."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language):
+    """(page and line, text) of every fenced block in that language."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            if match.group(1) == language:
+                yield f"{page.name}:{text.count(chr(10), 0, match.start()) + 1}", match.group(2)
+
+
+PYTHON = dict(blocks("python"))
+COMMANDS = {
+    f"{place}: {line}": line
+    for place, text in blocks("")
+    for line in text.splitlines()
+    if line.startswith("maskadapter ")
+}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder with the photograph and the masks that the documentation speaks of."""
+    import numpy as np
+    import skimage.data
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    Image.open(Path(skimage.data.__file__).parent / "chelsea.png").save("photo.jpg", quality=95)
+    labels = np.zeros((300, 451), np.uint8)
+    labels[60:280, 80:380] = 1
+    Image.fromarray(labels).save("masks.png")
+    return tmp_path
+
+
+def test_there_are_blocks_to_run():
+    assert sum(place.startswith("README.md") for place in PYTHON) >= 2
+    assert len(COMMANDS) >= 2
+
+
+@pytest.mark.parametrize("place", PYTHON)
+def test_python_blocks_run(workplace, place):
+    done = subprocess.run([sys.executable, "-c", PYTHON[place]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if "save(" in PYTHON[place]:
+        assert (workplace / "out").is_dir()
+        assert len(list((workplace / "out").iterdir())) >= 2
+
+
+@pytest.mark.parametrize("place", COMMANDS)
+def test_commands_run(workplace, place):
+    words = shlex.split(COMMANDS[place])
+    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_inside_the_repository_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_architecture_names_every_file():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "maskadapter"
+    named = {str(path.relative_to(package)) for path in package.rglob("*.py") if path.name != "__init__.py"}
+    assert sorted(name for name in named if f"`{name}`" not in text) == []
+    rows = re.findall(r"`([a-z_0-9/]+\.py)`", text.partition("## Files")[2].partition("##")[0])
+    assert [name for name in rows if not (package / name).exists()] == []
