@@ -21,7 +21,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 # What detectron2's checkpoints hold beside tensors: NumPy scalars of the scheduler and the evaluation. Files written
 # under NumPy 1 name the function by its old module. Nothing else may be constructed while a file is read.
-_SCALAR = np._core.multiarray.scalar
+_SCALAR = np.float64(0).__reduce__()[0]
 _SAFE_GLOBALS: list[Any] = [
     (_SCALAR, "numpy.core.multiarray.scalar"),
     (_SCALAR, "numpy._core.multiarray.scalar"),
@@ -54,7 +54,8 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Differences:
-    """How the keys of a file differ from what a model needs. ``changed`` holds (key, needed shape, shape in the file)."""
+    """How the keys of a file differ from what a model needs. ``changed`` holds (key, needed shape, shape in the
+    file)."""
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
@@ -89,7 +90,8 @@ def compare(needed: Shapes, found: Shapes) -> Differences:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a ``.safetensors`` file, or an official ``.pth`` (a ``model`` dict with or without optimizer, or bare tensors).
+    """Read a ``.safetensors`` file, or an official ``.pth`` (a ``model`` dict with or without optimizer, or bare
+    tensors).
 
     Pickles are read with ``weights_only=True``: nothing in them is executed. Raises CheckpointError when the file is
     missing, damaged, unsafe, or holds no tensors.

@@ -2,7 +2,8 @@
 
 
 class MaskAdapterError(Exception):
-    """A mistake in what was given (file, picture, words, weights). The command line prints its one line and exits with 2."""
+    """A mistake in what was given (file, picture, words, weights). The command line prints its one line and exits
+    with 2."""
 
 
 class ImageError(MaskAdapterError):

@@ -70,7 +70,8 @@ def load(
 
 
 def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **metadata: str) -> Path:
-    """Write a model as safetensors with its facts: ``name`` (an entry of ``MODELS``), its settings, and ``metadata``."""
+    """Write a model as safetensors with its facts: ``name`` (an entry of ``MODELS``), its settings, and
+    ``metadata``."""
     facts = {"format": "maskadapter", "model": name, "settings": json.dumps(segmenter.inference, default=vars)}
     write_checkpoint(path, segmenter.state_dict(), {**metadata, **facts})
     return Path(path)
@@ -121,7 +122,8 @@ def identify(checkpoint: Checkpoint, like: str | None = None, embedding: Embeddi
     closest = min(compared, key=lambda variant: len(compared[variant]))
     advice = "" if like else "; if it is another model, say so by like=NAME"
     raise CheckpointError(
-        f"{checkpoint.source} fits no model. The closest is {closest}: {_described(compared[closest], checkpoint)}{advice}"
+        f"{checkpoint.source} fits no model. The closest is {closest}: "
+        f"{_described(compared[closest], checkpoint)}{advice}"
     )
 
 
@@ -150,7 +152,8 @@ def _find(model: str | Path) -> Checkpoint:
             return _multiplied_out(read_checkpoint(path))
     if str(model) in MODELS:
         raise CheckpointError(
-            f"the weights of {model} are not on this machine: download the official file (README, Models) and give its path"
+            f"the weights of {model} are not on this machine: download the official file (README, Models) and give "
+            "its path"
         )
     if not Path(model).suffix and not Path(model).exists():
         raise CheckpointError(f"unknown model '{model}': choose from {', '.join(MODELS)}, or give the path of a file")
@@ -170,9 +173,12 @@ def _with_embedding(variant: Variant, wanted: EmbeddingName | None, checkpoint: 
     if wanted is None or wanted == variant.embedding:
         return variant
     if wanted == "adapter":
-        raise CheckpointError(f"{checkpoint.source} holds no adapter: add adapter=<warm-up file>, or use embedding='pooling'")
+        raise CheckpointError(
+            f"{checkpoint.source} holds no adapter: add adapter=<warm-up file>, or use embedding='pooling'"
+        )
     raise CheckpointError(
-        f"{checkpoint.source} holds an adapter, and embedding='pooling' would leave it out: give the segmenter's own file"
+        f"{checkpoint.source} holds an adapter, and embedding='pooling' would leave it out: give the segmenter's own "
+        "file"
     )
 
 
@@ -187,4 +193,3 @@ def _described(differences: Differences, checkpoint: Checkpoint) -> str:
             changed=tuple((to_official(key), needed, got) for key, needed, got in differences.changed),
         )
     )
-

@@ -38,7 +38,8 @@ class PanopticMap:
 
 @dataclass(frozen=True)
 class Instances:
-    """Things found, best first. masks (N, H, W) bool, boxes (N, 4) xyxy in pixels, labels (N,) int, scores (N,) 0 to 1."""
+    """Things found, best first. masks (N, H, W) bool, boxes (N, 4) xyxy in pixels, labels (N,) int, scores (N,) 0 to
+    1."""
 
     masks: np.ndarray
     boxes: np.ndarray
@@ -113,7 +114,8 @@ def panoptic_map(
 def _number_segments(
     chosen: np.ndarray, labels: list[int], scores: list[float], is_thing: Sequence[bool]
 ) -> tuple[dict[int, int], list[tuple[int, bool, float]]]:
-    """The id of every chosen proposal, and (label, is_thing, score) of every id from 1; stuff shares the id of its class."""
+    """The id of every chosen proposal, and (label, is_thing, score) of every id from 1; stuff shares the id of its
+    class."""
     segment_of: dict[int, int] = {}
     segments: list[tuple[int, bool, float]] = []
     stuff: dict[int, int] = {}
@@ -148,12 +150,12 @@ def instances(masks: Enlarger, probs: Tensor, is_thing: Sequence[bool], top: int
         logits = masks.logits(rows)[used]
         inside_sum += (logits.sigmoid() * (logits > 0)).flatten(1).sum(dim=1)
         binary[:, rows] = (logits > 0).cpu().numpy()
-    area = torch.from_numpy(binary.reshape(len(used), -1).sum(axis=1)).to(inside_sum)
+    area = torch.from_numpy(binary.sum(axis=(1, 2))).to(inside_sum)
     scores = scores * (inside_sum / (area + 1e-6))[pair]
 
-    order = scores.argsort(descending=True, stable=True).cpu()
-    pair, labels, scores = pair.cpu()[order].numpy(), labels.cpu()[order].numpy(), scores.cpu()[order].numpy()
-    return Instances(binary[pair], _boxes(binary)[pair], labels, scores)
+    order = scores.argsort(descending=True, stable=True)
+    pair = pair[order].cpu().numpy()
+    return Instances(binary[pair], _boxes(binary)[pair], labels[order].cpu().numpy(), scores[order].cpu().numpy())
 
 
 def _boxes(masks: np.ndarray) -> np.ndarray:

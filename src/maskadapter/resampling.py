@@ -2,7 +2,8 @@
 
 The networks' masks are enlarged twice: to the padded input, whose padding is then cut off, and to the picture. Both
 steps are linear in every axis, so any band of output rows can be computed alone: a picture of 48 megapixels never has
-all its masks in memory. Equal to two calls of ``torch.nn.functional.interpolate`` (bilinear, align_corners=False) but for rounding.
+all its masks in memory. Equal to two calls of ``torch.nn.functional.interpolate`` (bilinear, align_corners=False) but
+for rounding.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Frame:
-    """The four sizes of one picture on its way through the networks, each (height, width).
+    """The sizes of one picture on its way through the networks, each (height, width).
 
     padded: the network's input. resized: the part of it that holds the picture (top left). picture: the picture itself,
     the size of every result.
@@ -79,9 +80,9 @@ class Enlarger:
 
     def network_rows(self, rows: slice) -> slice:
         """The rows of the resized picture that the picture's ``rows`` are made from."""
-        return self._second[0].rows(rows).needed()
+        return rows if self.frame.resized == self.frame.picture else self._second[0].rows(rows).needed()
 
-    def at_network_size(self, rows: slice, columns: slice | None = None) -> Tensor:
+    def at_network_size(self, rows: slice) -> Tensor:
         """(N, rows, resized width): logits at the size of the network's input, its padding cut off."""
         vertical = self._first[0].rows(rows)
         band = vertical.needed()

@@ -81,7 +81,9 @@ class Segmentation:
         labels = self.semantic()
         written = []
         if "overlay" in formats:
-            written.append(_write_png(folder / f"{stem}-overlay.png", draw_overlay(self.image, labels, self.class_names)))
+            written.append(
+                _write_png(folder / f"{stem}-overlay.png", draw_overlay(self.image, labels, self.class_names))
+            )
         if "labels" in formats:
             written.append(_write_png(folder / f"{stem}-labels.png", label_image(labels)))
             written.append(_write_classes(folder / "classes.json", self.class_names))
@@ -122,5 +124,7 @@ def _write_png(path: Path, picture: Image.Image) -> Path:
 
 def _write_classes(path: Path, names: Sequence[str]) -> Path:
     with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps({str(i): name for i, name in enumerate(names, start=1)}, indent=1, ensure_ascii=False), "utf-8")
+        temporary.write_text(
+            json.dumps({str(i): name for i, name in enumerate(names, start=1)}, indent=1, ensure_ascii=False), "utf-8"
+        )
     return path

@@ -1,8 +1,8 @@
 """The values that models hand to each other.
 
-Axes, in this order wherever they occur: B images, N proposals, M activation maps per proposal, K classes, S synonym rows,
-C channels, D embedding; H W image pixels, h w feature cells. ``size`` is (height, width). A suffix says what a number is:
-``_logits`` (any real), ``_probs`` (0 to 1), none = bool.
+Axes, in this order wherever they occur: B images, N proposals, M activation maps per proposal, K classes, S synonym
+rows, C channels, D embedding; H W image pixels, h w feature cells. ``size`` is (height, width). A suffix says what a
+number is: ``_logits`` (any real), ``_probs`` (0 to 1), none = bool.
 """
 
 from collections.abc import Mapping

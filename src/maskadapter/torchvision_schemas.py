@@ -1,6 +1,7 @@
 """Let open_clip import torchvision beside a CPU-only PyTorch.
 
-open_clip and timm import torchvision for its transforms. torchvision from PyPI is linked against CUDA: beside a CPU-only
+open_clip and timm import torchvision for its transforms. torchvision from PyPI is linked against CUDA: beside a
+CPU-only
 PyTorch its C++ operators cannot load, and the import fails with "operator torchvision::nms does not exist", because its
 Python part registers shape functions for two of them. Declaring their schemas first makes the import succeed; the
 operators themselves stay missing, and nothing here calls them. Where they do load, nothing is declared.
@@ -16,7 +17,8 @@ _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def declare_missing_schemas() -> None:
-    """Declare torchvision's two box operators if its compiled library cannot be loaded. Call before importing open_clip."""
+    """Declare torchvision's two box operators if its compiled library cannot be loaded. Call before importing
+    open_clip."""
     package = importlib.util.find_spec("torchvision")
     if package is None or package.origin is None or _operators_load(Path(package.origin).parent):
         return

@@ -33,4 +33,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         )
     for line in report.skipped:
         terminalreporter.write_line(line)
-    terminalreporter.write_line(f"{len(report.rows)} comparisons; not covered: {len(report.skipped)} folders or kinds of tensors")
+    terminalreporter.write_line(
+        f"{len(report.rows)} comparisons; not covered: {len(report.skipped)} folders or kinds of tensors"
+    )

@@ -1,8 +1,8 @@
 """Recorded tensors of the official code, and the model of ours that must reproduce them.
 
 Two kinds of folders: the official recording (``config.json`` with every setting, ``model.pth``, ``inputs.npz``,
-``outputs.npz``), and the golden files beside this one, which hold a small part of such a recording in our own format and
-start at the dense features and the text classifier.
+``outputs.npz``), and the golden files beside this one, which hold a small part of such a recording in our own format
+and start at the dense features and the text classifier.
 """
 
 import json
@@ -78,7 +78,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Recording:
-    """One folder. ``tensors`` by their recorded names; ``weights`` under our names, or fewer than all in golden files."""
+    """One folder. ``tensors`` by their recorded names; ``weights`` under our names, or fewer than all in golden
+    files."""
 
     name: str
     settings: Settings

@@ -1,6 +1,7 @@
 """Write the golden files from the official recordings: ``python tests/parity/make_golden.py FIXTURES_FOLDER``.
 
-A golden folder keeps the tensors at which a stage begins or ends and the weights of its parts, without CLIP's text tower
+A golden folder keeps the tensors at which a stage begins or ends and the weights of its parts, without CLIP's text
+tower
 and trunk and without what else would exceed a few megabytes; ``stages`` passes recorded results on in their place.
 """
 
@@ -9,16 +10,24 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import maskadapter.models  # noqa: F401, I001 (declares what timm needs)
 import numpy as np
 import torch
 from safetensors.torch import save_file
+
+import maskadapter.models  # noqa: F401 (declares what timm needs)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from parity.fixture import GOLDEN, Recording, read_official
 from parity.stages import sampled
 
-ADAPTER = ["clip.res5", "clip_vis_dense_proj", "text_classifier_novoid", "pred_masks", "pred_logits", "adapter.in_masks"]
+ADAPTER = [
+    "clip.res5",
+    "clip_vis_dense_proj",
+    "text_classifier_novoid",
+    "pred_masks",
+    "pred_logits",
+    "adapter.in_masks",
+]
 ADAPTER += ["out_vocab_logits_with_void"]
 RESULTS = ["mask_cls_probs", "category_overlapping_mask"]
 CLIP_HEAD = ("clip.model.visual.head.", "clip.model.visual.trunk.head.")
@@ -45,7 +54,9 @@ def main(fixtures: Path) -> None:
 def _tensors(recording: Recording, keys: list[str]) -> dict[str, np.ndarray]:
     kept = {}
     for case in recording.settings.frames:
-        kept |= {f"{case}.{key}": recording.tensors[f"{case}.{key}"] for key in keys if f"{case}.{key}" in recording.tensors}
+        kept |= {
+            f"{case}.{key}": recording.tensors[f"{case}.{key}"] for key in keys if f"{case}.{key}" in recording.tensors
+        }
         scores = torch.from_numpy(recording.tensors[f"{case}.sem_seg"])
         kept[f"{case}.sem_seg_sampled"] = sampled(scores).numpy()
     return kept

@@ -1,7 +1,7 @@
 """Every stage of one case, ours beside what the official code recorded, in the order of computation.
 
-Each stage starts from our own result of the stage before. Only a stage whose weights a golden file leaves out passes the
-recorded result on.
+Each stage starts from our own result of the stage before. Only a stage whose weights a golden file leaves out passes
+the recorded result on.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from parity.fixture import Recording
 from torch import Tensor, nn
 
 from maskadapter import postprocess
@@ -20,7 +19,7 @@ from maskadapter.models.preprocess import resize, to_batch
 from maskadapter.models.segmenter import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.resampling import Enlarger, Frame
 from maskadapter.structures import ClipFeatures
-
+from parity.fixture import Recording
 
 NO_IMAGES = torch.empty(0)  # neither way of embedding here looks at the pictures
 
@@ -85,7 +84,9 @@ def compare_case(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     else:
         class_logits, mask_logits = s.need("pred_logits"), s.need("pred_masks")
     yield from _adapter(s, segmenter, features, mask_logits)
-    if recording.holds("clip.model.visual.head.") and (segmenter.text_transfer is None or recording.holds("text_transfer.")):
+    if recording.holds("clip.model.visual.head.") and (
+        segmenter.text_transfer is None or recording.holds("text_transfer.")
+    ):
         out_logits = yield from _out_vocabulary(s, segmenter, features, mask_logits, text)
     else:
         out_logits = s.need("out_vocab_logits_with_void")
@@ -216,9 +217,7 @@ def _results(s: Stages, mask_logits: Tensor, probs: Tensor) -> Iterator[Comparis
     yield from s.compare("sem_seg_sampled", sampled(scores))
 
     if s.recorded("panoptic_seg") is not None:
-        panoptic = postprocess.panoptic_map(
-            masks, probs[0], settings.vocabulary.is_thing, settings.overlap_threshold
-        )
+        panoptic = postprocess.panoptic_map(masks, probs[0], settings.vocabulary.is_thing, settings.overlap_threshold)
         yield from s.compare("panoptic_seg", panoptic.ids)
         ours = [{"id": x.id, "isthing": x.is_thing, "category_id": x.label} for x in panoptic.segments]
         yield Comparison("segments_info", float(ours != settings.segments[s.case]), share=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from parity.fixture import COVERED, GOLDEN, Recording, read_golden, read_official
 from parity.stages import compare_case
 

@@ -1,7 +1,7 @@
 """The named models, put together: one function for each, one dict of them.
 
-A builder takes ``embedding`` ("adapter" or "pooling") and ``generator`` (False leaves the mask generator out, as the files
-of the warm-up stage do), and returns the untrained model with every setting that no weight shows.
+A builder takes ``embedding`` ("adapter" or "pooling") and ``generator`` (False leaves the mask generator out, as the
+files of the warm-up stage do), and returns the untrained model with every setting that no weight shows.
 """
 
 from collections.abc import Callable

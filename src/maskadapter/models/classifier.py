@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# CLIP never scales a cosine by more than this. Source: OFFICIAL code, get_classification_logits; Radford et al. 2021, 2.5.
+# CLIP never scales a cosine by more than this. Source: OFFICIAL code, get_classification_logits; Radford et al. 2021,
+# 2.5.
 MAX_LOGIT_SCALE = 100.0
 
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from maskadapter.structures import ClipFeatures
 from maskadapter.vocabulary import TEMPLATES
 
-# RGB mean and standard deviation in 0 to 255, the same for all CLIP models here. Source: official PIXEL_MEAN, PIXEL_STD.
+# RGB mean and standard deviation in 0 to 255, the same for all CLIP models here. Source: official PIXEL_MEAN,
+# PIXEL_STD.
 PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
 PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
 
@@ -86,7 +87,8 @@ class Clip(nn.Module):
         return self.model.logit_scale
 
     def restore_causal_mask(self) -> None:
-        """Compute the text tower's mask of later tokens anew: no checkpoint holds it, and on the meta device it has no values."""
+        """Compute the text tower's mask of later tokens anew: no checkpoint holds it, and on the meta device it has
+        no values."""
         length = self.model.attn_mask.shape[0]
         mask = torch.full((length, length), float("-inf"), device=self.logit_scale.device)
         self.model.register_buffer("attn_mask", mask.triu(1), persistent=False)

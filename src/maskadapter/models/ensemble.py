@@ -7,8 +7,8 @@ from torch import Tensor
 def geometric_ensemble(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alpha: float, beta: float) -> Tensor:
     """Probabilities from the generator's (in-vocabulary) and CLIP's (out-of-vocabulary) class logits.
 
-    in_logits, out_logits: (..., K), without void. seen: (K,) bool, classes of the training set. alpha, beta: 0 to 1, the
-    weight of CLIP's opinion for seen and unseen classes. Returns (..., K) probabilities that sum to 1.
+    in_logits, out_logits: (..., K), without void. seen: (K,) bool, classes of the training set. alpha, beta: 0 to 1,
+    the weight of CLIP's opinion for seen and unseen classes. Returns (..., K) probabilities that sum to 1.
     p = softmax(log(p_in^(1 - a) p_out^a)). Computed on log-probabilities: an underflowed probability stays a large
     negative number, and the selection by ``where`` never meets 0 * inf.
     Source: FC-CLIP, section 3.3, equation 7; paper, section 3.4.

@@ -16,8 +16,8 @@ class ContentDependentTransfer(nn.Module):
         dim: D. num_heads: 8 as published.
         norm: ``"sum"`` gives LayerNorm(text + update), ``"update"`` gives text + LayerNorm(update). The official code
             switches between the two with a test-time flag (PANOPTIC_ON False and True), so both made published numbers:
-            MAFT+ base is trained and tested with "sum", MAFT+ large with "update" on ADE20K-150 panoptic. Neither can be
-            read off the weights.
+            MAFT+ base is trained and tested with "sum", MAFT+ large with "update" on ADE20K-150 panoptic. Neither can
+            be read off the weights.
     """
 
     def __init__(self, dim: int, num_heads: int = 8, norm: NormPlacement = "sum") -> None:
@@ -28,7 +28,8 @@ class ContentDependentTransfer(nn.Module):
         self.norm_placement = norm
 
     def forward(self, rows: Tensor, projected: Tensor) -> Tensor:
-        """rows: (S + 1, D) text rows with void last. projected: (B, D, h, w). Returns (B, S + 1, D), not unit vectors."""
+        """rows: (S + 1, D) text rows with void last. projected: (B, D, h, w). Returns (B, S + 1, D), not unit
+        vectors."""
         text = rows.expand(len(projected), -1, -1)
         cells = projected.flatten(-2).transpose(1, 2)
         position = sine_position_encoding(projected, projected.shape[1]).flatten(-2).transpose(1, 2)

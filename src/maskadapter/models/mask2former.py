@@ -1,4 +1,5 @@
-"""The FC-CLIP mask generator: pixel decoder, then mask decoder, on CLIP's frozen features. Source: FC-CLIP, section 3.2."""
+"""The FC-CLIP mask generator: pixel decoder, then mask decoder, on CLIP's frozen features. Source: FC-CLIP, section
+3.2."""
 
 from torch import Tensor, nn
 

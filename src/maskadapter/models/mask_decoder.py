@@ -42,7 +42,9 @@ class DecoderLayer(nn.Module):
         self.linear2 = nn.Linear(ffn_dim, dim)
         self.ffn_norm = nn.LayerNorm(dim)
 
-    def forward(self, queries: Tensor, query_position: Tensor, level: Tensor, position: Tensor, hidden: Tensor) -> Tensor:
+    def forward(
+        self, queries: Tensor, query_position: Tensor, level: Tensor, position: Tensor, hidden: Tensor
+    ) -> Tensor:
         """queries (B, N, C); level, position (B, L, C); hidden (B * heads, N, L) bool: where a query must not look."""
         attended, _ = self.cross_attention(
             queries + query_position, level + position, level, attn_mask=hidden, need_weights=False
@@ -88,9 +90,7 @@ class MaskDecoder(nn.Module):
         # CLIP's own starting temperature, 1 / 0.07. Source: FC-CLIP, official predictor
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
-    def forward(
-        self, pixel_embedding: Tensor, levels: Sequence[Tensor], text: TextClassifier
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, pixel_embedding: Tensor, levels: Sequence[Tensor], text: TextClassifier) -> tuple[Tensor, Tensor]:
         """pixel_embedding: (B, mask_dim, H / 4, W / 4). levels: coarsest first, (B, dim, h_i, w_i).
 
         Returns mask logits (B, N, H / 4, W / 4) and class logits (B, N, K + 1), void last.
@@ -110,11 +110,13 @@ class MaskDecoder(nn.Module):
         return mask_logits, self.classify(queries, pixel_embedding, mask_logits, text)
 
     def masks(self, queries: Tensor, pixel_embedding: Tensor) -> Tensor:
-        """Mask logits (B, N, H / 4, W / 4) of queries (B, N, C): how well a pixel's embedding agrees with the query's."""
+        """Mask logits (B, N, H / 4, W / 4) of queries (B, N, C): how well a pixel's embedding agrees with the
+        query's."""
         return torch.einsum("bnc,bchw->bnhw", self.mask_embed(self.decoder_norm(queries)), pixel_embedding)
 
     def classify(self, queries: Tensor, pixel_embedding: Tensor, mask_logits: Tensor, text: TextClassifier) -> Tensor:
-        """Class logits (B, N, K + 1): the query and what lies inside its mask, compared with text. Source: FC-CLIP 3.2."""
+        """Class logits (B, N, K + 1): the query and what lies inside its mask, compared with text. Source: FC-CLIP
+        3.2."""
         pooled = self.mask_pooling_proj(pool_inside(pixel_embedding, mask_logits))
         return text.logits(self.class_embed(pooled + self.decoder_norm(queries)), self.logit_scale)
 

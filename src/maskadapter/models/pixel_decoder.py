@@ -37,8 +37,8 @@ class PixelDecoder(nn.Module):
     """CLIP's pyramid -> three refined levels and the per-pixel embedding of stride 4.
 
     Args:
-        in_dims: channels of ``res2`` to ``res5``. dim: channels of the levels. mask_dim: channels of the pixel embedding.
-        num_layers: deformable layers, 6 as published. num_heads: of the deformable attention.
+        in_dims: channels of ``res2`` to ``res5``. dim: channels of the levels. mask_dim: channels of the pixel
+        embedding. num_layers: deformable layers, 6 as published. num_heads: of the deformable attention.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The whole method: CLIP, a mask generator, an embedding of masks, and the ensemble of the two opinions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.errors import MaskAdapterError
 from maskadapter.images import read_image, read_masks
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip import Clip
@@ -30,7 +30,8 @@ class Generator(Protocol):
     """Anything that proposes masks."""
 
     def __call__(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
-        """images (B, 3, H, W) normalised and padded; the features and text embeddings are there for those that use them."""
+        """images (B, 3, H, W) normalised and padded; the features and text embeddings are there for those that use
+        them."""
         ...
 
 
@@ -104,8 +105,8 @@ class OpenVocabularySegmenter(nn.Module):
         """
         if self.generator is None:
             raise MaskAdapterError(
-                "these weights hold no mask generator: use classify with your own masks, or load a segmenter's file with "
-                "adapter=<this file>"
+                "these weights hold no mask generator: use classify with your own masks, or load a segmenter's file "
+                "with adapter=<this file>"
             )
         picture = read_image(image)
         encoded = self.encode(classes)
@@ -137,7 +138,8 @@ class OpenVocabularySegmenter(nn.Module):
         return Classification(encoded.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
 
     def forward(self, images: Tensor, encoded: EncodedVocabulary) -> tuple[Tensor, Tensor]:
-        """images: (B, 3, H, W), normalised and padded. Returns mask logits (B, N, h, w) and probabilities (B, N, K + 1)."""
+        """images: (B, 3, H, W), normalised and padded. Returns mask logits (B, N, h, w) and probabilities (B, N, K +
+        1)."""
         assert self.generator is not None
         text = self.text_classifier(encoded)
         features = self.clip.encode_image(images)
@@ -160,15 +162,14 @@ class OpenVocabularySegmenter(nn.Module):
         return text.logits(embeddings, self.clip.logit_scale)
 
     def combine(self, class_logits: Tensor | None, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """Probabilities (B, N, K + 1) of the two opinions, each (B, N, K + 1); without the generator's, CLIP's alone."""
+        """Probabilities (B, N, K + 1) of the two opinions, each (B, N, K + 1); without the generator's, CLIP's
+        alone."""
         if class_logits is None:
             probs = out_logits[..., :-1].softmax(dim=-1)
             return torch.cat([probs, torch.zeros_like(probs[..., :1])], dim=-1)
         settings = self.inference
         seen = torch.tensor(vocabulary.seen(Vocabulary.builtin(settings.seen_in)), device=out_logits.device)
-        probs = geometric_ensemble(
-            class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta
-        )
+        probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
         return with_void(probs, class_logits)
 
     def _prepare(self, picture: np.ndarray) -> tuple[Tensor, Frame]:

@@ -1,0 +1,84 @@
+"""Deformable attention by brute force, and the properties of the decoders that the recordings do not show."""
+
+import torch
+
+from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.deformable_attention import DeformableAttention, cell_centres
+from maskadapter.models.mask_decoder import MaskDecoder
+
+
+def bilinear(level: torch.Tensor, x: float, y: float) -> torch.Tensor:
+    """level (h, w, D) read at (x, y) in cells, centres at whole numbers, zero outside."""
+    h, w, dim = level.shape
+    x0, y0 = int(x // 1), int(y // 1)
+    value = torch.zeros(dim, dtype=level.dtype)
+    for yy, wy in ((y0, 1 - (y - y0)), (y0 + 1, y - y0)):
+        for xx, wx in ((x0, 1 - (x - x0)), (x0 + 1, x - x0)):
+            if 0 <= yy < h and 0 <= xx < w:
+                value += wy * wx * level[yy, xx]
+    return value
+
+
+def test_deformable_attention_point_by_point() -> None:
+    torch.manual_seed(0)
+    sizes, heads, points, dim = [(2, 3), (4, 5)], 2, 3, 8
+    attention = DeformableAttention(dim, len(sizes), heads, points).double()
+    torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.5)
+    length = sum(h * w for h, w in sizes)
+    query, values = torch.randn(2, 1, length, dim, dtype=torch.float64)
+    places = cell_centres(sizes, like=query)
+    attention.requires_grad_(False)
+    got = attention(query, places, values, sizes)[0]
+
+    projected = attention.value_proj(values)[0].split([h * w for h, w in sizes])
+    levels = [v.view(h, w, heads, -1) for v, (h, w) in zip(projected, sizes, strict=True)]
+    offsets = attention.sampling_offsets(query)[0].view(length, heads, len(sizes), points, 2)
+    weights = attention.attention_weights(query)[0].view(length, heads, -1).softmax(-1)
+    weights = weights.view(length, heads, len(sizes), points)
+    for i in range(length):
+        parts = []
+        for head in range(heads):
+            total = torch.zeros(dim // heads, dtype=torch.float64)
+            for n, (h, w) in enumerate(sizes):
+                for p in range(points):
+                    # An offset of 1 is one cell; the first cell's centre lies half a cell from the border.
+                    x = float(places[i, 0] * w + offsets[i, head, n, p, 0] - 0.5)
+                    y = float(places[i, 1] * h + offsets[i, head, n, p, 1] - 0.5)
+                    total += weights[i, head, n, p] * bilinear(levels[n][:, :, head], x, y)
+            parts.append(total)
+        torch.testing.assert_close(got[i], attention.output_proj(torch.cat(parts)))
+
+
+def test_a_query_whose_mask_is_empty_looks_everywhere() -> None:
+    torch.manual_seed(0)
+    decoder = MaskDecoder(16, dim=16, mask_dim=16, num_queries=2, num_layers=3, num_heads=4, ffn_dim=8)
+    logits = torch.full((1, 2, 8, 8), -5.0)
+    logits[0, 1, :4, :4] = 5.0
+    hidden = decoder._outside(logits, torch.zeros(1, 16, 4, 4)).view(1, 4, 2, 4, 4)
+    assert not hidden[:, :, 0].any()
+    assert hidden[0, 0, 1].float().mean() == 0.75
+    assert not hidden[0, 0, 1, :2, :2].any()
+
+
+def test_the_decoder_classifies_once() -> None:
+    torch.manual_seed(0)
+    decoder = MaskDecoder(16, dim=16, mask_dim=16, num_queries=5, num_layers=3, num_heads=4, ffn_dim=8)
+    calls = []
+    decoder.class_embed.register_forward_hook(lambda *_: calls.append(1))
+    levels = [torch.randn(2, 16, size, size) for size in (2, 4, 8)]
+    text = TextClassifier(torch.randn(4, 16), (2, 1))
+    masks, logits = decoder(torch.randn(2, 16, 16, 16), levels, text)
+    assert (masks.shape, logits.shape) == ((2, 5, 16, 16), (2, 5, 3))
+    assert len(calls) == 1
+
+
+def test_a_class_is_as_good_as_its_best_synonym() -> None:
+    rows = torch.eye(4)
+    embeddings = torch.tensor([[[0.0, 3.0, 4.0, 0.0]]])
+    logits = TextClassifier(rows, (2, 1)).logits(embeddings, torch.tensor(10.0).log())
+    torch.testing.assert_close(logits, torch.tensor([[[6.0, 8.0, 0.0]]]))
+
+
+def test_the_scale_never_exceeds_a_hundred() -> None:
+    logits = TextClassifier(torch.eye(2), (1,)).logits(torch.eye(2)[None], torch.tensor(9.0))
+    torch.testing.assert_close(logits[0], 100 * torch.eye(2))
