@@ -14,7 +14,7 @@ import maskadapter
 from maskadapter import hub
 from maskadapter.checkpoint import Checkpoint, compare, read_checkpoint
 from maskadapter.convert import to_official, to_ours
-from maskadapter.errors import CheckpointError
+from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub import Variant
 
 KEYS = Path(__file__).parent / "official_keys"
@@ -208,6 +208,13 @@ def test_a_damaged_file_gives_one_line(tmp_path: Path, content: bytes, suffix: s
 def test_a_file_without_weights_gives_one_line(tmp_path: Path, content: object) -> None:
     with pytest.raises(CheckpointError, match="holds no state dict"):
         maskadapter.load(write(tmp_path / "m.pth", content))
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_a_device_that_is_not_there_gives_one_line(device: str) -> None:
+    with pytest.raises(MaskAdapterError, match=f"device '{device}' cannot be used here") as caught:
+        maskadapter.load("fcclip-large", device=device)
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_names_and_missing_files() -> None:

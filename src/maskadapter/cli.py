@@ -81,10 +81,12 @@ def segment(
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
     from maskadapter.images import read_image
+    from maskadapter.segmentation import check_formats
     from maskadapter.vocabulary import Vocabulary
 
-    vocabulary, picture = Vocabulary.of(classes), read_image(image)
     formats = [name.strip() for name in save.split(",") if name.strip()]
+    check_formats(formats)
+    vocabulary, picture = Vocabulary.of(classes), read_image(image)
     with _busy("loading the model"):
         segmenter = maskadapter.load(model, embedding=embedding, device=device)
     with _busy(f"segmenting {image.name}"):

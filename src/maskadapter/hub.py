@@ -11,7 +11,7 @@ import torch
 
 from maskadapter.checkpoint import Checkpoint, Differences, Shapes, compare, read_checkpoint, write_checkpoint
 from maskadapter.convert import to_official
-from maskadapter.errors import CheckpointError
+from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.models.build import MODELS, EmbeddingName
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
@@ -52,10 +52,12 @@ def load(
     like: name of the model that a file is to be read as, where its keys alone do not decide.
     device: where to put it, ``"cpu"``, ``"cuda"``, ``"mps"``.
 
-    Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit.
+    Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit; and
+    MaskAdapterError for a device that this machine or this PyTorch lacks.
     """
     if like is not None and like not in MODELS:
         raise CheckpointError(f"unknown model '{like}': choose from {', '.join(MODELS)}")
+    _check_device(device)
     checkpoint = _find(DEFAULT if model is None else model)
     if adapter is not None:
         checkpoint = fuse(checkpoint, read_checkpoint(adapter))
@@ -158,6 +160,15 @@ def _find(model: str | Path) -> Checkpoint:
     if not Path(model).suffix and not Path(model).exists():
         raise CheckpointError(f"unknown model '{model}': choose from {', '.join(MODELS)}, or give the path of a file")
     return read_checkpoint(model)
+
+
+def _check_device(device: str | torch.device) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise MaskAdapterError(
+            f"device '{device}' cannot be used here ({str(error).splitlines()[0]}): choose cpu, or install a PyTorch for it"
+        ) from error
 
 
 def _multiplied_out(checkpoint: Checkpoint) -> Checkpoint:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = ("overlay", "labels")
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise MaskAdapterError for a name that ``Segmentation.save`` does not know."""
+    for name in formats:
+        if name not in FORMATS:
+            raise MaskAdapterError(f"unknown format '{name}': choose from {', '.join(FORMATS)}")
 
 
 @dataclass(frozen=True)
@@ -54,8 +62,8 @@ class Segmentation:
         return self.frame.picture
 
     def semantic(self) -> np.ndarray:
-        """(H, W) int32: the class of every pixel, an index into ``class_names``; -1 = none of them."""
-        return postprocess.semantic_map(self._masks(), self.probs, self.semantic_order)
+        """(H, W) int32: the class of every pixel, an index into ``class_names``; -1 = none of them. Read-only."""
+        return self._semantic
 
     def panoptic(self) -> PanopticMap:
         """Every pixel to one segment: ids (H, W) int32, 0 = none, and the list of segments."""
@@ -74,9 +82,7 @@ class Segmentation:
         ``<stem>-labels.png``, value = index + 1 and 0 = none, 8 bit (16 bit above 255 classes), and ``classes.json``.
         Raises MaskAdapterError for an unknown format or a folder that cannot be written.
         """
-        unknown = [name for name in formats if name not in FORMATS]
-        if unknown:
-            raise MaskAdapterError(f"unknown format '{unknown[0]}': choose from {', '.join(FORMATS)}")
+        check_formats(formats)
         folder = Path(folder)
         labels = self.semantic()
         written = []
@@ -85,9 +91,15 @@ class Segmentation:
                 _write_png(folder / f"{stem}-overlay.png", draw_overlay(self.image, labels, self.class_names))
             )
         if "labels" in formats:
-            written.append(_write_png(folder / f"{stem}-labels.png", label_image(labels)))
+            written.append(_write_png(folder / f"{stem}-labels.png", label_image(labels, len(self.vocabulary))))
             written.append(_write_classes(folder / "classes.json", self.class_names))
         return written
+
+    @cached_property
+    def _semantic(self) -> np.ndarray:
+        labels = postprocess.semantic_map(self._masks(), self.probs, self.semantic_order)
+        labels.flags.writeable = False  # every caller gets the same array
+        return labels
 
     def _masks(self) -> Enlarger:
         return Enlarger(self.mask_logits, self.frame)
@@ -123,8 +135,7 @@ def _write_png(path: Path, picture: Image.Image) -> Path:
 
 
 def _write_classes(path: Path, names: Sequence[str]) -> Path:
+    values = {str(value): name for value, name in enumerate(names, start=1)}
     with write_atomically(path) as temporary:
-        temporary.write_text(
-            json.dumps({str(i): name for i, name in enumerate(names, start=1)}, indent=1, ensure_ascii=False), "utf-8"
-        )
+        temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
