@@ -1,8 +1,11 @@
 """Weights: official key lists, files by path alone, refusals, safety, fusing, and our own format."""
 
+import contextlib
 import json
 import os
 import pickle
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +72,44 @@ def test_names_translate_both_ways(name: str) -> None:
     ours = [to_ours(key) for key in keys]
     assert len(set(ours)) == len(keys)
     assert [to_official(key) for key in ours] == keys
+
+
+# Test size, training list, alpha, beta, order, overlap, mask threshold, CDT form, queries: the official configurations.
+SETTINGS = {
+    ("fcclip-large", "adapter", True): ((896, 896), "coco-panoptic", 0.7, 0.9, "masks-first", 0.8, 0.5, None, 250),
+    ("fcclip-large", "pooling", True): ((800, 1333), "coco-panoptic", 0.4, 0.8, "masks-first", 0.8, None, None, 250),
+    ("fcclip-large", "adapter", False): ((800, 1333), "coco-panoptic", 0.7, 0.9, "masks-first", 0.8, 0.5, None, None),
+    ("maftplus-base", "adapter", True): ((896, 896), "coco-stuff", 0.7, 1, "classes-first", 0.7, 0.45, "sum", 100),
+    ("maftplus-base", "pooling", True): ((800, 1333), "coco-stuff", 1, 1, "classes-first", 0.7, None, "sum", 100),
+    ("maftplus-base", "adapter", False): (
+        (800, 1333),
+        "coco-stuff",
+        0.7,
+        1,
+        "classes-first",
+        0.7,
+        0.45,
+        "update",
+        None,
+    ),
+    ("maftplus-large", "adapter", True): ((896, 896), "coco-stuff", 0.8, 1, "masks-first", 0.7, 0.4, "update", 100),
+    ("maftplus-large", "pooling", True): ((800, 1333), "coco-stuff", 1, 1, "classes-first", 0.7, None, "sum", 100),
+}
+
+
+@pytest.mark.parametrize("variant", SETTINGS, ids=str)
+def test_published_settings(variant: tuple) -> None:
+    with torch.device("meta"):
+        model = hub.MODELS[variant[0]](*variant[1:])
+    size, seen_in, alpha, beta, order, overlap, threshold, norm, queries = SETTINGS[variant]
+    inference = model.inference
+    assert (inference.input_size.shortest, inference.input_size.longest) == size
+    assert (inference.seen_in, inference.alpha, inference.beta) == (seen_in, alpha, beta)
+    assert (inference.semantic_order, inference.overlap_threshold) == (order, overlap)
+    assert getattr(model.embedding, "mask_threshold", None) == threshold
+    assert getattr(model.text_transfer, "norm_placement", None) == norm
+    assert model.clip.cell_order == ("channels-last" if norm is None else "as-stored")
+    assert (model.generator.mask_decoder.query_feat.num_embeddings if model.generator else None) == queries
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -187,10 +228,63 @@ def test_numpy_scalars_in_a_scheduler_are_harmless(tmp_path: Path, state: dict[s
     assert read_checkpoint(path).shapes.keys() == {to_ours(key) for key in state}
 
 
+def test_numpy_scalars_of_files_written_under_numpy_1(tmp_path: Path) -> None:
+    new = write(tmp_path / "new.pth", {"model": {"a": torch.zeros(1)}, "scheduler": {"last_lr": np.float64(1e-4)}})
+    old = tmp_path / "old.pth"
+    with zipfile.ZipFile(new) as source, zipfile.ZipFile(old, "w") as target:
+        for member in source.infolist():
+            target.writestr(member.filename, source.read(member).replace(b"numpy._core.multi", b"numpy.core.multi"))
+    assert b"numpy.core.multiarray" in old.read_bytes()
+    assert read_checkpoint(old).shapes == {"a": (1,)}
+
+
 def test_other_numpy_objects_are_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
     path = write(tmp_path / "m.pth", {"model": state, "scheduler": np.random.default_rng(0)})
     with pytest.raises(CheckpointError, match="was not loaded"):
         read_checkpoint(path)
+
+
+def test_mutations_of_a_file_give_one_line_or_load(tmp_path: Path) -> None:
+    path = tmp_path / "m.pth"
+    random = np.random.default_rng(0)
+    for legacy in (False, True):
+        torch.save(
+            {"model": {"a.b": torch.zeros(3)}, "lr": np.float64(1)}, path, _use_new_zipfile_serialization=not legacy
+        )
+        whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        for _ in range(150):
+            damaged = whole.copy()
+            places = random.integers(0, len(whole), random.integers(1, 6))
+            damaged[places] = random.integers(0, 256, len(places))
+            path.write_bytes(damaged[: random.integers(1, len(whole) + 1)].tobytes())
+            with contextlib.suppress(CheckpointError):  # anything else fails the test
+                read_checkpoint(path)
+
+
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    plain, bomb = write(tmp_path / "plain.pth", {"model": {"a": torch.zeros(1_000_000)}}), tmp_path / "bomb.pth"
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as target:
+        for member in source.infolist():
+            target.writestr(member.filename, source.read(member))
+    assert bomb.stat().st_size < plain.stat().st_size / 100
+    with pytest.raises(CheckpointError, match="is a compressed archive"):
+        read_checkpoint(bomb)
+
+
+def test_names_that_are_no_text_and_whole_numbers_as_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no state dict"):
+        read_checkpoint(write(tmp_path / "m.pth", {0: torch.zeros(1)}))
+    state = official_state(Variant("maftplus-base", "pooling"))
+    state = {key: torch.zeros((), dtype=torch.int64).expand(tensor.shape) for key, tensor in state.items()}
+    with pytest.raises(CheckpointError, match="wrong type") as caught:
+        maskadapter.load(write(tmp_path / "m.pth", state))
+    assert "\n" not in str(caught.value)
+
+
+def test_half_precision_files_become_float32(tmp_path: Path) -> None:
+    state = {key: tensor.half() for key, tensor in official_state(Variant("maftplus-base", "pooling")).items()}
+    model = maskadapter.load(write(tmp_path / "m.pth", state))
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
@@ -229,11 +323,15 @@ def test_unknown_names_and_missing_files() -> None:
 @pytest.mark.slow
 def test_a_model_saved_as_safetensors_comes_back(tmp_path: Path) -> None:
     model = hub.MODELS["maftplus-base"]("adapter", True)
+    model.inference = replace(model.inference, alpha=0.25)
+    model.embedding.mask_threshold = 0.3
     path = hub.save(model, tmp_path / "m.safetensors", "maftplus-base", licence="Apache-2.0")
     checkpoint = read_checkpoint(path)
     assert checkpoint.metadata["model"] == "maftplus-base"
-    assert json.loads(checkpoint.metadata["settings"])["alpha"] == 0.7
+    assert checkpoint.metadata["licence"] == "Apache-2.0"
     again = maskadapter.load(path)
+    assert again.inference == model.inference
+    assert again.embedding.mask_threshold == 0.3
     assert isinstance(checkpoint, Checkpoint)
     for key, tensor in model.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[key]), key

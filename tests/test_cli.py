@@ -42,7 +42,7 @@ class Model:
     def __init__(self):
         self.given = []
 
-    def load(self, model=None, embedding=None, device=None):
+    def load(self, model=None, embedding=None, adapter=None, like=None, device=None):
         if model == "unknown":
             raise MaskAdapterError("no model 'unknown'")
         if model == "broken":

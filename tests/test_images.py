@@ -240,3 +240,33 @@ def test_a_pickle_in_an_array_file_does_not_run(tmp_path):
     with pytest.raises(MaskError):
         read_masks(tmp_path / "trap.npy", (2, 3))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_photograph_given_as_label_picture_does_not_become_gigabytes(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 65536, (200, 200), dtype=np.uint16)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    with pytest.raises(MaskError, match="is it a label picture"):
+        read_masks(tmp_path / "noise.png", (200, 200))
+
+
+def test_an_npy_header_is_not_believed(tmp_path):
+    header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 1, 1), bool))
+    with open(tmp_path / "m.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (10**6, 10**4, 10**4)})
+    with pytest.raises(MaskError, match="not a NumPy array file"):
+        read_masks(tmp_path / "m.npy", (10**4, 10**4))
+
+
+def test_ragged_masks_and_a_cut_off_pil_image_give_one_line(tmp_path):
+    with pytest.raises(MaskError, match="different shapes"):
+        read_masks([[[True]], [[True, False]]], (1, 1))
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)).save(tmp_path / "p.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "p.jpg").read_bytes()[:3000])
+    with Image.open(tmp_path / "cut.jpg") as image, pytest.raises(ImageError, match="damaged"):
+        read_image(image)
+
+
+def test_formats_that_start_other_programs_are_no_pictures(tmp_path):
+    (tmp_path / "p.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    with pytest.raises(ImageError, match="not a picture"):
+        read_image(tmp_path / "p.jpg")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from maskadapter.errors import MaskAdapterError, MaskError, VocabularyError
 from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD, Clip
@@ -146,7 +147,7 @@ def test_saved_results_open_again(picture: np.ndarray, tmp_path) -> None:
 
     result = small().segment(picture, WORDS)
     paths = result.save(tmp_path / "new", ["overlay", "labels"], stem="photo")
-    assert [path.name for path in paths] == ["photo-overlay.png", "photo-labels.png", "classes.json"]
+    assert [path.name for path in paths] == ["photo-overlay.png", "photo-labels.png", "photo-classes.json"]
     assert (np.asarray(Image.open(paths[1])).astype(int) - 1 == result.semantic()).all()
     with pytest.raises(MaskAdapterError, match="unknown format 'svg': choose from overlay, labels"):
         result.save(tmp_path, ["svg"])
@@ -195,3 +196,49 @@ def test_masks_keep_their_outline_at_stride_4_and_small_ones_their_cell() -> Non
     assert cells[1, 8, 11]
     assert cells[1].sum() == 1
     assert not cells[2].any()
+
+
+def test_pictures_of_a_batch_do_not_influence_each_other(picture: np.ndarray) -> None:
+    model = small()
+    other = np.ascontiguousarray(picture[::-1])
+    encoded = model.encode(WORDS)
+    with torch.inference_mode():
+        together = model(to_batch([picture, other], 32), encoded)
+        alone = model(to_batch([other], 32), encoded)
+    for both, one in zip(together, alone, strict=True):
+        torch.testing.assert_close(both[1:], one, atol=1e-4, rtol=1e-3)
+
+
+def test_things_may_be_said_with_the_words_or_later(picture: np.ndarray) -> None:
+    model = small()
+    encoded = model.encode(["cat", "wall"])
+    assert encoded.vocabulary.is_thing == (True, False)
+    assert model.encode(encoded, things=["wall"]).vocabulary.is_thing == (False, True)
+    assert model.segment(picture, encoded, things=["wall"]).vocabulary.is_thing == (False, True)
+
+
+def test_results_are_named_after_the_file(picture: np.ndarray, tmp_path) -> None:
+    from PIL import Image
+
+    Image.fromarray(picture).save(tmp_path / "my photo.png")
+    paths = small().segment(tmp_path / "my photo.png", WORDS).save(tmp_path, "labels")
+    assert [path.name for path in paths] == ["my photo-labels.png", "my photo-classes.json"]
+
+
+class NoFloat64(TorchFunctionMode):
+    """Fails where float64 is made: Apple's MPS has none. Coordinates, vectors, are made on the CPU on purpose."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
+            assert result.ndim <= 1, f"{function} made float64 of shape {tuple(result.shape)}"
+        return result
+
+
+@pytest.mark.parametrize("maft", [False, True])
+def test_nothing_but_coordinates_is_float64(picture: np.ndarray, maft: bool) -> None:
+    model = small(maft=maft)
+    with NoFloat64():
+        result = model.segment(picture, WORDS)
+        result.semantic(), result.panoptic(), result.instances()
+        model.classify(picture, np.ones((2, 70, 110), bool), WORDS)

@@ -173,3 +173,19 @@ def test_of_keeps_every_name_or_says_why_not(groups):
 def test_vocabulary_needs_no_torch():
     code = "import sys, maskadapter.vocabulary as v; v.Vocabulary.of('cat'); print({'torch', 'numpy'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+@pytest.mark.parametrize("text", ["clases.csv", "lists/animals.json", "/dev/zero", "words.txt"])
+def test_a_mistyped_file_of_classes_is_no_class(text):
+    with pytest.raises(VocabularyError, match="classes"):
+        Vocabulary.of(text)
+
+
+def test_words_with_slashes_and_stops_stay_words():
+    assert Vocabulary.of("and/or").names == ("and/or",)
+    assert Vocabulary.of("dr. who, shoe no.2").names == ("dr. who", "shoe no.2")
+
+
+def test_text_that_is_not_utf_8_is_refused():
+    with pytest.raises(VocabularyError, match="UTF-8"):
+        Vocabulary.of("caf\udce9")

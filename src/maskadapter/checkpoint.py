@@ -1,7 +1,8 @@
 """Weight files: read without executing anything, compared key by key, written whole or not at all."""
 
 import json
-import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,9 +106,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write tensors as safetensors; each value of ``metadata`` is stored as text, or as JSON when it is not text."""
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-    contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    # Clones, because safetensors refuses tensors that share memory.
+    own = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
     with write_atomically(Path(path)) as temporary:
-        save_file(contiguous, temporary, metadata=texts)
+        try:
+            save_file(own, temporary, metadata=texts)
+        except SafetensorError as error:
+            raise CheckpointError(f"cannot write {path}: {first_line(error)}") from error
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
@@ -116,21 +121,43 @@ def _read_safetensors(path: Path) -> Checkpoint:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             return Checkpoint(path, tensors, official=False, metadata=file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read as safetensors ({error}): download or write it again") from error
+        raise CheckpointError(
+            f"{path} cannot be read as safetensors ({first_line(error)}): download or write it again"
+        ) from error
 
 
 def _read_pickle(path: Path) -> Checkpoint:
+    _refuse_compressed(path)
     try:
-        with torch.serialization.safe_globals(_SAFE_GLOBALS):
+        with torch.serialization.safe_globals(_SAFE_GLOBALS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on the pickle protocol, which the error below makes clearer
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "not a checkpoint"
-        raise CheckpointError(f"{path} is damaged or holds more than tensors, and was not loaded ({reason})") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} cannot be read as a PyTorch file ({reason}): download it again") from error
+    except Exception as error:  # a damaged file makes the unpickler raise nearly anything
+        raise CheckpointError(
+            f"{path} is damaged or holds more than tensors, and was not loaded ({first_line(error)}): download it again"
+        ) from error
     state = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
         raise CheckpointError(f"{path} holds no state dict: a 'model' entry or bare tensors by name are needed")
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds no state dict: values that are not tensors stand among them")
     tensors = {to_ours(key): tensor for key, tensor in state.items() if not key.startswith(_TRAINING_LEFTOVERS)}
     return Checkpoint(path, tensors, official=True, metadata={})
+
+
+def _refuse_compressed(path: Path) -> None:
+    """torch.save stores its zip members as they are; a compressed one could unpack to any size."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            compressed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # torch.load says what is wrong with it
+    if compressed:
+        raise CheckpointError(f"{path} is a compressed archive and was not loaded: PyTorch writes uncompressed files")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's message, or the error's type where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -48,6 +48,14 @@ Embedding = Annotated[
     Literal["adapter", "pooling"] | None,
     typer.Option(help="How a mask becomes an embedding; without it as the model was made.", show_default=False),
 ]
+Adapter = Annotated[
+    Path | None,
+    typer.Option(help="A warm-up file whose adapter is joined to the segmenter in --model.", show_default=False),
+]
+Like = Annotated[
+    str | None,
+    typer.Option(help="The model that a file is read as, where its keys alone do not tell.", show_default=False),
+]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
 
 
@@ -72,6 +80,8 @@ def segment(
     save: Annotated[str, typer.Option(help="What to write, separated by commas: overlay, labels.")] = "overlay,labels",
     model: Model = None,
     embedding: Embedding = None,
+    adapter: Adapter = None,
+    like: Like = None,
     device: Device = "cpu",
 ) -> None:
     """Segment a picture into the classes you name.
@@ -84,11 +94,10 @@ def segment(
     from maskadapter.segmentation import check_formats
     from maskadapter.vocabulary import Vocabulary
 
-    formats = [name.strip() for name in save.split(",") if name.strip()]
-    check_formats(formats)
+    formats = check_formats(save)
     vocabulary, picture = Vocabulary.of(classes), read_image(image)
     with _busy("loading the model"):
-        segmenter = maskadapter.load(model, embedding=embedding, device=device)
+        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
     with _busy(f"segmenting {image.name}"):
         result = segmenter.segment(picture, vocabulary)
         paths = result.save(output, formats, image.stem)
@@ -111,6 +120,8 @@ def classify(
     top: Annotated[int, typer.Option(min=1, help="How many words to print for each mask.")] = 5,
     model: Model = None,
     embedding: Embedding = None,
+    adapter: Adapter = None,
+    like: Like = None,
     device: Device = "cpu",
 ) -> None:
     """Name masks that you already have, from any source.
@@ -125,7 +136,7 @@ def classify(
     vocabulary, picture = Vocabulary.of(classes), read_image(image)
     regions = read_masks(masks, picture.shape[:2])
     with _busy("loading the model"):
-        segmenter = maskadapter.load(model, embedding=embedding, device=device)
+        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
     with _busy(f"naming {len(regions)} masks"):
         result = segmenter.classify(picture, regions, vocabulary)
     _show(_words(regions, result.probs, result.class_names, top))

@@ -2,18 +2,29 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from maskadapter.checkpoint import Checkpoint, Differences, Shapes, compare, read_checkpoint, write_checkpoint
+from maskadapter.checkpoint import (
+    Checkpoint,
+    Differences,
+    Shapes,
+    compare,
+    first_line,
+    read_checkpoint,
+    write_checkpoint,
+)
 from maskadapter.convert import to_official
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.models.build import MODELS, EmbeddingName
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models.embedding import MaskAdapterEmbedding
+from maskadapter.models.preprocess import InputSize
+from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter
 
 DEFAULT = "tiny"
 EMBEDDINGS: tuple[EmbeddingName, ...] = ("adapter", "pooling")
@@ -66,17 +77,42 @@ def load(
         segmenter = variant.build()
     # Files may hold half precision; the models are float32.
     tensors = {key: t.float() if t.is_floating_point() else t for key, t in checkpoint.tensors.items()}
-    segmenter.load_state_dict(tensors, strict=True, assign=True)
+    try:
+        segmenter.load_state_dict(tensors, strict=True, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{checkpoint.source} holds tensors of the wrong type ({first_line(error)})") from error
     segmenter.clip.restore_causal_mask()
+    if "settings" in checkpoint.metadata:
+        _apply(json.loads(checkpoint.metadata["settings"]), segmenter)
     return segmenter.requires_grad_(False).eval().to(device)
 
 
 def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **metadata: str) -> Path:
     """Write a model as safetensors with its facts: ``name`` (an entry of ``MODELS``), its settings, and
     ``metadata``."""
-    facts = {"format": "maskadapter", "model": name, "settings": json.dumps(segmenter.inference, default=vars)}
+    facts = {"format": "maskadapter", "model": name, "settings": json.dumps(_settings(segmenter))}
     write_checkpoint(path, segmenter.state_dict(), {**metadata, **facts})
     return Path(path)
+
+
+def _settings(segmenter: OpenVocabularySegmenter) -> dict[str, Any]:
+    """What the weights do not show and a user may have changed."""
+    settings: dict[str, Any] = {"inference": asdict(segmenter.inference), "cell_order": segmenter.clip.cell_order}
+    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
+        settings["mask_threshold"] = segmenter.embedding.mask_threshold
+    if segmenter.text_transfer is not None:
+        settings["norm_placement"] = segmenter.text_transfer.norm_placement
+    return settings
+
+
+def _apply(settings: dict[str, Any], segmenter: OpenVocabularySegmenter) -> None:
+    inference = settings["inference"]
+    segmenter.inference = Inference(**{**inference, "input_size": InputSize(**inference["input_size"])})
+    segmenter.clip.cell_order = settings["cell_order"]
+    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
+        segmenter.embedding.mask_threshold = settings["mask_threshold"]
+    if segmenter.text_transfer is not None:
+        segmenter.text_transfer.norm_placement = settings["norm_placement"]
 
 
 def fuse(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
@@ -167,7 +203,7 @@ def _check_device(device: str | torch.device) -> None:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise MaskAdapterError(
-            f"device '{device}' cannot be used here ({str(error).splitlines()[0]}): choose cpu, or install a PyTorch for it"
+            f"device '{device}' cannot be used here ({first_line(error)}): choose cpu, or install a PyTorch for it"
         ) from error
 
 

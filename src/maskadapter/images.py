@@ -13,6 +13,12 @@ from maskadapter.errors import ImageError, MaskAdapterError, MaskError
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Pillow also knows formats that start other programs (EPS runs Ghostscript): pictures from strangers do not get there.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "MPO")
+
+MAX_MASKS = 5_000
+"""Most masks that are read from one label picture: a photograph given by mistake has thousands of values."""
+
 MAX_PIXELS = 200_000_000
 """Largest picture that is decoded: 200 megapixels are 600 MB. A small file can claim to be far larger."""
 
@@ -43,7 +49,10 @@ def read_image(source: "str | Path | Image.Image | np.ndarray | Tensor", max_pix
     if isinstance(source, str | Path):
         return _from_file(Path(source), max_pixels)
     if isinstance(source, Image.Image):
-        return _from_pil(source)
+        try:
+            return _from_pil(source)
+        except OSError as error:
+            raise ImageError(f"damaged picture: {error}") from None
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if hasattr(source, "detach"):
@@ -63,12 +72,11 @@ def read_masks(source: "str | Path | np.ndarray | Tensor", size: tuple[int, int]
     """
     name = str(source) if isinstance(source, str | Path) else "the mask array"
     if not isinstance(source, str | Path):
-        masks = source.detach().cpu().numpy() if hasattr(source, "detach") else np.asarray(source)
+        masks = _as_array(source)
     elif Path(source).suffix.lower() == ".npy":
-        masks = _npy(Path(source))
+        masks = _npy(Path(source))  # mapped, not read: what the header claims is checked below first
     else:
-        labels = _labels(Path(source))
-        masks = labels == np.unique(labels[labels > 0])[:, None, None]
+        masks = _from_labels(_labels(Path(source)), size, name)
     if masks.dtype != bool:
         raise MaskError(f"{name} holds {masks.dtype} values; bool (N, H, W) is needed, for example masks > 0")
     if masks.ndim != 3:
@@ -77,7 +85,26 @@ def read_masks(source: "str | Path | np.ndarray | Tensor", size: tuple[int, int]
         raise MaskError(
             f"{name} has masks of {masks.shape[2]} x {masks.shape[1]} pixels for a picture of {size[1]} x {size[0]}"
         )
-    return masks
+    return np.asarray(masks)
+
+
+def _as_array(source: object) -> np.ndarray:
+    try:
+        return source.detach().cpu().numpy() if hasattr(source, "detach") else np.asarray(source)
+    except ValueError as error:
+        raise MaskError(f"masks of different shapes; bool (N, H, W) is needed ({error})") from None
+
+
+def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
+    """A mask for each value above zero, after the checks that keep a wrong picture from becoming gigabytes of masks."""
+    if labels.shape != tuple(size):
+        raise MaskError(
+            f"{name} has {labels.shape[1]} x {labels.shape[0]} pixels for a picture of {size[1]} x {size[0]}"
+        )
+    values = np.unique(labels[labels > 0])
+    if len(values) > MAX_MASKS:
+        raise MaskError(f"{name} has {len(values):,} different values, more than {MAX_MASKS:,}: is it a label picture?")
+    return labels == values[:, None, None]
 
 
 def _from_file(path: Path, max_pixels: int) -> np.ndarray:
@@ -132,7 +159,8 @@ def _open(path: Path, max_pixels: int, refusal: type[MaskAdapterError]) -> Image
         with _opening:
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                image = Image.open(path)
+                Image.init()
+                image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except FileNotFoundError:
@@ -164,11 +192,11 @@ def _labels(path: Path) -> np.ndarray:
 
 def _npy(path: Path) -> np.ndarray:
     try:
-        masks = np.load(path, allow_pickle=False)
+        masks = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise MaskError(f"no such file: {path}") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise MaskError(f"not a NumPy array file: {path}: {error}") from None
+    except Exception:  # damaged headers make NumPy raise nearly anything, and advise what is unsafe
+        raise MaskError(f"not a NumPy array file of bool (N, H, W): {path}") from None
     if not isinstance(masks, np.ndarray):
         raise MaskError(f"not a NumPy array file: {path} is an archive of several")
     return masks

@@ -55,7 +55,7 @@ def semantic_scores(masks: Enlarger, probs: Tensor, order: SemanticOrder) -> Ite
     official code takes the second when only the semantic result is asked for.
     """
     class_probs = probs[:, :-1]
-    for rows in masks.bands():
+    for rows in masks.bands(channels=class_probs.shape[1]):
         if order == "masks-first":
             yield rows, torch.einsum("nk,nhw->khw", class_probs, masks.logits(rows).sigmoid())
         else:
@@ -132,8 +132,9 @@ def _number_segments(
 
 
 def instances(masks: Enlarger, probs: Tensor, is_thing: Sequence[bool], top: int = 100) -> Instances:
-    """The ``top`` best (proposal, class) pairs, things only; a proposal can appear once for each class.
+    """The things among the ``top`` best (proposal, class) pairs; a proposal can appear once for each class.
 
+    Pairs of stuff are dropped after the best were taken, as the official code does: fewer than ``top`` may be left.
     Score: class probability times the mean mask probability inside the mask (logit > 0).
     """
     height, width = masks.frame.picture

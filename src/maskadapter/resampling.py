@@ -38,10 +38,12 @@ class _Taps:
 
     @classmethod
     def between(cls, in_length: int, out_length: int, device: torch.device) -> "_Taps":
-        centre = (torch.arange(out_length, dtype=torch.float64, device=device) + 0.5) * in_length / out_length - 0.5
+        # On the CPU: float64, which Apple's MPS lacks, keeps the weights exact for long sides.
+        centre = (torch.arange(out_length, dtype=torch.float64) + 0.5) * in_length / out_length - 0.5
         centre = centre.clamp(min=0)
         low = centre.floor().long().clamp(max=in_length - 1)
-        return cls(low, (low + 1).clamp(max=in_length - 1), (centre - low).float())
+        high = (low + 1).clamp(max=in_length - 1)
+        return cls(low.to(device), high.to(device), (centre - low).float().to(device))
 
     def rows(self, rows: slice) -> "_Taps":
         return _Taps(self.low[rows], self.high[rows], self.weight[rows])
@@ -71,10 +73,11 @@ class Enlarger:
         self._first = _Taps.between(height, pad_height, device), _Taps.between(width, pad_width, device)
         self._second = tuple(_Taps.between(frame.resized[i], frame.picture[i], device) for i in (0, 1))
 
-    def bands(self, pixels: int = 1 << 18) -> Iterator[slice]:
-        """Row ranges of the picture that hold about ``pixels`` pixels each, from top to bottom."""
+    def bands(self, channels: int = 1, values: int = 1 << 25) -> Iterator[slice]:
+        """Row ranges of the picture, from top to bottom: each has about ``values`` numbers in all masks, or in
+        ``channels`` maps where these are more."""
         height, width = self.frame.picture
-        step = max(1, pixels // width)
+        step = max(1, values // (width * max(1, channels, len(self.mask_logits))))
         for start in range(0, height, step):
             yield slice(start, min(start + step, height))
 

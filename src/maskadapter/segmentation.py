@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 FORMATS = ("overlay", "labels")
 
 
-def check_formats(formats: Sequence[str]) -> None:
-    """Raise MaskAdapterError for a name that ``Segmentation.save`` does not know."""
-    for name in formats:
+def check_formats(formats: str | Sequence[str]) -> list[str]:
+    """The names in ``formats``, a sequence or words between commas; MaskAdapterError for one that is not known."""
+    names = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
+    for name in names:
         if name not in FORMATS:
             raise MaskAdapterError(f"unknown format '{name}': choose from {', '.join(FORMATS)}")
+    return names
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Segmentation:
     probs: (N, K + 1), each proposal's class probabilities, void last; rows sum to 1.
     frame: how the input relates to the picture.
     semantic_order, overlap_threshold: as in ``maskadapter.postprocess``.
+    name: what saved files are called, the picture's file name without its suffix where it came from a file.
     """
 
     image: np.ndarray = field(repr=False)
@@ -50,6 +53,7 @@ class Segmentation:
     frame: Frame
     semantic_order: SemanticOrder = "masks-first"
     overlap_threshold: float = 0.8
+    name: str = "picture"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -70,19 +74,22 @@ class Segmentation:
         return postprocess.panoptic_map(self._masks(), self.probs, self.vocabulary.is_thing, self.overlap_threshold)
 
     def instances(self, top: int = 100) -> Instances:
-        """The ``top`` best things with masks (N, H, W) bool, boxes xyxy, labels and scores, best first."""
+        """The things among the ``top`` best pairs of proposal and class: masks (N, H, W) bool, boxes xyxy, labels and
+        scores, best first. All masks are at the picture's size: N bytes per pixel."""
         return postprocess.instances(self._masks(), self.probs, self.vocabulary.is_thing, top)
 
     def save(
-        self, folder: str | Path, formats: Sequence[str] = ("overlay", "labels"), stem: str = "picture"
+        self, folder: str | Path, formats: str | Sequence[str] = ("overlay", "labels"), stem: str | None = None
     ) -> list[Path]:
-        """Write results into ``folder``, made if needed, and return their paths.
+        """Write results into ``folder``, made if needed, and return their paths. ``stem``: instead of ``name``.
 
         ``overlay``: ``<stem>-overlay.png``, the picture with its segments drawn over it. ``labels``:
-        ``<stem>-labels.png``, value = index + 1 and 0 = none, 8 bit (16 bit above 255 classes), and ``classes.json``.
+        ``<stem>-labels.png``, value = index + 1 and 0 = none, 8 bit (16 bit above 255 classes), and
+        ``<stem>-classes.json``.
         Raises MaskAdapterError for an unknown format or a folder that cannot be written.
         """
-        check_formats(formats)
+        formats = check_formats(formats)
+        stem = stem or self.name
         folder = Path(folder)
         labels = self.semantic()
         written = []
@@ -92,7 +99,7 @@ class Segmentation:
             )
         if "labels" in formats:
             written.append(_write_png(folder / f"{stem}-labels.png", label_image(labels, len(self.vocabulary))))
-            written.append(_write_classes(folder / "classes.json", self.class_names))
+            written.append(_write_classes(folder / f"{stem}-classes.json", self.class_names))
         return written
 
     @cached_property

@@ -5,6 +5,7 @@ models were evaluated with, to the letter. ``Vocabulary.of`` turns a user's own 
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -36,6 +37,8 @@ TEMPLATES: tuple[str, ...] = (
 # The lists that say which classes are things, most trusted first: where two disagree on a word, the earlier decides.
 _THING_LISTS = ("coco-panoptic", "coco-stuff", "ade20k-150", "pascal-voc-20", "cityscapes", "lvis-v1")
 
+_MAX_BYTES = 10_000_000  # of a file of classes; a film given by mistake is not read
+
 _FOLDER = files("maskadapter") / "vocabularies"
 
 
@@ -61,6 +64,9 @@ class Vocabulary:
         for index, synonyms in enumerate(self.classes):
             if not synonyms or not all(synonyms):
                 raise VocabularyError(f"class {index + 1} of {len(self.classes)} has an empty name")
+            for name in synonyms:
+                if any("\ud800" <= sign <= "\udfff" for sign in name):
+                    raise VocabularyError(f"class {index + 1} is no valid text ({name!a}): UTF-8 is needed")
         if len(self.is_thing) != len(self.classes):
             raise VocabularyError(f"is_thing has {len(self.is_thing)} flags for {len(self.classes)} classes")
 
@@ -218,8 +224,9 @@ def _means_a_file(text: str) -> bool:
     if "\n" in text or len(text) > 1000:
         return False
     path = Path(text)
+    named_like_one = bool(re.fullmatch(r"\.[A-Za-z]\w{1,3}", path.suffix)) or path.is_absolute()
     try:
-        return (path.suffix != "" or len(path.parts) > 1) and (path.suffix == ".txt" or path.is_file())
+        return (named_like_one and not {",", "|"} & set(text)) or (len(path.parts) > 1 and path.is_file())
     except (OSError, ValueError):
         return False
 
@@ -233,6 +240,10 @@ def _means_a_list(text: str) -> bool:
 
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():
+            raise VocabularyError(f"{path} is no text file of classes")
+        if path.is_file() and path.stat().st_size > _MAX_BYTES:
+            raise VocabularyError(f"{path} is larger than {_MAX_BYTES:,} bytes: a text file of classes is needed")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise VocabularyError(f"no such file of classes: {path}") from None

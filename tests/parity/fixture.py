@@ -20,7 +20,7 @@ from timm.models.convnext import ConvNeXt
 from torch import Tensor
 
 from maskadapter.checkpoint import read_checkpoint
-from maskadapter.models.clip import Clip
+from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD, Clip
 from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask2former import Mask2FormerGenerator
@@ -59,6 +59,8 @@ class Settings:
     alpha: float
     beta: float
     overlap_threshold: float
+    score_threshold: float
+    top_instances: int
     masks_first: bool
     transfer_heads: int | None
     transfer_norm: str
@@ -122,6 +124,17 @@ def settings_of(config: dict[str, Any]) -> Settings:
     cfg = yaml.safe_load(config["cfg"])
     model, former, test = cfg["MODEL"], cfg["MODEL"]["MASK_FORMER"], cfg["MODEL"]["MASK_FORMER"]["TEST"]
     head, adapter, notes = model["SEM_SEG_HEAD"], model["MASK_ADAPTER"], config["notes"]
+    # Ours has no switch for these.
+    fixed = {
+        "MASK_IN_CHANNELS": (adapter["MASK_IN_CHANNELS"], MaskAdapter.MASK_DIM),
+        "SIZE_DIVISIBILITY": (former["SIZE_DIVISIBILITY"], Clip.SIZE_DIVISOR),
+        "PIXEL_MEAN": (tuple(model["PIXEL_MEAN"]), PIXEL_MEAN),
+        "PIXEL_STD": (tuple(model["PIXEL_STD"]), PIXEL_STD),
+        "PRE_NORM": (former["PRE_NORM"], False),
+        "COMMON_STRIDE": (head["COMMON_STRIDE"], 4),
+    }
+    wrong = {name: values for name, values in fixed.items() if values[0] != values[1]}
+    assert not wrong, f"{config['job']} was recorded with settings that are fixed here: {wrong}"
     transfer = model.get("cdt_params", cfg.get("cdt_params")) if config["pkg"] == "maft" else None
     cases = [key.removesuffix(".height_width") for key in notes if key.endswith(".height_width")]
     return Settings(
@@ -145,6 +158,8 @@ def settings_of(config: dict[str, Any]) -> Settings:
         alpha=model["FC_CLIP"]["GEOMETRIC_ENSEMBLE_ALPHA"],
         beta=model["FC_CLIP"]["GEOMETRIC_ENSEMBLE_BETA"],
         overlap_threshold=test["OVERLAP_THRESHOLD"],
+        score_threshold=test["OBJECT_MASK_THRESHOLD"],
+        top_instances=cfg["TEST"]["DETECTIONS_PER_IMAGE"],
         masks_first=any(
             test[name] for name in ("SEM_SEG_POSTPROCESSING_BEFORE_INFERENCE", "PANOPTIC_ON", "INSTANCE_ON")
         ),

@@ -207,17 +207,20 @@ def _results(s: Stages, mask_logits: Tensor, probs: Tensor) -> Iterator[Comparis
     if settings.masks_first:
         yield from s.compare("mask_pred_post_sigmoid", masks.logits(slice(0, frame.picture[0])).sigmoid())
     else:
-        small = whole.logits(slice(0, padded[0])).sigmoid()
-        recorded = s.recorded("mask_pred_post_sigmoid")
-        if recorded is not None and recorded.shape == small.shape:
-            yield from s.compare("mask_pred_post_sigmoid", small)
+        yield from s.compare("mask_pred_post_sigmoid", whole.logits(slice(0, padded[0])).sigmoid())
     order = "masks-first" if settings.masks_first else "classes-first"
     scores = torch.cat([band for _, band in postprocess.semantic_scores(masks, probs[0], order)], dim=1)
     yield from s.compare("sem_seg", scores)
     yield from s.compare("sem_seg_sampled", sampled(scores))
 
     if s.recorded("panoptic_seg") is not None:
-        panoptic = postprocess.panoptic_map(masks, probs[0], settings.vocabulary.is_thing, settings.overlap_threshold)
+        panoptic = postprocess.panoptic_map(
+            masks,
+            probs[0],
+            settings.vocabulary.is_thing,
+            settings.overlap_threshold,
+            settings.score_threshold,
+        )
         yield from s.compare("panoptic_seg", panoptic.ids)
         ours = [{"id": x.id, "isthing": x.is_thing, "category_id": x.label} for x in panoptic.segments]
         yield Comparison("segments_info", float(ours != settings.segments[s.case]), share=True)
@@ -227,7 +230,8 @@ def _results(s: Stages, mask_logits: Tensor, probs: Tensor) -> Iterator[Comparis
 
 def _instances(s: Stages, masks: Enlarger, probs: Tensor) -> Iterator[Comparison]:
     """As a set: the official order is that of an unsorted top-k. Pairs are found by class and mask."""
-    found = postprocess.instances(masks, probs, s.recording.settings.vocabulary.is_thing)
+    settings = s.recording.settings
+    found = postprocess.instances(masks, probs, settings.vocabulary.is_thing, settings.top_instances)
     classes, scores = s.recorded("inst_pred_classes").numpy(), s.recorded("inst_scores").numpy()
     pictures = s.recorded("inst_pred_masks").numpy().astype(bool)
     assert len(found.scores) == len(scores), f"{len(found.scores)} instances, {len(scores)} recorded"

@@ -23,15 +23,15 @@ EmbeddingName = Literal["adapter", "pooling"]
 Builder = Callable[[EmbeddingName, bool], OpenVocabularySegmenter]
 
 LONGER_896 = InputSize(896, 896)  # the longer side becomes 896. Source: official MIN_SIZE_TEST = MAX_SIZE_TEST = 896
+# What configurations get that set no test size, as FC-CLIP's, MAFT+'s and the warm-up stage's. Source: detectron2
+SHORTER_800 = InputSize(800, 1333)
 
 
 def fcclip_large(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
     """FC-CLIP on ConvNeXt-L. Source: official FC-CLIP configurations, with and without Mask-Adapter."""
-    if embedding == "adapter":
-        inference = Inference(LONGER_896, seen_in="coco-panoptic", alpha=0.7, beta=0.9)
-    else:
-        # FC-CLIP's own configuration leaves the test size at detectron2's default.
-        inference = Inference(InputSize(800, 1333), seen_in="coco-panoptic", alpha=0.4, beta=0.8)
+    size = LONGER_896 if embedding == "adapter" and generator else SHORTER_800
+    alpha, beta = (0.7, 0.9) if embedding == "adapter" else (0.4, 0.8)
+    inference = Inference(size, "coco-panoptic", alpha, beta)
     clip = Clip.build("convnext_large_d_320")
     return OpenVocabularySegmenter(
         clip,
@@ -42,18 +42,31 @@ def fcclip_large(embedding: EmbeddingName = "adapter", generator: bool = True) -
 
 
 def maftplus_base(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
-    """MAFT+ on ConvNeXt-B. Source: official maft configurations (semantic)."""
-    # MAFT+ itself has no ensemble: CLIP's opinion alone counts, the generator's only for void.
-    alpha, beta = (0.7, 1.0) if embedding == "adapter" else (1.0, 1.0)
-    inference = Inference(LONGER_896, "coco-stuff", alpha, beta, "classes-first", overlap_threshold=0.7)
-    return _maftplus("convnext_base_w_320", embedding, generator, inference, mask_threshold=0.45, norm="sum")
+    """MAFT+ on ConvNeXt-B. Source: official maft configurations (semantic); the warm-up stage ran with PANOPTIC_ON."""
+    published = embedding == "adapter" and generator
+    inference = Inference(
+        LONGER_896 if published else SHORTER_800,
+        "coco-stuff",
+        *_maftplus_weights(embedding, alpha=0.7),
+        semantic_order="classes-first",
+        overlap_threshold=0.7,
+    )
+    norm: NormPlacement = "sum" if generator else "update"
+    return _maftplus("convnext_base_w_320", embedding, generator, inference, mask_threshold=0.45, norm=norm)
 
 
 def maftplus_large(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
-    """MAFT+ on ConvNeXt-L. Source: official maft configurations (panoptic)."""
-    alpha, beta = (0.8, 1.0) if embedding == "adapter" else (1.0, 1.0)
-    inference = Inference(LONGER_896, "coco-stuff", alpha, beta, "masks-first", overlap_threshold=0.7)
-    return _maftplus("convnext_large_d_320", embedding, generator, inference, mask_threshold=0.4, norm="update")
+    """MAFT+ on ConvNeXt-L. Source: official maft configurations, panoptic with adapter; upstream's semantic without."""
+    published = embedding == "adapter" and generator
+    inference = Inference(
+        LONGER_896 if published else SHORTER_800,
+        "coco-stuff",
+        *_maftplus_weights(embedding, alpha=0.8),
+        semantic_order="masks-first" if embedding == "adapter" else "classes-first",
+        overlap_threshold=0.7,
+    )
+    norm: NormPlacement = "update" if embedding == "adapter" else "sum"
+    return _maftplus("convnext_large_d_320", embedding, generator, inference, mask_threshold=0.4, norm=norm)
 
 
 MODELS: dict[str, Builder] = {
@@ -61,6 +74,11 @@ MODELS: dict[str, Builder] = {
     "maftplus-base": maftplus_base,
     "maftplus-large": maftplus_large,
 }
+
+
+def _maftplus_weights(embedding: EmbeddingName, alpha: float) -> tuple[float, float]:
+    """alpha and beta. MAFT+ itself has no ensemble: CLIP's opinion alone counts. Source: upstream maft_plus.py."""
+    return (alpha, 1.0) if embedding == "adapter" else (1.0, 1.0)
 
 
 def _maftplus(

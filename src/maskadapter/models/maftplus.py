@@ -15,9 +15,9 @@ class ContentDependentTransfer(nn.Module):
     Args:
         dim: D. num_heads: 8 as published.
         norm: ``"sum"`` gives LayerNorm(text + update), ``"update"`` gives text + LayerNorm(update). The official code
-            switches between the two with a test-time flag (PANOPTIC_ON False and True), so both made published numbers:
-            MAFT+ base is trained and tested with "sum", MAFT+ large with "update" on ADE20K-150 panoptic. Neither can
-            be read off the weights.
+            switches between the two with a test-time flag (PANOPTIC_ON False and True), so both made published numbers,
+            and the weights do not show which: MAFT+'s own semantic models and base with adapter use "sum"; large with
+            adapter and the warm-up stage of both use "update". ``norm_placement`` may be set on a loaded model.
     """
 
     def __init__(self, dim: int, num_heads: int = 8, norm: NormPlacement = "sum") -> None:

@@ -26,8 +26,11 @@ class InputSize:
     def of(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) that a picture of ``size`` (height, width) gets, at least 1."""
         height, width = size
-        scale = min(self.shortest / min(height, width), self.longest / max(height, width))
-        return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+        scale = self.shortest / min(height, width)
+        wanted = height * scale, width * scale
+        # Two steps, because a single one rounds differently for one size in ten thousand.
+        again = min(1.0, self.longest / max(wanted))
+        return max(1, int(wanted[0] * again + 0.5)), max(1, int(wanted[1] * again + 0.5))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

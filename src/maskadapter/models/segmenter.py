@@ -1,7 +1,8 @@
 """The whole method: CLIP, a mask generator, an embedding of masks, and the ensemble of the two opinions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -92,15 +93,16 @@ class OpenVocabularySegmenter(nn.Module):
     def encode(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes. classes: whatever ``Vocabulary.of`` takes; things: names that count as things."""
         if isinstance(classes, EncodedVocabulary):
-            return classes
+            return replace(classes, vocabulary=Vocabulary.of(classes.vocabulary, things))
         vocabulary = Vocabulary.of(classes, things)
         return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
 
     @torch.inference_mode()
-    def segment(self, image: Any, classes: Classes) -> Segmentation:
+    def segment(self, image: Any, classes: Classes, things: Iterable[str] | None = None) -> Segmentation:
         """Segment one picture.
 
         image: whatever ``read_image`` takes. classes: words (see ``Vocabulary.of``) or what ``encode`` returned.
+        things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
         Raises ImageError, VocabularyError, or MaskAdapterError when the weights hold no mask generator.
         """
         if self.generator is None:
@@ -109,7 +111,7 @@ class OpenVocabularySegmenter(nn.Module):
                 "with adapter=<this file>"
             )
         picture = read_image(image)
-        encoded = self.encode(classes)
+        encoded = self.encode(classes, things)
         batch, frame = self._prepare(picture)
         mask_logits, probs = self(batch, encoded)
         return Segmentation(
@@ -120,6 +122,7 @@ class OpenVocabularySegmenter(nn.Module):
             frame,
             self.inference.semantic_order,
             self.inference.overlap_threshold,
+            name=Path(image).stem if isinstance(image, str | Path) else "picture",
         )
 
     @torch.inference_mode()
@@ -179,15 +182,15 @@ class OpenVocabularySegmenter(nn.Module):
         return batch, Frame(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, picture=size)
 
 
-def _at_stride_4(masks: Tensor, frame: Frame, chunk: int = 32) -> Tensor:
+def _at_stride_4(masks: Tensor, frame: Frame, values: int = 1 << 26) -> Tensor:
     """(N, H, W) bool at the picture's size -> (N, h, w) logits at stride 4 of the padded input.
 
     A cell is inside where the mask covers more than half of what it covers of its best cell: ordinary masks keep their
-    outline, and a mask smaller than a cell keeps the cell it lies in.
+    outline, and a mask smaller than a cell keeps the cell it lies in. values: numbers in memory at a time.
     """
     bottom, right = frame.padded[0] - frame.resized[0], frame.padded[1] - frame.resized[1]
     parts = [torch.zeros(0, frame.padded[0] // 4, frame.padded[1] // 4)]
-    for part in masks.split(chunk):
+    for part in masks.split(max(1, values // (masks.shape[1] * masks.shape[2]))):
         covered = F.interpolate(part[:, None].float(), frame.resized, mode="bilinear", antialias=True)
         cells = F.avg_pool2d(F.pad(covered, (0, right, 0, bottom)), 4)[:, 0]
         best = cells.amax(dim=(-2, -1), keepdim=True)
