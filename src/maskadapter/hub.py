@@ -69,10 +69,11 @@ def load(
     if like is not None and like not in MODELS:
         raise CheckpointError(f"unknown model '{like}': choose from {', '.join(MODELS)}")
     _check_device(device)
-    checkpoint = _find(DEFAULT if model is None else model)
+    model = DEFAULT if model is None else model
+    checkpoint = _find(model)
     if adapter is not None:
         checkpoint = fuse(checkpoint, read_checkpoint(adapter))
-    variant = identify(checkpoint, like, embedding)
+    variant = identify(checkpoint, DEFAULT if model == DEFAULT else like, embedding)
     with torch.device("meta"):  # no time is spent on random values that the file replaces
         segmenter = variant.build()
     # Files may hold half precision; the models are float32.

@@ -18,6 +18,14 @@ from maskadapter.models.mask_decoder import MaskDecoder
 from maskadapter.models.pixel_decoder import PixelDecoder
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter
+from maskadapter.models.superpixels import SuperpixelGenerator
+
+# The embedded model's CLIP, in open_clip's own terms.
+TINY_CLIP = {
+    "embed_dim": 384,
+    "vision_cfg": {"timm_model_name": "mobilenetv2_100", "timm_pool": "", "timm_proj": "mlp", "image_size": 512},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 192, "heads": 3, "layers": 2},
+}
 
 EmbeddingName = Literal["adapter", "pooling"]
 Builder = Callable[[EmbeddingName, bool], OpenVocabularySegmenter]
@@ -25,6 +33,21 @@ Builder = Callable[[EmbeddingName, bool], OpenVocabularySegmenter]
 LONGER_896 = InputSize(896, 896)  # the longer side becomes 896. Source: official MIN_SIZE_TEST = MAX_SIZE_TEST = 896
 # What configurations get that set no test size, as FC-CLIP's, MAFT+'s and the warm-up stage's. Source: detectron2
 SHORTER_800 = InputSize(800, 1333)
+
+
+def tiny(embedding: EmbeddingName = "pooling", generator: bool = True) -> OpenVocabularySegmenter:
+    """The embedded model: MobileNetV2, a distilled text tower, superpixels. Made by ``scripts/tiny``, which chose the
+    numbers on held-out training pictures; ``weights/tiny.md`` tells what it can do."""
+    clip = Clip.build(TINY_CLIP, output_stride=16, templates=("{}", "a photo of a {}."))
+    inference = Inference(InputSize(640, 640), seen_in="coco-panoptic", alpha=0.7, beta=0.9)
+    return OpenVocabularySegmenter(
+        clip,
+        SuperpixelGenerator() if generator else None,
+        MaskAdapterEmbedding(MaskAdapter(clip.embed_dim, hidden_dim=256))
+        if embedding == "adapter"
+        else MaskPooling("area"),
+        inference,
+    )
 
 
 def fcclip_large(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
@@ -70,6 +93,7 @@ def maftplus_large(embedding: EmbeddingName = "adapter", generator: bool = True)
 
 
 MODELS: dict[str, Builder] = {
+    "tiny": tiny,
     "fcclip-large": fcclip_large,
     "maftplus-base": maftplus_base,
     "maftplus-large": maftplus_large,
