@@ -6,8 +6,8 @@ READY := .venv/ready
 .PHONY: demo test test-all lint
 
 demo: $(READY)
-	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/chelsea.png \
-		--classes "cat, blanket|bed|cushion, wall" --output out
+	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/coffee.png \
+		--classes "cup, saucer|plate, table, spoon" --output out
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"

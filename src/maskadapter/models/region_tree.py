@@ -97,7 +97,7 @@ def choose(tree: Tree, areas: np.ndarray, limit: int, smallest: float) -> np.nda
 def cut(masks: np.ndarray, confidence: np.ndarray, split_bonus: float) -> np.ndarray:
     """Which nested proposals speak: (N,) bool, none of them inside another one.
 
-    masks: (N, P) bool, nested or disjoint. confidence: (N,), one minus the probability of void.
+    masks: (N, P) bool, nested or disjoint. confidence: (N,) 0 to 1, how surely a proposal is one thing.
     split_bonus: 0 to 1, the smaller, the finer the cut.
 
     A node speaks where its own area x confidence x split_bonus is at least what the best nodes inside it add up to:
@@ -107,7 +107,7 @@ def cut(masks: np.ndarray, confidence: np.ndarray, split_bonus: float) -> np.nda
     area, shared = flat.sum(1), flat @ flat.T
     order = np.argsort(area, kind="stable").tolist()
     children: list[list[int]] = [[] for _ in order]
-    roots = []
+    roots: list[int] = []
     for rank, node in enumerate(order):
         parent = next((other for other in order[rank + 1 :] if shared[node, other] >= area[node] - 0.5), None)
         (roots if parent is None else children[parent]).append(node)

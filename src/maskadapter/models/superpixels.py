@@ -13,6 +13,7 @@ from skimage.segmentation import slic
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.region_tree import Tree, choose, cut, merge
 from maskadapter.structures import ClipFeatures, Proposals
 
@@ -179,7 +180,7 @@ class SuperpixelGenerator(nn.Module):
         masks[:, : labels.shape[0], : labels.shape[1]] = torch.from_numpy(tree.members[nodes][:, labels])
         return masks.to(image.device), pooled, shape
 
-    def forward(self, images: Tensor, features: ClipFeatures, text: nn.Module) -> Proposals:
+    def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
         """images: (B, 3, H, W), normalised and padded. text: a TextClassifier over K classes.
 
         Returns mask_logits (B, N, H / stride, W / stride), +-10, and class_logits (B, N, K + 1), void last.
