@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from assemble import LONGEST, build, load_clip
+from augment import fit, jitter
 from coco import Photo, splits
-from image_tower import fit, jitter
 from nouns import read_vocabulary
 from torch.nn import functional as F
 

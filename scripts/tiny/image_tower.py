@@ -20,152 +20,22 @@ import argparse
 import math
 import random
 import time
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import torch
+from augment import CROP, STRIDE, augmented, boxes, cell_weights, crop, fit, normalise
 from coco import Photo, splits
 from nouns import imagenet_names, read_vocabulary
 from open_clip_import import open_clip  # noqa: F401  (makes timm importable)
-from PIL import Image
-from teachers import ADE20K, CLIP_MEAN, CLIP_STD, PASCAL, build_trunk, load_teachers
+from split_trunk import lower, upper, with_norms, without_norms
+from teachers import ADE20K, PASCAL, build_trunk, load_teachers
 from text_tower import build_student
 from torch import nn
 from torch.nn import functional as F
 
-CROP = 512
-STRIDE = 16
 PROJECTION_STEPS = 400
 VARIANTS = 4
 DROPOUT = 0.5  # on the pooled features: 10,000 masks from 322 photographs are soon learnt by heart
-
-
-def normalise(image: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) 0..255 RGB -> (3, H, W) normalised as OpenAI CLIP's."""
-    return (
-        torch.from_numpy(np.ascontiguousarray(image)).float().permute(2, 0, 1) - CLIP_MEAN.view(3, 1, 1)
-    ) / CLIP_STD.view(3, 1, 1)
-
-
-def fit(image: np.ndarray, ids: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resize a picture and its segment map so that the longer side is `longest`."""
-    scale = longest / max(image.shape[:2])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return np.asarray(Image.fromarray(image).resize(size, Image.BILINEAR)), np.asarray(
-        Image.fromarray(ids).resize(size, Image.NEAREST)
-    )
-
-
-def crop(image: np.ndarray, ids: np.ndarray, rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
-    """A random CROP x CROP window; missing pixels get the mean colour."""
-    height, width = ids.shape
-    top, left = rng.randint(0, max(0, height - CROP)), rng.randint(0, max(0, width - CROP))
-    image, ids = image[top : top + CROP, left : left + CROP], ids[top : top + CROP, left : left + CROP]
-    canvas = np.broadcast_to(CLIP_MEAN.numpy().round().astype(np.uint8), (CROP, CROP, 3)).copy()
-    canvas[: image.shape[0], : image.shape[1]] = image
-    labels = np.zeros((CROP, CROP), ids.dtype)
-    labels[: ids.shape[0], : ids.shape[1]] = ids
-    return canvas, labels
-
-
-def jitter(image: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Brightness, contrast, saturation, channel balance within 25 %."""
-    x = image.astype(np.float32)
-    grey = x.mean(-1, keepdims=True)
-    x = grey + (x - grey) * rng.uniform(0.6, 1.4)
-    x = x.mean() + (x - x.mean()) * rng.uniform(0.75, 1.25)
-    x = x * rng.uniform(0.75, 1.25) * np.array([rng.uniform(0.92, 1.08) for _ in range(3)], np.float32)
-    return x.clip(0, 255).astype(np.uint8)
-
-
-def augmented(photos: list[Photo], index: int, rng: random.Random) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Scaled, flipped, cropped, recoloured; every second picture gets up to three segments of another one pasted in."""
-
-    def one(i: int, low: int, high: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
-        ids, labels = photos[i].masks()
-        image, ids = fit(photos[i].image(), ids, rng.randint(low, high))
-        if rng.random() < 0.5:
-            image, ids = image[:, ::-1], ids[:, ::-1]
-        return *crop(image, ids, rng), labels
-
-    image, ids, labels = one(index, 448, 960)
-    if rng.random() < 0.5:
-        other, other_ids, other_labels = one(rng.randrange(len(photos)), 320, 720)
-        present = [
-            i for i in np.unique(other_ids).tolist() if i > 0 and 600 < (other_ids == i).sum() < 0.35 * CROP * CROP
-        ]
-        image, labels = image.copy(), list(labels)
-        for i in rng.sample(present, min(3, len(present))):
-            mask = other_ids == i
-            shift = (rng.randint(-150, 150), rng.randint(-150, 150))
-            mask, pasted = np.roll(mask, shift, (0, 1)), np.roll(other, shift, (0, 1))
-            image[mask] = pasted[mask]
-            labels.append(other_labels[i - 1])
-            ids[mask] = len(labels)
-    return jitter(image, rng), ids, labels
-
-
-def lower(trunk: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """The frozen part: (B, 3, H, W) -> (B, 64, H / 16, W / 16)."""
-    x = trunk.bn1(trunk.conv_stem(images))
-    for stage in trunk.blocks[:4]:
-        x = stage(x)
-    return x
-
-
-def upper(trunk: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """The trained part: (B, 64, h, w) -> dense features (B, 1280, h, w)."""
-    for stage in trunk.blocks[4:]:
-        x = stage(x)
-    return trunk.bn2(trunk.conv_head(x))
-
-
-def without_norms(trunk: nn.Module) -> nn.Module:
-    """The same network with its identity norms turned into the convolutions' biases: faster in training."""
-    for module in list(trunk.modules()):
-        children = list(module.named_children())
-        for (_, convolution), (name, norm) in pairwise(children):
-            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                convolution.bias = nn.Parameter(norm.bias.detach().clone())
-                setattr(module, name, norm.act)
-    return trunk
-
-
-def with_norms(trunk: nn.Module) -> dict[str, torch.Tensor]:
-    """State of a trunk from `without_norms` in timm's own keys."""
-    result = build_trunk()
-    for module in result.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_var.fill_(1 - module.eps)
-    state = result.state_dict()
-    names = [name for name, module in result.named_modules() if isinstance(module, (nn.Conv2d, nn.BatchNorm2d))]
-    modules = dict(trunk.named_modules())
-    for conv, norm in zip(names[0::2], names[1::2], strict=True):
-        state[f"{conv}.weight"], state[f"{norm}.bias"] = (
-            modules[conv].weight.detach().clone(),
-            modules[conv].bias.detach().clone(),
-        )
-    return state
-
-
-def cell_weights(ids: np.ndarray, numbers: list[int]) -> torch.Tensor:
-    """Share of each cell of STRIDE pixels that a segment covers: (R, h, w), sums to 1 over the cells."""
-    ids = torch.from_numpy(np.ascontiguousarray(ids))
-    masks = torch.stack([(ids == number).float() for number in numbers])
-    weights = F.avg_pool2d(masks[:, None], STRIDE)[:, 0]
-    return weights / weights.sum((1, 2), keepdim=True).clamp_min(1e-6)
-
-
-def boxes(rng: random.Random, count: int) -> torch.Tensor:
-    """Pooling weights of random boxes, (count, h, w)."""
-    side = CROP // STRIDE
-    weights = torch.zeros(count, side, side)
-    for weight in weights:
-        height, width = rng.randint(6, side), rng.randint(6, side)
-        top, left = rng.randint(0, side - height), rng.randint(0, side - width)
-        weight[top : top + height, left : left + width] = 1
-    return weights / weights.sum((1, 2), keepdim=True)
 
 
 @torch.no_grad()
