@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskadapter.errors import ImageError, MaskError
-from maskadapter.images import read_image, read_masks
+from maskadapter.errors import ImageError
+from maskadapter.images import read_image
 
 # 2 rows x 3 columns, every pixel different, so that a turn or a swapped channel shows.
 PIXELS = np.array(
@@ -182,84 +182,7 @@ def test_a_tensor_of_another_layout_is_refused():
         read_image(torch.zeros(4, 5, 3, dtype=torch.uint8))
 
 
-MASKS = np.array([[[1, 1, 0], [0, 0, 0]], [[0, 0, 0], [0, 1, 1]]], dtype=bool)
-
-
-def test_masks_from_array_file_and_tensor(tmp_path):
-    torch = pytest.importorskip("torch")
-    np.save(tmp_path / "masks.npy", MASKS)
-    for source in (MASKS, torch.from_numpy(MASKS), tmp_path / "masks.npy", str(tmp_path / "masks.npy")):
-        np.testing.assert_array_equal(read_masks(source, (2, 3)), MASKS)
-
-
-@pytest.mark.parametrize("values", [np.uint8, np.uint16])
-def test_masks_from_a_label_picture_come_in_ascending_order(tmp_path, values):
-    labels = np.array([[200, 200, 0], [0, 7, 7]], values)
-    path = save(tmp_path / "labels.png", Image.fromarray(labels))
-    np.testing.assert_array_equal(read_masks(path, (2, 3)), MASKS[::-1])
-
-
-def test_masks_from_a_palette_picture_use_the_indices(tmp_path):
-    image = Image.fromarray(np.array([[1, 1, 0], [0, 2, 2]], np.uint8))
-    image.putpalette([0, 0, 0, 90, 90, 90, 90, 90, 90])
-    assert image.mode == "P"
-    np.testing.assert_array_equal(read_masks(save(tmp_path / "labels.png", image), (2, 3)), MASKS)
-
-
-def test_no_masks(tmp_path):
-    assert read_masks(np.zeros((0, 2, 3), bool), (2, 3)).shape == (0, 2, 3)
-    path = save(tmp_path / "empty.png", Image.new("L", (3, 2)))
-    assert read_masks(path, (2, 3)).shape == (0, 2, 3)
-
-
-def test_unusable_masks(tmp_path):
-    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
-    (tmp_path / "text.npy").write_text("words")
-    save(tmp_path / "photo.png", Image.fromarray(PIXELS))
-    for source, message in [
-        (MASKS.astype(np.uint8), "uint8 values; bool"),
-        (MASKS[0], r"shape \(2, 3\)"),
-        (np.zeros((1, 4, 5), bool), "masks of 5 x 4 pixels for a picture of 3 x 2"),
-        (tmp_path / "objects.npy", "not a NumPy array file"),
-        (tmp_path / "text.npy", "not a NumPy array file"),
-        (tmp_path / "gone.npy", "no such file"),
-        (tmp_path / "gone.png", "no such file"),
-        (tmp_path / "photo.png", "no label picture: one channel of whole numbers is needed, not RGB"),
-    ]:
-        with pytest.raises(MaskError, match=message) as refused:
-            read_masks(source, (2, 3))
-        assert "\n" not in str(refused.value)
-
-
-def test_a_pickle_in_an_array_file_does_not_run(tmp_path):
-    class Trap:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "ran"), "w"))
-
-    np.save(tmp_path / "trap.npy", np.array([Trap()], dtype=object), allow_pickle=True)
-    with pytest.raises(MaskError):
-        read_masks(tmp_path / "trap.npy", (2, 3))
-    assert not (tmp_path / "ran").exists()
-
-
-def test_a_photograph_given_as_label_picture_does_not_become_gigabytes(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 65536, (200, 200), dtype=np.uint16)
-    Image.fromarray(noise).save(tmp_path / "noise.png")
-    with pytest.raises(MaskError, match="is it a label picture"):
-        read_masks(tmp_path / "noise.png", (200, 200))
-
-
-def test_an_npy_header_is_not_believed(tmp_path):
-    header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 1, 1), bool))
-    with open(tmp_path / "m.npy", "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header | {"shape": (10**6, 10**4, 10**4)})
-    with pytest.raises(MaskError, match="not a NumPy array file"):
-        read_masks(tmp_path / "m.npy", (10**4, 10**4))
-
-
-def test_ragged_masks_and_a_cut_off_pil_image_give_one_line(tmp_path):
-    with pytest.raises(MaskError, match="different shapes"):
-        read_masks([[[True]], [[True, False]]], (1, 1))
+def test_a_cut_off_pil_image_gives_one_line(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)).save(tmp_path / "p.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "p.jpg").read_bytes()[:3000])
     with Image.open(tmp_path / "cut.jpg") as image, pytest.raises(ImageError, match="damaged"):

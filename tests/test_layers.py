@@ -22,7 +22,7 @@ FLOORS = (
         "resampling",
         "torchvision_schemas",
     },
-    {"visualize"},
+    {"visualize", "coco", "masks"},
     {"segmentation"},
     {"models", "data"},
     {"hub"},

@@ -77,7 +77,9 @@ def segment(
     image: ImageArgument,
     classes: Classes,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("out"),
-    save: Annotated[str, typer.Option(help="What to write, separated by commas: overlay, labels.")] = "overlay,labels",
+    save: Annotated[
+        str, typer.Option(help="What to write, separated by commas: overlay, labels, panoptic, coco.")
+    ] = "overlay,labels",
     model: Model = None,
     embedding: Embedding = None,
     adapter: Adapter = None,
@@ -112,9 +114,7 @@ def classify(
     image: ImageArgument,
     masks: Annotated[
         Path,
-        typer.Option(
-            help="Label picture (each value above 0 is a mask) or .npy file of bool (N, H, W).", show_default=False
-        ),
+        typer.Option(help="Label or panoptic picture, COCO JSON, or .npy file of bool (N, H, W).", show_default=False),
     ],
     classes: Classes,
     top: Annotated[int, typer.Option(min=1, help="How many words to print for each mask.")] = 5,
@@ -130,11 +130,12 @@ def classify(
 
     Example: [bold]maskadapter classify photo.jpg --masks masks.png --classes ade20k-150[/]
     """
-    from maskadapter.images import read_image, read_masks
+    from maskadapter.images import read_image
+    from maskadapter.masks import read_masks
     from maskadapter.vocabulary import Vocabulary
 
     vocabulary, picture = Vocabulary.of(classes), read_image(image)
-    regions = read_masks(masks, picture.shape[:2])
+    regions = read_masks(masks, picture.shape[:2], image.name)
     with _busy("loading the model"):
         segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
     with _busy(f"naming {len(regions)} masks"):

@@ -1,4 +1,4 @@
-"""Pictures and masks from wherever they come: files, arrays, tensors. What leaves here has one shape and one type."""
+"""Pictures from wherever they come: files, arrays, tensors. What leaves here has one shape and one type."""
 
 import warnings
 from pathlib import Path
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 # Pillow also knows formats that start other programs (EPS runs Ghostscript): pictures from strangers do not get there.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "MPO")
-
-MAX_MASKS = 5_000
-"""Most masks that are read from one label picture: a photograph given by mistake has thousands of values."""
 
 MAX_PIXELS = 200_000_000
 """Largest picture that is decoded: 200 megapixels are 600 MB. A small file can claim to be far larger."""
@@ -60,51 +57,6 @@ def read_image(source: "str | Path | Image.Image | np.ndarray | Tensor", max_pix
             raise ImageError(f"a tensor of shape {tuple(source.shape)} is no picture; (3, H, W) uint8 is needed")
         return _from_array(source.detach().cpu().permute(1, 2, 0).numpy())
     raise ImageError(f"a picture is a path, PIL image, uint8 array or uint8 tensor, not {type(source).__name__}")
-
-
-def read_masks(source: "str | Path | np.ndarray | Tensor", size: tuple[int, int]) -> np.ndarray:
-    """Masks as (N, H, W) bool for a picture of ``size`` = (height, width); N may be 0.
-
-    source: a boolean array or tensor (N, H, W); a ``.npy`` file of one; a label picture, in which each value above zero
-        is one mask, in ascending order.
-
-    Raises MaskError: no such file, another shape, type or size.
-    """
-    name = str(source) if isinstance(source, str | Path) else "the mask array"
-    if not isinstance(source, str | Path):
-        masks = _as_array(source)
-    elif Path(source).suffix.lower() == ".npy":
-        masks = _npy(Path(source))  # mapped, not read: what the header claims is checked below first
-    else:
-        masks = _from_labels(_labels(Path(source)), size, name)
-    if masks.dtype != bool:
-        raise MaskError(f"{name} holds {masks.dtype} values; bool (N, H, W) is needed, for example masks > 0")
-    if masks.ndim != 3:
-        raise MaskError(f"{name} has shape {masks.shape}; (N, H, W) is needed")
-    if masks.shape[1:] != tuple(size):
-        raise MaskError(
-            f"{name} has masks of {masks.shape[2]} x {masks.shape[1]} pixels for a picture of {size[1]} x {size[0]}"
-        )
-    return np.asarray(masks)
-
-
-def _as_array(source: object) -> np.ndarray:
-    try:
-        return source.detach().cpu().numpy() if hasattr(source, "detach") else np.asarray(source)
-    except ValueError as error:
-        raise MaskError(f"masks of different shapes; bool (N, H, W) is needed ({error})") from None
-
-
-def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
-    """A mask for each value above zero, after the checks that keep a wrong picture from becoming gigabytes of masks."""
-    if labels.shape != tuple(size):
-        raise MaskError(
-            f"{name} has {labels.shape[1]} x {labels.shape[0]} pixels for a picture of {size[1]} x {size[0]}"
-        )
-    values = np.unique(labels[labels > 0])
-    if len(values) > MAX_MASKS:
-        raise MaskError(f"{name} has {len(values):,} different values, more than {MAX_MASKS:,}: is it a label picture?")
-    return labels == values[:, None, None]
 
 
 def _from_file(path: Path, max_pixels: int) -> np.ndarray:
@@ -178,25 +130,16 @@ def _open(path: Path, max_pixels: int, refusal: type[MaskAdapterError]) -> Image
     return image
 
 
-def _labels(path: Path) -> np.ndarray:
-    """The values of a label picture, (H, W); palette pictures give their indices."""
+def read_labels(path: Path) -> np.ndarray:
+    """The values of a label picture, (H, W), or (H, W, 3) of an RGB one; palette pictures give their indices.
+
+    Raises MaskError: no such file, not a picture, damaged, or of floating-point values.
+    """
     with _open(path, MAX_PIXELS, MaskError) as image:
         try:
             labels = np.asarray(image)
         except Exception as error:
             raise MaskError(f"damaged label picture {path}: {error}") from None
-    if labels.ndim != 2 or labels.dtype.kind == "f":
-        raise MaskError(f"{path} is no label picture: one channel of whole numbers is needed, not {image.mode}")
+    if labels.dtype.kind == "f" or (labels.ndim != 2 and labels.shape[2:] != (3,)):
+        raise MaskError(f"{path} is no label picture: one channel of whole numbers or RGB is needed, not {image.mode}")
     return labels
-
-
-def _npy(path: Path) -> np.ndarray:
-    try:
-        masks = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise MaskError(f"no such file: {path}") from None
-    except Exception:  # damaged headers make NumPy raise nearly anything, and advise what is unsafe
-        raise MaskError(f"not a NumPy array file of bool (N, H, W): {path}") from None
-    if not isinstance(masks, np.ndarray):
-        raise MaskError(f"not a NumPy array file: {path} is an archive of several")
-    return masks

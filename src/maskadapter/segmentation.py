@@ -1,6 +1,5 @@
 """What the user gets back: a segmented picture, or named masks."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from maskadapter import postprocess
+from maskadapter import coco, postprocess
 from maskadapter.errors import MaskAdapterError
 from maskadapter.files import write_atomically
 from maskadapter.postprocess import Instances, PanopticMap, SemanticOrder
@@ -21,7 +20,7 @@ from maskadapter.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMATS = ("overlay", "labels")
+FORMATS = ("overlay", "labels", "panoptic", "coco")
 
 
 def check_formats(formats: str | Sequence[str]) -> list[str]:
@@ -43,7 +42,7 @@ class Segmentation:
     probs: (N, K + 1), each proposal's class probabilities, void last; rows sum to 1.
     frame: how the input relates to the picture.
     semantic_order, overlap_threshold: as in ``maskadapter.postprocess``.
-    name: what saved files are called, the picture's file name without its suffix where it came from a file.
+    file_name: the picture's, where it came from a file; saved files are called after it.
     """
 
     image: np.ndarray = field(repr=False)
@@ -53,7 +52,7 @@ class Segmentation:
     frame: Frame
     semantic_order: SemanticOrder = "masks-first"
     overlap_threshold: float = 0.8
-    name: str = "picture"
+    file_name: str = "picture.png"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -81,15 +80,17 @@ class Segmentation:
     def save(
         self, folder: str | Path, formats: str | Sequence[str] = ("overlay", "labels"), stem: str | None = None
     ) -> list[Path]:
-        """Write results into ``folder``, made if needed, and return their paths. ``stem``: instead of ``name``.
+        """Write results into ``folder``, made if needed, and return their paths. ``stem``: instead of the
+        picture's own name.
 
         ``overlay``: ``<stem>-overlay.png``, the picture with its segments drawn over it. ``labels``:
         ``<stem>-labels.png``, value = index + 1 and 0 = none, 8 bit (16 bit above 255 classes), and
-        ``<stem>-classes.json``.
+        ``<stem>-classes.json``. ``panoptic``: ``<stem>-panoptic.png`` and ``<stem>-panoptic.json`` as COCO has them.
+        ``coco``: ``<stem>-instances.json``, COCO instances with run-length masks and scores. Category ids: index + 1.
         Raises MaskAdapterError for an unknown format or a folder that cannot be written.
         """
         formats = check_formats(formats)
-        stem = stem or self.name
+        stem = stem or Path(self.file_name).stem
         folder = Path(folder)
         labels = self.semantic()
         written = []
@@ -99,8 +100,31 @@ class Segmentation:
             )
         if "labels" in formats:
             written.append(_write_png(folder / f"{stem}-labels.png", label_image(labels, len(self.vocabulary))))
-            written.append(_write_classes(folder / f"{stem}-classes.json", self.class_names))
+            values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
+            written.append(coco.write_json(folder / f"{stem}-classes.json", values))
+        if "panoptic" in formats:
+            written += self._write_panoptic(folder, stem)
+        if "coco" in formats:
+            written.append(self._write_instances(folder, stem))
         return written
+
+    def _write_panoptic(self, folder: Path, stem: str) -> list[Path]:
+        panoptic = self.panoptic()
+        picture = _write_png(folder / f"{stem}-panoptic.png", coco.panoptic_picture(panoptic.ids))
+        content = {
+            "images": [coco.image_entry(self.file_name, self.size)],
+            "annotations": [coco.panoptic_annotation(panoptic, picture.name)],
+            "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
+        }
+        return [picture, coco.write_json(folder / f"{stem}-panoptic.json", content)]
+
+    def _write_instances(self, folder: Path, stem: str) -> Path:
+        content = {
+            "images": [coco.image_entry(self.file_name, self.size)],
+            "annotations": coco.instance_annotations(self.instances()),
+            "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
+        }
+        return coco.write_json(folder / f"{stem}-instances.json", content)
 
     @cached_property
     def _semantic(self) -> np.ndarray:
@@ -138,11 +162,4 @@ class Classification:
 def _write_png(path: Path, picture: Image.Image) -> Path:
     with write_atomically(path) as temporary:
         picture.save(temporary, format="PNG")
-    return path
-
-
-def _write_classes(path: Path, names: Sequence[str]) -> Path:
-    values = {str(value): name for value, name in enumerate(names, start=1)}
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

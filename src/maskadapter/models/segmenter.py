@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.images import read_image, read_masks
+from maskadapter.images import read_image
+from maskadapter.masks import read_masks
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip import Clip
 from maskadapter.models.embedding import Embedding
@@ -122,17 +123,19 @@ class OpenVocabularySegmenter(nn.Module):
             frame,
             self.inference.semantic_order,
             self.inference.overlap_threshold,
-            name=Path(image).stem if isinstance(image, str | Path) else "picture",
+            **({"file_name": Path(image).name} if isinstance(image, str | Path) else {}),
         )
 
     @torch.inference_mode()
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
         """Name given masks: the embedding alone decides, no generator, no void.
 
-        masks: (N, H, W) bool at the picture's own size, or whatever ``read_masks`` takes; they may overlap or be empty.
+        masks: (N, H, W) bool at the picture's own size, a file, COCO annotations, detections: whatever ``read_masks``
+            takes; they may overlap or be empty.
         """
         picture = read_image(image)
-        given = read_masks(masks, picture.shape[:2])
+        file_name = Path(image).name if isinstance(image, str | Path) else None
+        given = read_masks(masks, picture.shape[:2], file_name)
         encoded = self.encode(classes)
         batch, frame = self._prepare(picture)
         features = self.clip.encode_image(batch)

@@ -1,0 +1,124 @@
+"""COCO's file formats: run-length masks, instances, panoptic pictures. Source: cocodataset.org, data format."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as rle
+
+from maskadapter.errors import MaskError
+from maskadapter.files import write_atomically
+from maskadapter.postprocess import Instances, PanopticMap
+
+
+def encode_mask(mask: np.ndarray) -> dict[str, Any]:
+    """(H, W) bool -> COCO's compressed run lengths, ready for JSON."""
+    encoded = rle.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": list(mask.shape), "counts": encoded["counts"].decode("ascii")}
+
+
+def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """A COCO ``segmentation`` (polygons, run lengths, compressed run lengths) -> (H, W) bool.
+
+    size: (height, width) of the picture. Raises MaskError for anything else, and for run lengths of another size.
+    """
+    height, width = size
+    try:
+        if isinstance(segmentation, list):
+            polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
+            if not polygons:
+                return np.zeros(size, dtype=bool)
+            encoded = rle.merge(rle.frPyObjects(polygons, height, width))
+        else:
+            given = tuple(segmentation["size"])
+            if given != tuple(size):
+                raise MaskError(
+                    f"a run-length mask of {given[1]} x {given[0]} pixels came with a picture of {width} x {height}"
+                )
+            counts = segmentation["counts"]
+            if isinstance(counts, list):
+                if sum(counts) != height * width or min(counts, default=0) < 0:
+                    raise MaskError(f"a run-length mask has {sum(counts)} pixels; {height * width} are needed")
+                encoded = rle.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+            else:
+                encoded = {"size": [height, width], "counts": counts}
+        return rle.decode(encoded).astype(bool)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise MaskError(f"not a COCO segmentation ({error}): polygons or run lengths are needed") from None
+
+
+def panoptic_picture(ids: np.ndarray) -> Image.Image:
+    """(H, W) ids from 0 -> the RGB picture of COCO panoptic: id = R + 256 G + 256^2 B, 0 = no segment."""
+    return Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], axis=-1).astype(np.uint8))
+
+
+def panoptic_ids(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (H, W) int32 ids."""
+    channels = picture.astype(np.int32)
+    return channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
+
+
+def categories(names: Sequence[str], is_thing: Sequence[bool]) -> list[dict[str, Any]]:
+    """COCO's categories, ids from 1 in the order of the names."""
+    return [
+        {"id": i, "name": name, "isthing": int(thing), "supercategory": "thing" if thing else "stuff"}
+        for i, (name, thing) in enumerate(zip(names, is_thing, strict=True), start=1)
+    ]
+
+
+def panoptic_annotation(panoptic: PanopticMap, file_name: str, image_id: int = 1) -> dict[str, Any]:
+    """What the JSON says of one panoptic picture."""
+    segments = []
+    for segment in panoptic.segments:
+        inside = panoptic.ids == segment.id
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
+        segments.append(
+            {
+                "id": segment.id,
+                "category_id": segment.label + 1,
+                "area": segment.area,
+                "bbox": [int(edge) for edge in box],
+                "iscrowd": 0,
+                "score": round(segment.score, 6),
+            }
+        )
+    return {"image_id": image_id, "file_name": file_name, "segments_info": segments}
+
+
+def instance_annotations(instances: Instances, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
+    """What the JSON says of instances; empty masks are left out."""
+    annotations: list[dict[str, Any]] = []
+    for mask, box, label, score in zip(
+        instances.masks, instances.boxes, instances.labels, instances.scores, strict=True
+    ):
+        if mask.any():
+            x, y, right, bottom = (float(edge) for edge in box)
+            annotations.append(
+                {
+                    "id": first_id + len(annotations),
+                    "image_id": image_id,
+                    "category_id": int(label) + 1,
+                    "segmentation": encode_mask(mask),
+                    "area": int(mask.sum()),
+                    "bbox": [x, y, right - x, bottom - y],
+                    "iscrowd": 0,
+                    "score": round(float(score), 6),
+                }
+            )
+    return annotations
+
+
+def image_entry(file_name: str, size: tuple[int, int], image_id: int = 1) -> dict[str, Any]:
+    """COCO's ``images`` entry of a picture of ``size`` = (height, width)."""
+    return {"id": image_id, "file_name": file_name, "height": size[0], "width": size[1]}
+
+
+def write_json(path: Path, content: Mapping[str, Any] | Iterable[Any]) -> Path:
+    """Write ``content`` whole or not at all."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
