@@ -24,7 +24,7 @@ SHAPE_FEATURES = 15
 MASK_LOGIT = 10.0
 # Added to the void logit of a proposal that `cut` leaves out, so that it only speaks where nothing else does, and taken
 # from that of one that speaks: parts were trained to speak softly, and void would be the best class of all of them.
-SILENCE, VOICE = 3.0, 2.0
+SILENCE, VOICE = 3.0, 6.0
 
 
 def content_size(image: Tensor) -> tuple[int, int]:
