@@ -15,7 +15,7 @@ from torch import Tensor
 
 import maskadapter
 from maskadapter import hub
-from maskadapter.checkpoint import Checkpoint, compare, read_checkpoint
+from maskadapter.checkpoint import Checkpoint, compare, read_checkpoint, write_checkpoint
 from maskadapter.convert import to_official, to_ours
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub import Variant
@@ -318,6 +318,16 @@ def test_unknown_names_and_missing_files() -> None:
         maskadapter.load("nowhere.pth")
     with pytest.raises(CheckpointError, match="fcclip-large are not on this machine"):
         maskadapter.load("fcclip-large")
+
+
+@pytest.mark.parametrize("settings", ["{", "[]", "{}", '{"inference": {"input_size": {"longest": 3}}}'])
+def test_damaged_settings_give_one_line(tmp_path: Path, settings: str) -> None:
+    tensors = {to_ours(k): t.clone() for k, t in official_state(Variant("tiny", "pooling")).items()}
+    path = tmp_path / "m.safetensors"
+    write_checkpoint(path, tensors, {"model": "tiny", "settings": settings})
+    with pytest.raises(CheckpointError, match="damaged settings") as caught:
+        maskadapter.load(path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

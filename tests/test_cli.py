@@ -26,8 +26,8 @@ class Segmented:
         labels[:4] = -1
         return labels
 
-    def save(self, folder, formats, stem):
-        return [folder / f"{stem}-{name}.png" for name in formats]
+    def save(self, folder, formats):
+        return [folder / f"photo-{name}.png" for name in formats]
 
 
 @dataclass
@@ -91,7 +91,7 @@ def test_segment(run, model, photo):
     assert (code, err) == (0, "")
     assert model.given[0] == (None, None, "cpu")
     image, vocabulary = model.given[1]
-    assert image.shape == (40, 60, 3)
+    assert image == photo
     assert vocabulary.classes == (("cat",), ("sofa", "couch"), ("fly",))
     lines = [line.split() for line in out.splitlines()]
     # 45 of 60 columns and 15 of 60, both without the upper 4 of 40 rows; "fly" does not occur.

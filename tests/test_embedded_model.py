@@ -1,5 +1,6 @@
 """The model in the package: it is there, small, loads without a network, and names what training never saw."""
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import skimage
 from safetensors import safe_open
 
 import maskadapter
+from maskadapter.cli import main
 from maskadapter.errors import CheckpointError
 
 WEIGHTS = files("maskadapter") / "weights"
@@ -52,6 +54,22 @@ def test_the_same_picture_gives_the_same_result(model: maskadapter.OpenVocabular
     words = ["cup|mug", "spoon", "table"]
     first, second = (model.segment(PHOTOS / "coffee.png", words) for _ in range(2))
     assert (first.semantic() == second.semantic()).all()
+
+
+def test_the_command_line_names_results_after_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(
+            ["segment", str(PHOTOS / "coffee.png"), "-c", "cup, table", "-o", str(tmp_path), "--save", "panoptic,coco"]
+        )
+    assert not stopped.value.code
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "coffee-panoptic.png",
+        "coffee-panoptic.json",
+        "coffee-instances.json",
+    }
+    for name in ("coffee-panoptic.json", "coffee-instances.json"):
+        (image,) = json.loads((tmp_path / name).read_text())["images"]
+        assert (image["file_name"], image["height"], image["width"]) == ("coffee.png", 400, 600)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 400), (64, 64)])

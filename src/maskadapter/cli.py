@@ -97,12 +97,13 @@ def segment(
     from maskadapter.vocabulary import Vocabulary
 
     formats = check_formats(save)
-    vocabulary, picture = Vocabulary.of(classes), read_image(image)
+    vocabulary = Vocabulary.of(classes)
+    read_image(image)  # a picture that cannot be read is told before the model is loaded
     with _busy("loading the model"):
         segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
     with _busy(f"segmenting {image.name}"):
-        result = segmenter.segment(picture, vocabulary)
-        paths = result.save(output, formats, image.stem)
+        result = segmenter.segment(image, vocabulary)
+        paths = result.save(output, formats)
         labels = result.semantic()
     _show(_shares(labels, result.class_names))
     for path in paths:

@@ -31,23 +31,37 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
             polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
             if not polygons:
                 return np.zeros(size, dtype=bool)
-            encoded = rle.merge(rle.frPyObjects(polygons, height, width))
-        else:
-            given = tuple(segmentation["size"])
-            if given != tuple(size):
-                raise MaskError(
-                    f"a run-length mask of {given[1]} x {given[0]} pixels came with a picture of {width} x {height}"
-                )
-            counts = segmentation["counts"]
-            if isinstance(counts, list):
-                if sum(counts) != height * width or min(counts, default=0) < 0:
-                    raise MaskError(f"a run-length mask has {sum(counts)} pixels; {height * width} are needed")
-                encoded = rle.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-            else:
-                encoded = {"size": [height, width], "counts": counts}
-        return rle.decode(encoded).astype(bool)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            return rle.decode(rle.merge(rle.frPyObjects(polygons, height, width))).astype(bool)
+        given = tuple(segmentation["size"])
+        if given != tuple(size):
+            raise MaskError(
+                f"a run-length mask of {given[1]} x {given[0]} pixels came with a picture of {width} x {height}"
+            )
+        counts = segmentation["counts"]
+        runs = counts if isinstance(counts, list) else _run_lengths(counts)
+        # pycocotools does not look: runs that end early would leave the rest of its memory as it was.
+        if sum(runs) != height * width or min(runs, default=0) < 0:
+            raise MaskError(f"a run-length mask has {sum(runs)} pixels; {height * width} are needed")
+        return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size, order="F")
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
         raise MaskError(f"not a COCO segmentation ({error}): polygons or run lengths are needed") from None
+
+
+def _run_lengths(counts: str | bytes) -> list[int]:
+    """The runs in a compressed string: five bits a letter, lowest first, from the third on minus the run two before."""
+    letters = iter(counts.encode("ascii") if isinstance(counts, str) else counts)
+    runs: list[int] = []
+    for letter in letters:
+        value, shift, bits = 0, 0, letter - 48
+        while bits & 32:
+            value |= (bits & 31) << shift
+            shift += 5
+            bits = next(letters) - 48
+        value |= (bits & 31) << shift
+        if bits & 16:
+            value -= 1 << (shift + 5)
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+    return runs
 
 
 def panoptic_picture(ids: np.ndarray) -> Image.Image:

@@ -84,7 +84,10 @@ def load(
         raise CheckpointError(f"{checkpoint.source} holds tensors of the wrong type ({first_line(error)})") from error
     segmenter.clip.restore_causal_mask()
     if "settings" in checkpoint.metadata:
-        _apply(json.loads(checkpoint.metadata["settings"]), segmenter)
+        try:
+            _apply(json.loads(checkpoint.metadata["settings"]), segmenter)
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{checkpoint.source} has damaged settings ({first_line(error)})") from error
     return segmenter.requires_grad_(False).eval().to(device)
 
 

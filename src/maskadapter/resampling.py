@@ -78,8 +78,8 @@ class Enlarger:
 
     def bands(self, channels: int = 1, values: int = 1 << 21) -> Iterator[slice]:
         """Row ranges of the picture, from top to bottom: each has about ``values`` numbers in all masks, or in
-        ``channels`` maps where these are more. Few enough to stay in a processor's cache: two to three times faster
-        than bands of 100 MB."""
+        ``channels`` maps where these are more. Few enough to stay in a processor's cache, which is faster
+        than larger bands."""
         height, width = self.frame.picture
         step = max(1, values // (width * max(1, channels, len(self.mask_logits))))
         for start in range(0, height, step):

@@ -92,14 +92,14 @@ class Segmentation:
         formats = check_formats(formats)
         stem = stem or Path(self.file_name).stem
         folder = Path(folder)
-        labels = self.semantic()
         written = []
         if "overlay" in formats:
             written.append(
-                _write_png(folder / f"{stem}-overlay.png", draw_overlay(self.image, labels, self.class_names))
+                _write_png(folder / f"{stem}-overlay.png", draw_overlay(self.image, self.semantic(), self.class_names))
             )
         if "labels" in formats:
-            written.append(_write_png(folder / f"{stem}-labels.png", label_image(labels, len(self.vocabulary))))
+            labels = label_image(self.semantic(), len(self.vocabulary))
+            written.append(_write_png(folder / f"{stem}-labels.png", labels))
             values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
             written.append(coco.write_json(folder / f"{stem}-classes.json", values))
         if "panoptic" in formats:

@@ -123,7 +123,7 @@ class OpenVocabularySegmenter(nn.Module):
             frame,
             self.inference.semantic_order,
             self.inference.overlap_threshold,
-            **({"file_name": Path(image).name} if isinstance(image, str | Path) else {}),
+            file_name=_file_name(image) or "picture.png",
         )
 
     @torch.inference_mode()
@@ -134,8 +134,7 @@ class OpenVocabularySegmenter(nn.Module):
             takes; they may overlap or be empty.
         """
         picture = read_image(image)
-        file_name = Path(image).name if isinstance(image, str | Path) else None
-        given = read_masks(masks, picture.shape[:2], file_name)
+        given = read_masks(masks, picture.shape[:2], _file_name(image))
         encoded = self.encode(classes)
         batch, frame = self._prepare(picture)
         features = self.clip.encode_image(batch)
@@ -183,6 +182,10 @@ class OpenVocabularySegmenter(nn.Module):
         resized = self.inference.input_size.of(size)
         batch = to_batch([resize(picture, resized)], self.clip.SIZE_DIVISOR, self.clip.logit_scale.device)
         return batch, Frame(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, picture=size)
+
+
+def _file_name(image: Any) -> str | None:
+    return Path(image).name if isinstance(image, str | Path) else None
 
 
 def _at_stride_4(masks: Tensor, frame: Frame, values: int = 1 << 26) -> Tensor:

@@ -14,12 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD
 from maskadapter.models.region_tree import Tree, choose, cut, merge
 from maskadapter.structures import ClipFeatures, Proposals
 
-# OpenAI CLIP's normalisation: the pictures arrive normalised, colour distances are measured in Lab.
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 SHAPE_FEATURES = 15
 MASK_LOGIT = 10.0
 # Added to the void logit of a proposal that `cut` leaves out, so that it only speaks where nothing else does, and taken
@@ -38,8 +36,8 @@ def content_size(image: Tensor) -> tuple[int, int]:
 
 def rgb_image(image: Tensor) -> np.ndarray:
     """(3, h, w) normalised -> (h, w, 3) float64 RGB in 0..1."""
-    rgb = image * image.new_tensor(CLIP_STD).view(3, 1, 1) + image.new_tensor(CLIP_MEAN).view(3, 1, 1)
-    return rgb.clamp(0, 1).permute(1, 2, 0).cpu().double().numpy()
+    rgb = image * image.new_tensor(PIXEL_STD).view(3, 1, 1) + image.new_tensor(PIXEL_MEAN).view(3, 1, 1)
+    return (rgb / 255).clamp(0, 1).permute(1, 2, 0).cpu().double().numpy()
 
 
 def pool(labels: np.ndarray, count: int, grid: Tensor) -> Tensor:
@@ -196,10 +194,8 @@ class SuperpixelGenerator(nn.Module):
             speaks = cut(masks.flatten(1).cpu().numpy(), confidence.cpu().numpy(), self.split_bonus)
             shift = torch.where(torch.from_numpy(speaks), -VOICE, SILENCE).to(logits)
             logits = torch.cat([logits[:, :-1], logits[:, -1:] + shift[:, None]], -1)
-            void = (
-                F.one_hot(logits.new_full((missing,), logits.shape[1] - 1, dtype=torch.long), logits.shape[1]) * 200.0
-                - 100.0
-            )
-            class_logits.append(torch.cat([logits, void.to(logits)]))
+            void = logits.new_full((missing, logits.shape[1]), -100.0)
+            void[:, -1] = 100.0
+            class_logits.append(torch.cat([logits, void]))
             mask_logits.append(F.pad((masks.to(logits) * 2 - 1), (0, 0, 0, 0, 0, missing), value=-1.0) * MASK_LOGIT)
         return Proposals(torch.stack(mask_logits), torch.stack(class_logits))
