@@ -1,0 +1,65 @@
+"""The command ``maskadapter``: every subcommand is one public function with the same name and arguments.
+
+Libraries are imported where they are used, so that ``--help`` does not wait for PyTorch.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+import maskadapter
+from maskadapter.cli.classify import classify
+from maskadapter.cli.segment import segment
+from maskadapter.errors import MaskAdapterError
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(segment)
+app.command()(classify)
+
+
+@app.callback(invoke_without_command=True)
+def entry(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
+) -> None:
+    """Open-vocabulary segmentation: a picture and any words give masks with names; your own masks get names."""
+    if version:
+        print(f"maskadapter {maskadapter.__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 a fault of the program, 2 a mistake in what was given, 130 Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        sys.exit(app([word for word in given if word != "--debug"], prog_name="maskadapter", standalone_mode=False))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            traceback.print_exception(error)
+        line, code = _explained(error)
+    # Names of files and words may hold line breaks; the message stays one line.
+    print("error:", " ".join(line.split()), file=sys.stderr)
+    sys.exit(code)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """The line to print and the exit code."""
+    if isinstance(error, MaskAdapterError):
+        return str(error), 2
+    if hasattr(error, "format_message"):
+        # A mistake in the options. Typer carries its own copy of click and does not export the common class.
+        return f"{error.format_message()} See maskadapter --help", 2
+    return f"{type(error).__name__}: {error}; run with --debug for the traceback", 1

@@ -1,0 +1,44 @@
+"""``maskadapter classify``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import maskadapter
+from maskadapter.cli.console import show, words
+from maskadapter.cli.options import Adapter, Classes, Device, Embedding, ImageArgument, Like, Model
+from maskadapter.progress import busy
+
+
+def classify(
+    image: ImageArgument,
+    masks: Annotated[
+        Path,
+        typer.Option(help="Label or panoptic picture, COCO JSON, or .npy file of bool (N, H, W).", show_default=False),
+    ],
+    classes: Classes,
+    top: Annotated[int, typer.Option(min=1, help="How many words to print for each mask.")] = 5,
+    model: Model = None,
+    embedding: Embedding = None,
+    adapter: Adapter = None,
+    like: Like = None,
+    device: Device = "cpu",
+) -> None:
+    """Name masks that you already have, from any source.
+
+    Prints the most probable words for each mask.
+
+    Example: [bold]maskadapter classify photo.jpg --masks masks.png --classes ade20k-150[/]
+    """
+    from maskadapter.images import read_image
+    from maskadapter.masks import read_masks
+    from maskadapter.vocabulary import Vocabulary
+
+    vocabulary, picture = Vocabulary.of(classes), read_image(image)
+    regions = read_masks(masks, picture.shape[:2], image.name)
+    with busy("loading the model"):
+        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
+    with busy(f"naming {len(regions)} masks"):
+        result = segmenter.classify(picture, regions, vocabulary)
+    show(words(regions, result.probs, result.class_names, top))

@@ -1,0 +1,52 @@
+"""What the commands write to the terminal: tables."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_MOST_ROWS = 30
+
+
+def show(table: "Table") -> None:
+    from rich.console import Console
+
+    Console().print(table)
+
+
+def shares(labels: Any, names: Sequence[str]) -> "Table":
+    """Labels (H, W) int, -1 = none -> a row for each class that occurs, the largest first."""
+    import numpy as np
+    from rich.table import Table
+    from rich.text import Text
+
+    from maskadapter.visualize import colour_of
+
+    counts = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)
+    table = Table("", "class", "share of pixels", box=None, pad_edge=False)
+    table.columns[2].justify = "right"
+    order = [int(index) for index in np.argsort(-counts[1:], kind="stable") if counts[index + 1]]
+    for index in order[:_MOST_ROWS]:
+        chip = Text("\u25a0", style="rgb({},{},{})".format(*colour_of(names[index])))
+        table.add_row(chip, Text(names[index]), f"{counts[index + 1] / labels.size:.1%}")
+    if len(order) > _MOST_ROWS:
+        rest = sum(counts[index + 1] for index in order[_MOST_ROWS:])
+        table.add_row("", f"and {len(order) - _MOST_ROWS} more", f"{rest / labels.size:.1%}", style="dim")
+    if counts[0]:
+        table.add_row("", "none of them", f"{counts[0] / labels.size:.1%}", style="dim")
+    return table
+
+
+def words(masks: Any, probs: Any, names: Sequence[str], top: int) -> "Table":
+    """Masks (N, H, W) bool and probs (N, K) -> a row for each mask: number, share of pixels, its best words."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("mask", "share of pixels", "words", box=None, pad_edge=False)
+    table.columns[0].justify = table.columns[1].justify = "right"
+    for number, (mask, row) in enumerate(zip(masks, probs, strict=True), start=1):
+        best = (-row).argsort(kind="stable")[:top]
+        words = Text(", ").join(Text(f"{names[index]} {row[index]:.0%}") for index in best)
+        table.add_row(str(number), f"{mask.mean():.1%}", words)
+    return table

@@ -1,0 +1,37 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+ImageArgument = Annotated[Path, typer.Argument(help="The picture: JPEG, PNG, WebP, TIFF ...", show_default=False)]
+Classes = Annotated[
+    str,
+    typer.Option(
+        "--classes",
+        "-c",
+        help='Words such as "cat, sofa|couch, wall" (| joins synonyms), a text file with one class a line, or a '
+        "built-in list such as ade20k-150.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="A model's name or a file of weights; without it the embedded model.", show_default=False
+    ),
+]
+Embedding = Annotated[
+    Literal["adapter", "pooling"] | None,
+    typer.Option(help="How a mask becomes an embedding; without it as the model was made.", show_default=False),
+]
+Adapter = Annotated[
+    Path | None,
+    typer.Option(help="A warm-up file whose adapter is joined to the segmenter in --model.", show_default=False),
+]
+Like = Annotated[
+    str | None,
+    typer.Option(help="The model that a file is read as, where its keys alone do not tell.", show_default=False),
+]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]

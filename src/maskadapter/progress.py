@@ -1,0 +1,53 @@
+"""What long work shows while it runs: a bar or a spinner on standard error, nothing where that is no terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@contextmanager
+def bar(what: str, total: int | None, done: int = 0, in_bytes: bool = False) -> Iterator[Callable[[int], None]]:
+    """A progress bar while the block runs; what it yields is called with the number of steps just done.
+
+    what: shown before the bar. total: number of steps, None where it is not known. done: steps that were done before.
+    in_bytes: the steps are bytes, and the speed is shown.
+    """
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn())
+    with Progress(*columns, console=_console(), transient=True, disable=not _console().is_interactive) as progress:
+        task = progress.add_task(what, total=total, completed=done)
+        yield lambda steps: progress.advance(task, steps)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A spinner while the block runs."""
+    from rich.text import Text
+
+    if not _console().is_interactive:
+        yield
+        return
+    with _console().status(Text(f"{what} ...")):
+        yield
+
+
+@cache
+def _console() -> "Console":
+    # One for all: bars and spinners inside one another need to know of each other.
+    from rich.console import Console
+
+    return Console(stderr=True)
