@@ -18,7 +18,8 @@ from maskadapter import hub
 from maskadapter.checkpoint import Checkpoint, compare, read_checkpoint, write_checkpoint
 from maskadapter.convert import to_official, to_ours
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub import Variant
+from maskadapter.models.build import MODELS
+from maskadapter.variants import Variant, shapes_of
 
 KEYS = Path(__file__).parent / "official_keys"
 VARIANTS = {
@@ -39,13 +40,13 @@ def official_state(variant: Variant, seed: int = 0) -> dict[str, Tensor]:
     """A state dict under official names. Every tensor is one random number seen through strides of zero: all shapes are
     real, and the file stays small."""
     generator = torch.Generator().manual_seed(seed)
-    shapes = hub.shapes_of(variant)
+    shapes = shapes_of(variant)
     return {to_official(key): torch.rand((), generator=generator).expand(shape) for key, shape in shapes.items()}
 
 
 def on_meta(name: str, embedding: str = "adapter") -> maskadapter.OpenVocabularySegmenter:
     with torch.device("meta"):
-        return hub.MODELS[name](embedding, True)
+        return MODELS[name](embedding, True)
 
 
 def write(path: Path, state: object) -> Path:
@@ -60,7 +61,7 @@ def state() -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_official_key_is_consumed(name: str) -> None:
-    needed = hub.shapes_of(VARIANTS[name])
+    needed = shapes_of(VARIANTS[name])
     found = {to_ours(key): shape for key, shape in official_shapes(name).items()}
     assert len(found) > 500
     assert not compare(needed, found)
@@ -100,7 +101,7 @@ SETTINGS = {
 @pytest.mark.parametrize("variant", SETTINGS, ids=str)
 def test_published_settings(variant: tuple) -> None:
     with torch.device("meta"):
-        model = hub.MODELS[variant[0]](*variant[1:])
+        model = MODELS[variant[0]](*variant[1:])
     size, seen_in, alpha, beta, order, overlap, threshold, norm, queries = SETTINGS[variant]
     inference = model.inference
     assert (inference.input_size.shortest, inference.input_size.longest) == size
@@ -311,12 +312,14 @@ def test_a_device_that_is_not_there_gives_one_line(device: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_names_and_missing_files() -> None:
+def test_unknown_names_and_missing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKADAPTER_CACHE", str(tmp_path))
+    monkeypatch.setenv("MASKADAPTER_OFFLINE", "1")
     with pytest.raises(CheckpointError, match="unknown model 'fclip'"):
         maskadapter.load("fclip")
     with pytest.raises(CheckpointError, match=r"no weights at nowhere\.pth"):
         maskadapter.load("nowhere.pth")
-    with pytest.raises(CheckpointError, match="fcclip-large are not on this machine"):
+    with pytest.raises(CheckpointError, match="fcclip-large with adapter are not on this machine"):
         maskadapter.load("fcclip-large")
 
 
@@ -332,7 +335,7 @@ def test_damaged_settings_give_one_line(tmp_path: Path, settings: str) -> None:
 
 @pytest.mark.slow
 def test_a_model_saved_as_safetensors_comes_back(tmp_path: Path) -> None:
-    model = hub.MODELS["maftplus-base"]("adapter", True)
+    model = MODELS["maftplus-base"]("adapter", True)
     model.inference = replace(model.inference, alpha=0.25)
     model.embedding.mask_threshold = 0.3
     path = hub.save(model, tmp_path / "m.safetensors", "maftplus-base", licence="Apache-2.0")

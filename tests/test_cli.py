@@ -1,13 +1,18 @@
+import io
+import json
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import maskadapter
+from many import Halves, contents, make_pictures
+from maskadapter.classification import Classification
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 
@@ -26,14 +31,8 @@ class Segmented:
         labels[:4] = -1
         return labels
 
-    def save(self, folder, formats):
-        return [folder / f"photo-{name}.png" for name in formats]
-
-
-@dataclass
-class Classified:
-    class_names: tuple
-    probs: np.ndarray
+    def save(self, folder, formats, stem):
+        return [folder / f"{stem}-{name}.png" for name in formats]
 
 
 class Model:
@@ -52,13 +51,13 @@ class Model:
         self.given.append((model, embedding, device))
         return self
 
-    def segment(self, image, classes):
-        self.given.append((image, classes))
+    def segment(self, image, classes, background):
+        self.given.append((image, classes, background))
         return Segmented(classes.names)
 
     def classify(self, image, masks, classes):
         self.given.append((image, masks, classes))
-        return Classified(classes.names, np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32))
+        return Classification(classes, np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32))
 
 
 @pytest.fixture
@@ -90,8 +89,8 @@ def test_segment(run, model, photo):
     code, out, err = run("segment", photo, "--classes", "cat, sofa|couch, fly", "--output", "results")
     assert (code, err) == (0, "")
     assert model.given[0] == (None, None, "cpu")
-    image, vocabulary = model.given[1]
-    assert image == photo
+    image, vocabulary, background = model.given[1]
+    assert (image, background.name) == (photo, "coco-stuff")
     assert vocabulary.classes == (("cat",), ("sofa", "couch"), ("fly",))
     lines = [line.split() for line in out.splitlines()]
     # 45 of 60 columns and 15 of 60, both without the upper 4 of 40 rows; "fly" does not occur.
@@ -122,6 +121,114 @@ def test_segment_passes_its_options_on(run, model, photo):
     assert "overlay" not in out
 
 
+@pytest.fixture
+def halves(monkeypatch, tmp_path):
+    """A quick segmenter that writes real files, and two pictures in a folder."""
+    monkeypatch.setattr(maskadapter, "load", lambda *given, **named: Halves(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    return make_pictures(tmp_path / "photos", ["a/x.png", "y.jpg"])
+
+
+def test_segment_many(run, halves, tmp_path):
+    code, out, err = run("segment", "photos/", "photos/*.jpg", "-c", "cat, wall", "--save", "labels", "-m", "x/tiny")
+    assert (code, out, err) == (0, "2 of 2 pictures are done: out\n", "")
+    files = contents(tmp_path / "out")
+    assert set(files) == {
+        "run.json",
+        *(f"{stem}-{end}" for stem in ("a/x", "y") for end in ("labels.png", "classes.json")),
+    }
+    assert json.loads(files["run.json"])["model"] == "tiny"
+    (tmp_path / "out/y-labels.png").unlink()
+    code, out, _ = run("segment", "photos", "-c", "cat, wall", "--save", "labels", "-m", "tiny", "--resume")
+    assert (code, out) == (0, "2 of 2 pictures are done, 1 of them before: out\n")
+    assert contents(tmp_path / "out") == files
+    code, out, err = run("segment", "photos", "-c", "cat, wall", "-m", "tiny", "--resume")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: out was made with other settings (formats): repeat them")
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_bad_pictures_are_told_at_the_end(run, halves, command):
+    (halves / "bad\n.jpg").write_text("words")
+    (halves / "bad.png").write_text("words")
+    code, out, err = run(command, "photos", "-c", "cat, wall", "-o", "out")
+    assert code == 2
+    assert out.startswith("2 of 4 pictures are done: out\n")
+    assert err.splitlines() == [
+        "error: not a picture that can be read: photos/bad .jpg",
+        "error: not a picture that can be read: photos/bad.png",
+        "error: 2 of 4 pictures failed, the others are done",
+    ]
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_a_single_bad_picture_is_one_line(run, halves, command):
+    (halves / "bad.png").write_text("words")
+    code, out, err = run(command, "photos/bad.png", "-c", "cat, wall", "-o", "out")
+    assert (code, out, err) == (2, "", "error: not a picture that can be read: photos/bad.png\n")
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_ctrl_c_says_how_far_it_came(run, halves, monkeypatch, command):
+    segment = Halves.segment
+
+    def stop(self, source, *given, **named):
+        if source.name == "y.jpg":
+            raise KeyboardInterrupt
+        return segment(self, source, *given, **named)
+
+    monkeypatch.setattr(Halves, "segment", stop)
+    code, out, err = run(command, "photos", "-c", "cat, wall", "-o", "out")
+    assert (code, out) == (130, "")
+    assert err == "stopped: 1 of 2 pictures are done, --resume goes on from there\n"
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_what_cannot_be_searched_or_written_is_one_line(run, halves, tmp_path, monkeypatch, command):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for arguments, message in [
+        (["empty"], "no pictures in empty: files that end in .jpg"),
+        (["photos/*.gif"], "no pictures in photos/*.gif"),
+        (["photos", "gone.jpg"], "no such file or folder: gone.jpg"),
+        (["photos", "-o", "photos"], "the results would lie among the pictures in photos"),
+        (["photos", "-o", "file"], "cannot write file"),
+        (["photos", "-o", "file/deep"], "cannot write file/deep"),
+        (["photos", "-o", "/proc/none"], "cannot write /proc/none"),
+        (["photos", "photos/a", "other"], "no such file or folder: other"),
+    ]:
+        code, out, err = run(command, *arguments, "-c", "cat, wall")
+        assert (code, out, err.count("\n")) == (2, "", 1), arguments
+        assert err.startswith(f"error: {message}"), err
+
+
+def test_segment_standard_input(run, halves, monkeypatch, tmp_path):
+    data = (halves / "y.jpg").read_bytes()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: False))
+    code, out, _ = run("segment", "-", "-c", "cat, wall", "--save", "labels")
+    assert code == 0
+    assert out.splitlines()[-2:] == ["out/stdin-labels.png", "out/stdin-classes.json"]
+    assert set(contents(tmp_path / "out")) == {"stdin-labels.png", "stdin-classes.json"}
+
+
+def test_label(run, halves, tmp_path):
+    code, out, err = run("label", "photos", "-c", "cat, sky", "--format", "yolo", "--things", "sky", "--min-area", 0.1)
+    done, note = out.splitlines()
+    assert (code, done, err) == (0, "2 of 2 pictures are done: dataset", "")
+    assert note == "4 segments labelled, 0 left out by score or area"
+    record = json.loads((tmp_path / "dataset/run.json").read_text())
+    assert (record["format"], record["score"], record["min_area"]) == ("yolo", 0.5, 0.1)
+    assert record["is_thing"] == [False, True]
+    assert {line.split()[0] for line in (tmp_path / "dataset/labels/y.txt").read_text().splitlines()} == {"0", "1"}
+    code, out, _ = run(
+        "label", "photos", "-c", "cat, sky", "--format", "yolo", "--things", "sky", "--min-area", 0.1, "--resume"
+    )
+    assert (code, out) == (0, "2 of 2 pictures are done, 2 of them before: dataset\n")
+    code, _, err = run("label", "photos", "-c", "cat")
+    assert code == 2
+    assert err.startswith("error: dataset is not empty")
+
+
 def test_classify(run, model, photo, tmp_path):
     labels = np.zeros((40, 60), np.uint8)
     labels[:10], labels[30:] = 9, 4
@@ -148,9 +255,9 @@ def test_mistakes_are_one_line_and_exit_2(run, model, photo, tmp_path):
     text.write_text("words")
     np.save(tmp_path / "masks.npy", np.zeros((2, 5, 5), bool))
     for arguments, message in [
-        (["segment", tmp_path / "gone.jpg", "-c", "cat"], "no such file: "),
+        (["segment", tmp_path / "gone.jpg", "-c", "cat"], "no such file or folder: "),
         (["segment", text, "-c", "cat"], "not a picture that can be read"),
-        (["segment", tmp_path, "-c", "cat"], "cannot read"),
+        (["segment", tmp_path / "none", "-c", "cat"], "no such file or folder: "),
         (["segment", photo], "Missing option '--classes'"),
         (["segment", photo, "-c", " , "], "no classes: name at least one"),
         (["segment", photo, "-c", "gone.txt"], "no such file of classes: gone.txt"),
@@ -200,11 +307,12 @@ def test_version_and_help(run):
         assert code == 0
         assert "segment" in out
         assert "classify" in out
+        assert "label" in out
 
 
 def test_help_fits_80_columns(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    for command in ("segment", "classify"):
+    for command in ("segment", "classify", "label"):
         code, out, _ = run(command, "--help")
         assert code == 0
         assert "--classes" in out

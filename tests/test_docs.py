@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from maskadapter.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -30,9 +33,18 @@ COMMANDS = {
 }
 
 
+# What needs a network or a gigabyte of weights is not run; its words have to be right.
+LONG_COMMANDS = {
+    f"{place}: {line}": line.partition("| ")[2] or line
+    for place, text in blocks("sh")
+    for line in text.splitlines()
+    if "maskadapter " in line
+}
+
+
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A folder with the photograph and the masks that the documentation speaks of."""
+    """A folder with the photograph, the masks and the folder of pictures that the documentation speaks of."""
     import numpy as np
     import skimage.data
     from PIL import Image
@@ -42,6 +54,10 @@ def workplace(tmp_path, monkeypatch):
     labels = np.zeros((300, 451), np.uint8)
     labels[60:280, 80:380] = 1
     Image.fromarray(labels).save("masks.png")
+    (tmp_path / "photos" / "garden").mkdir(parents=True)
+    with Image.open("photo.jpg") as photo:
+        photo.resize((240, 160)).save("photos/cat.jpg")
+        photo.crop((200, 60, 400, 260)).save("photos/garden/cat.jpg")
     return tmp_path
 
 
@@ -65,6 +81,17 @@ def test_commands_run(workplace, place):
     done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.parametrize("place", LONG_COMMANDS)
+def test_long_commands_have_the_options_they_use(place):
+    program, *words = shlex.split(LONG_COMMANDS[place], comments=True)
+    assert program == "maskadapter"
+    command = typer.main.get_command(app)
+    context = command.make_context(program, [])
+    while hasattr(command, "resolve_command"):
+        name, command, words = command.resolve_command(context, words)
+    assert command.make_context(name, words, parent=context).params
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

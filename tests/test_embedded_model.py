@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage
+import torch
+from PIL import Image
 from safetensors import safe_open
 
 import maskadapter
 from maskadapter.cli import main
+from maskadapter.coco import encode_mask, panoptic_picture
 from maskadapter.errors import CheckpointError
+from maskadapter.images import read_image
+
+supervision = pytest.importorskip("supervision")
 
 WEIGHTS = files("maskadapter") / "weights"
 PHOTOS = Path(skimage.__file__).parent / "data"
@@ -85,3 +91,41 @@ def test_pictures_without_content_are_no_trouble(
 def test_it_has_no_adapter_yet() -> None:
     with pytest.raises(CheckpointError, match="holds no adapter"):
         maskadapter.load(embedding="adapter")
+
+
+def test_the_same_masks_get_the_same_names_in_any_format(
+    model: maskadapter.OpenVocabularySegmenter, tmp_path: Path
+) -> None:
+    picture = read_image(PHOTOS / "coffee.png")
+    ids = np.zeros(picture.shape[:2], np.int32)
+    for index, (top, left, bottom, right) in enumerate(
+        [(20, 190, 250, 390), (60, 60, 380, 180), (290, 300, 380, 360), (0, 420, 110, 600)], start=1
+    ):
+        ids[top:bottom, left:right] = index  # rectangles: polygons can say them exactly
+    masks = ids == np.arange(1, 5)[:, None, None]
+    np.save(tmp_path / "masks.npy", masks)
+    Image.fromarray(ids.astype(np.uint8)).save(tmp_path / "labels.png")
+    Image.fromarray(ids.astype(np.uint16)).save(tmp_path / "labels16.png")
+    panoptic_picture(ids * 1000).save(tmp_path / "panoptic.png")
+    corners = [np.argwhere(mask)[[0, -1]] + [[0, 0], [1, 1]] for mask in masks]
+    polygons = [[[x0, y0, x1, y0, x1, y1, x0, y1]] for (y0, x0), (y1, x1) in (c.tolist() for c in corners)]
+    run_lengths = [encode_mask(mask) for mask in masks]
+    (tmp_path / "list.json").write_text(json.dumps([{"segmentation": one} for one in run_lengths]))
+    annotations = [{"image_id": 9, "segmentation": polygon} for polygon in polygons]
+    images = [{"id": 9, "file_name": "coffee.png"}, {"id": 10, "file_name": "tea.png"}]
+    (tmp_path / "coco.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    boxes = np.array([[c[0][1], c[0][0], c[1][1], c[1][0]] for c in corners], float)
+    sources = [
+        masks,
+        torch.from_numpy(masks),
+        list(masks),
+        *sorted(tmp_path.iterdir()),
+        supervision.Detections(xyxy=boxes, mask=masks),
+        [{"segmentation": mask, "area": int(mask.sum())} for mask in masks],
+        [{"segmentation": one} for one in run_lengths],
+    ]
+    words = ["cup", "saucer", "spoon", "table"]
+    expected = model.classify(PHOTOS / "coffee.png", masks, words).probs
+    assert expected.std() > 0.05
+    for source in sources:
+        np.testing.assert_array_equal(model.classify(PHOTOS / "coffee.png", source, words).probs, expected)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from maskadapter.models.embedding import MaskAdapterEmbedding, MaskPooling
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
-from maskadapter.models.mask_pooling import pool_by_area, pool_inside
+from maskadapter.models.mask_pooling import area_weights, pool_inside, weighted_sum
 from maskadapter.structures import ClipFeatures
 
 FEATURES = torch.randn(2, 24, 5, 7, generator=torch.Generator().manual_seed(0))
@@ -98,11 +98,13 @@ def test_pooling_is_the_mean_inside() -> None:
     logits[:, 0, 1:3, 2:4] = 1.0
     expected = FEATURES[:, :, 1:3, 2:4].mean(dim=(-2, -1))
     torch.testing.assert_close(pool_inside(FEATURES, logits)[:, 0], expected)
-    torch.testing.assert_close(pool_by_area(FEATURES, logits)[:, 0], expected)
+    torch.testing.assert_close(weighted_sum(FEATURES, area_weights(logits, FEATURES.shape[-2:]))[:, 0], expected)
 
 
 def test_a_mask_smaller_than_a_cell_pools_its_cell_by_area_and_nothing_inside() -> None:
     logits = torch.full((2, 1, 40, 56), -10.0)
     logits[:, 0, 17, 33] = 10.0  # in cell (2, 4)
-    torch.testing.assert_close(pool_by_area(FEATURES, logits)[:, 0], FEATURES[:, :, 2, 4])
+    torch.testing.assert_close(
+        weighted_sum(FEATURES, area_weights(logits, FEATURES.shape[-2:]))[:, 0], FEATURES[:, :, 2, 4]
+    )
     assert not pool_inside(FEATURES, logits).any()

@@ -6,7 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.postprocess import instances, panoptic_map, semantic_map, semantic_scores
+from maskadapter.postprocess import (
+    PanopticMap,
+    Segment,
+    instances,
+    join_touching,
+    panoptic_map,
+    semantic_map,
+    semantic_scores,
+)
 from maskadapter.resampling import Enlarger, Frame
 
 FRAMES = [
@@ -141,3 +149,24 @@ def test_only_void_gives_no_segments() -> None:
     void = torch.zeros_like(probs)
     void[:, -1] = 1
     assert panoptic_map(Enlarger(masks, frame), void, [True] * 5, 0.8).segments == ()
+
+
+def test_touching_parts_of_one_class_become_one_segment():
+    #  cat 1 | cat 2 | wall 3 | cat 4 (apart), and a part of cat 1 that lies apart stays with it
+    ids = np.array([[1, 1, 2, 3, 4], [1, 2, 2, 3, 4], [0, 0, 0, 0, 0], [1, 0, 3, 3, 3]], np.int32)
+    scores = {1: 0.2, 2: 0.8, 3: 0.5, 4: 0.9}
+    segments = tuple(
+        Segment(i, 0 if i != 3 else 1, i != 3, scores[i], int((ids == i).sum()), proposal=10 + i) for i in range(1, 5)
+    )
+    joined = join_touching(PanopticMap(ids, segments))
+    assert joined.ids.tolist() == [[1, 1, 1, 2, 3], [1, 1, 1, 2, 3], [0, 0, 0, 0, 0], [1, 0, 2, 2, 2]]
+    assert [(s.id, s.label, s.area, s.is_thing) for s in joined.segments] == [
+        (1, 0, 7, True),
+        (2, 1, 5, False),
+        (3, 0, 2, True),
+    ]
+    assert joined.segments[0].score == pytest.approx((4 * 0.2 + 3 * 0.8) / 7)
+    assert [s.proposal for s in joined.segments] == [11, 13, 14]
+    empty = join_touching(PanopticMap(np.zeros((3, 1), np.int32), ()))
+    assert empty.segments == ()
+    assert not empty.ids.any()

@@ -47,7 +47,7 @@ def picture() -> np.ndarray:
 @pytest.mark.parametrize("embedding", ["adapter", "pooling"])
 @pytest.mark.parametrize("maft", [False, True])
 def test_results_have_the_pictures_size(picture: np.ndarray, embedding: str, maft: bool) -> None:
-    result = small(embedding, maft=maft).segment(picture, WORDS)
+    result = small(embedding, maft=maft).segment(picture, WORDS, background=None)
     assert result.class_names == ("cat", "sofa", "wall")
     assert result.size == (70, 110)
     labels = result.semantic()
@@ -62,7 +62,7 @@ def test_results_have_the_pictures_size(picture: np.ndarray, embedding: str, maf
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (33, 32), (256, 256)])
 def test_any_size_of_picture(size: tuple[int, int]) -> None:
-    result = small().segment(np.zeros((*size, 3), np.uint8), ["cat"])
+    result = small().segment(np.zeros((*size, 3), np.uint8), ["cat"], background=None)
     assert result.semantic().shape == size
     assert not result.semantic().any()  # one class wins everywhere
 
@@ -78,8 +78,8 @@ def test_words_encoded_once_give_the_same_result(picture: np.ndarray) -> None:
 
 def test_the_order_of_words_only_renumbers_the_result(picture: np.ndarray) -> None:
     model = small()
-    forward = model.segment(picture, ["cat", "dog", "wall"])
-    backward = model.segment(picture, ["wall", "dog", "cat"])
+    forward = model.segment(picture, ["cat", "dog", "wall"], background=None)
+    backward = model.segment(picture, ["wall", "dog", "cat"], background=None)
     torch.testing.assert_close(forward.probs[:, [2, 1, 0, 3]], backward.probs, atol=1e-5, rtol=1e-4)
 
 
@@ -88,6 +88,10 @@ def test_a_text_embedding_is_the_mean_over_templates() -> None:
     single = [Clip(clip.model, clip.tokenizer, templates=(t,)).encode_text(["cat"]) for t in clip.templates]
     mean = torch.nn.functional.normalize(torch.stack(single).mean(dim=0), dim=-1)
     torch.testing.assert_close(clip.encode_text(["cat"]), mean)
+    with torch.inference_mode():  # what stands behind the end of a text is left out; open_clip computes it
+        tokens = clip.tokenizer(["a photo of a cat.", "cat", "a very long name " * 40, ""])
+        expected = clip.model.encode_text(tokens, normalize=True)
+        torch.testing.assert_close(clip._encode_tokens(tokens), expected, atol=1e-6, rtol=1e-5)
     names = [f"name {i}" for i in range(7)]
     torch.testing.assert_close(clip.encode_text(names, batch_size=3), clip.encode_text(names), atol=1e-6, rtol=1e-5)
 

@@ -12,19 +12,23 @@ _HOME = {
     "load": "maskadapter.hub",
     "OpenVocabularySegmenter": "maskadapter.models.segmenter",
     "MaskAdapter": "maskadapter.models.mask_adapter",
+    "segment_pictures": "maskadapter.batch",
+    "label_pictures": "maskadapter.labelling",
     "Vocabulary": "maskadapter.vocabulary",
     "Segmentation": "maskadapter.segmentation",
-    "Classification": "maskadapter.segmentation",
+    "Classification": "maskadapter.classification",
     "MaskAdapterError": "maskadapter.errors",
 }
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
+    from maskadapter.batch import segment_pictures as segment_pictures
+    from maskadapter.classification import Classification as Classification
     from maskadapter.errors import MaskAdapterError as MaskAdapterError
     from maskadapter.hub import load as load
+    from maskadapter.labelling import label_pictures as label_pictures
     from maskadapter.models.mask_adapter import MaskAdapter as MaskAdapter
     from maskadapter.models.segmenter import OpenVocabularySegmenter as OpenVocabularySegmenter
-    from maskadapter.segmentation import Classification as Classification
     from maskadapter.segmentation import Segmentation as Segmentation
     from maskadapter.vocabulary import Vocabulary as Vocabulary
 

@@ -11,7 +11,7 @@ from pycocotools import mask as rle
 
 from maskadapter.errors import MaskError
 from maskadapter.files import write_atomically
-from maskadapter.postprocess import Instances, PanopticMap
+from maskadapter.postprocess import PanopticMap, Taking, boxes_of
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:
@@ -103,27 +103,25 @@ def panoptic_annotation(panoptic: PanopticMap, file_name: str, image_id: int = 1
     return {"image_id": image_id, "file_name": file_name, "segments_info": segments}
 
 
-def instance_annotations(instances: Instances, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
-    """What the JSON says of instances; empty masks are left out."""
-    annotations: list[dict[str, Any]] = []
-    for mask, box, label, score in zip(
-        instances.masks, instances.boxes, instances.labels, instances.scores, strict=True
-    ):
-        if mask.any():
-            x, y, right, bottom = (float(edge) for edge in box)
-            annotations.append(
-                {
-                    "id": first_id + len(annotations),
-                    "image_id": image_id,
-                    "category_id": int(label) + 1,
-                    "segmentation": encode_mask(mask),
-                    "area": int(mask.sum()),
-                    "bbox": [x, y, right - x, bottom - y],
-                    "iscrowd": 0,
-                    "score": round(float(score), 6),
-                }
-            )
-    return annotations
+def instance_annotations(
+    found: Iterable[tuple[np.ndarray, Sequence[Taking]]], image_id: int = 1, first_id: int = 1
+) -> list[dict[str, Any]]:
+    """What the JSON says of instances, best first; empty masks are left out.
+
+    found: masks (H, W) bool, each with what it was taken for; one mask is in memory at a time.
+    """
+    rows: list[tuple[float, int, dict[str, Any]]] = []
+    for mask, takings in found:
+        area = int(mask.sum())
+        if not area:
+            continue
+        x, y, right, bottom = (float(edge) for edge in boxes_of(mask[None])[0])
+        shape = {"segmentation": encode_mask(mask), "area": area, "bbox": [x, y, right - x, bottom - y], "iscrowd": 0}
+        for taking in takings:
+            facts = {"category_id": taking.label + 1, "score": round(taking.score, 6)}
+            rows.append((-taking.score, taking.rank, {"image_id": image_id, **facts, **shape}))
+    rows.sort(key=lambda row: row[:2])
+    return [{"id": number, **annotation} for number, (_, _, annotation) in enumerate(rows, start=first_id)]
 
 
 def image_entry(file_name: str, size: tuple[int, int], image_id: int = 1) -> dict[str, Any]:

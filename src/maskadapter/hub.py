@@ -1,48 +1,33 @@
-"""Models by name or by file: which builder fits, strictly, and the weights put in."""
+"""Models by name or by file: the weights found, put in strictly, and written."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from maskadapter.cache_folder import cache_folder
+from maskadapter.catalogue import Weights, meant, weights_of
 from maskadapter.checkpoint import (
     Checkpoint,
-    Differences,
-    Shapes,
     compare,
     first_line,
     read_checkpoint,
     write_checkpoint,
 )
-from maskadapter.convert import to_official
+from maskadapter.download import SourceName, download, is_offline, locate, present
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.models.build import MODELS, EmbeddingName
 from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.text_cache import TextCache
+from maskadapter.variants import Variant, identify
 
 DEFAULT = "tiny"
-EMBEDDINGS: tuple[EmbeddingName, ...] = ("adapter", "pooling")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way in which a named model occurs in files: with either embedding, with or without its mask generator."""
-
-    name: str
-    embedding: EmbeddingName
-    generator: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.name} with {self.embedding}" + ("" if self.generator else ", without a mask generator")
-
-    def build(self) -> OpenVocabularySegmenter:
-        return MODELS[self.name](self.embedding, self.generator)
 
 
 def load(
@@ -55,25 +40,29 @@ def load(
 ) -> OpenVocabularySegmenter:
     """A model, ready to use.
 
-    model: None for the embedded ``tiny``; a name (``"fcclip-large"``); or the path of a ``.safetensors`` file of this
-        project or of an official ``.pth``, whose keys and shapes tell which model it is.
-    embedding: ``"adapter"`` or ``"pooling"``; None takes what the file holds.
+    model: None for the embedded ``tiny``; a name (``"fcclip-large"``), whose weights are downloaded if they are not on
+        this machine yet; or the path of a ``.safetensors`` file of this project or of an official ``.pth``, whose keys
+        and shapes tell which model it is.
+    embedding: ``"adapter"`` or ``"pooling"``; None takes what the file holds, and of a name the file with adapter.
     adapter: path of a warm-up file. Its adapter is joined to the segmenter in ``model``: generator and void embedding
         come from ``model``, everything else from the warm-up file; where both hold a tensor they must agree.
     like: name of the model that a file is to be read as, where its keys alone do not decide.
     device: where to put it, ``"cpu"``, ``"cuda"``, ``"mps"``.
 
-    Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit; and
-    MaskAdapterError for a device that this machine or this PyTorch lacks.
+    Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit;
+    DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
     """
-    if like is not None and like not in MODELS:
-        raise CheckpointError(f"unknown model '{like}': choose from {', '.join(MODELS)}")
     _check_device(device)
     model = DEFAULT if model is None else model
-    checkpoint = _find(model)
+    # What a warm-up file's adapter is joined to is the segmenter's own file.
+    checkpoint = find(model, "pooling" if adapter is not None else embedding or "adapter")
     if adapter is not None:
         checkpoint = fuse(checkpoint, read_checkpoint(adapter))
-    variant = identify(checkpoint, DEFAULT if model == DEFAULT else like, embedding)
+    return assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
+
+
+def assemble(checkpoint: Checkpoint, variant: Variant, device: str | torch.device = "cpu") -> OpenVocabularySegmenter:
+    """The model of a variant with the tensors of a file that ``identify`` took for that variant."""
     with torch.device("meta"):  # no time is spent on random values that the file replaces
         segmenter = variant.build()
     # Files may hold half precision; the models are float32.
@@ -88,7 +77,11 @@ def load(
             _apply(json.loads(checkpoint.metadata["settings"]), segmenter)
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{checkpoint.source} has damaged settings ({first_line(error)})") from error
-    return segmenter.requires_grad_(False).eval().to(device)
+    segmenter = segmenter.requires_grad_(False).eval().to(device)
+    segmenter.text_cache = TextCache(
+        cache_folder() / "text.sqlite", segmenter.clip.text_fingerprint, segmenter.clip.embed_dim
+    )
+    return segmenter
 
 
 def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **metadata: str) -> Path:
@@ -111,7 +104,10 @@ def _settings(segmenter: OpenVocabularySegmenter) -> dict[str, Any]:
 
 def _apply(settings: dict[str, Any], segmenter: OpenVocabularySegmenter) -> None:
     inference = settings["inference"]
-    segmenter.inference = Inference(**{**inference, "input_size": InputSize(**inference["input_size"])})
+    # Files of an earlier version lack the settings that came later; those stay the builder's.
+    segmenter.inference = replace(
+        segmenter.inference, **{**inference, "input_size": InputSize(**inference["input_size"])}
+    )
     segmenter.clip.cell_order = settings["cell_order"]
     if isinstance(segmenter.embedding, MaskAdapterEmbedding):
         segmenter.embedding.mask_threshold = settings["mask_threshold"]
@@ -148,58 +144,87 @@ def fuse(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
     return replace(segmenter, tensors={**kept, **adapters})
 
 
-def identify(checkpoint: Checkpoint, like: str | None = None, embedding: EmbeddingName | None = None) -> Variant:
-    """The one variant that holds exactly the tensors of a file, or CheckpointError with what differs."""
-    stated = checkpoint.metadata.get("model")
-    names = [name for name in (like, stated) if name is not None][:1] or list(MODELS)
-    unknown = [name for name in names if name not in MODELS]
-    if unknown:
-        raise CheckpointError(f"{checkpoint.source} says it is '{unknown[0]}', which this version does not know")
-    compared = {variant: compare(shapes_of(variant), checkpoint.shapes) for variant in _variants(names)}
-    fitting = [variant for variant, differences in compared.items() if not differences]
-    if len(fitting) == 1:
-        return _with_embedding(fitting[0], embedding, checkpoint)
-    if fitting:
-        raise CheckpointError(f"{checkpoint.source} fits {', '.join(map(str, fitting))}: say which by like=NAME")
-    closest = min(compared, key=lambda variant: len(compared[variant]))
-    advice = "" if like else "; if it is another model, say so by like=NAME"
-    raise CheckpointError(
-        f"{checkpoint.source} fits no model. The closest is {closest}: "
-        f"{_described(compared[closest], checkpoint)}{advice}"
-    )
+def find(model: str | Path, embedding: EmbeddingName = "adapter", may_download: bool = True) -> Checkpoint:
+    """The tensors of a model: embedded, downloaded by name, or in a file.
 
-
-def shapes_of(variant: Variant) -> Shapes:
-    """Names and shapes of every tensor of a variant; nothing is allocated."""
-    absent = ["embedding."] * (variant.embedding == "pooling") + ["generator."] * (not variant.generator)
-    return {key: shape for key, shape in _all_shapes(variant.name).items() if not key.startswith(tuple(absent))}
-
-
-@cache
-def _all_shapes(name: str) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        return {key: tuple(tensor.shape) for key, tensor in MODELS[name]("adapter", True).state_dict().items()}
-
-
-def _variants(names: list[str]) -> Iterator[Variant]:
-    for name in names:
-        for embedding in EMBEDDINGS:
-            yield Variant(name, embedding)
-        yield Variant(name, "adapter", generator=False)
-
-
-def _find(model: str | Path) -> Checkpoint:
-    if str(model) == DEFAULT:
+    embedding: which of a named model's files. may_download: whether a file that is not on this machine is fetched.
+    Raises CheckpointError with the command to run, or DownloadError.
+    """
+    if _stated(model) is not None:
         with as_file(files("maskadapter") / "weights" / f"{DEFAULT}.safetensors") as path:
             return _multiplied_out(read_checkpoint(path))
     if str(model) in MODELS:
-        raise CheckpointError(
-            f"the weights of {model} are not on this machine: download the official file (README, Models) and give "
-            "its path"
-        )
+        weights = weights_of(str(model), embedding)
+        found = present(weights)
+        if found is None and not may_download:
+            raise _absent(weights)
+        return read_checkpoint(found or fetch(weights))
     if not Path(model).suffix and not Path(model).exists():
-        raise CheckpointError(f"unknown model '{model}': choose from {', '.join(MODELS)}, or give the path of a file")
+        raise CheckpointError(f"unknown model '{model}': {meant(str(model), list(MODELS))}, or give the path of a file")
     return read_checkpoint(model)
+
+
+def fetch(
+    weights: Weights,
+    source: SourceName | None = None,
+    file: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Download a published file and keep it if it holds the model that it is published as.
+
+    source, file, say: see ``maskadapter.download.locate``; ``say`` is also told what came from where.
+    Raises CheckpointError when the user forbade the network or the file holds another model, and DownloadError.
+    """
+    if is_offline():
+        raise _absent(weights)
+
+    def accept(path: Path) -> None:
+        variant = identify(read_checkpoint(path))
+        if (variant.name, variant.embedding, variant.generator) != (weights.model, weights.embedding, True):
+            raise CheckpointError(
+                f"the file from {remote.place} holds {variant}, not {weights.model} with {weights.embedding}: it is "
+                "not kept; choose another by --source or --file"
+            )
+
+    remote = locate(weights, source, file, say)
+    say(f"{weights.stem} is taken from {remote.place}")
+    path, record = download(weights, remote, accept)
+    say(
+        f"sha256 {record.sha256}: "
+        + ("as the source states it" if record.stated else "the source states none; this one is recorded for later")
+    )
+    return path
+
+
+def convert(source: str | Path, destination: str | Path, like: str | None = None, half: bool = False) -> Variant:
+    """Write any file that ``load`` takes as safetensors of this project, and return what it holds.
+
+    half: store 16 bits a number. They become 32 again when they are loaded; results differ in the third digit or so.
+    Raises CheckpointError as ``load`` does, and for numbers that 16 bits cannot hold.
+    """
+    checkpoint = find(source, may_download=False)
+    variant = identify(checkpoint, like or _stated(source))
+    segmenter = assemble(checkpoint, variant)
+    if half:
+        segmenter = segmenter.half()
+        for key, tensor in segmenter.state_dict().items():
+            if not tensor.isfinite().all():
+                raise CheckpointError(f"{source}: {key} has numbers that 16 bits cannot hold; convert without --half")
+    save(segmenter, destination, variant.name, converted_from=checkpoint.source.name)
+    return variant
+
+
+def _stated(model: str | Path) -> str | None:
+    """What the embedded file, whose keys do not tell, is to be read as."""
+    return DEFAULT if str(model) == DEFAULT else None
+
+
+def _absent(weights: Weights) -> CheckpointError:
+    network = " with a network" if is_offline() else ""
+    return CheckpointError(
+        f"the weights of {weights.model} with {weights.embedding} are not on this machine: run '{weights.command}'"
+        f"{network}, or give the path of a file"
+    )
 
 
 def _check_device(device: str | torch.device) -> None:
@@ -218,29 +243,3 @@ def _multiplied_out(checkpoint: Checkpoint) -> Checkpoint:
     factors = [tensors.pop(f"{table}.factor_{side}").float() for side in "ab"]
     tensors[f"{table}.weight"] = factors[0] @ factors[1]
     return replace(checkpoint, tensors=tensors)
-
-
-def _with_embedding(variant: Variant, wanted: EmbeddingName | None, checkpoint: Checkpoint) -> Variant:
-    if wanted is None or wanted == variant.embedding:
-        return variant
-    if wanted == "adapter":
-        raise CheckpointError(
-            f"{checkpoint.source} holds no adapter: add adapter=<warm-up file>, or use embedding='pooling'"
-        )
-    raise CheckpointError(
-        f"{checkpoint.source} holds an adapter, and embedding='pooling' would leave it out: give the segmenter's own "
-        "file"
-    )
-
-
-def _described(differences: Differences, checkpoint: Checkpoint) -> str:
-    """Differences under the names that the file uses."""
-    if not checkpoint.official:
-        return str(differences)
-    return str(
-        Differences(
-            missing=tuple(map(to_official, differences.missing)),
-            unexpected=tuple(map(to_official, differences.unexpected)),
-            changed=tuple((to_official(key), needed, got) for key, needed, got in differences.changed),
-        )
-    )

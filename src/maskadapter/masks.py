@@ -44,7 +44,7 @@ def read_masks(source: Any, size: tuple[int, int], file_name: str | None = None)
         raise MaskError(
             f"{name} has masks of {masks.shape[2]} x {masks.shape[1]} pixels for a picture of {size[1]} x {size[0]}"
         )
-    return np.asarray(masks)
+    return np.require(masks, requirements=["C", "W"])  # what a file was mapped to becomes memory
 
 
 def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> np.ndarray:

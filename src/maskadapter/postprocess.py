@@ -5,11 +5,13 @@ void last, each row summing to 1. Source: official semantic_inference, panoptic_
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from maskadapter.resampling import Enlarger
@@ -19,13 +21,18 @@ SemanticOrder = Literal["masks-first", "classes-first"]
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment of a panoptic map. id: its value in the map, from 1. label: index of its class. score: 0 to 1."""
+    """One segment of a panoptic map.
+
+    id: its value in the map, from 1. label: index of its class. score: 0 to 1. area: pixels. proposal: index of the
+    proposal that it was made from; of the first of them where several proposals of one stuff class became one segment.
+    """
 
     id: int
     label: int
     is_thing: bool
     score: float
     area: int
+    proposal: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,15 @@ class Instances:
     boxes: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Taking:
+    """What a proposal was taken for. rank: its place among all pairs by class probability. score: 0 to 1."""
+
+    rank: int
+    label: int
+    score: float
 
 
 def semantic_scores(masks: Enlarger, probs: Tensor, order: SemanticOrder) -> Iterator[tuple[slice, Tensor]]:
@@ -91,8 +107,9 @@ def panoptic_map(
     winners = np.empty((height, width), dtype=np.int32)
     inside = np.empty((height, width), dtype=bool)
     own_area = torch.zeros(len(kept), dtype=torch.long, device=probs.device)
+    masks = masks.only(kept)
     for rows in masks.bands():
-        mask_probs = masks.logits(rows)[kept].sigmoid()
+        mask_probs = masks.logits(rows).sigmoid()
         own_area += (mask_probs >= 0.5).flatten(1).sum(dim=1)
         winner = (scores[kept, None, None] * mask_probs).argmax(dim=0)
         winners[rows] = winner.cpu().numpy()
@@ -103,63 +120,131 @@ def panoptic_map(
     # The ratio of whole numbers is taken in float64, as the official code's Python integers are.
     enough = won_area >= overlap_threshold * own_area.cpu().numpy()
     chosen = np.flatnonzero(enough & (won_inside > 0) & (own_area.cpu().numpy() > 0))
-    segment_of, segments = _number_segments(chosen, labels[kept].tolist(), scores[kept].tolist(), is_thing)
+    segment_of, segments = _number_segments(chosen, labels[kept].tolist(), is_thing)
     new_ids = np.zeros(len(kept), dtype=np.int32)
     new_ids[list(segment_of)] = list(segment_of.values())
     ids = np.where(inside, new_ids[winners], 0).astype(np.int32)
     areas = np.bincount(ids.ravel(), minlength=len(segments) + 1)
-    return PanopticMap(ids, tuple(Segment(i, *facts, area=int(areas[i])) for i, facts in enumerate(segments, start=1)))
+    return PanopticMap(
+        ids,
+        tuple(
+            Segment(
+                id=number,
+                label=int(labels[kept[first]]),
+                is_thing=is_thing[int(labels[kept[first]])],
+                score=float(scores[kept[first]]),
+                area=int(areas[number]),
+                proposal=int(kept[first]),
+            )
+            for number, first in enumerate(segments, start=1)
+        ),
+    )
 
 
 def _number_segments(
-    chosen: np.ndarray, labels: list[int], scores: list[float], is_thing: Sequence[bool]
-) -> tuple[dict[int, int], list[tuple[int, bool, float]]]:
-    """The id of every chosen proposal, and (label, is_thing, score) of every id from 1; stuff shares the id of its
-    class."""
+    chosen: np.ndarray, labels: list[int], is_thing: Sequence[bool]
+) -> tuple[dict[int, int], list[int]]:
+    """The id of every chosen proposal, and the first proposal of every id from 1; stuff shares the id of its class."""
     segment_of: dict[int, int] = {}
-    segments: list[tuple[int, bool, float]] = []
+    segments: list[int] = []
     stuff: dict[int, int] = {}
     for proposal in chosen.tolist():
         label = labels[proposal]
         if not is_thing[label] and label in stuff:
             segment_of[proposal] = stuff[label]
             continue
-        segments.append((label, is_thing[label], scores[proposal]))
+        segments.append(proposal)
         segment_of[proposal] = len(segments)
         if not is_thing[label]:
             stuff[label] = len(segments)
     return segment_of, segments
 
 
+def without_labels_from(panoptic: PanopticMap, num_classes: int) -> PanopticMap:
+    """The map without the segments whose label is ``num_classes`` or more; the others are numbered from 1 again."""
+    kept = [segment for segment in panoptic.segments if segment.label < num_classes]
+    new_ids = np.zeros(len(panoptic.segments) + 1, dtype=np.int32)
+    new_ids[[segment.id for segment in kept]] = range(1, len(kept) + 1)
+    return PanopticMap(
+        new_ids[panoptic.ids], tuple(replace(segment, id=number) for number, segment in enumerate(kept, start=1))
+    )
+
+
+def join_touching(panoptic: PanopticMap) -> PanopticMap:
+    """Segments of one class that touch become one, for generators whose proposals are parts of things.
+
+    Two things of one class that touch cannot be told apart then. The score is the mean by area; the proposal is that of
+    the largest part.
+    """
+    ids, segments = panoptic.ids, panoptic.segments
+    labels = np.array([-1, *(segment.label for segment in segments)])
+    borders = []
+    for one, other in ((ids[:-1], ids[1:]), (ids[:, :-1], ids[:, 1:])):
+        differ = one != other
+        borders.append(np.stack([one[differ], other[differ]], axis=-1))
+    pairs = np.concatenate(borders)
+    pairs = pairs[labels[pairs[:, 0]] == labels[pairs[:, 1]]]
+    touches = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(labels), len(labels)))
+    count, group = connected_components(touches, directed=False)
+    parts: list[list[Segment]] = [[] for _ in range(count)]
+    for segment in segments:
+        parts[group[segment.id]].append(segment)
+    joined: list[Segment] = []
+    new_ids = np.zeros(len(labels), dtype=np.int32)
+    for members in filter(None, parts):
+        area = sum(part.area for part in members)
+        score = sum(part.score * part.area for part in members) / area
+        joined.append(replace(max(members, key=lambda part: part.area), id=len(joined) + 1, area=area, score=score))
+        new_ids[[part.id for part in members]] = len(joined)
+    return PanopticMap(new_ids[ids], tuple(joined))
+
+
 def instances(masks: Enlarger, probs: Tensor, is_thing: Sequence[bool], top: int = 100) -> Instances:
-    """The things among the ``top`` best (proposal, class) pairs; a proposal can appear once for each class.
+    """The things among the ``top`` best (proposal, class) pairs, best first; see ``instance_masks``."""
+    kept: list[np.ndarray] = []
+    rows: list[tuple[float, int, int, int]] = []
+    for mask, takings in instance_masks(masks, probs, is_thing, top):
+        rows += [(-taking.score, taking.rank, len(kept), taking.label) for taking in takings]
+        kept.append(mask)
+    rows.sort()
+    found = np.stack([kept[index] for _, _, index, _ in rows]) if rows else np.zeros((0, *masks.frame.picture), bool)
+    return Instances(
+        found,
+        boxes_of(found),
+        np.array([label for _, _, _, label in rows], dtype=np.int64),
+        np.array([-negative for negative, _, _, _ in rows], dtype=np.float32),
+    )
+
+
+def instance_masks(
+    masks: Enlarger, probs: Tensor, is_thing: Sequence[bool], top: int = 100
+) -> Iterator[tuple[np.ndarray, list[Taking]]]:
+    """One proposal after another among the ``top`` best (proposal, class) pairs: its mask (H, W) bool, and what it was
+    taken for. Only one mask is in memory.
 
     Pairs of stuff are dropped after the best were taken, as the official code does: fewer than ``top`` may be left.
     Score: class probability times the mean mask probability inside the mask (logit > 0).
     """
-    height, width = masks.frame.picture
     class_probs = probs[:, :-1]
     scores, best = class_probs.flatten().topk(min(top, class_probs.numel()))
-    labels = best % class_probs.shape[1]
-    things = torch.tensor(is_thing, dtype=torch.bool, device=probs.device)[labels]
-    scores, labels, proposals = scores[things], labels[things], (best // class_probs.shape[1])[things]
-    used, pair = proposals.unique(return_inverse=True)
-
-    binary = np.zeros((len(used), height, width), dtype=bool)
-    inside_sum = torch.zeros(len(used), device=probs.device)
-    for rows in masks.bands():
-        logits = masks.logits(rows)[used]
-        inside_sum += (logits.sigmoid() * (logits > 0)).flatten(1).sum(dim=1)
-        binary[:, rows] = (logits > 0).cpu().numpy()
-    area = torch.from_numpy(binary.sum(axis=(1, 2))).to(inside_sum)
-    scores = scores * (inside_sum / (area + 1e-6))[pair]
-
-    order = scores.argsort(descending=True, stable=True)
-    pair = pair[order].cpu().numpy()
-    return Instances(binary[pair], _boxes(binary)[pair], labels[order].cpu().numpy(), scores[order].cpu().numpy())
+    pairs: dict[int, list[Taking]] = {}
+    for rank, (score, pair) in enumerate(zip(scores.tolist(), best.tolist(), strict=True)):
+        proposal, label = divmod(pair, class_probs.shape[1])
+        if is_thing[label]:
+            pairs.setdefault(proposal, []).append(Taking(rank, label, score))
+    for proposal, takings in pairs.items():
+        one = masks.only(torch.tensor([proposal], device=probs.device))
+        mask = np.zeros(masks.frame.picture, dtype=bool)
+        inside_sum = 0.0
+        for rows in one.bands():
+            logits = one.logits(rows)[0]
+            inside_sum += float((logits.sigmoid() * (logits > 0)).sum())
+            mask[rows] = (logits > 0).cpu().numpy()
+        sureness = inside_sum / (float(mask.sum()) + 1e-6)
+        yield mask, [replace(taking, score=taking.score * sureness) for taking in takings]
 
 
-def _boxes(masks: np.ndarray) -> np.ndarray:
+def boxes_of(masks: np.ndarray) -> np.ndarray:
     """(N, H, W) bool -> (N, 4) float32 xyxy, the right and bottom edge exclusive; zeros for an empty mask."""
     boxes = np.zeros((len(masks), 4), dtype=np.float32)
     for box, mask in zip(boxes, masks, strict=True):

@@ -76,6 +76,10 @@ class Enlarger:
         self._first = _Rows.between(mask_logits.shape[-2], frame.padded[0], mask_logits.device)
         self._second = _Rows.between(frame.resized[0], frame.picture[0], mask_logits.device)
 
+    def only(self, proposals: Tensor) -> "Enlarger":
+        """The same for some of the proposals: (n,) indices."""
+        return Enlarger(self.mask_logits[proposals], self.frame)
+
     def bands(self, channels: int = 1, values: int = 1 << 21) -> Iterator[slice]:
         """Row ranges of the picture, from top to bottom: each has about ``values`` numbers in all masks, or in
         ``channels`` maps where these are more. Few enough to stay in a processor's cache, which is faster

@@ -1,26 +1,32 @@
-"""What the user gets back: a segmented picture, or named masks."""
+"""What the user gets back for a picture and words: masks with names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from maskadapter import coco, postprocess
+from maskadapter.activation_maps import ActivationMaps
+from maskadapter.detections import panoptic_detections
 from maskadapter.errors import MaskAdapterError
 from maskadapter.files import write_atomically
-from maskadapter.postprocess import Instances, PanopticMap, SemanticOrder
+from maskadapter.postprocess import Instances, PanopticMap, Segment, SemanticOrder
 from maskadapter.resampling import Enlarger, Frame
 from maskadapter.visualize import draw_overlay, label_image
 from maskadapter.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from supervision import Detections
     from torch import Tensor
 
-FORMATS = ("overlay", "labels", "panoptic", "coco")
+FORMATS = ("overlay", "labels", "panoptic", "coco", "summary", "activations")
+NONE = "none of them"
+
+_MOST_DRAWN = 8  # segments on a sheet of activation maps, the largest
 
 
 def check_formats(formats: str | Sequence[str]) -> list[str]:
@@ -39,10 +45,12 @@ class Segmentation:
     image: (H, W, 3) uint8 RGB, the picture, upright.
     vocabulary: the K classes.
     mask_logits: (N, h, w), proposals at the generator's resolution, covering the padded input.
-    probs: (N, K + 1), each proposal's class probabilities, void last; rows sum to 1.
+    probs: (N, K + L + 1), each proposal's probabilities of the classes, of the background, void last; rows sum to 1.
     frame: how the input relates to the picture.
-    semantic_order, overlap_threshold: as in ``maskadapter.postprocess``.
+    background: L further names that competed with the classes; what they win is none of the classes.
+    semantic_order, overlap_threshold: as in ``maskadapter.postprocess``. join_touching: see the function there.
     file_name: the picture's, where it came from a file; saved files are called after it.
+    activate: what makes the activation maps of masks (N, H, W) bool, None where nothing can.
     """
 
     image: np.ndarray = field(repr=False)
@@ -50,9 +58,12 @@ class Segmentation:
     mask_logits: "Tensor" = field(repr=False)
     probs: "Tensor" = field(repr=False)
     frame: Frame
+    background: tuple[str, ...] = field(default=(), repr=False)
     semantic_order: SemanticOrder = "masks-first"
     overlap_threshold: float = 0.8
+    join_touching: bool = False
     file_name: str = "picture.png"
+    activate: Callable[[np.ndarray], ActivationMaps] | None = field(default=None, repr=False)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -70,12 +81,57 @@ class Segmentation:
 
     def panoptic(self) -> PanopticMap:
         """Every pixel to one segment: ids (H, W) int32, 0 = none, and the list of segments."""
-        return postprocess.panoptic_map(self._masks(), self.probs, self.vocabulary.is_thing, self.overlap_threshold)
+        return postprocess.without_labels_from(self._everything, len(self.vocabulary))
 
     def instances(self, top: int = 100) -> Instances:
         """The things among the ``top`` best pairs of proposal and class: masks (N, H, W) bool, boxes xyxy, labels and
         scores, best first. All masks are at the picture's size: N bytes per pixel."""
-        return postprocess.instances(self._masks(), self.probs, self.vocabulary.is_thing, top)
+        return postprocess.instances(self._masks(), self._class_probs, self.vocabulary.is_thing, top)
+
+    def explain(self, top: int = 5) -> list["Explanation"]:
+        """Why every segment has its name: its ``top`` best words with their probabilities, largest segment first.
+
+        Segments that the background won are among them: their name is ``NONE``, and their words say what they were
+        taken for.
+        """
+        words = (*self.class_names, *self.background, "(nothing)")
+        explained = []
+        for segment in sorted(self._everything.segments, key=lambda segment: -segment.area):
+            probs = self.probs[segment.proposal].float().cpu()
+            best = probs.argsort(descending=True, stable=True)[:top].tolist()
+            name = self.class_names[segment.label] if segment.label < len(self.vocabulary) else NONE
+            explained.append(Explanation(name, segment, tuple((words[index], float(probs[index])) for index in best)))
+        return explained
+
+    def summary(self, top: int = 5) -> dict[str, Any]:
+        """The result in numbers, ready for JSON: share of every class, and the segments with their best words."""
+        labels = self.semantic()
+        pixels = np.bincount((labels + 1).ravel(), minlength=len(self.vocabulary) + 1).tolist()
+        return {
+            "file_name": self.file_name,
+            "height": self.size[0],
+            "width": self.size[1],
+            "classes": [
+                {"label": label, "name": name, "pixels": count, "share": count / labels.size}
+                for label, (name, count) in enumerate(zip(self.class_names, pixels[1:], strict=True))
+            ],
+            "none": {"pixels": pixels[0], "share": pixels[0] / labels.size},
+            "segments": [
+                {
+                    "name": explained.name,
+                    "is_thing": explained.segment.is_thing,
+                    "area": explained.segment.area,
+                    "score": explained.segment.score,
+                    "words": [{"name": name, "probability": probability} for name, probability in explained.words],
+                }
+                for explained in self.explain(top)
+            ],
+        }
+
+    def to_supervision(self) -> "Detections":
+        """The panoptic segments as ``supervision.Detections``: mask, xyxy, class_id, confidence, and ``class_name`` in
+        ``data``."""
+        return panoptic_detections(self.panoptic(), self.class_names)
 
     def save(
         self, folder: str | Path, formats: str | Sequence[str] = ("overlay", "labels"), stem: str | None = None
@@ -87,6 +143,8 @@ class Segmentation:
         ``<stem>-labels.png``, value = index + 1 and 0 = none, 8 bit (16 bit above 255 classes), and
         ``<stem>-classes.json``. ``panoptic``: ``<stem>-panoptic.png`` and ``<stem>-panoptic.json`` as COCO has them.
         ``coco``: ``<stem>-instances.json``, COCO instances with run-length masks and scores. Category ids: index + 1.
+        ``summary``: ``<stem>-summary.json``, see ``summary``. ``activations``: ``<stem>-activations.png``, where the
+        model pooled for the largest segments.
         Raises MaskAdapterError for an unknown format or a folder that cannot be written.
         """
         formats = check_formats(formats)
@@ -106,6 +164,10 @@ class Segmentation:
             written += self._write_panoptic(folder, stem)
         if "coco" in formats:
             written.append(self._write_instances(folder, stem))
+        if "summary" in formats:
+            written.append(coco.write_json(folder / f"{stem}-summary.json", self.summary()))
+        if "activations" in formats:
+            written.append(self._write_activations(folder, stem))
         return written
 
     def _write_panoptic(self, folder: Path, stem: str) -> list[Path]:
@@ -119,16 +181,41 @@ class Segmentation:
         return [picture, coco.write_json(folder / f"{stem}-panoptic.json", content)]
 
     def _write_instances(self, folder: Path, stem: str) -> Path:
+        found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
         content = {
             "images": [coco.image_entry(self.file_name, self.size)],
-            "annotations": coco.instance_annotations(self.instances()),
+            "annotations": coco.instance_annotations(found),
             "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
         }
         return coco.write_json(folder / f"{stem}-instances.json", content)
 
+    def _write_activations(self, folder: Path, stem: str) -> Path:
+        if self.activate is None:
+            raise MaskAdapterError("this result was made without a model that can show its activation maps")
+        panoptic = self.panoptic()
+        largest = sorted(panoptic.segments, key=lambda segment: -segment.area)[:_MOST_DRAWN]
+        masks = np.zeros((len(largest), *self.size), dtype=bool)
+        for mask, segment in zip(masks, largest, strict=True):
+            mask[:] = panoptic.ids == segment.id
+        names = [self.class_names[segment.label] for segment in largest]
+        return _write_png(folder / f"{stem}-activations.png", self.activate(masks).drawn(self.image, masks, names))
+
+    @property
+    def _class_probs(self) -> "Tensor":
+        """(N, K + 1): without the background's columns."""
+        return self.probs[:, [*range(len(self.vocabulary)), -1]]
+
+    @cached_property
+    def _everything(self) -> PanopticMap:
+        """The panoptic result with the background's segments."""
+        is_thing = (*self.vocabulary.is_thing, *(False for _ in self.background))
+        panoptic = postprocess.panoptic_map(self._masks(), self.probs, is_thing, self.overlap_threshold)
+        return postprocess.join_touching(panoptic) if self.join_touching else panoptic
+
     @cached_property
     def _semantic(self) -> np.ndarray:
         labels = postprocess.semantic_map(self._masks(), self.probs, self.semantic_order)
+        labels[labels >= len(self.vocabulary)] = -1
         labels.flags.writeable = False  # every caller gets the same array
         return labels
 
@@ -137,26 +224,13 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
-class Classification:
-    """Names for given masks. probs: (N, K) float32, each row sums to 1, over ``class_names``."""
+class Explanation:
+    """name: the segment's class, or ``NONE``. segment: see ``Segment``. words: what it was taken for, best first, with
+    probabilities from 0 to 1; "(nothing)" is void."""
 
-    vocabulary: Vocabulary = field(repr=False)
-    probs: np.ndarray
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The K display names."""
-        return self.vocabulary.names
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(N,) int: the best class of every mask."""
-        return self.probs.argmax(axis=1)
-
-    @property
-    def scores(self) -> np.ndarray:
-        """(N,) float32, 0 to 1: the probability of the best class."""
-        return self.probs.max(axis=1)
+    name: str
+    segment: Segment
+    words: tuple[tuple[str, float], ...]
 
 
 def _write_png(path: Path, picture: Image.Image) -> Path:

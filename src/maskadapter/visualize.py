@@ -121,7 +121,7 @@ def _name_segments(
             break
         segment = segments == index + 1
         for scale, inside in _FITS:
-            tag = _tag(text, max(_SMALLEST_TEXT, round(scale * size)), colour)
+            tag = name_tag(text, max(_SMALLEST_TEXT, round(scale * size)), colour)
             height, width = -(-tag.height // step), -(-tag.width // step)
             centre = _room(segment, taken, (height, width), inside)
             if centre is None:
@@ -167,7 +167,7 @@ def _draw_legend(
     if len(entries) > room:
         kept = max(0, room - 1)
         entries = [*entries[:kept], (f"and {len(entries) - kept} more", (90, 90, 90))]
-    tags = [_tag(text, size, colour) for text, colour in entries]
+    tags = [name_tag(text, size, colour) for text, colour in entries]
     width = max(tag.width for tag in tags) + 2 * gap
     height = sum(tag.height + gap for tag in tags) + gap
     if width + 2 * margin > canvas.width or height + 2 * margin > canvas.height:
@@ -198,7 +198,7 @@ def _caption(name: str, score: float | None) -> str:
     return text if score is None else f"{text} {score:.0%}"
 
 
-def _tag(text: str, size: int, colour: Colour) -> Image.Image:
+def name_tag(text: str, size: int, colour: Colour) -> Image.Image:
     """The text on a rounded plate of its class's colour, RGBA; black or white, whichever stands out more."""
     font = _font(text, size)
     pad = max(2, round(0.35 * size))

@@ -34,6 +34,9 @@ TEMPLATES: tuple[str, ...] = (
     "There is a large {} in the scene.",
 )
 
+BACKGROUND = "coco-stuff"
+"""The built-in list that stands for the rest of the world where a user asks for a few words."""
+
 # The lists that say which classes are things, most trusted first: where two disagree on a word, the earlier decides.
 _THING_LISTS = ("coco-panoptic", "coco-stuff", "ade20k-150", "pascal-voc-20", "cityscapes", "lvis-v1")
 

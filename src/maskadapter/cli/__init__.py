@@ -11,7 +11,9 @@ from typing import Annotated, NoReturn
 import typer
 
 import maskadapter
+from maskadapter.cli import models
 from maskadapter.cli.classify import classify
+from maskadapter.cli.label import label
 from maskadapter.cli.segment import segment
 from maskadapter.errors import MaskAdapterError
 
@@ -23,6 +25,8 @@ app = typer.Typer(
 )
 app.command()(segment)
 app.command()(classify)
+app.command()(label)
+app.add_typer(models.app, name="models")
 
 
 @app.callback(invoke_without_command=True)

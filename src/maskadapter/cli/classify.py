@@ -41,4 +41,4 @@ def classify(
         segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
     with busy(f"naming {len(regions)} masks"):
         result = segmenter.classify(picture, regions, vocabulary)
-    show(words(regions, result.probs, result.class_names, top))
+    show(words(regions, result.top(top)))

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
+
+    from maskadapter.segmentation import Explanation
 
 _MOST_ROWS = 30
 
@@ -38,15 +41,33 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     return table
 
 
-def words(masks: Any, probs: Any, names: Sequence[str], top: int) -> "Table":
-    """Masks (N, H, W) bool and probs (N, K) -> a row for each mask: number, share of pixels, its best words."""
+def words(masks: Any, best: Sequence[Sequence[tuple[str, float]]]) -> "Table":
+    """Masks (N, H, W) bool and the best words of each -> a row for each mask: number, share of pixels, its words."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("mask", "share of pixels", "words", box=None, pad_edge=False)
     table.columns[0].justify = table.columns[1].justify = "right"
-    for number, (mask, row) in enumerate(zip(masks, probs, strict=True), start=1):
-        best = (-row).argsort(kind="stable")[:top]
-        words = Text(", ").join(Text(f"{names[index]} {row[index]:.0%}") for index in best)
-        table.add_row(str(number), f"{mask.mean():.1%}", words)
+    for number, (mask, row) in enumerate(zip(masks, best, strict=True), start=1):
+        table.add_row(str(number), f"{mask.mean():.1%}", _listed(row))
     return table
+
+
+def reasons(explained: Sequence["Explanation"], pixels: int) -> "Table":
+    """What ``Segmentation.explain`` returned -> a row for each segment: name, share of pixels, its best words."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("segment", "share of pixels", "words", box=None, pad_edge=False, title_justify="left")
+    table.columns[1].justify = "right"
+    for one in explained[:_MOST_ROWS]:
+        table.add_row(Text(one.name), f"{one.segment.area / pixels:.1%}", _listed(one.words))
+    if len(explained) > _MOST_ROWS:
+        rest = sum(one.segment.area for one in explained[_MOST_ROWS:])
+        table.add_row(f"and {len(explained) - _MOST_ROWS} more", f"{rest / pixels:.1%}", style="dim")
+    return table
+
+
+def _listed(best: Sequence[tuple[str, float]]) -> "Text":
+    from rich.text import Text
+
+    return Text(", ").join(Text(f"{name} {probability:.0%}") for name, probability in best)

@@ -16,6 +16,21 @@ Classes = Annotated[
         show_default=False,
     ),
 ]
+Things = Annotated[
+    str | None,
+    typer.Option(
+        help="Classes that are counted one by one (cat), all others being stuff (sky); without it as the built-in "
+        "lists say.",
+        show_default=False,
+    ),
+]
+Background = Annotated[
+    str,
+    typer.Option(
+        help="Words that stand for the rest of the world: what they win is none of the classes. As --classes, or none "
+        "to give every pixel to a class.",
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(

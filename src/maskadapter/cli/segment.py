@@ -1,48 +1,115 @@
 """``maskadapter segment``."""
 
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import maskadapter
-from maskadapter.cli.console import shares, show
-from maskadapter.cli.options import Adapter, Classes, Device, Embedding, ImageArgument, Like, Model
+from maskadapter.cli.console import reasons, shares, show
+from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Like, Model, Things
+from maskadapter.errors import MaskAdapterError
 from maskadapter.progress import busy
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
+
+if TYPE_CHECKING:
+    from maskadapter.batch import Report
+
+Pictures = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files, folders, patterns in quotes such as 'photos/**/*.jpg', or - for standard input.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a run that was stopped: pictures that are done stay as they are.")
+]
 
 
 def segment(
-    image: ImageArgument,
+    pictures: Pictures,
     classes: Classes,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("out"),
     save: Annotated[
-        str, typer.Option(help="What to write, separated by commas: overlay, labels, panoptic, coco.")
+        str,
+        typer.Option(help="What to write, separated by commas: overlay, labels, panoptic, coco, summary, activations."),
     ] = "overlay,labels",
+    background: Background = BACKGROUND,
+    things: Things = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the five best words of every segment of a single picture.")
+    ] = False,
+    resume: Resume = False,
     model: Model = None,
     embedding: Embedding = None,
     adapter: Adapter = None,
     like: Like = None,
     device: Device = "cpu",
 ) -> None:
-    """Segment a picture into the classes you name.
+    """Segment one picture or many into the classes you name.
 
-    Writes the results into a folder and prints what share of the picture each class takes.
+    Writes the results into a folder. Of a single picture it prints what share each class takes.
 
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
+    from maskadapter.batch import segment_pictures
     from maskadapter.images import read_image
+    from maskadapter.pictures import find_pictures
     from maskadapter.segmentation import check_formats
-    from maskadapter.vocabulary import Vocabulary
 
     formats = check_formats(save)
-    vocabulary = Vocabulary.of(classes)
-    read_image(image)  # a picture that cannot be read is told before the model is loaded
+    vocabulary = Vocabulary.of(classes, things)
+    others = None if background == "none" else Vocabulary.of(background)
+    found = find_pictures(pictures, output)
+    if len(found) == 1:
+        read_image(found[0].source)  # a picture that cannot be read is told before the model is loaded
     with busy("loading the model"):
         segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
-    with busy(f"segmenting {image.name}"):
-        result = segmenter.segment(image, vocabulary)
-        paths = result.save(output, formats)
+    if len(found) > 1:
+        settings = names_of(model, embedding, adapter, like)
+        run = partial(segment_pictures, segmenter, found, vocabulary, output, formats, background=others)
+        tell(partial(run, resume=resume, settings=settings), output)
+        return
+    with busy(f"segmenting {found[0]}"):
+        result = segmenter.segment(found[0].source, vocabulary, background=others)
+        paths = result.save(output, formats, stem=found[0].stem)
         labels = result.semantic()
     show(shares(labels, result.class_names))
+    if explain:
+        show(reasons(result.explain(), labels.size))
     for path in paths:
         print(path)
+
+
+def names_of(model: str | None, embedding: str | None, adapter: Path | None, like: str | None) -> dict[str, Any]:
+    """What a run's record says of the model: no folders, which may be others when the run is resumed."""
+    return {
+        "model": model and Path(model).name,
+        "embedding": embedding,
+        "adapter": adapter and adapter.name,
+        "like": like,
+    }
+
+
+def tell(work: Callable[[], "Report"], output: Path) -> None:
+    """Do the work and print what became of many pictures; raises MaskAdapterError when some of them failed."""
+    try:
+        report = work()
+    except KeyboardInterrupt as stop:
+        print(stop, file=sys.stderr)  # Typer makes it the exit code and forgets what it says
+        raise
+    total = report.done + len(report.failed)
+    if total == len(report.failed) == 1:
+        raise MaskAdapterError(report.failed[0][1])
+    before = f", {report.before:,} of them before" if report.before else ""
+    print(f"{report.done:,} of {total:,} pictures are done{before}: {output}")
+    if report.note:
+        print(report.note)
+    for _, line in report.failed:
+        print("error:", " ".join(line.split()), file=sys.stderr)
+    if report.failed:
+        raise MaskAdapterError(f"{len(report.failed):,} of {total:,} pictures failed, the others are done")

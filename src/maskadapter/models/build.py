@@ -7,10 +7,8 @@ files of the warm-up stage do), and returns the untrained model with every setti
 from collections.abc import Callable
 from typing import Literal
 
-from torch import nn
-
 from maskadapter.models.clip import CellOrder, Clip
-from maskadapter.models.embedding import MaskAdapterEmbedding, MaskPooling
+from maskadapter.models.embedding import Embedding, MaskAdapterEmbedding, MaskPooling
 from maskadapter.models.maftplus import ContentDependentTransfer, NormPlacement
 from maskadapter.models.mask2former import Mask2FormerGenerator
 from maskadapter.models.mask_adapter import MaskAdapter
@@ -39,7 +37,7 @@ def tiny(embedding: EmbeddingName = "pooling", generator: bool = True) -> OpenVo
     """The embedded model: MobileNetV2, a distilled text tower, superpixels. Made by ``scripts/tiny``, which chose the
     numbers on held-out training pictures; ``weights/tiny.md`` tells what it can do."""
     clip = Clip.build(TINY_CLIP, output_stride=16, templates=("{}", "a photo of a {}."))
-    inference = Inference(InputSize(640, 640), seen_in="coco-panoptic", alpha=0.7, beta=0.9)
+    inference = Inference(InputSize(640, 640), seen_in="coco-panoptic", alpha=0.7, beta=0.9, join_touching=True)
     return OpenVocabularySegmenter(
         clip,
         SuperpixelGenerator() if generator else None,
@@ -128,7 +126,7 @@ def _mask2former(clip: Clip, num_queries: int) -> Mask2FormerGenerator:
     return Mask2FormerGenerator(PixelDecoder(clip.pyramid_dims), MaskDecoder(clip.embed_dim, num_queries=num_queries))
 
 
-def _embedding(name: EmbeddingName, clip: Clip, mask_threshold: float) -> nn.Module:
+def _embedding(name: EmbeddingName, clip: Clip, mask_threshold: float) -> Embedding:
     if name == "adapter":
         return MaskAdapterEmbedding(MaskAdapter(clip.embed_dim), mask_threshold)
     return MaskPooling()

@@ -4,6 +4,7 @@ open_clip is imported here and nowhere else.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import open_clip
@@ -12,7 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskadapter.checkpoint import first_line
+from maskadapter.errors import CheckpointError
 from maskadapter.structures import ClipFeatures
+from maskadapter.text_cache import fingerprint
+from maskadapter.transfer import DownloadError
 from maskadapter.vocabulary import TEMPLATES
 
 # RGB mean and standard deviation in 0 to 255, the same for all CLIP models here. Source: official PIXEL_MEAN,
@@ -23,6 +28,21 @@ PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
 STAGES = ("res2", "res3", "res4", "res5")
 
 CellOrder = Literal["channels-last", "as-stored"]
+
+
+def download_pretrained(config: str, tag: str) -> Path:
+    """The file of a pretrained CLIP, through open_clip: from the Hugging Face hub or from its cache on this machine.
+
+    Raises DownloadError, one line: open_clip knows no such tag, hub not reachable.
+    """
+    known = open_clip.get_pretrained_cfg(config, tag)
+    if not known:
+        raise DownloadError(f"open_clip has no weights '{tag}' for {config}; nor is there a file of that name")
+    try:
+        return Path(open_clip.download_pretrained(known))
+    except Exception as error:  # open_clip and the hub's library bring many kinds
+        reason = " ".join(str(error).split())[:300]
+        raise DownloadError(f"open_clip cannot download {config} {tag} ({reason})") from error
 
 
 class Clip(nn.Module):
@@ -70,6 +90,21 @@ class Clip(nn.Module):
             model.visual.trunk = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
         return cls(model, open_clip.SimpleTokenizer(context_length=model.context_length), **options)
 
+    @classmethod
+    def pretrained(cls, config: str, weights: str | Path, **options: Any) -> "Clip":
+        """A CLIP as open_clip publishes it.
+
+        config: the name of an open_clip configuration. weights: open_clip's tag, downloaded on first use, or a file.
+        options: see the class. Raises CheckpointError for a file that does not fit exactly, and DownloadError.
+        """
+        path = weights if Path(weights).is_file() else download_pretrained(config, str(weights))
+        clip = cls.build(config, **options)
+        try:
+            open_clip.load_checkpoint(clip.model, str(path))
+        except Exception as error:  # damaged files make the readers raise nearly anything
+            raise CheckpointError(f"{path} does not hold open_clip's {config} ({first_line(error)})") from error
+        return clip
+
     @property
     def embed_dim(self) -> int:
         """D, the width of the common space of pictures and text."""
@@ -103,7 +138,7 @@ class Clip(nn.Module):
         """(..., C) -> (..., D): CLIP's own last step, as if each vector were a picture of one cell. Not normalised."""
         flat = features.reshape(-1, features.shape[-1], 1, 1)
         projected = self.model.visual.head(self.model.visual.trunk.forward_head(flat).flatten(1))
-        return projected.view(*features.shape[:-1], -1)
+        return projected.view(*features.shape[:-1], projected.shape[-1])
 
     def encode_text(self, names: Sequence[str], batch_size: int = 256) -> Tensor:
         """One unit vector per name, (len(names), D): prompts normalised, averaged over the templates, normalised again.
@@ -115,9 +150,31 @@ class Clip(nn.Module):
         encoded = []
         for start in range(0, len(prompts), batch_size):
             tokens = self.tokenizer(prompts[start : start + batch_size]).to(device)
-            encoded.append(self.model.encode_text(tokens, normalize=True))
+            encoded.append(self._encode_tokens(tokens))
         mean = torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1)
         return F.normalize(mean, dim=-1)
+
+    def text_fingerprint(self) -> str:
+        """A hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
+        tensors = {
+            name: tensor
+            for name, tensor in self.model.state_dict().items()
+            if not name.startswith(("visual.", "logit_"))
+        }
+        heads = self.model.transformer.resblocks[0].attn.num_heads
+        return fingerprint(tensors, *self.templates, str(heads), self.logit_scale.device.type)
+
+    def _encode_tokens(self, tokens: Tensor) -> Tensor:
+        """Token ids (n, context) -> unit vectors (n, D), as open_clip's ``encode_text`` gives them.
+
+        No token sees a later one, so what stands behind the last end of text (the highest id) is left out: names are
+        about ten tokens long and the context is 77.
+        """
+        model, ends = self.model, tokens.argmax(dim=-1)
+        length = int(ends.max()) + 1
+        x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
+        x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
+        return F.normalize(x[torch.arange(len(x), device=x.device), ends] @ model.text_projection, dim=-1)
 
     def _project_cells(self, dense: Tensor) -> Tensor:
         batch, channels, height, width = dense.shape

@@ -1,6 +1,7 @@
 """From mask to embedding: two ways of pooling CLIP's features, one interface.
 
-``embedding(images, features, mask_logits) -> (B, N, D)``, comparable with text embeddings, not normalised.
+Each says how much of every feature cell goes into the embedding: one or several maps of weights per mask. The embedding
+is the mean over the maps of CLIP's projection of what is pooled, comparable with text embeddings, not normalised.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
-from maskadapter.models.mask_pooling import pool_by_area, pool_inside
+from maskadapter.models.mask_pooling import area_weights, inside_weights, weighted_sum
 from maskadapter.structures import ClipFeatures
 
 Project = Callable[[Tensor], Tensor]
@@ -20,12 +21,16 @@ class Embedding(Protocol):
     """Anything that turns masks into CLIP embeddings."""
 
     def __call__(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        """images (B, 3, H, W) normalised; mask_logits (B, N, h, w); project: CLIP's (..., C) -> (..., D)."""
+        """(B, N, D). images (B, 3, H, W) normalised; mask_logits (B, N, h, w); project: CLIP's (..., C) -> (..., D)."""
+        ...
+
+    def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
+        """(B, N, M, h, w): what is pooled, over the cells of ``features.dense``; each map sums to 1."""
         ...
 
 
 class MaskPooling(nn.Module):
-    """Average CLIP's dense features inside the mask, then project: FC-CLIP and MAFT+ as published.
+    """Average CLIP's dense features inside the mask, then project: FC-CLIP and MAFT+ as published. One map per mask.
 
     Args:
         weights: ``"inside"`` counts a cell when the resized mask logit is positive (as published); ``"area"`` weighs
@@ -35,10 +40,14 @@ class MaskPooling(nn.Module):
 
     def __init__(self, weights: Literal["inside", "area"] = "inside") -> None:
         super().__init__()
-        self.pool = {"inside": pool_inside, "area": pool_by_area}[weights]
+        self._weigh = {"inside": inside_weights, "area": area_weights}[weights]
 
     def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        return project(self.pool(features.dense, mask_logits))
+        return project(weighted_sum(features.dense, self.weights(features, mask_logits)[:, :, 0]))
+
+    def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
+        cells = (features.dense.shape[-2], features.dense.shape[-1])
+        return self._weigh(mask_logits.to(features.dense.dtype), cells)[:, :, None]
 
 
 class MaskAdapterEmbedding(nn.Module):
@@ -60,12 +69,13 @@ class MaskAdapterEmbedding(nn.Module):
         self.chunk = chunk
 
     def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
+        weights = self.weights(features, mask_logits)
+        pooled = torch.einsum("bnmhw,bchw->bnmc", weights, features.dense)
+        return project(pooled).mean(dim=2)
+
+    def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
         masks = mask_logits.sigmoid() > self.mask_threshold
         if masks.shape[1] == 0:
-            return features.projected.new_zeros(len(masks), 0, features.projected.shape[1])
-        return torch.cat([self._embed(features, part, project) for part in masks.split(self.chunk, dim=1)], dim=1)
-
-    def _embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
-        weights = pooling_weights(self.adapter(features.projected, masks))
-        pooled = torch.einsum("bnml,bcl->bnmc", weights, features.dense.flatten(-2))
-        return project(pooled).mean(dim=2)
+            return features.dense.new_zeros(*masks.shape[:2], self.adapter.num_maps, *features.dense.shape[-2:])
+        parts = [pooling_weights(self.adapter(features.projected, part)) for part in masks.split(self.chunk, dim=1)]
+        return torch.cat(parts, dim=1).unflatten(-1, features.dense.shape[-2:])

@@ -1,7 +1,9 @@
 """The whole method: CLIP, a mask generator, an embedding of masks, and the ensemble of the two opinions."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,22 +12,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskadapter.activation_maps import ActivationMaps
+from maskadapter.classification import Classification
 from maskadapter.errors import MaskAdapterError
 from maskadapter.images import read_image
 from maskadapter.masks import read_masks
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip import Clip
 from maskadapter.models.embedding import Embedding
+from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.preprocess import InputSize, resize, to_batch
 from maskadapter.postprocess import SemanticOrder
 from maskadapter.resampling import Frame
-from maskadapter.segmentation import Classification, Segmentation
+from maskadapter.segmentation import Segmentation
 from maskadapter.structures import ClipFeatures, Proposals
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.text_cache import TextCache
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 Classes = Any  # whatever Vocabulary.of takes
+
+# Words closer than this share of the list's pairs are taken to mean the same. Chosen on 100 COCO training pictures with
+# the embedded model: a plateau from 0.93 to 0.99, see docs/everyday.md.
+CONFUSABLE = 0.97
 
 
 class Generator(Protocol):
@@ -38,20 +48,12 @@ class Generator(Protocol):
 
 
 @dataclass(frozen=True)
-class EncodedVocabulary:
-    """A vocabulary and its text embeddings: rows (S, D), one unit vector per synonym. Encode once for many pictures."""
-
-    vocabulary: Vocabulary
-    rows: Tensor
-
-
-@dataclass(frozen=True)
 class Inference:
     """Settings of inference that no weight shows. Source: the official configurations; see ``build.py`` for the values.
 
     input_size: see ``InputSize``. seen_in: name of the training set's list; a class that shares a synonym with it is
     seen. alpha, beta: 0 to 1, CLIP's weight in the ensemble for seen and unseen classes. semantic_order,
-    overlap_threshold: see ``maskadapter.postprocess``.
+    overlap_threshold, join_touching: see ``maskadapter.postprocess``.
     """
 
     input_size: InputSize
@@ -60,6 +62,7 @@ class Inference:
     beta: float
     semantic_order: SemanticOrder = "masks-first"
     overlap_threshold: float = 0.8
+    join_touching: bool = False
 
 
 class OpenVocabularySegmenter(nn.Module):
@@ -72,21 +75,24 @@ class OpenVocabularySegmenter(nn.Module):
         embedding: from masks to CLIP embeddings (out-of-vocabulary): mask pooling or Mask-Adapter.
         inference: settings.
         text_transfer: MAFT+'s content-dependent transfer, used for the out-of-vocabulary side alone.
+        text_cache: remembers text embeddings; only for weights that do not change any more.
     """
 
     def __init__(
         self,
         clip: Clip,
         generator: nn.Module | None,
-        embedding: nn.Module,
+        embedding: Embedding,
         inference: Inference,
         text_transfer: ContentDependentTransfer | None = None,
+        text_cache: TextCache | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
         self.generator: Generator | None = generator
-        self.embedding: Embedding = embedding
+        self.embedding = embedding
         self.text_transfer = text_transfer
+        self.text_cache = text_cache
         self.void_embedding = nn.Embedding(1, clip.embed_dim)
         self.inference = inference
 
@@ -96,14 +102,26 @@ class OpenVocabularySegmenter(nn.Module):
         if isinstance(classes, EncodedVocabulary):
             return replace(classes, vocabulary=Vocabulary.of(classes.vocabulary, things))
         vocabulary = Vocabulary.of(classes, things)
-        return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
+        if self.text_cache is None:
+            return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
+        rows = self.text_cache.rows(vocabulary.synonyms, self.clip.encode_text)
+        return EncodedVocabulary(vocabulary, rows.to(self.clip.logit_scale.device))
 
     @torch.inference_mode()
-    def segment(self, image: Any, classes: Classes, things: Iterable[str] | None = None) -> Segmentation:
+    def segment(
+        self,
+        image: Any,
+        classes: Classes,
+        things: Iterable[str] | None = None,
+        background: Classes | None = BACKGROUND,
+    ) -> Segmentation:
         """Segment one picture.
 
         image: whatever ``read_image`` takes. classes: words (see ``Vocabulary.of``) or what ``encode`` returned.
         things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
+        background: words that stand for the rest of the world and compete with the classes, but for those that mean
+            nearly the same as one of them; pixels that they win are none of the classes. None: every pixel goes to one
+            of the classes, as data sets are evaluated.
         Raises ImageError, VocabularyError, or MaskAdapterError when the weights hold no mask generator.
         """
         if self.generator is None:
@@ -113,17 +131,21 @@ class OpenVocabularySegmenter(nn.Module):
             )
         picture = read_image(image)
         encoded = self.encode(classes, things)
+        competing = encoded if background is None else self._among(encoded, background)
         batch, frame = self._prepare(picture)
-        mask_logits, probs = self(batch, encoded)
+        mask_logits, probs = self(batch, competing)
         return Segmentation(
             picture,
             encoded.vocabulary,
             mask_logits[0],
             probs[0],
             frame,
+            competing.vocabulary.names[len(encoded.vocabulary) :],
             self.inference.semantic_order,
             self.inference.overlap_threshold,
+            self.inference.join_touching,
             file_name=_file_name(image) or "picture.png",
+            activate=partial(self.activation_maps, picture),
         )
 
     @torch.inference_mode()
@@ -141,6 +163,16 @@ class OpenVocabularySegmenter(nn.Module):
         mask_logits = _at_stride_4(torch.from_numpy(given), frame).to(batch)
         logits = self.out_vocabulary_logits(batch, features, mask_logits[None], self.text_classifier(encoded))
         return Classification(encoded.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
+
+    @torch.inference_mode()
+    def activation_maps(self, image: Any, masks: Any) -> ActivationMaps:
+        """Where CLIP's features are pooled for each mask. image, masks: as in ``classify``."""
+        picture = read_image(image)
+        given = read_masks(masks, picture.shape[:2], _file_name(image))
+        batch, frame = self._prepare(picture)
+        mask_logits = _at_stride_4(torch.from_numpy(given), frame).to(batch)
+        weights = self.embedding.weights(self.clip.encode_image(batch), mask_logits[None])
+        return ActivationMaps(weights[0].float().cpu().numpy(), frame)
 
     def forward(self, images: Tensor, encoded: EncodedVocabulary) -> tuple[Tensor, Tensor]:
         """images: (B, 3, H, W), normalised and padded. Returns mask logits (B, N, h, w) and probabilities (B, N, K +
@@ -177,6 +209,10 @@ class OpenVocabularySegmenter(nn.Module):
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
         return with_void(probs, class_logits)
 
+    def _among(self, encoded: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
+        limit = self.encode(BACKGROUND).confusable_similarity(CONFUSABLE)
+        return encoded.with_background(self.encode(background), limit)
+
     def _prepare(self, picture: np.ndarray) -> tuple[Tensor, Frame]:
         size = (picture.shape[0], picture.shape[1])
         resized = self.inference.input_size.of(size)
@@ -185,7 +221,8 @@ class OpenVocabularySegmenter(nn.Module):
 
 
 def _file_name(image: Any) -> str | None:
-    return Path(image).name if isinstance(image, str | Path) else None
+    # A name on disk may be bytes that are no text, and the name goes into JSON.
+    return os.fsencode(Path(image).name).decode("utf-8", "replace") if isinstance(image, str | Path) else None
 
 
 def _at_stride_4(masks: Tensor, frame: Frame, values: int = 1 << 26) -> Tensor:
