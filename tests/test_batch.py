@@ -21,7 +21,7 @@ from maskadapter.batch import segment_each, segment_pictures
 from maskadapter.coco import write_json
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.pictures import find_pictures
-from maskadapter.segmentation import FORMATS, Segmentation
+from maskadapter.segmentation import ENDINGS, FORMATS, Segmentation
 
 NAMES = ("a/x.png", "b/x.png", "c.jpg", "d.png", "e.png")
 PHOTOS = Path(skimage.__file__).parent / "data"
@@ -36,7 +36,7 @@ def photos(tmp_path):
 def test_the_list_of_files_is_what_save_writes(photos, tmp_path, format):
     model = Halves()
     written = model.segment(photos / "d.png", model.encode("cat, wall")).save(tmp_path / "one", format)
-    assert tuple(path.name.removeprefix("d") for path in written) == batch._ENDINGS[format]
+    assert tuple(path.name.removeprefix("d") for path in written) == ENDINGS[format]
 
 
 def test_a_folder(photos, tmp_path):
@@ -49,7 +49,7 @@ def test_a_folder(photos, tmp_path):
     assert files["a/x-labels.png"] != files["b/x-labels.png"]
     record = json.loads(files["run.json"])
     assert record["classes"] == [["cat"], ["sofa", "couch"]]
-    assert (record["model"], record["formats"], record["pictures"]) == ("m", ["labels"], stems)
+    assert (record["model"], record["formats"], list(record["pictures"])) == ("m", ["labels"], stems)
     assert record["maskadapter"] == maskadapter.__version__
     assert str(tmp_path) not in files["run.json"].decode()
 
@@ -310,3 +310,43 @@ def test_200_photos_take_no_more_memory_than_10(tmp_path):
     print(f"after 10 pictures {tenth / 1e6:.0f} MB, after 200 {last / 1e6:.0f} MB")
     assert count == 200
     assert last < 1.05 * tenth
+
+
+def test_other_pictures_of_the_same_name_are_done_again(photos, tmp_path):
+    segment_pictures(Halves(), photos, "cat, wall", tmp_path / "out", "labels")
+    other = make_pictures(tmp_path / "other", NAMES[::-1])
+    report = segment_pictures(Halves(), other, "cat, wall", tmp_path / "out", "labels", resume=True)
+    assert (report.done, report.before) == (5, 0)
+    segment_pictures(Halves(), other, "cat, wall", tmp_path / "fresh", "labels")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_a_picture_done_alone_with_other_words_is_done_again(photos, tmp_path):
+    segment_pictures(Halves(), photos, "cat, wall", tmp_path / "out", "labels")
+    before = contents(tmp_path / "out")
+    segment_pictures(Halves(), photos / "d.png", "zebra", tmp_path / "out", "labels")
+    assert contents(tmp_path / "out")["d-classes.json"] != before["d-classes.json"]
+    report = segment_pictures(Halves(), photos, "cat, wall", tmp_path / "out", "labels", resume=True)
+    assert (report.done, report.before) == (5, 4)
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_name_too_long_for_its_results_is_that_pictures_failure(photos, tmp_path):
+    (photos / "d.png").rename(photos / f"{'d' * 250}.png")
+    for resume in (False, True):
+        report = segment_pictures(Halves(), photos, "cat, wall", tmp_path / "out", "labels", resume=resume)
+        assert (report.done, len(report.failed), report.fault) == (4, 1, None)
+        assert "names that are too long" in report.failed[0][1]
+
+
+def test_a_picture_that_gets_another_name_is_told(photos, tmp_path):
+    segment_pictures(Halves(), photos, "cat", tmp_path / "out", "labels")
+    (photos / "d.jpg").write_bytes((photos / "c.jpg").read_bytes())
+    with pytest.raises(MaskAdapterError, match=r"d\.png is in .*out as d and would now be called d\.png"):
+        segment_pictures(Halves(), photos, "cat", tmp_path / "out", "labels", resume=True)
+    assert segment_pictures(Halves(), photos, "cat", tmp_path / "out", "labels").done == 6
+
+
+def test_found_pictures_and_paths_may_be_mixed(photos, tmp_path):
+    given = [*find_pictures(photos / "d.png"), photos / "e.png"]
+    assert segment_pictures(Halves(), given, "cat", tmp_path / "out", "labels").done == 2

@@ -51,9 +51,12 @@ class Model:
         self.given.append((model, embedding, device))
         return self
 
-    def segment(self, image, classes, background):
-        self.given.append((image, classes, background))
-        return Segmented(classes.names)
+    def encode(self, classes, things=None):
+        return SimpleNamespace(vocabulary=classes)
+
+    def segment(self, image, encoded, background):
+        self.given.append((image, encoded.vocabulary, background))
+        return Segmented(encoded.vocabulary.names)
 
     def classify(self, image, masks, classes):
         self.given.append((image, masks, classes))
@@ -209,6 +212,31 @@ def test_segment_standard_input(run, halves, monkeypatch, tmp_path):
     assert code == 0
     assert out.splitlines()[-2:] == ["out/stdin-labels.png", "out/stdin-classes.json"]
     assert set(contents(tmp_path / "out")) == {"stdin-labels.png", "stdin-classes.json"}
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: False))
+    assert run("segment", "-", "-c", "cat, wall", "--save", "coco")[0] == 0
+    assert json.loads((tmp_path / "out/stdin-instances.json").read_text())["images"][0]["file_name"] == "stdin.png"
+
+
+def test_segment_without_standard_input(run, halves, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    code, _, err = run("segment", "-", "-c", "cat")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_a_fault_in_one_of_many_pictures_is_exit_1_after_the_others(run, halves, monkeypatch):
+    segment = Halves.segment
+
+    def trip(self, source, encoded, background):
+        if source.name == "y.jpg":
+            raise RuntimeError("out of\nmemory")
+        return segment(self, source, encoded, background)
+
+    monkeypatch.setattr(Halves, "segment", trip)
+    code, out, err = run("segment", "photos", "-c", "cat")
+    assert (code, out) == (1, "1 of 2 pictures are done: out\n")
+    assert err.splitlines()[0].endswith("y.jpg: RuntimeError: out of memory")
+    assert "1 of 2 pictures failed" in err.splitlines()[1]
+    assert "in trip" in run("segment", "photos", "-c", "cat", "--debug")[2]
 
 
 def test_label(run, halves, tmp_path):

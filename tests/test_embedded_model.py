@@ -1,6 +1,8 @@
 """The model in the package: it is there, small, loads without a network, and names what training never saw."""
 
+import copy
 import json
+import pickle
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from safetensors import safe_open
 import maskadapter
 from maskadapter.cli import main
 from maskadapter.coco import encode_mask, panoptic_picture
-from maskadapter.errors import CheckpointError
+from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.images import read_image
 
 supervision = pytest.importorskip("supervision")
@@ -129,3 +131,56 @@ def test_the_same_masks_get_the_same_names_in_any_format(
     assert expected.std() > 0.05
     for source in sources:
         np.testing.assert_array_equal(model.classify(PHOTOS / "coffee.png", source, words).probs, expected)
+
+
+def test_a_changed_or_copied_model_has_text_of_its_own(model: maskadapter.OpenVocabularySegmenter) -> None:
+    before = model.encode(["kestrel"]).rows
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        changed.clip.model.text_projection.add_(torch.randn(192, 384, generator=torch.Generator().manual_seed(0)))
+    assert not torch.allclose(changed.encode(["kestrel"]).rows, before, atol=1e-3)
+    first = changed.encode(["sandpiper"]).rows
+    assert not torch.allclose(maskadapter.load().encode(["sandpiper"]).rows, first, atol=1e-3)
+    assert torch.equal(maskadapter.load().encode(["kestrel"]).rows, before)
+    model.clip.templates, kept = ("a drawing of a {}",), model.clip.templates
+    try:
+        assert not torch.allclose(model.encode(["kestrel"]).rows, before, atol=1e-3)
+    finally:
+        model.clip.templates = kept
+
+
+def test_models_and_results_can_be_pickled(model: maskadapter.OpenVocabularySegmenter) -> None:
+    result = model.segment(np.zeros((32, 40, 3), np.uint8), "cat, wall")
+    again = pickle.loads(pickle.dumps(result))
+    assert (again.semantic() == result.semantic()).all()
+    assert torch.equal(again.activate.func.__self__.encode(["cat"]).rows, model.encode(["cat"]).rows)
+
+
+def test_words_encoded_in_another_precision_meet_the_background(model: maskadapter.OpenVocabularySegmenter) -> None:
+    encoded = model.encode(["cat", "wall"])
+    halved = type(encoded)(encoded.vocabulary, encoded.rows.half())
+    picture = np.zeros((32, 40, 3), np.uint8)
+    assert model.segment(picture, halved).semantic().shape == (32, 40)
+
+
+def test_a_home_without_a_cache_folder_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("MASKADAPTER_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert maskadapter.load().encode(["cat"]).rows.shape == (1, 384)
+    with pytest.raises(MaskAdapterError, match="set MASKADAPTER_CACHE"):
+        maskadapter.load("fcclip-large")
+
+
+def test_broken_weights_are_told(model: maskadapter.OpenVocabularySegmenter) -> None:
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        next(broken.clip.model.visual.trunk.parameters()).fill_(float("nan"))
+    picture = np.zeros((32, 40, 3), np.uint8)
+    with pytest.raises(MaskAdapterError, match="computes no numbers"):
+        broken.segment(picture, "cat")
+    with pytest.raises(MaskAdapterError, match="computes no numbers"):
+        broken.classify(picture, np.ones((1, 32, 40), bool), "cat")

@@ -1,5 +1,6 @@
 """Training sets: what supervision reads back is what was found, picture by picture."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -344,3 +345,11 @@ def test_the_embedded_model_labels_photos(tmp_path):
                 overlap = iou(union(found[format][name], label, expected.ids.shape), np.isin(expected.ids, ids))
                 print(f"{name} {words.split(', ')[label]}: IoU of the {format} set {overlap:.6f}")
                 assert overlap >= least
+
+
+def test_a_hidden_picture_that_is_named_is_in_the_set(tmp_path):
+    make_pictures(tmp_path, [".photo.jpg", "dog.jpg"])
+    sources = [tmp_path / ".photo.jpg", tmp_path / "dog.jpg"]
+    label_pictures(Halves(), sources, "cat, wall", tmp_path / "set")
+    images = json.loads((tmp_path / "set" / "annotations.json").read_text())["images"]
+    assert sorted(image["file_name"] for image in images) == [".photo.jpg", "dog.jpg"]

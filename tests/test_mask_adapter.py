@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from maskadapter.models.embedding import MaskAdapterEmbedding, MaskPooling
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
-from maskadapter.models.mask_pooling import area_weights, pool_inside, weighted_sum
+from maskadapter.models.mask_pooling import area_weights, inside_weights, pool_inside, weighted_sum
 from maskadapter.structures import ClipFeatures
 
 FEATURES = torch.randn(2, 24, 5, 7, generator=torch.Generator().manual_seed(0))
@@ -108,3 +108,12 @@ def test_a_mask_smaller_than_a_cell_pools_its_cell_by_area_and_nothing_inside() 
         weighted_sum(FEATURES, area_weights(logits, FEATURES.shape[-2:]))[:, 0], FEATURES[:, :, 2, 4]
     )
     assert not pool_inside(FEATURES, logits).any()
+
+
+def test_an_empty_mask_pools_nothing_in_any_precision() -> None:
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        for weights in (inside_weights, area_weights):
+            assert not weights(torch.full((1, 1, 8, 8), -10.0, dtype=dtype), (4, 4)).any()
+            full = weights(torch.full((1, 1, 8, 8), 10.0, dtype=dtype), (4, 4))
+            assert full.dtype == dtype
+            torch.testing.assert_close(full, torch.full((1, 1, 4, 4), 1 / 16, dtype=dtype))

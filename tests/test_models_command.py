@@ -82,7 +82,12 @@ def test_download_list_and_download_again(run, drive, weights):
     assert row.rstrip().endswith("GB")
     asked = len(drive.asked)
     code, out, _ = run("models", "download", "maftplus-base", "--offline")
-    assert (code, out.splitlines()) == (0, ["maftplus-base-adapter is already here", lines[2]])
+    assert code == 0
+    assert out.splitlines()[0].startswith("maftplus-base-adapter is already here, from Google Drive, id ")
+    assert out.splitlines()[1] == lines[2]
+    code, _, err = run("models", "download", "maftplus-base", "--source", "hub")
+    assert code == 2
+    assert "would bring another: remove " in err
     assert len(drive.asked) == asked
 
 

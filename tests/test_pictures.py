@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from many import make_pictures
 from maskadapter import pictures
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.images import FORMATS, read_image
@@ -239,3 +240,8 @@ def test_standard_input_that_is_no_picture(pipe, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ImageError, match="too large"):
         find_pictures("-")
+
+
+def test_three_of_one_name(tmp_path):
+    make_pictures(tmp_path, ["cat.jpg", "cat.png", "cat.jpg.png", "dog.jpg"])
+    assert sorted(picture.stem for picture in find_pictures(tmp_path)) == ["cat.jpg", "cat.jpg.png", "cat.png", "dog"]

@@ -22,7 +22,7 @@ class Tower:
 
 
 def cache_at(path, key="weights"):
-    return TextCache(path, lambda: key, dim=2)
+    return TextCache(path, lambda: key, lambda: 0, dim=2)
 
 
 NAMES = ["cat", "dog", "cat", "\u0936\u0928\u093f", "a'; DROP TABLE text; --"]
@@ -114,6 +114,31 @@ def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(tmp_path):
     cache_at(path).rows(["cat"], Tower())
     path.chmod(stat.S_IRUSR)
     assert torch.equal(cache_at(path).rows(NAMES, Tower()), Tower()(NAMES))
+
+
+def test_changed_weights_are_noticed(tmp_path):
+    weights = {"text": 1.0}
+    path = tmp_path / "text.sqlite"
+
+    def encode(names):
+        return torch.full((len(names), 2), weights["text"])
+
+    cache = TextCache(path, lambda: f"hash of {weights['text']}", lambda: weights["text"], dim=2)
+    assert cache.rows(["cat"], encode).unique().item() == 1
+    weights["text"] = 2.0
+    assert cache.rows(["cat", "dog"], encode).unique().item() == 2
+    weights["text"] = 1.0
+    assert cache.rows(["cat", "dog"], encode).unique().item() == 1
+    old = TextCache(path, lambda: "hash of 1.0", lambda: 0, dim=2)
+    assert old.rows(["cat"], encode).unique().item() == 1
+
+
+def test_a_folder_that_may_not_be_entered_costs_time_and_nothing_else(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(tmp_path), "is_file", refuse)
+    assert torch.equal(cache_at(tmp_path / "text.sqlite").rows(NAMES, Tower()), Tower()(NAMES))
 
 
 def test_the_fingerprint_sees_every_bit():

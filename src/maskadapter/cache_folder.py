@@ -4,19 +4,28 @@ import os
 import sys
 from pathlib import Path
 
+from maskadapter.errors import MaskAdapterError
+
 
 def cache_folder() -> Path:
     """The folder of this project's cache; it need not exist yet.
 
     ``MASKADAPTER_CACHE`` where it is set, else ``XDG_CACHE_HOME/maskadapter``, else the system's usual place.
     Source: XDG Base Directory Specification; an empty variable counts as not set.
+    Raises MaskAdapterError where the system knows no home folder, as in some containers.
     """
     if own := os.environ.get("MASKADAPTER_CACHE"):
         return Path(own).expanduser()
     if shared := os.environ.get("XDG_CACHE_HOME"):
         return Path(shared).expanduser() / "maskadapter"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        raise MaskAdapterError(
+            "this system knows no home folder: set MASKADAPTER_CACHE to one that can be written"
+        ) from None
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "maskadapter" / "cache"
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "maskadapter" / "cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "maskadapter"
-    return Path.home() / ".cache" / "maskadapter"
+        return home / "Library" / "Caches" / "maskadapter"
+    return home / ".cache" / "maskadapter"

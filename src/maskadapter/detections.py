@@ -24,9 +24,7 @@ def load_supervision() -> ModuleType:
 def panoptic_detections(panoptic: PanopticMap, names: Sequence[str]) -> "Detections":
     """Every segment: mask (H, W), xyxy, class_id, confidence, and ``class_name`` in ``data``."""
     segments = panoptic.segments
-    masks = np.zeros((len(segments), *panoptic.ids.shape), dtype=bool)
-    for mask, segment in zip(masks, segments, strict=True):
-        mask[:] = panoptic.ids == segment.id
+    masks = panoptic.masks()
     return load_supervision().Detections(
         xyxy=boxes_of(masks),
         mask=masks,

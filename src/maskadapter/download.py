@@ -122,23 +122,33 @@ def download(weights: Weights, remote: Remote, accept: Callable[[Path], None]) -
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DownloadError(f"cannot make {path.parent}: {error.strerror}; set MASKADAPTER_CACHE") from None
-    with FileLock(path.with_name(f".{weights.stem}.lock")):  # several processes may ask for the same file at once
-        done = read_record(path)
-        if done and done.place == remote.place and path.is_file():
-            return path, done
-        fetch(remote.address, part, weights.stem)
-        with busy("computing the sha256"):
-            record = Record(remote.place, sha256_of(part), remote.sha256 is not None, part.stat().st_size)
-        try:
-            _compare(record, remote, path)
-            accept(part)
-        except MaskAdapterError:
-            forget(part)
-            raise
-        with write_atomically(_record_path(path)) as temporary:
-            temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+    try:
+        # Several processes may ask for the same file at once.
+        with FileLock(path.with_name(f".{weights.stem}.lock")):
+            return _download(weights, remote, accept, path, part)
+    except OSError as error:
+        raise DownloadError(f"cannot write {path}: {error.strerror or error}; set MASKADAPTER_CACHE") from None
+
+
+def _download(
+    weights: Weights, remote: Remote, accept: Callable[[Path], None], path: Path, part: Path
+) -> tuple[Path, Record]:
+    done = read_record(path)
+    if done and done.place == remote.place and path.is_file():
+        return path, done
+    fetch(remote.address, part, weights.stem)
+    with busy("computing the sha256"):
+        record = Record(remote.place, sha256_of(part), remote.sha256 is not None, part.stat().st_size)
+    try:
+        _compare(record, remote, path)
+        accept(part)
+    except MaskAdapterError:
         forget(part)
+        raise
+    with write_atomically(_record_path(path)) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+    forget(part)
     return path, record
 
 

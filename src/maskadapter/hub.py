@@ -78,10 +78,16 @@ def assemble(checkpoint: Checkpoint, variant: Variant, device: str | torch.devic
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{checkpoint.source} has damaged settings ({first_line(error)})") from error
     segmenter = segmenter.requires_grad_(False).eval().to(device)
-    segmenter.text_cache = TextCache(
-        cache_folder() / "text.sqlite", segmenter.clip.text_fingerprint, segmenter.clip.embed_dim
-    )
+    clip = segmenter.clip
+    segmenter.text_cache = TextCache(_text_cache_file(), clip.text_fingerprint, clip.text_stamp, clip.embed_dim)
     return segmenter
+
+
+def _text_cache_file() -> Path | None:
+    try:
+        return cache_folder() / "text.sqlite"
+    except MaskAdapterError:  # rows are then remembered in memory alone
+        return None
 
 
 def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **metadata: str) -> Path:
@@ -199,7 +205,7 @@ def fetch(
 def convert(source: str | Path, destination: str | Path, like: str | None = None, half: bool = False) -> Variant:
     """Write any file that ``load`` takes as safetensors of this project, and return what it holds.
 
-    half: store 16 bits a number. They become 32 again when they are loaded; results differ in the third digit or so.
+    half: store 16 bits a number. They become 32 again when they are loaded, rounded.
     Raises CheckpointError as ``load`` does, and for numbers that 16 bits cannot hold.
     """
     checkpoint = find(source, may_download=False)

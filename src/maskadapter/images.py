@@ -20,7 +20,7 @@ MAX_PIXELS = 200_000_000
 """Largest picture that is decoded: 200 megapixels are 600 MB. A small file can claim to be far larger."""
 
 # Source: EXIF 2.3, tag Orientation: what turns the stored picture upright; 1 and unknown values need nothing.
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -89,7 +89,7 @@ def _from_pil(image: Image.Image) -> np.ndarray:
 def _orientation(image: Image.Image) -> int:
     try:
         with warnings.catch_warnings(action="ignore"):
-            return image.getexif().get(_ORIENTATION, 1)
+            return image.getexif().get(ORIENTATION, 1)
     except Exception:  # a broken EXIF block says nothing about the picture itself
         return 1
 

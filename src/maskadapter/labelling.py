@@ -17,6 +17,7 @@ from maskadapter.batch import RECORD, Report, Sources, found, words, work_throug
 from maskadapter.detections import load_supervision
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.files import write_atomically
+from maskadapter.images import ORIENTATION
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.pictures import Picture
 from maskadapter.postprocess import PanopticMap
@@ -30,7 +31,6 @@ Format = Literal["coco", "yolo", "voc"]
 # Folder and suffix of the file that holds one picture's labels.
 _LABELS = {"coco": ("annotations", ".json"), "yolo": ("labels", ".txt"), "voc": ("annotations", ".xml")}
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
-_ORIENTATION = 0x0112  # Source: EXIF 2.3; 1 = upright
 
 
 def label_pictures(
@@ -164,7 +164,7 @@ def _plain(source: Path | Image.Image) -> str | None:
         return None
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(source, formats=("JPEG", "PNG")) as image:
-            upright = image.getexif().get(_ORIENTATION, 1) == 1
+            upright = image.getexif().get(ORIENTATION, 1) == 1
             if image.mode == "RGB" and upright and "transparency" not in image.info:
                 return {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "")
     except Exception:  # neither of the two, or its EXIF block is broken; the pixels were read before
@@ -219,7 +219,8 @@ def _labels(dataset: "DetectionDataset", format: Format, stem: str) -> str:
 
 def _join(output: Path, names: Sequence[str]) -> None:
     """annotations.json from the files of the single pictures, one of them in memory at a time."""
-    parts = sorted(path for path in (output / "annotations").glob("*.json") if not path.name.startswith("."))
+    stems = json.loads((output / RECORD).read_text(encoding="utf-8"))["pictures"]
+    parts = [path for stem in sorted(stems) if (path := output / "annotations" / f"{stem}.json").is_file()]
     images, annotation_id = [], 0
     with write_atomically(output / "annotations.json") as temporary:
         load_supervision().DetectionDataset(list(names), [], {}).as_coco(annotations_path=str(temporary))

@@ -37,6 +37,17 @@ class Picture:
     source: Path | Image.Image
     stem: str
 
+    @property
+    def version(self) -> str:
+        """Size and time of the file, to tell whether it is the one that was read before; empty for standard input."""
+        if not isinstance(self.source, Path):
+            return ""
+        try:
+            facts = self.source.stat()
+        except OSError:  # told when it is read
+            return ""
+        return f"{facts.st_size}-{facts.st_mtime_ns}"
+
     def __str__(self) -> str:
         return str(self.source) if isinstance(self.source, Path) else "standard input"
 
@@ -86,8 +97,12 @@ def find_pictures(sources: str | Path | Iterable[str | Path], output: str | Path
 def _stems(names: list[str]) -> list[str]:
     """Names without their suffix, where that leaves them different, also on a disk that ignores case."""
     stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
-    times = Counter(stem.casefold() for stem in stems)
-    return [stem if times[stem.casefold()] == 1 else name for stem, name in zip(stems, names, strict=True)]
+    while True:
+        times = Counter(stem.casefold() for stem in stems)
+        longer = [stem if times[stem.casefold()] == 1 else name for stem, name in zip(stems, names, strict=True)]
+        if longer == stems:
+            return stems
+        stems = longer  # "cat.jpg" may now be like what is left of "cat.jpg.png"
 
 
 def _in_source(source: str | Path, output: str | Path | None) -> list[tuple[Path, str]]:
@@ -160,7 +175,7 @@ def _results_inside(base: Path, output: str | Path | None) -> Path | None:
 
 def _standard_input() -> Image.Image:
     """The picture that comes through standard input, decoded: 8-bit RGB, upright."""
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise ImageError("- means a picture through standard input: add < photo.jpg, or name the file")
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     if not data:

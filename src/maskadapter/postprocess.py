@@ -42,6 +42,14 @@ class PanopticMap:
     ids: np.ndarray
     segments: tuple[Segment, ...]
 
+    def masks(self, segments: Sequence[Segment] | None = None) -> np.ndarray:
+        """(N, H, W) bool: the masks of all segments, or of some of them."""
+        chosen = self.segments if segments is None else segments
+        masks = np.empty((len(chosen), *self.ids.shape), dtype=bool)
+        for mask, segment in zip(masks, chosen, strict=True):
+            np.equal(self.ids, segment.id, out=mask)
+        return masks
+
 
 @dataclass(frozen=True)
 class Instances:

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from supervision import Detections
     from torch import Tensor
 
-FORMATS = ("overlay", "labels", "panoptic", "coco", "summary", "activations")
+ENDINGS = {
+    "overlay": ("-overlay.png",),
+    "labels": ("-labels.png", "-classes.json"),
+    "panoptic": ("-panoptic.png", "-panoptic.json"),
+    "coco": ("-instances.json",),
+    "summary": ("-summary.json",),
+    "activations": ("-activations.png",),
+}
+"""The formats of ``Segmentation.save``, and what the files of each are called after the stem."""
+
+FORMATS = tuple(ENDINGS)
 NONE = "none of them"
 
 _MOST_DRAWN = 8  # segments on a sheet of activation maps, the largest
@@ -194,9 +204,7 @@ class Segmentation:
             raise MaskAdapterError("this result was made without a model that can show its activation maps")
         panoptic = self.panoptic()
         largest = sorted(panoptic.segments, key=lambda segment: -segment.area)[:_MOST_DRAWN]
-        masks = np.zeros((len(largest), *self.size), dtype=bool)
-        for mask, segment in zip(masks, largest, strict=True):
-            mask[:] = panoptic.ids == segment.id
+        masks = panoptic.masks(largest)
         names = [self.class_names[segment.label] for segment in largest]
         return _write_png(folder / f"{stem}-activations.png", self.activate(masks).drawn(self.image, masks, names))
 

@@ -2,9 +2,8 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +22,27 @@ class TextCache:
     path: the file, made with its folder when something is stored; None keeps rows in memory alone. Several processes
         may use one file. A file that cannot be used (no permission, no space, damaged) is done without: it only saves
         time.
-    key: what a row depends on beside the name; see ``fingerprint``. Called once, when it is needed.
+    key: what a row depends on beside the name; see ``fingerprint``. Called when the first row is needed, and again when
+        ``stamp``, which is quick, gives another value than before: the weights were changed.
     dim: D, the length of a row.
     """
 
-    def __init__(self, path: Path | None, key: Callable[[], str], dim: int) -> None:
+    def __init__(self, path: Path | None, key: Callable[[], str], stamp: Callable[[], Hashable], dim: int) -> None:
         self._path = path
-        self._key = cache(key)
+        self._make_key = key
+        self._stamp = stamp
         self._dim = dim
+        self._key: str | None = None
+        self._stamped: Hashable = None
         self._rows: dict[str, Tensor] = {}
 
     def rows(self, names: Sequence[str], encode: Callable[[Sequence[str]], Tensor]) -> Tensor:
         """Rows (len(names), dim) float32 on the CPU; ``encode`` is called for the names that were never seen."""
+        if (stamp := self._stamp()) != self._stamped:
+            self._stamped, self._key, self._rows = stamp, None, {}
         unknown = list(dict.fromkeys(name for name in names if name not in self._rows))
         if unknown:
+            self._key = self._key or self._make_key()
             self._rows.update(self._read(unknown))
             unknown = [name for name in unknown if name not in self._rows]
         with bar("encoding words", len(unknown)) as advance:
@@ -48,18 +54,18 @@ class TextCache:
         return torch.stack([self._rows[name] for name in names])
 
     def _read(self, names: Sequence[str]) -> dict[str, Tensor]:
-        if self._path is None or not self._path.is_file():
-            return {}
         found: dict[str, Tensor] = {}
         try:
+            if self._path is None or not self._path.is_file():
+                return found
             with closing(self._open()) as database:
                 for block in _blocks(names):
                     marks = ", ".join("?" * len(block))
                     query = f"SELECT name, row FROM text WHERE key = ? AND name IN ({marks})"
-                    for name, row in database.execute(query, (self._key(), *block)):
+                    for name, row in database.execute(query, (self._key, *block)):
                         if isinstance(row, bytes) and len(row) == 4 * self._dim:
                             found[name] = torch.from_numpy(np.frombuffer(row, dtype="<f4").copy())
-        except sqlite3.Error:  # the names are encoded anew
+        except (sqlite3.Error, OSError):  # the names are encoded anew
             pass
         return found
 
@@ -74,7 +80,7 @@ class TextCache:
                 )
                 database.executemany(
                     "INSERT OR REPLACE INTO text VALUES (?, ?, ?)",
-                    [(self._key(), name, row.numpy().astype("<f4").tobytes()) for name, row in rows.items()],
+                    [(self._key, name, row.numpy().astype("<f4").tobytes()) for name, row in rows.items()],
                 )
         except (sqlite3.Error, OSError) as error:
             if type(error) is sqlite3.DatabaseError:  # damaged for good: the next process starts a new file

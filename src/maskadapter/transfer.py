@@ -113,6 +113,8 @@ def _receive(opener: OpenerDirector, address: str, part: Path, what: str) -> Non
             raise _Cut("the file at the source has changed")
         done = done if response.status == 206 else 0
         _check_space(part, arriving.total, done)
+        if not done:  # else a stop right after the note would leave old bytes under it
+            part.unlink(missing_ok=True)
         _note(part).write_text(json.dumps(asdict(arriving)), encoding="utf-8")
         with part.open("ab" if done else "wb") as file, progress.bar(what, arriving.total, done, in_bytes=True) as step:
             _copy(response, file, step)

@@ -1,4 +1,4 @@
-"""The command ``maskadapter``: every subcommand is one public function with the same name and arguments.
+"""The command ``maskadapter``: a subcommand reads its words, calls public functions and prints.
 
 Libraries are imported where they are used, so that ``--help`` does not wait for PyTorch.
 """

@@ -24,6 +24,7 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from maskadapter.segmentation import NONE
     from maskadapter.visualize import colour_of
 
     counts = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)
@@ -37,7 +38,7 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
         rest = sum(counts[index + 1] for index in order[_MOST_ROWS:])
         table.add_row("", f"and {len(order) - _MOST_ROWS} more", f"{rest / labels.size:.1%}", style="dim")
     if counts[0]:
-        table.add_row("", "none of them", f"{counts[0] / labels.size:.1%}", style="dim")
+        table.add_row("", NONE, f"{counts[0] / labels.size:.1%}", style="dim")
     return table
 
 

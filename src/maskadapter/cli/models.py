@@ -76,7 +76,7 @@ def download(
     Example: [bold]maskadapter models download fcclip-large[/]
     """
     from maskadapter.catalogue import CLIP_TOWERS, weights_of
-    from maskadapter.download import is_offline, present, present_tower
+    from maskadapter.download import is_offline, present, present_tower, read_record
 
     if offline:
         os.environ["MASKADAPTER_OFFLINE"] = "1"
@@ -97,7 +97,10 @@ def download(
 
             path = fetch(weights, source, file, say=print)
         else:
-            print(f"{weights.stem} is already here")
+            record = read_record(path)
+            print(f"{weights.stem} is already here" + (f", from {record.place}" if record else ""))
+            if source is not None or file is not None:
+                raise MaskAdapterError(f"--source and --file would bring another: remove {path} first")
     print(path)
 
 

@@ -17,6 +17,7 @@ from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
     from maskadapter.batch import Report
+    from maskadapter.segmentation import Segmentation
 
 Pictures = Annotated[
     list[str],
@@ -69,26 +70,25 @@ def segment(
         read_image(found[0].source)  # a picture that cannot be read is told before the model is loaded
     with busy("loading the model"):
         segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
-    if len(found) > 1:
-        settings = names_of(model, embedding, adapter, like)
-        run = partial(segment_pictures, segmenter, found, vocabulary, output, formats, background=others)
-        tell(partial(run, resume=resume, settings=settings), output)
-        return
-    with busy(f"segmenting {found[0]}"):
-        result = segmenter.segment(found[0].source, vocabulary, background=others)
-        paths = result.save(output, formats, stem=found[0].stem)
+
+    def told(result: "Segmentation", paths: list[Path]) -> None:
         labels = result.semantic()
-    show(shares(labels, result.class_names))
-    if explain:
-        show(reasons(result.explain(), labels.size))
-    for path in paths:
-        print(path)
+        show(shares(labels, result.class_names))
+        if explain:
+            show(reasons(result.explain(), labels.size))
+        for path in paths:
+            print(path)
+
+    settings = names_of(model, embedding, adapter, like)
+    run = partial(segment_pictures, segmenter, found, vocabulary, output, formats, background=others, resume=resume)
+    tell(partial(run, settings=settings, on_result=told if len(found) == 1 else None), output)
 
 
 def names_of(model: str | None, embedding: str | None, adapter: Path | None, like: str | None) -> dict[str, Any]:
     """What a run's record says of the model: no folders, which may be others when the run is resumed."""
+    file = model and Path(model).is_file() and f"{Path(model).name}, {Path(model).stat().st_size:,} bytes"
     return {
-        "model": model and Path(model).name,
+        "model": file or (model and Path(model).name),
         "embedding": embedding,
         "adapter": adapter and adapter.name,
         "like": like,
@@ -103,13 +103,17 @@ def tell(work: Callable[[], "Report"], output: Path) -> None:
         print(stop, file=sys.stderr)  # Typer makes it the exit code and forgets what it says
         raise
     total = report.done + len(report.failed)
-    if total == len(report.failed) == 1:
+    if total == len(report.failed) == 1 and report.fault is None:
         raise MaskAdapterError(report.failed[0][1])
+    if total == 1 and not report.before and not report.note and not report.failed:
+        return
     before = f", {report.before:,} of them before" if report.before else ""
     print(f"{report.done:,} of {total:,} pictures are done{before}: {output}")
     if report.note:
         print(report.note)
     for _, line in report.failed:
         print("error:", " ".join(line.split()), file=sys.stderr)
+    if report.fault is not None:
+        raise RuntimeError(f"{len(report.failed):,} of {total:,} pictures failed") from report.fault
     if report.failed:
         raise MaskAdapterError(f"{len(report.failed):,} of {total:,} pictures failed, the others are done")

@@ -154,15 +154,19 @@ class Clip(nn.Module):
         mean = torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1)
         return F.normalize(mean, dim=-1)
 
+    def text_stamp(self) -> tuple[Any, ...]:
+        """Changes when the text weights, their type or place, or the templates do: sums instead of a hash."""
+        sums = torch.stack([tensor.detach().float().sum() for tensor in self._text_tensors().values()])
+        return (self.templates, self.model.text_projection.dtype, str(sums.device), *sums.tolist())
+
     def text_fingerprint(self) -> str:
         """A hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
-        tensors = {
-            name: tensor
-            for name, tensor in self.model.state_dict().items()
-            if not name.startswith(("visual.", "logit_"))
-        }
         heads = self.model.transformer.resblocks[0].attn.num_heads
-        return fingerprint(tensors, *self.templates, str(heads), self.logit_scale.device.type)
+        return fingerprint(self._text_tensors(), *self.templates, str(heads), self.logit_scale.device.type)
+
+    def _text_tensors(self) -> dict[str, Tensor]:
+        state = self.model.state_dict()
+        return {name: tensor for name, tensor in state.items() if not name.startswith(("visual.", "logit_"))}
 
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
         """Token ids (n, context) -> unit vectors (n, D), as open_clip's ``encode_text`` gives them.

@@ -69,9 +69,8 @@ class MaskAdapterEmbedding(nn.Module):
         self.chunk = chunk
 
     def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        weights = self.weights(features, mask_logits)
-        pooled = torch.einsum("bnmhw,bchw->bnmc", weights, features.dense)
-        return project(pooled).mean(dim=2)
+        parts = mask_logits.split(self.chunk, dim=1)
+        return torch.cat([self._embed(features, part, project) for part in parts], dim=1)
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
         masks = mask_logits.sigmoid() > self.mask_threshold
@@ -79,3 +78,7 @@ class MaskAdapterEmbedding(nn.Module):
             return features.dense.new_zeros(*masks.shape[:2], self.adapter.num_maps, *features.dense.shape[-2:])
         parts = [pooling_weights(self.adapter(features.projected, part)) for part in masks.split(self.chunk, dim=1)]
         return torch.cat(parts, dim=1).unflatten(-1, features.dense.shape[-2:])
+
+    def _embed(self, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
+        pooled = torch.einsum("bnmhw,bchw->bnmc", self.weights(features, mask_logits), features.dense)
+        return project(pooled).mean(dim=2)

@@ -44,4 +44,5 @@ def _normalised(weights: Tensor, cells: CellSize) -> Tensor:
     if not weights.shape[1]:
         return weights.new_zeros(*weights.shape[:2], *cells)
     # Source of the 1e-8: official MaskPooling.
-    return weights / (weights.sum(dim=(-2, -1), keepdim=True) + 1e-8)
+    total = weights.sum(dim=(-2, -1), keepdim=True, dtype=torch.float32) + 1e-8  # in half precision 1e-8 would be 0
+    return (weights / total).to(weights.dtype)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,8 +33,8 @@ from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 Classes = Any  # whatever Vocabulary.of takes
 
-# Words closer than this share of the list's pairs are taken to mean the same. Chosen on 100 COCO training pictures with
-# the embedded model: a plateau from 0.93 to 0.99, see docs/everyday.md.
+# Words closer than this share of the list's pairs are taken to mean the same. Chosen on 50 COCO training pictures with
+# the embedded model: a plateau from 0.90 to 0.98, see docs/everyday.md.
 CONFUSABLE = 0.97
 
 
@@ -100,12 +100,13 @@ class OpenVocabularySegmenter(nn.Module):
     def encode(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes. classes: whatever ``Vocabulary.of`` takes; things: names that count as things."""
         if isinstance(classes, EncodedVocabulary):
-            return replace(classes, vocabulary=Vocabulary.of(classes.vocabulary, things))
+            vocabulary = Vocabulary.of(classes.vocabulary, things)
+            return EncodedVocabulary(vocabulary, classes.rows.to(self.clip.logit_scale))
         vocabulary = Vocabulary.of(classes, things)
         if self.text_cache is None:
             return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
         rows = self.text_cache.rows(vocabulary.synonyms, self.clip.encode_text)
-        return EncodedVocabulary(vocabulary, rows.to(self.clip.logit_scale.device))
+        return EncodedVocabulary(vocabulary, rows.to(self.clip.logit_scale))
 
     @torch.inference_mode()
     def segment(
@@ -120,8 +121,8 @@ class OpenVocabularySegmenter(nn.Module):
         image: whatever ``read_image`` takes. classes: words (see ``Vocabulary.of``) or what ``encode`` returned.
         things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
         background: words that stand for the rest of the world and compete with the classes, but for those that mean
-            nearly the same as one of them; pixels that they win are none of the classes. None: every pixel goes to one
-            of the classes, as data sets are evaluated.
+            nearly the same as one of them; pixels that they win are none of the classes. None or "none": every pixel
+            goes to one of the classes, as data sets are evaluated.
         Raises ImageError, VocabularyError, or MaskAdapterError when the weights hold no mask generator.
         """
         if self.generator is None:
@@ -131,9 +132,10 @@ class OpenVocabularySegmenter(nn.Module):
             )
         picture = read_image(image)
         encoded = self.encode(classes, things)
-        competing = encoded if background is None else self._among(encoded, background)
+        competing = encoded if background in (None, "none") else self._among(encoded, background)
         batch, frame = self._prepare(picture)
         mask_logits, probs = self(batch, competing)
+        _refuse_nan(probs)
         return Segmentation(
             picture,
             encoded.vocabulary,
@@ -162,6 +164,7 @@ class OpenVocabularySegmenter(nn.Module):
         features = self.clip.encode_image(batch)
         mask_logits = _at_stride_4(torch.from_numpy(given), frame).to(batch)
         logits = self.out_vocabulary_logits(batch, features, mask_logits[None], self.text_classifier(encoded))
+        _refuse_nan(logits)
         return Classification(encoded.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
 
     @torch.inference_mode()
@@ -218,6 +221,14 @@ class OpenVocabularySegmenter(nn.Module):
         resized = self.inference.input_size.of(size)
         batch = to_batch([resize(picture, resized)], self.clip.SIZE_DIVISOR, self.clip.logit_scale.device)
         return batch, Frame(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, picture=size)
+
+
+def _refuse_nan(numbers: Tensor) -> None:
+    if not bool(numbers.isfinite().all()):
+        raise MaskAdapterError(
+            "the model computes no numbers (NaN or infinity): its weights are broken, or too large for their type; "
+            "run maskadapter models check on them"
+        )
 
 
 def _file_name(image: Any) -> str | None:
