@@ -66,6 +66,8 @@ def segment(
     vocabulary = Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)
     found = find_pictures(pictures, output)
+    if explain and len(found) > 1:
+        raise MaskAdapterError(f"--explain is for one picture, and {len(found):,} were given: --save summary has it")
     if len(found) == 1:
         read_image(found[0].source)  # a picture that cannot be read is told before the model is loaded
     with busy("loading the model"):
