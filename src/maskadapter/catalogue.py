@@ -157,4 +157,4 @@ def weights_of(model: str, embedding: str = "adapter") -> Weights:
 def meant(given: str, names: list[str]) -> str:
     """The end of an error line: the name that was probably meant, or all of them."""
     close = get_close_matches(given.lower(), names, n=1)
-    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(names)}"
+    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(names)}."

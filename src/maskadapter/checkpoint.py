@@ -133,8 +133,10 @@ def _read_pickle(path: Path) -> Checkpoint:
             warnings.simplefilter("ignore")  # remarks on the pickle protocol, which the error below makes clearer
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise nearly anything
+        # PyTorch's own message advises to load without protection; --debug shows it.
         raise CheckpointError(
-            f"{path} is damaged or holds more than tensors, and was not loaded ({first_line(error)}): download it again"
+            f"{path} is no file of weights (.pth, .safetensors), is damaged, or holds more than tensors, and was not "
+            "loaded: give another file, or download it again"
         ) from error
     state = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):

@@ -166,7 +166,7 @@ def find(model: str | Path, embedding: EmbeddingName = "adapter", may_download: 
             raise _absent(weights)
         return read_checkpoint(found or fetch(weights))
     if not Path(model).suffix and not Path(model).exists():
-        raise CheckpointError(f"unknown model '{model}': {meant(str(model), list(MODELS))}, or give the path of a file")
+        raise CheckpointError(f"unknown model '{model}': {meant(str(model), list(MODELS))} Or give the path of a file")
     return read_checkpoint(model)
 
 
