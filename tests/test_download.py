@@ -512,7 +512,7 @@ def test_a_name_that_is_nearly_right_is_suggested():
         weights_of("fcclip-large", "crop")
     with pytest.raises(CheckpointError, match=r"did you mean maftplus-base.*path of a file"):
         maskadapter.load("mafplus-base")
-    assert meant("x", ["a", "b"]) == "choose from a, b"
+    assert meant("x", ["a", "b"]) == "choose from a, b."
 
 
 def test_the_cache_folder(monkeypatch, tmp_path):
