@@ -13,6 +13,7 @@ FLOORS = (
     {"errors"},
     {
         "structures",
+        "target",
         "vocabulary",
         "files",
         "images",

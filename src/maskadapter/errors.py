@@ -20,3 +20,11 @@ class VocabularyError(MaskAdapterError):
 
 class CheckpointError(MaskAdapterError):
     """Weights that are missing, damaged, unsafe, or belong to another model."""
+
+
+class DatasetError(MaskAdapterError):
+    """A data set that is not there, not whole, or labelled with what it does not list."""
+
+
+class RecipeError(MaskAdapterError):
+    """A recipe for training that says something unknown or impossible."""
