@@ -69,6 +69,7 @@ class Target:
         """(N, H, W) bool, crowds included; a mask may be empty."""
         if self.overlapping is not None:
             return self.overlapping
+        assert self.segment_ids is not None
         return np.equal(self.segment_ids, np.arange(len(self.classes), dtype=np.int32)[:, None, None])
 
     def labels(self) -> np.ndarray:
