@@ -1,0 +1,55 @@
+"""What a loss compares masks with: the segments of one picture as tensors."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from maskadapter.errors import MaskError
+from maskadapter.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class MaskTargets:
+    """The true masks of one picture and their classes.
+
+    masks: (N, H, W) bool, at the size of the padded input; they may overlap, and N may be 0.
+    classes: (N,) int64, indices into the training vocabulary.
+
+    Raises MaskError where the shapes do not fit together.
+    """
+
+    masks: Tensor
+    classes: Tensor
+
+    def __post_init__(self) -> None:
+        if self.masks.ndim != 3 or self.masks.dtype != torch.bool:
+            raise MaskError(
+                f"masks are {self.masks.dtype} of shape {tuple(self.masks.shape)}; bool (N, H, W) is needed"
+            )
+        if self.classes.shape != self.masks.shape[:1] or self.classes.dtype != torch.int64:
+            raise MaskError(
+                f"classes are {self.classes.dtype} of shape {tuple(self.classes.shape)}; "
+                f"int64 ({len(self.masks)},) is needed, one for each mask"
+            )
+
+    @classmethod
+    def of(cls, target: Target) -> "MaskTargets":
+        """The segments of a picture at its own size, without the crowds: they are many things at once."""
+        kept = ~target.is_crowd
+        return cls(torch.from_numpy(target.masks()[kept]), torch.from_numpy(target.classes[kept]))
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def kept(self) -> "MaskTargets":
+        """Without the empty masks: a crop may leave nothing of a segment."""
+        nonempty = self.masks.flatten(1).any(dim=1)
+        return self.only(nonempty)
+
+    def only(self, chosen: Tensor) -> "MaskTargets":
+        """Some of them. chosen: (N,) bool, or indices, int64, which also give the order."""
+        return replace(self, masks=self.masks[chosen], classes=self.classes[chosen])
+
+    def to(self, device: torch.device | str) -> "MaskTargets":
+        return replace(self, masks=self.masks.to(device), classes=self.classes.to(device))
