@@ -17,6 +17,7 @@ from maskadapter.catalogue import weights_of
 from maskadapter.checkpoint import Checkpoint
 from maskadapter.download import read_record, sha256_of
 from maskadapter.errors import CheckpointError, MaskAdapterError
+from maskadapter.evaluation.semantic import confusion, mean_iou, pixel_counts
 from maskadapter.images import read_image, read_labels
 from maskadapter.models.build import EmbeddingName
 from maskadapter.models.preprocess import InputSize, resize, to_batch
@@ -229,22 +230,9 @@ def _ade20k(segmenter: OpenVocabularySegmenter, variant: Variant, pairs: list[tu
     return Finding("ade20k", bool(high >= ENOUGH_MIOU * expected), text, {**figures, "paper": expected})
 
 
-def mean_iou(counts: np.ndarray) -> np.floating:
-    """counts (3, K): pixels of the intersection, of the prediction and of the truth. The mean over the classes that the
-    truth holds. Source: detectron2's main branch since July 2022, which the paper follows."""
-    both, predicted, true = counts
-    held = true > 0
-    return (both[held] / (predicted + true - both)[held]).mean()
-
-
 def _count(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """(3, K): pixels of each class in both, in the prediction, in the truth; where the truth is -1 nothing counts."""
-    if predicted.shape != labels.shape:
-        raise MaskAdapterError(f"the labels have {labels.shape} pixels and the picture {predicted.shape}")
-    known = (labels >= 0) & (labels < classes)
-    predicted, labels = predicted[known], labels[known]
-    chosen = (labels[predicted == labels], predicted[predicted >= 0], labels)
-    return np.stack([np.bincount(values, minlength=classes) for values in chosen])
+    return pixel_counts([confusion(predicted, labels, classes)], classes)
 
 
 def _ade20k_pairs(root: Path, images: int) -> list[tuple[Path, Path]]:
