@@ -31,7 +31,7 @@ from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter
 from maskadapter.vocabulary import Vocabulary
 
-COVERED = ("FCCLIP", "MAFT_Plus")  # META_ARCHITECTURE of the recordings that ``stages`` can follow
+COVERED = ("FCCLIP", "MAFT_Plus", "MASK_Adapter")  # META_ARCHITECTURE of the recordings that ``stages`` can follow
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -66,6 +66,9 @@ class Settings:
     transfer_norm: str
     segments: dict[str, list[dict[str, Any]]]
     frames: dict[str, dict[str, list[int]]]
+    train_seed: int | None = None
+    match_seed: int | None = None
+    grad_norm: float | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -112,10 +115,11 @@ def read_golden(folder: Path) -> Recording:
 
 def read_official(folder: Path) -> Recording:
     config = json.loads((folder / "config.json").read_text())
-    arrays: dict[str, np.ndarray] = {}
-    for file in ("inputs.npz", "outputs.npz"):
-        arrays |= dict(np.load(folder / file))
-    weights = read_checkpoint(folder / config["ckpt"]).tensors
+    inputs = dict(np.load(folder / "inputs.npz"))
+    # The true labels of a picture and the scores that were computed for it share a name.
+    inputs = {key.replace(".sem_seg", ".labels"): array for key, array in inputs.items()}
+    arrays = {**inputs, **np.load(folder / "outputs.npz")}
+    weights = read_checkpoint(folder / "model.pth").tensors
     return Recording(folder.name, settings_of(config), arrays, weights, golden=False)
 
 
@@ -174,6 +178,9 @@ def settings_of(config: dict[str, Any]) -> Settings:
             }
             for case in cases
         },
+        train_seed=notes.get("train.torch_manual_seed"),
+        match_seed=notes.get("match.torch_manual_seed"),
+        grad_norm=notes.get("train.grad_norm"),
     )
 
 
@@ -208,9 +215,11 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
         semantic_order="masks-first" if settings.masks_first else "classes-first",
         overlap_threshold=settings.overlap_threshold,
     )
+    # The warm-up stage's package has no generator.
+    generator = None if settings.package == "mask_adapter" else Mask2FormerGenerator(pixel_decoder, mask_decoder)
     return OpenVocabularySegmenter(
         clip,
-        Mask2FormerGenerator(pixel_decoder, mask_decoder),
+        generator,
         MaskAdapterEmbedding(adapter, settings.mask_threshold),
         inference,
         transfer,

@@ -74,7 +74,7 @@ def compare_case(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     """All comparisons of one case. ``met`` is filled with the recorded keys that were used."""
     s = Stages(recording, case)
     segmenter = recording.build()
-    features, rows = yield from _inputs(s, segmenter)
+    features, rows = yield from compare_inputs(s, segmenter)
     encoded = EncodedVocabulary(recording.settings.vocabulary, rows)
     text = segmenter.text_classifier(encoded)
     yield from s.compare("text_classifier_in_decoder", text.rows)
@@ -83,7 +83,9 @@ def compare_case(recording: Recording, case: str, met: set[str]) -> Iterator[Com
         class_logits, mask_logits = yield from _generator(s, segmenter, features, text)
     else:
         class_logits, mask_logits = s.need("pred_logits"), s.need("pred_masks")
-    yield from _adapter(s, segmenter, features, mask_logits)
+    masks = mask_logits.sigmoid() > segmenter.embedding.mask_threshold
+    yield from s.compare("adapter.in_masks", masks)
+    yield from compare_adapter(s, segmenter, features, masks)
     if recording.holds("clip.model.visual.head.") and (
         segmenter.text_transfer is None or recording.holds("text_transfer.")
     ):
@@ -95,7 +97,7 @@ def compare_case(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     met |= s.met
 
 
-def _inputs(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Comparison]:
+def compare_inputs(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Comparison]:
     """From the picture, or from the recorded features where a golden file begins."""
     if s.recording.golden:
         stages = ("res2", "res3", "res4", "res5") if s.recording.holds("generator.") else ("res5",)
@@ -141,12 +143,11 @@ def _generator(
     return class_logits, mask_logits
 
 
-def _adapter(
-    s: Stages, segmenter: OpenVocabularySegmenter, features: ClipFeatures, mask_logits: Tensor
+def compare_adapter(
+    s: Stages, segmenter: OpenVocabularySegmenter, features: ClipFeatures, masks: Tensor
 ) -> Iterator[Comparison]:
+    """masks: (B, N, H, W), bool or 0 to 1."""
     adapter = segmenter.embedding.adapter
-    masks = mask_logits.sigmoid() > segmenter.embedding.mask_threshold
-    yield from s.compare("adapter.in_masks", masks)
     parts = {"mask_downscaling": adapter.patchify, "fuse": adapter.fuse, "norm": adapter.norm, "final": adapter.final}
     parts |= {f"cnext{i}": block for i, block in enumerate(adapter.blocks, start=1)}
     seen = _record_outputs(parts)
@@ -159,7 +160,7 @@ def _adapter(
     if s.recording.holds("clip.model.visual.head."):
         pooled = torch.einsum("bnml,bcl->bnmc", weights, features.dense.flatten(-2))
         yield from s.compare("pooled_after_clip_head", segmenter.clip.project(pooled).flatten(1, 2))
-        embeddings = segmenter.embedding(NO_IMAGES, features, mask_logits, segmenter.clip.project)
+        embeddings = segmenter.embedding.embed(features, masks, segmenter.clip.project)
         yield from s.compare("pooled_clip_feature", embeddings)
 
 

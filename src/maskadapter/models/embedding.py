@@ -69,16 +69,24 @@ class MaskAdapterEmbedding(nn.Module):
         self.chunk = chunk
 
     def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        parts = mask_logits.split(self.chunk, dim=1)
-        return torch.cat([self._embed(features, part, project) for part in parts], dim=1)
+        return self.embed(features, self._binary(mask_logits), project)
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
-        masks = mask_logits.sigmoid() > self.mask_threshold
+        return self._weights(features, self._binary(mask_logits))
+
+    def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
+        """(B, N, D) of masks (B, N, H, W) that are given as such, bool or 0 to 1, as in training."""
+        return torch.cat([self._embed(features, part, project) for part in masks.split(self.chunk, dim=1)], dim=1)
+
+    def _binary(self, mask_logits: Tensor) -> Tensor:
+        return mask_logits.sigmoid() > self.mask_threshold
+
+    def _weights(self, features: ClipFeatures, masks: Tensor) -> Tensor:
         if masks.shape[1] == 0:
             return features.dense.new_zeros(*masks.shape[:2], self.adapter.num_maps, *features.dense.shape[-2:])
         parts = [pooling_weights(self.adapter(features.projected, part)) for part in masks.split(self.chunk, dim=1)]
         return torch.cat(parts, dim=1).unflatten(-1, features.dense.shape[-2:])
 
-    def _embed(self, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        pooled = torch.einsum("bnmhw,bchw->bnmc", self.weights(features, mask_logits), features.dense)
+    def _embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
+        pooled = torch.einsum("bnmhw,bchw->bnmc", self._weights(features, masks), features.dense)
         return project(pooled).mean(dim=2)

@@ -1,0 +1,174 @@
+"""One step of the official training, tensor by tensor: sampled masks, matches, losses, gradients, the optimizer."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskadapter.convert import to_ours
+from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.mask_adapter import pooling_weights
+from maskadapter.models.preprocess import to_batch
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.training.mask_matching import at_most, at_size, mask_iou, match_by_iou
+from maskadapter.training.mask_targets import MaskTargets
+from maskadapter.training.optimizer import parameter_groups
+from maskadapter.training.stages import AdapterStage, Batch, PredictedMasks, Prepared
+from maskadapter.vocabulary import Vocabulary
+from parity.fixture import Recording
+from parity.stages import Comparison, Stages
+
+# What the three official packages do differently. Source: official code, see the recipes.
+STAGES = {
+    "fcclip": (16, PredictedMasks(matching_threshold=0.4, soft_edges=True, left_over="empty")),
+    "maft": (16, PredictedMasks(matching_threshold=0.5, soft_edges=True, left_over="full", detach_true=False)),
+    "mask_adapter": (32, None),
+}
+LEARNING_RATE, CLIP_NORM = 1e-4, 1.0
+WEIGHT_DECAY = {"fcclip": 0.05, "maft": 2e-5, "mask_adapter": 0.05}
+
+
+def compare_step(recording: Recording, case: str, met: set[str]) -> Iterator[Comparison]:
+    """All comparisons of one recorded training step. ``met`` is filled with the recorded keys that were used."""
+    s = Stages(recording, case)
+    segmenter = recording.build()
+    segmenter.requires_grad_(False)
+    segmenter.embedding.requires_grad_(True)
+    segmenter.void_embedding.requires_grad_(recording.settings.package != "maft")
+    slots, predicted = STAGES[recording.settings.package]
+    stage = AdapterStage(segmenter, slots, predicted)
+    batch = yield from _batch(s, segmenter)
+    generator = torch.Generator().manual_seed(recording.settings.train_seed)
+    prepared = stage.prepare(batch, [generator] * len(batch.targets))
+
+    yield from s.compare("clip_feature", prepared.features.dense)
+    yield from s.compare("clip_vis_dense", prepared.features.projected)
+    yield from s.compare("labels", prepared.labels[:, :slots])
+    yield from s.compare("all_labels", prepared.labels)
+    cells = prepared.masks.shape[-2:]
+    masks = s.recorded("masks").float()
+    yield Comparison("masks", _error(prepared.masks[:, :slots], F.interpolate(masks, cells, mode="bilinear")), False)
+    if predicted is not None:
+        yield from _matches(s, stage, batch, prepared)
+    yield from _losses(s, stage, prepared)
+    yield from _update(s, stage, recording)
+    met |= s.met
+
+
+def compare_matching(recording: Recording, case: str, met: set[str]) -> Iterator[Comparison]:
+    """The IoU matcher on constructed masks, with more matches than slots."""
+    s = Stages(recording, case)
+    _, predicted = STAGES[recording.settings.package]
+    generator = torch.Generator().manual_seed(recording.settings.match_seed)
+    logits = s.need("pred_masks")
+    size, labels = tuple(logits.shape[-2:]), []
+    all_src, all_true = torch.zeros_like(s.need("src_masks")), torch.zeros_like(s.need("target_masks"))
+    for index in range(len(logits)):
+        small = at_size(s.need(f"gt_masks{index}"), size)
+        iou = mask_iou(logits[index].sigmoid() >= predicted.matching_threshold, small > 0.5)
+        yield from s.compare(f"iou{index}", iou)
+        matches = at_most(match_by_iou(iou, predicted.iou_threshold, generator), predicted.slots, generator)
+        chosen, true = matches
+        all_src[index, : len(chosen)], all_true[index, : len(true)] = logits[index][chosen], small[true]
+        classes = s.need(f"gt_labels{index}")[true]
+        labels.append(F.pad(classes, (0, predicted.slots - len(classes)), value=-1))
+    yield from s.compare("src_masks", all_src)
+    yield from s.compare("target_masks", all_true)
+    yield from s.compare("labels", torch.stack(labels))
+    met |= s.met
+
+
+def _batch(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Comparison]:
+    pictures = [s.need(f"image{b}").permute(1, 2, 0).numpy() for b in range(2)]
+    images = to_batch(pictures, segmenter.clip.SIZE_DIVISOR)
+    targets = []
+    for b in range(2):
+        masks = s.need(f"gt_masks{b}").bool()
+        padded = torch.zeros(len(masks), *images.shape[-2:], dtype=torch.bool)
+        padded[:, : masks.shape[1], : masks.shape[2]] = masks
+        targets.append(MaskTargets(padded, s.need(f"gt_classes{b}")).kept())
+        yield from s.compare(f"targets{b}.masks", targets[b].masks.to(torch.uint8))
+        yield from s.compare(f"targets{b}.labels", targets[b].classes)
+    classes = tuple(map(tuple, s.recording.settings.train_classes))
+    vocabulary = Vocabulary(classes, (True,) * len(classes))
+    rows = segmenter.clip.encode_text(vocabulary.synonyms)
+    yield from s.compare("text_classifier_novoid", rows)
+    return Batch(images, targets, EncodedVocabulary(vocabulary, rows))
+
+
+def _matches(s: Stages, stage: AdapterStage, batch: Batch, prepared: Prepared) -> Iterator[Comparison]:
+    """The stage's own masks against the recorded ones, which are at the size of the input; and the parts on the way."""
+    segmenter, settings, slots = stage.segmenter, stage.predicted, stage.true_slots
+    with torch.no_grad():
+        features = segmenter.clip.encode_image(batch.images)
+        text = segmenter.text_classifier(batch.vocabulary)
+        logits = segmenter.generator(batch.images, features, text).mask_logits
+    yield from s.compare("mask_pred_results", logits)
+    for b, targets in enumerate(batch.targets):
+        small = at_size(targets.masks, tuple(logits.shape[-2:]))
+        yield from s.compare(f"iou{b}", mask_iou(logits[b].sigmoid() >= settings.matching_threshold, small > 0.5))
+    yield from s.compare("mask_labels", prepared.labels[:, slots : slots + settings.slots])
+    yield from s.compare("match.matched_labels", prepared.labels[:, slots + settings.slots :])
+    cells, size = prepared.masks.shape[-2:], batch.images.shape[-2:]
+    # What is recorded at stride 4 comes to the input's size as the stage brings it there.
+    src, true = s.need("match.matched_src_masks"), s.need("match.matched_target_masks")
+    unmatched = prepared.labels[:, slots : slots + settings.slots, None, None] == -1
+    binary = (src.sigmoid() > segmenter.embedding.mask_threshold).float()
+    assert bool((torch.where(unmatched, src, 0) == 0).all())
+    enlarged = F.interpolate(binary, size, mode="bilinear")
+    yield from s.compare("binary_src_masks", enlarged)
+    yield from s.compare("src_masks", src)
+    yield from s.compare("target_masks", F.interpolate(true, size, mode="bilinear"))
+    made = F.interpolate(s.need("mask_pred"), cells, mode="bilinear")
+    yield Comparison("mask_pred", _error(prepared.masks, made), share=False)
+
+
+def _losses(s: Stages, stage: AdapterStage, prepared: Prepared) -> Iterator[Comparison]:
+    segmenter, features = stage.segmenter, prepared.features
+    with torch.no_grad():
+        maps = segmenter.embedding.adapter(features.projected, prepared.masks)
+        yield from s.compare("outputs", maps.flatten(1, 2))
+        yield from s.compare("semantic_activation_maps", maps.flatten(1, 2))
+        yield from s.compare("maps_for_pooling", pooling_weights(maps).flatten(1, 2))
+        embeddings = segmenter.embedding.embed(features, prepared.masks, segmenter.clip.project)
+        yield from s.compare("pooled_clip_feature", embeddings)
+        text = segmenter.text_classifier(prepared.vocabulary)
+        if segmenter.text_transfer is not None:
+            text = text.with_rows(segmenter.text_transfer(text.rows, features.projected))
+        yield from s.compare("text_classifier", text.rows)
+        yield from s.compare("mask_cls_results", text.logits(embeddings, segmenter.clip.logit_scale))
+    losses = stage(prepared, prepared.counts())
+    sum(losses.values()).backward()
+    for name, theirs in {"classification": "loss_ce", "consistency": "loss_cosine"}.items():
+        if name in losses:
+            yield _loss(s, theirs, losses[name])
+            if s.recorded(f"{theirs}_unweighted") is not None:
+                yield _loss(s, f"{theirs}_unweighted", losses[name] / stage.weights[name])
+
+
+def _update(s: Stages, stage: AdapterStage, recording: Recording) -> Iterator[Comparison]:
+    """Gradients, and the parameters after one step of AdamW on clipped gradients."""
+    named = dict(stage.segmenter.named_parameters())
+    for key in [key for key in recording.tensors if key.startswith("train.grad.")]:
+        name = key.removeprefix("train.")
+        yield from s.compare(name, named[to_ours(name.removeprefix("grad."))].grad)
+    trained = [parameter for parameter in named.values() if parameter.requires_grad]
+    assert all((parameter.grad is not None) for parameter in trained)
+    norm = torch.nn.utils.clip_grad_norm_(trained, CLIP_NORM)
+    if recording.settings.grad_norm is not None:
+        yield Comparison("grad_norm", abs(float(norm) / recording.settings.grad_norm - 1), share=False)
+    groups = parameter_groups(stage, WEIGHT_DECAY[recording.settings.package], "official")
+    torch.optim.AdamW(groups, lr=LEARNING_RATE).step()
+    for key in [key for key in recording.tensors if key.startswith("train.after_step.")]:
+        name = key.removeprefix("train.")
+        yield from s.compare(name, named[to_ours(name.removeprefix("after_step."))].detach())
+
+
+def _loss(s: Stages, name: str, ours: Tensor) -> Comparison:
+    """The difference itself: 1 - cosine is a small number between large ones, and has few digits."""
+    return Comparison(name, float((ours.detach() - s.need(name)).abs()), share=False)
+
+
+def _error(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours - theirs).abs().max() / theirs.abs().max())
