@@ -13,6 +13,7 @@ FLOORS = (
     {"errors"},
     {
         "structures",
+        "schema",
         "target",
         "vocabulary",
         "files",

@@ -1,0 +1,95 @@
+"""Settings in YAML: read with a size limit, checked against a schema, refused in one line that names the key."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from maskadapter.errors import MaskAdapterError
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+MAX_BYTES = 1_000_000  # a film given by mistake is not read
+
+
+def read_yaml(path: Path, refusal: type[MaskAdapterError]) -> dict[str, Any]:
+    """The mapping in a YAML file; plain data only, nothing in it is executed. Raises ``refusal``, one line."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise refusal(f"{path} is larger than {MAX_BYTES:,} bytes: a YAML file of settings is needed")
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise refusal(f"no such file: {path}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1}: {getattr(error, 'problem', None)})" if mark else ""
+        raise refusal(f"{path} is not YAML{where}") from None
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise refusal(f"cannot read {path}: {reason}") from None
+    if not isinstance(content, dict):
+        raise refusal(f"{path} holds no settings: lines of the form key: value are needed")
+    return content
+
+
+def checked(
+    schema: type[Settings], content: Mapping[str, Any], source: str, refusal: type[MaskAdapterError]
+) -> Settings:
+    """The settings that a mapping holds. source: what a message calls it.
+
+    Raises ``refusal``, one line: the first key that is unknown ("did you mean"), missing, or out of its range.
+    """
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        # An unknown key is often the cause of what else is wrong.
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        raise refusal(f"{source}: {_described(schema, problems[0])}{_more(len(problems))}") from None
+
+
+def _described(schema: type[BaseModel], problem: Any) -> str:
+    place: tuple[str | int, ...] = problem["loc"]
+    key = ".".join(map(str, place)) or "the settings"
+    if problem["type"] == "extra_forbidden":
+        known = _fields(schema, place[:-1])
+        close = get_close_matches(str(place[-1]), known, 1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}" if known else "remove it"
+        return f"unknown key '{key}'; {hint}"
+    if problem["type"] == "missing":
+        return f"'{key}' is missing"
+    wrong = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # several keys that do not fit together
+        return wrong
+    return f"'{key}' is {_short(problem['input'])}: {wrong[:1].lower()}{wrong[1:]}"
+
+
+def _fields(schema: type[BaseModel], place: Sequence[str | int]) -> list[str]:
+    """Names of the keys at a place inside a schema."""
+    found: list[type[BaseModel]] = [schema]
+    for step in place:
+        if isinstance(step, str):
+            found = [part for model in found for part in _models_in(model, step)] or found
+    return sorted({name for model in found for name in model.model_fields})
+
+
+def _models_in(model: type[BaseModel], name: str) -> list[type[BaseModel]]:
+    field = model.model_fields.get(name)
+    return [] if field is None else _models_of(field.annotation)
+
+
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_of(part)]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _more(problems: int) -> str:
+    return "" if problems == 1 else f" (and {problems - 1} more)"
