@@ -69,10 +69,10 @@ class Data(_Part):
 class Masks(_Part):
     """Which masks of a picture a step trains on. See ``PredictedMasks`` for the last five, which the mixed stage uses.
 
-    true: slots for true masks, 32 in the official warm-up, 16 in its mixed stage. predicted: slots for predicted ones.
+    ground_truth: slots for true masks, 32 in the official warm-up, 16 in its mixed stage. predicted: slots for predicted ones.
     """
 
-    true: Positive
+    ground_truth: Positive
     predicted: Annotated[int, Field(ge=0)] = 0
     matcher: Literal["iou", "hungarian"] = "iou"
     iou_threshold: Share = 0.7
@@ -147,7 +147,7 @@ class Recipe(_Part):
     stage: Literal["warmup", "mixed", "generator"]
     model: Model
     data: Data
-    masks: Masks = Masks(true=32)
+    masks: Masks = Masks(ground_truth=32)
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
