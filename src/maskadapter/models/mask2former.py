@@ -12,7 +12,7 @@ from maskadapter.structures import ClipFeatures, Proposals
 class Mask2FormerGenerator(nn.Module):
     """Proposals from CLIP's pyramid and the text embeddings of the vocabulary.
 
-    Only the last prediction head classifies: the earlier class logits serve the training losses and nothing else.
+    Only the last prediction head answers; ``every_head`` gives the earlier ones too, for the training losses.
     """
 
     def __init__(self, pixel_decoder: PixelDecoder, mask_decoder: MaskDecoder) -> None:
@@ -25,3 +25,8 @@ class Mask2FormerGenerator(nn.Module):
         pixel_embedding, levels = self.pixel_decoder(features.pyramid)
         mask_logits, class_logits = self.mask_decoder(pixel_embedding, levels, text)
         return Proposals(mask_logits, class_logits)
+
+    def every_head(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> list[Proposals]:
+        """What ``forward`` returns, of every prediction head, the last one last."""
+        pixel_embedding, levels = self.pixel_decoder(features.pyramid)
+        return [Proposals(*head) for head in self.mask_decoder.every_head(pixel_embedding, levels, text)]

@@ -3,7 +3,8 @@
 Source: Mask2Former, section 3.2; the class head with mask pooling is FC-CLIP's, section 3.2.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -95,6 +96,22 @@ class MaskDecoder(nn.Module):
 
         Returns mask logits (B, N, H / 4, W / 4) and class logits (B, N, K + 1), void last.
         """
+        # The deque lets go of the earlier heads, whose masks only told the next layer where to look.
+        queries, mask_logits = deque(self._refine(pixel_embedding, levels), maxlen=1).pop()
+        return mask_logits, self.classify(queries, pixel_embedding, mask_logits, text)
+
+    def every_head(
+        self, pixel_embedding: Tensor, levels: Sequence[Tensor], text: TextClassifier
+    ) -> list[tuple[Tensor, Tensor]]:
+        """What ``forward`` returns, of all ``num_layers + 1`` prediction heads, the last one last: training asks each
+        of them for the truth. Source: Mask2Former, section 3.2."""
+        return [
+            (mask_logits, self.classify(queries, pixel_embedding, mask_logits, text))
+            for queries, mask_logits in self._refine(pixel_embedding, levels)
+        ]
+
+    def _refine(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Queries (B, N, C) and their mask logits, before the first layer and after each."""
         batch, dim = len(pixel_embedding), self.query_feat.embedding_dim
         cells = [m.flatten(-2).transpose(1, 2) + e for m, e in zip(levels, self.level_embed.weight, strict=True)]
         positions = [sine_position_encoding(m, dim).flatten(-2).transpose(1, 2) for m in levels]
@@ -102,12 +119,13 @@ class MaskDecoder(nn.Module):
         query_position = self.query_embed.weight
 
         mask_logits = self.masks(queries, pixel_embedding)
+        yield queries, mask_logits
         for i, layer in enumerate(self.layers):
             level = i % self.NUM_LEVELS
             hidden = self._outside(mask_logits, levels[level])
             queries = layer(queries, query_position, cells[level], positions[level], hidden)
             mask_logits = self.masks(queries, pixel_embedding)
-        return mask_logits, self.classify(queries, pixel_embedding, mask_logits, text)
+            yield queries, mask_logits
 
     def masks(self, queries: Tensor, pixel_embedding: Tensor) -> Tensor:
         """Mask logits (B, N, H / 4, W / 4) of queries (B, N, C): how well a pixel's embedding agrees with the
