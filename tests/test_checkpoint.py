@@ -348,3 +348,20 @@ def test_a_model_saved_as_safetensors_comes_back(tmp_path: Path) -> None:
     assert isinstance(checkpoint, Checkpoint)
     for key, tensor in model.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[key]), key
+
+
+def test_an_adapter_other_than_the_published_one_is_saved_and_loaded(tmp_path):
+    torch.manual_seed(0)
+    variant = Variant("tiny", "adapter", generator=False, adapter=(("num_blocks", 1), ("num_maps", 3)))
+    path = hub.save(variant.build(), tmp_path / "small.safetensors", "tiny")
+    loaded = maskadapter.load(path)
+    assert loaded.embedding.adapter.num_maps == 3
+    assert len(loaded.embedding.adapter.blocks) == 1
+
+
+@pytest.mark.parametrize("adapter", ['{"num_maps": "x"}', '{"patchify": "no"}', "7", '{"layers": 3}'])
+def test_damaged_options_of_an_adapter_are_refused(tmp_path, adapter):
+    path = tmp_path / "m.safetensors"
+    write_checkpoint(path, {"void_embedding.weight": torch.zeros(1, 384)}, {"settings": f'{{"adapter": {adapter}}}'})
+    with pytest.raises(CheckpointError, match="damaged settings"):
+        maskadapter.load(path)

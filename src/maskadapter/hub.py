@@ -103,6 +103,7 @@ def _settings(segmenter: OpenVocabularySegmenter) -> dict[str, Any]:
     settings: dict[str, Any] = {"inference": asdict(segmenter.inference), "cell_order": segmenter.clip.cell_order}
     if isinstance(segmenter.embedding, MaskAdapterEmbedding):
         settings["mask_threshold"] = segmenter.embedding.mask_threshold
+        settings["adapter"] = segmenter.embedding.adapter.options
     if segmenter.text_transfer is not None:
         settings["norm_placement"] = segmenter.text_transfer.norm_placement
     return settings

@@ -1,33 +1,42 @@
 """Which model a file holds: its keys and shapes decide, and they must fit exactly."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 
-from maskadapter.checkpoint import Checkpoint, Differences, Shapes, compare
+from maskadapter.checkpoint import Checkpoint, Differences, Shapes, compare, first_line
 from maskadapter.convert import to_official
 from maskadapter.errors import CheckpointError
 from maskadapter.models.build import MODELS, EmbeddingName
+from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
 EMBEDDINGS: tuple[EmbeddingName, ...] = ("adapter", "pooling")
 
+AdapterOptions = tuple[tuple[str, Any], ...]
+
 
 @dataclass(frozen=True)
 class Variant:
-    """One way in which a named model occurs in files: with either embedding, with or without its mask generator."""
+    """One way in which a named model occurs in files: with either embedding, with or without its mask generator.
+
+    adapter: what its adapter has other than the published ones, pairs of a ``MaskAdapter`` argument and its value.
+    """
 
     name: str
     embedding: EmbeddingName
     generator: bool = True
+    adapter: AdapterOptions = ()
 
     def __str__(self) -> str:
         return f"{self.name} with {self.embedding}" + ("" if self.generator else ", without a mask generator")
 
     def build(self) -> OpenVocabularySegmenter:
-        return MODELS[self.name](self.embedding, self.generator)
+        return MODELS[self.name](self.embedding, self.generator, **dict(self.adapter))
 
 
 def identify(checkpoint: Checkpoint, like: str | None = None, embedding: EmbeddingName | None = None) -> Variant:
@@ -39,7 +48,8 @@ def identify(checkpoint: Checkpoint, like: str | None = None, embedding: Embeddi
     unknown = [name for name in names if name not in MODELS]
     if unknown:
         raise CheckpointError(f"{checkpoint.source} says it is '{unknown[0]}', which this version does not know")
-    compared = {variant: compare(shapes_of(variant), checkpoint.shapes) for variant in _variants(names)}
+    variants = _variants(names, _adapter_of(checkpoint))
+    compared = {variant: compare(shapes_of(variant), checkpoint.shapes) for variant in variants}
     fitting = [variant for variant, differences in compared.items() if not differences]
     if len(fitting) == 1:
         return _with_embedding(fitting[0], embedding, checkpoint)
@@ -55,21 +65,34 @@ def identify(checkpoint: Checkpoint, like: str | None = None, embedding: Embeddi
 
 def shapes_of(variant: Variant) -> Shapes:
     """Names and shapes of every tensor of a variant; nothing is allocated."""
-    absent = ["embedding."] * (variant.embedding == "pooling") + ["generator."] * (not variant.generator)
-    return {key: shape for key, shape in _all_shapes(variant.name).items() if not key.startswith(tuple(absent))}
+    absent = ("embedding.",) * (variant.embedding == "pooling") + ("generator.",) * (not variant.generator)
+    whole = _all_shapes(variant.name, variant.adapter)
+    return {key: shape for key, shape in whole.items() if not key.startswith(absent)}
 
 
 @cache
-def _all_shapes(name: str) -> dict[str, tuple[int, ...]]:
+def _all_shapes(name: str, adapter: AdapterOptions) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
-        return {key: tuple(tensor.shape) for key, tensor in MODELS[name]("adapter", True).state_dict().items()}
+        whole = Variant(name, "adapter", adapter=adapter).build()
+    return {key: tuple(tensor.shape) for key, tensor in whole.state_dict().items()}
 
 
-def _variants(names: list[str]) -> Iterator[Variant]:
+def _variants(names: list[str], adapter: AdapterOptions) -> Iterator[Variant]:
     for name in names:
         for embedding in EMBEDDINGS:
-            yield Variant(name, embedding)
-        yield Variant(name, "adapter", generator=False)
+            yield Variant(name, embedding, adapter=adapter if embedding == "adapter" else ())
+        yield Variant(name, "adapter", generator=False, adapter=adapter)
+
+
+def _adapter_of(checkpoint: Checkpoint) -> AdapterOptions:
+    """What a file of this project says of its adapter; nothing in official files and in those of earlier versions."""
+    try:
+        stated = json.loads(checkpoint.metadata.get("settings", "{}")).get("adapter", {})
+        with torch.device("meta"):
+            MaskAdapter(feature_dim=1, **stated)
+    except Exception as error:  # anything may stand in a damaged file
+        raise CheckpointError(f"{checkpoint.source} has damaged settings ({first_line(error)})") from None
+    return tuple(sorted(stated.items()))
 
 
 def _with_embedding(variant: Variant, wanted: EmbeddingName | None, checkpoint: Checkpoint) -> Variant:

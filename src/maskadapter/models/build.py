@@ -1,11 +1,12 @@
 """The named models, put together: one function for each, one dict of them.
 
-A builder takes ``embedding`` ("adapter" or "pooling") and ``generator`` (False leaves the mask generator out, as the
-files of the warm-up stage do), and returns the untrained model with every setting that no weight shows.
+A builder takes ``embedding`` ("adapter" or "pooling"), ``generator`` (False leaves the mask generator out, as the files
+of the warm-up stage do) and what the adapter is to have other than the published ones (``num_maps`` and so on, see
+``MaskAdapter``), and returns the untrained model with every setting that no weight shows.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from maskadapter.models.clip import CellOrder, Clip
 from maskadapter.models.embedding import Embedding, MaskAdapterEmbedding, MaskPooling
@@ -26,14 +27,14 @@ TINY_CLIP = {
 }
 
 EmbeddingName = Literal["adapter", "pooling"]
-Builder = Callable[[EmbeddingName, bool], OpenVocabularySegmenter]
+Builder = Callable[..., OpenVocabularySegmenter]
 
 LONGER_896 = InputSize(896, 896)  # the longer side becomes 896. Source: official MIN_SIZE_TEST = MAX_SIZE_TEST = 896
 # What configurations get that set no test size, as FC-CLIP's, MAFT+'s and the warm-up stage's. Source: detectron2
 SHORTER_800 = InputSize(800, 1333)
 
 
-def tiny(embedding: EmbeddingName = "pooling", generator: bool = True) -> OpenVocabularySegmenter:
+def tiny(embedding: EmbeddingName = "pooling", generator: bool = True, **adapter: Any) -> OpenVocabularySegmenter:
     """The embedded model: MobileNetV2, a distilled text tower, superpixels. Made by ``scripts/tiny``, which chose the
     numbers on held-out training pictures; ``weights/tiny.md`` tells what it can do."""
     clip = Clip.build(TINY_CLIP, output_stride=16, templates=("{}", "a photo of a {}."))
@@ -41,14 +42,16 @@ def tiny(embedding: EmbeddingName = "pooling", generator: bool = True) -> OpenVo
     return OpenVocabularySegmenter(
         clip,
         SuperpixelGenerator() if generator else None,
-        MaskAdapterEmbedding(MaskAdapter(clip.embed_dim, hidden_dim=256))
+        MaskAdapterEmbedding(MaskAdapter(clip.embed_dim, **{"hidden_dim": 256, **adapter}))
         if embedding == "adapter"
         else MaskPooling("area"),
         inference,
     )
 
 
-def fcclip_large(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
+def fcclip_large(
+    embedding: EmbeddingName = "adapter", generator: bool = True, **adapter: Any
+) -> OpenVocabularySegmenter:
     """FC-CLIP on ConvNeXt-L. Source: official FC-CLIP configurations, with and without Mask-Adapter."""
     size = LONGER_896 if embedding == "adapter" and generator else SHORTER_800
     alpha, beta = (0.7, 0.9) if embedding == "adapter" else (0.4, 0.8)
@@ -57,12 +60,14 @@ def fcclip_large(embedding: EmbeddingName = "adapter", generator: bool = True) -
     return OpenVocabularySegmenter(
         clip,
         _mask2former(clip, num_queries=250) if generator else None,
-        _embedding(embedding, clip, mask_threshold=0.5),
+        _embedding(embedding, clip, adapter, mask_threshold=0.5),
         inference,
     )
 
 
-def maftplus_base(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
+def maftplus_base(
+    embedding: EmbeddingName = "adapter", generator: bool = True, **adapter: Any
+) -> OpenVocabularySegmenter:
     """MAFT+ on ConvNeXt-B. Source: official maft configurations (semantic); the warm-up stage ran with PANOPTIC_ON."""
     published = embedding == "adapter" and generator
     inference = Inference(
@@ -73,10 +78,12 @@ def maftplus_base(embedding: EmbeddingName = "adapter", generator: bool = True) 
         overlap_threshold=0.7,
     )
     norm: NormPlacement = "sum" if generator else "update"
-    return _maftplus("convnext_base_w_320", embedding, generator, inference, mask_threshold=0.45, norm=norm)
+    return _maftplus("convnext_base_w_320", embedding, generator, inference, adapter, mask_threshold=0.45, norm=norm)
 
 
-def maftplus_large(embedding: EmbeddingName = "adapter", generator: bool = True) -> OpenVocabularySegmenter:
+def maftplus_large(
+    embedding: EmbeddingName = "adapter", generator: bool = True, **adapter: Any
+) -> OpenVocabularySegmenter:
     """MAFT+ on ConvNeXt-L. Source: official maft configurations, panoptic with adapter; upstream's semantic without."""
     published = embedding == "adapter" and generator
     inference = Inference(
@@ -87,7 +94,7 @@ def maftplus_large(embedding: EmbeddingName = "adapter", generator: bool = True)
         overlap_threshold=0.7,
     )
     norm: NormPlacement = "update" if embedding == "adapter" else "sum"
-    return _maftplus("convnext_large_d_320", embedding, generator, inference, mask_threshold=0.4, norm=norm)
+    return _maftplus("convnext_large_d_320", embedding, generator, inference, adapter, mask_threshold=0.4, norm=norm)
 
 
 MODELS: dict[str, Builder] = {
@@ -108,6 +115,7 @@ def _maftplus(
     embedding: EmbeddingName,
     generator: bool,
     inference: Inference,
+    adapter: dict[str, Any],
     mask_threshold: float,
     norm: NormPlacement,
 ) -> OpenVocabularySegmenter:
@@ -116,7 +124,7 @@ def _maftplus(
     return OpenVocabularySegmenter(
         clip,
         _mask2former(clip, num_queries=100) if generator else None,
-        _embedding(embedding, clip, mask_threshold),
+        _embedding(embedding, clip, adapter, mask_threshold),
         inference,
         ContentDependentTransfer(clip.embed_dim, norm=norm),
     )
@@ -126,7 +134,7 @@ def _mask2former(clip: Clip, num_queries: int) -> Mask2FormerGenerator:
     return Mask2FormerGenerator(PixelDecoder(clip.pyramid_dims), MaskDecoder(clip.embed_dim, num_queries=num_queries))
 
 
-def _embedding(name: EmbeddingName, clip: Clip, mask_threshold: float) -> Embedding:
+def _embedding(name: EmbeddingName, clip: Clip, adapter: dict[str, Any], mask_threshold: float) -> Embedding:
     if name == "adapter":
-        return MaskAdapterEmbedding(MaskAdapter(clip.embed_dim), mask_threshold)
+        return MaskAdapterEmbedding(MaskAdapter(clip.embed_dim, **adapter), mask_threshold)
     return MaskPooling()

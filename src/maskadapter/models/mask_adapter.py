@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class ConvNeXtBlock(nn.Module):
@@ -50,6 +51,9 @@ class MaskAdapter(nn.Module):
         fusion: ``"add"`` the mask's embedding to the features (the paper's), or ``"concatenate"`` the two.
         use_features: False leaves CLIP's features out: the maps then depend on the mask alone (the ablation).
 
+    ``checkpoint_blocks`` may be set for training: the blocks then keep nothing inside for the backward pass and are
+    computed again in it.
+
     Where the official code differs from the text, the code is followed, since it made the published weights: equation 4
     pools with each map and averages; the code projects each of the pooled vectors into the text space *before* the mean
     (see ``MaskAdapterEmbedding``). Between the fusing convolution and the first block stands no activation.
@@ -68,6 +72,16 @@ class MaskAdapter(nn.Module):
         use_features: bool = True,
     ) -> None:
         super().__init__()
+        # What another of the same kind is built with; files keep it, because not all of it shows in the weights.
+        self.options = {
+            "hidden_dim": hidden_dim,
+            "num_blocks": num_blocks,
+            "num_maps": num_maps,
+            "patchify": patchify,
+            "fusion": fusion,
+            "use_features": use_features,
+        }
+        self.checkpoint_blocks = False
         self.num_maps = num_maps
         self.fusion = fusion
         self.use_features = use_features
@@ -93,7 +107,7 @@ class MaskAdapter(nn.Module):
 
         x = self.fuse(self._merge(features, patches))
         for block in self.blocks:
-            x = block(x)
+            x = checkpoint(block, x, use_reentrant=False) if self.checkpoint_blocks else block(x)
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return self.final(x).view(batch, count, self.num_maps, height, width)
 
