@@ -21,10 +21,10 @@ def _sample(height=40, width=60):
 
 def test_a_picture_that_is_not_scaled_keeps_its_pixels():
     sample = _sample(64, 64)
-    made = TrainingTransform(64, scale=(1.0, 1.0), flip=0.0)(sample, random_state(0, 0, 0))
+    made = TrainingTransform(64, scale=(1.0, 1.0), flip=0.0)(sample, random_state(0, 0))
     assert (made.image == sample.image).all()
     assert (made.target.segment_ids == sample.target.segment_ids).all()
-    mirrored = TrainingTransform(64, scale=(1.0, 1.0), flip=1.0)(sample, random_state(0, 0, 0))
+    mirrored = TrainingTransform(64, scale=(1.0, 1.0), flip=1.0)(sample, random_state(0, 0))
     assert (mirrored.image == sample.image[:, ::-1]).all()
     assert (mirrored.target.segment_ids == sample.target.segment_ids[:, ::-1]).all()
 
@@ -32,9 +32,9 @@ def test_a_picture_that_is_not_scaled_keeps_its_pixels():
 @pytest.mark.parametrize("rounding", ["centre", "corner"])
 def test_picture_and_labels_stay_in_step(rounding):
     transform = TrainingTransform(96, rounding=rounding)
-    sizes = set()
+    sizes, shares = set(), []
     for index in range(40):
-        made = transform(_sample(), random_state(3, 0, index))
+        made = transform(_sample(), random_state(3, index))
         ids = made.target.segment_ids
         assert made.image.shape == (96, 96, 3)
         assert ids.shape == (96, 96)
@@ -42,8 +42,10 @@ def test_picture_and_labels_stay_in_step(rounding):
         assert (made.image[~inside] == PAD_VALUE).all()
         # A pixel between two segments is a mixture, but most pixels lie inside one.
         right = np.abs(made.image[inside][:, 0].astype(int) - (ids[inside] * 20 + 10)) <= 10
-        assert right.mean() > 0.7
+        shares.append(right.mean())
         sizes.add((int(inside.any(axis=1).sum()), int(inside.any(axis=0).sum())))
+    assert min(shares) > 0.5
+    assert np.mean(shares) > 0.9
     # 0.1 to 2.0 times the size: some smaller than the crop on both sides, some filling it.
     assert min(height for height, _ in sizes) < 32
     assert (96, 96) in sizes
@@ -53,8 +55,8 @@ def test_masks_that_may_overlap_are_treated_like_a_map():
     sample = _sample()
     apart = Sample(sample.image, Target.of_masks(sample.target.masks(), sample.target.classes), sample.name)
     for index in range(10):
-        of_map = TrainingTransform(50)(sample, random_state(1, 2, index))
-        of_masks = TrainingTransform(50)(apart, random_state(1, 2, index))
+        of_map = TrainingTransform(50)(sample, random_state(1, index))
+        of_masks = TrainingTransform(50)(apart, random_state(1, index))
         assert (of_map.target.masks() == of_masks.target.masks()).all()
         assert (of_map.image == of_masks.image).all()
 
@@ -63,16 +65,14 @@ def test_a_picture_without_segments_and_a_strip_are_harmless():
     nothing = Target(np.zeros(0, np.int64), np.zeros(0, bool), np.full((1, 400), UNLABELLED, np.int32))
     sample = Sample(np.zeros((1, 400, 3), np.uint8), nothing, "strip")
     for index in range(20):
-        made = TrainingTransform(32)(sample, random_state(0, 0, index))
+        made = TrainingTransform(32)(sample, random_state(0, index))
         assert made.image.shape == (32, 32, 3)
         assert made.target.masks().shape == (0, 32, 32)
 
 
 def test_a_sample_depends_on_its_own_numbers_alone():
     transform = TrainingTransform(64, colour=True)
-    made = [
-        transform(_sample(), random_state(*numbers)).image for numbers in [(1, 2, 3), (1, 2, 3), (1, 3, 2), (2, 2, 3)]
-    ]
+    made = [transform(_sample(), random_state(*numbers)).image for numbers in [(1, 2), (1, 2), (2, 1), (1, 3)]]
     assert (made[0] == made[1]).all()
     assert (made[0] != made[2]).any()
     assert (made[0] != made[3]).any()
@@ -82,7 +82,7 @@ def test_colour_varies_the_picture_and_not_the_labels():
     plain, varied = TrainingTransform(64), TrainingTransform(64, colour=True)
     changed = 0
     for index in range(20):
-        before, after = (transform(_sample(), random_state(0, 0, index)) for transform in (plain, varied))
+        before, after = (transform(_sample(), random_state(0, index)) for transform in (plain, varied))
         assert (before.target.segment_ids == after.target.segment_ids).all()
         changed += (before.image != after.image).any()
     # Each of the four steps is taken half of the time.

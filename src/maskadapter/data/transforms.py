@@ -78,9 +78,12 @@ class TrainingTransform:
         return max(int(np.round(height * factor)), 1), max(int(np.round(width * factor)), 1)
 
 
-def random_state(seed: int, epoch: int, index: int) -> np.random.RandomState:
-    """The random state of one sample in one epoch: the same whichever process or worker asks, unlike any other."""
-    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence((seed, epoch, index))))
+def random_state(seed: int, number: int) -> np.random.RandomState:
+    """The random state of one sample of a training: the same in whichever process or worker, unlike any other.
+
+    number: the sample's place in the whole training (``Draw.number``); a picture that comes again has another.
+    """
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence((seed, number))))
 
 
 def _source_pixels(old: int, new: int, rounding: Rounding) -> np.ndarray:
