@@ -1,0 +1,222 @@
+"""Any model on any data set: every picture judged once, by one process or many, and the numbers made at the end."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from maskadapter.data.dataset import Dataset, Sample
+from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.evaluation.instance import TOP, found_instances, true_instances
+from maskadapter.evaluation.mask_accuracy import Classify, named_masks
+from maskadapter.evaluation.panoptic import match_segments
+from maskadapter.evaluation.predictions import Predictions
+from maskadapter.evaluation.records import Records
+from maskadapter.evaluation.report import Report
+from maskadapter.evaluation.scores import scores_of
+from maskadapter.evaluation.semantic import Convention, confusion
+from maskadapter.evaluation.split import Split
+from maskadapter.postprocess import Instances, PanopticMap
+from maskadapter.progress import bar, busy
+
+Measure = Literal["semantic", "panoptic", "instance", "masks"]
+
+BY_TASK: Mapping[str, tuple[Measure, ...]] = {
+    "semantic": ("semantic",),
+    "panoptic": ("semantic", "panoptic", "instance"),
+    "instance": ("instance",),
+}
+"""What a data set's labels allow to measure. ``masks``, names for the truth's own masks, is always possible."""
+
+
+class Result(Protocol):
+    """What is said of a picture; a ``Segmentation`` is one. Only the methods that the measures need are called."""
+
+    def semantic(self) -> np.ndarray:
+        """(H, W) integers, class or -1."""
+        ...
+
+    def panoptic(self) -> PanopticMap: ...
+
+    def instances(self, top: int) -> Instances: ...
+
+
+Predict = Callable[[np.ndarray], Result]
+"""Picture (H, W, 3) uint8 -> result, at the picture's size."""
+
+
+def evaluate(
+    predict: Predict | Classify | Predictions,
+    dataset: Dataset,
+    output: str | Path,
+    *,
+    measures: Sequence[Measure] | None = None,
+    limit: int | None = None,
+    convention: Convention = "detectron2-main",
+    split: Split | None = None,
+    settings: Mapping[str, Any] | None = None,
+    paper: Mapping[str, float] | None = None,
+    share: tuple[int, int] | None = None,
+) -> Report:
+    """Judge ``predict`` on a data set and write ``report.json`` and ``report.md`` into the folder ``output``.
+
+    predict: from a picture to a result; for the measure ``masks`` from a picture and masks to their names; or the
+        predictions of another program. It has to use the data set's classes, in their order.
+    measures: what to measure; None is all that the data set's labels (``BY_TASK``) and the predictions allow.
+    limit: only the first so many pictures.
+    convention: of the mean IoU, see ``semantic.Convention``. split: classes to be averaged apart.
+    settings: what the predictions depend on, ready for JSON (model, weights' sha256, alpha ...): told in the report,
+        and compared before an earlier run in the same folder is gone on with.
+    paper: published values by the names of the report's numbers, in percent, told beside them.
+    share: (rank, number of processes); None takes RANK and WORLD_SIZE from the environment, as ``accelerate launch``
+        and ``torchrun`` set them. Each process judges its share, waits for the others, which have to write into the
+        same folder, and returns the same report; the first writes it. (0, 1) is for a caller that is one process of
+        many and evaluates alone.
+
+    One picture is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; pictures that have theirs are
+    not judged again, and the numbers come from the records alone, whoever wrote them.
+
+    Raises MaskAdapterError, one line: a picture or label that cannot be read, predictions that do not fit, a folder
+    made with other settings or that cannot be written. KeyboardInterrupt says how many pictures are done.
+    """
+    rank, world = _share() if share is None else share
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    if count < 1:
+        raise MaskAdapterError(f"{dataset.name} has no pictures to evaluate: limit is {limit}, it has {len(dataset)}")
+    chosen = _chosen(predict, dataset, measures)
+    records = Records(output)
+    records.settle({**_fixed(dataset, chosen), **(settings or {})})
+    records.refresh()
+    judge = _Judge(predict, dataset, chosen)
+    todo = [index for index in range(rank, count, world) if index not in records]
+    mine = len(range(rank, count, world))
+    try:
+        with bar("pictures", mine, done=mine - len(todo)) if rank == 0 else nullcontext(lambda steps: None) as advance:
+            for _ in records.write(rank, map(judge, todo)):
+                advance(1)
+        records.refresh()
+        with busy("waiting for the other processes"):
+            while any(index not in records for index in range(count)):
+                time.sleep(0.2)
+                records.refresh()
+    except KeyboardInterrupt:
+        records.refresh()
+        done = sum(index in records for index in range(count))
+        raise KeyboardInterrupt(
+            f"stopped: {done:,} of {count:,} pictures are done, the same command goes on from there"
+        ) from None
+    with busy("adding up"):
+        scores = scores_of(lambda: records.read(count), chosen, dataset.vocabulary, convention, split)
+    sizes = [tuple(record["size"]) for record in records.read(count)]
+    report = Report.of(scores, dataset, sizes, convention, split, settings or {}, paper or {})
+    if rank == 0:
+        report.save(output)
+    return report
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """From the number of a picture to its record."""
+
+    predict: Any
+    dataset: Dataset
+    measures: tuple[Measure, ...]
+
+    def __call__(self, index: int) -> dict[str, Any]:
+        sample = self.dataset[index]
+        try:
+            parts = self._masks(sample) if "masks" in self.measures else self._parts(sample)
+        except MaskError as error:
+            raise MaskError(f"{sample.name}: {error}") from None
+        return {"index": index, "name": sample.name, "size": list(sample.target.size), **parts}
+
+    def _parts(self, sample: Sample) -> dict[str, Any]:
+        target, vocabulary = sample.target, self.dataset.vocabulary
+        self._known(target.classes, "the ground truth")
+        if isinstance(self.predict, Predictions):
+            result: Result = self.predict.of(sample.name, target.size)
+        else:
+            result = self.predict(sample.image)
+        self._same_classes(result)
+        parts: dict[str, Any] = {}
+        if "semantic" in self.measures:
+            labels = result.semantic()
+            self._known(labels, "the prediction")
+            parts["semantic"] = confusion(labels, target.labels(), len(vocabulary)).tolist()
+        if "panoptic" in self.measures:
+            panoptic = result.panoptic()
+            self._known([segment.label for segment in panoptic.segments], "the prediction")
+            parts["panoptic"] = match_segments(panoptic, target)
+        if "instance" in self.measures:
+            instances = result.instances(TOP)
+            self._known(instances.labels, "the prediction")
+            if len(instances.masks) and instances.masks.shape[1:] != target.size:
+                raise MaskError(f"the predicted masks have {instances.masks.shape[1:]} pixels, not {target.size}")
+            true, found = true_instances(target, vocabulary.is_thing), found_instances(instances)
+            parts["instance"] = {"true": true, "found": found}
+        return parts
+
+    def _masks(self, sample: Sample) -> dict[str, Any]:
+        self._known(sample.target.classes, "the ground truth")
+
+        def classify(image: np.ndarray, masks: np.ndarray) -> Any:
+            named = self.predict(image, masks)
+            self._same_classes(named)
+            return named
+
+        return {"masks": named_masks(classify, sample.image, sample.target)}
+
+    def _known(self, labels: Any, whose: str) -> None:
+        highest = max(np.max(labels, initial=-1), -1)
+        if highest >= len(self.dataset.vocabulary):
+            raise MaskError(f"{whose} names class {highest}; {self.dataset.name} has {len(self.dataset.vocabulary)}")
+
+    def _same_classes(self, result: object) -> None:
+        names = getattr(result, "class_names", self.dataset.vocabulary.names)
+        if tuple(names) != self.dataset.vocabulary.names:
+            raise MaskError(
+                f"the predictions are of {len(names)} classes ({names[0]}, ...), which are not those of "
+                f"{self.dataset.name} ({self.dataset.vocabulary.names[0]}, ...): use dataset.vocabulary"
+            )
+
+
+def _chosen(predict: object, dataset: Dataset, measures: Sequence[Measure] | None) -> tuple[Measure, ...]:
+    given = predict.measures if isinstance(predict, Predictions) else BY_TASK["panoptic"]
+    possible = tuple(measure for measure in BY_TASK[dataset.task] if measure in given)
+    if measures is None and not possible:
+        raise MaskAdapterError(
+            f"{dataset.name} is labelled for the task '{dataset.task}', and the predictions are of {', '.join(given)}"
+        )
+    if measures is None or tuple(measures) == ("masks",):
+        return tuple(measures or possible)
+    for measure in measures:
+        if measure not in possible:
+            raise MaskAdapterError(
+                f"measure '{measure}' is not possible for {dataset.name} here: choose from {', '.join(possible)}, or "
+                "'masks' alone"
+            )
+    return tuple(measure for measure in possible if measure in measures)
+
+
+def _fixed(dataset: Dataset, measures: tuple[Measure, ...]) -> dict[str, Any]:
+    """What the records depend on, whatever is evaluated."""
+    classes = sha256(repr((dataset.vocabulary.classes, dataset.vocabulary.is_thing)).encode()).hexdigest()
+    return {
+        "maskadapter": version("maskadapter"),
+        "data set": dataset.name,
+        "task": dataset.task,
+        "pictures": len(dataset),
+        "classes": classes[:16],
+        "measures": list(measures),
+    }
+
+
+def _share() -> tuple[int, int]:
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

@@ -1,0 +1,201 @@
+"""Predictions of another program, from its files."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from maskadapter.coco import decode_segmentation, panoptic_ids
+from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.images import read_labels
+from maskadapter.masks import MAX_JSON_BYTES
+from maskadapter.postprocess import Instances, PanopticMap, Segment, boxes_of
+from maskadapter.vocabulary import Vocabulary
+
+
+class Predictions:
+    """What files say of the pictures of a data set. measures: those that the files allow."""
+
+    measures: tuple[Literal["semantic", "panoptic", "instance"], ...]
+
+    def of(self, name: str, size: tuple[int, int]) -> "FileResult":
+        """The prediction for the picture called ``name`` of ``size`` = (height, width).
+
+        Raises MaskError where there is none, or it does not fit.
+        """
+        raise NotImplementedError
+
+
+class FileResult:
+    """One picture's prediction; a method that its files do not allow is never called."""
+
+    def __init__(
+        self,
+        labels: np.ndarray | None = None,
+        panoptic: PanopticMap | None = None,
+        instances: Instances | None = None,
+    ) -> None:
+        self._labels, self._panoptic, self._instances = labels, panoptic, instances
+
+    def semantic(self) -> np.ndarray:
+        assert self._labels is not None
+        return self._labels
+
+    def panoptic(self) -> PanopticMap:
+        assert self._panoptic is not None
+        return self._panoptic
+
+    def instances(self, top: int) -> Instances:
+        assert self._instances is not None
+        found = self._instances
+        return Instances(found.masks[:top], found.boxes[:top], found.labels[:top], found.scores[:top])
+
+
+def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str | Path | None = None) -> Predictions:
+    """Predictions in a folder or a file.
+
+    path: one of
+        - a folder of label pictures, ``<stem>.png``: the value is the class, from 0; 255 (8 bit) and 65535 (16 bit)
+          are no class where there are not so many. Or ``<stem>-labels.png`` as ``Segmentation.save`` writes them: 0 is
+          no class and the value is the class + 1;
+        - COCO panoptic JSON, with its PNGs in the folder of the same name or beside it;
+        - COCO instance results: the list of ``image_id``, ``category_id``, ``segmentation``, ``score``, or a file that
+          holds such a list as its ``annotations``.
+    vocabulary: the data set's classes. annotations: a JSON with ``categories`` and, for ``image_id``, ``images``, where
+        the predictions hold none: the ground truth's. Categories in the order of their ids are the classes. Without
+        ``images`` the file's stem is the number of the picture, as COCO names its pictures.
+    Raises MaskAdapterError for another format, or categories that are not as many as the classes.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return LabelPictures(path, len(vocabulary))
+    content = _json(path)
+    facts = content if isinstance(content, dict) else {}
+    if annotations is not None:
+        facts = _json(Path(annotations))
+    found = content.get("annotations") if isinstance(content, dict) else content
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise MaskAdapterError(f"{path} holds no COCO predictions: a list of annotations is needed")
+    classes, stems = _classes(facts, len(vocabulary), path), _stems(facts)
+    if any("segments_info" in one for one in found):
+        return PanopticPictures(path, found, classes, stems)
+    return InstanceResults(path, found, classes, stems)
+
+
+class LabelPictures(Predictions):
+    """A folder of label pictures."""
+
+    measures = ("semantic",)
+
+    def __init__(self, folder: Path, classes: int) -> None:
+        self.folder, self.classes = folder, classes
+
+    def of(self, name: str, size: tuple[int, int]) -> FileResult:
+        stem = Path(name).with_suffix("")
+        paths = [self.folder / f"{start}{end}.png" for start in (stem, stem.name) for end in ("", "-labels")]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            raise MaskError(f"no prediction in {self.folder}: {stem.name}.png or {stem.name}-labels.png is needed")
+        values = read_labels(path)
+        if values.ndim != 2:
+            raise MaskError(f"{path} has three channels; one channel of class numbers is needed")
+        labels = values.astype(np.int64)
+        if path.stem.endswith("-labels") and path.stem != stem.name:
+            return FileResult(labels - 1)
+        none = 255 if values.dtype == np.uint8 else 65535
+        return FileResult(np.where((labels == none) & (none >= self.classes), -1, labels))
+
+
+class PanopticPictures(Predictions):
+    """COCO panoptic: semantic labels follow from the segments."""
+
+    measures = ("semantic", "panoptic")
+
+    def __init__(
+        self, path: Path, found: Sequence[Mapping[str, Any]], classes: Mapping[Any, int], stems: Mapping[Any, str]
+    ) -> None:
+        self.path, self.classes = path, classes
+        self.folder = path.with_suffix("") if path.with_suffix("").is_dir() else path.parent
+        self.found = {stems.get(one.get("image_id"), Path(str(one.get("file_name"))).stem): one for one in found}
+
+    def of(self, name: str, size: tuple[int, int]) -> FileResult:
+        one = self.found.get(Path(name).stem)
+        if one is None:
+            raise MaskError(f"{self.path} has no prediction for this picture")
+        picture = read_labels(self.folder / Path(str(one.get("file_name"))).name)
+        ids = panoptic_ids(picture) if picture.ndim == 3 else picture.astype(np.int32)
+        segments = tuple(self._segment(facts, ids) for facts in one["segments_info"])
+        # Ids reach 2^24: a table over them would be larger than the picture.
+        values, places = np.unique(ids, return_inverse=True)
+        label_of = {segment.id: segment.label for segment in segments}
+        labels = np.array([label_of.get(int(value), -1) for value in values])[places.reshape(ids.shape)]
+        return FileResult(labels, PanopticMap(ids, segments))
+
+    def _segment(self, facts: Mapping[str, Any], ids: np.ndarray) -> Segment:
+        try:
+            number, label = int(facts["id"]), self.classes[facts["category_id"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise MaskError(f"{self.path} has a segment of unknown id or category ({error})") from None
+        return Segment(number, label, True, 1.0, int((ids == number).sum()), 0)
+
+
+class InstanceResults(Predictions):
+    """COCO instance results. A picture without any is one in which nothing was found."""
+
+    measures = ("instance",)
+
+    def __init__(
+        self, path: Path, found: Sequence[Mapping[str, Any]], classes: Mapping[Any, int], stems: Mapping[Any, str]
+    ) -> None:
+        self.path, self.classes = path, classes
+        self.found: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+        for one in found:
+            self.found[stems.get(one.get("image_id"), one.get("image_id"))].append(one)
+
+    def of(self, name: str, size: tuple[int, int]) -> FileResult:
+        stem = Path(name).stem
+        found = [*self.found.get(stem, []), *(self.found.get(int(stem), []) if stem.isdecimal() else [])]
+        try:
+            found = sorted(found, key=lambda one: -float(one["score"]))
+            labels = np.array([self.classes[one["category_id"]] for one in found], np.int64)
+            masks = [decode_segmentation(one["segmentation"], size) for one in found]
+            scores = np.array([one["score"] for one in found], np.float64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise MaskError(f"{self.path} has a result without score or of unknown category ({error})") from None
+        stacked = np.stack(masks) if masks else np.zeros((0, *size), bool)
+        return FileResult(instances=Instances(stacked, boxes_of(stacked), labels, scores))
+
+
+def _classes(facts: Mapping[str, Any], count: int, path: Path) -> dict[Any, int]:
+    """Category id -> class."""
+    try:
+        ids = sorted(category["id"] for category in facts["categories"])
+    except (KeyError, TypeError):
+        raise MaskAdapterError(
+            f"{path} does not tell its categories: give a JSON that does, the ground truth's, as annotations"
+        ) from None
+    if len(ids) != count:
+        raise MaskAdapterError(f"{path} is of {len(ids)} categories and the data set of {count} classes")
+    return {category: index for index, category in enumerate(ids)}
+
+
+def _stems(facts: Mapping[str, Any]) -> dict[Any, str]:
+    """Number of a picture -> stem of its file's name, where the file tells."""
+    try:
+        return {image["id"]: Path(image["file_name"]).stem for image in facts.get("images", ())}
+    except (KeyError, TypeError):
+        return {}
+
+
+def _json(path: Path) -> Any:
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise MaskAdapterError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes; split it by picture")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MaskAdapterError(f"no such file: {path}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise MaskAdapterError(f"cannot read {path} as JSON: {error}") from None

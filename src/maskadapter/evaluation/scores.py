@@ -1,0 +1,112 @@
+"""From the records of a set's pictures to its numbers."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from maskadapter.evaluation.instance import average_precision
+from maskadapter.evaluation.mask_accuracy import accuracy
+from maskadapter.evaluation.panoptic import PanopticQuality
+from maskadapter.evaluation.semantic import Convention, class_ious, counted, mean_iou, pixel_counts, semantic_scores
+from maskadapter.evaluation.split import Split
+from maskadapter.vocabulary import Vocabulary
+
+Read = Callable[[], Iterator[dict[str, Any]]]
+"""All records from the first, in the order of the pictures. Called once for each measure: they are not kept."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """numbers: percent. counts: what they were made of. per_class: (K,) percent or NaN, by name."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    per_class: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def scores_of(
+    read: Read, measures: tuple[str, ...], vocabulary: Vocabulary, convention: Convention, split: Split | None
+) -> Scores:
+    """Every number of the ``measures``: ``semantic``, ``panoptic``, ``instance``, ``masks``.
+
+    All sums are of whole numbers or rounded once, so that they depend neither on the order of the pictures nor on how
+    many processes judged them.
+    """
+    scores = Scores()
+    for measure in measures:
+        _MEASURES[measure](scores, read, vocabulary, convention, split)
+    return scores
+
+
+def _semantic(scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, split: Split | None) -> None:
+    _pixels(scores, pixel_counts((record["semantic"] for record in read()), len(vocabulary)), convention, split)
+
+
+def _pixels(scores: Scores, counts: np.ndarray, convention: Convention, split: Split | None) -> None:
+    scores.numbers.update(_percent(semantic_scores(counts, convention)))
+    other: Convention = "detectron2-0.6" if convention == "detectron2-main" else "detectron2-main"
+    scores.numbers[f"mIoU by {other}"] = 100 * mean_iou(counts, other)
+    chosen, (_, predicted, true) = counted(counts, convention), counts
+    scores.counts["labelled pixels"] = int(true.sum())
+    scores.counts["classes in the ground truth"] = int((true > 0).sum())
+    scores.counts["classes predicted and not in the ground truth"] = int(((true == 0) & (predicted > 0)).sum())
+    scores.counts["classes that mIoU is the mean of"] = int(chosen.sum())
+    for name, among in split.groups.items() if split else ():
+        scores.numbers[f"mIoU {name}"] = 100 * mean_iou(counts, convention, among)
+        scores.counts[f"of them {name}"] = int((chosen & among).sum())
+    scores.per_class["IoU"] = 100 * class_ious(counts)
+
+
+def _panoptic(scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, split: Split | None) -> None:
+    pictures = ({int(label): match for label, match in record["panoptic"].items()} for record in read())
+    quality = PanopticQuality.of(pictures, len(vocabulary))
+    things = np.array(vocabulary.is_thing, dtype=bool)
+    groups = {"": np.ones_like(things), " things": things, " stuff": ~things}
+    for name, among in groups.items():
+        for measure, value in zip(("PQ", "SQ", "RQ"), quality.mean(among), strict=True):
+            scores.numbers[measure + name] = 100 * value
+    for name, among in split.groups.items() if split else ():
+        scores.numbers[f"PQ {name}"] = 100 * quality.mean(among)[0]
+    scores.counts["segments matched"] = int(quality.positives.sum())
+    scores.counts["segments without a match in the ground truth"] = int(quality.surplus.sum())
+    scores.counts["segments missed"] = int(quality.missed.sum())
+    scores.counts["classes that PQ is the mean of"] = int(quality.counted.sum())
+    scores.per_class["PQ"] = np.where(quality.counted, 100 * quality.per_class()[0], math.nan)
+
+
+def _instance(scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, split: Split | None) -> None:
+    pictures = (
+        (record["index"], tuple(record["size"]), record["instance"]["true"], record["instance"]["found"])
+        for record in read()
+    )
+    numbers, per_class = average_precision(pictures, vocabulary.is_thing)
+    scores.numbers.update(_percent(numbers))
+    for name, among in split.groups.items() if split else ():
+        held = per_class[among & ~np.isnan(per_class)]
+        scores.numbers[f"AP {name}"] = 100 * float(held.mean()) if len(held) else math.nan
+    scores.counts["classes that AP is the mean of"] = int((~np.isnan(per_class)).sum())
+    scores.per_class["AP"] = 100 * per_class
+
+
+def _masks(scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, split: Split | None) -> None:
+    for rows, name in (("segments", "segments"), ("class_masks", "class masks")):
+        counts = pixel_counts((record["masks"][rows] for record in read()), len(vocabulary))
+        scores.numbers[f"accuracy of {name}"] = 100 * accuracy(counts)
+        for group, among in split.groups.items() if split else ():
+            scores.numbers[f"accuracy of {name} {group}"] = 100 * accuracy(counts, among)
+        scores.counts[name] = int(counts[2].sum())
+        with np.errstate(invalid="ignore"):
+            scores.per_class[f"accuracy of {name}"] = 100 * counts[0] / counts[2]
+    painted = pixel_counts((record["masks"]["painted"] for record in read()), len(vocabulary))
+    if painted[2].any():  # not where masks may overlap
+        _pixels(scores, painted, convention, split)
+
+
+_MEASURES = {"semantic": _semantic, "panoptic": _panoptic, "instance": _instance, "masks": _masks}
+
+
+def _percent(numbers: dict[str, float]) -> dict[str, float]:
+    return {name: 100 * value for name, value in numbers.items()}
