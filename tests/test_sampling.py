@@ -72,7 +72,7 @@ def test_the_order_is_the_seed_s():
 @pytest.mark.parametrize("first", [1, 17, 4095, 4096, 9001])
 def test_going_on_from_any_step_is_the_same_as_never_stopping(first):
     def order():
-        return TrainingOrder([Instances(9), Instances(31, "other")], 4, seed=3, ratios=[1, 2], repeat_threshold=0.4)
+        return TrainingOrder([Instances(9), Instances(31, "other")], 4, seed=3, ratios=[1, 2], repeat_thresholds=[0.4, 0.4])
 
     straight = list(islice(order().batches(), first, first + 30))
     assert list(islice(order().batches(first=first), 30)) == straight
@@ -108,7 +108,7 @@ def test_repeat_factors_by_hand():
 
 def test_rare_classes_come_as_often_as_their_factor_says():
     # Class 1 is in 1 of 10 pictures: sqrt(.225 / .1) = 1.5; class 0 in 9 of 10: 1.
-    order = TrainingOrder([Instances(10)], batch_size=5, repeat_threshold=0.225)
+    order = TrainingOrder([Instances(10)], batch_size=5, repeat_thresholds=[0.225])
     counted = Counter(_flat(_indices(order, 2000)))
     others = [counted[index] for index in range(1, 10)]
     assert max(others) - min(others) <= 1
@@ -121,7 +121,7 @@ def test_rare_classes_come_as_often_as_their_factor_says():
         (lambda: TrainingOrder([Numbered(3)], batch_size=4), RecipeError, "'numbered' has 3 pictures.*batch of 4"),
         (lambda: TrainingOrder([Numbered(3)], 2, ratios=[1, 2]), RecipeError, "1 positive numbers"),
         (lambda: TrainingOrder([Numbered(3)], 2, ratios=[0]), RecipeError, "positive"),
-        (lambda: TrainingOrder([Numbered(3)], 2, repeat_threshold=0.1), DatasetError, "cannot say which classes"),
+        (lambda: TrainingOrder([Numbered(3)], 2, repeat_thresholds=[0.1]), DatasetError, "cannot say which classes"),
         (lambda: TrainingOrder([Numbered(9)], 4).batches(processes=3), RecipeError, "multiple of 3"),
     ],
 )

@@ -47,7 +47,7 @@ class TrainingOrder:
         datasets: what is trained on. ratios: how the steps are shared out among them, any positive numbers; None for
             equal shares.
         batch_size: samples in a step, over all processes.
-        repeat_threshold: t of LVIS's repeat-factor sampling; None samples evenly.
+        repeat_thresholds: t of LVIS's repeat-factor sampling for each data set; None samples evenly.
 
     Raises RecipeError: a data set smaller than a batch, ratios that do not fit. DatasetError: a repeat threshold for a
     data set that cannot say which classes a picture shows.
@@ -60,7 +60,7 @@ class TrainingOrder:
         batch_size: int,
         seed: int = 0,
         ratios: Sequence[float] | None = None,
-        repeat_threshold: float | None = None,
+        repeat_thresholds: Sequence[float | None] | None = None,
     ) -> None:
         for dataset in datasets:
             if len(dataset) < batch_size:
@@ -74,8 +74,10 @@ class TrainingOrder:
         self.batch_size = batch_size
         self._seed = seed
         self._shares = np.array(ratios, dtype=float) / sum(ratios)
+        thresholds = [None] * len(datasets) if repeat_thresholds is None else repeat_thresholds
         self._epochs = [
-            _Epochs(_factors(dataset, repeat_threshold), (seed, number)) for number, dataset in enumerate(datasets)
+            _Epochs(_factors(dataset, threshold), (seed, number))
+            for number, (dataset, threshold) in enumerate(zip(datasets, thresholds, strict=True))
         ]
 
     def batches(self, first: int = 0, process: int = 0, processes: int = 1) -> Iterator[list[Draw]]:

@@ -6,6 +6,7 @@ of the warm-up stage do) and what the adapter is to have other than the publishe
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 from maskadapter.models.clip import CellOrder, Clip
@@ -47,6 +48,21 @@ def tiny(embedding: EmbeddingName = "pooling", generator: bool = True, **adapter
         else MaskPooling("area"),
         inference,
     )
+
+
+def tiny_mask2former(
+    embedding: EmbeddingName = "pooling", generator: bool = True, **adapter: Any
+) -> OpenVocabularySegmenter:
+    """The embedded model with a small Mask2Former generator in place of superpixels, to be trained on one's own data:
+    no weights of it are published. Its sizes are a third of FC-CLIP's and were not searched for."""
+    segmenter = tiny(embedding, generator=False, **adapter)
+    segmenter.inference = replace(segmenter.inference, join_touching=False)
+    if generator:
+        clip = segmenter.clip
+        pixels = PixelDecoder(clip.pyramid_dims, dim=96, mask_dim=96, num_layers=2, num_heads=4)
+        masks = MaskDecoder(clip.embed_dim, 96, 96, num_queries=50, num_layers=4, num_heads=4, ffn_dim=384)
+        segmenter.generator = Mask2FormerGenerator(pixels, masks)
+    return segmenter
 
 
 def fcclip_large(
@@ -99,6 +115,7 @@ def maftplus_large(
 
 MODELS: dict[str, Builder] = {
     "tiny": tiny,
+    "tiny-mask2former": tiny_mask2former,
     "fcclip-large": fcclip_large,
     "maftplus-base": maftplus_base,
     "maftplus-large": maftplus_large,

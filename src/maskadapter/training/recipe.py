@@ -69,7 +69,8 @@ class Data(_Part):
 class Masks(_Part):
     """Which masks of a picture a step trains on. See ``PredictedMasks`` for the last five, which the mixed stage uses.
 
-    ground_truth: slots for true masks, 32 in the official warm-up, 16 in its mixed stage. predicted: slots for predicted ones.
+    ground_truth: slots for true masks, 32 in the official warm-up, 16 in its mixed stage. predicted: slots for
+    predicted ones.
     """
 
     ground_truth: Positive

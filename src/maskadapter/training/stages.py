@@ -39,8 +39,8 @@ class Batch:
 class Prepared:
     """What the adapter is trained on, free of gradients.
 
-    features: CLIP's. masks: (B, S, 4h, 4w) float, 0 to 1, S = true masks, then P predicted masks, then the P true
-    masks that they stand for. labels: (B, S). pairs: (B, P) bool, which pairs count in the consistency loss.
+    features: CLIP's. masks: (B, S, 4h, 4w) float, 0 to 1: true masks, then P predicted masks, then the P true masks
+    that they stand for. labels: (B, S). pairs: (B, P) bool, which pairs count in the consistency loss.
     """
 
     features: ClipFeatures
@@ -94,7 +94,7 @@ class AdapterStage(nn.Module):
     Args:
         segmenter: whose adapter is trained; the rest of it stays as it is, but for the void embedding where that is
             left trainable.
-        true_slots: masks of the truth for each picture. Source: official 32 in the warm-up, 16 in the mixed stage.
+        true_slots: at most so many masks of the truth for each picture. Source: official 32 in the warm-up, 16 in the mixed stage.
         predicted: None in the warm-up.
         classification, consistency: weights of the losses. Source: paper, section 4.1, 2.0 and 5.0.
 
@@ -121,8 +121,10 @@ class AdapterStage(nn.Module):
         height, width = features.projected.shape[-2:]
         cells = (4 * height, 4 * width)  # what the adapter makes of any mask
         true = [drawn(targets, self.true_slots, g) for targets, g in zip(batch.targets, generators, strict=True)]
-        masks = [in_slots([at_size(targets.masks, cells) for targets in true], self.true_slots)]
-        labels = [labels_in_slots([targets.classes for targets in true], self.true_slots)]
+        # No more slots than the fullest picture needs: empty ones cost as much as others and count for nothing.
+        slots = max([1, *map(len, true)])
+        masks = [in_slots([at_size(targets.masks, cells) for targets in true], slots)]
+        labels = [labels_in_slots([targets.classes for targets in true], slots)]
         pairs = torch.zeros(len(true), 0, dtype=torch.bool, device=batch.images.device)
         if self.predicted is not None:
             predicted, stood_for, classes, pairs = self._pairs(self.predicted, batch, features, cells, generators)
@@ -140,7 +142,8 @@ class AdapterStage(nn.Module):
         logits = text.logits(embeddings, segmenter.clip.logit_scale)
         sums = {"classification": classification_loss(logits, prepared.labels)}
         if self.predicted is not None:
-            _, predicted, true = embeddings.split([self.true_slots, *2 * [self.predicted.slots]], dim=1)
+            pairs = prepared.pairs.shape[1]
+            predicted, true = embeddings[:, -2 * pairs :].split(pairs, dim=1)
             true = true.detach() if self.predicted.detach_true else true
             sums["consistency"] = consistency_loss(predicted, true, prepared.pairs)
         counted = dict(zip(self.weights, counts.clamp(min=1), strict=True))  # a batch may hold no mask at all

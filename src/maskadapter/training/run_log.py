@@ -1,0 +1,36 @@
+"""What a run says of itself while it goes on."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from maskadapter.files import write_atomically
+
+
+class RunLog:
+    """One JSON line for every entry, and the same to TensorBoard where it is installed; the first process writes."""
+
+    def __init__(self, path: Path, step: int, accelerator: Accelerator) -> None:
+        self._path, self._accelerator = path, accelerator
+        if not accelerator.is_main_process:
+            return
+        # A run that was killed may have logged steps after its newest checkpoint: they are done again.
+        kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
+        with write_atomically(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def add(self, step: int, numbers: Mapping[str, float]) -> None:
+        self._accelerator.log(dict(numbers), step=step)
+        if self._accelerator.is_main_process:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **numbers}) + "\n")
+
+
+def _lines(path: Path) -> list[str]:
+    """The whole lines of a log; the last may have been cut."""
+    if not path.exists():
+        return []
+    *lines, _ = path.read_text(encoding="utf-8").split("\n")
+    return lines
