@@ -13,8 +13,11 @@ import typer
 import maskadapter
 from maskadapter.cli import models
 from maskadapter.cli.classify import classify
+from maskadapter.cli.evaluate import evaluate
 from maskadapter.cli.label import label
+from maskadapter.cli.prepare import prepare
 from maskadapter.cli.segment import segment
+from maskadapter.cli.train import train
 from maskadapter.errors import MaskAdapterError
 
 app = typer.Typer(
@@ -26,6 +29,9 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(classify)
 app.command()(label)
+app.command()(evaluate)
+app.command()(prepare)
+app.command()(train)
 app.add_typer(models.app, name="models")
 
 

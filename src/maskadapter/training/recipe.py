@@ -23,13 +23,14 @@ class Model(_Part):
 
     name: an entry of the named models, whose shapes are taken. start: where the frozen weights come from: a CLIP tower
     by its name (warm-up), a named model, or a file. adapter: a file whose adapter training goes on from; without it
-    the one in ``start``, and without that random values. The other keys are the adapter's, see ``MaskAdapter``;
-    hidden_dim null is the model's own.
+    the one in ``start``, and without that random values. transfer_norm: of MAFT+'s transfer of text, see
+    ``ContentDependentTransfer``. The other keys are the adapter's, see ``MaskAdapter``. Null is the model's own.
     """
 
     name: str
     start: str
     adapter: str | None = None
+    transfer_norm: Literal["sum", "update"] | None = None
     num_maps: Positive = 16
     num_blocks: Annotated[int, Field(ge=0)] = 3
     hidden_dim: Positive | None = None

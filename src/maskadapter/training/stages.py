@@ -94,7 +94,8 @@ class AdapterStage(nn.Module):
     Args:
         segmenter: whose adapter is trained; the rest of it stays as it is, but for the void embedding where that is
             left trainable.
-        true_slots: at most so many masks of the truth for each picture. Source: official 32 in the warm-up, 16 in the mixed stage.
+        true_slots: at most so many masks of the truth for each picture. Source: official 32 in the warm-up, 16 in the
+            mixed stage.
         predicted: None in the warm-up.
         classification, consistency: weights of the losses. Source: paper, section 4.1, 2.0 and 5.0.
 

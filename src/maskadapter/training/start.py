@@ -32,10 +32,14 @@ def start(recipe: Recipe) -> OpenVocabularySegmenter:
     if settings.name not in MODELS:
         raise RecipeError(f"unknown model '{settings.name}': {meant(settings.name, list(MODELS))}")
     torch.manual_seed(recipe.run.seed)
-    options = settings.model_dump(exclude={"name", "start", "adapter"}, exclude_none=True)
+    options = settings.model_dump(exclude={"name", "start", "adapter", "transfer_norm"}, exclude_none=True)
     segmenter = (_from_tower if settings.start in CLIP_TOWERS else _from_file)(recipe, options)
     if settings.adapter is not None:
         _put_adapter(segmenter, read_checkpoint(settings.adapter))
+    if settings.transfer_norm is not None:
+        if segmenter.text_transfer is None:
+            raise RecipeError(f"model.transfer_norm is for MAFT+ models: {settings.name} has no transfer of text")
+        segmenter.text_transfer.norm_placement = settings.transfer_norm
     return _trainable(segmenter, recipe)
 
 
