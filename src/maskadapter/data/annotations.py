@@ -1,0 +1,72 @@
+"""COCO's JSON of a whole data set: read, checked, and sorted by picture. Source: cocodataset.org, data format."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from maskadapter.errors import DatasetError
+from maskadapter.progress import busy
+
+MAX_BYTES = 4_000_000_000
+"""Largest JSON that is read; LVIS v1's training annotations have 1.1 GB."""
+
+
+def read_annotations(path: Path, lists: Sequence[str] = ("images", "annotations")) -> dict[str, Any]:
+    """The JSON in ``path``. Raises DatasetError: missing, too large, no JSON, or without one of the ``lists``."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DatasetError(f"{path} is larger than {MAX_BYTES:,} bytes")
+        with busy(f"reading {path.name}"):
+            content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DatasetError(f"no such file of annotations: {path}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"cannot read {path} as JSON: {error}") from None
+    for key in lists:
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise DatasetError(f'{path} is no COCO file: it has no list of "{key}"')
+    return content
+
+
+@contextmanager
+def in_file(path: Path) -> Iterator[None]:
+    """What is wrong with an entry of the JSON as a DatasetError that names the file."""
+    try:
+        yield
+    except KeyError as error:
+        raise DatasetError(f"{path} is no COCO file: an entry has no {error}") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(f"{path} is no COCO file: {error}") from None
+
+
+def by_picture(content: Mapping[str, Any], path: Path) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Every picture's entry with its annotations, in the order of the pictures.
+
+    Raises DatasetError for annotations of a picture that is not listed, and for pictures listed twice.
+    """
+    with in_file(path):
+        found: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
+        if len(found) != len(content["images"]):
+            raise DatasetError(f"{path} lists pictures of the same id: ids must differ")
+        for annotation in content["annotations"]:
+            number = annotation["image_id"]
+            if number not in found:
+                raise DatasetError(f"{path} has an annotation of picture {number}, which it does not list")
+            found[number].append(annotation)
+        return [(image, found[image["id"]]) for image in content["images"]]
+
+
+def file_of(image: Mapping[str, Any]) -> str:
+    """The picture's file below its folder. LVIS v1 gives an address alone, whose last two parts are folder and file."""
+    if "file_name" in image:
+        return str(image["file_name"])
+    return "/".join(str(image["coco_url"]).split("/")[-2:])
+
+
+def class_of(category: Any, classes: Mapping[int, int], path: Path) -> int:
+    """The class of a category id. Raises DatasetError for one that is not listed."""
+    if category not in classes:
+        raise DatasetError(f"{path} has an annotation of category {category}, which is not among its {len(classes)}")
+    return classes[category]

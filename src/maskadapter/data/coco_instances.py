@@ -1,0 +1,81 @@
+"""Data sets in COCO's instance format, LVIS among them: masks that may overlap, as polygons or run lengths."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskadapter.coco import decode_segmentation
+from maskadapter.data.annotations import by_picture, class_of, file_of, in_file, read_annotations
+from maskadapter.data.dataset import Sample, Task
+from maskadapter.data.pairs import check_size
+from maskadapter.data.records import Records
+from maskadapter.errors import DatasetError, MaskError
+from maskadapter.images import read_image
+from maskadapter.target import Target
+from maskadapter.vocabulary import Vocabulary
+
+
+class CocoInstances:
+    """An instance data set.
+
+    index: the JSON. pictures: folder of what it names. classes: category id -> index in the vocabulary.
+    content: what the JSON holds, where it was read before.
+    The JSON is read once, here; pictures and masks when they are asked for. A picture without annotations has a target
+    without segments.
+    Raises DatasetError for a JSON that is missing or not in COCO's format, and for an unknown category.
+    """
+
+    task: Task = "instance"
+
+    def __init__(
+        self,
+        name: str,
+        vocabulary: Vocabulary,
+        index: Path,
+        pictures: Path,
+        classes: Mapping[int, int],
+        content: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.vocabulary, self.index, self.pictures = name, vocabulary, index, pictures
+        rows = []
+        for image, annotations in by_picture(content or read_annotations(index), index):
+            with in_file(index):
+                segments = [
+                    (
+                        class_of(annotation["category_id"], classes, index),
+                        bool(annotation.get("iscrowd", 0)),  # LVIS has no crowds
+                        annotation.get("id"),
+                        annotation["segmentation"],
+                    )
+                    for annotation in annotations
+                ]
+                rows.append((file_of(image), int(image["height"]), int(image["width"]), segments))
+        self._rows = Records(rows)
+        self._classes = Records(sorted({segment[0] for segment in segments}) for *_, segments in rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def classes_of(self, index: int) -> list[int]:
+        """The classes that a picture shows, sorted; nothing is decoded."""
+        return self._classes[index]
+
+    def __getitem__(self, index: int) -> Sample:
+        """Raises DatasetError, naming the file, for a picture of another size than listed and masks that are none."""
+        file, height, width, segments = self._rows[index]
+        image = read_image(self.pictures / file)
+        check_size(self.pictures / file, image, f"its entry in {self.index}", (height, width))
+        masks = np.zeros((len(segments), height, width), dtype=bool)
+        for mask, (_, _, number, segmentation) in zip(masks, segments, strict=True):
+            try:
+                mask[:] = decode_segmentation(segmentation, (height, width))
+            except MaskError as error:
+                raise DatasetError(f"{self.index}, annotation {number} of {file}: {error}") from None
+        target = Target(
+            np.array([segment[0] for segment in segments], dtype=np.int64),
+            np.array([segment[1] for segment in segments], dtype=bool),
+            overlapping=masks,
+        )
+        return Sample(image, target, file)

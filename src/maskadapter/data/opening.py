@@ -1,0 +1,89 @@
+"""Data sets by name or by the file that describes them."""
+
+from pathlib import Path
+
+from maskadapter.data.ade20k_segments import Ade20kSegments
+from maskadapter.data.coco_instances import CocoInstances
+from maskadapter.data.coco_panoptic import CocoPanoptic
+from maskadapter.data.custom import open_custom
+from maskadapter.data.dataset import Dataset, Task
+from maskadapter.data.known import KnownSet, category_ids, known_set, label_values
+from maskadapter.data.layout import Gap, SplitFiles, own_folder
+from maskadapter.data.semantic_folder import SemanticFolder
+from maskadapter.errors import DatasetError
+from maskadapter.vocabulary import Vocabulary
+
+
+def open_dataset(
+    name_or_path: str | Path, root: str | Path | None = None, split: str = "val", task: Task | None = None
+) -> Dataset:
+    """A data set, ready to be read; how many pictures it should have is not asked here, ``prepare`` tells.
+
+    name_or_path: a known name such as "ade20k-150" (see ``maskadapter.data.known.KNOWN``), or a file that ends in .yaml
+        and describes one's own data (see ``maskadapter.data.custom``).
+    root: folder of a known set, or the folder that holds it. split: "train" or "val".
+    task: what kind of truth; None takes the set's own. ADE20K-150 has "semantic" (its own), "panoptic" and "instance".
+
+    Raises DatasetError: unknown name, split or task; files that are missing, with the command that brings them.
+    """
+    name = str(name_or_path)
+    if name.endswith((".yaml", ".yml")):
+        dataset = open_custom(Path(name), split)
+        _check_task(name, task, (dataset.task,))
+        return dataset
+    known = known_set(name)
+    if root is None:
+        raise DatasetError(f"{name} is in no folder that is known: give the folder that holds it as root")
+    if split not in known.splits:
+        raise DatasetError(f'{name} has no split "{split}"; there are {", ".join(known.splits)}')
+    _check_task(name, task, ("semantic", "panoptic", "instance") if known.instances else (known.task,))
+    return _open(known, Path(root), split, task or known.task)
+
+
+def _check_task(name: str, task: Task | None, tasks: tuple[Task, ...]) -> None:
+    if task is not None and task not in tasks:
+        raise DatasetError(f"{name} has no {task} truth; it has {' and '.join(tasks)}")
+
+
+def folder_of(known: KnownSet, root: Path) -> Path:
+    """A known set's own folder, whether it is there or not."""
+    named = [path for split in known.splits.values() for path in (split.pictures, split.labels, split.listing)]
+    return own_folder(root, known.folder, [*known.shared, *(path for path in named if path not in ("", "."))])
+
+
+def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
+    files = SplitFiles(folder_of(known, root), known.splits[split])
+    instances = f"{known.instances}/{Path(files.split.labels).name}"
+    absent = files.absent()
+    if task != known.task and not (files.folder / instances).is_dir():
+        absent.append(Gap(instances, f"{instances} is missing"))
+    if absent:
+        raise DatasetError(
+            f"no {known.name} ({split}) in {files.folder}: {absent[0].text}; to get it, run: "
+            f"maskadapter prepare {known.name} --root {root}"
+        )
+    vocabulary = Vocabulary.builtin(known.name)
+    if task == "semantic":
+        pairs = _whole(files, known, root)
+        return SemanticFolder(known.name, vocabulary, pairs, label_values(known.name), files.pictures)
+    if known.instances:
+        pairs = _whole(files, known, root)
+        return Ade20kSegments(known.name, vocabulary, pairs, files.folder / instances, task)
+    classes = category_ids(known.name)
+    if task == "instance":
+        return CocoInstances(known.name, vocabulary, files.listing, files.pictures, classes)
+    return CocoPanoptic(known.name, vocabulary, files.listing, files.pictures, files.labels, classes)
+
+
+def _whole(files: SplitFiles, known: KnownSet, root: Path) -> list[tuple[Path, Path]]:
+    """The pairs, after a look that every picture has its label."""
+    held = {path.name for path in files.labels.iterdir()}
+    missing = [(picture, label) for picture, label in files.pairs if label.name not in held]
+    if not files.pairs or missing:
+        told = f"{missing[0][0].name} has no label in {files.labels}" if missing else "there are no pictures"
+        more = f", nor have {len(missing) - 1:,} others" if len(missing) > 1 else ""
+        raise DatasetError(
+            f"no whole {known.name} in {files.folder}: {told}{more}; to complete it, run: "
+            f"maskadapter prepare {known.name} --root {root}"
+        )
+    return files.pairs
