@@ -1,6 +1,7 @@
 """What a run says of itself while it goes on."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,10 +23,12 @@ class RunLog:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def add(self, step: int, numbers: Mapping[str, float]) -> None:
-        self._accelerator.log(dict(numbers), step=step)
+        """Numbers that are none (a mean over nothing) are left out."""
+        told = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        self._accelerator.log(told, step=step)
         if self._accelerator.is_main_process:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **numbers}) + "\n")
+                file.write(json.dumps({"step": step, **told}) + "\n")
 
 
 def _lines(path: Path) -> list[str]:
