@@ -140,8 +140,9 @@ def test_a_cut_download_goes_on_where_it_stopped(root, server, monkeypatch):
     assert [path.name for path in root.iterdir() if ".part" in path.name] == []
 
 
-def test_an_unpacking_that_was_stopped_goes_on(root, monkeypatch):
-    put(root, "ade20k-150")
+@pytest.mark.parametrize("name", ["ade20k-150", "pascal-voc-20"])  # a zip and a tar
+def test_an_unpacking_that_was_stopped_goes_on(root, monkeypatch, name):
+    put(root, name)
     write, written = archives_module._write, []
 
     def stopping(content, path, size):
@@ -153,20 +154,22 @@ def test_an_unpacking_that_was_stopped_goes_on(root, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(archives_module, "_write", stopping)
         with pytest.raises(KeyboardInterrupt):
-            prepare("ade20k-150", root, offline=True)
+            prepare(name, root, offline=True)
     before = state(root)
     assert len(written) == 3
-    prepare("ade20k-150", root, offline=True)
+    prepare(name, root, offline=True)
     assert before.items() <= state(root).items()
 
 
-def test_a_conversion_that_was_stopped_goes_on(root, monkeypatch):
-    put(root, "pascal-context-459")
-    prepare("pascal-context-459", root, offline=True)
-    labels = root / "VOCdevkit/VOC2010/annotations_ctx459/validation"
-    (labels / "2008_000139.tif").unlink()
-    before = state(root)
-    prepare("pascal-context-459", root, offline=True)
+@pytest.mark.parametrize("name", ["ade20k-847", "pascal-context-59", "pascal-context-459"])
+def test_a_conversion_that_was_stopped_goes_on(root, name):
+    put(root, name)
+    own = prepare(name, root, offline=True)
+    labels = own / KNOWN[name].splits["val"].labels
+    lost = next(labels.iterdir())
+    lost.unlink()
+    before = {path: time for path, time in state(root).items() if path.stem != lost.stem}
+    prepare(name, root, offline=True)
     assert before.items() <= state(root).items()
     assert len(list(labels.iterdir())) == 2
 
@@ -230,6 +233,15 @@ def test_semantic_labels_do_without_instance_labels(root):
     assert said[1].startswith("val: no instance labels: annotations_instance/validation is missing")
     with pytest.raises(DatasetError, match=r"annotations_instance/validation is missing; .*maskadapter prepare"):
         open_dataset("ade20k-150", root, task="panoptic")
+
+
+def test_instance_labels_that_cannot_be_had_are_told(root, server, monkeypatch):
+    publish(monkeypatch, server, "ade20k-150")
+    del server.files["/annotations_instance.tar"]
+    said = []
+    prepare("ade20k-150", root, ("val",), say=said.append)
+    assert said[0] == "val: 2 pictures, complete"
+    assert said[1].startswith("val: no instance labels: cannot download annotations_instance.tar")
 
 
 def test_an_unknown_name_or_split(root):
@@ -336,6 +348,7 @@ def test_shrinking_by_hand():
     assert shrink_picture(np.dstack([image] * 3), (2, 2)).shape == (2, 2, 3)
     assert shrink_labels(image, (2, 3)).tolist() == [[0, 1, 2], [8, 9, 10]]
     assert shrink_picture(image, (4, 4)) is image
+    assert shrink_picture(np.array([[2, 3], [3, 3]], np.uint8), (1, 1)).tolist() == [[3]]  # 2.75
 
 
 def test_bilinear_is_not_antialiased():

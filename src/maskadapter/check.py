@@ -15,17 +15,18 @@ from torch import Tensor
 from maskadapter import hub
 from maskadapter.catalogue import weights_of
 from maskadapter.checkpoint import Checkpoint
+from maskadapter.data.dataset import Dataset
+from maskadapter.data.opening import open_dataset
 from maskadapter.download import read_record, sha256_of
-from maskadapter.errors import CheckpointError, MaskAdapterError
+from maskadapter.errors import CheckpointError
 from maskadapter.evaluation.semantic import confusion, mean_iou, pixel_counts
-from maskadapter.images import read_image, read_labels
+from maskadapter.images import read_image
 from maskadapter.models.build import EmbeddingName
 from maskadapter.models.preprocess import InputSize, resize, to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.progress import bar
 from maskadapter.resampling import Enlarger, Frame
 from maskadapter.variants import Variant, identify
-from maskadapter.vocabulary import Vocabulary
 
 # Photographs that scikit-image brings along, and the word that names each. The other words compete.
 PHOTOS = {"chelsea": "cat", "coffee": "cup", "rocket": "rocket", "astronaut": "person"}
@@ -61,9 +62,10 @@ def check(
     model, like, device: as for ``maskadapter.load``; nothing is downloaded. embedding: which file of a named model.
     root: folder of ADE20K (``ADEChallengeData2016`` or its parent); with it the mIoU on the first ``images``
         validation pictures is measured.
-    Raises CheckpointError for a file that cannot be read, MaskAdapterError for a folder that is not ADE20K.
+    Raises CheckpointError for a file that cannot be read, DatasetError for a folder that does not hold
+    ADE20K-150.
     """
-    pairs = _ade20k_pairs(Path(root), images) if root is not None else []
+    dataset = open_dataset("ade20k-150", root) if root is not None else None
     checkpoint = hub.find(model, embedding, may_download=False)
     yield _file(checkpoint)
     try:
@@ -88,8 +90,8 @@ def check(
         yield Finding("photo", None, "not segmented: the file holds no mask generator")
         return
     yield _photo(segmenter)
-    if root is not None:
-        yield _ade20k(segmenter, variant, pairs)
+    if dataset is not None:
+        yield _ade20k(segmenter, variant, dataset, images)
 
 
 def _file(checkpoint: Checkpoint) -> Finding:
@@ -206,23 +208,24 @@ def _photo(segmenter: OpenVocabularySegmenter) -> Finding:
     return Finding("photo", bool((labels >= 0).any()), text, {"seconds": seconds, "bytes": memory, "cat": share})
 
 
-def _ade20k(segmenter: OpenVocabularySegmenter, variant: Variant, pairs: list[tuple[Path, Path]]) -> Finding:
-    """mIoU on a few pictures of ADE20K-150, with the range that other pictures of the same kind would give."""
+def _ade20k(segmenter: OpenVocabularySegmenter, variant: Variant, dataset: Dataset, images: int) -> Finding:
+    """mIoU on the first pictures of ADE20K-150, with the range that other pictures of the same kind would give."""
     encoded = segmenter.encode("ade20k-150")
     counts = []
-    with bar("ADE20K", len(pairs)) as step:
-        for image, annotation in pairs:
-            labels = read_labels(annotation).astype(np.int64) - 1  # Source: ADE20K, 0 is unlabelled
-            predicted = segmenter.segment(read_image(image), encoded, background=None).semantic()
-            counts.append(_count(predicted, labels, len(Vocabulary.builtin("ade20k-150"))))
+    images = min(images, len(dataset))
+    with bar("ADE20K", images) as step:
+        for number in range(images):
+            sample = dataset[number]
+            predicted = segmenter.segment(sample.image, encoded, background=None).semantic()
+            counts.append(_count(predicted, sample.target.labels(), len(dataset.vocabulary)))
             step(1)
     table = np.stack(counts)
     miou = float(mean_iou(table.sum(axis=0)))
     # Bootstrap: the pictures drawn anew, with repetition, a thousand times.
     draws = np.random.default_rng(0).integers(0, len(table), (1000, len(table)))
     low, high = np.percentile([mean_iou(table[draw].sum(axis=0)) for draw in draws], [5, 95])
-    text = f"mIoU {miou:.1%} on {len(pairs)} pictures (drawn anew: {low:.1%} to {high:.1%})"
-    figures = {"miou": miou, "low": float(low), "high": float(high), "images": len(pairs)}
+    text = f"mIoU {miou:.1%} on {images} pictures (drawn anew: {low:.1%} to {high:.1%})"
+    figures = {"miou": miou, "low": float(low), "high": float(high), "images": images}
     if variant.name == "tiny":
         return Finding("ade20k", None, f"{text}; not judged, no figure to compare with", figures)
     expected = weights_of(variant.name, variant.embedding).miou["A-150"] / 100
@@ -233,19 +236,6 @@ def _ade20k(segmenter: OpenVocabularySegmenter, variant: Variant, pairs: list[tu
 def _count(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """(3, K): pixels of each class in both, in the prediction, in the truth; where the truth is -1 nothing counts."""
     return pixel_counts([confusion(predicted, labels, classes)], classes)
-
-
-def _ade20k_pairs(root: Path, images: int) -> list[tuple[Path, Path]]:
-    """The first validation pictures and their labels."""
-    root = root / "ADEChallengeData2016" if (root / "ADEChallengeData2016").is_dir() else root
-    pictures = sorted((root / "images" / "validation").glob("*.jpg"))[:images]
-    pairs = [(path, root / "annotations" / "validation" / f"{path.stem}.png") for path in pictures]
-    if not pairs or not all(annotation.is_file() for _, annotation in pairs):
-        raise MaskAdapterError(
-            f"no ADE20K in {root}: images/validation/*.jpg and annotations/validation/*.png of ADEChallengeData2016 "
-            "are needed"
-        )
-    return pairs
 
 
 def _difference(name: str, what: str, fast: Tensor, direct: Tensor) -> Finding:

@@ -101,28 +101,28 @@ class _Work:
 
     def _complete(self, find_gaps: Callable[[], list[Gap]]) -> list[str]:
         """Unpack what fills the gaps. Returns what is left, and what would fill it."""
-        gaps, untried = find_gaps(), list(self.known.archives)
-        wanted, used = list[str](), list[Archive]()
+        gaps, tried = find_gaps(), list[Archive]()
         while gaps:
             paths = [gap.path for gap in gaps]
-            whole = next((archive for archive in untried if archive.giving(paths)), None)
-            archive = whole and whole.giving(paths)
-            if whole is None or archive is None:
-                short = [f"{one.file} does not hold it all: is it cut? {AGAIN}" for one in used if one.giving(paths)]
-                return [*(gap.text for gap in gaps), *wanted, *short]
-            untried.remove(whole)
+            parts = (archive.giving(paths) for archive in self.known.archives)
+            archive = next((part for part in parts if part is not None and part not in tried), None)
+            if archive is None:
+                told = [self._advice(part) for part in tried if part.giving(paths)]
+                return [*(gap.text for gap in gaps), *dict.fromkeys(told)]
+            tried.append(archive)
             path = find_archive(archive, list(folders_to_search(self.root, self.folder)))
-            if path is None and (self.offline or not archive.address):
-                wanted.append(self._advice(archive))
-                continue
-            if path is None:
+            if path is None and archive.address and not self.offline:
                 path = download_archive(archive, self.root)
-            unpack(archive, path, self.folder)
-            used.append(replace(archive, file=path.name))
-            gaps = find_gaps()  # what arrived may name more that is needed
+            if path is not None:
+                unpack(archive, path, self.folder)
+                gaps = find_gaps()  # what arrived may name more that is needed
         return []
 
     def _advice(self, archive: Archive) -> str:
+        """What to do about an archive that is not there, or that does not hold what it should."""
+        path = find_archive(archive, list(folders_to_search(self.root, self.folder)))
+        if path is not None:
+            return f"{path.name} does not hold it all: is it cut? {AGAIN}"
         if archive.address:
             return f"{archive.file} is needed, from {archive.address}: put it into {self.root}"
         return (
