@@ -2,12 +2,15 @@
 
 import json
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
 from maskadapter.coco import encode_mask, panoptic_picture
+from maskadapter.data.custom import read_description
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import DatasetError, MaskAdapterError
 from small_sets import SIZE, encoded, halves, panoptic_label, picture
@@ -127,17 +130,18 @@ SEMANTIC = {"task": "semantic", "classes": "classes.txt", **PARTS}
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({**SEMANTIC, "clases": "x"}, 'unknown key "clases"; did you mean "classes"'),
-        ({**SEMANTIC, "train": {"imges": "images", **PARTS["train"]}}, 'key "train.imges"; did you mean "images"'),
-        ({**SEMANTIC, "zzz": 1}, 'unknown key "zzz"; known are name, things, task, classes'),
-        ({**SEMANTIC, "task": "semantics"}, "task is 'semantics'; semantic, panoptic, instance are possible"),
-        ({"classes": "classes.txt", **PARTS}, "task is None"),
-        ({**SEMANTIC, "train": {"images": "images"}}, '"train.labels" is missing'),
-        ({"task": "semantic", **PARTS}, '"classes" is missing'),
+        ({**SEMANTIC, "clases": "x"}, "unknown key 'clases'; did you mean 'classes'"),
+        ({**SEMANTIC, "train": {"imges": "images", **PARTS["train"]}}, "key 'train.imges'; did you mean 'images'"),
+        ({**SEMANTIC, "zzz": 1}, "unknown key 'zzz'; there are classes, first_value, ignore"),
+        ({**SEMANTIC, "task": "semantics"}, "task is 'semantics'; semantic, instance, panoptic are possible"),
+        ({"classes": "classes.txt", **PARTS}, "task is 'None'"),
+        ({**SEMANTIC, "task": ["semantic"]}, r"task is ..'semantic'"),
+        ({**SEMANTIC, "train": {"images": "images"}}, "'train.labels' is missing"),
+        ({"task": "semantic", **PARTS}, "'classes' is missing"),
         ({"task": "semantic", "classes": "classes.txt"}, "describes no data: add train"),
-        ({**SEMANTIC, "first_value": -1}, '"first_value": .* greater than or equal to 0, not -1'),
+        ({**SEMANTIC, "first_value": -1}, "'first_value' is -1: .* greater than or equal to 0"),
         ({**SEMANTIC, "ignore": [1]}, "ignores the value 1, which is a class"),
-        ({**SEMANTIC, "classes": ["cat", False]}, r'"classes.*put a name into quotes'),
+        ({**SEMANTIC, "classes": ["cat", False]}, r"'classes.* is False: .* string"),
         ({**SEMANTIC, "classes": ["cat", "cat", "sofa"]}, "names 3 classes, and some of them twice"),
         ({**SEMANTIC, "classes": "names.txt"}, r"no such file of classes: .*names\.txt"),
         ({**SEMANTIC, "things": ["dog"]}, 'things names "dog"'),
@@ -160,6 +164,14 @@ def test_lines_that_would_shift_the_values(labels, text):
         open_dataset(describe(labels, **SEMANTIC), split="train")
 
 
+def test_the_descriptions_of_the_documentation_are_valid(tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 4
+    for block in blocks:
+        assert read_description(write(tmp_path / "x.yaml", block)).task in block
+
+
 def test_files_that_are_no_description(labels):
     with pytest.raises(DatasetError, match=r"no such file: nothing\.yaml"):
         open_dataset("nothing.yaml")
@@ -167,7 +179,7 @@ def test_files_that_are_no_description(labels):
         with pytest.raises(DatasetError, match=r"custom\.yaml"):
             open_dataset(write(labels / "custom.yaml", text))
     write(labels / "custom.yaml", "a: !!python/object/apply:os.system ['touch ran']")
-    with pytest.raises(DatasetError, match="as YAML"):
+    with pytest.raises(DatasetError, match="is not YAML"):
         open_dataset(labels / "custom.yaml")
     write(labels / "custom.yaml", "a: 1\n" * 300_000)
     with pytest.raises(DatasetError, match="larger than 1,000,000"):

@@ -14,6 +14,8 @@ _HOME = {
     "MaskAdapter": "maskadapter.models.mask_adapter",
     "segment_pictures": "maskadapter.batch",
     "label_pictures": "maskadapter.labelling",
+    "open_dataset": "maskadapter.data.opening",
+    "prepare": "maskadapter.data.prepare",
     "Vocabulary": "maskadapter.vocabulary",
     "Segmentation": "maskadapter.segmentation",
     "Classification": "maskadapter.classification",
@@ -24,6 +26,8 @@ __all__ = sorted([*_HOME, "__version__"])
 if TYPE_CHECKING:
     from maskadapter.batch import segment_pictures as segment_pictures
     from maskadapter.classification import Classification as Classification
+    from maskadapter.data.opening import open_dataset as open_dataset
+    from maskadapter.data.prepare import prepare as prepare
     from maskadapter.errors import MaskAdapterError as MaskAdapterError
     from maskadapter.hub import load as load
     from maskadapter.labelling import label_pictures as label_pictures

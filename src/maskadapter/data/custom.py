@@ -11,22 +11,20 @@ Paths are relative to the file. ``docs/datasets.md`` walks through all keys.
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from maskadapter.data.annotations import in_file, read_annotations
 from maskadapter.data.coco_instances import CocoInstances
 from maskadapter.data.coco_panoptic import CocoPanoptic
-from maskadapter.data.dataset import Dataset, Task
+from maskadapter.data.dataset import Dataset
 from maskadapter.data.pairs import find_pairs
 from maskadapter.data.semantic_folder import SemanticFolder, values_from
 from maskadapter.errors import DatasetError
+from maskadapter.schema import checked, read_yaml
 from maskadapter.target import UNLABELLED
 from maskadapter.vocabulary import Vocabulary, builtin_names
-
-_MAX_BYTES = 1_000_000
 
 
 class _Strict(BaseModel):
@@ -62,7 +60,7 @@ class SemanticData(_Described):
     """Pictures and label pictures. first_value: pixel value of the first class. ignore: values that are no class."""
 
     task: Literal["semantic"]
-    classes: str | list[str]
+    classes: list[str] | str
     first_value: Annotated[int, Field(ge=0, le=65535)] = 0
     ignore: list[Annotated[int, Field(ge=0, le=65535)]] = [255]
     train: LabelFolders | None = None
@@ -73,7 +71,7 @@ class InstanceData(_Described):
     """COCO instances. classes: where left out, the categories of the JSON."""
 
     task: Literal["instance"]
-    classes: str | list[str] | None = None
+    classes: list[str] | str | None = None
     train: InstanceFiles | None = None
     val: InstanceFiles | None = None
 
@@ -82,14 +80,17 @@ class PanopticData(_Described):
     """COCO panoptic. classes: where left out, the categories of the JSON."""
 
     task: Literal["panoptic"]
-    classes: str | list[str] | None = None
+    classes: list[str] | str | None = None
     train: PanopticFiles | None = None
     val: PanopticFiles | None = None
 
 
 CustomData = SemanticData | InstanceData | PanopticData
-_SCHEMA: TypeAdapter[CustomData] = TypeAdapter(Annotated[CustomData, Field(discriminator="task")])
-_BY_TASK = {"semantic": SemanticData, "instance": InstanceData, "panoptic": PanopticData}
+_SCHEMAS: dict[str, type[CustomData]] = {
+    "semantic": SemanticData,
+    "instance": InstanceData,
+    "panoptic": PanopticData,
+}
 
 
 def open_custom(path: Path, split: str) -> Dataset:
@@ -131,42 +132,14 @@ def open_custom(path: Path, split: str) -> Dataset:
 
 def read_description(path: Path) -> CustomData:
     """The YAML file, checked. Raises DatasetError, one line, for the first thing that is wrong with it."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DatasetError(f"{path} is larger than {_MAX_BYTES:,} bytes: a description of data is needed")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DatasetError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DatasetError(f"cannot read {path} as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise DatasetError(f"{path} is no description of data: keys such as task, classes and train are needed")
-    try:
-        described = _SCHEMA.validate_python(content)
-    except ValidationError as error:
-        raise DatasetError(f"{path}: {_explained(error.errors()[0], content)}") from None
+    content = read_yaml(path, DatasetError)
+    task = str(content.get("task"))
+    if task not in _SCHEMAS:
+        raise DatasetError(f"{path}: task is {task[:60]!r}; {', '.join(_SCHEMAS)} are possible")
+    described = checked(_SCHEMAS[task], content, str(path), DatasetError)
     if described.train is None and described.val is None:
         raise DatasetError(f"{path} describes no data: add train: or val: with its images")
     return described
-
-
-def _explained(error: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    """One line for pydantic's first complaint."""
-    if error["type"].startswith("union_tag"):
-        return f"task is {content.get('task')!r}; {', '.join(get_args(Task))} are possible"
-    # The first part of the place is the task, by which the schema was chosen.
-    place = [str(part) for part in error["loc"][1:]]
-    if error["type"] == "extra_forbidden":
-        known: Any = _BY_TASK[str(error["loc"][0])]
-        if len(place) > 1:
-            known = next(kind for kind in get_args(known.model_fields[place[0]].annotation) if kind is not type(None))
-        close = get_close_matches(place[-1], known.model_fields, 1, cutoff=0.5)
-        hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(known.model_fields)}"
-        return f'unknown key "{".".join(place)}"; {hint}'
-    if error["type"] == "missing":
-        return f'"{".".join(place)}" is missing'
-    hint = " (YAML reads no, yes, on, off and numbers as such: put a name into quotes)" * ("classes" in place)
-    return f'"{".".join(place)}": {error["msg"]}, not {error["input"]!r}{hint}'
 
 
 def _vocabulary(described: CustomData, path: Path) -> Vocabulary:
