@@ -141,7 +141,7 @@ class _Judge:
         target, vocabulary = sample.target, self.dataset.vocabulary
         self._known(target.classes, "the ground truth")
         if isinstance(self.predict, Predictions):
-            result: Result = self.predict.of(sample.name, target.size)
+            result: Result = self.predict.of(sample)
         else:
             result = self.predict(sample.image)
         self._same_classes(result)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from maskadapter.coco import decode_segmentation, panoptic_ids
+from maskadapter.data.dataset import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.images import read_labels
 from maskadapter.masks import MAX_JSON_BYTES
@@ -17,14 +18,14 @@ from maskadapter.vocabulary import Vocabulary
 
 
 class Predictions:
-    """What files say of the pictures of a data set. measures: those that the files allow."""
+    """Predictions that go by a picture's name. measures: those that they allow."""
 
     measures: tuple[Literal["semantic", "panoptic", "instance"], ...]
 
-    def of(self, name: str, size: tuple[int, int]) -> "FileResult":
-        """The prediction for the picture called ``name`` of ``size`` = (height, width).
+    def of(self, sample: Sample) -> Any:
+        """What is said of a picture, with those of ``Segmentation``'s methods that the measures need.
 
-        Raises MaskError where there is none, or it does not fit.
+        Raises MaskError where there is nothing, or it does not fit.
         """
         raise NotImplementedError
 
@@ -93,8 +94,8 @@ class LabelPictures(Predictions):
     def __init__(self, folder: Path, classes: int) -> None:
         self.folder, self.classes = folder, classes
 
-    def of(self, name: str, size: tuple[int, int]) -> FileResult:
-        stem = Path(name).with_suffix("")
+    def of(self, sample: Sample) -> FileResult:
+        stem = Path(sample.name).with_suffix("")
         paths = [self.folder / f"{start}{end}.png" for start in (stem, stem.name) for end in ("", "-labels")]
         path = next((path for path in paths if path.is_file()), None)
         if path is None:
@@ -121,8 +122,8 @@ class PanopticPictures(Predictions):
         self.folder = path.with_suffix("") if path.with_suffix("").is_dir() else path.parent
         self.found = {stems.get(one.get("image_id"), Path(str(one.get("file_name"))).stem): one for one in found}
 
-    def of(self, name: str, size: tuple[int, int]) -> FileResult:
-        one = self.found.get(Path(name).stem)
+    def of(self, sample: Sample) -> FileResult:
+        one = self.found.get(Path(sample.name).stem)
         if one is None:
             raise MaskError(f"{self.path} has no prediction for this picture")
         picture = read_labels(self.folder / Path(str(one.get("file_name"))).name)
@@ -155,8 +156,8 @@ class InstanceResults(Predictions):
         for one in found:
             self.found[stems.get(one.get("image_id"), one.get("image_id"))].append(one)
 
-    def of(self, name: str, size: tuple[int, int]) -> FileResult:
-        stem = Path(name).stem
+    def of(self, sample: Sample) -> FileResult:
+        stem, size = Path(sample.name).stem, sample.target.size
         found = [*self.found.get(stem, []), *(self.found.get(int(stem), []) if stem.isdecimal() else [])]
         try:
             found = sorted(found, key=lambda one: -float(one["score"]))

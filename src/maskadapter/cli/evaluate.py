@@ -1,0 +1,123 @@
+"""``maskadapter evaluate``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from maskadapter.cli.options import Adapter, Device, Embedding, Like
+from maskadapter.progress import busy
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model's name or file of weights; or another program's predictions: a folder of label pictures, or "
+            "COCO JSON (panoptic, instance results).",
+            show_default=False,
+        ),
+    ],
+    dataset: Annotated[
+        str,
+        typer.Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.", show_default=False),
+    ],
+    root: Annotated[
+        Path | None, typer.Option(help="The data set's folder, or the one that holds it.", show_default=False)
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for records and report.")] = Path("evaluation"),
+    subset: Annotated[Literal["val", "train"], typer.Option(help="Which pictures of the data set.")] = "val",
+    task: Annotated[
+        Literal["semantic", "panoptic", "instance"] | None,
+        typer.Option(help="Which of its labels; without it the set's own.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many pictures.", show_default=False)
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Means of seen and unseen classes apart: synonyms (shared with the training list), the name of "
+            "another list, or a text file of the seen classes.",
+            show_default=False,
+        ),
+    ] = None,
+    convention: Annotated[
+        Literal["detectron2-main", "detectron2-0.6"],
+        typer.Option(help="The mean IoU's classes: those in the ground truth, or (0.6) also those only predicted."),
+    ] = "detectron2-main",
+    proposals: Annotated[
+        str,
+        typer.Option(
+            help="Where masks come from: generator, ground-truth (only their names are judged), or a folder of masks."
+        ),
+    ] = "generator",
+    branch: Annotated[
+        Literal["ensemble", "in", "out"],
+        typer.Option(help="Whose opinion counts: both, the generator's alone (in), the embedding's alone (out)."),
+    ] = "ensemble",
+    alpha: Annotated[
+        float | None, typer.Option(help="CLIP's weight for seen classes, 0 to 1.", show_default=False)
+    ] = None,
+    beta: Annotated[float | None, typer.Option(help="And for unseen classes.", show_default=False)] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="For COCO predictions without categories: the ground truth's JSON.", show_default=False),
+    ] = None,
+    embedding: Embedding = None,
+    adapter: Adapter = None,
+    like: Like = None,
+    device: Device = "cpu",
+) -> None:
+    """Measure a model on a data set: mIoU, PQ, AP, or the names it gives to true masks.
+
+    Writes report.json and report.md. Stopped, the same command goes on where it was; under accelerate launch or
+    torchrun the processes share the pictures.
+
+    Example: [bold]maskadapter evaluate fcclip-large ade20k-150 --root datasets --split synonyms[/]
+    """
+    from maskadapter.data.opening import open_dataset
+    from maskadapter.evaluation import subject
+    from maskadapter.evaluation.evaluate import evaluate as run
+    from maskadapter.evaluation.split import Split
+
+    pictures = open_dataset(dataset, root, subset, task)
+    if Path(model).is_dir() or model.endswith(".json"):
+        judged = subject.predictions_in(model, pictures, annotations)
+    else:
+        with busy("loading the model"):
+            judged = subject.model(
+                model,
+                pictures,
+                embedding=embedding,
+                adapter=adapter,
+                like=like,
+                # Every process of a launcher takes the GPU of its own number.
+                device=f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device,
+                branch=branch,
+                alpha=alpha,
+                beta=beta,
+                proposals=proposals,
+            )
+    classes = None if split is None else Split.of(split, pictures.vocabulary, judged.trained_on)
+    try:
+        report = run(
+            judged.predict,
+            pictures,
+            output,
+            measures=judged.measures,
+            limit=limit,
+            convention=convention,
+            split=classes,
+            settings={**judged.settings, "subset": subset},
+            paper=judged.paper,
+        )
+    except KeyboardInterrupt as stop:
+        print(stop, file=sys.stderr)  # Typer makes it the exit code and forgets what it says
+        raise
+    if os.environ.get("RANK", "0") == "0":
+        print(report.markdown().split("\n\n")[0])
+        print(f"{report.facts['convention']}\n" if "convention" in report.facts else "", end="")
+        print(output / "report.md")

@@ -1,0 +1,219 @@
+"""What is put to the test: a model with the paper's switches, or the predictions of another program."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import __version__ as pillow_version
+
+from maskadapter import hub
+from maskadapter.catalogue import WEIGHTS
+from maskadapter.checkpoint import read_checkpoint
+from maskadapter.data.dataset import Dataset, Sample
+from maskadapter.data.known import known_set
+from maskadapter.download import sha256_of
+from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.evaluation.evaluate import Measure
+from maskadapter.evaluation.predictions import Predictions, read_predictions
+from maskadapter.masks import read_masks
+from maskadapter.models.build import EmbeddingName
+from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.preprocess import InputSize
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.resampling import Frame
+from maskadapter.segmentation import Segmentation
+from maskadapter.variants import Variant, identify
+from maskadapter.vocabulary import Vocabulary
+
+Branch = Literal["ensemble", "in", "out"]
+"""Whose opinion of the generator's proposals counts: both, the generator's alone, the embedding's alone. Source: paper,
+Tables 2 and 11."""
+
+_WEIGHT_OF_CLIP: Mapping[Branch, float] = {"in": 0.0, "out": 1.0}
+
+_IN_THE_PAPER = {
+    "ade20k-150": "A-150",
+    "ade20k-847": "A-847",
+    "pascal-context-459": "PC-459",
+    "pascal-context-59": "PC-59",
+    "pascal-voc-20": "PAS-20",
+}
+
+# Source: the official configurations of these sets ask for the semantic result alone, and the official code then
+# enlarges the map of classes instead of the masks. On A-150 each model has its own order.
+_CLASSES_FIRST = ("ade20k-847", "pascal-context-459", "pascal-context-59", "pascal-voc-20")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What ``evaluate`` needs to know of what it judges.
+
+    predict, measures, settings, paper: its arguments. trained_on: name of the list that the model was trained on, for
+    ``Split.of``; None where it is not known.
+    """
+
+    predict: Any
+    settings: Mapping[str, Any]
+    measures: tuple[Measure, ...] | None = None
+    trained_on: str | None = None
+    paper: Mapping[str, float] = field(default_factory=dict)
+
+
+def predictions_in(path: str | Path, dataset: Dataset, annotations: str | Path | None = None) -> Subject:
+    """Predictions of another program, see ``read_predictions``."""
+    predictions = read_predictions(path, dataset.vocabulary, annotations)
+    settings: dict[str, Any] = {"predictions": Path(path).resolve().name}
+    if Path(path).is_file():
+        settings["sha256"] = sha256_of(Path(path))
+    else:
+        listed = sorted((file.name, file.stat().st_size) for file in Path(path).glob("**/*.png"))
+        settings |= {"files": len(listed), "names and sizes": sha256(repr(listed).encode()).hexdigest()[:16]}
+    return Subject(predictions, settings)
+
+
+def model(
+    name: str | Path,
+    dataset: Dataset,
+    *,
+    embedding: EmbeddingName | None = None,
+    adapter: str | Path | None = None,
+    like: str | None = None,
+    device: str = "cpu",
+    branch: Branch = "ensemble",
+    alpha: float | None = None,
+    beta: float | None = None,
+    proposals: str | Path = "generator",
+) -> Subject:
+    """A model of this project on a data set's classes; every pixel goes to one of them.
+
+    name, embedding, adapter, like, device: as ``maskadapter.load`` takes them.
+    branch: see ``Branch``. alpha, beta: 0 to 1, CLIP's weight for seen and unseen classes, instead of the model's own.
+    proposals: ``generator``; ``ground-truth``, the truth's masks, of which only the names are judged (measure
+        ``masks``); or a folder that holds the masks of every picture, ``<stem>.png``, ``.npy`` or ``.json`` as
+        ``read_masks`` takes them, named by the embedding alone.
+    Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
+    """
+    if proposals != "generator" and (branch == "in" or alpha is not None or beta is not None):
+        raise MaskAdapterError("only the generator's own proposals have two opinions: leave branch, alpha and beta out")
+    if branch != "ensemble" and (alpha is not None or beta is not None):
+        raise MaskAdapterError(f"branch '{branch}' sets alpha and beta: leave them out")
+    for weight, value in (("alpha", alpha), ("beta", beta)):
+        if value is not None and not 0 <= value <= 1:
+            raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
+    if proposals not in ("generator", "ground-truth") and not Path(proposals).is_dir():
+        raise MaskAdapterError(f"no proposals '{proposals}': give generator, ground-truth or a folder of masks")
+    segmenter, variant, settings = _loaded(name, embedding, adapter, like, device)
+    if proposals == "generator" and segmenter.generator is None:
+        raise MaskAdapterError(
+            f"{name} holds no mask generator: evaluate it with proposals ground-truth or a folder, or give the "
+            "segmenter's file and this one as adapter"
+        )
+    own = segmenter.inference
+    weight_of_clip = _WEIGHT_OF_CLIP.get(branch)
+    segmenter.inference = replace(
+        own,
+        alpha=next(value for value in (weight_of_clip, alpha, own.alpha) if value is not None),
+        beta=next(value for value in (weight_of_clip, beta, own.beta) if value is not None),
+        semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else own.semantic_order,
+    )
+    settings |= _told(segmenter, dataset.vocabulary, branch, proposals)
+    encoded = segmenter.encode(dataset.vocabulary)
+    trained_on = own.seen_in
+    if proposals == "ground-truth":
+        classify = lambda image, masks: segmenter.classify(image, masks, encoded)  # noqa: E731
+        return Subject(classify, settings, ("masks",), trained_on)
+    if proposals != "generator":
+        return Subject(GivenProposals(segmenter, encoded, Path(proposals)), settings, None, trained_on)
+    as_published = branch == "ensemble" and alpha is None and beta is None
+    paper = published(variant, dataset) if as_published else {}
+    predict = lambda image: segmenter.segment(image, encoded, background=None)  # noqa: E731
+    return Subject(predict, settings, None, trained_on, paper)
+
+
+def published(variant: Variant, dataset: Dataset) -> dict[str, float]:
+    """The paper's figure for a model on a whole data set, in percent by measure; nothing where it has none."""
+    if dataset.name not in _IN_THE_PAPER or len(dataset) != known_set(dataset.name).splits["val"].count:
+        return {}
+    for weights in WEIGHTS:
+        if (weights.model, weights.embedding) == (variant.name, variant.embedding):
+            return {"mIoU": weights.miou[_IN_THE_PAPER[dataset.name]]}
+    return {}
+
+
+@dataclass(frozen=True)
+class GivenProposals(Predictions):
+    """Masks from files, named by a model's embedding."""
+
+    segmenter: OpenVocabularySegmenter
+    encoded: EncodedVocabulary
+    folder: Path
+    measures = ("semantic", "panoptic", "instance")
+
+    def of(self, sample: Sample) -> Segmentation:
+        stem, size = Path(sample.name).with_suffix(""), sample.target.size
+        paths = [
+            self.folder / f"{start}{suffix}" for start in (stem, stem.name) for suffix in (".png", ".npy", ".json")
+        ]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            raise MaskError(f"no proposals in {self.folder}: {stem.name}.png, .npy or .json is needed")
+        masks = read_masks(path, size, Path(sample.name).name)
+        named = torch.from_numpy(self.segmenter.classify(sample.image, masks, self.encoded).probs)
+        # Far from 0, so that what many masks lend to pixels outside of them does not add up.
+        logits = torch.where(torch.from_numpy(masks), 30.0, -30.0)
+        probs = torch.cat([named, torch.zeros(len(named), 1)], dim=1)
+        settings = self.segmenter.inference
+        return Segmentation(
+            sample.image,
+            self.encoded.vocabulary,
+            logits,
+            probs,
+            Frame(size, size, size),
+            overlap_threshold=settings.overlap_threshold,
+        )
+
+
+def _loaded(
+    name: str | Path, embedding: EmbeddingName | None, adapter: str | Path | None, like: str | None, device: str
+) -> tuple[OpenVocabularySegmenter, Variant, dict[str, Any]]:
+    """As ``hub.load`` does it, and what the report says of the weights."""
+    checkpoint = hub.find(name, "pooling" if adapter is not None else embedding or "adapter")
+    files = {"weights": checkpoint.source}
+    if adapter is not None:
+        files["adapter's weights"] = Path(adapter)
+        checkpoint = hub.fuse(checkpoint, read_checkpoint(adapter))
+    variant = identify(checkpoint, like or (hub.DEFAULT if str(name) == hub.DEFAULT else None), embedding)
+    told = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
+    return hub.assemble(checkpoint, variant, device), variant, {"model": str(variant), **told}
+
+
+def _told(
+    segmenter: OpenVocabularySegmenter, vocabulary: Vocabulary, branch: Branch, proposals: str | Path
+) -> dict[str, Any]:
+    """What the numbers depend on beside the weights."""
+    inference = segmenter.inference
+    told: dict[str, Any] = {"proposals": str(proposals) if proposals in ("generator", "ground-truth") else "files"}
+    if proposals == "generator":
+        seen = sum(vocabulary.seen(Vocabulary.builtin(inference.seen_in)))
+        told |= {
+            "branch": branch,
+            "alpha": inference.alpha,
+            "beta": inference.beta,
+            "seen by the ensemble": f"{seen} of {len(vocabulary)}, which share a synonym with {inference.seen_in}",
+            "semantic order": inference.semantic_order,
+            "overlap threshold": inference.overlap_threshold,
+        }
+    return told | {
+        "input size": _size(inference.input_size),
+        "resized by": f"Pillow {pillow_version}, bilinear",
+        "device": segmenter.clip.logit_scale.device.type,
+    }
+
+
+def _size(size: InputSize) -> str:
+    if size.shortest == size.longest:
+        return f"longer side {size.longest}"
+    return f"shorter side {size.shortest}, longer side at most {size.longest}"

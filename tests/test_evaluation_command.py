@@ -1,0 +1,211 @@
+"""``maskadapter evaluate`` with the embedded model, its switches, and what it says of published models."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from evaluated import InMemory, said_of
+from maskadapter.cli import main
+from maskadapter.data.opening import open_dataset
+from maskadapter.errors import MaskAdapterError
+from maskadapter.evaluation import subject
+from maskadapter.evaluation.evaluate import evaluate
+from maskadapter.variants import Variant
+from maskadapter.vocabulary import Vocabulary
+
+COCO = os.environ.get("MASKADAPTER_COCO")
+
+
+def quarters():
+    """A photograph of a cat beside one of a cup of coffee, and where they are."""
+    cat, cup = (
+        np.asarray(Image.fromarray(getattr(skimage.data, name)()).resize((96, 96))) for name in ("chelsea", "coffee")
+    )
+    labels = np.zeros((96, 192), np.uint8)
+    labels[:, 96:] = 1
+    labels[:8] = 255
+    return np.concatenate([cat, cup], axis=1), labels
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder of two pictures, and the file that describes it."""
+    root = tmp_path_factory.mktemp("own")
+    image, labels = quarters()
+    for kind in ("images", "labels"):
+        (root / kind / "val").mkdir(parents=True)
+    for name, turned in (("a", 1), ("b", -1)):
+        Image.fromarray(image[:, ::turned]).save(root / "images" / "val" / f"{name}.png")
+        Image.fromarray(labels[:, ::turned]).save(root / "labels" / "val" / f"{name}.png")
+    (root / "classes.txt").write_text("cat\ncup\nsky\n")
+    (root / "own.yaml").write_text(
+        "task: semantic\nclasses: classes.txt\n"
+        "train: {images: images/val, labels: labels/val}\nval: {images: images/val, labels: labels/val}\n"
+    )
+    return root
+
+
+def run(*words):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", *map(str, words)])
+    return stopped.value.code
+
+
+def test_the_embedded_model_on_two_pictures(root, tmp_path, capsys):
+    words = ("tiny", root / "own.yaml", "--output", tmp_path / "out", "--split", "coco-panoptic")
+    assert not run(*words)
+    written = capsys.readouterr().out
+    facts = json.loads((tmp_path / "out" / "report.json").read_text())["facts"]
+    assert facts["pictures"] == 2
+    assert facts["model"] == "tiny with pooling"
+    assert facts["weights"].startswith("tiny.safetensors, sha256 ")
+    assert (facts["alpha"], facts["beta"], facts["input size"]) == (0.7, 0.9, "longer side 640")
+    assert facts["split"] == "synonyms shared with coco-panoptic: 3 seen, 0 unseen"
+    assert facts["resized by"].startswith("Pillow ")
+    assert "| mIoU | " in written
+    assert "mean over the classes that the ground truth holds" in written
+    assert str(tmp_path / "out" / "report.md") in written
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert not run(*words)  # nothing is left to do
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert run(*words, "--beta", "0.5") == 2
+    assert "beta was 0.9 and is 0.5" in capsys.readouterr().err
+
+
+def test_names_for_true_masks(root, tmp_path):
+    assert not run("tiny", root / "own.yaml", "-o", tmp_path, "--proposals", "ground-truth")
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["facts"]["class masks"] == 4
+    assert content["numbers in percent"]["accuracy of class masks"] in (0, 25, 50, 75, 100)
+    assert "alpha" not in content["facts"]  # the embedding alone decides
+
+
+def test_proposals_from_files(root, tmp_path):
+    """With the true masks as proposals, the painted names are the accuracy's."""
+    _, labels = quarters()
+    (tmp_path / "masks").mkdir()
+    for name, turned in (("a", 1), ("b", -1)):
+        masks = np.stack([labels == label for label in (0, 1)])[:, :, ::turned]
+        np.save(tmp_path / "masks" / f"{name}.npy", masks)
+    for proposals, output in ((tmp_path / "masks", "files"), ("ground-truth", "truth")):
+        assert not run("tiny", root / "own.yaml", "-o", tmp_path / output, "--proposals", proposals)
+    files, truth = (
+        json.loads((tmp_path / name / "report.json").read_text())["numbers in percent"] for name in ("files", "truth")
+    )
+    assert {name: files[name] for name in ("mIoU", "pACC")} == {name: truth[name] for name in ("mIoU", "pACC")}
+    (tmp_path / "masks" / "b.npy").unlink()
+    assert run("tiny", root / "own.yaml", "-o", tmp_path / "again", "--proposals", tmp_path / "masks") == 2
+
+
+def test_no_proposals_at_all(root, tmp_path):
+    dataset = open_dataset(root / "own.yaml")
+    (tmp_path / "masks").mkdir()
+    for name in "ab":
+        np.save(tmp_path / "masks" / f"{name}.npy", np.zeros((0, 96, 192), bool))
+    judged = subject.model("tiny", dataset, proposals=tmp_path / "masks")
+    result = judged.predict.of(dataset[0])
+    assert (result.semantic() == -1).all()
+    assert result.panoptic().segments == ()
+    assert len(result.instances().masks) == 0
+
+
+@pytest.mark.parametrize(
+    ("switches", "alpha", "beta"),
+    [
+        ({}, 0.7, 0.9),
+        ({"branch": "in"}, 0, 0),
+        ({"branch": "out"}, 1, 1),
+        ({"alpha": 0.0}, 0.0, 0.9),
+        ({"beta": 0.25}, 0.7, 0.25),
+    ],
+)
+def test_branches(root, switches, alpha, beta, monkeypatch):
+    """The switch is in the settings and in the model that is asked."""
+    asked = []
+
+    class Asked:
+        def __call__(self, segmenter, *arguments, **options):
+            asked.append((segmenter.inference.alpha, segmenter.inference.beta, options))
+
+    monkeypatch.setattr(
+        "maskadapter.models.segmenter.OpenVocabularySegmenter.segment", lambda *a, **k: Asked()(*a, **k)
+    )
+    judged = subject.model("tiny", open_dataset(root / "own.yaml"), **switches)
+    judged.predict(np.zeros((8, 8, 3), np.uint8))
+    assert asked == [(alpha, beta, {"background": None})]  # every pixel goes to a class
+    assert (judged.settings["alpha"], judged.settings["beta"]) == (alpha, beta)
+    assert judged.trained_on == "coco-panoptic"
+
+
+@pytest.mark.parametrize(
+    ("switches", "line"),
+    [
+        ({"branch": "in", "alpha": 0.5}, "branch 'in' sets alpha and beta"),
+        ({"proposals": "ground-truth", "beta": 0.5}, "only the generator's own proposals have two opinions"),
+        ({"proposals": "truth"}, "no proposals 'truth': give generator, ground-truth or a folder"),
+        ({"alpha": 1.5}, "alpha is 1.5; a number from 0 to 1 is needed"),
+    ],
+)
+def test_switches_that_contradict_each_other(root, switches, line):
+    with pytest.raises(MaskAdapterError, match=line):
+        subject.model("tiny", open_dataset(root / "own.yaml"), **switches)
+
+
+def test_the_official_order_of_semantic_sets():
+    for name, order in (("ade20k-847", "classes-first"), ("pascal-voc-20", "classes-first"), ("coco", "masks-first")):
+        dataset = InMemory([], Vocabulary.of("cat, dog"), "semantic", name)
+        assert subject.model("tiny", dataset).settings["semantic order"] == order
+
+
+def test_the_papers_figure_is_for_whole_sets():
+    whole = InMemory([None] * 2000, Vocabulary.builtin("ade20k-150"), "semantic", "ade20k-150")
+    assert subject.published(Variant("fcclip-large", "adapter"), whole) == {"mIoU": 36.6}
+    assert subject.published(Variant("maftplus-base", "pooling"), whole) == {"mIoU": 34.5}
+    assert subject.published(Variant("tiny", "pooling"), whole) == {}
+    assert subject.published(Variant("fcclip-large", "adapter"), replace(whole, samples=[None] * 50)) == {}
+    assert subject.published(Variant("fcclip-large", "adapter"), replace(whole, name="own")) == {}
+
+
+def test_predictions_of_another_program(root, tmp_path, capsys):
+    predictions = root / "labels" / "val"  # the truth itself
+    assert not run(predictions, root / "own.yaml", "-o", tmp_path / "out")
+    assert "| mIoU | 100.00 |" in capsys.readouterr().out
+    assert run(predictions, root / "own.yaml", "-o", tmp_path / "out", "--split", "synonyms") == 2
+    assert "needs the list that the model was trained on" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_of_a_launcher(root, tmp_path):
+    words = ["evaluate", "tiny", str(root / "own.yaml"), "--output"]
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "-m", "maskadapter", *words]
+    done = subprocess.run([sys.executable, *launch, str(tmp_path / "two")], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("| mIoU | ") == 1  # one of them tells
+    assert not run(*words[1:], tmp_path / "one")
+    assert len(list((tmp_path / "two").glob("records-*.jsonl"))) == 2
+    for name in ("report.json", "report.md"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+@pytest.mark.skipif(COCO is None, reason="MASKADAPTER_COCO does not name a folder of COCO 2017")
+@pytest.mark.parametrize("subset", ["val", "train"])
+def test_the_truth_of_coco_scores_100(tmp_path, subset):
+    dataset = open_dataset("coco-panoptic", COCO, subset)
+
+    class Truth(subject.Predictions):
+        measures = ("semantic", "panoptic", "instance")
+
+        def of(self, sample):
+            return said_of(sample.target, dataset.vocabulary)
+
+    report = evaluate(Truth(), dataset, tmp_path)
+    assert report.numbers == pytest.approx(dict.fromkeys(report.numbers, 100))
+    assert report.facts["segments missed"] == 0
+    assert report.facts["segments matched"] > 500
