@@ -287,3 +287,6 @@ def test_a_folder_with_another_run_is_refused(recipe, tmp_path):
     with pytest.raises(RecipeError, match=r"run by another recipe \(optimizer.lr was 0.01 and is 0.5\)"):
         run(recipe("run.iterations=1", "optimizer.lr=0.5"), tmp_path / "run")
     run(recipe("run.iterations=1", "run.keep=5"), tmp_path / "run")  # not another result
+    (tmp_path / "run" / "recipe.yaml").unlink()
+    with pytest.raises(RecipeError, match=r"holds checkpoints and no recipe.yaml"):
+        run(recipe("run.iterations=1"), tmp_path / "run")

@@ -28,6 +28,8 @@ def settle(folder: Path, recipe: Recipe) -> None:
     path = folder / "recipe.yaml"
     if path.exists():
         _refuse_another(path, recipe)
+    elif (folder / "checkpoints").exists():
+        raise RecipeError(f"{folder} holds checkpoints and no recipe.yaml: whose they are cannot be told; remove them")
     with write_atomically(path) as temporary:
         temporary.write_text(as_yaml(recipe), encoding="utf-8")
     write_json(folder / "versions.json", {name: version(name) for name in _LIBRARIES})

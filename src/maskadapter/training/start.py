@@ -1,6 +1,7 @@
 """What a training starts from: the shapes of a named model, frozen weights from one place, the adapter from another."""
 
 import torch
+from timm.layers import DropPath
 from torch import Tensor
 
 from maskadapter import hub
@@ -119,7 +120,9 @@ def _trainable(segmenter: OpenVocabularySegmenter, recipe: Recipe) -> OpenVocabu
         embedding.adapter.checkpoint_blocks = recipe.run.checkpoint_blocks
     segmenter.void_embedding.requires_grad_(recipe.run.trainable_void)
     if recipe.run.stochastic_depth:
-        segmenter.clip.model.visual.trunk.train()
+        for module in segmenter.clip.modules():
+            if isinstance(module, DropPath):
+                module.train()
     return segmenter
 
 

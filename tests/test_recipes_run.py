@@ -1,0 +1,97 @@
+"""Every recipe runs one step, on models of the published kinds and hardly any size."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from maskadapter import hub
+from maskadapter.data.scenes import Scenes
+from maskadapter.models import build
+from maskadapter.models.clip import Clip
+from maskadapter.models.embedding import MaskAdapterEmbedding, MaskPooling
+from maskadapter.models.maftplus import ContentDependentTransfer
+from maskadapter.models.mask2former import Mask2FormerGenerator
+from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.mask_decoder import MaskDecoder
+from maskadapter.models.pixel_decoder import PixelDecoder
+from maskadapter.models.preprocess import InputSize
+from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter
+from maskadapter.training import start
+from maskadapter.training.recipe import read_recipe
+from maskadapter.training.train import train
+
+FOLDER = Path(__file__).parent.parent / "recipes"
+FILES = sorted(FOLDER.rglob("*.yaml"))
+SMALL_CLIP = {
+    "embed_dim": 32,
+    "vision_cfg": {"timm_model_name": "mobilenetv2_035", "timm_pool": "", "timm_proj": "mlp", "image_size": 64},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+
+
+def small(published):
+    """A builder of a model of the same parts as a published one."""
+
+    def builder(embedding="adapter", generator=True, **adapter):
+        clip = Clip.build(SMALL_CLIP, output_stride=16)
+        whole = published == "tiny"
+        return OpenVocabularySegmenter(
+            clip,
+            None
+            if not generator
+            else build.SuperpixelGenerator()
+            if whole
+            else Mask2FormerGenerator(
+                PixelDecoder(clip.pyramid_dims, 32, 32, num_layers=1, num_heads=2),
+                MaskDecoder(32, 32, 32, num_queries=6, num_layers=1, num_heads=2, ffn_dim=16),
+            ),
+            MaskAdapterEmbedding(MaskAdapter(32, **{**adapter, "hidden_dim": 8}))
+            if embedding == "adapter"
+            else MaskPooling(),
+            Inference(InputSize(64, 64), seen_in="coco-panoptic", alpha=0.7, beta=0.9),
+            ContentDependentTransfer(32, num_heads=2) if published.startswith("maftplus") else None,
+        )
+
+    return builder
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """Published model -> file of its small counterpart, as a segmenter with pooling."""
+    folder = tmp_path_factory.mktemp("starts")
+    torch.manual_seed(0)
+    return {
+        name: hub.save(small(name)("pooling", True), folder / f"{name}.safetensors", name)
+        for name in ("fcclip-large", "maftplus-base", "maftplus-large", "tiny")
+    }
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_one_step(file, started, tmp_path, monkeypatch):
+    recipe = read_recipe(file)
+    name = recipe.model.name
+    # A CLIP tower is not on this machine: FC-CLIP's own file has the same CLIP.
+    model = recipe.model.model_copy(update={"start": str(started[name]), "adapter": None})
+    run = {"iterations": 1, "batch_size": 2, "precision": "fp32", "checkpoint_blocks": False}
+    changed = recipe.model_copy(
+        update={
+            "model": model,
+            "run": recipe.run.model_copy(update=run),
+            "data": recipe.data.model_copy(update={"crop": 64, "workers": 0}),
+        }
+    )
+    monkeypatch.setitem(start.MODELS, name, small(name))
+    datasets = [Scenes(8, seed=part) for part in range(len(recipe.data.train))]
+    written = load_file(train(changed, datasets, tmp_path, device="cpu"))
+    begun = load_file(started[name])
+    assert any(key.startswith("embedding.adapter.") for key in written)
+    trained = ("embedding.", *(("void_embedding.",) if recipe.run.trainable_void else ()))
+    assert all(torch.equal(tensor, written[key]) for key, tensor in begun.items() if not key.startswith(trained))
+    assert torch.equal(written["void_embedding.weight"], begun["void_embedding.weight"]) != recipe.run.trainable_void
+
+
+def test_all_of_them_were_found():
+    assert len(FILES) == sum(1 for path in FOLDER.rglob("*") if path.suffix in (".yaml", ".yml"))
+    assert len(FILES) >= 36
