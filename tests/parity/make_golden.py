@@ -30,30 +30,50 @@ ADAPTER = [
 ]
 ADAPTER += ["out_vocab_logits_with_void"]
 RESULTS = ["mask_cls_probs", "category_overlapping_mask"]
-CLIP_HEAD = ("clip.model.visual.head.", "clip.model.visual.trunk.head.")
+CLIP_HEAD = ("clip.model.logit_scale", "clip.model.visual.head.", "clip.model.visual.trunk.head.")
 POOLED = ["pooled_clip_feature"]
 GENERATOR = ["clip.res2", "clip.res3", "clip.res4", "adapter.raw_maps", "dec.pred_logits0"]
+# Recording: cases, tensors, weights.
 PARTS = {
-    "tiny_fcclip": (ADAPTER + RESULTS + GENERATOR, ("generator.", "embedding.", "void_embedding.")),
-    "tiny_maft": (ADAPTER + POOLED + RESULTS, ("embedding.", "void_embedding.", *CLIP_HEAD)),
+    "tiny_fcclip": (("A",), ADAPTER + RESULTS + GENERATOR, ("generator.", "embedding.", "void_embedding.")),
+    "tiny_maft": (("A", "B"), ADAPTER + POOLED + RESULTS, ("embedding.", "void_embedding.", *CLIP_HEAD)),
 }
+# Of the recorded step of training: what CLIP and the generator gave, what was drawn, losses, small gradients.
+STEP = "tiny_maft"
+STEP_TENSORS = ["clip_feature", "clip_vis_dense", "text_classifier", "mask_pred_results", "labels", "all_labels"]
+STEP_TENSORS += ["mask_cls_results", "match.matched_labels", "loss_ce", "loss_cosine", "iou0", "iou1"]
+STEP_TENSORS += [f"gt_{what}{b}" for what in ("masks", "classes") for b in range(2)]
+MOST_NUMBERS = 2000  # of a gradient
 LISTS = ["panoptic_seg", "inst_scores", "inst_pred_classes", "inst_pred_masks"]
 
 
 def main(fixtures: Path) -> None:
-    for name, (keys, prefixes) in PARTS.items():
+    for name, (cases, keys, prefixes) in PARTS.items():
         recording = read_official(fixtures / name)
         folder = GOLDEN / name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "settings.json").write_text(json.dumps(asdict(recording.settings), indent=1) + "\n")
-        np.savez_compressed(folder / "tensors.npz", **_tensors(recording, keys + LISTS))
+        settings = asdict(recording.settings)
+        for by_case in ("frames", "segments"):
+            settings[by_case] = {case: settings[by_case][case] for case in cases if case in settings[by_case]}
+        (folder / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+        tensors = _tensors(recording, cases, keys + LISTS)
+        if name == STEP:
+            tensors |= _step(recording)
+        np.savez_compressed(folder / "tensors.npz", **tensors)
         weights = {key: tensor.contiguous() for key, tensor in recording.weights.items() if key.startswith(prefixes)}
         save_file(weights, folder / "weights.safetensors")
 
 
-def _tensors(recording: Recording, keys: list[str]) -> dict[str, np.ndarray]:
+def _step(recording: Recording) -> dict[str, np.ndarray]:
+    kept = {f"train.{key}": recording.tensors[f"train.{key}"] for key in STEP_TENSORS}
+    changes = ("train.grad.", "train.after_step.")
+    small = {key: t for key, t in recording.tensors.items() if key.startswith(changes) and t.size <= MOST_NUMBERS}
+    return kept | small
+
+
+def _tensors(recording: Recording, cases: tuple[str, ...], keys: list[str]) -> dict[str, np.ndarray]:
     kept = {}
-    for case in recording.settings.frames:
+    for case in cases:
         kept |= {
             f"{case}.{key}": recording.tensors[f"{case}.{key}"] for key in keys if f"{case}.{key}" in recording.tensors
         }

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskadapter.convert import to_ours
+from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.structures import ClipFeatures, Proposals
 from maskadapter.training.mask_matching import at_most, at_size, mask_iou, match_by_iou
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.optimizer import parameter_groups
@@ -38,6 +41,8 @@ def compare_step(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     segmenter.void_embedding.requires_grad_(recording.settings.package != "maft")
     slots, predicted = STAGES[recording.settings.package]
     stage = AdapterStage(segmenter, slots, predicted)
+    if recording.golden:
+        _stand_in(s, segmenter)
     batch = yield from _batch(s, segmenter)
     generator = torch.Generator().manual_seed(recording.settings.train_seed)
     prepared = stage.prepare(batch, [generator] * len(batch.targets))
@@ -47,8 +52,10 @@ def compare_step(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     yield from s.compare("labels", prepared.labels[:, :slots])
     yield from s.compare("all_labels", prepared.labels)
     cells = prepared.masks.shape[-2:]
-    masks = s.recorded("masks").float()
-    yield Comparison("masks", _error(prepared.masks[:, :slots], F.interpolate(masks, cells, mode="bilinear")), False)
+    masks = s.recorded("masks")
+    if masks is not None:
+        made = F.interpolate(masks.float(), cells, mode="bilinear")
+        yield Comparison("masks", _error(prepared.masks[:, :slots], made), share=False)
     if predicted is not None:
         yield from _matches(s, stage, batch, prepared)
     yield from _losses(s, stage, prepared)
@@ -79,9 +86,50 @@ def compare_matching(recording: Recording, case: str, met: set[str]) -> Iterator
     met |= s.met
 
 
+class _Recorded(nn.Module):
+    """Proposals that were recorded."""
+
+    def __init__(self, mask_logits: Tensor) -> None:
+        super().__init__()
+        self.mask_logits = mask_logits
+
+    def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
+        return Proposals(self.mask_logits)
+
+
+class _RecordedTransfer(nn.Module):
+    """Text rows that were recorded; they get no gradient, since MAFT+'s void embedding is frozen."""
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def forward(self, rows: Tensor, projected: Tensor) -> Tensor:
+        return self.rows
+
+
+def _stand_in(s: Stages, segmenter: OpenVocabularySegmenter) -> None:
+    """A golden file holds neither CLIP's trunk and text tower, nor the generator, nor the transfer of text: what they
+    gave takes their place."""
+    assert s.recording.settings.package == "maft"
+    features = ClipFeatures({}, s.need("clip_feature"), s.need("clip_vis_dense"))
+    rows = s.need("text_classifier")
+    segmenter.clip.encode_image = lambda images: features
+    segmenter.clip.encode_text = lambda names: rows[0, :-1]
+    segmenter.generator = _Recorded(s.need("mask_pred_results"))
+    segmenter.text_transfer = _RecordedTransfer(rows)
+
+
 def _batch(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Comparison]:
-    pictures = [s.need(f"image{b}").permute(1, 2, 0).numpy() for b in range(2)]
-    images = to_batch(pictures, segmenter.clip.SIZE_DIVISOR)
+    pictures = [s.recorded(f"image{b}") for b in range(2)]
+    sizes = [s.need(f"gt_masks{b}").shape[1:] for b in range(2)]
+    images = to_batch(
+        [
+            np.zeros((*size, 3), np.uint8) if picture is None else picture.permute(1, 2, 0).numpy()
+            for picture, size in zip(pictures, sizes, strict=True)
+        ],
+        segmenter.clip.SIZE_DIVISOR,
+    )
     targets = []
     for b in range(2):
         masks = s.need(f"gt_masks{b}").bool()
@@ -111,6 +159,8 @@ def _matches(s: Stages, stage: AdapterStage, batch: Batch, prepared: Prepared) -
     yield from s.compare("mask_labels", prepared.labels[:, slots : slots + settings.slots])
     yield from s.compare("match.matched_labels", prepared.labels[:, slots + settings.slots :])
     cells, size = prepared.masks.shape[-2:], batch.images.shape[-2:]
+    if s.recorded("mask_pred") is None:
+        return
     # What is recorded at stride 4 comes to the input's size as the stage brings it there.
     src, true = s.need("match.matched_src_masks"), s.need("match.matched_target_masks")
     unmatched = prepared.labels[:, slots : slots + settings.slots, None, None] == -1
