@@ -105,6 +105,7 @@ class _Run:
         if main:
             settle(self.output, self.recipe)
         self.accelerator.wait_for_everyone()
+        self.accelerator.init_trackers("tensorboard")
         self._resume()
         log = RunLog(self.output / "log.jsonl", self.step, self.accelerator)
         with (
@@ -237,15 +238,13 @@ def _accelerator(recipe: Recipe, output: Path, device: str | None) -> Accelerato
     precision = {"fp32": "no"}.get(recipe.run.precision, recipe.run.precision)
     if precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError("run.precision is fp16, which needs a GPU: use bf16 or fp32 here")
-    accelerator = Accelerator(
+    return Accelerator(
         mixed_precision=precision,
         cpu=device == "cpu",
         log_with="tensorboard" if find_spec("tensorboard") else None,
         project_dir=output,
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
-    accelerator.init_trackers("tensorboard")
-    return accelerator
 
 
 def _stage_of(recipe: Recipe, segmenter: OpenVocabularySegmenter) -> AdapterStage | GeneratorStage:
