@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def workplace(tmp_path, monkeypatch):
     labels = np.zeros((300, 451), np.uint8)
     labels[60:280, 80:380] = 1
     Image.fromarray(labels).save("masks.png")
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     (tmp_path / "photos" / "garden").mkdir(parents=True)
     with Image.open("photo.jpg") as photo:
         photo.resize((240, 160)).save("photos/cat.jpg")

@@ -16,6 +16,9 @@ _HOME = {
     "label_pictures": "maskadapter.labelling",
     "open_dataset": "maskadapter.data.opening",
     "prepare": "maskadapter.data.prepare",
+    "evaluate": "maskadapter.evaluation.evaluate",
+    "read_recipe": "maskadapter.training.recipe",
+    "train": "maskadapter.training.train",
     "Vocabulary": "maskadapter.vocabulary",
     "Segmentation": "maskadapter.segmentation",
     "Classification": "maskadapter.classification",
@@ -29,11 +32,14 @@ if TYPE_CHECKING:
     from maskadapter.data.opening import open_dataset as open_dataset
     from maskadapter.data.prepare import prepare as prepare
     from maskadapter.errors import MaskAdapterError as MaskAdapterError
+    from maskadapter.evaluation.evaluate import evaluate as evaluate
     from maskadapter.hub import load as load
     from maskadapter.labelling import label_pictures as label_pictures
     from maskadapter.models.mask_adapter import MaskAdapter as MaskAdapter
     from maskadapter.models.segmenter import OpenVocabularySegmenter as OpenVocabularySegmenter
     from maskadapter.segmentation import Segmentation as Segmentation
+    from maskadapter.training.recipe import read_recipe as read_recipe
+    from maskadapter.training.train import train as train
     from maskadapter.vocabulary import Vocabulary as Vocabulary
 
 
