@@ -112,6 +112,7 @@ def test_a_generator_is_trained_and_the_model_segments_with_it(recipe, tmp_path)
     started = run(recipe("run.iterations=1", "data.crop=96", stage="generator", model=settings), tmp_path / "less")
     assert not same(path, started)
     model = maskadapter.load(path)
+    assert model.inference.seen_in == Scenes(1).vocabulary.synonyms  # they are what the generator knows now
     labels = model.segment(Scenes(1)[0].image, "red ring, blue cross", background=None).semantic()
     assert labels.shape == Scenes(1)[0].image.shape[:2]
 

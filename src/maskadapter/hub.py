@@ -111,6 +111,8 @@ def _settings(segmenter: OpenVocabularySegmenter) -> dict[str, Any]:
 
 def _apply(settings: dict[str, Any], segmenter: OpenVocabularySegmenter) -> None:
     inference = settings["inference"]
+    if isinstance(inference["seen_in"], list):  # JSON has no tuples
+        inference["seen_in"] = tuple(inference["seen_in"])
     # Files of an earlier version lack the settings that came later; those stay the builder's.
     segmenter.inference = replace(
         segmenter.inference, **{**inference, "input_size": InputSize(**inference["input_size"])}

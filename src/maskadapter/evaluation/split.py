@@ -35,11 +35,11 @@ class Split:
         return {"seen": seen, "unseen": ~seen}
 
     @classmethod
-    def of(cls, split: str | Path, vocabulary: Vocabulary, trained_on: str | None = None) -> "Split":
+    def of(cls, split: str | Path, vocabulary: Vocabulary, trained_on: str | tuple[str, ...] | None = None) -> "Split":
         """The split that a user's word means.
 
-        split: ``synonyms``, a class is seen where it shares a synonym with the list that the model was ``trained_on``;
-            the name of a built-in list, to be taken instead of that one; or a text file of the names of the seen
+        split: ``synonyms``, a class is seen where it shares a synonym with the list, or the names, that the model was
+            ``trained_on``; the name of a built-in list, to be taken instead of that one; or a text file of the names of the seen
             classes, in the notation of ``Vocabulary.of``. A name means the classes that are shown by it, or, where none
             is, those that have it among their synonyms.
         Raises VocabularyError for a name in the file that is none of the classes, and where nothing says what the model
@@ -51,6 +51,8 @@ class Split:
                 "split 'synonyms' needs the list that the model was trained on, which these predictions do not tell: "
                 f"give its name instead ({', '.join(builtin_names())})"
             )
+        if isinstance(train, tuple):
+            return cls("synonyms shared with the model's own training list", vocabulary.seen(Vocabulary.of(train)))
         if str(train) in builtin_names():
             return cls(f"synonyms shared with {train}", vocabulary.seen(Vocabulary.builtin(str(train))))
         if not Path(train).is_file():

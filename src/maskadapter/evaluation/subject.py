@@ -51,14 +51,14 @@ _CLASSES_FIRST = ("ade20k-847", "pascal-context-459", "pascal-context-59", "pasc
 class Subject:
     """What ``evaluate`` needs to know of what it judges.
 
-    predict, measures, settings, paper: its arguments. trained_on: name of the list that the model was trained on, for
+    predict, measures, settings, paper: its arguments. trained_on: the list that the model was trained on, for
     ``Split.of``; None where it is not known.
     """
 
     predict: Any
     settings: Mapping[str, Any]
     measures: tuple[Measure, ...] | None = None
-    trained_on: str | None = None
+    trained_on: str | tuple[str, ...] | None = None
     paper: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -197,12 +197,13 @@ def _told(
     inference = segmenter.inference
     told: dict[str, Any] = {"proposals": str(proposals) if proposals in ("generator", "ground-truth") else "files"}
     if proposals == "generator":
-        seen = sum(vocabulary.seen(Vocabulary.builtin(inference.seen_in)))
+        trained = inference.seen_in if isinstance(inference.seen_in, str) else "the model's own training list"
+        seen = sum(vocabulary.seen(Vocabulary.of(inference.seen_in)))
         told |= {
             "branch": branch,
             "alpha": inference.alpha,
             "beta": inference.beta,
-            "seen by the ensemble": f"{seen} of {len(vocabulary)}, which share a synonym with {inference.seen_in}",
+            "seen by the ensemble": f"{seen} of {len(vocabulary)}, which share a synonym with {trained}",
             "semantic order": inference.semantic_order,
             "overlap threshold": inference.overlap_threshold,
         }

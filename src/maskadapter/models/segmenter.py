@@ -51,13 +51,13 @@ class Generator(Protocol):
 class Inference:
     """Settings of inference that no weight shows. Source: the official configurations; see ``build.py`` for the values.
 
-    input_size: see ``InputSize``. seen_in: name of the training set's list; a class that shares a synonym with it is
-    seen. alpha, beta: 0 to 1, CLIP's weight in the ensemble for seen and unseen classes. semantic_order,
-    overlap_threshold, join_touching: see ``maskadapter.postprocess``.
+    input_size: see ``InputSize``. seen_in: the generator's training list, by its name or as names; a class that shares
+    a synonym with it is seen. alpha, beta: 0 to 1, CLIP's weight in the ensemble for seen and unseen classes.
+    semantic_order, overlap_threshold, join_touching: see ``maskadapter.postprocess``.
     """
 
     input_size: InputSize
-    seen_in: str
+    seen_in: str | tuple[str, ...]
     alpha: float
     beta: float
     semantic_order: SemanticOrder = "masks-first"
@@ -208,7 +208,7 @@ class OpenVocabularySegmenter(nn.Module):
             probs = out_logits[..., :-1].softmax(dim=-1)
             return torch.cat([probs, torch.zeros_like(probs[..., :1])], dim=-1)
         settings = self.inference
-        seen = torch.tensor(vocabulary.seen(Vocabulary.builtin(settings.seen_in)), device=out_logits.device)
+        seen = torch.tensor(vocabulary.seen(Vocabulary.of(settings.seen_in)), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
         return with_void(probs, class_logits)
 

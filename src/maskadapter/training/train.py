@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -89,6 +90,8 @@ class _Run:
             [part.repeat_threshold or None for part in recipe.data.train],
         )
         self.segmenter = start(recipe).to(self.accelerator.device)
+        if recipe.stage == "generator":
+            self.segmenter.inference = replace(self.segmenter.inference, seen_in=_seen_in(datasets))
         self.vocabularies = [_encoded(self.segmenter, dataset) for dataset in datasets]
         self.stage = _stage_of(recipe, self.segmenter)
         self.trained = {name: p for name, p in self.segmenter.named_parameters() if p.requires_grad}
@@ -263,6 +266,13 @@ def _rate(recipe: Recipe) -> Callable[[int], float]:
     if schedule.kind == "steps":
         return in_steps(list(schedule.milestones), schedule.factor, schedule.warmup, schedule.warmup_factor)
     return polynomial(recipe.run.iterations, schedule.power, schedule.warmup, schedule.warmup_factor)
+
+
+def _seen_in(datasets: Sequence[Dataset]) -> str | tuple[str, ...]:
+    """What the generator knows from now on."""
+    if len(datasets) == 1 and datasets[0].vocabulary.name is not None:
+        return datasets[0].vocabulary.name
+    return tuple(dict.fromkeys(name for dataset in datasets for name in dataset.vocabulary.synonyms))
 
 
 def _encoded(segmenter: OpenVocabularySegmenter, dataset: Dataset) -> EncodedVocabulary:
