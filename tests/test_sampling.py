@@ -72,7 +72,8 @@ def test_the_order_is_the_seed_s():
 @pytest.mark.parametrize("first", [1, 17, 4095, 4096, 9001])
 def test_going_on_from_any_step_is_the_same_as_never_stopping(first):
     def order():
-        return TrainingOrder([Instances(9), Instances(31, "other")], 4, seed=3, ratios=[1, 2], repeat_thresholds=[0.4, 0.4])
+        datasets = [Instances(9), Instances(31, "other")]
+        return TrainingOrder(datasets, 4, seed=3, ratios=[1, 2], repeat_thresholds=[0.4, 0.4])
 
     straight = list(islice(order().batches(), first, first + 30))
     assert list(islice(order().batches(first=first), 30)) == straight

@@ -39,9 +39,9 @@ class Split:
         """The split that a user's word means.
 
         split: ``synonyms``, a class is seen where it shares a synonym with the list, or the names, that the model was
-            ``trained_on``; the name of a built-in list, to be taken instead of that one; or a text file of the names of the seen
-            classes, in the notation of ``Vocabulary.of``. A name means the classes that are shown by it, or, where none
-            is, those that have it among their synonyms.
+            ``trained_on``; the name of a built-in list, to be taken instead of that one; or a text file of the names of
+            the seen classes, in the notation of ``Vocabulary.of``. A name means the classes that are shown by it, or,
+            where none is, those that have it among their synonyms.
         Raises VocabularyError for a name in the file that is none of the classes, and where nothing says what the model
         was trained on.
         """
