@@ -137,8 +137,16 @@ def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(recipe, tmp_pa
     assert [entry["step"] for entry in log(stopped) if "lr" in entry] == [1, 2, 3, 4, 5]
 
 
-def launched(path, output, *launcher):
-    command = [sys.executable, *launcher, str(RUNNER), str(path), str(output)]
+def launched(path, output, processes=1):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [
+        sys.executable,
+        *(launcher if processes > 1 else []),
+        str(RUNNER),
+        str(path),
+        str(output),
+        str(processes),
+    ]
     # One thread each: the result must not depend on how many threads share a sum.
     return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
 
@@ -205,7 +213,7 @@ def test_two_processes_have_the_gradients_of_one(recipe, tmp_path, changes, part
     single = recipe("run.iterations=1", *[change for change in changes if "accumulate" not in change], **parts)
     run(single, tmp_path / "one", Scenes(12))
     path = recipe("run.iterations=1", *changes, **parts)
-    two = launched(path, tmp_path / "two", "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
+    two = launched(path, tmp_path / "two", processes=2)
     assert two.wait() == 0, two.stderr.read()
     ours, theirs = gradients(tmp_path / "one"), gradients(tmp_path / "two")
     largest = max(float(gradient.abs().max()) for gradient in ours)

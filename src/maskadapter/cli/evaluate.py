@@ -82,9 +82,10 @@ def evaluate(
     from maskadapter.evaluation import subject
     from maskadapter.evaluation.evaluate import evaluate as run
     from maskadapter.evaluation.split import Split
+    from maskadapter.models.build import MODELS
 
     pictures = open_dataset(dataset, root, subset, task)
-    if Path(model).is_dir() or model.endswith(".json"):
+    if model not in MODELS and (Path(model).is_dir() or model.endswith(".json")):
         judged = subject.predictions_in(model, pictures, annotations)
     else:
         with busy("loading the model"):

@@ -1,7 +1,9 @@
 """The loop: batches in, losses down, checkpoints out, on one process or many. ``train`` is all that a user calls."""
 
 import math
+import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -241,6 +243,12 @@ def _accelerator(recipe: Recipe, output: Path, device: str | None) -> Accelerato
     precision = {"fp32": "no"}.get(recipe.run.precision, recipe.run.precision)
     if precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError("run.precision is fp16, which needs a GPU: use bf16 or fp32 here")
+    if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ and "RANK" not in os.environ:
+        warnings.warn(
+            "accelerate launch started one process, whatever was asked for, as it does on a CPU without MPI: use "
+            "torchrun --nproc-per-node N -m maskadapter train ... --cpu",
+            stacklevel=2,
+        )
     return Accelerator(
         mixed_precision=precision,
         cpu=device == "cpu",
