@@ -21,6 +21,7 @@ from maskadapter.evaluation.split import Split
 from maskadapter.target import Target
 from maskadapter.vocabulary import Vocabulary
 
+NOISY = {"model": "noisy"}
 SPLIT = Split("by hand", (True, False, True, False))
 TESTS = Path(__file__).parent
 
@@ -94,7 +95,7 @@ def test_the_paper_is_no_yardstick_for_a_part_or_for_the_other_convention(tmp_pa
     paper = {"mIoU": 36.6}
     assert evaluate(perfect(dataset), dataset, tmp_path / "all", paper=paper).paper == paper
     assert evaluate(perfect(dataset), dataset, tmp_path / "part", paper=paper, limit=3).paper == {}
-    report = evaluate(perfect(dataset), dataset, tmp_path / "all", paper=paper, convention="detectron2-0.6")
+    report = evaluate(perfect(dataset), dataset, tmp_path / "other", paper=paper, convention="detectron2-0.6")
     assert report.paper == {}
     assert report.facts["convention"].startswith("detectron2-0.6: mIoU is the mean over the classes that the ground")
 
@@ -106,14 +107,14 @@ def test_a_model_is_asked_once_for_every_picture(tmp_path):
         asked.append(int(image[0, 0, 0]))
         return noisy(dataset)(image)
 
-    first = evaluate(counting, dataset, tmp_path, limit=2)
+    first = evaluate(counting, dataset, tmp_path, limit=2, settings=NOISY)
     assert first.facts["pictures"] == 2
-    evaluate(counting, dataset, tmp_path)
+    evaluate(counting, dataset, tmp_path, settings=NOISY)
     assert asked == [0, 1, 2, 3, 4]
     # What was asked in two parts, and what the other questions are, changes nothing.
-    evaluate(noisy(dataset), dataset, tmp_path / "at once")
+    evaluate(noisy(dataset), dataset, tmp_path / "at once", settings=NOISY)
     assert files(tmp_path) == files(tmp_path / "at once")
-    evaluate(counting, dataset, tmp_path, split=SPLIT, convention="detectron2-0.6")
+    evaluate(counting, dataset, tmp_path, split=SPLIT, convention="detectron2-0.6", settings=NOISY)
     assert len(asked) == 5
 
 
@@ -126,16 +127,16 @@ def test_stopped_by_hand(tmp_path):
         return noisy(dataset)(image)
 
     with pytest.raises(KeyboardInterrupt, match="3 of 5 pictures are done, the same command goes on"):
-        evaluate(tired, dataset, tmp_path)
+        evaluate(tired, dataset, tmp_path, settings=NOISY)
     assert not files(tmp_path)
-    evaluate(noisy(dataset), dataset, tmp_path)
-    evaluate(noisy(dataset), dataset, tmp_path / "at once")
+    evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
+    evaluate(noisy(dataset), dataset, tmp_path / "at once", settings=NOISY)
     assert files(tmp_path) == files(tmp_path / "at once")
 
 
 def test_a_record_that_was_cut_off_is_made_again(tmp_path):
     dataset, asked = InMemory(samples(5)), []
-    evaluate(noisy(dataset), dataset, tmp_path)
+    evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
     whole, path = files(tmp_path), tmp_path / "records-0.jsonl"
     content = path.read_bytes()
     path.write_bytes(content[:-30])
@@ -144,7 +145,7 @@ def test_a_record_that_was_cut_off_is_made_again(tmp_path):
         asked.append(int(image[0, 0, 0]))
         return noisy(dataset)(image)
 
-    evaluate(counting, dataset, tmp_path)
+    evaluate(counting, dataset, tmp_path, settings=NOISY)
     assert asked == [4]
     assert path.read_bytes() == content
     assert files(tmp_path) == whole
@@ -152,12 +153,12 @@ def test_a_record_that_was_cut_off_is_made_again(tmp_path):
 
 def test_a_damaged_record_is_told(tmp_path):
     dataset = InMemory(samples(3))
-    evaluate(noisy(dataset), dataset, tmp_path)
+    evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
     path = tmp_path / "records-0.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + b"{broken\n" + lines[2])
     with pytest.raises(MaskAdapterError, match=rf"records-0.jsonl is damaged at byte {len(lines[0]):,}: delete it"):
-        evaluate(noisy(dataset), dataset, tmp_path)
+        evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
 
 
 def test_other_settings_are_refused(tmp_path):
@@ -179,7 +180,43 @@ def test_other_settings_are_refused(tmp_path):
     assert files(tmp_path) == before
     (tmp_path / "settings.json").unlink()
     with pytest.raises(MaskAdapterError, match=r"has records and no settings\.json"):
-        evaluate(noisy(dataset), dataset, tmp_path)
+        evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_without_settings_nothing_is_gone_on_with(tmp_path, limit):
+    """Nothing says whose predictions the records are: a better predictor must not be told the numbers of another."""
+    dataset = InMemory(samples(3))
+    evaluate(noisy(dataset), dataset, tmp_path, limit=limit)
+    before = files(tmp_path)
+    for settings in (None, {}):
+        with pytest.raises(
+            MaskAdapterError, match=r"holds an evaluation, .*: choose another folder, or tell what they"
+        ):
+            evaluate(perfect(dataset), dataset, tmp_path, settings=settings)
+    assert files(tmp_path) == before
+
+
+def test_without_settings_a_stopped_run_is_not_gone_on_with(tmp_path):
+    dataset = InMemory(samples(3))
+
+    def tired(image):
+        if image[0, 0, 0] == 1:
+            raise KeyboardInterrupt
+        return noisy(dataset)(image)
+
+    with pytest.raises(KeyboardInterrupt, match=r"1 of 3 pictures are done$"):
+        evaluate(tired, dataset, tmp_path)
+    with pytest.raises(MaskAdapterError, match="holds an evaluation"):
+        evaluate(perfect(dataset), dataset, tmp_path)
+
+
+def test_a_process_that_has_ended_is_told(tmp_path):
+    dataset = InMemory(samples(5))
+    line = r"2 of 5 pictures are missing in .*, and no other process has done one for 0\.005 minutes"
+    with pytest.raises(MaskAdapterError, match=line):
+        evaluate(noisy(dataset), dataset, tmp_path, share=(0, 2), patience=0.3)
+    assert not files(tmp_path)
 
 
 def replace_words(dataset, vocabulary):
@@ -196,14 +233,14 @@ predict = noisy(dataset)
 def slow(image):
     time.sleep({pause})
     return predict(image)
-report = evaluate(slow, dataset, sys.argv[1])
+report = evaluate(slow, dataset, sys.argv[1], settings={settings})
 print(dict(report.numbers))
 """
 
 
-def started(folder, rank=0, world=1, pause=0.02):
+def started(folder, rank=0, world=1, pause=0.02, settings=None):
     environment = {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(world)}
-    code = PROCESS.format(tests=str(TESTS), pause=pause)
+    code = PROCESS.format(tests=str(TESTS), pause=pause, settings=settings)
     return subprocess.Popen(
         [sys.executable, "-c", code, str(folder)], env=environment, stdout=subprocess.PIPE, text=True
     )
@@ -225,7 +262,7 @@ def test_two_processes_give_the_same_numbers(tmp_path):
 
 
 def test_killed_and_gone_on_with(tmp_path):
-    process = started(tmp_path, pause=0.5)
+    process = started(tmp_path, pause=0.5, settings=NOISY)
     path = tmp_path / "records-0.jsonl"
     while not path.exists() or path.read_bytes().count(b"\n") < 3:
         assert process.poll() is None
@@ -235,13 +272,13 @@ def test_killed_and_gone_on_with(tmp_path):
     before = path.read_bytes()
     assert before.count(b"\n") < 9
     # With two processes, although it was begun with one.
-    both = [started(tmp_path, rank, 2) for rank in (0, 1)]
+    both = [started(tmp_path, rank, 2, settings=NOISY) for rank in (0, 1)]
     assert [process.wait(120) for process in both] == [0, 0]
     for process in both:
         process.stdout.close()
     assert path.read_bytes().startswith(before)
     dataset = InMemory(samples(9))
-    evaluate(noisy(dataset), dataset, tmp_path / "one")
+    evaluate(noisy(dataset), dataset, tmp_path / "one", settings=NOISY)
     assert files(tmp_path) == files(tmp_path / "one")
 
 

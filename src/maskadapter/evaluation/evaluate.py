@@ -28,6 +28,9 @@ from maskadapter.progress import bar, busy
 
 Measure = Literal["semantic", "panoptic", "instance", "masks"]
 
+PATIENCE = 30 * 60.0
+"""Seconds without a new record of any process after which the missing ones are given up."""
+
 BY_TASK: Mapping[str, tuple[Measure, ...]] = {
     "semantic": ("semantic",),
     "panoptic": ("semantic", "panoptic", "instance"),
@@ -64,6 +67,7 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     paper: Mapping[str, float] | None = None,
     share: tuple[int, int] | None = None,
+    patience: float = PATIENCE,
 ) -> Report:
     """Judge ``predict`` on a data set and write ``report.json`` and ``report.md`` into the folder ``output``.
 
@@ -73,18 +77,21 @@ def evaluate(
     limit: only the first so many pictures.
     convention: of the mean IoU, see ``semantic.Convention``. split: classes to be averaged apart.
     settings: what the predictions depend on, ready for JSON (model, weights' sha256, alpha ...): told in the report,
-        and compared before an earlier run in the same folder is gone on with.
+        and compared before an earlier run in the same folder is gone on with. Without them nothing is gone on with: a
+        folder that holds a run is refused.
     paper: published values by the names of the report's numbers, in percent, told beside them.
     share: (rank, number of processes); None takes RANK and WORLD_SIZE from the environment, as ``accelerate launch``
         and ``torchrun`` set them. Each process judges its share, waits for the others, which have to write into the
         same folder, and returns the same report; the first writes it. (0, 1) is for a caller that is one process of
         many and evaluates alone.
+    patience: seconds to wait for another process without a sign of it.
 
     One picture is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; pictures that have theirs are
     not judged again, and the numbers come from the records alone, whoever wrote them.
 
     Raises MaskAdapterError, one line: a picture or label that cannot be read, predictions that do not fit, a folder
-    made with other settings or that cannot be written. KeyboardInterrupt says how many pictures are done.
+    made with other settings or that cannot be written, a process that has ended. KeyboardInterrupt says how many
+    pictures are done.
     """
     rank, world = _share() if share is None else share
     count = len(dataset) if limit is None else min(limit, len(dataset))
@@ -92,6 +99,8 @@ def evaluate(
         raise MaskAdapterError(f"{dataset.name} has no pictures to evaluate: limit is {limit}, it has {len(dataset)}")
     chosen = _chosen(predict, dataset, measures)
     records = Records(output)
+    if not settings and rank < count:  # a process without a share may come when the others are done
+        records.refuse_earlier(rank, world)
     records.settle({**_fixed(dataset, chosen), **(settings or {})})
     records.refresh()
     judge = _Judge(predict, dataset, chosen)
@@ -103,15 +112,11 @@ def evaluate(
                 advance(1)
         records.refresh()
         with busy("waiting for the other processes"):
-            while any(index not in records for index in range(count)):
-                time.sleep(0.2)
-                records.refresh()
+            _wait(records, count, patience)
     except KeyboardInterrupt:
         records.refresh()
-        done = sum(index in records for index in range(count))
-        raise KeyboardInterrupt(
-            f"stopped: {done:,} of {count:,} pictures are done, the same command goes on from there"
-        ) from None
+        done = f"stopped: {count - len(records.missing(count)):,} of {count:,} pictures are done"
+        raise KeyboardInterrupt(f"{done}, the same command goes on from there" if settings else done) from None
     with busy("adding up"):
         scores = scores_of(lambda: records.read(count), chosen, dataset.vocabulary, convention, split)
     sizes = [tuple(record["size"]) for record in records.read(count)]
@@ -216,6 +221,21 @@ def _fixed(dataset: Dataset, measures: tuple[Measure, ...]) -> dict[str, Any]:
         "classes": classes[:16],
         "measures": list(measures),
     }
+
+
+def _wait(records: Records, count: int, patience: float) -> None:
+    """Until every picture has its record; MaskAdapterError where none is added for ``patience`` seconds."""
+    missing, since = records.missing(count), time.monotonic()
+    while missing:
+        if time.monotonic() - since > patience:
+            raise MaskAdapterError(
+                f"{len(missing):,} of {count:,} pictures are missing in {records.folder}, and no other process has "
+                f"done one for {patience / 60:g} minutes: look why it ended, stop those that are left, and start all again"
+            )
+        time.sleep(min(0.2, patience))
+        records.refresh()
+        if len(left := records.missing(count)) < len(missing):
+            missing, since = left, time.monotonic()
 
 
 def _share() -> tuple[int, int]:

@@ -47,6 +47,23 @@ class Records:
                 f"{self.folder} was made with other settings ({told}): repeat them to go on, or choose another folder"
             )
 
+    def refuse_earlier(self, rank: int, world: int) -> None:
+        """Raise MaskAdapterError for a folder that holds another run, finished or not.
+
+        For runs that nothing tells apart. Records of the other processes of this run may be there already: not those of
+        this process, nor those of more processes than it has.
+        """
+        ranks = {path.stem.removeprefix("records-") for path in self.folder.glob("records-*.jsonl")}
+        if (self.folder / "report.json").exists() or ranks - {str(other) for other in range(world) if other != rank}:
+            raise MaskAdapterError(
+                f"{self.folder} holds an evaluation, and nothing says that it is of the same predictions: choose "
+                'another folder, or tell what they depend on, settings={"model": ...}'
+            )
+
+    def missing(self, count: int) -> list[int]:
+        """Those of the first ``count`` pictures that had no record at the last ``refresh``."""
+        return [index for index in range(count) if index not in self._places]
+
     def refresh(self) -> None:
         """Look for records written since the last look, by this process or others."""
         for path in sorted(self.folder.glob("records-*.jsonl")):
