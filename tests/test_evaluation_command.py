@@ -104,6 +104,43 @@ def test_proposals_from_files(root, tmp_path):
     assert run("tiny", root / "own.yaml", "-o", tmp_path / "again", "--proposals", tmp_path / "masks") == 2
 
 
+def test_other_proposals_in_a_folder_of_the_same_name(root, tmp_path, capsys):
+    _, labels = quarters()
+    for turn, masks in (("one", np.stack([labels == 0, labels == 1])), ("two", (labels == 0)[None])):
+        (tmp_path / turn / "masks").mkdir(parents=True)
+        for name, turned in (("a", 1), ("b", -1)):
+            np.save(tmp_path / turn / "masks" / f"{name}.npy", masks[:, :, ::turned])
+    words = ("tiny", root / "own.yaml", "-o", tmp_path / "out", "--proposals")
+    assert not run(*words, tmp_path / "one" / "masks")
+    facts = json.loads((tmp_path / "out" / "report.json").read_text())["facts"]
+    assert (facts["proposals"], facts["files"]) == ("folder masks", 2)
+    assert run(*words, tmp_path / "two" / "masks") == 2
+    assert "names and sizes was" in capsys.readouterr().err
+
+
+def test_panoptic_predictions_are_told_apart_by_their_pngs_and_categories(tmp_path):
+    """The JSON may be the same."""
+    (tmp_path / "said").mkdir()
+    categories = {"categories": [{"id": 3}, {"id": 7}]}
+    (tmp_path / "truth.json").write_text(json.dumps(categories))
+    segments = [{"image_id": 1, "file_name": "1.png", "segments_info": []}]
+    (tmp_path / "said.json").write_text(json.dumps({"annotations": segments}))
+    dataset = InMemory([], Vocabulary.of("cat, dog"))
+
+    def settings():
+        return subject.predictions_in(tmp_path / "said.json", dataset, tmp_path / "truth.json").settings
+
+    Image.new("RGB", (20, 20)).save(tmp_path / "said" / "1.png")
+    before = settings()
+    assert before["files"] == 1
+    assert before["annotations"].startswith("truth.json, sha256 ")
+    Image.fromarray(np.arange(1200, dtype=np.uint8).reshape(20, 20, 3)).save(tmp_path / "said" / "1.png")
+    after = settings()
+    assert {key for key in after if after[key] != before[key]} == {"names and sizes"}
+    (tmp_path / "truth.json").write_text(json.dumps({**categories, "info": {}}))
+    assert {key for key, value in settings().items() if value != after[key]} == {"annotations"}
+
+
 def test_no_proposals_at_all(root, tmp_path):
     dataset = open_dataset(root / "own.yaml")
     (tmp_path / "masks").mkdir()

@@ -1,6 +1,7 @@
 """Predictions of another program: what is right in the data set is right in its files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_what_does_not_fit(tmp_path, dataset):
         evaluate(read_predictions(folder, WORDS), dataset, tmp_path / "a")
     Image.new("RGB", (32, 24)).save(folder / "001.png")
     with pytest.raises(MaskError, match="has three channels"):
-        evaluate(read_predictions(folder, WORDS), dataset, tmp_path / "a")
+        evaluate(read_predictions(folder, WORDS), dataset, tmp_path / "channels")
     path = panoptic_files(tmp_path / "said", dataset, categories=CATEGORIES)
     content = json.loads(path.read_text())
     content["annotations"][2]["segments_info"][0]["category_id"] = 5
@@ -144,3 +145,80 @@ def test_what_does_not_fit(tmp_path, dataset):
     semantic = InMemory(dataset.samples, task="instance")
     with pytest.raises(MaskAdapterError, match="labelled for the task 'instance', and the predictions are of semantic"):
         evaluate(read_predictions(folder, WORDS), semantic, tmp_path / "e")
+
+
+def same_stems():
+    """Two pictures of one stem in two folders."""
+    one, other = samples(2)
+    return InMemory([replace(one, name="a/1.jpg"), replace(other, name="b/1.jpg")])
+
+
+def test_pictures_of_one_stem_in_two_folders(tmp_path):
+    dataset = same_stems()
+    for folder in ("a", "b"):
+        (tmp_path / "said" / folder).mkdir(parents=True)
+    for sample in dataset.samples:
+        labels = np.where(sample.target.labels() < 0, 255, sample.target.labels()).astype(np.uint8)
+        Image.fromarray(labels).save(tmp_path / "said" / sample.name.replace(".jpg", ".png"))
+        Image.fromarray(labels).save(tmp_path / "1.png")
+    assert evaluate(read_predictions(tmp_path / "said", WORDS), dataset, tmp_path / "out").numbers["mIoU"] == 100
+    with pytest.raises(MaskError, match=r"^a/1\.jpg and b/1\.jpg would share the prediction .*1\.png: .* by the pict"):
+        evaluate(read_predictions(tmp_path, WORDS), dataset, tmp_path / "shared")
+    assert not (tmp_path / "shared" / "report.json").exists()
+
+
+def test_coco_predictions_of_one_stem_in_two_folders(tmp_path):
+    dataset = same_stems()
+    (tmp_path / "said" / "a").mkdir(parents=True)
+    (tmp_path / "said" / "b").mkdir()
+    panoptic, instances = [], []
+    for number, sample in enumerate(dataset.samples):
+        target, name = sample.target, sample.name.replace(".jpg", ".png")
+        panoptic_picture(target.segment_ids + 1).save(tmp_path / "said" / name)
+        segments = [{"id": n, "category_id": ID_OF[label]} for n, label in enumerate(target.classes, start=1)]
+        panoptic.append({"image_id": number, "file_name": name, "segments_info": segments})
+        instances += [
+            {"image_id": number, "category_id": ID_OF[label], "segmentation": encode_mask(mask), "score": 0.5}
+            for mask, label in zip(target.masks(), target.classes, strict=True)
+            if WORDS.is_thing[label] and mask.any()
+        ]
+    images = [{"id": number, "file_name": sample.name} for number, sample in enumerate(dataset.samples)]
+    for name, found, measure in (("said", panoptic, "PQ"), ("instances", instances, "AP")):
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"annotations": found, "categories": CATEGORIES, "images": images}))
+        report = evaluate(read_predictions(path, WORDS), dataset, tmp_path / measure)
+        assert report.numbers[measure] == pytest.approx(100)
+        flat = InMemory([replace(dataset[0], name="1.jpg")])
+        with pytest.raises(MaskError, match=r"has a/1 and b/1, and nothing says which of them 1\.jpg is"):
+            evaluate(read_predictions(path, WORDS), flat, tmp_path / f"flat {measure}")
+
+
+def test_a_png_outside_of_the_predictions_is_not_read(tmp_path, dataset):
+    (tmp_path / "in").mkdir()
+    path = panoptic_files(tmp_path / "in", dataset, categories=CATEGORIES)
+    content = json.loads(path.read_text())
+    content["annotations"][0]["file_name"] = "../../000.png"
+    path.write_text(json.dumps(content))
+    Image.new("RGB", (5, 5)).save(tmp_path / "000.png")
+    assert read_predictions(path, WORDS).of(dataset[0]).panoptic().ids.shape == dataset[0].target.size
+
+
+def test_results_of_other_pictures(tmp_path, dataset):
+    found = {"category_id": 3, "segmentation": encode_mask(np.ones((24, 32), bool)), "score": 0.5}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"annotations": [{"image_id": 77, **found}], "categories": CATEGORIES}))
+    with pytest.raises(MaskError, match=r"results\.json has results of 1 pictures \(77, \.\.\.\), none of which is in"):
+        evaluate(read_predictions(path, WORDS), dataset, tmp_path / "out")
+    assert not (tmp_path / "out" / "report.json").exists()
+    # A part of the data set may well be without any.
+    path.write_text(json.dumps({"annotations": [{"image_id": 3, **found}], "categories": CATEGORIES}))
+    assert evaluate(read_predictions(path, WORDS), dataset, tmp_path / "part", limit=2).numbers["AP"] == 0
+
+
+def test_panoptic_predictions_without_segments(tmp_path, dataset):
+    path = panoptic_files(tmp_path, dataset, categories=CATEGORIES)
+    content = json.loads(path.read_text())
+    del content["annotations"][2]["segments_info"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(MaskError, match=r"^002\.png: .*said\.json has a prediction without segments_info"):
+        evaluate(read_predictions(path, WORDS), dataset, tmp_path / "out")

@@ -312,6 +312,13 @@ def test_instances_that_overlap(tmp_path):
     assert report.numbers == {"accuracy of segments": 100, "accuracy of class masks": 100}
 
 
+def test_the_report_tells_that_ap_on_lvis_is_cocos(tmp_path):
+    for name, told in (("lvis-v1", "COCO's, not LVIS's federated one"), ("small", None)):
+        dataset = InMemory(samples(1), task="instance", name=name)
+        facts = evaluate(perfect(dataset), dataset, tmp_path / name).facts
+        assert facts.get("AP", "").startswith(told) if told else "AP" not in facts
+
+
 def test_names_for_the_truths_own_masks_by_hand(tmp_path):
     # Cats: segments 0 (6 pixels) and 1 (4), a crowd of cats 2 (5); sky 3 (5); a segment without pixels 4.
     ids = np.repeat([0, 1, 2, 3, -1], [6, 4, 5, 5, 2]).reshape(2, 11).astype(np.int32)

@@ -117,6 +117,8 @@ def evaluate(
         records.refresh()
         done = f"stopped: {count - len(records.missing(count)):,} of {count:,} pictures are done"
         raise KeyboardInterrupt(f"{done}, the same command goes on from there" if settings else done) from None
+    if isinstance(predict, Predictions):
+        predict.check([record["name"] for record in records.read(count)], whole=count == len(dataset))
     with busy("adding up"):
         scores = scores_of(lambda: records.read(count), chosen, dataset.vocabulary, convention, split)
     sizes = [tuple(record["size"]) for record in records.read(count)]
@@ -230,7 +232,7 @@ def _wait(records: Records, count: int, patience: float) -> None:
         if time.monotonic() - since > patience:
             raise MaskAdapterError(
                 f"{len(missing):,} of {count:,} pictures are missing in {records.folder}, and no other process has "
-                f"done one for {patience / 60:g} minutes: look why it ended, stop those that are left, and start all again"
+                f"done one for {patience / 60:g} minutes: look why it ended, stop the others, and start all again"
             )
         time.sleep(min(0.2, patience))
         records.refresh()

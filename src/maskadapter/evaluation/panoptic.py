@@ -28,12 +28,14 @@ def match_segments(predicted: PanopticMap, target: Target) -> Matches:
 
     Crowds match nothing and are not missed. Void, the pixels without a segment in the truth, is left out of the union
     of a pair. Predicted segments that cover no pixel are passed over.
-    Raises MaskError where the two are not of one size, or the truth's masks overlap.
+    Raises MaskError where the two are not of one size, the truth's masks overlap, or an id is negative.
     """
     if target.segment_ids is None:
         raise MaskError("panoptic quality needs a truth in which no two segments overlap")
     if predicted.ids.shape != target.size:
         raise MaskError(f"the prediction has {predicted.ids.shape} pixels and the truth {target.size}")
+    if predicted.ids.min() < 0:
+        raise MaskError(f"the panoptic map has the id {predicted.ids.min()}; 0 is no segment, and ids are above it")
     label_of = {segment.id: segment.label for segment in predicted.segments}
     span = int(predicted.ids.max()) + 1
     # One number for each pair of segments; row 0 is void, column 0 no prediction.

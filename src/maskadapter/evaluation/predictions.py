@@ -2,8 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
@@ -18,9 +18,30 @@ from maskadapter.vocabulary import Vocabulary
 
 
 class Predictions:
-    """Predictions that go by a picture's name. measures: those that they allow."""
+    """Predictions that go by a picture's name: its path without suffix, or, where nothing is called so, its stem.
+
+    measures: those that they allow.
+    """
 
     measures: tuple[Literal["semantic", "panoptic", "instance"], ...]
+
+    def source(self, name: str) -> Hashable | None:
+        """What holds a picture's prediction, a file or a key; None where nothing does."""
+        raise NotImplementedError
+
+    def check(self, names: Sequence[str], whole: bool) -> None:
+        """Whether the predictions are those of these pictures; ``whole``: all that the data set has.
+
+        Raises MaskError where two pictures of one stem would share one.
+        """
+        first: dict[Hashable, str] = {}
+        for name in names:
+            source = self.source(name)
+            if source is not None and first.setdefault(source, name) != name:
+                raise MaskError(
+                    f"{first[source]} and {name} would share the prediction {source}: predictions have to be called "
+                    "by the pictures' paths, folders included"
+                )
 
     def of(self, sample: Sample) -> Any:
         """What is said of a picture, with those of ``Segmentation``'s methods that the measures need.
@@ -94,10 +115,11 @@ class LabelPictures(Predictions):
     def __init__(self, folder: Path, classes: int) -> None:
         self.folder, self.classes = folder, classes
 
+    def source(self, name: str) -> Path | None:
+        return file_of(self.folder, name, (".png", "-labels.png"))
+
     def of(self, sample: Sample) -> FileResult:
-        stem = Path(sample.name).with_suffix("")
-        paths = [self.folder / f"{start}{end}.png" for start in (stem, stem.name) for end in ("", "-labels")]
-        path = next((path for path in paths if path.is_file()), None)
+        stem, path = Path(sample.name).with_suffix(""), self.source(sample.name)
         if path is None:
             raise MaskError(f"no prediction in {self.folder}: {stem.name}.png or {stem.name}-labels.png is needed")
         values = read_labels(path)
@@ -120,13 +142,24 @@ class PanopticPictures(Predictions):
     ) -> None:
         self.path, self.classes = path, classes
         self.folder = path.with_suffix("") if path.with_suffix("").is_dir() else path.parent
-        self.found = {stems.get(one.get("image_id"), Path(str(one.get("file_name"))).stem): one for one in found}
+        self.found = {stems.get(one.get("image_id"), _stem(one.get("file_name"))): one for one in found}
+        self._named = _by_stem(self.found, path)
+
+    @property
+    def pictures(self) -> list[Path]:
+        """The PNGs that the JSON names, there or not."""
+        return [self._picture(one) for one in self.found.values()]
+
+    def source(self, name: str) -> str | None:
+        return self._named(name)
 
     def of(self, sample: Sample) -> FileResult:
-        one = self.found.get(Path(sample.name).stem)
+        one = self.found.get(self.source(sample.name) or "")
         if one is None:
             raise MaskError(f"{self.path} has no prediction for this picture")
-        picture = read_labels(self.folder / Path(str(one.get("file_name"))).name)
+        if not isinstance(one.get("segments_info"), list):
+            raise MaskError(f"{self.path} has a prediction without segments_info: the list of its segments is needed")
+        picture = read_labels(self._picture(one))
         ids = panoptic_ids(picture) if picture.ndim == 3 else picture.astype(np.int32)
         segments = tuple(self._segment(facts, ids) for facts in one["segments_info"])
         # Ids reach 2^24: a table over them would be larger than the picture.
@@ -134,6 +167,11 @@ class PanopticPictures(Predictions):
         label_of = {segment.id: segment.label for segment in segments}
         labels = np.array([label_of.get(int(value), -1) for value in values])[places.reshape(ids.shape)]
         return FileResult(labels, PanopticMap(ids, segments))
+
+    def _picture(self, one: Mapping[str, Any]) -> Path:
+        name = PurePosixPath(str(one.get("file_name")))
+        below = not name.is_absolute() and ".." not in name.parts  # the file may be anybody's
+        return self.folder / name if below and (self.folder / name).is_file() else self.folder / name.name
 
     def _segment(self, facts: Mapping[str, Any], ids: np.ndarray) -> Segment:
         try:
@@ -155,12 +193,26 @@ class InstanceResults(Predictions):
         self.found: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
         for one in found:
             self.found[stems.get(one.get("image_id"), one.get("image_id"))].append(one)
+        self._named = _by_stem(self.found, path)
+
+    def source(self, name: str) -> Hashable | None:
+        stem = Path(name).stem
+        number = int(stem) if stem.isdecimal() else None
+        return number if number in self.found else self._named(name)
+
+    def check(self, names: Sequence[str], whole: bool) -> None:
+        """Raises MaskError also where the whole data set has none of the predictions' pictures."""
+        super().check(names, whole)
+        if whole and self.found and all(self.source(name) is None for name in names):
+            raise MaskError(
+                f"{self.path} has results of {len(self.found):,} pictures ({next(iter(self.found))}, ...), none of "
+                "which is in the data set: give a JSON that lists its pictures, the ground truth's, as annotations"
+            )
 
     def of(self, sample: Sample) -> FileResult:
-        stem, size = Path(sample.name).stem, sample.target.size
-        found = [*self.found.get(stem, []), *(self.found.get(int(stem), []) if stem.isdecimal() else [])]
+        size = sample.target.size
         try:
-            found = sorted(found, key=lambda one: -float(one["score"]))
+            found = sorted(self.found.get(self.source(sample.name), []), key=lambda one: -float(one["score"]))
             labels = np.array([self.classes[one["category_id"]] for one in found], np.int64)
             masks = [decode_segmentation(one["segmentation"], size) for one in found]
             scores = np.array([one["score"] for one in found], np.float64)
@@ -183,10 +235,39 @@ def _classes(facts: Mapping[str, Any], count: int, path: Path) -> dict[Any, int]
     return {category: index for index, category in enumerate(ids)}
 
 
+def file_of(folder: Path, name: str, ends: Sequence[str]) -> Path | None:
+    """The file in ``folder`` that is called like a picture's path, or else like its stem, with one of the ``ends``."""
+    path = Path(name).with_suffix("")
+    files = (folder / f"{start}{end}" for start in (path, path.name) for end in ends)
+    return next((file for file in files if file.is_file()), None)
+
+
+def _stem(name: Any) -> str:
+    return PurePosixPath(str(name)).with_suffix("").as_posix()
+
+
+def _by_stem(found: Mapping[Any, object], path: Path) -> Callable[[str], str | None]:
+    """From a picture's name to the key in ``found`` that is its path without suffix, or whose last part is its stem."""
+    of_stem: dict[str, list[str]] = defaultdict(list)
+    for key in found:
+        if isinstance(key, str):
+            of_stem[PurePosixPath(key).name].append(key)
+
+    def named(name: str) -> str | None:
+        if _stem(name) in found:
+            return _stem(name)
+        keys = of_stem.get(Path(name).stem, [])
+        if len(keys) > 1:
+            raise MaskError(f"{path} has {keys[0]} and {keys[1]}, and nothing says which of them {name} is")
+        return keys[0] if keys else None
+
+    return named
+
+
 def _stems(facts: Mapping[str, Any]) -> dict[Any, str]:
-    """Number of a picture -> stem of its file's name, where the file tells."""
+    """Number of a picture -> its file's path without suffix, where the file tells."""
     try:
-        return {image["id"]: Path(image["file_name"]).stem for image in facts.get("images", ())}
+        return {image["id"]: _stem(image["file_name"]) for image in facts.get("images", ())}
     except (KeyError, TypeError):
         return {}
 

@@ -53,6 +53,8 @@ class Report:
         }
         if "mIoU" in scores.numbers:
             facts["convention"] = f"{convention}: mIoU is the mean over {CONVENTIONS[convention]}"
+        if "AP" in scores.numbers and dataset.name == "lvis-v1":
+            facts["AP"] = "COCO's, not LVIS's federated one: unlabelled objects count as mistakes"
         if split is not None:
             facts["split"] = f"{split.name}: {split.counts[0]} seen, {split.counts[1]} unseen"
         facts |= {**scores.counts, **settings, "libraries": _versions()}

@@ -1,6 +1,7 @@
 """What is put to the test: a model with the paper's switches, or the predictions of another program."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +18,7 @@ from maskadapter.data.known import known_set
 from maskadapter.download import sha256_of
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.evaluate import Measure
-from maskadapter.evaluation.predictions import Predictions, read_predictions
+from maskadapter.evaluation.predictions import PanopticPictures, Predictions, file_of, read_predictions
 from maskadapter.masks import read_masks
 from maskadapter.models.build import EmbeddingName
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
@@ -31,6 +32,9 @@ from maskadapter.vocabulary import Vocabulary
 Branch = Literal["ensemble", "in", "out"]
 """Whose opinion of the generator's proposals counts: both, the generator's alone, the embedding's alone. Source: paper,
 Tables 2 and 11."""
+
+PROPOSALS = (".png", ".npy", ".json")
+"""Ends of files of masks, the first that is there counts."""
 
 _WEIGHT_OF_CLIP: Mapping[Branch, float] = {"in": 0.0, "out": 1.0}
 
@@ -65,13 +69,23 @@ class Subject:
 def predictions_in(path: str | Path, dataset: Dataset, annotations: str | Path | None = None) -> Subject:
     """Predictions of another program, see ``read_predictions``."""
     predictions = read_predictions(path, dataset.vocabulary, annotations)
-    settings: dict[str, Any] = {"predictions": Path(path).resolve().name}
-    if Path(path).is_file():
-        settings["sha256"] = sha256_of(Path(path))
+    path = Path(path).resolve()
+    settings: dict[str, Any] = {"predictions": path.name}
+    if path.is_dir():
+        settings |= _contents(path, path.rglob("*.png"))
     else:
-        listed = sorted((file.name, file.stat().st_size) for file in Path(path).glob("**/*.png"))
-        settings |= {"files": len(listed), "names and sizes": sha256(repr(listed).encode()).hexdigest()[:16]}
+        settings["sha256"] = sha256_of(path)
+        if isinstance(predictions, PanopticPictures):
+            settings |= _contents(predictions.folder.resolve(), (file.resolve() for file in predictions.pictures))
+        if annotations is not None:
+            settings["annotations"] = f"{Path(annotations).name}, sha256 {sha256_of(Path(annotations))}"
     return Subject(predictions, settings)
+
+
+def _contents(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
+    """What tells a folder's files from those of another, without reading them."""
+    listed = sorted((os.path.relpath(file, folder), file.stat().st_size) for file in files if file.is_file())
+    return {"files": len(listed), "names and sizes": sha256(repr(listed).encode()).hexdigest()[:16]}
 
 
 def model(
@@ -152,14 +166,13 @@ class GivenProposals(Predictions):
     folder: Path
     measures = ("semantic", "panoptic", "instance")
 
+    def source(self, name: str) -> Path | None:
+        return file_of(self.folder, name, PROPOSALS)
+
     def of(self, sample: Sample) -> Segmentation:
-        stem, size = Path(sample.name).with_suffix(""), sample.target.size
-        paths = [
-            self.folder / f"{start}{suffix}" for start in (stem, stem.name) for suffix in (".png", ".npy", ".json")
-        ]
-        path = next((path for path in paths if path.is_file()), None)
+        path, size = self.source(sample.name), sample.target.size
         if path is None:
-            raise MaskError(f"no proposals in {self.folder}: {stem.name}.png, .npy or .json is needed")
+            raise MaskError(f"no proposals in {self.folder}: {Path(sample.name).stem}{', '.join(PROPOSALS)} is needed")
         masks = read_masks(path, size, Path(sample.name).name)
         named = torch.from_numpy(self.segmenter.classify(sample.image, masks, self.encoded).probs)
         # Far from 0, so that what many masks lend to pixels outside of them does not add up.
@@ -195,7 +208,11 @@ def _told(
 ) -> dict[str, Any]:
     """What the numbers depend on beside the weights."""
     inference = segmenter.inference
-    told: dict[str, Any] = {"proposals": str(proposals) if proposals in ("generator", "ground-truth") else "files"}
+    told: dict[str, Any] = {"proposals": str(proposals)}
+    if proposals not in ("generator", "ground-truth"):
+        folder = Path(proposals).resolve()
+        told["proposals"] = f"folder {folder.name}"
+        told |= _contents(folder, (file for file in folder.rglob("*") if file.suffix in PROPOSALS))
     if proposals == "generator":
         trained = inference.seen_in if isinstance(inference.seen_in, str) else "the model's own training list"
         seen = sum(vocabulary.seen(Vocabulary.of(inference.seen_in)))
