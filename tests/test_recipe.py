@@ -21,7 +21,9 @@ def recipe(tmp_path):
 
 
 def test_a_resolved_recipe_reads_back_to_the_same(recipe, tmp_path):
-    changed = read_recipe(recipe, ["optimizer.lr=5e-5", "data.scale=[0.5, 1]", "schedule.milestones=[3, 4]"])
+    changed = read_recipe(
+        recipe, ["optimizer.lr=5e-5", "data.scale=[0.5, 1]", "schedule.kind=steps", "schedule.milestones=[3, 4]"]
+    )
     assert changed.optimizer.lr == 5e-5
     assert changed.data.scale == (0.5, 1.0)
     again = tmp_path / "again.yaml"
@@ -46,6 +48,10 @@ def test_a_resolved_recipe_reads_back_to_the_same(recipe, tmp_path):
         ("evaluation.every=5", "needs evaluation.datasets"),
         ("model={name: tiny}", "'model.start' is missing"),
         ("run", "has the form key=value"),
+        ("optimizer.lr=.inf", "'optimizer.lr' is inf"),
+        ("data.scale=[1, .inf]", "finite number"),
+        ("run.seed=1180591620717411303424", "'run.seed' is"),
+        ("schedule.milestones=[3]", "schedule.milestones has no meaning for schedule.kind polynomial"),
         ("=3", "has the form key=value"),
         ("run.seed=[", "is not YAML"),
         ("stage.name=3", "stage is a value and has no keys"),
@@ -78,3 +84,8 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, content, words):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="no such file"):
         read_recipe(tmp_path / "recipe.yaml")
+
+
+def test_what_a_stage_does_not_use_is_refused(recipe):
+    with pytest.raises(RecipeError, match="'masks' is for the adapter's stages"):
+        read_recipe(recipe, ["stage=generator", "masks.ground_truth=3"])

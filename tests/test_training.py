@@ -14,13 +14,13 @@ import torch
 import yaml
 
 import maskadapter
-from maskadapter.checkpoint import read_checkpoint
+from maskadapter.checkpoint import read_checkpoint, write_checkpoint
 from maskadapter.data.dataset import Sample
 from maskadapter.data.scenes import Scenes
 from maskadapter.errors import CheckpointError, MaskAdapterError, RecipeError
 from maskadapter.target import Target
 from maskadapter.training.checkpoints import Checkpoints
-from maskadapter.training.recipe import read_recipe
+from maskadapter.training.recipe import as_yaml, read_recipe
 from maskadapter.training.train import train
 
 WARMUP = {
@@ -41,9 +41,11 @@ def recipe(tmp_path):
 
     def write(*changes, **parts):
         path = tmp_path / "recipe.yaml"
-        path.write_text(yaml.safe_dump({**WARMUP, **parts}))
-        resolved = read_recipe(path, changes)
-        path.write_text(yaml.safe_dump(resolved.model_dump(mode="json")))
+        content = {**WARMUP, **parts}
+        if content["stage"] == "generator":
+            del content["masks"]
+        path.write_text(yaml.safe_dump(content))
+        path.write_text(as_yaml(read_recipe(path, changes)))
         return path
 
     return write
@@ -120,19 +122,22 @@ def test_a_generator_is_trained_and_the_model_segments_with_it(recipe, tmp_path)
 @pytest.mark.parametrize("stage", ["warmup", "mixed"])
 def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(recipe, tmp_path, stage):
     masks = PAIRS if stage == "mixed" else WARMUP["masks"]
-    path = recipe("run.iterations=5", stage=stage, masks=masks)
+    path = recipe("run.iterations=5", "run.save_every=100", stage=stage, masks=masks)
     whole = run(path, tmp_path / "whole")
     stopped = tmp_path / "stopped"
 
-    def interrupt(segmenter, step):
-        os.kill(os.getpid(), signal.SIGTERM)
-        return {}
+    class Signalling(Scenes):
+        read = 0
 
-    watched = recipe(
-        "run.iterations=5", stage=stage, masks=masks, evaluation={"every": 2, "datasets": ["scenes"], "pictures": 1}
-    )
+        def __getitem__(self, index):
+            self.read += 1
+            if self.read == 5:  # the third step's first picture
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().__getitem__(index)
+
     with pytest.raises(KeyboardInterrupt, match="stopped after step 3 of 5"):
-        run(watched, stopped, evaluate=interrupt)
+        run(path, stopped, Signalling(12))
+    assert Checkpoints(stopped / "checkpoints", 2).last() == 3
     assert same(whole, run(path, stopped))
     assert [entry["step"] for entry in log(stopped) if "lr" in entry] == [1, 2, 3, 4, 5]
 
@@ -180,6 +185,72 @@ def test_a_damaged_newest_checkpoint_is_passed_over(recipe, tmp_path):
     with pytest.warns(UserWarning, match="step-00000004.pt is damaged and passed over"):
         again = run(path, tmp_path / "cut")
     assert same(whole, again)
+
+
+def test_what_a_good_state_follows_is_removed_even_when_it_is_newer(tmp_path):
+    """Keeping one, the damaged newer state must not push out the good one that the run goes on from."""
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    (tmp_path / "step-00000200.pt").write_bytes(b"cut")
+    checkpoints.write(150, {"x": torch.tensor(1)})
+    assert checkpoints.newest()[0] == 150
+    assert checkpoints.last() == 150
+
+
+def test_a_full_disk_is_one_line_and_the_good_states_stay(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.write(1, {"x": torch.tensor(1)})
+
+    def broken(state, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc] unexpected pos\nmore")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(MaskAdapterError, match=r"cannot write .*unexpected pos"):
+        checkpoints.write(2, {"x": torch.tensor(1)})
+    monkeypatch.setattr(torch, "save", lambda state, path: path.write_bytes(b"half"))
+    with pytest.raises(MaskAdapterError, match="is the disk full"):
+        checkpoints.write(2, {"x": torch.tensor(1)})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
+
+
+def test_a_gradient_that_is_no_number_stops_before_it_does_harm(recipe, tmp_path, monkeypatch):
+    from maskadapter.training import stages
+
+    sound = stages.classification_loss
+
+    def infinite_slope(logits, labels):
+        return sound(logits, labels) + (logits.sum() * 0).clamp(min=0).sqrt()  # 0, with a slope of infinity times 0
+
+    monkeypatch.setattr(stages, "classification_loss", infinite_slope)
+    with pytest.raises(MaskAdapterError, match=r"the gradient is no number at step 1 .*no checkpoint was written yet"):
+        run(recipe(), tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_an_evaluation_that_was_stopped_is_made_up_for(recipe, tmp_path):
+    settings = {"every": 2, "datasets": ["scenes"]}
+    path, asked = recipe(evaluation=settings), []
+
+    def watch(segmenter, step):
+        asked.append(step)
+        if asked == [2]:
+            raise KeyboardInterrupt("in the middle of it")
+        return {"mIoU": 1.0}
+
+    with pytest.raises(KeyboardInterrupt, match="in the middle"):
+        run(path, tmp_path / "run", evaluate=watch)
+    run(path, tmp_path / "run", evaluate=watch)
+    assert asked == [2, 2, 3]
+    assert [entry["step"] for entry in log(tmp_path / "run") if "evaluation/mIoU" in entry] == [2, 3]
+
+
+def test_a_damaged_line_of_the_log_is_dropped(recipe, tmp_path):
+    path = recipe("run.iterations=1")
+    run(path, tmp_path / "run")
+    with (tmp_path / "run" / "log.jsonl").open("a") as file:
+        file.write("{damaged\n")
+    run(path, tmp_path / "run")
+    assert [entry["step"] for entry in log(tmp_path / "run")] == [1]
 
 
 def test_the_last_checkpoints_are_kept(tmp_path):
@@ -259,7 +330,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_good_checkpoint(recipe, tm
         return sound(logits, labels) * (float("nan") if len(calls) == 3 else 1)
 
     monkeypatch.setattr(stages, "classification_loss", broken)
-    with pytest.raises(MaskAdapterError, match=r"no number at step 3 .*pictures .*checkpoint of step 2 is kept"):
+    with pytest.raises(MaskAdapterError, match=r"the loss is no number at step 3 .*: \d+.png.*checkpoint of step 2 is"):
         run(recipe(), tmp_path / "run")
     step, state = Checkpoints(tmp_path / "run" / "checkpoints", 2).newest()
     assert step == 2
@@ -289,6 +360,23 @@ def test_a_start_that_holds_another_model_is_refused(recipe, tmp_path):
         run(recipe(f"model.adapter={file}", "model.num_maps=3"), tmp_path / "other")
     with pytest.raises(CheckpointError, match="does not hold maftplus-base"):
         run(recipe("model.name=maftplus-base"), tmp_path / "other")
+
+
+def test_an_adapter_of_another_clip_is_refused(recipe, tmp_path):
+    file = run(recipe("run.iterations=1"), tmp_path / "run")
+    checkpoint = read_checkpoint(file)
+    changed = {key: t.clone() for key, t in checkpoint.tensors.items()}
+    changed["clip.model.logit_scale"] += 1
+    write_checkpoint(tmp_path / "other.safetensors", changed, checkpoint.metadata)
+    with pytest.raises(CheckpointError, match=r"different values of clip.model.logit_scale"):
+        run(recipe(f"model.adapter={tmp_path / 'other.safetensors'}"), tmp_path / "second")
+
+
+def test_the_second_stage_knows_what_the_generator_was_trained_on(recipe, tmp_path):
+    model = {**WARMUP["model"], "name": "tiny-mask2former"}
+    first = run(recipe("run.iterations=1", "data.crop=96", stage="generator", model=model), tmp_path / "first")
+    second = run(recipe(f"model.start={first}", "run.iterations=1", model=model), tmp_path / "second")
+    assert maskadapter.load(second).inference.seen_in == Scenes(1).vocabulary.synonyms
 
 
 def test_a_folder_with_another_run_is_refused(recipe, tmp_path):

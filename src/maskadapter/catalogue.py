@@ -151,6 +151,8 @@ def weights_of(model: str, embedding: str = "adapter") -> Weights:
         raise CheckpointError(f"{model} has no file for embedding '{embedding}': choose adapter or pooling")
     if model == "tiny":
         raise CheckpointError("tiny is part of the package: there is nothing to download")
+    if model == "tiny-mask2former":
+        raise CheckpointError(f"no weights of {model} are published: train them with recipes/own/tiny-generator.yaml")
     raise CheckpointError(f"no published weights are called '{model}': {meant(model, [*names, *CLIP_TOWERS])}")
 
 

@@ -135,6 +135,14 @@ def fuse(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
         raise CheckpointError(f"{warmup.source} holds no adapter: give the warm-up file of a Mask-Adapter")
     if not any(key.startswith("generator.") for key in segmenter.tensors):
         raise CheckpointError(f"{segmenter.source} holds no mask generator: give a segmenter's file and the adapter's")
+    refuse_another_clip(segmenter, warmup)
+    adapters = {key: tensor for key, tensor in warmup.tensors.items() if key.startswith("embedding.adapter.")}
+    kept = {key: tensor for key, tensor in segmenter.tensors.items() if not key.startswith("embedding.adapter.")}
+    return replace(segmenter, tensors={**kept, **adapters})
+
+
+def refuse_another_clip(segmenter: Checkpoint, warmup: Checkpoint) -> None:
+    """CheckpointError unless CLIP and MAFT+'s transfer are the same in both: an adapter serves only its own CLIP."""
     shared = [key for key in warmup.tensors if key.startswith(("clip.", "text_transfer."))]
     differences = compare(
         {key: tuple(warmup.tensors[key].shape) for key in shared},
@@ -143,14 +151,12 @@ def fuse(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
     if differences:
         raise CheckpointError(f"{segmenter.source} and {warmup.source} are not of one model: {differences}")
     for key in shared:
-        if not torch.equal(segmenter.tensors[key], warmup.tensors[key]):
+        # Files may hold half precision, rounded.
+        if not torch.equal(segmenter.tensors[key].float(), warmup.tensors[key].float()):
             raise CheckpointError(
                 f"{segmenter.source} and {warmup.source} hold different values of {key}: "
                 "the adapter was trained on another CLIP; use the segmenter that it was trained for"
             )
-    adapters = {key: tensor for key, tensor in warmup.tensors.items() if key.startswith("embedding.adapter.")}
-    kept = {key: tensor for key, tensor in segmenter.tensors.items() if not key.startswith("embedding.adapter.")}
-    return replace(segmenter, tensors={**kept, **adapters})
 
 
 def find(model: str | Path, embedding: EmbeddingName = "adapter", may_download: bool = True) -> Checkpoint:

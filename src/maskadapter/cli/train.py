@@ -31,6 +31,7 @@ def train(
     """
     from maskadapter.data.opening import open_dataset
     from maskadapter.training.recipe import read_recipe
+    from maskadapter.training.run_folder import fingerprint
     from maskadapter.training.train import train as run
     from maskadapter.training.watch import Watch
 
@@ -40,7 +41,7 @@ def train(
     watch = None
     if settings.evaluation.every:
         watched = [open_dataset(name, root, "val") for name in settings.evaluation.datasets]
-        watch = Watch(watched, folder, settings.evaluation.pictures)
+        watch = Watch(watched, folder, fingerprint(settings), settings.evaluation.pictures)
     try:
         print(run(settings, datasets, folder, watch, "cpu" if cpu else None))
     except KeyboardInterrupt as stop:

@@ -1,5 +1,6 @@
 """Read and transform the samples of a training, in this process or in workers: the same samples either way."""
 
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -45,11 +46,17 @@ def load_batches(
         collate_fn=_batch,
         # A forked process inherits the locks of the threads of PyTorch, but not the threads.
         multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_leave_stopping_to_the_main_process,
     )
     for loaded in loader:
         if isinstance(loaded, MaskAdapterError):
             raise loaded
         yield loaded
+
+
+def _leave_stopping_to_the_main_process(worker: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the main one finishes its step and still needs the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Draws(TorchDataset[tuple[Draw, Sample | MaskAdapterError]]):

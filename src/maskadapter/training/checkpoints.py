@@ -5,10 +5,12 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 
 from maskadapter.checkpoint import first_line
+from maskadapter.errors import MaskAdapterError
 from maskadapter.files import write_atomically
 
 _NAME = re.compile(r"step-(\d{8})\.pt")
@@ -28,10 +30,21 @@ class Checkpoints:
         """Keep the state after ``step`` steps, and forget the oldest."""
         path = self._folder / f"step-{step:08d}.pt"
         with write_atomically(path) as temporary:
-            torch.save(dict(state), temporary)
-        for old in self._files()[: -self._keep]:
+            try:
+                torch.save(dict(state), temporary)
+            except RuntimeError as error:  # what a full disk becomes in PyTorch's writer
+                raise MaskAdapterError(f"cannot write {path}: {first_line(error)}") from None
+            if not is_zipfile(temporary):
+                raise MaskAdapterError(f"cannot write {path} whole: is the disk full?")
+        files = self._files()
+        done = files.index(path) + 1
+        for old in [*files[: max(0, done - self._keep)], *files[done:]]:  # newer ones were damaged and passed over
             old.unlink()
         return path
+
+    def last(self) -> int:
+        """The step of the newest state, 0 where there is none."""
+        return max(map(_step, self._files()), default=0)
 
     def newest(self) -> tuple[int, dict[str, Any]] | None:
         """The newest state that can be read and its step, on the CPU; None where there is none.

@@ -18,7 +18,8 @@ def mask_iou(predicted: Tensor, true: Tensor) -> Tensor:
     Source of the 1e-6, which keeps two empty masks at 0: official compute_mask_iou.
     """
     a, b = predicted.flatten(1).float(), true.flatten(1).float()
-    both = a @ b.T
+    with torch.autocast(predicted.device.type, enabled=False):  # counts of pixels leave the range of half precision
+        both = a @ b.T
     return both / (a.sum(dim=1)[:, None] + b.sum(dim=1) - both + 1e-6)
 
 

@@ -15,7 +15,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Model(_Part):
@@ -127,7 +127,7 @@ class Run(_Part):
     checkpoint_blocks: bool = False
     stochastic_depth: bool = False
     trainable_void: bool = True
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     save_every: Positive = 1000
     keep: Positive = 2
     log_every: Positive = 20
@@ -140,6 +140,11 @@ class Evaluation(_Part):
     every: Annotated[int, Field(ge=0)] = 0
     datasets: tuple[str, ...] = ()
     pictures: Annotated[int, Field(ge=0)] = 0
+
+
+# What has no effect, and is refused so that nobody believes it has.
+_UNUSED_BY_STAGE: dict[str, set[str]] = {"warmup": set(), "mixed": set(), "generator": {"masks", "loss"}}
+_UNUSED_BY_SCHEDULE: dict[str, set[str]] = {"steps": {"power"}, "polynomial": {"milestones", "factor"}}
 
 
 class Recipe(_Part):
@@ -158,6 +163,10 @@ class Recipe(_Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
+        for part in sorted(_UNUSED_BY_STAGE[self.stage] & self.model_fields_set):
+            raise ValueError(f"'{part}' is for the adapter's stages: the generator's losses are Mask2Former's own")
+        for key in sorted(_UNUSED_BY_SCHEDULE[self.schedule.kind] & self.schedule.model_fields_set):
+            raise ValueError(f"schedule.{key} has no meaning for schedule.kind {self.schedule.kind}")
         if self.stage == "mixed" and not self.masks.predicted:
             raise ValueError("the mixed stage needs masks.predicted above 0")
         if self.stage == "warmup" and self.masks.predicted:
@@ -185,7 +194,11 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
 def as_yaml(recipe: Recipe) -> str:
     """The resolved recipe, defaults included, as a file that ``read_recipe`` reads back to the same."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    unused = dict.fromkeys(_UNUSED_BY_STAGE[recipe.stage], True)
+    content = recipe.model_dump(
+        mode="json", exclude={**unused, "schedule": dict.fromkeys(_UNUSED_BY_SCHEDULE[recipe.schedule.kind], True)}
+    )
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 def _value(change: str, text: str) -> Any:

@@ -1,5 +1,7 @@
 """A run's folder belongs to one recipe, which lies in it together with what it was run by."""
 
+import json
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from types import EllipsisType
@@ -33,6 +35,11 @@ def settle(folder: Path, recipe: Recipe) -> None:
     with write_atomically(path) as temporary:
         temporary.write_text(as_yaml(recipe), encoding="utf-8")
     write_json(folder / "versions.json", {name: version(name) for name in _LIBRARIES})
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """The same for recipes that give the same weights."""
+    return sha256(json.dumps(_fixed(recipe), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _refuse_another(path: Path, recipe: Recipe) -> None:

@@ -147,7 +147,8 @@ class AdapterStage(nn.Module):
             predicted, true = embeddings[:, -2 * pairs :].split(pairs, dim=1)
             true = true.detach() if self.predicted.detach_true else true
             sums["consistency"] = consistency_loss(predicted, true, prepared.pairs)
-        counted = dict(zip(self.weights, counts.clamp(min=1), strict=True))  # a batch may hold no mask at all
+        # A batch may hold no mask at all. A mean over processes may well lie between 0 and 1.
+        counted = dict(zip(self.weights, torch.where(counts > 0, counts, 1), strict=True))
         return {name: self.weights[name] * total / counted[name] for name, total in sums.items()}
 
     @property

@@ -1,5 +1,9 @@
 """What a training starts from: the shapes of a named model, frozen weights from one place, the adapter from another."""
 
+import json
+from dataclasses import replace
+from typing import Any
+
 import torch
 from timm.layers import DropPath
 from torch import Tensor
@@ -8,6 +12,7 @@ from maskadapter import hub
 from maskadapter.catalogue import CLIP_TOWERS, meant
 from maskadapter.checkpoint import Checkpoint, compare, read_checkpoint
 from maskadapter.errors import CheckpointError, RecipeError
+from maskadapter.hub import refuse_another_clip
 from maskadapter.models.build import MODELS
 from maskadapter.models.clip import Clip
 from maskadapter.models.embedding import MaskAdapterEmbedding
@@ -35,8 +40,6 @@ def start(recipe: Recipe) -> OpenVocabularySegmenter:
     torch.manual_seed(recipe.run.seed)
     options = settings.model_dump(exclude={"name", "start", "adapter", "transfer_norm"}, exclude_none=True)
     segmenter = (_from_tower if settings.start in CLIP_TOWERS else _from_file)(recipe, options)
-    if settings.adapter is not None:
-        _put_adapter(segmenter, read_checkpoint(settings.adapter))
     if settings.transfer_norm is not None:
         if segmenter.text_transfer is None:
             raise RecipeError(f"model.transfer_norm is for MAFT+ models: {settings.name} has no transfer of text")
@@ -61,6 +64,8 @@ def _from_tower(recipe: Recipe, options: dict[str, object]) -> OpenVocabularySeg
     if differences:
         raise RecipeError(f"model.start is {settings.start}, not the CLIP of {settings.name}: {differences}")
     segmenter.clip = clip
+    if settings.adapter is not None:
+        _put_adapter(segmenter, read_checkpoint(settings.adapter))
     _start_generator(segmenter, recipe, {key for key in segmenter.state_dict() if key.startswith("generator.")})
     return segmenter
 
@@ -87,9 +92,23 @@ def _from_file(recipe: Recipe, options: dict[str, object]) -> OpenVocabularySegm
         raise CheckpointError(f"{checkpoint.source} does not hold {settings.name}: {differences}")
     _start_generator(segmenter, recipe, may_lack)
     segmenter.load_state_dict(frozen, strict=False)
-    if adapter and settings.adapter is None:
+    if settings.adapter is not None:
+        warmup = read_checkpoint(settings.adapter)
+        refuse_another_clip(checkpoint, warmup)
+        _put_adapter(segmenter, warmup)
+    elif adapter:
         _put_adapter(segmenter, checkpoint)
+    segmenter.inference = replace(segmenter.inference, **_known_by_generator(checkpoint))
     return segmenter
+
+
+def _known_by_generator(checkpoint: Checkpoint) -> dict[str, Any]:
+    """``seen_in`` where the file says what its generator was trained on; the other settings depend on the embedding."""
+    try:
+        seen_in = json.loads(checkpoint.metadata.get("settings", "{}")).get("inference", {}).get("seen_in")
+    except (ValueError, AttributeError):
+        raise CheckpointError(f"{checkpoint.source} has damaged settings") from None
+    return {} if seen_in is None else {"seen_in": tuple(seen_in) if isinstance(seen_in, list) else seen_in}
 
 
 def _start_generator(segmenter: OpenVocabularySegmenter, recipe: Recipe, new: set[str]) -> None:

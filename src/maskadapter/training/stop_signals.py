@@ -4,28 +4,44 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
+from types import TracebackType
 from typing import Any
 
+_SIGNALS = (int(signal.SIGINT), int(signal.SIGTERM))
 
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """A list that is empty until Ctrl-C or SIGTERM comes; a second signal does what it always does.
 
-    Only a program's main thread may ask for signals; in another the list stays empty.
+class StopSignals:
+    """Inside the block, the first Ctrl-C or SIGTERM is noted and nothing else; a second does what it always does.
+
+    Only a program's main thread may ask for signals; in another nothing is ever noted.
     """
-    received: list[int] = []
-    previous: dict[int, Any] = {}
 
-    def note(number: int, frame: object) -> None:
-        received.append(number)
-        signal.signal(number, previous[number])
+    def __init__(self) -> None:
+        self.noted = False
+        self._before: dict[int, Any] = {}
 
-    wanted = (int(signal.SIGINT), int(signal.SIGTERM)) if current_thread() is main_thread() else ()
-    for number in wanted:
-        previous[number] = signal.getsignal(number)
-        signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
+    def __enter__(self) -> "StopSignals":
+        if current_thread() is main_thread():
+            for number in _SIGNALS:
+                self._before[number] = signal.getsignal(number)
+                signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @contextmanager
+    def left_alone(self) -> Iterator[None]:
+        """Inside this block signals do what they always do: for work that can be stopped at any time."""
+        self.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+    def _note(self, number: int, frame: object) -> None:
+        self.noted = True
+        signal.signal(number, self._before[number])

@@ -1,19 +1,15 @@
 """The loop: batches in, losses down, checkpoints out, on one process or many. ``train`` is all that a user calls."""
 
 import math
-import os
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
 from maskadapter import hub
@@ -30,12 +26,13 @@ from maskadapter.training.checkpoints import Checkpoints
 from maskadapter.training.generator_stage import GeneratorStage
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.optimizer import in_steps, parameter_groups, polynomial
+from maskadapter.training.processes import accelerator_for
 from maskadapter.training.recipe import Recipe, as_yaml
 from maskadapter.training.run_folder import settle
 from maskadapter.training.run_log import RunLog
 from maskadapter.training.stages import AdapterStage, Batch, PredictedMasks
 from maskadapter.training.start import start
-from maskadapter.training.stop_signals import stop_signals
+from maskadapter.training.stop_signals import StopSignals
 
 Evaluate = Callable[[OpenVocabularySegmenter, int], Mapping[str, float]]
 """(model, step) -> numbers for the log."""
@@ -46,17 +43,17 @@ def train(
     datasets: Sequence[Dataset],
     output: str | Path,
     evaluate: Evaluate | None = None,
-    device: str | None = None,
+    device: Literal["cpu"] | None = None,
 ) -> Path:
     """Train by a recipe and write the model; a run that was stopped goes on where its newest checkpoint stands.
 
     datasets: what ``recipe.data.train`` names, in that order. output: the run's folder: ``recipe.yaml`` (resolved),
         ``versions.json``, ``log.jsonl``, ``checkpoints/``, ``tensorboard/`` where that is installed, and at the end
         ``model.safetensors``, which is returned. evaluate: called every ``recipe.evaluation.every`` steps and at the
-        end. device: None leaves the choice to Accelerate.
+        end. device: "cpu", or None, which leaves the choice to Accelerate.
 
     The result depends on the recipe and the data, not on where a run was stopped, nor on the number of workers; nor,
-    with ``loss.normalize: global`` and but for rounding, on the number of processes (``accelerate launch``).
+    for the adapter's stages with ``loss.normalize: global``, and but for rounding, on the number of processes.
 
     Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: a loss that is no
     number; the newest good checkpoint is kept. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint written.
@@ -73,11 +70,11 @@ class _Run:
         datasets: Sequence[Dataset],
         output: Path,
         evaluate: Evaluate | None,
-        device: str | None,
+        device: Literal["cpu"] | None,
     ) -> None:
         self.recipe, self.datasets, self.output, self.evaluate = recipe, datasets, output, evaluate
         run = recipe.run
-        self.accelerator = _accelerator(recipe, output, device)
+        self.accelerator = accelerator_for(recipe, output, device)
         parts = self.accelerator.num_processes * run.accumulate
         if run.batch_size % parts:
             raise RecipeError(
@@ -114,25 +111,28 @@ class _Run:
         self._resume()
         log = RunLog(self.output / "log.jsonl", self.step, self.accelerator)
         with (
-            stop_signals() as stop,
+            StopSignals() as stop,
             bar("training", run.iterations, self.step) if main else nullcontext(lambda steps: None) as advance,
         ):
+            if self._due() and not log.evaluated(self.step):  # a run may have been stopped in an evaluation
+                self._evaluate(log, stop)
             for loaded in self._batches():
                 if self.step == run.iterations:
                     break
-                numbers = self._update(loaded, stop)
+                numbers = self._update(loaded, stop.noted)
                 self.step += 1
                 advance(1)
                 stopped = bool(numbers.pop("stop"))
                 if self.step % run.log_every == 0 or self.step == run.iterations:
                     log.add(self.step, numbers)
-                if stopped or self.step % run.save_every == 0 or self.step == run.iterations:
+                if stopped or self._due() or self.step % run.save_every == 0 or self.step == run.iterations:
                     self._save()
                 if stopped:
                     raise KeyboardInterrupt(
                         f"stopped after step {self.step:,} of {run.iterations:,}; the same command goes on from there"
                     )
-                self._evaluate(log)
+                if self._due():
+                    self._evaluate(log, stop)
         path = self.output / "model.safetensors"
         if main:
             hub.save(self.segmenter, path, self.recipe.model.name, trained_by=as_yaml(self.recipe))
@@ -151,9 +151,9 @@ class _Run:
         draws = self.order.batches(self.step, self.accelerator.process_index, self.accelerator.num_processes)
         return iter(load_batches(self.datasets, transforms, draws, run.seed, data.workers))
 
-    def _update(self, loaded: LoadedBatch, stop: Sequence[int]) -> dict[str, float]:
-        """One step of the optimizer. Returns what is logged, means over all processes, and ``stop`` above 0 where any
-        process was told to stop."""
+    def _update(self, loaded: LoadedBatch, stop: bool) -> dict[str, float]:
+        """One step of the optimizer. Returns what is logged: losses as means over all processes, masks and seconds of
+        this one; and ``stop``, above 0 where any process was told to stop."""
         run, accelerator, began = self.recipe.run, self.accelerator, time.perf_counter()
         torch.manual_seed(_seed(run.seed, self.step, accelerator.process_index))  # stochastic depth draws from it
         size = len(loaded.samples) // run.accumulate
@@ -162,7 +162,8 @@ class _Run:
             prepared = [self.stage.prepare(*self._batch(loaded, part)) for part in parts]
         counts = torch.stack([part.counts() for part in prepared])
         divisors = counts
-        if self.recipe.loss.normalize == "global":
+        # Mask2Former's own rule for its masks is the global one.
+        if self.recipe.loss.normalize == "global" or self.recipe.stage == "generator":
             divisors = accelerator.reduce(counts.mean(dim=0), "mean").expand_as(counts)
         totals: dict[str, Tensor] = {}
         for index, (part, divisor) in enumerate(zip(prepared, divisors, strict=True)):
@@ -172,14 +173,17 @@ class _Run:
                 accelerator.backward(torch.stack(list(losses.values())).sum() / len(parts))
             for name, loss in losses.items():
                 totals[name] = totals.get(name, torch.zeros_like(loss)) + loss.detach() / len(parts)
-        told = torch.stack([*totals.values(), totals[next(iter(totals))].new_tensor(float(len(stop)))])
+        told = torch.stack([*totals.values(), totals[next(iter(totals))].new_tensor(float(stop))])
         *values, stopped = accelerator.reduce(told, "mean").tolist()
         if not all(map(math.isfinite, values)):
-            self._refuse(loaded, dict(zip(totals, values, strict=True)))
+            self._refuse(loaded, "the loss", dict(zip(totals, values, strict=True)))
         rate = self.recipe.optimizer.lr * self.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         norm = accelerator.clip_grad_norm_(self.trained.values(), self.recipe.optimizer.clip_norm or math.inf)
+        # With fp16 the scaler meets such gradients, skips the step and scales less.
+        if accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):
+            self._refuse(loaded, "the gradient", dict(zip(totals, values, strict=True)))
         self.optimizer.step()
         self.optimizer.zero_grad()
         return {
@@ -199,21 +203,27 @@ class _Run:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         return Batch(images, targets, self.vocabularies[loaded.source]), generators
 
-    def _refuse(self, loaded: LoadedBatch, losses: Mapping[str, float]) -> None:
+    def _refuse(self, loaded: LoadedBatch, what: str, losses: Mapping[str, float]) -> None:
         names = ", ".join(sample.name for sample in loaded.samples[:4])
-        last = self.step - self.step % self.recipe.run.save_every
+        last = self.checkpoints.last()
         kept = f"the checkpoint of step {last:,} is kept" if last else "no checkpoint was written yet"
         told = ", ".join(f"{name} {value}" for name, value in losses.items())
         raise MaskAdapterError(
-            f"the loss is no number at step {self.step + 1:,} ({told}; pictures {names}): {kept}; lower optimizer.lr, "
-            "or use run.precision=fp32"
+            f"{what} is no number at step {self.step + 1:,} ({told}; this process's pictures: {names}): {kept}; "
+            "lower optimizer.lr, or use run.precision=fp32"
         )
 
-    def _evaluate(self, log: RunLog) -> None:
+    def _due(self) -> bool:
+        """Whether the model is to be evaluated after this step."""
         every = self.recipe.evaluation.every
-        if self.evaluate is None or not every or (self.step % every and self.step != self.recipe.run.iterations):
-            return
-        numbers = self.evaluate(self.segmenter, self.step)
+        if self.evaluate is None or not every or not self.step:
+            return False
+        return self.step % every == 0 or self.step == self.recipe.run.iterations
+
+    def _evaluate(self, log: RunLog, stop: StopSignals) -> None:
+        assert self.evaluate is not None
+        with stop.left_alone():  # the checkpoint is written, and an evaluation goes on where it was
+            numbers = self.evaluate(self.segmenter, self.step)
         log.add(self.step, {f"evaluation/{name}": value for name, value in numbers.items()})
 
     def _save(self) -> None:
@@ -228,6 +238,12 @@ class _Run:
 
     def _resume(self) -> None:
         found = self.checkpoints.newest()
+        steps = self.accelerator.gather(torch.tensor([found[0] if found else 0], device=self.accelerator.device))
+        if len(set(steps.tolist())) > 1:
+            raise MaskAdapterError(
+                f"the processes find checkpoints of different steps ({', '.join(map(str, steps.tolist()))}): all "
+                "machines need the same --output folder, on a shared disk"
+            )
         if found is None:
             return
         self.step, state = found
@@ -237,25 +253,6 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-
-
-def _accelerator(recipe: Recipe, output: Path, device: str | None) -> Accelerator:
-    precision = {"fp32": "no"}.get(recipe.run.precision, recipe.run.precision)
-    if precision == "fp16" and not torch.cuda.is_available():
-        raise RecipeError("run.precision is fp16, which needs a GPU: use bf16 or fp32 here")
-    if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ and "RANK" not in os.environ:
-        warnings.warn(
-            "accelerate launch started one process, whatever was asked for, as it does on a CPU without MPI: use "
-            "torchrun --nproc-per-node N -m maskadapter train ... --cpu",
-            stacklevel=2,
-        )
-    return Accelerator(
-        mixed_precision=precision,
-        cpu=device == "cpu",
-        log_with="tensorboard" if find_spec("tensorboard") else None,
-        project_dir=output,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-    )
 
 
 def _stage_of(recipe: Recipe, segmenter: OpenVocabularySegmenter) -> AdapterStage | GeneratorStage:

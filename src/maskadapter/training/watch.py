@@ -9,18 +9,19 @@ from maskadapter.evaluation.evaluate import evaluate
 from maskadapter.evaluation.split import Split
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
-WATCHED = ("mIoU", "mIoU seen", "mIoU unseen", "accuracy of segments", "PQ")
+WATCHED = tuple(f"{m}{s}" for m in ("mIoU", "accuracy of segments", "PQ", "AP") for s in ("", " seen", " unseen"))
 
 
 class Watch:
     """Evaluates a model between two steps. Reports lie in ``<output>/evaluation/step-<n>/<data set>``.
 
-    datasets: what on. pictures: of each at most so many; 0 takes all. Of a model with a mask generator the segmentation
-    is judged, of one without (a warm-up from a CLIP tower) the names of true masks.
+    datasets: what on. run: what the weights depend on, so that records of another run are not taken for this one's.
+    pictures: of each at most so many; 0 takes all. Of a model with a mask generator the segmentation is judged, of one
+    without (a warm-up from a CLIP tower) the names of true masks.
     """
 
-    def __init__(self, datasets: Sequence[Dataset], output: Path, pictures: int = 0) -> None:
-        self._datasets, self._output, self._pictures = datasets, output, pictures
+    def __init__(self, datasets: Sequence[Dataset], output: Path, run: str, pictures: int = 0) -> None:
+        self._datasets, self._output, self._run, self._pictures = datasets, output, run, pictures
 
     def __call__(self, segmenter: OpenVocabularySegmenter, step: int) -> Mapping[str, float]:
         """Numbers in percent by data set and measure, those of ``WATCHED`` that there are."""
@@ -37,7 +38,7 @@ class Watch:
                 measures=None if segmenter.generator is not None else ("masks",),
                 limit=self._pictures or None,
                 split=Split.of("synonyms", dataset.vocabulary, segmenter.inference.seen_in),
-                settings={"step": step},
+                settings={"run": self._run, "step": step},
             )
             numbers |= {f"{dataset.name}/{name}": report.numbers[name] for name in WATCHED if name in report.numbers}
         for module, was in training.items():
