@@ -1,4 +1,4 @@
-"""Many small records in two arrays, which the processes of a loader share and copy at once."""
+"""Many small records in two arrays, which a loader's workers get in one copy each."""
 
 import pickle
 from collections.abc import Iterable
@@ -10,9 +10,9 @@ import numpy as np
 class Records:
     """Values packed into bytes and unpacked when they are asked for.
 
-    A million Python objects would be copied, page by page, into every worker of a loader as soon as it counts a
-    reference; two arrays are not. Only what this process packed itself is ever unpacked, and no file holds it: pickle
-    is safe here, and packs the outlines of LVIS ten times faster than JSON.
+    A million Python objects take several times their size, and long to hand to a worker; two arrays do neither. Only
+    what this process packed itself is ever unpacked, and no file holds it: pickle is safe here, and packs the outlines
+    of LVIS ten times faster than JSON.
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
