@@ -17,6 +17,9 @@ from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation import subject
 from maskadapter.evaluation.evaluate import evaluate
+from maskadapter.models.embedding import MaskAdapterEmbedding
+from maskadapter.models.maftplus import ContentDependentTransfer
+from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.variants import Variant
 from maskadapter.vocabulary import Vocabulary
 
@@ -208,6 +211,69 @@ def test_the_papers_figure_is_for_whole_sets():
     assert subject.published(Variant("tiny", "pooling"), whole) == {}
     assert subject.published(Variant("fcclip-large", "adapter"), replace(whole, samples=[None] * 50)) == {}
     assert subject.published(Variant("fcclip-large", "adapter"), replace(whole, name="own")) == {}
+
+
+def test_the_papers_figure_is_for_semantic_labels_and_the_published_adapter():
+    whole = InMemory([None] * 2000, Vocabulary.builtin("ade20k-150"), "semantic", "ade20k-150")
+    variant = Variant("fcclip-large", "adapter")
+    assert subject.published(variant, replace(whole, task="panoptic")) == {}
+    assert subject.published(replace(variant, adapter=(("num_blocks", 2),)), whole) == {}
+    defaults = (("fusion", "add"), ("num_blocks", 3), ("num_maps", 16), ("use_features", True))
+    assert subject.published(replace(variant, adapter=defaults), whole) == {"mIoU": 36.6}
+
+
+def test_the_papers_figures_without_the_ensemble():
+    whole = InMemory([None] * 2000, Vocabulary.builtin("ade20k-150"), "semantic", "ade20k-150")
+    pooling, adapter = (Variant("fcclip-large", embedding) for embedding in ("pooling", "adapter"))
+    assert subject.published(pooling, whole, "out") == {"mIoU": 26.5, "mIoU seen": 34.6, "mIoU unseen": 18.6}
+    assert subject.published(adapter, whole, "out") == {"mIoU": 35.4, "mIoU seen": 46.2, "mIoU unseen": 24.8}
+    assert subject.published(adapter, whole, "in") == {}
+    assert subject.published(Variant("maftplus-large", "adapter"), whole, "out") == {}
+    voc = InMemory([None] * 1449, Vocabulary.builtin("pascal-voc-20"), "semantic", "pascal-voc-20")
+    assert subject.published(adapter, voc) == {"mIoU": 95.5}
+    assert subject.published(adapter, voc, "out") == {}
+
+
+def test_the_branch_decides_which_of_the_papers_figures_is_told(monkeypatch):
+    asked = []
+    monkeypatch.setattr(subject, "published", lambda variant, dataset, branch: asked.append(branch) or {"mIoU": 1.0})
+    dataset = InMemory([], Vocabulary.of("cat, dog"), "semantic")
+    assert subject.model("tiny", dataset, branch="out").paper == {"mIoU": 1.0}
+    assert subject.model("tiny", dataset, alpha=0.5).paper == {}
+    assert asked == ["out"]
+
+
+def with_transfer(monkeypatch, norm):
+    """The embedded model with the parts of MAFT+ and Mask-Adapter that a switch is about."""
+    loaded = subject._loaded
+
+    def other(*arguments):
+        segmenter, variant, settings = loaded(*arguments)
+        segmenter.text_transfer = ContentDependentTransfer(segmenter.clip.embed_dim, norm=norm)
+        segmenter.embedding = MaskAdapterEmbedding(MaskAdapter(segmenter.clip.embed_dim), mask_threshold=0.4)
+        made.append(segmenter)
+        return segmenter, variant, settings
+
+    made = []
+    monkeypatch.setattr(subject, "_loaded", other)
+    return made
+
+
+def test_where_the_text_transfer_has_its_norm(monkeypatch):
+    made = with_transfer(monkeypatch, "update")
+    monkeypatch.setattr(subject, "published", lambda *_: {"mIoU": 1.0})
+    dataset = InMemory([], Vocabulary.of("cat, dog"), "semantic")
+    for given, used, paper in ((None, "update", True), ("update", "update", True), ("sum", "sum", False)):
+        judged = subject.model("tiny", dataset, transfer_norm=given)
+        assert made[-1].text_transfer.norm_placement == judged.settings["norm of the text transfer"] == used
+        assert judged.settings["mask threshold"] == 0.4
+        assert bool(judged.paper) == paper
+
+
+def test_a_model_without_text_transfer(root, tmp_path, capsys):
+    assert run("tiny", root / "own.yaml", "-o", tmp_path / "out", "--transfer-norm", "sum") == 2
+    assert "tiny has no text transfer, which MAFT+ has: leave transfer-norm out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_predictions_of_another_program(root, tmp_path, capsys):

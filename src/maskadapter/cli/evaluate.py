@@ -62,6 +62,13 @@ def evaluate(
         float | None, typer.Option(help="CLIP's weight for seen classes, 0 to 1.", show_default=False)
     ] = None,
     beta: Annotated[float | None, typer.Option(help="And for unseen classes.", show_default=False)] = None,
+    transfer_norm: Annotated[
+        Literal["sum", "update"] | None,
+        typer.Option(
+            help="MAFT+: the norm of text and update (sum), or of the update alone; without it the model's own.",
+            show_default=False,
+        ),
+    ] = None,
     annotations: Annotated[
         Path | None,
         typer.Option(help="For COCO predictions without categories: the ground truth's JSON.", show_default=False),
@@ -101,6 +108,7 @@ def evaluate(
                 alpha=alpha,
                 beta=beta,
                 proposals=proposals,
+                transfer_norm=transfer_norm,
             )
     classes = None if split is None else Split.of(split, pictures.vocabulary, judged.trained_on)
     try:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import torch
 from PIL import __version__ as pillow_version
 
 from maskadapter import hub
-from maskadapter.catalogue import WEIGHTS
+from maskadapter.catalogue import WEIGHTS, WITHOUT_ENSEMBLE
 from maskadapter.checkpoint import read_checkpoint
 from maskadapter.data.dataset import Dataset, Sample
 from maskadapter.data.known import known_set
@@ -21,7 +22,10 @@ from maskadapter.evaluation.evaluate import Measure
 from maskadapter.evaluation.predictions import PanopticPictures, Predictions, file_of, read_predictions
 from maskadapter.masks import read_masks
 from maskadapter.models.build import EmbeddingName
+from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.maftplus import NormPlacement
+from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.resampling import Frame
@@ -44,6 +48,10 @@ _IN_THE_PAPER = {
     "pascal-context-459": "PC-459",
     "pascal-context-59": "PC-59",
     "pascal-voc-20": "PAS-20",
+}
+
+_PUBLISHED_ADAPTER: Mapping[str, Any] = {
+    name: parameter.default for name, parameter in signature(MaskAdapter).parameters.items() if name != "feature_dim"
 }
 
 # Source: the official configurations of these sets ask for the semantic result alone, and the official code then
@@ -100,6 +108,7 @@ def model(
     alpha: float | None = None,
     beta: float | None = None,
     proposals: str | Path = "generator",
+    transfer_norm: NormPlacement | None = None,
 ) -> Subject:
     """A model of this project on a data set's classes; every pixel goes to one of them.
 
@@ -108,6 +117,8 @@ def model(
     proposals: ``generator``; ``ground-truth``, the truth's masks, of which only the names are judged (measure
         ``masks``); or a folder that holds the masks of every picture, ``<stem>.png``, ``.npy`` or ``.json`` as
         ``read_masks`` takes them, named by the embedding alone.
+    transfer_norm: where MAFT+'s text transfer has its norm, see ``ContentDependentTransfer``, instead of the model's
+        own place.
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
     if proposals != "generator" and (branch == "in" or alpha is not None or beta is not None):
@@ -125,7 +136,12 @@ def model(
             f"{name} holds no mask generator: evaluate it with proposals ground-truth or a folder, or give the "
             "segmenter's file and this one as adapter"
         )
-    own = segmenter.inference
+    own, own_norm = segmenter.inference, None
+    if segmenter.text_transfer is not None:
+        own_norm = segmenter.text_transfer.norm_placement
+        segmenter.text_transfer.norm_placement = transfer_norm or own_norm
+    elif transfer_norm is not None:
+        raise MaskAdapterError(f"{variant.name} has no text transfer, which MAFT+ has: leave transfer-norm out")
     weight_of_clip = _WEIGHT_OF_CLIP.get(branch)
     segmenter.inference = replace(
         own,
@@ -141,19 +157,28 @@ def model(
         return Subject(classify, settings, ("masks",), trained_on)
     if proposals != "generator":
         return Subject(GivenProposals(segmenter, encoded, Path(proposals)), settings, None, trained_on)
-    as_published = branch == "ensemble" and alpha is None and beta is None
-    paper = published(variant, dataset) if as_published else {}
+    as_published = alpha is None and beta is None and transfer_norm in (None, own_norm)
+    paper = published(variant, dataset, branch) if as_published else {}
     predict = lambda image: segmenter.segment(image, encoded, background=None)  # noqa: E731
     return Subject(predict, settings, None, trained_on, paper)
 
 
-def published(variant: Variant, dataset: Dataset) -> dict[str, float]:
-    """The paper's figure for a model on a whole data set, in percent by measure; nothing where it has none."""
+def published(variant: Variant, dataset: Dataset, branch: Branch = "ensemble") -> dict[str, float]:
+    """The paper's figures for a model on a whole data set, in percent by measure; nothing where it has none.
+
+    They are of the published adapter, and of the data set's semantic labels: on ADE20K those that follow from another
+    truth are others. Of ``out`` the paper has A-150's alone (Table 2), of ``in`` none.
+    """
     if dataset.name not in _IN_THE_PAPER or len(dataset) != known_set(dataset.name).splits["val"].count:
         return {}
-    for weights in WEIGHTS:
-        if (weights.model, weights.embedding) == (variant.name, variant.embedding):
-            return {"mIoU": weights.miou[_IN_THE_PAPER[dataset.name]]}
+    if dataset.task != "semantic" or dict(variant.adapter).items() - _PUBLISHED_ADAPTER.items():
+        return {}
+    which = (variant.name, variant.embedding)
+    if branch == "out" and dataset.name == "ade20k-150" and which in WITHOUT_ENSEMBLE:
+        return dict(zip(("mIoU seen", "mIoU unseen", "mIoU"), WITHOUT_ENSEMBLE[which], strict=True))
+    figures = {(weights.model, weights.embedding): weights.miou for weights in WEIGHTS}
+    if branch == "ensemble" and which in figures:
+        return {"mIoU": figures[which][_IN_THE_PAPER[dataset.name]]}
     return {}
 
 
@@ -224,6 +249,10 @@ def _told(
             "semantic order": inference.semantic_order,
             "overlap threshold": inference.overlap_threshold,
         }
+    if segmenter.text_transfer is not None:
+        told["norm of the text transfer"] = segmenter.text_transfer.norm_placement
+    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
+        told["mask threshold"] = segmenter.embedding.mask_threshold
     return told | {
         "input size": _size(inference.input_size),
         "resized by": f"Pillow {pillow_version}, bilinear",
