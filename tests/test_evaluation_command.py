@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,8 @@ from PIL import Image
 
 from evaluated import InMemory, said_of
 from maskadapter.cli import main
+from maskadapter.data.coco_instances import CocoInstances
+from maskadapter.data.coco_panoptic import CocoPanoptic
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation import subject
@@ -282,6 +285,33 @@ def test_predictions_of_another_program(root, tmp_path, capsys):
     assert "| mIoU | 100.00 |" in capsys.readouterr().out
     assert run(predictions, root / "own.yaml", "-o", tmp_path / "out", "--split", "synonyms") == 2
     assert "needs the list that the model was trained on" in capsys.readouterr().err
+
+
+def test_labels_that_were_corrected(root, tmp_path, capsys):
+    own = tmp_path / "own"
+    shutil.copytree(root, own)
+    words = (own / "labels" / "val", own / "own.yaml", "-o", tmp_path / "out")
+    assert not run(*words)
+    assert not run(*words)
+    Image.fromarray(np.full((96, 192), 2, np.uint8)).save(own / "labels" / "val" / "b.png")
+    capsys.readouterr()
+    said = root / "labels" / "val"  # the predictions' folder is the same, by names and sizes
+    assert run(said, *words[1:]) == 2
+    told = capsys.readouterr().err
+    assert "labels was" in told
+    assert "names and sizes" not in told
+
+
+@pytest.mark.parametrize("reader", [CocoPanoptic, CocoInstances])
+def test_the_fingerprint_of_coco_is_that_of_its_json(tmp_path, reader):
+    index = tmp_path / "index.json"
+    index.write_text('{"images": [], "annotations": []}')
+    folders = [tmp_path] * (2 if reader is CocoPanoptic else 1)
+    dataset = reader("own", Vocabulary.of("cat"), index, *folders, {})
+    before = dataset.fingerprint
+    assert before == dataset.fingerprint
+    os.utime(index, ns=(0, 1))
+    assert dataset.fingerprint != before
 
 
 @pytest.mark.slow

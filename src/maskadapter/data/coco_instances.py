@@ -9,6 +9,7 @@ import numpy as np
 from maskadapter.coco import decode_segmentation
 from maskadapter.data.annotations import by_picture, class_of, file_of, in_file, read_annotations
 from maskadapter.data.dataset import Sample, Task
+from maskadapter.data.fingerprint import fingerprint_of
 from maskadapter.data.pairs import check_size
 from maskadapter.data.records import Records
 from maskadapter.errors import DatasetError, MaskError
@@ -61,6 +62,11 @@ class CocoInstances:
     def classes_of(self, index: int) -> list[int]:
         """The classes that a picture shows, sorted; nothing is decoded."""
         return self._classes[index]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the JSON: another one where labels may have changed."""
+        return fingerprint_of([self.index])
 
     def __getitem__(self, index: int) -> Sample:
         """Raises DatasetError, naming the file, for a picture of another size than listed and masks that are none."""

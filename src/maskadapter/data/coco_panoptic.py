@@ -9,6 +9,7 @@ import numpy as np
 from maskadapter.coco import panoptic_ids
 from maskadapter.data.annotations import by_picture, class_of, file_of, in_file, read_annotations
 from maskadapter.data.dataset import Sample, Task
+from maskadapter.data.fingerprint import fingerprint_of
 from maskadapter.data.pairs import read_pair
 from maskadapter.data.records import Records
 from maskadapter.errors import DatasetError
@@ -40,7 +41,8 @@ class CocoPanoptic:
         classes: Mapping[int, int],
         content: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name, self.vocabulary, self.pictures, self.labels = name, vocabulary, pictures, labels
+        self.name, self.vocabulary, self.index = name, vocabulary, index
+        self.pictures, self.labels = pictures, labels
         rows = []
         for image, annotations in by_picture(content or read_annotations(index), index):
             with in_file(index):
@@ -60,6 +62,11 @@ class CocoPanoptic:
     def classes_of(self, index: int) -> list[int]:
         """The classes that a picture shows, sorted; nothing is decoded."""
         return self._classes[index]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the JSON: another one where labels may have changed."""
+        return fingerprint_of([self.index])
 
     def __getitem__(self, index: int) -> Sample:
         """Raises DatasetError, naming the file, for a missing label, one of another size, or an unlisted segment."""

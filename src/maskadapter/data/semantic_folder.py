@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
+from maskadapter.data.fingerprint import fingerprint_of
 from maskadapter.data.pairs import Pair, read_pair
 from maskadapter.errors import DatasetError
 from maskadapter.target import UNLABELLED, Target
@@ -32,6 +33,11 @@ class SemanticFolder:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the label files: another one where labels may have changed."""
+        return fingerprint_of((label for _, label in self.pairs))
 
     def __getitem__(self, index: int) -> Sample:
         """Raises DatasetError, naming the file, for a missing label, one of another size, RGB, or an unknown value."""

@@ -215,6 +215,7 @@ def _chosen(predict: object, dataset: Dataset, measures: Sequence[Measure] | Non
 def _fixed(dataset: Dataset, measures: tuple[Measure, ...]) -> dict[str, Any]:
     """What the records depend on, whatever is evaluated."""
     classes = sha256(repr((dataset.vocabulary.classes, dataset.vocabulary.is_thing)).encode()).hexdigest()
+    labels = getattr(dataset, "fingerprint", None)  # of those data sets that can tell
     return {
         "maskadapter": version("maskadapter"),
         "data set": dataset.name,
@@ -222,6 +223,7 @@ def _fixed(dataset: Dataset, measures: tuple[Measure, ...]) -> dict[str, Any]:
         "pictures": len(dataset),
         "classes": classes[:16],
         "measures": list(measures),
+        **({"labels": labels} if labels else {}),
     }
 
 
