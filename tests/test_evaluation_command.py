@@ -147,6 +147,16 @@ def test_panoptic_predictions_are_told_apart_by_their_pngs_and_categories(tmp_pa
     assert {key for key, value in settings().items() if value != after[key]} == {"annotations"}
 
 
+def test_proposals_that_two_pictures_would_share(tmp_path):
+    given = subject.GivenProposals(None, None, tmp_path)
+    (tmp_path / "1.npy").touch()
+    with pytest.raises(MaskAdapterError, match=r"a/1\.jpg and b/1\.jpg would share the prediction .*1\.npy"):
+        given.check(["a/1.jpg", "b/1.jpg"], whole=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "1.json").touch()
+    given.check(["a/1.jpg", "b/1.jpg"], whole=True)
+
+
 def test_no_proposals_at_all(root, tmp_path):
     dataset = open_dataset(root / "own.yaml")
     (tmp_path / "masks").mkdir()

@@ -117,11 +117,12 @@ def evaluate(
         records.refresh()
         done = f"stopped: {count - len(records.missing(count)):,} of {count:,} pictures are done"
         raise KeyboardInterrupt(f"{done}, the same command goes on from there" if settings else done) from None
+    pictures = [(record["name"], tuple(record["size"])) for record in records.read(count)]
     if isinstance(predict, Predictions):
-        predict.check([record["name"] for record in records.read(count)], whole=count == len(dataset))
+        predict.check([name for name, _ in pictures], whole=count == len(dataset))
     with busy("adding up"):
         scores = scores_of(lambda: records.read(count), chosen, dataset.vocabulary, convention, split)
-    sizes = [tuple(record["size"]) for record in records.read(count)]
+    sizes = [size for _, size in pictures]
     report = Report.of(scores, dataset, sizes, convention, split, settings or {}, paper or {})
     if rank == 0:
         report.save(output)
