@@ -105,7 +105,7 @@ def test_what_goes_wrong_is_one_line_and_exit_2(run, drive):
         (["download", "maftplus-base", "--source", "ftp"], "--source"),
         (["check", "fcclip-large"], "run 'maskadapter models download fcclip-large'"),
         (["check", "gone.pth"], "no weights at gone.pth"),
-        (["check", "tiny", "--root", "gone"], "no ADE20K in gone"),
+        (["check", "tiny", "--root", "gone"], "no ade20k-150 (val) in gone"),
         (["convert", "gone.pth", "a.safetensors"], "no weights at gone.pth"),
         (["convert", "gone.pth", "a.pth"], "does not end in .safetensors"),
     ]:
