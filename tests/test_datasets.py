@@ -172,7 +172,7 @@ def test_panoptic_pictures_that_do_not_fit(panoptic):
 
 
 def test_a_json_that_is_none(tmp_path):
-    with pytest.raises(DatasetError, match=r"no such file of annotations: .*panoptic\.json"):
+    with pytest.raises(DatasetError, match=r"no such file: .*panoptic\.json"):
         read_panoptic(tmp_path)
     write(tmp_path / "panoptic.json", b"{")
     with pytest.raises(DatasetError, match=r"cannot read .*panoptic\.json as JSON"):

@@ -16,7 +16,7 @@ from maskadapter.models.pixel_decoder import PixelDecoder
 from maskadapter.structures import ClipFeatures, Proposals
 from maskadapter.target import Target
 from maskadapter.training import generator_loss
-from maskadapter.training.generator_loss import GeneratorLoss, class_loss, mean_over_processes
+from maskadapter.training.generator_loss import GeneratorLoss, class_loss
 from maskadapter.training.generator_start import start_generator
 from maskadapter.training.hungarian import MatchingCosts, match_by_cost, matching_cost
 from maskadapter.training.mask_targets import MaskTargets
@@ -164,7 +164,7 @@ def test_nothing_to_match() -> None:
 
 def test_a_diverged_network_fails_in_its_loss_and_not_in_the_assignment() -> None:
     broken = Proposals(torch.full((1, 3, 8, 8), torch.nan), torch.full((1, 3, CLASSES + 1), torch.nan))
-    losses = GeneratorLoss(num_points=20)([broken], [random_targets(2)], seeded())
+    losses = GeneratorLoss(num_points=20)([broken], [random_targets(2)], seeded(), 1)
     assert all(loss.isnan() for loss in losses.values())
 
 
@@ -207,7 +207,7 @@ def _every_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_losses_are_those_of_all_pixels_where_the_points_cover_them() -> None:
     proposals = random_proposals(3, 6)
     targets = [random_targets(2, seed=1), random_targets(0), random_targets(4, seed=2)]
-    losses = GeneratorLoss()([proposals], targets, seeded())
+    losses = GeneratorLoss()([proposals], targets, seeded(), num_masks=6)
     expected = dense_losses(proposals, targets, num_masks=6)
     assert set(losses) == set(expected)
     for name, loss in losses.items():
@@ -232,7 +232,7 @@ def test_points_give_about_the_losses_of_all_pixels() -> None:
     logits = torch.stack([4 * (0.4 - x**2 - y**2), 4 * x])
     targets = [MaskTargets(masks, torch.tensor([0, 1]))]
     proposals = Proposals(logits[None], torch.zeros(1, 2, CLASSES + 1))
-    losses = GeneratorLoss(importance=0.0)([proposals], targets, seeded())
+    losses = GeneratorLoss(importance=0.0)([proposals], targets, seeded(), num_masks=2)
     expected = dense_losses(proposals, targets, num_masks=2)
     for name, loss in losses.items():
         torch.testing.assert_close(loss, expected[name], rtol=0.05, atol=0.0)
@@ -242,7 +242,7 @@ def test_pictures_without_masks_teach_what_is_nothing() -> None:
     proposals = random_proposals(2, 4)
     proposals.mask_logits.requires_grad_(True)
     proposals.class_logits.requires_grad_(True)
-    losses = GeneratorLoss(num_points=20)([proposals], [random_targets(0), random_targets(0)], seeded())
+    losses = GeneratorLoss(num_points=20)([proposals], [random_targets(0), random_targets(0)], seeded(), 1)
     assert losses["mask"] == losses["dice"] == 0
     void = -proposals.class_logits.log_softmax(-1)[..., -1].mean()
     torch.testing.assert_close(losses["class"], 2 * void)
@@ -264,19 +264,7 @@ def test_void_counts_a_tenth() -> None:
 
 def test_a_generator_that_does_not_classify_cannot_be_trained() -> None:
     with pytest.raises(MaskError, match="only one that classifies"):
-        GeneratorLoss()([Proposals(torch.zeros(1, 2, 4, 4))], [random_targets(1)], seeded())
-
-
-def test_the_number_of_masks_is_the_mean_over_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert mean_over_processes(3, torch.device("cpu")) == 3
-
-    def others_have_seven(mean: torch.Tensor) -> None:
-        mean += 7
-
-    monkeypatch.setattr(generator_loss.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(generator_loss.distributed, "all_reduce", others_have_seven)
-    monkeypatch.setattr(generator_loss.distributed, "get_world_size", lambda: 2)
-    assert mean_over_processes(3, torch.device("cpu")) == 5
+        GeneratorLoss()([Proposals(torch.zeros(1, 2, 4, 4))], [random_targets(1)], seeded(), 1)
 
 
 def test_the_published_numbers() -> None:
@@ -350,7 +338,7 @@ def test_every_parameter_of_the_generator_gets_a_gradient() -> None:
             torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.1, generator=seeded(6))
     images, targets = small_pictures()
     heads = generator.every_head(images, pyramid_of(images), small_text())
-    losses = GeneratorLoss(num_points=500)(heads, targets, seeded())
+    losses = GeneratorLoss(num_points=500)(heads, targets, seeded(), 1)
     for name in ("class", "mask", "dice"):  # each of them reaches back through the last layer
         last = torch.autograd.grad(losses[name], generator.mask_decoder.layers[-1].linear2.weight, retain_graph=True)
         assert last[0].any(), name
@@ -384,7 +372,7 @@ def test_a_small_generator_learns_two_pictures_by_heart() -> None:
     optimizer = torch.optim.AdamW(generator.parameters(), lr=2e-3)
     random, values = seeded(), []
     for _ in range(150):
-        losses = loss(generator.every_head(images, features, text), targets, random)
+        losses = loss(generator.every_head(images, features, text), targets, random, sum(map(len, targets)))
         total = sum(losses.values())
         optimizer.zero_grad()
         total.backward()

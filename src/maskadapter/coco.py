@@ -9,9 +9,11 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as rle
 
-from maskadapter.errors import MaskError
+from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.files import write_atomically
 from maskadapter.postprocess import PanopticMap, Taking, boxes_of
+
+MAX_JSON_BYTES = 500_000_000  # a film given by mistake is not read
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:
@@ -127,6 +129,18 @@ def instance_annotations(
 def image_entry(file_name: str, size: tuple[int, int], image_id: int = 1) -> dict[str, Any]:
     """COCO's ``images`` entry of a picture of ``size`` = (height, width)."""
     return {"id": image_id, "file_name": file_name, "height": size[0], "width": size[1]}
+
+
+def read_json(path: Path, refusal: type[MaskAdapterError], max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """What a JSON file holds. Raises ``refusal``, one line: no such file, more than ``max_bytes``, no JSON."""
+    try:
+        if path.stat().st_size > max_bytes:
+            raise refusal(f"{path} is larger than {max_bytes:,} bytes; split it by picture")
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise refusal(f"no such file: {path}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise refusal(f"cannot read {path} as JSON: {error}") from None
 
 
 def write_json(path: Path, content: Mapping[str, Any] | Iterable[Any]) -> Path:

@@ -1,18 +1,14 @@
 """Masks from wherever they come, as (N, H, W) bool."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maskadapter.coco import decode_segmentation, panoptic_ids
+from maskadapter.coco import decode_segmentation, panoptic_ids, read_json
 from maskadapter.errors import MaskError
 from maskadapter.images import read_labels
-
-MAX_JSON_BYTES = 500_000_000
-"""Largest JSON file of masks that is read."""
 
 MAX_MASKS = 5_000
 """Most masks of one label picture: a photograph given by mistake has thousands of values."""
@@ -52,7 +48,7 @@ def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> np.n
     if suffix == ".npy":
         return _npy(path)
     if suffix == ".json":
-        return _from_value(_json(path), size, file_name)
+        return _from_value(read_json(path, MaskError), size, file_name)
     labels = read_labels(path)
     return _from_labels(panoptic_ids(labels) if labels.ndim == 3 else labels, size, str(path))
 
@@ -107,17 +103,6 @@ def _annotations(content: Mapping[str, Any], file_name: str | None) -> list[Mapp
     if len(wanted) != 1:
         raise MaskError(f"the COCO file has {len(images)} pictures, and {len(wanted)} of them named {file_name}")
     return [annotation for annotation in annotations if annotation.get("image_id") == wanted[0].get("id")]
-
-
-def _json(path: Path) -> Any:
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise MaskError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes; split it by picture")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MaskError(f"no such file: {path}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise MaskError(f"cannot read {path} as JSON: {error}") from None
 
 
 def _npy(path: Path) -> np.ndarray:

@@ -1,11 +1,13 @@
 """COCO's JSON of a whole data set: read, checked, and sorted by picture. Source: cocodataset.org, data format."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from maskadapter.coco import read_json
+from maskadapter.data.fingerprint import fingerprint_of
+from maskadapter.data.records import Records
 from maskadapter.errors import DatasetError
 from maskadapter.progress import busy
 
@@ -15,15 +17,8 @@ MAX_BYTES = 4_000_000_000
 
 def read_annotations(path: Path, lists: Sequence[str] = ("images", "annotations")) -> dict[str, Any]:
     """The JSON in ``path``. Raises DatasetError: missing, too large, no JSON, or without one of the ``lists``."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DatasetError(f"{path} is larger than {MAX_BYTES:,} bytes")
-        with busy(f"reading {path.name}"):
-            content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DatasetError(f"no such file of annotations: {path}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"cannot read {path} as JSON: {error}") from None
+    with busy(f"reading {path.name}"):
+        content = read_json(path, DatasetError, MAX_BYTES)
     for key in lists:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DatasetError(f'{path} is no COCO file: it has no list of "{key}"')
@@ -70,3 +65,24 @@ def class_of(category: Any, classes: Mapping[int, int], path: Path) -> int:
     if category not in classes:
         raise DatasetError(f"{path} has an annotation of category {category}, which is not among its {len(classes)}")
     return classes[category]
+
+
+class AnnotatedPictures:
+    """What the data sets of one JSON have in common: packed rows, one for each picture, and the classes it shows."""
+
+    def __init__(self, index: Path, rows: Iterable[Any], classes: Iterable[Iterable[int]]) -> None:
+        self.index = index
+        self._rows = Records(rows)
+        self._classes = Records(sorted(set(shown)) for shown in classes)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def classes_of(self, index: int) -> list[int]:
+        """The classes that a picture shows, sorted; nothing is decoded."""
+        return self._classes[index]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the JSON: another one where labels may have changed."""
+        return fingerprint_of([self.index])

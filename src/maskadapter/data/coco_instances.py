@@ -7,18 +7,16 @@ from typing import Any
 import numpy as np
 
 from maskadapter.coco import decode_segmentation
-from maskadapter.data.annotations import by_picture, class_of, file_of, in_file, read_annotations
+from maskadapter.data.annotations import AnnotatedPictures, by_picture, class_of, file_of, in_file, read_annotations
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.fingerprint import fingerprint_of
 from maskadapter.data.pairs import check_size
-from maskadapter.data.records import Records
 from maskadapter.errors import DatasetError, MaskError
 from maskadapter.images import read_image
 from maskadapter.target import Target
 from maskadapter.vocabulary import Vocabulary
 
 
-class CocoInstances:
+class CocoInstances(AnnotatedPictures):
     """An instance data set.
 
     index: the JSON. pictures: folder of what it names. classes: category id -> index in the vocabulary.
@@ -39,7 +37,7 @@ class CocoInstances:
         classes: Mapping[int, int],
         content: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name, self.vocabulary, self.index, self.pictures = name, vocabulary, index, pictures
+        self.name, self.vocabulary, self.pictures = name, vocabulary, pictures
         rows = []
         for image, annotations in by_picture(content or read_annotations(index), index):
             with in_file(index):
@@ -53,20 +51,7 @@ class CocoInstances:
                     for annotation in annotations
                 ]
                 rows.append((file_of(image), int(image["height"]), int(image["width"]), segments))
-        self._rows = Records(rows)
-        self._classes = Records(sorted({segment[0] for segment in segments}) for *_, segments in rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def classes_of(self, index: int) -> list[int]:
-        """The classes that a picture shows, sorted; nothing is decoded."""
-        return self._classes[index]
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the JSON: another one where labels may have changed."""
-        return fingerprint_of([self.index])
+        super().__init__(index, rows, ([segment[0] for segment in segments] for *_, segments in rows))
 
     def __getitem__(self, index: int) -> Sample:
         """Raises DatasetError, naming the file, for a picture of another size than listed and masks that are none."""

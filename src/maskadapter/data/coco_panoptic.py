@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from maskadapter.coco import panoptic_ids
-from maskadapter.data.annotations import by_picture, class_of, file_of, in_file, read_annotations
+from maskadapter.data.annotations import AnnotatedPictures, by_picture, class_of, file_of, in_file, read_annotations
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.fingerprint import fingerprint_of
 from maskadapter.data.pairs import read_pair
-from maskadapter.data.records import Records
 from maskadapter.errors import DatasetError
 from maskadapter.target import UNLABELLED, Target
 from maskadapter.vocabulary import Vocabulary
@@ -19,7 +17,7 @@ from maskadapter.vocabulary import Vocabulary
 _VOID = 0
 
 
-class CocoPanoptic:
+class CocoPanoptic(AnnotatedPictures):
     """A panoptic data set.
 
     index: the JSON. pictures, labels: folders of what it names. classes: category id -> index in the vocabulary.
@@ -41,7 +39,7 @@ class CocoPanoptic:
         classes: Mapping[int, int],
         content: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name, self.vocabulary, self.index = name, vocabulary, index
+        self.name, self.vocabulary = name, vocabulary
         self.pictures, self.labels = pictures, labels
         rows = []
         for image, annotations in by_picture(content or read_annotations(index), index):
@@ -53,20 +51,7 @@ class CocoPanoptic:
                     for segment in annotations[0]["segments_info"]
                 ]
                 rows.append((file_of(image), str(annotations[0]["file_name"]), segments))
-        self._rows = Records(rows)
-        self._classes = Records(sorted({row[1] for row in segments}) for _, _, segments in rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def classes_of(self, index: int) -> list[int]:
-        """The classes that a picture shows, sorted; nothing is decoded."""
-        return self._classes[index]
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the JSON: another one where labels may have changed."""
-        return fingerprint_of([self.index])
+        super().__init__(index, rows, ([segment[1] for segment in segments] for *_, segments in rows))
 
     def __getitem__(self, index: int) -> Sample:
         """Raises DatasetError, naming the file, for a missing label, one of another size, or an unlisted segment."""

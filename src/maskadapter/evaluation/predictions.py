@@ -1,6 +1,6 @@
 """Predictions of another program, from its files."""
 
-import json
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -8,16 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskadapter.coco import decode_segmentation, panoptic_ids
+from maskadapter.coco import decode_segmentation, panoptic_ids, read_json
 from maskadapter.data.dataset import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.images import read_labels
-from maskadapter.masks import MAX_JSON_BYTES
 from maskadapter.postprocess import Instances, PanopticMap, Segment, boxes_of
 from maskadapter.vocabulary import Vocabulary
 
 
-class Predictions:
+class Predictions(ABC):
     """Predictions that go by a picture's name: its path without suffix, or, where nothing is called so, its stem.
 
     measures: those that they allow.
@@ -25,9 +24,9 @@ class Predictions:
 
     measures: tuple[Literal["semantic", "panoptic", "instance"], ...]
 
+    @abstractmethod
     def source(self, name: str) -> Hashable | None:
         """What holds a picture's prediction, a file or a key; None where nothing does."""
-        raise NotImplementedError
 
     def check(self, names: Sequence[str], whole: bool) -> None:
         """Whether the predictions are those of these pictures; ``whole``: all that the data set has.
@@ -43,12 +42,12 @@ class Predictions:
                     "by the pictures' paths, folders included"
                 )
 
+    @abstractmethod
     def of(self, sample: Sample) -> Any:
         """What is said of a picture, with those of ``Segmentation``'s methods that the measures need.
 
         Raises MaskError where there is nothing, or it does not fit.
         """
-        raise NotImplementedError
 
 
 class FileResult:
@@ -94,10 +93,10 @@ def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str 
     path = Path(path)
     if path.is_dir():
         return LabelPictures(path, len(vocabulary))
-    content = _json(path)
+    content = read_json(path, MaskAdapterError)
     facts = content if isinstance(content, dict) else {}
     if annotations is not None:
-        facts = _json(Path(annotations))
+        facts = read_json(Path(annotations), MaskAdapterError)
     found = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise MaskAdapterError(f"{path} holds no COCO predictions: a list of annotations is needed")
@@ -270,14 +269,3 @@ def _stems(facts: Mapping[str, Any]) -> dict[Any, str]:
         return {image["id"]: _stem(image["file_name"]) for image in facts.get("images", ())}
     except (KeyError, TypeError):
         return {}
-
-
-def _json(path: Path) -> Any:
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise MaskAdapterError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes; split it by picture")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MaskAdapterError(f"no such file: {path}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise MaskAdapterError(f"cannot read {path} as JSON: {error}") from None

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-import torch.distributed as distributed
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -40,18 +39,16 @@ class GeneratorLoss:
         outputs: Sequence[Proposals],
         targets: Sequence[MaskTargets],
         generator: torch.Generator,
-        num_masks: float | Tensor | None = None,
+        num_masks: float | Tensor,
     ) -> dict[str, Tensor]:
         """Weighted losses by name ("class", "mask", "dice"), summed over the heads.
 
         outputs: what each head proposes for the B pictures. targets: B; a picture may have no masks. generator: on the
-        CPU, for all points. num_masks: what the mask losses are divided by, over 0; without it the number of true
-        masks, in the mean over all processes, and then every process has to call.
+        CPU, for all points. num_masks: above 0, what the mask losses are divided by: the number of true masks, in the
+        mean over all processes.
 
         Raises MaskError for a generator that does not classify.
         """
-        if num_masks is None:
-            num_masks = mean_over_processes(sum(map(len, targets)), outputs[0].mask_logits.device).clamp(min=1)
         total: dict[str, Tensor] = {}
         for proposals in outputs:
             for name, loss in self._of_head(proposals, targets, generator, num_masks).items():
@@ -116,12 +113,3 @@ def dice_loss(logits: Tensor, true: Tensor) -> Tensor:
     probs = logits.sigmoid()
     overlap = (2 * (probs * true).sum(dim=1) + 1) / (probs.sum(dim=1) + true.sum(dim=1) + 1)
     return (1 - overlap).sum()
-
-
-def mean_over_processes(count: float, device: torch.device) -> Tensor:
-    """The mean of a number over all processes of a distributed run; the number itself in a single one."""
-    mean = torch.tensor(float(count), device=device)
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(mean)
-        mean /= distributed.get_world_size()
-    return mean

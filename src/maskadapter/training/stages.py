@@ -4,9 +4,9 @@ A step has two halves. ``prepare`` is what needs no gradient: CLIP, the generato
 is what does: the adapter, its maps' embeddings, the losses. Between them the masks can be counted over all processes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -52,16 +52,6 @@ class Prepared:
     def counts(self) -> Tensor:
         """(2,): masks with a label, pairs that count."""
         return torch.stack([(self.labels != NO_CLASS).sum(), self.pairs.sum()]).float()
-
-
-class Stage(Protocol):
-    """What the loop trains, a module: a frozen half and a half with gradients."""
-
-    def prepare(self, batch: Batch, generators: Generators) -> Prepared: ...
-
-    def __call__(self, prepared: Prepared, counts: Tensor) -> Mapping[str, Tensor]:
-        """Weighted losses by name. counts: what each is divided by; those of ``prepared``, or a mean over processes."""
-        ...
 
 
 @dataclass(frozen=True)

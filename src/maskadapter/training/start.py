@@ -12,7 +12,6 @@ from maskadapter import hub
 from maskadapter.catalogue import CLIP_TOWERS, meant
 from maskadapter.checkpoint import Checkpoint, compare, read_checkpoint
 from maskadapter.errors import CheckpointError, RecipeError
-from maskadapter.hub import refuse_another_clip
 from maskadapter.models.build import MODELS
 from maskadapter.models.clip import Clip
 from maskadapter.models.embedding import MaskAdapterEmbedding
@@ -94,7 +93,7 @@ def _from_file(recipe: Recipe, options: dict[str, object]) -> OpenVocabularySegm
     segmenter.load_state_dict(frozen, strict=False)
     if settings.adapter is not None:
         warmup = read_checkpoint(settings.adapter)
-        refuse_another_clip(checkpoint, warmup)
+        hub.refuse_another_clip(checkpoint, warmup)
         _put_adapter(segmenter, warmup)
     elif adapter:
         _put_adapter(segmenter, checkpoint)
