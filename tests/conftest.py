@@ -1,5 +1,10 @@
 """Shared by all tests."""
 
+import os
+import shutil
+import socket
+import sysconfig
+
 import pytest
 
 import maskadapter.models  # noqa: F401 (declares what timm needs before a test imports it)
@@ -11,3 +16,21 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MASKADAPTER_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(params=["torchrun", "accelerate"])
+def launcher(request, tmp_path, monkeypatch):
+    """What starts two processes on the CPU: the words between the interpreter and the program."""
+    if request.param == "torchrun":
+        return ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    # Without MPI, accelerate launch starts one process on a CPU, whatever it is asked for.
+    monkeypatch.setenv("PATH", sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"])
+    if shutil.which("mpirun") is None:
+        pytest.skip("there is no mpirun")
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    words = ["--cpu", "--num_processes", "2", "--mpirun_hostfile", str(hosts), "--main_process_port", port]
+    return ["-m", "accelerate.commands.launch", *words]

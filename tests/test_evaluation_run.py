@@ -17,6 +17,7 @@ from maskadapter.classification import Classification
 from maskadapter.data.dataset import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.evaluate import evaluate
+from maskadapter.evaluation.launcher import place
 from maskadapter.evaluation.split import Split
 from maskadapter.target import Target
 from maskadapter.vocabulary import Vocabulary
@@ -288,6 +289,22 @@ def test_one_of_many_that_evaluates_alone(tmp_path, monkeypatch):
     dataset = InMemory(samples(3))
     evaluate(noisy(dataset), dataset, tmp_path, share=(0, 1))
     assert files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((), (0, 1)),
+        (("RANK", "WORLD_SIZE"), (1, 3)),
+        (("PMI_RANK", "PMI_SIZE"), (1, 3)),
+        (("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), (1, 3)),
+        (("RANK",), (0, 1)),
+    ],
+)
+def test_a_process_knows_its_place(monkeypatch, names, expected):
+    for name, value in zip(names, ("1", "3"), strict=False):
+        monkeypatch.setenv(name, value)
+    assert place() == expected
 
 
 def test_measures_follow_the_labels(tmp_path):

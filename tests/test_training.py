@@ -142,16 +142,8 @@ def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(recipe, tmp_pa
     assert [entry["step"] for entry in log(stopped) if "lr" in entry] == [1, 2, 3, 4, 5]
 
 
-def launched(path, output, processes=1):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [
-        sys.executable,
-        *(launcher if processes > 1 else []),
-        str(RUNNER),
-        str(path),
-        str(output),
-        str(processes),
-    ]
+def launched(path, output, launcher=()):
+    command = [sys.executable, *launcher, str(RUNNER), str(path), str(output), "2" if launcher else "1"]
     # One thread each: the result must not depend on how many threads share a sum.
     return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
 
@@ -279,17 +271,25 @@ def gradients(output):
     ],
     ids=["global, mixed", "process, equal counts", "global, accumulated"],
 )
-def test_two_processes_have_the_gradients_of_one(recipe, tmp_path, changes, parts):
+def test_two_processes_have_the_gradients_of_one(recipe, launcher, tmp_path, changes, parts):
     changes = ["run.batch_size=4", *changes]
     single = recipe("run.iterations=1", *[change for change in changes if "accumulate" not in change], **parts)
     run(single, tmp_path / "one", Scenes(12))
     path = recipe("run.iterations=1", *changes, **parts)
-    two = launched(path, tmp_path / "two", processes=2)
+    two = launched(path, tmp_path / "two", launcher)
     assert two.wait() == 0, two.stderr.read()
     ours, theirs = gradients(tmp_path / "one"), gradients(tmp_path / "two")
     largest = max(float(gradient.abs().max()) for gradient in ours)
     assert largest > 1e-3
     assert max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True)) < 1e-5 * max(largest, 1)
+
+
+def test_a_launcher_that_starts_one_process_is_told_of(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    run(recipe("run.iterations=1"), tmp_path / "asked for one")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.warns(UserWarning, match="accelerate launch started one process"):
+        run(recipe("run.iterations=1"), tmp_path / "asked for two")
 
 
 @pytest.mark.parametrize("changes", ["run.accumulate=2", "run.checkpoint_blocks=true"])

@@ -23,13 +23,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder of checkpoints, logs and results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="each trains a CLIP and all adapters")
+    parser.add_argument("--blocks", type=int, default=ClipTraining.blocks, help="of CLIP: fewer see less far")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--share", type=float, default=1.0, help="of all steps and test pictures, to try things out")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)  # denormal numbers make training several times slower
     for seed in options.seeds:
-        one_seed(options.output, seed, options.share)
+        one_seed(options.output, seed, ClipTraining(blocks=options.blocks), options.share)
     found = [json.loads(path.read_text()) for path in sorted(options.output.glob("seed-*.json"))]
     table = summary(found)
     with write_atomically(options.output / "experiment.md") as path:
@@ -37,11 +38,11 @@ def main() -> None:
     print(table)
 
 
-def one_seed(folder: Path, seed: int, share: float) -> None:
+def one_seed(folder: Path, seed: int, clip_training: ClipTraining, share: float) -> None:
     result = folder / f"seed-{seed}.json"
     if result.exists():
         return
-    clip_training, adapters = ClipTraining(), AdapterTraining()
+    adapters = AdapterTraining()
     clip_training = replace(clip_training, steps=_part(clip_training.steps, share))
     adapters = replace(adapters, warmup=_part(adapters.warmup, share), mixed=_part(adapters.mixed, share))
     clip = train_clip(folder, seed, clip_training)

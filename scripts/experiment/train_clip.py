@@ -14,7 +14,7 @@ from world import WORDS, clip_scenes, pictures
 class ClipTraining:
     """steps of ``batch`` new pictures each."""
 
-    steps: int = 800
+    steps: int = 1200
     batch: int = 128
     peak: float = 2e-3
     channels: int = 64

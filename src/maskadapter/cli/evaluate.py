@@ -88,6 +88,7 @@ def evaluate(
     from maskadapter.data.opening import open_dataset
     from maskadapter.evaluation import subject
     from maskadapter.evaluation.evaluate import evaluate as run
+    from maskadapter.evaluation.launcher import place
     from maskadapter.evaluation.split import Split
     from maskadapter.models.build import MODELS
 
@@ -126,7 +127,7 @@ def evaluate(
     except KeyboardInterrupt as stop:
         print(stop, file=sys.stderr)  # Typer makes it the exit code and forgets what it says
         raise
-    if os.environ.get("RANK", "0") == "0":
+    if place()[0] == 0:
         print(report.markdown().split("\n\n")[0])
         print(f"{report.facts['convention']}\n" if "convention" in report.facts else "", end="")
         print(output / "report.md")

@@ -1,6 +1,5 @@
 """Any model on any data set: every picture judged once, by one process or many, and the numbers made at the end."""
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ import numpy as np
 from maskadapter.data.dataset import Dataset, Sample
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.instance import TOP, found_instances, true_instances
+from maskadapter.evaluation.launcher import place
 from maskadapter.evaluation.mask_accuracy import Classify, named_masks
 from maskadapter.evaluation.panoptic import match_segments
 from maskadapter.evaluation.predictions import Predictions
@@ -80,10 +80,9 @@ def evaluate(
         and compared before an earlier run in the same folder is gone on with. Without them nothing is gone on with: a
         folder that holds a run is refused.
     paper: published values by the names of the report's numbers, in percent, told beside them.
-    share: (rank, number of processes); None takes RANK and WORLD_SIZE from the environment, as ``accelerate launch``
-        and ``torchrun`` set them. Each process judges its share, waits for the others, which have to write into the
-        same folder, and returns the same report; the first writes it. (0, 1) is for a caller that is one process of
-        many and evaluates alone.
+    share: (rank, number of processes); None takes what the launcher tells, see ``launcher``. Each process judges its
+        share, waits for the others, which have to write into the same folder, and returns the same report; the first
+        writes it. (0, 1) is for a caller that is one process of many and evaluates alone.
     patience: seconds to wait for another process without a sign of it.
 
     One picture is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; pictures that have theirs are
@@ -93,7 +92,7 @@ def evaluate(
     made with other settings or that cannot be written, a process that has ended. KeyboardInterrupt says how many
     pictures are done.
     """
-    rank, world = _share() if share is None else share
+    rank, world = place() if share is None else share
     count = len(dataset) if limit is None else min(limit, len(dataset))
     if count < 1:
         raise MaskAdapterError(f"{dataset.name} has no pictures to evaluate: limit is {limit}, it has {len(dataset)}")
@@ -241,7 +240,3 @@ def _wait(records: Records, count: int, patience: float) -> None:
         records.refresh()
         if len(left := records.missing(count)) < len(missing):
             missing, since = left, time.monotonic()
-
-
-def _share() -> tuple[int, int]:
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

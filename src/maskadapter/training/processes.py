@@ -23,14 +23,8 @@ def accelerator_for(recipe: Recipe, output: Path, device: Literal["cpu"] | None)
     precision = {"fp32": "no"}.get(recipe.run.precision, recipe.run.precision)
     if precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
         raise RecipeError("run.precision is fp16, which needs a GPU: use bf16 or fp32 here")
-    if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ and "RANK" not in os.environ:
-        warnings.warn(
-            "accelerate launch started one process, whatever was asked for, as it does on a CPU without MPI: use "
-            "torchrun --nproc-per-node N -m maskadapter train ... --cpu",
-            stacklevel=2,
-        )
     try:
-        return Accelerator(
+        accelerator = Accelerator(
             mixed_precision=precision,
             cpu=device == "cpu",
             log_with="tensorboard" if find_spec("tensorboard") else None,
@@ -39,3 +33,12 @@ def accelerator_for(recipe: Recipe, output: Path, device: Literal["cpu"] | None)
         )
     except ValueError as error:  # one process keeps the device and precision of its first run
         raise RecipeError(f"Accelerate refuses: {first_line(error)}") from error
+    # accelerate launch names the first process's address when it was asked for several.
+    asked = os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ
+    if asked and accelerator.num_processes == 1:
+        warnings.warn(
+            "accelerate launch started one process, whatever was asked for, as it does on a CPU without MPI: use "
+            "torchrun --nproc-per-node N -m maskadapter train ... --cpu, or name its --mpirun_hostfile",
+            stacklevel=2,
+        )
+    return accelerator
