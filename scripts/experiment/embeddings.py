@@ -14,6 +14,7 @@ from maskadapter.structures import ClipFeatures
 
 TRAINED = ("mask-adapter", "blind adapter", "one map", "residual MLP")
 RING = 8  # pixels, one cell
+GROWN = {"half a cell": RING // 2, "a cell": RING, "two cells": 2 * RING}  # pixels
 
 
 class ResidualMlp(MaskAdapterEmbedding):
@@ -47,13 +48,17 @@ def segmenter(kind: str, clip: SmallClip, seed: int) -> OpenVocabularySegmenter:
 
 def untrained_weights(masks: Tensor, cells: tuple[int, int]) -> dict[str, Tensor]:
     """masks (B, N, H, W) 0 or 1 -> weights (B, N, h, w) of every pooling that needs no training."""
-    grown = F.max_pool2d(masks, 2 * RING + 1, stride=1, padding=RING)
-    shrunk = 1 - F.max_pool2d(1 - masks, 2 * RING + 1, stride=1, padding=RING)
+    shrunk = 1 - grown(1 - masks, RING)
     parts = {
         "mask pooling": masks,
         "pooling, mask shrunk by a cell": shrunk,
-        "pooling, mask grown by a cell": grown,
-        "pooling, ring around the mask": grown - masks,
+        **{f"pooling, mask grown by {name}": grown(masks, by) for name, by in GROWN.items()},
+        "pooling, ring around the mask": grown(masks, RING) - masks,
         "whole picture": torch.ones_like(masks),
     }
     return {name: area_weights(part - 0.5, cells) for name, part in parts.items()}
+
+
+def grown(masks: Tensor, by: int) -> Tensor:
+    """(B, N, H, W) -> the same, the mask and what lies within a square of ``by`` pixels around each of its pixels."""
+    return F.max_pool2d(masks, 2 * by + 1, stride=1, padding=by)

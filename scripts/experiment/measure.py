@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 from clip import SmallClip
-from embeddings import RING, untrained_weights
+from embeddings import RING, grown, untrained_weights
 from proposals import imprecise
 from torch import Tensor
 from train_clip import retrieval
@@ -112,11 +112,11 @@ def _where(weights: Tensor, masks: Tensor, classes: Tensor) -> dict[str, Tensor]
     cells = weights.shape[-2:]
     mass = weights.mean(dim=2)
     inside = F.adaptive_avg_pool2d(masks, cells)
-    grown = F.adaptive_avg_pool2d(F.max_pool2d(masks, 2 * RING + 1, stride=1, padding=RING), cells)
+    around = F.adaptive_avg_pool2d(grown(masks, RING) - masks, cells)
     things = F.adaptive_avg_pool2d(masks.amax(dim=1, keepdim=True), cells)
     return {
         "inside the mask": (mass * inside).sum(dim=(-2, -1)),
-        "within a cell of it": (mass * (grown - inside)).sum(dim=(-2, -1)),
+        "within a cell of it": (mass * around).sum(dim=(-2, -1)),
         "on other things": (mass * (things - inside).clamp(min=0)).sum(dim=(-2, -1)),
         "effective cells": 1 / (mass**2).sum(dim=(-2, -1)),
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from embeddings import TRAINED
 from measure import mask_level, picture_level
+from progress import minutes
 from summary import summary
 from train_adapter import AdapterTraining, train_adapter
 from train_clip import ClipTraining, train_clip
@@ -52,6 +53,7 @@ def one_seed(folder: Path, seed: int, clip_training: ClipTraining, share: float)
         "seed": seed,
         "clip": vars(clip_training),
         "adapters": vars(adapters),
+        "minutes": {path.stem: minutes(path) for path in sorted(folder.glob(f"*-{seed}*.log"))},
         "pictures": picture_level(clip, _part(1000, share, multiple=20)),
         **mask_level(clip, models, _part(1000, share, multiple=20)),
     }

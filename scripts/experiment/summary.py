@@ -37,6 +37,8 @@ def summary(found: Sequence[Mapping[str, Any]]) -> str:
         lines.append(f"| {one} minus {other} | {' | '.join(cells)} |")
     lines += ["", "## Where the maps lie", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {_cell([r['maps'][name] for r in found], name)} |" for name in first["maps"]]
+    lines += ["", "## Minutes of processor time", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {spent:.0f} |" for result in found for name, spent in result["minutes"].items()]
     return "\n".join(lines) + "\n"
 
 
