@@ -1,9 +1,8 @@
 """Mask-Adapter: from masks and CLIP's dense features to semantic activation maps. Source: paper, section 3.2.
 
 Pooling CLIP features inside a mask is a poor way to name it: CLIP was trained on whole pictures, and what it knows of
-an
-object does not lie evenly inside the object's outline. The adapter looks at the mask and at the features together and
-predicts *where to pool*: M maps per mask, each a weighting of all cells. What is pooled stays CLIP's, so that the
+an object does not lie evenly inside the object's outline. The adapter looks at the mask and at the features together
+and predicts *where to pool*: M maps per mask, each a weighting of all cells. What is pooled stays CLIP's, so that the
 result still matches any text.
 """
 
