@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
 from maskadapter.models.mask_pooling import area_weights, inside_weights, weighted_sum
+from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.structures import ClipFeatures
 
 Project = Callable[[Tensor], Tensor]
@@ -60,6 +61,9 @@ class MaskAdapterEmbedding(nn.Module):
         mask_threshold: 0 to 1. Source: official MASK_THRESHOLD, 0.5 FC-CLIP, 0.45 MAFT+ base, 0.4 MAFT+ large.
         chunk: masks that go through the adapter at a time. It bounds the memory and does not change the result.
     Source: paper, section 3.2, equation 4; the projection before the mean is the official code's.
+
+    ``direct`` may be set: the adapter is then computed as the paper has it, for every mask at every cell, instead of by
+    ``SparseAdapter``, whose result is the same but for rounding.
     """
 
     def __init__(self, adapter: MaskAdapter, mask_threshold: float = 0.5, chunk: int = 32) -> None:
@@ -67,6 +71,7 @@ class MaskAdapterEmbedding(nn.Module):
         self.adapter = adapter
         self.mask_threshold = mask_threshold
         self.chunk = chunk
+        self.direct = False
 
     def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
         return self.embed(features, self._binary(mask_logits), project)
@@ -76,7 +81,8 @@ class MaskAdapterEmbedding(nn.Module):
 
     def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
         """(B, N, D) of masks (B, N, H, W) that are given as such, bool or 0 to 1, as in training."""
-        return torch.cat([self._embed(features, part, project) for part in masks.split(self.chunk, dim=1)], dim=1)
+        pooled = torch.einsum("bnmhw,bchw->bnmc", self._weights(features, masks), features.dense)
+        return project(pooled).mean(dim=2)
 
     def _binary(self, mask_logits: Tensor) -> Tensor:
         return mask_logits.sigmoid() > self.mask_threshold
@@ -84,9 +90,13 @@ class MaskAdapterEmbedding(nn.Module):
     def _weights(self, features: ClipFeatures, masks: Tensor) -> Tensor:
         if masks.shape[1] == 0:
             return features.dense.new_zeros(*masks.shape[:2], self.adapter.num_maps, *features.dense.shape[-2:])
-        parts = [pooling_weights(self.adapter(features.projected, part)) for part in masks.split(self.chunk, dim=1)]
-        return torch.cat(parts, dim=1).unflatten(-1, features.dense.shape[-2:])
+        maps = torch.stack([self._maps(*picture) for picture in zip(features.projected, masks, strict=True)])
+        return pooling_weights(maps).unflatten(-1, features.dense.shape[-2:])
 
-    def _embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
-        pooled = torch.einsum("bnmhw,bchw->bnmc", self._weights(features, masks), features.dense)
-        return project(pooled).mean(dim=2)
+    def _maps(self, features: Tensor, masks: Tensor) -> Tensor:
+        """features (D, h, w) and masks (N, H, W) of one picture -> (N, M, h, w)."""
+        parts = masks.split(self.chunk)
+        if self.direct:
+            return torch.cat([self.adapter(features[None], part[None])[0] for part in parts])
+        adapter = SparseAdapter(self.adapter, features[None])
+        return torch.cat([adapter(part) for part in parts])

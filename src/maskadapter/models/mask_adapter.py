@@ -21,18 +21,22 @@ class ConvNeXtBlock(nn.Module):
     (B, C, h, w) -> the same shape. Source: Liu et al. 2022, figure 4; layer scale starts at 1e-6 as there.
     """
 
+    KERNEL = 7
+
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dwconv = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
+        self.dwconv = nn.Conv2d(dim, dim, kernel_size=self.KERNEL, padding=self.KERNEL // 2, groups=dim)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.pwconv1 = nn.Linear(dim, 4 * dim)
         self.pwconv2 = nn.Linear(4 * dim, dim)
         self.gamma = nn.Parameter(torch.full((dim,), 1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.dwconv(x).permute(0, 2, 3, 1))
-        y = self.gamma * self.pwconv2(F.gelu(self.pwconv1(y)))
-        return x + y.permute(0, 3, 1, 2)
+        return x + self.residual(self.dwconv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    def residual(self, y: Tensor) -> Tensor:
+        """(..., C), cells that have been convolved -> what is added to each."""
+        return self.gamma * self.pwconv2(F.gelu(self.pwconv1(self.norm(y))))
 
 
 class MaskAdapter(nn.Module):
@@ -104,13 +108,14 @@ class MaskAdapter(nn.Module):
         patches = self.patchify(masks.flatten(0, 1).unsqueeze(1))
         features = features.repeat_interleave(count, dim=0)
 
-        x = self.fuse(self._merge(features, patches))
+        x = self.fuse(self.merge(features, patches))
         for block in self.blocks:
             x = checkpoint(block, x, use_reentrant=False) if self.checkpoint_blocks else block(x)
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return self.final(x).view(batch, count, self.num_maps, height, width)
 
-    def _merge(self, features: Tensor, patches: Tensor) -> Tensor:
+    def merge(self, features: Tensor, patches: Tensor) -> Tensor:
+        """(N, D, h, w) each -> what the fusing convolution takes."""
         if not self.use_features:
             return patches
         return features + patches if self.fusion == "add" else torch.cat([features, patches], dim=1)

@@ -1,0 +1,106 @@
+"""The adapter's maps for less: its blocks are computed only where a mask's boundary can be felt.
+
+Far inside a mask and far outside it, a cell sees nothing but ones or nothing but zeros within its receptive field, and
+has the value that the full mask, or the empty one, has at that cell. These two go through the adapter once a picture;
+every other mask pays for the cells in between. Each block's convolution widens what is felt by three cells.
+But for rounding the result is that of ``MaskAdapter.forward``, gradients included.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from maskadapter.models.mask_adapter import ConvNeXtBlock, MaskAdapter
+
+_ROWS = 1024  # cells that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor
+_ROUNDING = 16  # units in the last place by which the patches of two equal windows may differ: masks are resized before
+
+
+class SparseAdapter:
+    """Semantic activation maps of any number of masks of one picture.
+
+    adapter: the network. features: (1, D, h, w), the picture's projected dense features.
+    """
+
+    def __init__(self, adapter: MaskAdapter, features: Tensor) -> None:
+        self._adapter = adapter
+        self._cells = (features.shape[-2], features.shape[-1])
+        last = adapter.patchify[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        # The stem's last convolution and the fusing one are linear, with nothing in between: together they are one
+        # small matrix, and what the mask has no part in is computed once a picture.
+        self._from_mask = adapter.fuse.weight.flatten(1)[:, -last.out_channels :] @ last.weight.flatten(1)
+        bias = last.bias[None, :, None, None].expand(1, -1, *self._cells)
+        self._from_features = adapter.fuse(adapter.merge(features, bias)).permute(0, 2, 3, 1)
+
+        # Of the empty and the full mask, (2, h, w, ...): patches, what each block gives, maps.
+        self._patches = self._patchify(torch.stack([torch.zeros(4, 4), torch.ones(4, 4)]).to(features))
+        everywhere = torch.ones(self._patches.shape[:-1], dtype=torch.bool, device=features.device)
+        x = self._enter(self._patches)
+        self._blocks: list[tuple[ConvNeXtBlock, Tensor]] = []
+        for block in adapter.blocks:
+            assert isinstance(block, ConvNeXtBlock)
+            x = self._through(block, x, everywhere).view_as(x)
+            self._blocks.append((block, x))
+        self._maps = self._read_out(x)
+
+    def __call__(self, masks: Tensor) -> Tensor:
+        """masks: (N, H, W), 0 to 1 or bool, any resolution. Returns (N, M, h, w) raw maps."""
+        patches = self._patchify(masks)
+        empty, full = self._equal(patches, self._patches[0]), self._equal(patches, self._patches[1])
+        x = self._enter(patches)
+        mixed = ~(empty | full)
+        for block, known in self._blocks:
+            empty, full = _surrounded(empty), _surrounded(full)
+            mixed = ~(empty | full)
+            x = _filled(known, full, mixed, self._through(block, x, mixed))
+        return _filled(self._maps, full, mixed, self._read_out(x[mixed])).permute(0, 3, 1, 2)
+
+    def _patchify(self, masks: Tensor) -> Tensor:
+        """(N, H, W) -> (N, h, w, MASK_DIM), before the stem's last convolution."""
+        size = (4 * self._cells[0], 4 * self._cells[1])
+        masks = F.interpolate(masks[:, None].to(self._from_features.dtype), size, mode="bilinear", align_corners=False)
+        return self._adapter.patchify[:-1](masks).permute(0, 2, 3, 1)
+
+    def _enter(self, patches: Tensor) -> Tensor:
+        """(N, h, w, MASK_DIM) -> (N, h, w, C), what the first block takes."""
+        return self._from_features + F.linear(patches, self._from_mask)
+
+    def _through(self, block: ConvNeXtBlock, x: Tensor, chosen: Tensor) -> Tensor:
+        """What a block gives at some cells: x (N, h, w, C), chosen (N, h, w) bool with n true cells -> (n, C)."""
+
+        def residual(rows: Tensor) -> Tensor:
+            return checkpoint(block.residual, rows, use_reentrant=False) if keep_less else block.residual(rows)
+
+        keep_less = self._adapter.checkpoint_blocks
+        convolved = block.dwconv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)[chosen]
+        return x[chosen] + torch.cat([residual(rows) for rows in convolved.split(_ROWS)])
+
+    def _read_out(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., M)."""
+        final = self._adapter.final
+        return F.linear(self._adapter.norm(x), final.weight.flatten(1), final.bias)
+
+    @staticmethod
+    def _equal(patches: Tensor, known: Tensor) -> Tensor:
+        """(N, h, w) bool: where patches are those of the empty or the full mask, (h, w, MASK_DIM)."""
+        limit = _ROUNDING * torch.finfo(known.dtype).eps * known.detach().abs().max()
+        return ((patches - known).abs() <= limit).all(dim=-1)
+
+
+def _surrounded(cells: Tensor) -> Tensor:
+    """(N, h, w) bool: where all cells are true that a block's convolution sees; beyond the border is none."""
+    reach = ConvNeXtBlock.KERNEL // 2
+    return F.max_pool2d((~cells).float(), ConvNeXtBlock.KERNEL, stride=1, padding=reach) == 0
+
+
+def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
+    """Cells of masks from what is known and what was computed.
+
+    known: (2, h, w, C), of the empty and the full mask. full, mixed: (N, h, w) bool, not both. rows: of the mixed
+    cells, (n, C). Returns (N, h, w, C).
+    """
+    filled = torch.where(full[..., None], known[1], known[0])
+    return filled.index_put(mixed.nonzero(as_tuple=True), rows)

@@ -1,0 +1,136 @@
+"""The sparse adapter gives what the direct one gives, for any mask, size and kind of adapter."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from maskadapter.models.embedding import MaskAdapterEmbedding
+from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.sparse_adapter import SparseAdapter
+from maskadapter.structures import ClipFeatures
+
+CELLS = (13, 18)
+SIZE = (52, 72)
+
+
+def adapter_of(**options):
+    """One whose blocks matter: a new one's layer scale is 1e-6."""
+    torch.manual_seed(1)
+    adapter = MaskAdapter(24, **{"hidden_dim": 32, "num_maps": 4, **options})
+    for block in adapter.blocks:
+        nn.init.uniform_(block.gamma, 0.5, 1.0)
+    return adapter
+
+
+def masks_of(size=SIZE):
+    """(N, H, W): of every kind, by name."""
+    height, width = size
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    disc = (y - height / 2) ** 2 + (x - width / 2) ** 2 < (min(size) / 4) ** 2
+    return {
+        "empty": torch.zeros(size, dtype=torch.bool),
+        "full": torch.ones(size, dtype=torch.bool),
+        "one pixel": (y == height // 3) & (x == width // 3),
+        "corner": (y < 2) & (x < 3),
+        "border": y > height - 6,
+        "half": x < width // 2,
+        "hole": ~((y == 20) & (x == 30)),
+        "disc": disc,
+        "the same disc": disc.clone(),
+        "a larger disc": F.max_pool2d(disc[None].float(), 9, 1, 4)[0] > 0,
+        "noise": torch.rand(size, generator=torch.Generator().manual_seed(0)) > 0.5,
+        "columns": (x // 8) % 2 == 0,
+    }
+
+
+KINDS = [
+    {},
+    {"patchify": "one-4x4"},
+    {"fusion": "concatenate"},
+    {"use_features": False},
+    {"num_blocks": 1},
+    {"num_blocks": 4, "num_maps": 1},
+]
+
+
+def both(adapter, masks, cells=CELLS):
+    features = torch.randn(1, 24, *cells, generator=torch.Generator().manual_seed(2))
+    return adapter(features, masks[None])[0], SparseAdapter(adapter, features)(masks)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_every_kind_of_mask(options):
+    masks = masks_of()
+    direct, sparse = both(adapter_of(**options), torch.stack(list(masks.values())))
+    for name, one, other in zip(masks, direct, sparse, strict=True):
+        torch.testing.assert_close(other, one, rtol=0, atol=1e-5, msg=name)
+    # The names differ as masks do: only the two discs are one.
+    apart = torch.cdist(direct.flatten(1), direct.flatten(1)) > 1e-3
+    assert int((~apart).sum()) == len(masks) + 2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(52, 72), (13, 18), (100, 131), (7, 300), (1, 1)])
+def test_masks_of_any_resolution(size):
+    direct, sparse = both(adapter_of(), torch.stack(list(masks_of(size).values())))
+    torch.testing.assert_close(sparse, direct, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cells", [(1, 1), (1, 9), (2, 2), (7, 7), (31, 5)])
+def test_maps_of_any_size(cells):
+    direct, sparse = both(adapter_of(), torch.stack(list(masks_of().values())), cells)
+    torch.testing.assert_close(sparse, direct, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_soft_masks():
+    masks = torch.rand(3, *SIZE) * torch.stack(list(masks_of().values()))[[1, 7, 9]]
+    direct, sparse = both(adapter_of(), masks)
+    torch.testing.assert_close(sparse, direct, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_cells_far_from_the_boundary_cost_nothing(monkeypatch):
+    adapter, masks = adapter_of(num_blocks=2), masks_of((160, 160))
+    features = torch.randn(1, 24, 40, 40)
+    sparse, rows = SparseAdapter(adapter, features), []
+    for block in adapter.blocks:
+        block.residual = lambda y, given=block.residual: (rows.append(len(y)), given(y))[1]
+    sparse(torch.stack([masks["empty"], masks["full"]]))
+    assert sum(rows) == 0
+    sparse(masks["one pixel"][None])
+    # A pixel is seen by the patches of 2 x 2 cells at most; a block widens that by 3 cells to each side.
+    assert sum(rows) <= 8 * 8 + 14 * 14
+    assert sum(rows) >= 7 * 7 + 13 * 13
+
+
+def test_gradients():
+    adapter, masks = adapter_of(), torch.stack(list(masks_of().values()))
+    features = torch.randn(1, 24, *CELLS, requires_grad=True)
+    wanted = [features, *adapter.parameters()]
+    direct = torch.autograd.grad(adapter(features, masks[None]).square().mean(), wanted)
+    adapter.checkpoint_blocks = True
+    sparse = torch.autograd.grad(SparseAdapter(adapter, features)(masks).square().mean(), wanted)
+    for one, other in zip(direct, sparse, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6 * float(one.abs().max()) + 1e-9)
+
+
+@torch.no_grad()
+def test_a_batch_is_its_pictures_and_chunks_change_nothing():
+    embedding, masks = MaskAdapterEmbedding(adapter_of()), torch.stack(list(masks_of().values()))
+    dense, projected = torch.randn(2, 8, *CELLS), torch.randn(2, 24, *CELLS)
+    logits = torch.stack([masks, masks.flip(0)]).float() * 20 - 10
+    together = embedding(torch.zeros(2, 3, 1, 1), ClipFeatures({}, dense, projected), logits, lambda x: x)
+    embedding.chunk = 5
+    for number in (0, 1):
+        part = slice(number, number + 1)
+        alone = embedding(
+            torch.zeros(1, 3, 1, 1), ClipFeatures({}, dense[part], projected[part]), logits[part], lambda x: x
+        )
+        torch.testing.assert_close(together[part], alone, rtol=0, atol=1e-6)
+    embedding.direct = True
+    direct = embedding(torch.zeros(2, 3, 1, 1), ClipFeatures({}, dense, projected), logits, lambda x: x)
+    torch.testing.assert_close(together, direct, rtol=0, atol=1e-6)
