@@ -131,6 +131,6 @@ def test_a_batch_is_its_pictures_and_chunks_change_nothing():
             torch.zeros(1, 3, 1, 1), ClipFeatures({}, dense[part], projected[part]), logits[part], lambda x: x
         )
         torch.testing.assert_close(together[part], alone, rtol=0, atol=1e-6)
-    embedding.direct = True
+    embedding.computation = "direct"
     direct = embedding(torch.zeros(2, 3, 1, 1), ClipFeatures({}, dense, projected), logits, lambda x: x)
     torch.testing.assert_close(together, direct, rtol=0, atol=1e-6)

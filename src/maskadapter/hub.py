@@ -37,6 +37,7 @@ def load(
     adapter: str | Path | None = None,
     like: str | None = None,
     device: str | torch.device = "cpu",
+    exact: bool = False,
 ) -> OpenVocabularySegmenter:
     """A model, ready to use.
 
@@ -48,6 +49,8 @@ def load(
         come from ``model``, everything else from the warm-up file; where both hold a tensor they must agree.
     like: name of the model that a file is to be read as, where its keys alone do not decide.
     device: where to put it, ``"cpu"``, ``"cuda"``, ``"mps"``.
+    exact: compute Mask-Adapter for all proposals, also for those that hardly count in the result (see
+        ``models.embedding.Computation``).
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
@@ -58,7 +61,10 @@ def load(
     checkpoint = find(model, "pooling" if adapter is not None else embedding or "adapter")
     if adapter is not None:
         checkpoint = fuse(checkpoint, read_checkpoint(adapter))
-    return assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
+    segmenter = assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
+    if exact and isinstance(segmenter.embedding, MaskAdapterEmbedding):
+        segmenter.embedding.computation = "exact"
+    return segmenter
 
 
 def assemble(checkpoint: Checkpoint, variant: Variant, device: str | torch.device = "cpu") -> OpenVocabularySegmenter:

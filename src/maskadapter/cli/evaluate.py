@@ -77,6 +77,9 @@ def evaluate(
     adapter: Adapter = None,
     like: Like = None,
     device: Device = "cpu",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Compute the adapter as segment does, not for proposals that hardly count.")
+    ] = False,
 ) -> None:
     """Measure a model on a data set: mIoU, PQ, AP, or the names it gives to true masks.
 
@@ -110,6 +113,7 @@ def evaluate(
                 beta=beta,
                 proposals=proposals,
                 transfer_norm=transfer_norm,
+                exact=not fast,
             )
     classes = None if split is None else Split.of(split, pictures.vocabulary, judged.trained_on)
     try:

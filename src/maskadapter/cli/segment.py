@@ -10,7 +10,7 @@ import typer
 
 import maskadapter
 from maskadapter.cli.console import reasons, shares, show
-from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Like, Model, Things
+from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Exact, Like, Model, Things
 from maskadapter.errors import MaskAdapterError
 from maskadapter.progress import busy
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
@@ -50,6 +50,7 @@ def segment(
     adapter: Adapter = None,
     like: Like = None,
     device: Device = "cpu",
+    exact: Exact = False,
 ) -> None:
     """Segment one picture or many into the classes you name.
 
@@ -71,7 +72,7 @@ def segment(
     if len(found) == 1:
         read_image(found[0].source)  # a picture that cannot be read is told before the model is loaded
     with busy("loading the model"):
-        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
+        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device, exact=exact)
 
     def told(result: "Segmentation", paths: list[Path]) -> None:
         labels = result.semantic()
@@ -81,7 +82,7 @@ def segment(
         for path in paths:
             print(path)
 
-    settings = names_of(model, embedding, adapter, like)
+    settings = {**names_of(model, embedding, adapter, like), "exact": exact}
     run = partial(segment_pictures, segmenter, found, vocabulary, output, formats, background=others, resume=resume)
     tell(partial(run, settings=settings, on_result=told if len(found) == 1 else None), output)
 

@@ -109,6 +109,7 @@ def model(
     beta: float | None = None,
     proposals: str | Path = "generator",
     transfer_norm: NormPlacement | None = None,
+    exact: bool = True,
 ) -> Subject:
     """A model of this project on a data set's classes; every pixel goes to one of them.
 
@@ -119,6 +120,7 @@ def model(
         ``read_masks`` takes them, named by the embedding alone.
     transfer_norm: where MAFT+'s text transfer has its norm, see ``ContentDependentTransfer``, instead of the model's
         own place.
+    exact: False computes Mask-Adapter as ``segment`` does by default, see ``models.embedding.Computation``.
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
     if proposals != "generator" and (branch == "in" or alpha is not None or beta is not None):
@@ -136,6 +138,8 @@ def model(
             f"{name} holds no mask generator: evaluate it with proposals ground-truth or a folder, or give the "
             "segmenter's file and this one as adapter"
         )
+    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
+        segmenter.embedding.computation = "exact" if exact else "default"
     own, own_norm = segmenter.inference, None
     if segmenter.text_transfer is not None:
         own_norm = segmenter.text_transfer.norm_placement
@@ -253,6 +257,7 @@ def _told(
         told["norm of the text transfer"] = segmenter.text_transfer.norm_placement
     if isinstance(segmenter.embedding, MaskAdapterEmbedding):
         told["mask threshold"] = segmenter.embedding.mask_threshold
+        told["computation"] = segmenter.embedding.computation
     return told | {
         "input size": _size(inference.input_size),
         "resized by": f"Pillow {pillow_version}, bilinear",

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from maskadapter.models.influence import influential
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
 from maskadapter.models.mask_pooling import area_weights, inside_weights, weighted_sum
 from maskadapter.models.sparse_adapter import SparseAdapter
@@ -21,8 +22,16 @@ Project = Callable[[Tensor], Tensor]
 class Embedding(Protocol):
     """Anything that turns masks into CLIP embeddings."""
 
-    def __call__(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        """(B, N, D). images (B, 3, H, W) normalised; mask_logits (B, N, h, w); project: CLIP's (..., C) -> (..., D)."""
+    def __call__(
+        self,
+        images: Tensor,
+        features: ClipFeatures,
+        mask_logits: Tensor,
+        project: Project,
+        void_probs: Tensor | None = None,
+    ) -> Tensor:
+        """(B, N, D). images (B, 3, H, W) normalised; mask_logits (B, N, h, w); project: CLIP's (..., C) -> (..., D);
+        void_probs (B, N): how sure the generator is that a mask is of nothing, for embeddings that save work there."""
         ...
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
@@ -43,12 +52,25 @@ class MaskPooling(nn.Module):
         super().__init__()
         self._weigh = {"inside": inside_weights, "area": area_weights}[weights]
 
-    def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
+    def forward(
+        self,
+        images: Tensor,
+        features: ClipFeatures,
+        mask_logits: Tensor,
+        project: Project,
+        void_probs: Tensor | None = None,
+    ) -> Tensor:
         return project(weighted_sum(features.dense, self.weights(features, mask_logits)[:, :, 0]))
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
         cells = (features.dense.shape[-2], features.dense.shape[-1])
         return self._weigh(mask_logits.to(features.dense.dtype), cells)[:, :, None]
+
+
+Computation = Literal["direct", "exact", "default"]
+"""How the adapter is computed. "direct": as the paper has it, every mask at every cell. "exact": the same but for
+rounding, see ``SparseAdapter``. "default": so for the proposals that have a say in the result, see ``influence``; the
+embeddings of the others are guessed at."""
 
 
 class MaskAdapterEmbedding(nn.Module):
@@ -62,8 +84,7 @@ class MaskAdapterEmbedding(nn.Module):
         chunk: masks that go through the adapter at a time. It bounds the memory and does not change the result.
     Source: paper, section 3.2, equation 4; the projection before the mean is the official code's.
 
-    ``direct`` may be set: the adapter is then computed as the paper has it, for every mask at every cell, instead of by
-    ``SparseAdapter``, whose result is the same but for rounding.
+    ``computation`` may be set, see ``Computation``.
     """
 
     def __init__(self, adapter: MaskAdapter, mask_threshold: float = 0.5, chunk: int = 32) -> None:
@@ -71,32 +92,48 @@ class MaskAdapterEmbedding(nn.Module):
         self.adapter = adapter
         self.mask_threshold = mask_threshold
         self.chunk = chunk
-        self.direct = False
+        self.computation: Computation = "default"
 
-    def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        return self.embed(features, self._binary(mask_logits), project)
+    def forward(
+        self,
+        images: Tensor,
+        features: ClipFeatures,
+        mask_logits: Tensor,
+        project: Project,
+        void_probs: Tensor | None = None,
+    ) -> Tensor:
+        careful = None
+        if self.computation == "default" and void_probs is not None:
+            careful = torch.stack([influential(*one) for one in zip(mask_logits, void_probs, strict=True)])
+        return self.embed(features, self._binary(mask_logits), project, careful)
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
         return self._weights(features, self._binary(mask_logits))
 
-    def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
-        """(B, N, D) of masks (B, N, H, W) that are given as such, bool or 0 to 1, as in training."""
-        pooled = torch.einsum("bnmhw,bchw->bnmc", self._weights(features, masks), features.dense)
+    def embed(self, features: ClipFeatures, masks: Tensor, project: Project, careful: Tensor | None = None) -> Tensor:
+        """(B, N, D) of masks (B, N, H, W) that are given as such, bool or 0 to 1, as in training. careful (B, N) bool:
+        the masks that matter, the others are guessed at; None: all."""
+        pooled = torch.einsum("bnmhw,bchw->bnmc", self._weights(features, masks, careful), features.dense)
         return project(pooled).mean(dim=2)
 
     def _binary(self, mask_logits: Tensor) -> Tensor:
         return mask_logits.sigmoid() > self.mask_threshold
 
-    def _weights(self, features: ClipFeatures, masks: Tensor) -> Tensor:
+    def _weights(self, features: ClipFeatures, masks: Tensor, careful: Tensor | None = None) -> Tensor:
         if masks.shape[1] == 0:
             return features.dense.new_zeros(*masks.shape[:2], self.adapter.num_maps, *features.dense.shape[-2:])
-        maps = torch.stack([self._maps(*picture) for picture in zip(features.projected, masks, strict=True)])
+        which = [None] * len(masks) if careful is None else careful
+        maps = torch.stack([self._maps(*picture) for picture in zip(features.projected, masks, which, strict=True)])
         return pooling_weights(maps).unflatten(-1, features.dense.shape[-2:])
 
-    def _maps(self, features: Tensor, masks: Tensor) -> Tensor:
-        """features (D, h, w) and masks (N, H, W) of one picture -> (N, M, h, w)."""
-        parts = masks.split(self.chunk)
-        if self.direct:
-            return torch.cat([self.adapter(features[None], part[None])[0] for part in parts])
+    def _maps(self, features: Tensor, masks: Tensor, careful: Tensor | None) -> Tensor:
+        """Of one picture: features (D, h, w), masks (N, H, W), careful (N,) -> (N, M, h, w)."""
+        if self.computation == "direct":
+            return torch.cat([self.adapter(features[None], part[None])[0] for part in masks.split(self.chunk)])
         adapter = SparseAdapter(self.adapter, features[None])
-        return torch.cat([adapter(part) for part in parts])
+        if careful is None:
+            return torch.cat([adapter(part) for part in masks.split(self.chunk)])
+        maps = adapter.rough(masks)
+        for some in careful.nonzero()[:, 0].split(self.chunk):
+            maps[some] = adapter(masks[some])
+        return maps

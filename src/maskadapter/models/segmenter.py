@@ -184,7 +184,8 @@ class OpenVocabularySegmenter(nn.Module):
         text = self.text_classifier(encoded)
         features = self.clip.encode_image(images)
         proposals = self.generator(images, features, text)
-        out_logits = self.out_vocabulary_logits(images, features, proposals.mask_logits, text)
+        void_probs = None if proposals.class_logits is None else proposals.class_logits.softmax(dim=-1)[..., -1]
+        out_logits = self.out_vocabulary_logits(images, features, proposals.mask_logits, text, void_probs)
         return proposals.mask_logits, self.combine(proposals.class_logits, out_logits, encoded.vocabulary)
 
     def text_classifier(self, encoded: EncodedVocabulary) -> TextClassifier:
@@ -193,12 +194,18 @@ class OpenVocabularySegmenter(nn.Module):
         return TextClassifier(torch.cat([encoded.rows.to(void), void]), encoded.vocabulary.group_sizes)
 
     def out_vocabulary_logits(
-        self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, text: TextClassifier
+        self,
+        images: Tensor,
+        features: ClipFeatures,
+        mask_logits: Tensor,
+        text: TextClassifier,
+        void_probs: Tensor | None = None,
     ) -> Tensor:
-        """CLIP's own opinion of masks (B, N, h, w): class logits (B, N, K + 1), void last."""
+        """CLIP's own opinion of masks (B, N, h, w): class logits (B, N, K + 1), void last. void_probs: see
+        ``Embedding``."""
         if self.text_transfer is not None:
             text = text.with_rows(self.text_transfer(text.rows, features.projected))
-        embeddings = self.embedding(images, features, mask_logits, self.clip.project)
+        embeddings = self.embedding(images, features, mask_logits, self.clip.project, void_probs)
         return text.logits(embeddings, self.clip.logit_scale)
 
     def combine(self, class_logits: Tensor | None, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
