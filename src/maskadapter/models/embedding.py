@@ -102,22 +102,23 @@ class MaskAdapterEmbedding(nn.Module):
         project: Project,
         void_probs: Tensor | None = None,
     ) -> Tensor:
+        return self.pool(self.weights(features, mask_logits, void_probs), features, project)
+
+    def weights(self, features: ClipFeatures, mask_logits: Tensor, void_probs: Tensor | None = None) -> Tensor:
+        """(B, N, M, h, w), as of every ``Embedding``. void_probs: as above."""
         careful = None
         if self.computation == "default" and void_probs is not None:
             careful = torch.stack([influential(*one) for one in zip(mask_logits, void_probs, strict=True)])
-        return self.embed(features, self._binary(mask_logits), project, careful)
+        return self._weights(features, mask_logits.sigmoid() > self.mask_threshold, careful)
 
-    def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
-        return self._weights(features, self._binary(mask_logits))
+    def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
+        """(B, N, D) of masks (B, N, H, W) that are given as such, bool or 0 to 1, as in training."""
+        return self.pool(self._weights(features, masks), features, project)
 
-    def embed(self, features: ClipFeatures, masks: Tensor, project: Project, careful: Tensor | None = None) -> Tensor:
-        """(B, N, D) of masks (B, N, H, W) that are given as such, bool or 0 to 1, as in training. careful (B, N) bool:
-        the masks that matter, the others are guessed at; None: all."""
-        pooled = torch.einsum("bnmhw,bchw->bnmc", self._weights(features, masks, careful), features.dense)
-        return project(pooled).mean(dim=2)
-
-    def _binary(self, mask_logits: Tensor) -> Tensor:
-        return mask_logits.sigmoid() > self.mask_threshold
+    @staticmethod
+    def pool(weights: Tensor, features: ClipFeatures, project: Project) -> Tensor:
+        """(B, N, M, h, w) -> (B, N, D)."""
+        return project(torch.einsum("bnmhw,bchw->bnmc", weights, features.dense)).mean(dim=2)
 
     def _weights(self, features: ClipFeatures, masks: Tensor, careful: Tensor | None = None) -> Tensor:
         if masks.shape[1] == 0:

@@ -1,0 +1,62 @@
+"""Seconds of named parts, and the most memory that a block takes."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import torch
+
+_EVERY = 0.002  # seconds between two looks at the memory
+
+
+class Clock:
+    """Adds up the seconds of named parts. device: what to wait for before the time is read."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._device = device
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        self._finish()
+        start = time.perf_counter()
+        yield
+        self._finish()
+        self.seconds[name] += time.perf_counter() - start
+
+    def _finish(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
+
+
+@contextmanager
+def peak_memory(device: torch.device) -> Iterator[list[float]]:
+    """Yields a list that holds, after the block, the most memory it took beyond what was taken before, in GB (10^9
+    bytes): of the process on a CPU, of PyTorch's allocations on a GPU."""
+    most: list[float] = []
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield most
+        most.append((torch.cuda.max_memory_allocated(device) - before) / 1e9)
+        return
+    process, over, seen = psutil.Process(), threading.Event(), [0]
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not over.wait(_EVERY):
+            seen.append(max(seen.pop(), process.memory_info().rss))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        thread.join()
+    most.append(max(seen[0] - before, 0) / 1e9)
