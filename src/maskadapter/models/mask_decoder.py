@@ -3,7 +3,6 @@
 Source: Mask2Former, section 3.2; the class head with mask pooling is FC-CLIP's, section 3.2.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -96,8 +95,8 @@ class MaskDecoder(nn.Module):
 
         Returns mask logits (B, N, H / 4, W / 4) and class logits (B, N, K + 1), void last.
         """
-        # The deque lets go of the earlier heads, whose masks only told the next layer where to look.
-        queries, mask_logits = deque(self._refine(pixel_embedding, levels), maxlen=1).pop()
+        *_, queries = self._refine(pixel_embedding, levels)
+        mask_logits = self.masks(queries, pixel_embedding)
         return mask_logits, self.classify(queries, pixel_embedding, mask_logits, text)
 
     def every_head(
@@ -105,27 +104,29 @@ class MaskDecoder(nn.Module):
     ) -> list[tuple[Tensor, Tensor]]:
         """What ``forward`` returns, of all ``num_layers + 1`` prediction heads, the last one last: training asks each
         of them for the truth. Source: Mask2Former, section 3.2."""
-        return [
-            (mask_logits, self.classify(queries, pixel_embedding, mask_logits, text))
-            for queries, mask_logits in self._refine(pixel_embedding, levels)
-        ]
+        heads = []
+        for queries in self._refine(pixel_embedding, levels):
+            mask_logits = self.masks(queries, pixel_embedding)
+            heads.append((mask_logits, self.classify(queries, pixel_embedding, mask_logits, text)))
+        return heads
 
-    def _refine(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Queries (B, N, C) and their mask logits, before the first layer and after each."""
+    def _refine(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Queries (B, N, C) before the first layer and after each."""
         batch, dim = len(pixel_embedding), self.query_feat.embedding_dim
         cells = [m.flatten(-2).transpose(1, 2) + e for m, e in zip(levels, self.level_embed.weight, strict=True)]
         positions = [sine_position_encoding(m, dim).flatten(-2).transpose(1, 2) for m in levels]
+        # Masks at a level's size, which say where to look, are those of full size made smaller. Both are linear, so
+        # the pixel embedding is made smaller once instead of the masks of every layer.
+        small = [F.interpolate(pixel_embedding, m.shape[-2:], mode="bilinear", align_corners=False) for m in levels]
         queries = self.query_feat.weight.expand(batch, -1, -1)
         query_position = self.query_embed.weight
 
-        mask_logits = self.masks(queries, pixel_embedding)
-        yield queries, mask_logits
+        yield queries
         for i, layer in enumerate(self.layers):
             level = i % self.NUM_LEVELS
-            hidden = self._outside(mask_logits, levels[level])
+            hidden = self._outside(self.masks(queries, small[level]))
             queries = layer(queries, query_position, cells[level], positions[level], hidden)
-            mask_logits = self.masks(queries, pixel_embedding)
-            yield queries, mask_logits
+            yield queries
 
     def masks(self, queries: Tensor, pixel_embedding: Tensor) -> Tensor:
         """Mask logits (B, N, H / 4, W / 4) of queries (B, N, C): how well a pixel's embedding agrees with the
@@ -138,9 +139,9 @@ class MaskDecoder(nn.Module):
         pooled = self.mask_pooling_proj(pool_inside(pixel_embedding, mask_logits))
         return text.logits(self.class_embed(pooled + self.decoder_norm(queries)), self.logit_scale)
 
-    def _outside(self, mask_logits: Tensor, level: Tensor) -> Tensor:
-        """(B * heads, N, L) bool, True where a query must not look; a query with an empty mask looks everywhere."""
-        resized = F.interpolate(mask_logits, level.shape[-2:], mode="bilinear", align_corners=False)
-        outside = (resized.sigmoid() < 0.5).flatten(-2).detach()
+    def _outside(self, mask_logits: Tensor) -> Tensor:
+        """(B, N, h, w) -> (B * heads, N, h * w) bool, True where a query must not look; a query with an empty mask
+        looks everywhere."""
+        outside = (mask_logits.sigmoid() < 0.5).flatten(-2).detach()
         outside = outside & ~outside.all(dim=-1, keepdim=True)
         return outside.repeat_interleave(self.num_heads, dim=0)
