@@ -52,12 +52,23 @@ def test_deformable_attention_point_by_point() -> None:
 def test_a_query_whose_mask_is_empty_looks_everywhere() -> None:
     torch.manual_seed(0)
     decoder = MaskDecoder(16, dim=16, mask_dim=16, num_queries=2, num_layers=3, num_heads=4, ffn_dim=8)
-    logits = torch.full((1, 2, 8, 8), -5.0)
-    logits[0, 1, :4, :4] = 5.0
-    hidden = decoder._outside(logits, torch.zeros(1, 16, 4, 4)).view(1, 4, 2, 4, 4)
+    logits = torch.full((1, 2, 4, 4), -5.0)
+    logits[0, 1, :2, :2] = 5.0
+    hidden = decoder._outside(logits).view(1, 4, 2, 4, 4)
     assert not hidden[:, :, 0].any()
     assert hidden[0, 0, 1].float().mean() == 0.75
     assert not hidden[0, 0, 1, :2, :2].any()
+
+
+def test_where_queries_look_follows_from_their_masks_made_smaller() -> None:
+    torch.manual_seed(0)
+    decoder = MaskDecoder(16, dim=16, mask_dim=16, num_queries=5, num_layers=3, num_heads=4, ffn_dim=8).double()
+    pixels, queries = torch.randn(1, 16, 16, 12, dtype=torch.float64), torch.randn(1, 5, 16, dtype=torch.float64)
+    for size in ((8, 6), (5, 3), (16, 12)):
+        small = torch.nn.functional.interpolate(pixels, size, mode="bilinear", align_corners=False)
+        full = decoder.masks(queries, pixels)
+        expected = torch.nn.functional.interpolate(full, size, mode="bilinear", align_corners=False)
+        torch.testing.assert_close(decoder.masks(queries, small), expected)
 
 
 def test_the_decoder_classifies_once() -> None:
