@@ -23,6 +23,7 @@ FLOORS = (
         "convert",
         "postprocess",
         "resampling",
+        "best_classes",
         "torchvision_schemas",
         "cache_folder",
         "catalogue",

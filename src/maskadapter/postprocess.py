@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from maskadapter.best_classes import best_classes
 from maskadapter.resampling import Enlarger
 
 SemanticOrder = Literal["masks-first", "classes-first"]
@@ -90,7 +91,12 @@ def semantic_scores(masks: Enlarger, probs: Tensor, order: SemanticOrder) -> Ite
 def semantic_map(masks: Enlarger, probs: Tensor, order: SemanticOrder) -> np.ndarray:
     """(H, W) int32: the class with the highest score at every pixel; -1 everywhere when there is no proposal."""
     labels = np.full(masks.frame.picture, -1, dtype=np.int32)
-    if len(probs):
+    if not len(probs):
+        return labels
+    if order == "masks-first":
+        for rows in masks.bands():
+            labels[rows] = best_classes(probs[:, :-1], masks.logits(rows).sigmoid()).cpu().numpy()
+    else:
         for rows, scores in semantic_scores(masks, probs, order):
             labels[rows] = scores.argmax(dim=0).cpu().numpy()
     return labels
