@@ -12,6 +12,7 @@ import typer
 
 import maskadapter
 from maskadapter.cli import models
+from maskadapter.cli.benchmark import benchmark
 from maskadapter.cli.classify import classify
 from maskadapter.cli.evaluate import evaluate
 from maskadapter.cli.label import label
@@ -32,6 +33,7 @@ app.command()(label)
 app.command()(evaluate)
 app.command()(prepare)
 app.command()(train)
+app.command()(benchmark)
 app.add_typer(models.app, name="models")
 
 

@@ -41,5 +41,10 @@ class TextClassifier:
         """
         scale = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
         similarity = scale * F.normalize(embeddings, dim=-1) @ self.rows.transpose(-1, -2)
-        *synonyms, void = similarity.split([*self.group_sizes, 1], dim=-1)
-        return torch.cat([group.amax(dim=-1, keepdim=True) for group in synonyms] + [void], dim=-1)
+        count = len(self.group_sizes) + 1
+        sizes = torch.tensor([*self.group_sizes, 1], device=similarity.device)
+        class_of = torch.arange(count, device=similarity.device).repeat_interleave(
+            sizes, output_size=similarity.shape[-1]
+        )
+        best = similarity.new_full((*similarity.shape[:-1], count), -torch.inf)
+        return best.scatter_reduce(-1, class_of.expand_as(similarity), similarity, "amax")

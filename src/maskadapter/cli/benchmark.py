@@ -1,0 +1,50 @@
+"""``maskadapter benchmark``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskadapter.cli.options import Device
+
+
+def benchmark(
+    model: Annotated[
+        str, typer.Argument(help="A model's name, for random weights of its shapes, or a file of weights.")
+    ] = "fcclip-large",
+    size: Annotated[int, typer.Option(help="Pixels of the input's longer side, a multiple of 32.")] = 896,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="A folder of photographs; without it five that come with scikit-image.", show_default=False),
+    ] = None,
+    classes: Annotated[str, typer.Option("--classes", "-c", help="Words, a file or a built-in list.")] = "ade20k-150",
+    proposals: Annotated[int, typer.Option(min=1, help="Masks in every picture.")] = 250,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of the processor; without it as many as PyTorch takes.", show_default=False),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file; a Markdown table goes beside it.")] = Path(
+        "benchmark.json"
+    ),
+    device: Device = "cpu",
+) -> None:
+    """Time the adapter and everything around it: computed directly, exactly, and as segment does.
+
+    Example: [bold]maskadapter benchmark --size 896 --output report.json[/]
+    """
+    import torch
+
+    from maskadapter.benchmark.benchmark import benchmark as run
+    from maskadapter.benchmark.report import table
+    from maskadapter.coco import write_json
+    from maskadapter.files import write_atomically
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    report = run(model, size=size, pictures=pictures, classes=classes, proposals=proposals, device=device)
+    write_json(output, report)
+    markdown = table(report)
+    with write_atomically(output.with_suffix(".md")) as path:
+        path.write_text(markdown, encoding="utf-8")
+    print(markdown)
+    print(output)
