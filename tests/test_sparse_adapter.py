@@ -119,6 +119,21 @@ def test_gradients():
 
 
 @torch.no_grad()
+def test_equal_masks_are_computed_once():
+    embedding, mask = MaskAdapterEmbedding(adapter_of(num_blocks=1)), masks_of()["disc"]
+    block, rows = embedding.adapter.blocks[0], []
+    block.residual = lambda y, given=block.residual: (rows.append(len(y)), given(y))[1]
+    features = ClipFeatures({}, torch.randn(1, 8, *CELLS), torch.randn(1, 24, *CELLS))
+    known = 2 * CELLS[0] * CELLS[1]  # the empty and the full mask
+    embedding.embed(features, mask[None, None].float(), lambda x: x)
+    once = sum(rows) - known
+    rows.clear()
+    several = embedding.embed(features, mask.float().expand(1, 5, -1, -1), lambda x: x)
+    assert sum(rows) - known == once > 0
+    assert torch.equal(several[0, 0], several[0, 4])
+
+
+@torch.no_grad()
 def test_a_batch_is_its_pictures_and_chunks_change_nothing():
     embedding, masks = MaskAdapterEmbedding(adapter_of()), torch.stack(list(masks_of().values()))
     dense, projected = torch.randn(2, 8, *CELLS), torch.randn(2, 24, *CELLS)

@@ -132,9 +132,11 @@ class MaskAdapterEmbedding(nn.Module):
         if self.computation == "direct":
             return torch.cat([self.adapter(features[None], part[None])[0] for part in masks.split(self.chunk)])
         adapter = SparseAdapter(self.adapter, features[None])
+        # Equal masks have equal maps: in the mixed stage the same true mask stands in several slots.
+        masks, which = masks.unique(dim=0, return_inverse=True)
         if careful is None:
-            return torch.cat([adapter(part) for part in masks.split(self.chunk)])
+            return torch.cat([adapter(part) for part in masks.split(self.chunk)])[which]
         maps = adapter.rough(masks)
-        for some in careful.nonzero()[:, 0].split(self.chunk):
+        for some in which[careful].unique().split(self.chunk):
             maps[some] = adapter(masks[some])
-        return maps
+        return maps[which]
