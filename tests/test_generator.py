@@ -60,15 +60,20 @@ def test_a_query_whose_mask_is_empty_looks_everywhere() -> None:
     assert not hidden[0, 0, 1, :2, :2].any()
 
 
-def test_where_queries_look_follows_from_their_masks_made_smaller() -> None:
+def test_where_queries_look_follows_from_their_masks_made_smaller(monkeypatch) -> None:
     torch.manual_seed(0)
-    decoder = MaskDecoder(16, dim=16, mask_dim=16, num_queries=5, num_layers=3, num_heads=4, ffn_dim=8).double()
-    pixels, queries = torch.randn(1, 16, 16, 12, dtype=torch.float64), torch.randn(1, 5, 16, dtype=torch.float64)
-    for size in ((8, 6), (5, 3), (16, 12)):
-        small = torch.nn.functional.interpolate(pixels, size, mode="bilinear", align_corners=False)
-        full = decoder.masks(queries, pixels)
+    decoder = MaskDecoder(16, dim=16, mask_dim=16, num_queries=5, num_layers=4, num_heads=4, ffn_dim=8).double()
+    pixels = torch.randn(1, 16, 16, 12, dtype=torch.float64)
+    levels = [torch.randn(1, 16, *size, dtype=torch.float64) for size in ((2, 2), (5, 3), (8, 6))]
+    looked = []
+    outside = decoder._outside
+    monkeypatch.setattr(decoder, "_outside", lambda masks: looked.append(masks) or outside(masks))
+    heads = decoder.every_head(pixels, levels, TextClassifier(torch.randn(4, 16, dtype=torch.float64), (2, 1)))
+    assert len(looked) == 4
+    for number, (masks, (full, _)) in enumerate(zip(looked, heads[:-1], strict=True)):
+        size = levels[number % 3].shape[-2:]
         expected = torch.nn.functional.interpolate(full, size, mode="bilinear", align_corners=False)
-        torch.testing.assert_close(decoder.masks(queries, small), expected)
+        torch.testing.assert_close(masks, expected)
 
 
 def test_the_decoder_classifies_once() -> None:

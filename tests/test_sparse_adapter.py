@@ -119,13 +119,48 @@ def test_gradients():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("seed", range(6))
+def test_half_precision_takes_no_other_mask_for_the_empty_or_the_full_one(seed):
+    """Sixteen units in the last place would, in bfloat16: an eighth of the largest value."""
+    torch.manual_seed(seed)
+    adapter = adapter_of().requires_grad_(False)
+    for layer in adapter.patchify:
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
+    masks = F.avg_pool2d(torch.stack(list(masks_of().values()))[:, None].float(), 9, 1, 4)[:, 0]
+    features = torch.randn(1, 24, *CELLS)
+    true = adapter(features, masks[None])[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        direct, sparse = adapter(features, masks[None])[0], SparseAdapter(adapter, features)(masks)
+    error, theirs = (sparse.float() - true).abs().max(), (direct.float() - true).abs().max()
+    assert error < 2 * theirs + 1e-3
+
+
+@torch.no_grad()
+def test_no_masks():
+    features = torch.randn(1, 24, *CELLS)
+    assert SparseAdapter(adapter_of(), features)(torch.zeros(0, 52, 72)).shape == (0, 4, *CELLS)
+
+
+@torch.no_grad()
+def test_a_few_masks_are_computed_directly():
+    embedding, masks = MaskAdapterEmbedding(adapter_of()), torch.stack(list(masks_of().values())).float()
+    features = ClipFeatures({}, torch.randn(1, 8, *CELLS), torch.randn(1, 24, *CELLS))
+    calls = []
+    embedding.adapter.register_forward_hook(lambda *_: calls.append(1))
+    few, many = (embedding.embed(features, masks[None, :count], lambda x: x) for count in (3, 12))
+    assert len(calls) == 1
+    torch.testing.assert_close(few, many[:, :3], rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
 def test_equal_masks_are_computed_once():
     embedding, mask = MaskAdapterEmbedding(adapter_of(num_blocks=1)), masks_of()["disc"]
     block, rows = embedding.adapter.blocks[0], []
     block.residual = lambda y, given=block.residual: (rows.append(len(y)), given(y))[1]
     features = ClipFeatures({}, torch.randn(1, 8, *CELLS), torch.randn(1, 24, *CELLS))
     known = 2 * CELLS[0] * CELLS[1]  # the empty and the full mask
-    embedding.embed(features, mask[None, None].float(), lambda x: x)
+    SparseAdapter(embedding.adapter, features.projected)(mask[None])
     once = sum(rows) - known
     rows.clear()
     several = embedding.embed(features, mask.float().expand(1, 5, -1, -1), lambda x: x)
@@ -146,6 +181,6 @@ def test_a_batch_is_its_pictures_and_chunks_change_nothing():
             torch.zeros(1, 3, 1, 1), ClipFeatures({}, dense[part], projected[part]), logits[part], lambda x: x
         )
         torch.testing.assert_close(together[part], alone, rtol=0, atol=1e-6)
-    embedding.computation = "direct"
+    embedding.direct = True
     direct = embedding(torch.zeros(2, 3, 1, 1), ClipFeatures({}, dense, projected), logits, lambda x: x)
     torch.testing.assert_close(together, direct, rtol=0, atol=1e-6)

@@ -109,7 +109,13 @@ def segment_pictures(
     return work_through(
         todo,
         output,
-        {"command": "segment", **(settings or {}), **words(encoded.vocabulary, background), "formats": names},
+        {
+            "command": "segment",
+            **(settings or {}),
+            "exact": segmenter.inference.exact,
+            **words(encoded.vocabulary, background),
+            "formats": names,
+        },
         files=lambda picture: [output / f"{picture.stem}{ending}" for ending in endings],
         work=work,
         resume=resume,

@@ -49,21 +49,20 @@ def load(
         come from ``model``, everything else from the warm-up file; where both hold a tensor they must agree.
     like: name of the model that a file is to be read as, where its keys alone do not decide.
     device: where to put it, ``"cpu"``, ``"cuda"``, ``"mps"``.
-    exact: compute Mask-Adapter for all proposals, also for those that hardly count in the result (see
-        ``models.embedding.Computation``).
+    exact: compute Mask-Adapter for all proposals, also for those that have no say in the result, see
+        ``models.influence``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
     """
-    _check_device(device)
+    check_device(device)
     model = DEFAULT if model is None else model
     # What a warm-up file's adapter is joined to is the segmenter's own file.
     checkpoint = find(model, "pooling" if adapter is not None else embedding or "adapter")
     if adapter is not None:
         checkpoint = fuse(checkpoint, read_checkpoint(adapter))
     segmenter = assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
-    if exact and isinstance(segmenter.embedding, MaskAdapterEmbedding):
-        segmenter.embedding.computation = "exact"
+    segmenter.inference = replace(segmenter.inference, exact=exact)
     return segmenter
 
 
@@ -248,7 +247,8 @@ def _absent(weights: Weights) -> CheckpointError:
     )
 
 
-def _check_device(device: str | torch.device) -> None:
+def check_device(device: str | torch.device) -> None:
+    """Raises MaskAdapterError, one line, for a device that this machine or this PyTorch lacks."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:

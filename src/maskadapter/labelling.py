@@ -98,6 +98,7 @@ def label_pictures(
         {
             "command": "label",
             **(settings or {}),
+            "exact": segmenter.inference.exact,
             **words(encoded.vocabulary, background),
             "format": format,
             "score": score,

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from maskadapter.best_classes import best_classes
+from maskadapter.best_classes import best_classes, channels
 from maskadapter.resampling import Enlarger
 
 SemanticOrder = Literal["masks-first", "classes-first"]
@@ -94,7 +94,7 @@ def semantic_map(masks: Enlarger, probs: Tensor, order: SemanticOrder) -> np.nda
     if not len(probs):
         return labels
     if order == "masks-first":
-        for rows in masks.bands():
+        for rows in masks.bands(channels(probs[:, :-1])):
             labels[rows] = best_classes(probs[:, :-1], masks.logits(rows).sigmoid()).cpu().numpy()
     else:
         for rows, scores in semantic_scores(masks, probs, order):

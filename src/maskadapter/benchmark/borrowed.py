@@ -27,6 +27,7 @@ class Borrowed(nn.Module):
         self.lender = hub.load()
         assert isinstance(self.lender.generator, SuperpixelGenerator)
         self.lender.generator.num_proposals = count
+        self.count = 0  # proposals that the last picture gave
         self._lent: Proposals | None = None
 
     def prepare(self, images: Tensor, encoded: EncodedVocabulary) -> None:
@@ -34,6 +35,7 @@ class Borrowed(nn.Module):
         lender: OpenVocabularySegmenter = self.lender
         text = lender.text_classifier(lender.encode(encoded.vocabulary))
         proposals = lender.generator(images, lender.clip.encode_image(images), text)  # type: ignore[misc]
+        self.count = proposals.mask_logits.shape[1]
         self._lent = Proposals(F.avg_pool2d(proposals.mask_logits, 2), proposals.class_logits)
 
     def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:

@@ -21,6 +21,7 @@ class Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
+        """Adds the seconds of the block to those of ``name``."""
         self._finish()
         start = time.perf_counter()
         yield

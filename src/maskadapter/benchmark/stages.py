@@ -1,17 +1,22 @@
 """One picture through a model, part by part."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
-from maskadapter.models.embedding import Computation, MaskAdapterEmbedding
+from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.postprocess import semantic_map
 from maskadapter.resampling import Enlarger, Frame
+
+Computation = Literal["direct", "exact", "default"]
+"""How the adapter is computed: as the paper has it, every mask at every cell; the same by ``SparseAdapter``; so for the
+proposals that have a say, the others guessed at. The rest of the model is the same in all three."""
 
 PARTS = ("image tower", "mask generator", "adapter", "pooling and names", "semantic map")
 
@@ -37,7 +42,7 @@ def answer(
     embedding = segmenter.embedding
     assert isinstance(embedding, MaskAdapterEmbedding)
     assert segmenter.generator is not None
-    embedding.computation = computation
+    embedding.direct = computation == "direct"
     text = segmenter.text_classifier(encoded)
     with clock.part("image tower"):
         features = segmenter.clip.encode_image(batch)
@@ -45,7 +50,7 @@ def answer(
         proposals = segmenter.generator(batch, features, text)
     assert proposals.class_logits is not None
     with clock.part("adapter"):
-        void_probs = proposals.class_logits.softmax(dim=-1)[..., -1]
+        void_probs = proposals.class_logits.softmax(dim=-1)[..., -1] if computation == "default" else None
         weights = embedding.weights(features, proposals.mask_logits, void_probs)
     with clock.part("pooling and names"):
         if segmenter.text_transfer is not None:

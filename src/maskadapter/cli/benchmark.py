@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from maskadapter.cli.options import Device
+from maskadapter.errors import MaskAdapterError
 
 
 def benchmark(
@@ -39,6 +40,8 @@ def benchmark(
     from maskadapter.coco import write_json
     from maskadapter.files import write_atomically
 
+    if output.suffix != ".json":
+        raise MaskAdapterError(f"output is {output}; a file that ends in .json is needed, the table goes beside it")
     if threads is not None:
         torch.set_num_threads(threads)
     report = run(model, size=size, pictures=pictures, classes=classes, proposals=proposals, device=device)

@@ -78,7 +78,7 @@ def evaluate(
     like: Like = None,
     device: Device = "cpu",
     fast: Annotated[
-        bool, typer.Option("--fast", help="Compute the adapter as segment does, not for proposals that hardly count.")
+        bool, typer.Option("--fast", help="Compute the adapter only for proposals that have a say, as segment does.")
     ] = False,
 ) -> None:
     """Measure a model on a data set: mIoU, PQ, AP, or the names it gives to true masks.

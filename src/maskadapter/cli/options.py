@@ -51,5 +51,5 @@ Like = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
 Exact = Annotated[
-    bool, typer.Option("--exact", help="Compute the adapter for all proposals, also those that hardly count. Slower.")
+    bool, typer.Option("--exact", help="Compute the adapter for all proposals, also those without a say. Slower.")
 ]

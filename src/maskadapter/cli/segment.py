@@ -82,7 +82,7 @@ def segment(
         for path in paths:
             print(path)
 
-    settings = {**names_of(model, embedding, adapter, like), "exact": exact}
+    settings = names_of(model, embedding, adapter, like)
     run = partial(segment_pictures, segmenter, found, vocabulary, output, formats, background=others, resume=resume)
     tell(partial(run, settings=settings, on_result=told if len(found) == 1 else None), output)
 

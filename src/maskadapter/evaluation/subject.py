@@ -120,7 +120,7 @@ def model(
         ``read_masks`` takes them, named by the embedding alone.
     transfer_norm: where MAFT+'s text transfer has its norm, see ``ContentDependentTransfer``, instead of the model's
         own place.
-    exact: False computes Mask-Adapter as ``segment`` does by default, see ``models.embedding.Computation``.
+    exact: False computes the adapter only for the proposals that have a say, as ``segment`` does.
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
     if proposals != "generator" and (branch == "in" or alpha is not None or beta is not None):
@@ -138,8 +138,8 @@ def model(
             f"{name} holds no mask generator: evaluate it with proposals ground-truth or a folder, or give the "
             "segmenter's file and this one as adapter"
         )
-    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
-        segmenter.embedding.computation = "exact" if exact else "default"
+    if not exact and (proposals != "generator" or not isinstance(segmenter.embedding, MaskAdapterEmbedding)):
+        raise MaskAdapterError("only the adapter of a generator's proposals can be computed in part: leave fast out")
     own, own_norm = segmenter.inference, None
     if segmenter.text_transfer is not None:
         own_norm = segmenter.text_transfer.norm_placement
@@ -152,6 +152,7 @@ def model(
         alpha=next(value for value in (weight_of_clip, alpha, own.alpha) if value is not None),
         beta=next(value for value in (weight_of_clip, beta, own.beta) if value is not None),
         semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else own.semantic_order,
+        exact=exact,
     )
     settings |= _told(segmenter, dataset.vocabulary, branch, proposals)
     encoded = segmenter.encode(dataset.vocabulary)
@@ -253,11 +254,12 @@ def _told(
             "semantic order": inference.semantic_order,
             "overlap threshold": inference.overlap_threshold,
         }
+        if not inference.exact:
+            told["adapter"] = "computed for the proposals that have a say"
     if segmenter.text_transfer is not None:
         told["norm of the text transfer"] = segmenter.text_transfer.norm_placement
     if isinstance(segmenter.embedding, MaskAdapterEmbedding):
         told["mask threshold"] = segmenter.embedding.mask_threshold
-        told["computation"] = segmenter.embedding.computation
     return told | {
         "input size": _size(inference.input_size),
         "resized by": f"Pillow {pillow_version}, bilinear",

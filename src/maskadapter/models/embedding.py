@@ -67,10 +67,7 @@ class MaskPooling(nn.Module):
         return self._weigh(mask_logits.to(features.dense.dtype), cells)[:, :, None]
 
 
-Computation = Literal["direct", "exact", "default"]
-"""How the adapter is computed. "direct": as the paper has it, every mask at every cell. "exact": the same but for
-rounding, see ``SparseAdapter``. "default": so for the proposals that have a say in the result, see ``influence``; the
-embeddings of the others are guessed at."""
+_FEW = 3  # masks for which it does not pay to compute the empty and the full one besides
 
 
 class MaskAdapterEmbedding(nn.Module):
@@ -84,7 +81,9 @@ class MaskAdapterEmbedding(nn.Module):
         chunk: masks that go through the adapter at a time. It bounds the memory and does not change the result.
     Source: paper, section 3.2, equation 4; the projection before the mean is the official code's.
 
-    ``computation`` may be set, see ``Computation``.
+    The adapter is computed by ``SparseAdapter``, and with void probabilities only for the masks that have a say in the
+    result (see ``influence``); the others' maps are guessed at. ``direct`` may be set: it is then computed as the paper
+    has it, for every mask at every cell.
     """
 
     def __init__(self, adapter: MaskAdapter, mask_threshold: float = 0.5, chunk: int = 32) -> None:
@@ -92,7 +91,7 @@ class MaskAdapterEmbedding(nn.Module):
         self.adapter = adapter
         self.mask_threshold = mask_threshold
         self.chunk = chunk
-        self.computation: Computation = "default"
+        self.direct = False
 
     def forward(
         self,
@@ -107,7 +106,7 @@ class MaskAdapterEmbedding(nn.Module):
     def weights(self, features: ClipFeatures, mask_logits: Tensor, void_probs: Tensor | None = None) -> Tensor:
         """(B, N, M, h, w), as of every ``Embedding``. void_probs: as above."""
         careful = None
-        if self.computation == "default" and void_probs is not None:
+        if void_probs is not None:
             careful = torch.stack([influential(*one) for one in zip(mask_logits, void_probs, strict=True)])
         return self._weights(features, mask_logits.sigmoid() > self.mask_threshold, careful)
 
@@ -115,10 +114,10 @@ class MaskAdapterEmbedding(nn.Module):
         """(B, N, D) of masks (B, N, H, W) that are given as such, bool or 0 to 1, as in training."""
         return self.pool(self._weights(features, masks), features, project)
 
-    @staticmethod
-    def pool(weights: Tensor, features: ClipFeatures, project: Project) -> Tensor:
+    def pool(self, weights: Tensor, features: ClipFeatures, project: Project) -> Tensor:
         """(B, N, M, h, w) -> (B, N, D)."""
-        return project(torch.einsum("bnmhw,bchw->bnmc", weights, features.dense)).mean(dim=2)
+        pooled = (torch.einsum("bnmhw,bchw->bnmc", part, features.dense) for part in weights.split(self.chunk, dim=1))
+        return torch.cat([project(part).mean(dim=2) for part in pooled], dim=1)
 
     def _weights(self, features: ClipFeatures, masks: Tensor, careful: Tensor | None = None) -> Tensor:
         if masks.shape[1] == 0:
@@ -129,14 +128,14 @@ class MaskAdapterEmbedding(nn.Module):
 
     def _maps(self, features: Tensor, masks: Tensor, careful: Tensor | None) -> Tensor:
         """Of one picture: features (D, h, w), masks (N, H, W), careful (N,) -> (N, M, h, w)."""
-        if self.computation == "direct":
+        if self.direct or len(masks) <= _FEW:
             return torch.cat([self.adapter(features[None], part[None])[0] for part in masks.split(self.chunk)])
         adapter = SparseAdapter(self.adapter, features[None])
-        # Equal masks have equal maps: in the mixed stage the same true mask stands in several slots.
-        masks, which = masks.unique(dim=0, return_inverse=True)
         if careful is None:
+            # Equal masks have equal maps: in the mixed stage of training the same mask stands in several slots.
+            masks, which = masks.detach().unique(dim=0, return_inverse=True)
             return torch.cat([adapter(part) for part in masks.split(self.chunk)])[which]
-        maps = adapter.rough(masks)
-        for some in which[careful].unique().split(self.chunk):
+        maps = torch.cat([adapter.rough(part) for part in masks.split(self.chunk)])
+        for some in careful.nonzero()[:, 0].split(self.chunk):
             maps[some] = adapter(masks[some])
-        return maps[which]
+        return maps

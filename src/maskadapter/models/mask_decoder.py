@@ -117,14 +117,16 @@ class MaskDecoder(nn.Module):
         positions = [sine_position_encoding(m, dim).flatten(-2).transpose(1, 2) for m in levels]
         # Masks at a level's size, which say where to look, are those of full size made smaller. Both are linear, so
         # the pixel embedding is made smaller once instead of the masks of every layer.
-        small = [F.interpolate(pixel_embedding, m.shape[-2:], mode="bilinear", align_corners=False) for m in levels]
+        pixels = pixel_embedding.detach()
+        small = [F.interpolate(pixels, m.shape[-2:], mode="bilinear", align_corners=False) for m in levels]
         queries = self.query_feat.weight.expand(batch, -1, -1)
         query_position = self.query_embed.weight
 
         yield queries
         for i, layer in enumerate(self.layers):
             level = i % self.NUM_LEVELS
-            hidden = self._outside(self.masks(queries, small[level]))
+            with torch.no_grad():
+                hidden = self._outside(self.masks(queries, small[level]))
             queries = layer(queries, query_position, cells[level], positions[level], hidden)
             yield queries
 
@@ -142,6 +144,6 @@ class MaskDecoder(nn.Module):
     def _outside(self, mask_logits: Tensor) -> Tensor:
         """(B, N, h, w) -> (B * heads, N, h * w) bool, True where a query must not look; a query with an empty mask
         looks everywhere."""
-        outside = (mask_logits.sigmoid() < 0.5).flatten(-2).detach()
+        outside = (mask_logits.sigmoid() < 0.5).flatten(-2)
         outside = outside & ~outside.all(dim=-1, keepdim=True)
         return outside.repeat_interleave(self.num_heads, dim=0)

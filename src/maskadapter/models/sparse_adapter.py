@@ -3,7 +3,8 @@
 Far inside a mask and far outside it, a cell sees nothing but ones or nothing but zeros within its receptive field, and
 has the value that the full mask, or the empty one, has at that cell. These two go through the adapter once a picture;
 every other mask pays for the cells in between. Each block's convolution widens what is felt by three cells.
-But for rounding the result is that of ``MaskAdapter.forward``, gradients included.
+But for rounding the result is that of ``MaskAdapter.forward``, and so are the gradients of its parameters and of the
+features; masks are data and get none.
 """
 
 import torch
@@ -14,7 +15,9 @@ from torch.utils.checkpoint import checkpoint
 from maskadapter.models.mask_adapter import ConvNeXtBlock, MaskAdapter
 
 _ROWS = 1024  # cells that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor
-_ROUNDING = 16  # units in the last place by which the patches of two equal windows may differ: masks are resized before
+# Share of the largest value by which the patches of two equal windows may differ, because masks are resized before. In
+# half precision such patches are equal or they are not, and a wider limit would take others for them.
+_ROUNDING = 2e-6
 
 
 class SparseAdapter:
@@ -48,8 +51,11 @@ class SparseAdapter:
 
     def __call__(self, masks: Tensor) -> Tensor:
         """masks: (N, H, W), 0 to 1 or bool, any resolution. Returns (N, M, h, w) raw maps."""
+        if not len(masks):
+            return self._maps.new_zeros(0, self._adapter.num_maps, *self._cells)
         patches = self._patchify(masks)
-        empty, full = self._equal(patches, self._patches[0]), self._equal(patches, self._patches[1])
+        empty = self._equal(patches, self._patches[0])
+        full = self._equal(patches, self._patches[1]) & ~empty
         x = self._enter(patches)
         mixed = ~(empty | full)
         for block, known in self._blocks:
@@ -59,16 +65,18 @@ class SparseAdapter:
         return _filled(self._maps, full, mixed, self._read_out(x[mixed])).permute(0, 3, 1, 2)
 
     def rough(self, masks: Tensor) -> Tensor:
-        """A guess at the same that costs next to nothing: each cell has the value of the full or of the empty mask, or
-        lies between the two as its patch does. No block is computed."""
+        """A guess at the same, (N, H, W) -> (N, M, h, w), that costs next to nothing: each cell has the value of the
+        full or of the empty mask, or lies between the two as its patch does. No block is computed."""
         patches = self._patchify(masks)
         to_empty, to_full = ((patches - known).abs().sum(dim=-1, keepdim=True) for known in self._patches)
-        return torch.lerp(self._maps[0], self._maps[1], to_empty / (to_empty + to_full)).permute(0, 3, 1, 2)
+        share = to_empty / (to_empty + to_full).clamp(min=torch.finfo(patches.dtype).tiny)
+        return torch.lerp(self._maps[0], self._maps[1], share.to(self._maps.dtype)).permute(0, 3, 1, 2)
 
     def _patchify(self, masks: Tensor) -> Tensor:
         """(N, H, W) -> (N, h, w, MASK_DIM), before the stem's last convolution."""
         size = (4 * self._cells[0], 4 * self._cells[1])
-        masks = F.interpolate(masks[:, None].to(self._from_features.dtype), size, mode="bilinear", align_corners=False)
+        masks = masks.detach()[:, None].to(self._from_features.dtype)
+        masks = F.interpolate(masks, size, mode="bilinear", align_corners=False)
         return self._adapter.patchify[:-1](masks).permute(0, 2, 3, 1)
 
     def _enter(self, patches: Tensor) -> Tensor:
@@ -93,14 +101,14 @@ class SparseAdapter:
     @staticmethod
     def _equal(patches: Tensor, known: Tensor) -> Tensor:
         """(N, h, w) bool: where patches are those of the empty or the full mask, (h, w, MASK_DIM)."""
-        limit = _ROUNDING * torch.finfo(known.dtype).eps * known.detach().abs().max()
+        limit = _ROUNDING * known.detach().abs().max()
         return ((patches - known).abs() <= limit).all(dim=-1)
 
 
 def _surrounded(cells: Tensor) -> Tensor:
     """(N, h, w) bool: where all cells are true that a block's convolution sees; beyond the border is none."""
     reach = ConvNeXtBlock.KERNEL // 2
-    return F.max_pool2d((~cells).float(), ConvNeXtBlock.KERNEL, stride=1, padding=reach) == 0
+    return F.max_pool2d((~cells)[:, None].float(), ConvNeXtBlock.KERNEL, stride=1, padding=reach)[:, 0] == 0
 
 
 def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
