@@ -112,7 +112,6 @@ def segment_pictures(
         {
             "command": "segment",
             **(settings or {}),
-            "exact": segmenter.inference.exact,
             **words(encoded.vocabulary, background),
             "formats": names,
         },

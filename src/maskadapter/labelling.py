@@ -98,7 +98,6 @@ def label_pictures(
         {
             "command": "label",
             **(settings or {}),
-            "exact": segmenter.inference.exact,
             **words(encoded.vocabulary, background),
             "format": format,
             "score": score,

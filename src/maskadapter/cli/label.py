@@ -46,6 +46,6 @@ def label(
     found = find_pictures(pictures, output)
     with busy("loading the model"):
         segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device, exact=exact)
-    settings = names_of(model, embedding, adapter, like)
+    settings = names_of(model, embedding, adapter, like, exact)
     run = partial(label_pictures, segmenter, found, vocabulary, output, format, score, min_area, background=others)
     tell(partial(run, resume=resume, settings=settings), output)

@@ -82,12 +82,14 @@ def segment(
         for path in paths:
             print(path)
 
-    settings = names_of(model, embedding, adapter, like)
+    settings = names_of(model, embedding, adapter, like, exact)
     run = partial(segment_pictures, segmenter, found, vocabulary, output, formats, background=others, resume=resume)
     tell(partial(run, settings=settings, on_result=told if len(found) == 1 else None), output)
 
 
-def names_of(model: str | None, embedding: str | None, adapter: Path | None, like: str | None) -> dict[str, Any]:
+def names_of(
+    model: str | None, embedding: str | None, adapter: Path | None, like: str | None, exact: bool
+) -> dict[str, Any]:
     """What a run's record says of the model: no folders, which may be others when the run is resumed."""
     file = model and Path(model).is_file() and f"{Path(model).name}, {Path(model).stat().st_size:,} bytes"
     return {
@@ -95,6 +97,7 @@ def names_of(model: str | None, embedding: str | None, adapter: Path | None, lik
         "embedding": embedding,
         "adapter": adapter and adapter.name,
         "like": like,
+        "exact": exact,
     }
 
 
