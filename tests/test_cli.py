@@ -41,7 +41,7 @@ class Model:
     def __init__(self):
         self.given = []
 
-    def load(self, model=None, embedding=None, adapter=None, like=None, device=None):
+    def load(self, model=None, embedding=None, adapter=None, like=None, device=None, exact=False):
         if model == "unknown":
             raise MaskAdapterError("no model 'unknown'")
         if model == "broken":
@@ -49,6 +49,7 @@ class Model:
         if model == "slow":
             raise KeyboardInterrupt
         self.given.append((model, embedding, device))
+        self.exact = exact
         return self
 
     def encode(self, classes, things=None):
@@ -117,8 +118,10 @@ def test_segment_passes_its_options_on(run, model, photo):
         "pooling",
         "--device",
         "mps",
+        "--exact",
     )
     assert code == 0
+    assert model.exact
     assert model.given[0] == ("maftplus-base", "pooling", "mps")
     assert out.splitlines()[-1] == "out/photo-labels.png"
     assert "overlay" not in out

@@ -20,6 +20,7 @@ from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation import subject
 from maskadapter.evaluation.evaluate import evaluate
+from maskadapter.models.build import MODELS
 from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
@@ -197,6 +198,19 @@ def test_branches(root, switches, alpha, beta, monkeypatch):
     assert judged.trained_on == "coco-panoptic"
 
 
+def test_the_adapter_is_computed_for_all_proposals_unless_told_otherwise(root, monkeypatch):
+    segmenter = MODELS["tiny"]("adapter").eval().requires_grad_(False)
+    monkeypatch.setattr(subject, "_loaded", lambda *given: (segmenter, None, {}))
+    dataset = open_dataset(root / "own.yaml")
+    told = subject.model("file", dataset).settings
+    assert segmenter.inference.exact
+    fast = subject.model("file", dataset, exact=False).settings
+    assert not segmenter.inference.exact
+    assert fast.items() - told.items() == {("adapter", "computed for the proposals that have a say")}
+    with pytest.raises(MaskAdapterError, match="leave fast out"):
+        subject.model("file", dataset, proposals="ground-truth", exact=False)
+
+
 @pytest.mark.parametrize(
     ("switches", "line"),
     [
@@ -204,6 +218,7 @@ def test_branches(root, switches, alpha, beta, monkeypatch):
         ({"proposals": "ground-truth", "beta": 0.5}, "only the generator's own proposals have two opinions"),
         ({"proposals": "truth"}, "no proposals 'truth': give generator, ground-truth or a folder"),
         ({"alpha": 1.5}, "alpha is 1.5; a number from 0 to 1 is needed"),
+        ({"exact": False}, "only the adapter of a generator's proposals can be computed in part: leave fast out"),
     ],
 )
 def test_switches_that_contradict_each_other(root, switches, line):
