@@ -41,6 +41,7 @@ def segmenter(kind: str, clip: SmallClip, seed: int) -> OpenVocabularySegmenter:
         embedding = MaskAdapterEmbedding(
             MaskAdapter(clip.embed_dim, hidden_dim=64, num_maps=maps, use_features=kind != "blind adapter")
         )
+    embedding.direct = True  # for so few cells and masks the sparse way is no faster
     whole = OpenVocabularySegmenter(clip, None, embedding, Inference(InputSize(128, 128), "scenes", 1.0, 1.0))  # type: ignore
     whole.void_embedding.requires_grad_(False)
     return whole
@@ -61,4 +62,5 @@ def untrained_weights(masks: Tensor, cells: tuple[int, int]) -> dict[str, Tensor
 
 def grown(masks: Tensor, by: int) -> Tensor:
     """(B, N, H, W) -> the same, the mask and what lies within a square of ``by`` pixels around each of its pixels."""
-    return F.max_pool2d(masks, 2 * by + 1, stride=1, padding=by)
+    rows = F.max_pool2d(masks, (2 * by + 1, 1), stride=1, padding=(by, 0))
+    return F.max_pool2d(rows, (1, 2 * by + 1), stride=1, padding=(0, by))
