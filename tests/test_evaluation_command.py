@@ -360,6 +360,9 @@ def test_the_truth_of_coco_scores_100(tmp_path, subset):
     class Truth(subject.Predictions):
         measures = ("semantic", "panoptic", "instance")
 
+        def source(self, name):
+            return name
+
         def of(self, sample):
             return said_of(sample.target, dataset.vocabulary)
 
