@@ -36,8 +36,8 @@ def main() -> None:
     dataset = ma.open_dataset("coco-panoptic", options.root, split="train")
     words = model.encode(dataset.vocabulary)
     chosen = np.linspace(0, len(dataset) - 1, options.pictures).round().astype(int)
-    exact = replace(model.inference, exact=True)
-    rough = replace(model.inference, exact=False)
+    exact = replace(model.inference, fast=False)
+    rough = replace(model.inference, fast=True)
     found: dict[float, list[tuple[int, float, float]]] = {share: [] for share in SHARES}
     kept: list[int] = []
     with bar("pictures", len(chosen)) as advance:

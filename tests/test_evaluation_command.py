@@ -203,12 +203,12 @@ def test_the_adapter_is_computed_for_all_proposals_unless_told_otherwise(root, m
     monkeypatch.setattr(subject, "_loaded", lambda *given: (segmenter, None, {}))
     dataset = open_dataset(root / "own.yaml")
     told = subject.model("file", dataset).settings
-    assert segmenter.inference.exact
-    fast = subject.model("file", dataset, exact=False).settings
-    assert not segmenter.inference.exact
+    assert not segmenter.inference.fast
+    fast = subject.model("file", dataset, fast=True).settings
+    assert segmenter.inference.fast
     assert fast.items() - told.items() == {("adapter", "computed for the proposals that have a say")}
     with pytest.raises(MaskAdapterError, match="leave fast out"):
-        subject.model("file", dataset, proposals="ground-truth", exact=False)
+        subject.model("file", dataset, proposals="ground-truth", fast=True)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_the_adapter_is_computed_for_all_proposals_unless_told_otherwise(root, m
         ({"proposals": "ground-truth", "beta": 0.5}, "only the generator's own proposals have two opinions"),
         ({"proposals": "truth"}, "no proposals 'truth': give generator, ground-truth or a folder"),
         ({"alpha": 1.5}, "alpha is 1.5; a number from 0 to 1 is needed"),
-        ({"exact": False}, "only the adapter of a generator's proposals can be computed in part: leave fast out"),
+        ({"fast": True}, "only the adapter of a generator's proposals can be computed in part: leave fast out"),
     ],
 )
 def test_switches_that_contradict_each_other(root, switches, line):

@@ -103,17 +103,17 @@ def segmenter():
 
 def test_a_new_generator_of_which_nothing_is_sure(segmenter):
     picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
-    segmenter.inference = replace(segmenter.inference, input_size=InputSize(96, 96))
+    segmenter.inference = replace(segmenter.inference, fast=True, input_size=InputSize(96, 96))
     assert segmenter.segment(picture, "cat, dog").size == (60, 80)
 
 
-def test_exact_is_a_setting_that_the_embedding_follows(segmenter, monkeypatch):
+def test_fast_is_a_setting_that_the_embedding_follows(segmenter, monkeypatch):
     seen = []
     monkeypatch.setattr(
         MaskAdapterEmbedding, "forward", lambda self, images, features, masks, project, void: seen.append(void) or 1 / 0
     )
-    for exact in (False, True):
-        segmenter.inference = replace(segmenter.inference, exact=exact, input_size=InputSize(96, 96))
+    for fast in (True, False):
+        segmenter.inference = replace(segmenter.inference, fast=fast, input_size=InputSize(96, 96))
         with pytest.raises(ZeroDivisionError):
             segmenter.segment(np.zeros((60, 80, 3), np.uint8), "cat, dog")
     assert seen[0].shape == (1, 50)

@@ -37,7 +37,7 @@ def load(
     adapter: str | Path | None = None,
     like: str | None = None,
     device: str | torch.device = "cpu",
-    exact: bool = False,
+    fast: bool = False,
 ) -> OpenVocabularySegmenter:
     """A model, ready to use.
 
@@ -49,7 +49,7 @@ def load(
         come from ``model``, everything else from the warm-up file; where both hold a tensor they must agree.
     like: name of the model that a file is to be read as, where its keys alone do not decide.
     device: where to put it, ``"cpu"``, ``"cuda"``, ``"mps"``.
-    exact: compute Mask-Adapter for all proposals, also for those that have no say in the result, see
+    fast: compute Mask-Adapter only for the proposals that have a say in the result and guess at the others, see
         ``models.influence``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit;
@@ -62,7 +62,7 @@ def load(
     if adapter is not None:
         checkpoint = fuse(checkpoint, read_checkpoint(adapter))
     segmenter = assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
-    segmenter.inference = replace(segmenter.inference, exact=exact)
+    segmenter.inference = replace(segmenter.inference, fast=fast)
     return segmenter
 
 

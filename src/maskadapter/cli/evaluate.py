@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from maskadapter.cli.options import Adapter, Device, Embedding, Like
+from maskadapter.cli.options import Adapter, Device, Embedding, Fast, Like
 from maskadapter.progress import busy
 
 
@@ -77,9 +77,7 @@ def evaluate(
     adapter: Adapter = None,
     like: Like = None,
     device: Device = "cpu",
-    fast: Annotated[
-        bool, typer.Option("--fast", help="Compute the adapter only for proposals that have a say, as segment does.")
-    ] = False,
+    fast: Fast = False,
 ) -> None:
     """Measure a model on a data set: mIoU, PQ, AP, or the names it gives to true masks.
 
@@ -113,7 +111,7 @@ def evaluate(
                 beta=beta,
                 proposals=proposals,
                 transfer_norm=transfer_norm,
-                exact=not fast,
+                fast=fast,
             )
     classes = None if split is None else Split.of(split, pictures.vocabulary, judged.trained_on)
     try:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 import maskadapter
-from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Exact, Like, Model, Things
+from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Fast, Like, Model, Things
 from maskadapter.cli.segment import Pictures, Resume, names_of, tell
 from maskadapter.progress import busy
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
@@ -32,7 +32,7 @@ def label(
     adapter: Adapter = None,
     like: Like = None,
     device: Device = "cpu",
-    exact: Exact = False,
+    fast: Fast = False,
 ) -> None:
     """Make a training set: pictures with the segments found in them.
 
@@ -45,7 +45,7 @@ def label(
     others = None if background == "none" else Vocabulary.of(background)
     found = find_pictures(pictures, output)
     with busy("loading the model"):
-        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device, exact=exact)
-    settings = names_of(model, embedding, adapter, like, exact)
+        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device, fast=fast)
+    settings = names_of(model, embedding, adapter, like, fast)
     run = partial(label_pictures, segmenter, found, vocabulary, output, format, score, min_area, background=others)
     tell(partial(run, resume=resume, settings=settings), output)

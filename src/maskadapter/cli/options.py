@@ -50,6 +50,7 @@ Like = Annotated[
     typer.Option(help="The model that a file is read as, where its keys alone do not tell.", show_default=False),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
-Exact = Annotated[
-    bool, typer.Option("--exact", help="Compute the adapter for all proposals, also those without a say. Slower.")
+Fast = Annotated[
+    bool,
+    typer.Option("--fast", help="Compute the adapter for the proposals that have a say, and guess at the others."),
 ]

@@ -10,7 +10,7 @@ import typer
 
 import maskadapter
 from maskadapter.cli.console import reasons, shares, show
-from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Exact, Like, Model, Things
+from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Fast, Like, Model, Things
 from maskadapter.errors import MaskAdapterError
 from maskadapter.progress import busy
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
@@ -50,7 +50,7 @@ def segment(
     adapter: Adapter = None,
     like: Like = None,
     device: Device = "cpu",
-    exact: Exact = False,
+    fast: Fast = False,
 ) -> None:
     """Segment one picture or many into the classes you name.
 
@@ -72,7 +72,7 @@ def segment(
     if len(found) == 1:
         read_image(found[0].source)  # a picture that cannot be read is told before the model is loaded
     with busy("loading the model"):
-        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device, exact=exact)
+        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device, fast=fast)
 
     def told(result: "Segmentation", paths: list[Path]) -> None:
         labels = result.semantic()
@@ -82,13 +82,13 @@ def segment(
         for path in paths:
             print(path)
 
-    settings = names_of(model, embedding, adapter, like, exact)
+    settings = names_of(model, embedding, adapter, like, fast)
     run = partial(segment_pictures, segmenter, found, vocabulary, output, formats, background=others, resume=resume)
     tell(partial(run, settings=settings, on_result=told if len(found) == 1 else None), output)
 
 
 def names_of(
-    model: str | None, embedding: str | None, adapter: Path | None, like: str | None, exact: bool
+    model: str | None, embedding: str | None, adapter: Path | None, like: str | None, fast: bool
 ) -> dict[str, Any]:
     """What a run's record says of the model: no folders, which may be others when the run is resumed."""
     file = model and Path(model).is_file() and f"{Path(model).name}, {Path(model).stat().st_size:,} bytes"
@@ -97,7 +97,7 @@ def names_of(
         "embedding": embedding,
         "adapter": adapter and adapter.name,
         "like": like,
-        "exact": exact,
+        "fast": fast,
     }
 
 

@@ -109,7 +109,7 @@ def model(
     beta: float | None = None,
     proposals: str | Path = "generator",
     transfer_norm: NormPlacement | None = None,
-    exact: bool = True,
+    fast: bool = False,
 ) -> Subject:
     """A model of this project on a data set's classes; every pixel goes to one of them.
 
@@ -120,7 +120,7 @@ def model(
         ``read_masks`` takes them, named by the embedding alone.
     transfer_norm: where MAFT+'s text transfer has its norm, see ``ContentDependentTransfer``, instead of the model's
         own place.
-    exact: False computes the adapter only for the proposals that have a say, as ``segment`` does.
+    fast: as ``maskadapter.load`` takes it.
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
     if proposals != "generator" and (branch == "in" or alpha is not None or beta is not None):
@@ -138,7 +138,7 @@ def model(
             f"{name} holds no mask generator: evaluate it with proposals ground-truth or a folder, or give the "
             "segmenter's file and this one as adapter"
         )
-    if not exact and (proposals != "generator" or not isinstance(segmenter.embedding, MaskAdapterEmbedding)):
+    if fast and (proposals != "generator" or not isinstance(segmenter.embedding, MaskAdapterEmbedding)):
         raise MaskAdapterError("only the adapter of a generator's proposals can be computed in part: leave fast out")
     own, own_norm = segmenter.inference, None
     if segmenter.text_transfer is not None:
@@ -152,7 +152,7 @@ def model(
         alpha=next(value for value in (weight_of_clip, alpha, own.alpha) if value is not None),
         beta=next(value for value in (weight_of_clip, beta, own.beta) if value is not None),
         semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else own.semantic_order,
-        exact=exact,
+        fast=fast,
     )
     settings |= _told(segmenter, dataset.vocabulary, branch, proposals)
     encoded = segmenter.encode(dataset.vocabulary)
@@ -254,7 +254,7 @@ def _told(
             "semantic order": inference.semantic_order,
             "overlap threshold": inference.overlap_threshold,
         }
-        if not inference.exact:
+        if inference.fast:
             told["adapter"] = "computed for the proposals that have a say"
     if segmenter.text_transfer is not None:
         told["norm of the text transfer"] = segmenter.text_transfer.norm_placement

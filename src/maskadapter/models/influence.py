@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-# Chosen by scripts/influence.py, see docs/performance.md.
+# Source: scripts/results/influence.md, which scripts/influence.py wrote.
 SHARE = 0.3
 
 # What adds up to less than this says that nothing is there: far from all masks each of them is a little above 0.

@@ -53,8 +53,8 @@ class Inference:
 
     input_size: see ``InputSize``. seen_in: the generator's training list, by its name or as names; a class that shares
     a synonym with it is seen. alpha, beta: 0 to 1, CLIP's weight in the ensemble for seen and unseen classes.
-    semantic_order, overlap_threshold, join_touching: see ``maskadapter.postprocess``. exact: whether Mask-Adapter is
-    computed for all proposals, also for those that have no say in the result, see ``models.influence``.
+    semantic_order, overlap_threshold, join_touching: see ``maskadapter.postprocess``. fast: whether Mask-Adapter is
+    computed only for the proposals that have a say in the result, and the others guessed at, see ``models.influence``.
     """
 
     input_size: InputSize
@@ -64,7 +64,7 @@ class Inference:
     semantic_order: SemanticOrder = "masks-first"
     overlap_threshold: float = 0.8
     join_touching: bool = False
-    exact: bool = False
+    fast: bool = False
 
 
 class OpenVocabularySegmenter(nn.Module):
@@ -187,7 +187,7 @@ class OpenVocabularySegmenter(nn.Module):
         features = self.clip.encode_image(images)
         proposals = self.generator(images, features, text)
         void_probs = None
-        if proposals.class_logits is not None and not self.inference.exact:
+        if proposals.class_logits is not None and self.inference.fast:
             void_probs = proposals.class_logits.softmax(dim=-1)[..., -1]
         out_logits = self.out_vocabulary_logits(images, features, proposals.mask_logits, text, void_probs)
         return proposals.mask_logits, self.combine(proposals.class_logits, out_logits, encoded.vocabulary)

@@ -1,7 +1,6 @@
 """How good the model is while it is trained: the curve of seen and unseen classes. Source: paper, figure 7."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,8 +28,6 @@ class Watch:
         numbers: dict[str, float] = {}
         training = {module: module.training for module in segmenter.modules()}
         segmenter.eval()  # stochastic depth may be on
-        inference = segmenter.inference
-        segmenter.inference = replace(inference, exact=True)  # as ``maskadapter evaluate`` judges
         for dataset in self._datasets:
             encoded = segmenter.encode(dataset.vocabulary)
             predict = partial(segmenter.segment, classes=encoded, background=None)
@@ -44,7 +41,6 @@ class Watch:
                 settings={"run": self._run, "step": step},
             )
             numbers |= {f"{dataset.name}/{name}": report.numbers[name] for name in WATCHED if name in report.numbers}
-        segmenter.inference = inference
         for module, was in training.items():
             module.training = was
         return numbers
