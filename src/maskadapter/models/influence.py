@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-# Source: scripts/results/influence.md, which scripts/influence.py wrote.
+# Not chosen by measurement yet; scripts/influence.py is there for that.
 SHARE = 0.3
 
 # What adds up to less than this says that nothing is there: far from all masks each of them is a little above 0.
