@@ -1,85 +1,161 @@
-"""Which proposals have a say: how many, and how many pixels change, by the share that counts as one.
+"""Which proposals can change a result: how many, and what changes when the others are guessed at, by the settings.
 
-``python scripts/influence.py MODEL --root COCO``. MODEL: a file of ``tiny`` with an adapter, as
-``recipes/own/tiny-mixed.yaml`` trains one. COCO: a folder of COCO panoptic, whose training pictures are taken.
-Writes ``scripts/results/influence.md``.
+    python scripts/influence.py MODEL --root COCO                 # training pictures, to choose the settings with
+    python scripts/influence.py MODEL --root COCO --split val     # the chosen settings on the validation pictures
+
+MODEL: a file of ``tiny`` with an adapter, as ``recipes/own/tiny-mixed.yaml`` trains one. COCO: a folder of COCO
+panoptic. Writes ``scripts/results/influence-train.md`` or ``influence-val.md``; some 20 s a picture.
 """
 
 import argparse
-from dataclasses import replace
-from functools import partial
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import maskadapter as ma
+from maskadapter.evaluation.semantic import confusion, mean_iou, pixel_counts
 from maskadapter.files import write_atomically
-from maskadapter.models import embedding as module
-from maskadapter.models.influence import influential
-from maskadapter.postprocess import PanopticMap
+from maskadapter.images import read_image
+from maskadapter.models.embedding import MaskAdapterEmbedding
+from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.influence import DOUBT, RIVAL, SMALLEST, influential
+from maskadapter.models.mask_adapter import pooling_weights
+from maskadapter.models.preprocess import resize, to_batch
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models.sparse_adapter import SparseAdapter
+from maskadapter.postprocess import PanopticMap, panoptic_map, semantic_map
 from maskadapter.progress import bar
+from maskadapter.resampling import Enlarger, Frame
 
-SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
+REACHES = (3, 2, 1, 0)  # cells that a block is taken to see; 3 is exact
+CHOSEN = (DOUBT, SMALLEST, RIVAL)
+TRIED = tuple(product((0.1, 0.15, 0.25), (0.0, 0.0005, 0.002), (0.1, 0.25, 1.0)))
 
 
-@torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=30)
+    parser.add_argument("--split", choices=["train", "val"], default="train")
+    parser.add_argument("--pictures", type=int, default=20, help="of the training set; of the other all")
     parser.add_argument("--proposals", type=int, default=250)
     options = parser.parse_args()
     model = ma.load(options.model)
     model.generator.num_proposals = options.proposals  # type: ignore[union-attr]
-    dataset = ma.open_dataset("coco-panoptic", options.root, split="train")
+    dataset = ma.open_dataset("coco-panoptic", options.root, split=options.split)
     words = model.encode(dataset.vocabulary)
-    chosen = np.linspace(0, len(dataset) - 1, options.pictures).round().astype(int)
-    exact = replace(model.inference, fast=False)
-    rough = replace(model.inference, fast=True)
-    found: dict[float, list[tuple[int, float, float]]] = {share: [] for share in SHARES}
-    kept: list[int] = []
-    with bar("pictures", len(chosen)) as advance:
-        for index in chosen.tolist():
-            image = dataset[index].image
-            model.inference = exact
-            true = model.segment(image, words, background=None)
-            model.inference = rough
-            for share in SHARES:
-                module.influential = partial(_counted, share, kept)  # type: ignore[assignment]
-                result = model.segment(image, words, background=None)
-                same = float((result.semantic() == true.semantic()).mean())
-                found[share].append((kept.pop(), same, _same_segments(result.panoptic(), true.panoptic())))
+    count = len(dataset) if options.split == "val" else options.pictures
+    settings = [CHOSEN] if options.split == "val" else TRIED
+    table = Table(dataset.vocabulary.is_thing)
+    with bar("pictures", count) as advance:
+        for index in np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist():
+            record = dataset[index]
+            picture = Picture(model, words, read_image(record.image))
+            table.start(picture, record.target.labels())
+            for reach in REACHES:
+                table.add(f"all computed, reach {reach}", options.proposals, picture.named(reach))
+            table.add("all guessed", 0, picture.guess)
+            for setting in settings:
+                chosen = influential(picture.mask_logits, picture.guess, *setting)
+                for reach in (3, 2):
+                    name = "doubt {}, smallest {}, rival {}, reach {}".format(*setting, reach)
+                    table.add(name, int(chosen.sum()), picture.named(reach, chosen))
             advance(1)
-    lines = [
-        f"{options.proposals} proposals, {len(chosen)} training pictures of COCO. Pixels that keep their class, and "
-        "their class in the panoptic result, in percent.",
-        "",
-        "| share | proposals with a say | semantic | worst picture | panoptic | worst picture |",
-        "|---:|---:|---:|---:|---:|---:|",
-    ]
-    for share, rows in found.items():
-        counts, same, panoptic = (np.array(column) for column in zip(*rows, strict=True))
-        figures = " | ".join(
-            f"{100 * value:.2f}" for value in (same.mean(), same.min(), panoptic.mean(), panoptic.min())
-        )
-        lines.append(f"| {share} | {counts.mean():.1f} | {figures} |")
-    with write_atomically(Path(__file__).parent / "results" / "influence.md") as path:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    text = (
+        f"{options.proposals} proposals, {count} pictures of COCO {options.split}. Pixels that keep their class in the "
+        f"semantic and in the panoptic result, in percent, in the mean and in the worst picture.\n\n{table}\n"
+    )
+    with write_atomically(Path(__file__).parent / "results" / f"influence-{options.split}.md") as path:
+        path.write_text(text, encoding="utf-8")
+    print(text)
 
 
-def _counted(share: float, kept: list[int], mask_logits: torch.Tensor, void_probs: torch.Tensor) -> torch.Tensor:
-    which = influential(mask_logits, void_probs, share)
-    kept.append(int(which.sum()))
-    return which
+class Picture:
+    """One picture and all that its proposals can be taken for."""
+
+    @torch.inference_mode()
+    def __init__(self, model: OpenVocabularySegmenter, words: EncodedVocabulary, picture: np.ndarray) -> None:
+        size = (picture.shape[0], picture.shape[1])
+        resized = model.inference.input_size.of(size)
+        batch = to_batch([resize(picture, resized)], model.clip.SIZE_DIVISOR, model.clip.logit_scale.device)
+        text = model.text_classifier(words)
+        features = model.clip.encode_image(batch)
+        assert model.generator is not None
+        proposals = model.generator(batch, features, text)
+        embedding = model.embedding
+        assert isinstance(embedding, MaskAdapterEmbedding)
+        masks = proposals.mask_logits[0].sigmoid() > embedding.mask_threshold
+
+        def probs(maps_of: Callable[[Tensor], Tensor]) -> Tensor:
+            weights = pooling_weights(torch.cat([maps_of(part) for part in masks.split(embedding.chunk)]))
+            pooled = model.clip.project(weights @ features.dense[0].flatten(1).T).mean(dim=1)
+            return model.combine(
+                proposals.class_logits, text.logits(pooled[None], model.clip.logit_scale), words.vocabulary
+            )[0]
+
+        self.mask_logits = proposals.mask_logits[0]
+        self.masks = Enlarger(self.mask_logits, Frame((batch.shape[-2], batch.shape[-1]), resized, size))
+        self.settings = model.inference
+        adapters = {reach: SparseAdapter(embedding.adapter, features.projected, reach) for reach in REACHES}
+        self._probs = {reach: probs(adapter) for reach, adapter in adapters.items()}
+        self.guess = probs(adapters[3].rough)
+
+    def named(self, reach: int, chosen: Tensor | None = None) -> Tensor:
+        """(N, K + 1): computed with that reach for the chosen, (N,) bool, or for all; guessed for the others."""
+        return self._probs[reach] if chosen is None else torch.where(chosen[:, None], self._probs[reach], self.guess)
 
 
-def _same_segments(one: PanopticMap, other: PanopticMap) -> float:
-    """Share of pixels that lie in segments of the same class, or in none."""
-    labels = [np.array([-1, *(segment.label for segment in each.segments)])[each.ids] for each in (one, other)]
-    return float((labels[0] == labels[1]).mean())
+class Table:
+    """What every setting kept and changed."""
+
+    def __init__(self, is_thing: tuple[bool, ...]) -> None:
+        self._is_thing = is_thing
+        self._kept: dict[str, list[int]] = defaultdict(list)
+        self._same: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self._confusions: dict[str, list[np.ndarray]] = defaultdict(list)
+
+    @torch.inference_mode()
+    def start(self, picture: Picture, truth: np.ndarray) -> None:
+        """What is added next is of this picture, to be compared with all that is computed exactly."""
+        self._picture, self._truth = picture, truth
+        self._exact = self._results(picture.named(REACHES[0]))
+
+    @torch.inference_mode()
+    def add(self, name: str, kept: int, probs: Tensor) -> None:
+        results = self._results(probs)
+        semantic, panoptic = (float((one == other).mean()) for one, other in zip(results, self._exact, strict=True))
+        self._kept[name].append(kept)
+        self._same[name].append((semantic, panoptic))
+        self._confusions[name].append(confusion(results[0], self._truth, len(self._is_thing)))
+
+    def _results(self, probs: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        masks, settings = self._picture.masks, self._picture.settings
+        panoptic = panoptic_map(masks, probs, self._is_thing, settings.overlap_threshold)
+        return semantic_map(masks, probs, settings.semantic_order), classes_of(panoptic)
+
+    def __str__(self) -> str:
+        lines = [
+            "| | computed | semantic | worst | panoptic | worst | mIoU |",
+            "|---|---:|---:|---:|---:|---:|---:|",
+        ]
+        for name, same in self._same.items():
+            semantic, panoptic = 100 * np.array(same).T
+            miou = 100 * mean_iou(pixel_counts(self._confusions[name], len(self._is_thing)))
+            lines.append(
+                f"| {name} | {np.mean(self._kept[name]):.1f} | {semantic.mean():.2f} | {semantic.min():.2f} | "
+                f"{panoptic.mean():.2f} | {panoptic.min():.2f} | {miou:.3f} |"
+            )
+        return "\n".join(lines)
+
+
+def classes_of(panoptic: PanopticMap) -> np.ndarray:
+    """(H, W): the class of every pixel's segment, -1 where there is none."""
+    return np.array([-1, *(segment.label for segment in panoptic.segments)])[panoptic.ids]
 
 
 if __name__ == "__main__":

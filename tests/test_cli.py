@@ -41,7 +41,7 @@ class Model:
     def __init__(self):
         self.given = []
 
-    def load(self, model=None, embedding=None, adapter=None, like=None, device=None, fast=False):
+    def load(self, model=None, embedding=None, adapter=None, like=None, device=None, fast=None):
         if model == "unknown":
             raise MaskAdapterError("no model 'unknown'")
         if model == "broken":
@@ -118,10 +118,10 @@ def test_segment_passes_its_options_on(run, model, photo):
         "pooling",
         "--device",
         "mps",
-        "--fast",
+        "--exact",
     )
     assert code == 0
-    assert model.fast
+    assert not model.fast
     assert model.given[0] == ("maftplus-base", "pooling", "mps")
     assert out.splitlines()[-1] == "out/photo-labels.png"
     assert "overlay" not in out

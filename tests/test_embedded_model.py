@@ -16,8 +16,9 @@ from safetensors import safe_open
 import maskadapter
 from maskadapter.cli import main
 from maskadapter.coco import encode_mask, panoptic_picture
-from maskadapter.errors import CheckpointError, MaskAdapterError
+from maskadapter.errors import MaskAdapterError
 from maskadapter.images import read_image
+from maskadapter.models.embedding import MaskAdapterEmbedding, MaskPooling
 
 supervision = pytest.importorskip("supervision")
 
@@ -90,9 +91,21 @@ def test_pictures_without_content_are_no_trouble(
         assert result.panoptic().ids.shape == size
 
 
-def test_it_has_no_adapter_yet() -> None:
-    with pytest.raises(CheckpointError, match="holds no adapter"):
-        maskadapter.load(embedding="adapter")
+def test_its_adapter_is_there_for_who_asks(model: maskadapter.OpenVocabularySegmenter, tmp_path: Path) -> None:
+    with_adapter = maskadapter.load(embedding="adapter")
+    assert isinstance(with_adapter.embedding, MaskAdapterEmbedding)
+    assert isinstance(model.embedding, MaskPooling)
+    picture = read_image(PHOTOS / "coffee.png")
+    words = ["cup", "table", "spoon"]
+    same = (with_adapter.segment(picture, words).semantic() == model.segment(picture, words).semantic()).mean()
+    assert 0.5 < same < 1
+
+    # A file that was trained holds its CLIP too, and an adapter of a size of its own.
+    maskadapter.hub.save(with_adapter, tmp_path / "trained.safetensors", "tiny")
+    joined = maskadapter.load("tiny", adapter=tmp_path / "trained.safetensors")
+    assert joined.embedding.adapter.options == with_adapter.embedding.adapter.options
+    for key, tensor in joined.state_dict().items():
+        assert torch.equal(tensor, with_adapter.state_dict()[key]), key
 
 
 def test_the_same_masks_get_the_same_names_in_any_format(

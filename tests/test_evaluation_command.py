@@ -206,7 +206,7 @@ def test_the_adapter_is_computed_for_all_proposals_unless_told_otherwise(root, m
     assert not segmenter.inference.fast
     fast = subject.model("file", dataset, fast=True).settings
     assert segmenter.inference.fast
-    assert fast.items() - told.items() == {("adapter", "computed for the proposals that have a say")}
+    assert fast.items() - told.items() == {("adapter", "computed for the proposals that can change the result")}
     with pytest.raises(MaskAdapterError, match="leave fast out"):
         subject.model("file", dataset, proposals="ground-truth", fast=True)
 

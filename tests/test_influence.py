@@ -1,4 +1,4 @@
-"""Proposals without a say are guessed at, the others are computed."""
+"""Proposals that can change nothing are guessed at, the others are computed."""
 
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.structures import ClipFeatures
 
 CELLS = (10, 14)
+EVERYTHING = 56
 
 
 def boxes(*sides):
@@ -26,21 +27,57 @@ def boxes(*sides):
     return logits
 
 
-def test_a_say_needs_weight_and_place():
-    logits = boxes(30, 30, 30, 1, 0, 56)
-    logits[2] = logits[2].flip(-1)
-    # sure; doubtful, under the first; on the other side; one cell; empty; everything
-    void_probs = torch.tensor([0.1, 0.95, 0.5, 0.0, 0.0, 0.6])
-    assert influential(logits, void_probs).tolist() == [True, False, True, True, False, True]
-    assert influential(logits, void_probs, share=0.05).tolist() == [True, True, True, True, False, True]
+def test_a_proposal_that_is_far_behind_changes_nothing():
+    logits = boxes(EVERYTHING, 20, 20)
+    sure, doubtful = [0.9, 0.05, 0.05], [0.02, 0.08, 0.9]
+    probs = torch.tensor([sure, doubtful, [0.001, 0.009, 0.99]])
+    assert influential(logits, probs, doubt=0.5).tolist() == [False, False, False]
+    assert influential(logits, probs, doubt=9).tolist() == [True, True, False]
 
 
-def test_equals_count_however_many_they_are():
-    assert influential(boxes(*[20] * 40), torch.full((40,), 0.1)).all()
+def test_equals_that_contend_for_the_same_cells_do():
+    probs = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.75, 0.15], [0.01, 0.01, 0.98]])
+    assert influential(boxes(20, 20, 20), probs).tolist() == [True, True, False]
+    elsewhere = boxes(20, 20, 20)
+    elsewhere[1] = elsewhere[1].flip(-1)
+    assert influential(elsewhere, probs).tolist() == [False, False, False]
 
 
-def test_a_doubtful_proposal_counts_where_it_is_alone():
-    assert influential(boxes(20), torch.tensor([0.98])).tolist() == [True]
+def test_a_doubtful_proposal_does_where_it_is_alone():
+    probs = torch.tensor([[0.022, 0.02, 0.958], [0.9, 0.0, 0.1]])
+    assert influential(boxes(30, 10), probs).tolist() == [True, False]
+    assert influential(boxes(2, 0), probs, smallest=0.01).tolist() == [False, False]  # of four pixels
+
+
+def test_many_classes_that_share_the_doubt_are_not_more_doubtful():
+    """What counts is how near the second class comes to the first, and not how much both have."""
+    few = torch.tensor([[0.6, 0.2, 0.2]])
+    many = torch.cat([torch.tensor([[0.06, 0.02]]), torch.full((1, 41), 0.018), torch.tensor([[0.182]])], dim=1)
+    assert influential(boxes(30), few).tolist() == influential(boxes(30), many).tolist() == [False]
+
+
+def test_a_segment_does_whose_name_has_a_rival():
+    probs = torch.tensor([[0.5, 0.3, 0.2], [0.8, 0.15, 0.05], [0.6, 0.1, 0.3], [0.3, 0.2, 0.5]])
+    apart = boxes(10, 10, 10, 10)
+    apart[1], apart[2], apart[3] = apart[1].flip(-1), apart[2].flip(-2), apart[3].flip(-2).flip(-1)
+    assert influential(apart, probs, doubt=0).tolist() == [True, False, False, False]
+    assert influential(apart, probs, doubt=0, rival=0.1).tolist() == [True, True, True, False]
+
+
+def test_where_no_mask_is_there_is_nothing_to_change():
+    probs = torch.tensor([[0.41, 0.39, 0.2], [0.39, 0.41, 0.2]])
+    assert not influential(boxes(0, 0), probs, rival=1).any()
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+def test_one_class_has_no_rival(classes):
+    probs = torch.full((3, classes + 1), 1 / (classes + 1))
+    assert influential(boxes(20, 30, 5), probs).tolist() == [False] * 3
+
+
+def test_no_proposals_and_numbers_that_are_none():
+    assert influential(boxes(), torch.zeros(0, 3)).shape == (0,)
+    assert not influential(boxes(20, 30), torch.full((2, 3), float("nan"))).any()
 
 
 @pytest.fixture
@@ -52,26 +89,38 @@ def embedding():
     return embedding.requires_grad_(False)
 
 
-def test_the_default_computes_those_with_a_say_and_guesses_at_the_others(embedding):
-    features = ClipFeatures({}, torch.randn(1, 8, *CELLS), torch.randn(1, 24, *CELLS))
-    logits, void_probs = boxes(30, 20, 12, 5)[None], torch.tensor([[0.1, 0.999, 0.2, 0.1]])
-    careful = influential(logits[0], void_probs[0])
-    assert careful.tolist() == [True, False, True, True]
-    exact = embedding.weights(features, logits)[0]
-    default = embedding.weights(features, logits, void_probs)[0]
-    torch.testing.assert_close(default[careful], exact[careful], rtol=1e-5, atol=1e-8)
-    difference = (default - exact)[~careful].abs().sum(dim=(-2, -1))
-    assert difference.max() > 1e-4  # a guess
-    assert difference.max() < 0.3  # and not far off: two maps of weights can differ by 2
+def embedded(embedding, logits, decide=None):
+    torch.manual_seed(1)
+    features = ClipFeatures({}, torch.randn(2, 8, *CELLS), torch.randn(2, 24, *CELLS))
+    return embedding(torch.zeros(1), features, logits, lambda pooled: pooled, decide)
 
 
-@pytest.mark.parametrize("void", [1.0, float("nan")])
-def test_nobody_has_a_say(embedding, void):
-    """As of weights that were not trained, or are broken: the latter is told where the numbers are looked at."""
-    features = ClipFeatures({}, torch.randn(1, 8, *CELLS), torch.randn(1, 24, *CELLS))
-    weights = embedding.weights(features, boxes(30, 20, 12, 5)[None], torch.full((1, 4), void))
-    assert weights.shape == (1, 4, 4, *CELLS)
-    torch.testing.assert_close(weights.sum(dim=(-2, -1)), torch.ones(1, 4, 4))
+def test_what_is_decided_on_is_computed_and_the_rest_is_a_guess(embedding):
+    logits = torch.stack([boxes(30, 20, 12, 5), boxes(6, 25, 9, 40)])
+    exact = embedded(embedding, logits)
+    asked = []
+
+    def some(guess):
+        asked.append(guess.clone())
+        return torch.tensor([[True, False, True, False], [False, False, False, False]])
+
+    mixed = embedded(embedding, logits, some)
+    guess = asked[0]
+    assert guess.shape == exact.shape
+    assert torch.equal(mixed[0, [1, 3]], guess[0, [1, 3]])
+    assert torch.equal(mixed[1], guess[1])
+    off = (guess - exact).norm(dim=-1) / exact.norm(dim=-1)
+    left = (mixed - exact)[0, [0, 2]].norm(dim=-1) / exact[0, [0, 2]].norm(dim=-1)
+    assert off.min() > 1e-3  # a guess
+    assert off.max() < 0.5  # and not far off
+    assert (left < 0.5 * off[0, [0, 2]]).all()
+
+
+def test_with_the_whole_reach_what_is_computed_is_exact(embedding, monkeypatch):
+    monkeypatch.setattr("maskadapter.models.embedding._REACH", 3)
+    logits = torch.stack([boxes(30, 20, 12, 5), boxes(6, 25, 9, 40)])
+    everything = embedded(embedding, logits, lambda guess: torch.ones(guess.shape[:2], dtype=torch.bool))
+    torch.testing.assert_close(everything, embedded(embedding, logits))
 
 
 def test_a_guess_is_right_where_it_can_be(embedding):
@@ -87,11 +136,10 @@ def test_a_guess_is_right_where_it_can_be(embedding):
 
 def test_mask_pooling_takes_no_notice():
     features = ClipFeatures({}, torch.randn(1, 8, *CELLS), torch.randn(1, 24, *CELLS))
-    logits, void_probs = boxes(30, 20)[None], torch.tensor([[0.1, 0.999]])
     pool = MaskPooling()
     assert torch.equal(
-        pool(torch.zeros(1), features, logits, lambda x: x, void_probs),
-        pool(torch.zeros(1), features, logits, lambda x: x),
+        pool(torch.zeros(1), features, boxes(30, 20)[None], lambda x: x, lambda guess: 1 / 0),
+        pool(torch.zeros(1), features, boxes(30, 20)[None], lambda x: x),
     )
 
 
@@ -101,20 +149,23 @@ def segmenter():
     return MODELS["tiny-mask2former"]("adapter").eval().requires_grad_(False)
 
 
-def test_a_new_generator_of_which_nothing_is_sure(segmenter):
+@pytest.mark.parametrize("words", ["cat, dog", "cat"])
+def test_a_new_generator_of_which_nothing_is_sure(segmenter, words):
     picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
     segmenter.inference = replace(segmenter.inference, fast=True, input_size=InputSize(96, 96))
-    assert segmenter.segment(picture, "cat, dog").size == (60, 80)
+    assert segmenter.segment(picture, words).size == (60, 80)
 
 
 def test_fast_is_a_setting_that_the_embedding_follows(segmenter, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        MaskAdapterEmbedding, "forward", lambda self, images, features, masks, project, void: seen.append(void) or 1 / 0
+        MaskAdapterEmbedding,
+        "forward",
+        lambda self, images, features, masks, project, decide: seen.append(decide) or 1 / 0,
     )
     for fast in (True, False):
         segmenter.inference = replace(segmenter.inference, fast=fast, input_size=InputSize(96, 96))
         with pytest.raises(ZeroDivisionError):
             segmenter.segment(np.zeros((60, 80, 3), np.uint8), "cat, dog")
-    assert seen[0].shape == (1, 50)
     assert seen[1] is None
+    assert seen[0](torch.zeros(1, 50, segmenter.clip.embed_dim)).shape == (1, 50)

@@ -29,6 +29,9 @@ from maskadapter.variants import Variant, identify
 
 DEFAULT = "tiny"
 
+# Of the settings that a file keeps, those that belong to its adapter.
+_OF_ADAPTER = ("adapter", "mask_threshold")
+
 
 def load(
     model: str | Path | None = None,
@@ -37,20 +40,21 @@ def load(
     adapter: str | Path | None = None,
     like: str | None = None,
     device: str | torch.device = "cpu",
-    fast: bool = False,
+    fast: bool = True,
 ) -> OpenVocabularySegmenter:
     """A model, ready to use.
 
     model: None for the embedded ``tiny``; a name (``"fcclip-large"``), whose weights are downloaded if they are not on
         this machine yet; or the path of a ``.safetensors`` file of this project or of an official ``.pth``, whose keys
         and shapes tell which model it is.
-    embedding: ``"adapter"`` or ``"pooling"``; None takes what the file holds, and of a name the file with adapter.
+    embedding: ``"adapter"`` or ``"pooling"``; None takes what the file holds, and of a name the better one: the file
+        with adapter, but for ``tiny``, whose adapter is there to try and does not beat pooling.
     adapter: path of a warm-up file. Its adapter is joined to the segmenter in ``model``: generator and void embedding
         come from ``model``, everything else from the warm-up file; where both hold a tensor they must agree.
     like: name of the model that a file is to be read as, where its keys alone do not decide.
     device: where to put it, ``"cpu"``, ``"cuda"``, ``"mps"``.
-    fast: compute Mask-Adapter only for the proposals that have a say in the result and guess at the others, see
-        ``models.influence``.
+    fast: compute Mask-Adapter only for the proposals that can change the result and guess at the others, see
+        ``models.influence``; False computes all of them, as ``evaluate`` does.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
@@ -58,7 +62,7 @@ def load(
     check_device(device)
     model = DEFAULT if model is None else model
     # What a warm-up file's adapter is joined to is the segmenter's own file.
-    checkpoint = find(model, "pooling" if adapter is not None else embedding or "adapter")
+    checkpoint = find(model, "pooling" if adapter is not None else embedding)
     if adapter is not None:
         checkpoint = fuse(checkpoint, read_checkpoint(adapter))
     segmenter = assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
@@ -141,9 +145,25 @@ def fuse(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
     if not any(key.startswith("generator.") for key in segmenter.tensors):
         raise CheckpointError(f"{segmenter.source} holds no mask generator: give a segmenter's file and the adapter's")
     refuse_another_clip(segmenter, warmup)
+    return _with_adapter(segmenter, warmup)
+
+
+def _with_adapter(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
+    """A segmenter's file with the adapter, and its settings, of another."""
     adapters = {key: tensor for key, tensor in warmup.tensors.items() if key.startswith("embedding.adapter.")}
     kept = {key: tensor for key, tensor in segmenter.tensors.items() if not key.startswith("embedding.adapter.")}
-    return replace(segmenter, tensors={**kept, **adapters})
+    metadata = dict(segmenter.metadata)
+    if "settings" in warmup.metadata:
+        own = {key: value for key, value in _read_settings(segmenter).items() if key not in _OF_ADAPTER}
+        metadata["settings"] = json.dumps({**_read_settings(warmup), **own})
+    return replace(segmenter, tensors={**kept, **adapters}, metadata=metadata)
+
+
+def _read_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    try:
+        return dict(json.loads(checkpoint.metadata.get("settings", "{}")))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{checkpoint.source} has damaged settings ({first_line(error)})") from error
 
 
 def refuse_another_clip(segmenter: Checkpoint, warmup: Checkpoint) -> None:
@@ -164,17 +184,18 @@ def refuse_another_clip(segmenter: Checkpoint, warmup: Checkpoint) -> None:
             )
 
 
-def find(model: str | Path, embedding: EmbeddingName = "adapter", may_download: bool = True) -> Checkpoint:
+def find(model: str | Path, embedding: EmbeddingName | None = None, may_download: bool = True) -> Checkpoint:
     """The tensors of a model: embedded, downloaded by name, or in a file.
 
-    embedding: which of a named model's files. may_download: whether a file that is not on this machine is fetched.
+    embedding: which of a named model's files; None for the better one, which is the one with the adapter, but for the
+    embedded model. may_download: whether a file that is not on this machine is fetched.
     Raises CheckpointError with the command to run, or DownloadError.
     """
     if _stated(model) is not None:
-        with as_file(files("maskadapter") / "weights" / f"{DEFAULT}.safetensors") as path:
-            return _multiplied_out(read_checkpoint(path))
+        checkpoint = _multiplied_out(_embedded(DEFAULT))
+        return _with_adapter(checkpoint, _embedded(f"{DEFAULT}-adapter")) if embedding == "adapter" else checkpoint
     if str(model) in MODELS:
-        weights = weights_of(str(model), embedding)
+        weights = weights_of(str(model), embedding or "adapter")
         found = present(weights)
         if found is None and not may_download:
             raise _absent(weights)
@@ -232,6 +253,11 @@ def convert(source: str | Path, destination: str | Path, like: str | None = None
                 raise CheckpointError(f"{source}: {key} has numbers that 16 bits cannot hold; convert without --half")
     save(segmenter, destination, variant.name, converted_from=checkpoint.source.name)
     return variant
+
+
+def _embedded(name: str) -> Checkpoint:
+    with as_file(files("maskadapter") / "weights" / f"{name}.safetensors") as path:
+        return read_checkpoint(path)
 
 
 def _stated(model: str | Path) -> str | None:

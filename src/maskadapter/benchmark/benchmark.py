@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
@@ -10,24 +10,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from maskadapter import hub
 from maskadapter.benchmark.borrowed import Borrowed
 from maskadapter.benchmark.clock import Clock, peak_memory
 from maskadapter.benchmark.pictures import photographs
-from maskadapter.benchmark.stages import PARTS, Answer, Computation, answer
+from maskadapter.benchmark.segments import compare_on_segments, draw_segments
+from maskadapter.benchmark.stages import PARTS, Answer, Computation, Input, answer
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models.build import MODELS
 from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.preprocess import InputSize, resize, to_batch
+from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models.superpixels import SuperpixelGenerator
 from maskadapter.progress import bar
-from maskadapter.resampling import Frame
 from maskadapter.vocabulary import Vocabulary
 
 COMPUTATIONS: tuple[Computation, ...] = ("direct", "exact", "default")
+
+# Pictures that are timed; on further ones only the answers are compared.
+TIMED = 5
 
 # A layer scale as trained blocks have it; that of new ones, 1e-6, would make them do nothing.
 _LAYER_SCALE = 0.1
@@ -38,51 +42,56 @@ def benchmark(
     *,
     size: int = 896,
     pictures: str | Path | None = None,
+    segments: str | Path | None = None,
     classes: Any = "ade20k-150",
     proposals: int = 250,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Time the parts of a model on photographs, with random weights or those of a file.
 
-    model: a name, for random weights of its shapes, or a file of weights. size: pixels of the longer side.
-    pictures: a folder; None for five photographs that scikit-image brings along. classes: whatever ``Vocabulary.of``
-    takes. proposals: how many at most, from 1, and they are the embedded model's: see ``Borrowed``.
-
+    model: a name, for random weights of its shapes, or a file of weights. Random weights propose and name nothing that
+    makes sense: proposals, and which of them are computed by default, are then those of the embedded model with its
+    small adapter, and so is the agreement; the time is that of the large shapes.
+    size: pixels of the longer side. pictures: a folder, of which ``TIMED`` are timed; None for five photographs that
+    scikit-image brings along. segments: a folder of COCO panoptic: the adapter is timed on as many segments too.
+    classes: whatever ``Vocabulary.of`` takes. proposals: how many at most, from 1; of a file, what it proposes.
     device: where, ``"cpu"``, ``"cuda"`` ...
 
-    Returns numbers ready for JSON: ``adapter_speedup_exact``, ``adapter_speedup_default``, ``segment_speedup_default``
-    (seconds of the direct computation over those of the other; what is not the adapter is the same in all of them),
-    ``agreement_default`` (share of pixels that get the class that the direct computation gives; of random weights it
-    says little), ``peak_memory_gb_default`` (of the first picture, beyond the weights), then the details.
+    Returns numbers ready for JSON: ``adapter_speedup_exact`` (on the segments where they are given),
+    ``adapter_speedup_default``, ``segment_speedup_default`` (seconds of the direct computation over those of the other;
+    what is not the adapter is the same in all of them), ``agreement_default`` (share of pixels that get the class that
+    the direct computation gives), ``peak_memory_gb_default`` (of the first picture, beyond the weights), then the
+    details.
     Raises MaskAdapterError for a size, device or model that cannot be measured, ImageError for the pictures.
     """
     if size % 32 or size < 64:
         raise MaskAdapterError(f"size is {size}; a multiple of 32 of at least 64 is needed")
     hub.check_device(device)
     found = photographs(pictures)
-    segmenter = _segmenter(model, device)
-    assert segmenter.generator is not None
-    segmenter.generator = lender = Borrowed(segmenter.generator, proposals).to(device)  # type: ignore[arg-type]
-    encoded = _vocabulary(segmenter, classes)
-    clocks = {computation: Clock(torch.device(device)) for computation in COMPUTATIONS}
-    rows: list[dict[str, Any]] = []
+    segmenter, judge = models(model, proposals, device)
+    run = _Run(segmenter, judge, classes, InputSize(size, size))
     with bar("pictures", len(found)) as advance:
         for number, (name, read) in enumerate(found.items()):
-            picture = _Picture(segmenter, lender, encoded, name, read(), size)
-            if not rows:
-                # What comes first in a process is slower, and memory that was taken once looks free ever after.
-                with peak_memory(torch.device(device)) as memory:
-                    picture.answer("default", Clock(torch.device(device)))
-            # In another order for each picture, so that none profits from what another left behind.
-            turns = [COMPUTATIONS[(number + turn) % len(COMPUTATIONS)] for turn in range(len(COMPUTATIONS))]
-            rows.append(picture.compared({turn: picture.answer(turn, clocks[turn]) for turn in turns}))
+            picture = read()
+            if number == 0 and segments is not None:
+                run.on_segments(picture, Path(segments), proposals)
+            run.picture(name, picture, timed=number < TIMED)
             advance(1)
-    return {
-        **_summary(clocks, rows),
-        "peak_memory_gb_default": memory[0],
-        **_details(clocks, rows),
-        **_facts(model, segmenter, encoded, size, proposals, device),
-    }
+    return {**run.report(), **_facts(model, segmenter, run.encoded, size, proposals, device)}
+
+
+def models(model: str, proposals: int, device: str) -> tuple[OpenVocabularySegmenter, OpenVocabularySegmenter]:
+    """The model that is timed, and the one whose answers are compared: the same, or for random weights the embedded
+    one."""
+    segmenter = _segmenter(model, device)
+    if model not in MODELS:
+        return segmenter, segmenter
+    judge = hub.load("tiny", embedding="adapter", device=device)
+    assert isinstance(judge.generator, SuperpixelGenerator)
+    judge.generator.num_proposals = proposals
+    assert isinstance(segmenter.generator, nn.Module)
+    segmenter.generator = Borrowed(segmenter.generator)
+    return segmenter, judge
 
 
 def _segmenter(model: str, device: str) -> OpenVocabularySegmenter:
@@ -100,7 +109,7 @@ def _segmenter(model: str, device: str) -> OpenVocabularySegmenter:
     return segmenter
 
 
-def _vocabulary(segmenter: OpenVocabularySegmenter, classes: Any) -> EncodedVocabulary:
+def encoded_for(segmenter: OpenVocabularySegmenter, classes: Any) -> EncodedVocabulary:
     """With the text tower's own rows where weights are real; random unit vectors say as much for random weights, and
     hundreds of names need not go through a large text tower for them."""
     if segmenter.text_cache is not None:
@@ -110,65 +119,102 @@ def _vocabulary(segmenter: OpenVocabularySegmenter, classes: Any) -> EncodedVoca
     return EncodedVocabulary(vocabulary, nn.functional.normalize(rows, dim=-1).to(segmenter.clip.logit_scale))
 
 
-class _Picture:
-    """One picture at the network's size."""
+class _Run:
+    """What is measured, picture by picture.
+
+    segmenter, judge: see ``models``. size: of the segmenter's input.
+    """
 
     def __init__(
-        self,
-        segmenter: OpenVocabularySegmenter,
-        lender: Borrowed,
-        encoded: EncodedVocabulary,
-        name: str,
-        picture: np.ndarray,
-        size: int,
+        self, segmenter: OpenVocabularySegmenter, judge: OpenVocabularySegmenter, classes: Any, size: InputSize
     ) -> None:
-        self._segmenter, self._encoded, self._name = segmenter, encoded, name
-        original = (picture.shape[0], picture.shape[1])
-        resized = InputSize(size, size).of(original)
-        device = segmenter.clip.logit_scale.device
-        self._batch = to_batch([resize(picture, resized)], segmenter.clip.SIZE_DIVISOR, device)
-        self._frame = Frame((self._batch.shape[-2], self._batch.shape[-1]), resized, original)
-        lender.prepare(self._batch, encoded)
-        self._proposals = lender.count
+        self._segmenter, self._judge, self._size = segmenter, judge, size
+        self._device = segmenter.clip.logit_scale.device
+        self.encoded = encoded_for(segmenter, classes)
+        self._words = self.encoded if judge is segmenter else judge.encode(self.encoded.vocabulary)
+        self._clocks = {computation: Clock(self._device) for computation in COMPUTATIONS}
+        self._segments: dict[str, Any] = {}
+        self._memory: list[float] = []
+        self._rows: list[dict[str, Any]] = []
 
-    def answer(self, computation: Computation, clock: Clock) -> Answer:
-        return answer(self._segmenter, self._batch, self._frame, self._encoded, computation, clock)
+    def on_segments(self, picture: np.ndarray, root: Path, count: int) -> None:
+        given, clock = Input.of(self._segmenter, picture, self._size), Clock(self._device)
+        segments = draw_segments(root, count, given.frame)
+        difference = compare_on_segments(self._segmenter, given, segments, clock)
+        self._segments = {
+            "number": len(segments),
+            "seconds": dict(clock.seconds),
+            "speedup_exact": clock.seconds["direct"] / clock.seconds["exact"],
+            "largest difference, exact": difference,
+        }
 
-    def compared(self, answers: Mapping[Computation, Answer]) -> dict[str, Any]:
-        """How far the others are from the direct computation."""
-        direct = answers["direct"]
-        row: dict[str, Any] = {"name": self._name, "size": list(self._frame.picture), "proposals": self._proposals}
-        for computation in COMPUTATIONS[1:]:
-            other = answers[computation]
-            row[f"agreement, {computation}"] = float((other.labels == direct.labels).mean())
-            row[f"largest difference of weights, {computation}"] = float((other.weights - direct.weights).abs().max())
-        return row
+    def picture(self, name: str, picture: np.ndarray, timed: bool) -> None:
+        row: dict[str, Any] = {"name": name, "size": list(picture.shape[:2])}
+        chosen = None
+        given = Input.of(self._segmenter, picture, self._size)
+        if isinstance(self._segmenter.generator, Borrowed) or not timed:
+            asked = Input.of(self._judge, picture, self._judge.inference.input_size)
+            idle = Clock(self._device)
+            direct, default = (answer(self._judge, asked, self._words, way, idle) for way in ("direct", "default"))
+            chosen = default.computed
+            row |= _compared(direct, default)
+            if isinstance(self._segmenter.generator, Borrowed):
+                self._segmenter.generator.lend(default.proposals, asked.frame, given.frame)
+        if timed:
+            row = self._timed(given, chosen) | row
+        self._rows.append(row)
+
+    def _timed(self, given: Input, chosen: Tensor | None) -> dict[str, Any]:
+        if not self._memory:
+            # What comes first in a process is slower, and memory that was taken once looks free ever after.
+            with peak_memory(self._device) as self._memory:
+                answer(self._segmenter, given, self.encoded, "default", Clock(self._device), chosen)
+        # In another order for each picture, so that none profits from what another left behind.
+        first = len(self._rows) % len(COMPUTATIONS)
+        answers = {
+            way: answer(self._segmenter, given, self.encoded, way, self._clocks[way], chosen)
+            for way in COMPUTATIONS[first:] + COMPUTATIONS[:first]
+        }
+        apart = (answers["exact"].logits - answers["direct"].logits).abs().max()
+        return {
+            "timed": True,
+            "largest difference of logits, exact": float(apart),
+            **_compared(answers["direct"], answers["default"]),
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        timed = sum("timed" in row for row in self._rows)
+        parts = {**{part: [part] for part in PARTS}, "all": list(PARTS)}
+        seconds = {
+            name: {way: sum(clock.seconds[part] for part in which) / timed for way, clock in self._clocks.items()}
+            for name, which in parts.items()
+        }
+        faster = {
+            f"{name}_{way}": seconds[part]["direct"] / seconds[part][way]
+            for name, part in (("adapter_speedup", "adapter"), ("segment_speedup", "all"))
+            for way in COMPUTATIONS[1:]
+        }
+        return {
+            "adapter_speedup_exact": self._segments.get("speedup_exact", faster["adapter_speedup_exact"]),
+            "adapter_speedup_default": faster["adapter_speedup_default"],
+            "segment_speedup_default": faster["segment_speedup_default"],
+            "agreement_default": mean(row["agreement, default"] for row in self._rows),
+            "peak_memory_gb_default": self._memory[0],
+            "adapter_speedup_exact_on_proposals": faster["adapter_speedup_exact"],
+            "segment_speedup_exact": faster["segment_speedup_exact"],
+            "segments": self._segments,
+            "seconds": seconds,
+            "pictures": self._rows,
+        }
 
 
-def _seconds(clocks: Mapping[Computation, Clock], computation: Computation, parts: Sequence[str] = PARTS) -> float:
-    return sum(clocks[computation].seconds[part] for part in parts)
-
-
-def _summary(clocks: Mapping[Computation, Clock], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    def faster(computation: Computation, parts: Sequence[str] = PARTS) -> float:
-        return _seconds(clocks, "direct", parts) / _seconds(clocks, computation, parts)
-
+def _compared(direct: Answer, default: Answer) -> dict[str, Any]:
     return {
-        "adapter_speedup_exact": faster("exact", ["adapter"]),
-        "adapter_speedup_default": faster("default", ["adapter"]),
-        "segment_speedup_default": faster("default"),
-        "agreement_default": mean(row["agreement, default"] for row in rows),
+        "agreement, default": float((default.labels == direct.labels).mean()),
+        "proposals": default.computed.shape[1],
+        "proposals computed, default": int(default.computed.sum()),
     }
-
-
-def _details(clocks: Mapping[Computation, Clock], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Seconds a picture by part and computation, and the pictures."""
-    parts = {**{part: [part] for part in PARTS}, "all": list(PARTS)}
-    seconds = {
-        name: {computation: _seconds(clocks, computation, which) / len(rows) for computation in COMPUTATIONS}
-        for name, which in parts.items()
-    }
-    return {"seconds": seconds, "pictures": list(rows)}
 
 
 def _facts(
@@ -177,11 +223,11 @@ def _facts(
     on_gpu = torch.device(device).type == "cuda"
     return {
         "model": model if model not in MODELS else f"{model}, random weights, layer scale {_LAYER_SCALE}",
-        "proposals": f"{proposals}, the embedded model's",
+        "proposals": f"{proposals}, of the embedded model with its adapter" if model in MODELS else "its own",
         "size": size,
         "classes": len(encoded.vocabulary),
         "device": torch.cuda.get_device_name(device) if on_gpu else device,
-        "processor": _processor(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "precision": str(segmenter.clip.logit_scale.dtype).removeprefix("torch."),
         "libraries": {name: version(name) for name in ("maskadapter", "torch", "timm", "open_clip_torch")},
@@ -189,7 +235,7 @@ def _facts(
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """As Linux tells it, or as Python does."""
     try:
         lines: Iterator[str] = iter(Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines())

@@ -3,40 +3,33 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter import hub
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.superpixels import SuperpixelGenerator
+from maskadapter.resampling import Frame
 from maskadapter.structures import ClipFeatures, Proposals
+
+_NOWHERE = -10.0
 
 
 class Borrowed(nn.Module):
-    """A generator that does its own work and then answers with the embedded model's proposals.
+    """A generator that does its own work and then answers with another model's proposals.
 
     How long the adapter takes, and what can be left out, depends on the masks and on how sure the generator is of them;
-    the masks of random weights are noise. Class logits are the embedded model's too.
-
-    Args:
-        generator: of the model that is measured; its time counts. count: proposals.
+    the masks of random weights are noise. generator: of the model that is measured; its time counts.
     """
 
-    def __init__(self, generator: nn.Module, count: int) -> None:
+    def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
-        self.lender = hub.load()
-        assert isinstance(self.lender.generator, SuperpixelGenerator)
-        self.lender.generator.num_proposals = count
-        self.count = 0  # proposals that the last picture gave
         self._lent: Proposals | None = None
 
-    def prepare(self, images: Tensor, encoded: EncodedVocabulary) -> None:
-        """Find the proposals that ``forward`` will answer with, at stride 4 of (1, 3, H, W)."""
-        lender: OpenVocabularySegmenter = self.lender
-        text = lender.text_classifier(lender.encode(encoded.vocabulary))
-        proposals = lender.generator(images, lender.clip.encode_image(images), text)  # type: ignore[misc]
-        self.count = proposals.mask_logits.shape[1]
-        self._lent = Proposals(F.avg_pool2d(proposals.mask_logits, 2), proposals.class_logits)
+    def lend(self, proposals: Proposals, own: Frame, asked: Frame) -> None:
+        """Keep what ``forward`` will answer with: proposals of one picture of the frame ``own``, brought to stride 4 of
+        the frame ``asked``."""
+        stride = own.padded[0] // proposals.mask_logits.shape[-2]
+        masks = proposals.mask_logits[..., : own.resized[0] // stride, : own.resized[1] // stride]
+        masks = F.interpolate(masks, (asked.resized[0] // 4, asked.resized[1] // 4), mode="area")
+        bottom, right = (full // 4 - side for full, side in zip(asked.padded, masks.shape[-2:], strict=True))
+        self._lent = Proposals(F.pad(masks, (0, right, 0, bottom), value=_NOWHERE), proposals.class_logits)
 
     def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
         assert self._lent is not None

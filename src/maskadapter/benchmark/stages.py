@@ -10,55 +10,80 @@ from torch import Tensor
 from maskadapter.benchmark.clock import Clock
 from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.preprocess import InputSize, resize, to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.postprocess import semantic_map
 from maskadapter.resampling import Enlarger, Frame
+from maskadapter.structures import Proposals
 
 Computation = Literal["direct", "exact", "default"]
 """How the adapter is computed: as the paper has it, every mask at every cell; the same by ``SparseAdapter``; so for the
-proposals that have a say, the others guessed at. The rest of the model is the same in all three."""
+proposals that can change the result, the others guessed at. The rest of the model is the same in all three."""
 
-PARTS = ("image tower", "mask generator", "adapter", "pooling and names", "semantic map")
+PARTS = ("image tower", "mask generator", "adapter", "semantic map")
+"""The adapter: from masks to class logits. Its maps, pooling with them, and the names of what is pooled."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One picture at a network's size: batch (1, 3, H, W)."""
+
+    batch: Tensor
+    frame: Frame
+
+    @classmethod
+    def of(cls, segmenter: OpenVocabularySegmenter, picture: np.ndarray, size: InputSize) -> "Input":
+        original = (picture.shape[0], picture.shape[1])
+        resized = size.of(original)
+        batch = to_batch([resize(picture, resized)], segmenter.clip.SIZE_DIVISOR, segmenter.clip.logit_scale.device)
+        return cls(batch, Frame((batch.shape[-2], batch.shape[-1]), resized, original))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """labels: (H, W) int32, the class of every pixel. weights: (1, N, M, h, w), where the adapter pooled."""
+    """labels: (H, W) int32, the class of every pixel. proposals: of the generator. logits: (1, N, K + 1), what the
+    adapter takes them for. computed: (1, N) bool, which of them went through it."""
 
     labels: np.ndarray
-    weights: Tensor
+    proposals: Proposals
+    logits: Tensor
+    computed: Tensor
 
 
 @torch.inference_mode()
 def answer(
     segmenter: OpenVocabularySegmenter,
-    batch: Tensor,
-    frame: Frame,
+    given: Input,
     encoded: EncodedVocabulary,
     computation: Computation,
     clock: Clock,
+    computed: Tensor | None = None,
 ) -> Answer:
-    """What ``OpenVocabularySegmenter.segment`` computes for the class of every pixel, each part timed."""
-    embedding = segmenter.embedding
-    assert isinstance(embedding, MaskAdapterEmbedding)
+    """What ``OpenVocabularySegmenter.segment`` computes for the class of every pixel, each part timed.
+
+    computed: (1, N) bool, which proposals are computed by default whatever the model itself would choose: names of
+    random weights decide on nothing. That it chooses counts.
+    """
+    assert isinstance(segmenter.embedding, MaskAdapterEmbedding)
     assert segmenter.generator is not None
-    embedding.direct = computation == "direct"
+    segmenter.embedding.direct = computation == "direct"
     text = segmenter.text_classifier(encoded)
     with clock.part("image tower"):
-        features = segmenter.clip.encode_image(batch)
+        features = segmenter.clip.encode_image(given.batch)
     with clock.part("mask generator"):
-        proposals = segmenter.generator(batch, features, text)
-    assert proposals.class_logits is not None
+        proposals = segmenter.generator(given.batch, features, text)
+    chosen = [torch.ones(proposals.mask_logits.shape[:2], dtype=torch.bool)]
+
+    def decide(guess: Tensor) -> Tensor:
+        own = segmenter.influential(proposals, guess, encoded.vocabulary)
+        chosen[0] = own if computed is None else computed
+        return chosen[0]
+
     with clock.part("adapter"):
-        void_probs = proposals.class_logits.softmax(dim=-1)[..., -1] if computation == "default" else None
-        weights = embedding.weights(features, proposals.mask_logits, void_probs)
-    with clock.part("pooling and names"):
-        if segmenter.text_transfer is not None:
-            text = text.with_rows(segmenter.text_transfer(text.rows, features.projected))
-        embeddings = embedding.pool(weights, features, segmenter.clip.project)
-        out_logits = text.logits(embeddings, segmenter.clip.logit_scale)
-        probs = segmenter.combine(proposals.class_logits, out_logits, encoded.vocabulary)
+        careful = decide if computation == "default" else None
+        logits = segmenter.out_vocabulary_logits(given.batch, features, proposals.mask_logits, text, careful)
+    probs = segmenter.combine(proposals.class_logits, logits, encoded.vocabulary)
     with clock.part("semantic map"):
-        masks = Enlarger(proposals.mask_logits[0], frame)
+        masks = Enlarger(proposals.mask_logits[0], given.frame)
         labels = semantic_map(masks, probs[0], segmenter.inference.semantic_order)
-    return Answer(labels, weights)
+    return Answer(labels, proposals, logits, chosen[0])

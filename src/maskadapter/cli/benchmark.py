@@ -18,6 +18,10 @@ def benchmark(
         Path | None,
         typer.Option(help="A folder of photographs; without it five that come with scikit-image.", show_default=False),
     ] = None,
+    segments: Annotated[
+        Path | None,
+        typer.Option(help="A folder of COCO panoptic: time the adapter on its segments too.", show_default=False),
+    ] = None,
     classes: Annotated[str, typer.Option("--classes", "-c", help="Words, a file or a built-in list.")] = "ade20k-150",
     proposals: Annotated[int, typer.Option(min=1, help="Masks in every picture.")] = 250,
     threads: Annotated[
@@ -44,7 +48,15 @@ def benchmark(
         raise MaskAdapterError(f"output is {output}; a file that ends in .json is needed, the table goes beside it")
     if threads is not None:
         torch.set_num_threads(threads)
-    report = run(model, size=size, pictures=pictures, classes=classes, proposals=proposals, device=device)
+    report = run(
+        model,
+        size=size,
+        pictures=pictures,
+        segments=segments,
+        classes=classes,
+        proposals=proposals,
+        device=device,
+    )
     write_json(output, report)
     markdown = table(report)
     with write_atomically(output.with_suffix(".md")) as path:

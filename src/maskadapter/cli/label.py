@@ -32,7 +32,7 @@ def label(
     adapter: Adapter = None,
     like: Like = None,
     device: Device = "cpu",
-    fast: Fast = False,
+    fast: Fast = True,
 ) -> None:
     """Make a training set: pictures with the segments found in them.
 

@@ -52,5 +52,8 @@ Like = Annotated[
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
 Fast = Annotated[
     bool,
-    typer.Option("--fast", help="Compute the adapter for the proposals that have a say, and guess at the others."),
+    typer.Option(
+        "--fast/--exact",
+        help="Compute the adapter for the proposals that can change the result and guess at the others, or for all.",
+    ),
 ]

@@ -50,7 +50,7 @@ def segment(
     adapter: Adapter = None,
     like: Like = None,
     device: Device = "cpu",
-    fast: Fast = False,
+    fast: Fast = True,
 ) -> None:
     """Segment one picture or many into the classes you name.
 

@@ -120,7 +120,7 @@ def model(
         ``read_masks`` takes them, named by the embedding alone.
     transfer_norm: where MAFT+'s text transfer has its norm, see ``ContentDependentTransfer``, instead of the model's
         own place.
-    fast: as ``maskadapter.load`` takes it.
+    fast: as ``maskadapter.load`` takes it; numbers that are to be reproduced are computed without.
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
     if proposals != "generator" and (branch == "in" or alpha is not None or beta is not None):
@@ -223,7 +223,7 @@ def _loaded(
     name: str | Path, embedding: EmbeddingName | None, adapter: str | Path | None, like: str | None, device: str
 ) -> tuple[OpenVocabularySegmenter, Variant, dict[str, Any]]:
     """As ``hub.load`` does it, and what the report says of the weights."""
-    checkpoint = hub.find(name, "pooling" if adapter is not None else embedding or "adapter")
+    checkpoint = hub.find(name, "pooling" if adapter is not None else embedding)
     files = {"weights": checkpoint.source}
     if adapter is not None:
         files["adapter's weights"] = Path(adapter)
@@ -255,7 +255,7 @@ def _told(
             "overlap threshold": inference.overlap_threshold,
         }
         if inference.fast:
-            told["adapter"] = "computed for the proposals that have a say"
+            told["adapter"] = "computed for the proposals that can change the result"
     if segmenter.text_transfer is not None:
         told["norm of the text transfer"] = segmenter.text_transfer.norm_placement
     if isinstance(segmenter.embedding, MaskAdapterEmbedding):

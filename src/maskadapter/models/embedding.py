@@ -10,13 +10,15 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from maskadapter.models.influence import influential
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
 from maskadapter.models.mask_pooling import area_weights, inside_weights, weighted_sum
 from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.structures import ClipFeatures
 
 Project = Callable[[Tensor], Tensor]
+
+Decide = Callable[[Tensor], Tensor]
+"""(B, N, D), a guess at embeddings -> (B, N) bool: which of them are to be computed with care."""
 
 
 class Embedding(Protocol):
@@ -28,10 +30,10 @@ class Embedding(Protocol):
         features: ClipFeatures,
         mask_logits: Tensor,
         project: Project,
-        void_probs: Tensor | None = None,
+        decide: Decide | None = None,
     ) -> Tensor:
         """(B, N, D). images (B, 3, H, W) normalised; mask_logits (B, N, h, w); project: CLIP's (..., C) -> (..., D);
-        void_probs (B, N): how sure the generator is that a mask is of nothing, for embeddings that save work there."""
+        decide: for embeddings that can guess; without it nothing is guessed."""
         ...
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
@@ -58,7 +60,7 @@ class MaskPooling(nn.Module):
         features: ClipFeatures,
         mask_logits: Tensor,
         project: Project,
-        void_probs: Tensor | None = None,
+        decide: Decide | None = None,
     ) -> Tensor:
         return project(weighted_sum(features.dense, self.weights(features, mask_logits)[:, :, 0]))
 
@@ -68,6 +70,8 @@ class MaskPooling(nn.Module):
 
 
 _FEW = 3  # masks for which it does not pay to compute the empty and the full one besides
+# Cells that a block is taken to see where some masks are guessed at anyway; chosen as what `influence` counts.
+_REACH = 2
 
 
 class MaskAdapterEmbedding(nn.Module):
@@ -81,9 +85,8 @@ class MaskAdapterEmbedding(nn.Module):
         chunk: masks that go through the adapter at a time. It bounds the memory and does not change the result.
     Source: paper, section 3.2, equation 4; the projection before the mean is the official code's.
 
-    The adapter is computed by ``SparseAdapter``, and with void probabilities only for the masks that have a say in the
-    result (see ``influence``); the others' maps are guessed at. ``direct`` may be set: it is then computed as the paper
-    has it, for every mask at every cell.
+    The adapter is computed by ``SparseAdapter``. ``direct`` may be set: it is then computed as the paper has it, for
+    every mask at every cell.
     """
 
     def __init__(self, adapter: MaskAdapter, mask_threshold: float = 0.5, chunk: int = 32) -> None:
@@ -99,43 +102,44 @@ class MaskAdapterEmbedding(nn.Module):
         features: ClipFeatures,
         mask_logits: Tensor,
         project: Project,
-        void_probs: Tensor | None = None,
+        decide: Decide | None = None,
     ) -> Tensor:
-        return self.pool(self.weights(features, mask_logits, void_probs), features, project)
+        masks = mask_logits.sigmoid() > self.mask_threshold
+        if decide is None or self.direct or masks.shape[1] <= _FEW:
+            return self.embed(features, masks, project)
+        adapters = [SparseAdapter(self.adapter, one[None], _REACH) for one in features.projected]
+        pictures = list(zip(adapters, masks, features.dense, strict=True))
+        embeddings = torch.stack(
+            [self._pool(self._in_chunks(adapter.rough, some), dense, project) for adapter, some, dense in pictures]
+        )
+        for guessed, chosen, (adapter, some, dense) in zip(embeddings, decide(embeddings), pictures, strict=True):
+            guessed[chosen] = self._pool(self._in_chunks(adapter, some[chosen]), dense, project)
+        return embeddings
 
-    def weights(self, features: ClipFeatures, mask_logits: Tensor, void_probs: Tensor | None = None) -> Tensor:
-        """(B, N, M, h, w), as of every ``Embedding``. void_probs: as above."""
-        careful = None
-        if void_probs is not None:
-            careful = torch.stack([influential(*one) for one in zip(mask_logits, void_probs, strict=True)])
-        return self._weights(features, mask_logits.sigmoid() > self.mask_threshold, careful)
+    def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
+        masks = mask_logits.sigmoid() > self.mask_threshold
+        maps = [self._maps(*picture) for picture in zip(features.projected, masks, strict=True)]
+        return pooling_weights(torch.stack(maps)).unflatten(-1, features.dense.shape[-2:])
 
     def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
         """(B, N, D) of masks (B, N, H, W) that are given as such, bool or 0 to 1, as in training."""
-        return self.pool(self._weights(features, masks), features, project)
+        pictures = zip(features.projected, masks, features.dense, strict=True)
+        return torch.stack([self._pool(self._maps(one, some), dense, project) for one, some, dense in pictures])
 
-    def pool(self, weights: Tensor, features: ClipFeatures, project: Project) -> Tensor:
-        """(B, N, M, h, w) -> (B, N, D)."""
-        pooled = (torch.einsum("bnmhw,bchw->bnmc", part, features.dense) for part in weights.split(self.chunk, dim=1))
-        return torch.cat([project(part).mean(dim=2) for part in pooled], dim=1)
-
-    def _weights(self, features: ClipFeatures, masks: Tensor, careful: Tensor | None = None) -> Tensor:
-        if masks.shape[1] == 0:
-            return features.dense.new_zeros(*masks.shape[:2], self.adapter.num_maps, *features.dense.shape[-2:])
-        which = [None] * len(masks) if careful is None else careful
-        maps = torch.stack([self._maps(*picture) for picture in zip(features.projected, masks, which, strict=True)])
-        return pooling_weights(maps).unflatten(-1, features.dense.shape[-2:])
-
-    def _maps(self, features: Tensor, masks: Tensor, careful: Tensor | None) -> Tensor:
-        """Of one picture: features (D, h, w), masks (N, H, W), careful (N,) -> (N, M, h, w)."""
+    def _maps(self, features: Tensor, masks: Tensor) -> Tensor:
+        """Of one picture: features (D, h, w), masks (N, H, W) -> (N, M, h, w) raw maps."""
+        if not len(masks):
+            return features.new_zeros(0, self.adapter.num_maps, *features.shape[-2:])
         if self.direct or len(masks) <= _FEW:
-            return torch.cat([self.adapter(features[None], part[None])[0] for part in masks.split(self.chunk)])
-        adapter = SparseAdapter(self.adapter, features[None])
-        if careful is None:
-            # Equal masks have equal maps: in the mixed stage of training the same mask stands in several slots.
-            masks, which = masks.detach().unique(dim=0, return_inverse=True)
-            return torch.cat([adapter(part) for part in masks.split(self.chunk)])[which]
-        maps = torch.cat([adapter.rough(part) for part in masks.split(self.chunk)])
-        for some in careful.nonzero()[:, 0].split(self.chunk):
-            maps[some] = adapter(masks[some])
-        return maps
+            return self._in_chunks(lambda part: self.adapter(features[None], part[None])[0], masks)
+        # Equal masks have equal maps: in the mixed stage of training the same mask stands in several slots.
+        masks, which = masks.detach().unique(dim=0, return_inverse=True)
+        return self._in_chunks(SparseAdapter(self.adapter, features[None]), masks)[which]
+
+    def _in_chunks(self, maps_of: Callable[[Tensor], Tensor], masks: Tensor) -> Tensor:
+        return torch.cat([maps_of(part) for part in masks.split(self.chunk)])
+
+    def _pool(self, maps: Tensor, dense: Tensor, project: Project) -> Tensor:
+        """Of one picture: maps (N, M, h, w), features (C, h, w) -> (N, D)."""
+        parts = (pooling_weights(part) @ dense.flatten(1).T for part in maps.split(self.chunk))
+        return torch.cat([project(part).mean(dim=1) for part in parts])

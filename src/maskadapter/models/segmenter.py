@@ -19,9 +19,10 @@ from maskadapter.images import read_image
 from maskadapter.masks import read_masks
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip import Clip
-from maskadapter.models.embedding import Embedding
+from maskadapter.models.embedding import Decide, Embedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.influence import influential
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.preprocess import InputSize, resize, to_batch
 from maskadapter.postprocess import SemanticOrder
@@ -54,7 +55,7 @@ class Inference:
     input_size: see ``InputSize``. seen_in: the generator's training list, by its name or as names; a class that shares
     a synonym with it is seen. alpha, beta: 0 to 1, CLIP's weight in the ensemble for seen and unseen classes.
     semantic_order, overlap_threshold, join_touching: see ``maskadapter.postprocess``. fast: whether Mask-Adapter is
-    computed only for the proposals that have a say in the result, and the others guessed at, see ``models.influence``.
+    computed only for the proposals that can change the result, and the others guessed at, see ``models.influence``.
     """
 
     input_size: InputSize
@@ -186,11 +187,16 @@ class OpenVocabularySegmenter(nn.Module):
         text = self.text_classifier(encoded)
         features = self.clip.encode_image(images)
         proposals = self.generator(images, features, text)
-        void_probs = None
-        if proposals.class_logits is not None and self.inference.fast:
-            void_probs = proposals.class_logits.softmax(dim=-1)[..., -1]
-        out_logits = self.out_vocabulary_logits(images, features, proposals.mask_logits, text, void_probs)
+        decide = None
+        if self.inference.fast:
+            decide = partial(self.influential, proposals, vocabulary=encoded.vocabulary)
+        out_logits = self.out_vocabulary_logits(images, features, proposals.mask_logits, text, decide)
         return proposals.mask_logits, self.combine(proposals.class_logits, out_logits, encoded.vocabulary)
+
+    def influential(self, proposals: Proposals, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """(B, N) bool: which proposals can change the result. out_logits: (B, N, K + 1), a guess at CLIP's opinion."""
+        probs = self.combine(proposals.class_logits, out_logits, vocabulary)
+        return torch.stack([influential(*one) for one in zip(proposals.mask_logits, probs, strict=True)])
 
     def text_classifier(self, encoded: EncodedVocabulary) -> TextClassifier:
         """Text rows with the void embedding, a learned unit vector, as the last."""
@@ -203,14 +209,21 @@ class OpenVocabularySegmenter(nn.Module):
         features: ClipFeatures,
         mask_logits: Tensor,
         text: TextClassifier,
-        void_probs: Tensor | None = None,
+        decide: Decide | None = None,
     ) -> Tensor:
-        """CLIP's own opinion of masks (B, N, h, w): class logits (B, N, K + 1), void last. void_probs: see
-        ``Embedding``."""
+        """CLIP's own opinion of masks (B, N, h, w): class logits (B, N, K + 1), void last.
+
+        decide: a guess at these logits -> (B, N) bool, of which masks they are to be computed with care; without it
+        those of all are.
+        """
         if self.text_transfer is not None:
             text = text.with_rows(self.text_transfer(text.rows, features.projected))
-        embeddings = self.embedding(images, features, mask_logits, self.clip.project, void_probs)
-        return text.logits(embeddings, self.clip.logit_scale)
+
+        def logits(embeddings: Tensor) -> Tensor:
+            return text.logits(embeddings, self.clip.logit_scale)
+
+        careful = None if decide is None else lambda guess: decide(logits(guess))
+        return logits(self.embedding(images, features, mask_logits, self.clip.project, careful))
 
     def combine(self, class_logits: Tensor | None, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
         """Probabilities (B, N, K + 1) of the two opinions, each (B, N, K + 1); without the generator's, CLIP's

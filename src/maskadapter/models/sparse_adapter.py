@@ -23,11 +23,14 @@ _ROUNDING = 2e-6
 class SparseAdapter:
     """Semantic activation maps of any number of masks of one picture.
 
-    adapter: the network. features: (1, D, h, w), the picture's projected dense features.
+    adapter: the network. features: (1, D, h, w), the picture's projected dense features. reach: cells on each side that
+    a block's convolution is taken to see: with fewer than it does, cells that feel a boundary from afar alone are taken
+    to feel none, and the result is near the exact one.
     """
 
-    def __init__(self, adapter: MaskAdapter, features: Tensor) -> None:
+    def __init__(self, adapter: MaskAdapter, features: Tensor, reach: int = ConvNeXtBlock.KERNEL // 2) -> None:
         self._adapter = adapter
+        self._reach = reach
         self._cells = (features.shape[-2], features.shape[-1])
         last = adapter.patchify[-1]
         assert isinstance(last, nn.Conv2d)
@@ -59,7 +62,7 @@ class SparseAdapter:
         x = self._enter(patches)
         mixed = ~(empty | full)
         for block, known in self._blocks:
-            empty, full = _surrounded(empty), _surrounded(full)
+            empty, full = _surrounded(empty, self._reach), _surrounded(full, self._reach)
             mixed = ~(empty | full)
             x = _filled(known, full, mixed, self._through(block, x, mixed))
         return _filled(self._maps, full, mixed, self._read_out(x[mixed])).permute(0, 3, 1, 2)
@@ -105,10 +108,9 @@ class SparseAdapter:
         return ((patches - known).abs() <= limit).all(dim=-1)
 
 
-def _surrounded(cells: Tensor) -> Tensor:
-    """(N, h, w) bool: where all cells are true that a block's convolution sees; beyond the border is none."""
-    reach = ConvNeXtBlock.KERNEL // 2
-    return F.max_pool2d((~cells)[:, None].float(), ConvNeXtBlock.KERNEL, stride=1, padding=reach)[:, 0] == 0
+def _surrounded(cells: Tensor, reach: int) -> Tensor:
+    """(N, h, w) bool: where all cells are true within ``reach``; beyond the border is none."""
+    return F.max_pool2d((~cells)[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] == 0
 
 
 def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:

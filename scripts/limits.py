@@ -1,0 +1,144 @@
+"""What the large model needs at its limits: a photograph of 48 megapixels, 847 classes, 1,000 masks.
+
+    python scripts/limits.py
+
+Random weights of fcclip-large at 896 pixels; its proposals are the embedded model's, see ``maskadapter.benchmark``.
+Every measurement has a process of its own, so that none profits from memory that another took. Memory is beyond the
+weights. Writes ``benchmarks/results/limits-cpu.json`` and ``.md``; some ten minutes on two cores.
+"""
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from skimage import data
+
+from maskadapter.benchmark.benchmark import encoded_for, models, processor
+from maskadapter.benchmark.borrowed import Borrowed
+from maskadapter.benchmark.clock import Clock, peak_memory
+from maskadapter.benchmark.stages import PARTS, Answer, Input, answer
+from maskadapter.coco import write_json
+from maskadapter.files import write_atomically
+from maskadapter.models.preprocess import InputSize
+from maskadapter.vocabulary import Vocabulary
+
+MODEL, SIZE, PROPOSALS = "fcclip-large", InputSize(896, 896), 250
+CPU = torch.device("cpu")
+TURNS = 3
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+
+
+def photograph(height: int, width: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(data.coffee()).resize((width, height)))
+
+
+class Large:
+    """The model with proposals for one picture."""
+
+    def __init__(self, picture: np.ndarray) -> None:
+        self.segmenter, self._judge = models(MODEL, PROPOSALS, "cpu")
+        self.segmenter.inference = replace(self.segmenter.inference, input_size=SIZE, fast=True)
+        self._given = Input.of(self.segmenter, picture, SIZE)
+        self._asked = Input.of(self._judge, picture, self._judge.inference.input_size)
+
+    def lend(self, vocabulary: Vocabulary) -> Answer:
+        answered = answer(self._judge, self._asked, self._judge.encode(vocabulary), "default", Clock(CPU))
+        assert isinstance(self.segmenter.generator, Borrowed)
+        self.segmenter.generator.lend(answered.proposals, self._asked.frame, self._given.frame)
+        return answered
+
+    def seconds(self, vocabulary: Vocabulary) -> tuple[float, int]:
+        """Of one picture, class map included, and how many proposals were computed."""
+        encoded, lent = encoded_for(self.segmenter, vocabulary), self.lend(vocabulary)
+        clock = Clock(CPU)
+        answer(self.segmenter, self._given, encoded, "default", clock, lent.computed)
+        return sum(clock.seconds[part] for part in PARTS), int(lent.computed.sum())
+
+
+def large_photograph() -> dict[str, Any]:
+    """Segment, class map and panoptic map of 8,000 x 6,000 pixels; the photograph is counted."""
+    vocabulary = Vocabulary.of("ade20k-150")
+    large = Large(photograph(600, 800))
+    large.lend(vocabulary)
+    encoded = encoded_for(large.segmenter, vocabulary)
+    with peak_memory(CPU) as most:
+        picture = photograph(6000, 8000)
+        start = time.perf_counter()
+        result = large.segmenter.segment(picture, encoded, background=None)
+        result.semantic()
+        result.panoptic()
+        seconds = time.perf_counter() - start
+    return {"8,000 x 6,000: seconds": seconds, "8,000 x 6,000: GB": most[0]}
+
+
+def many_classes() -> dict[str, Any]:
+    """A picture with 847 classes and with the first 20 of them, in turns; the text is encoded."""
+    every = Vocabulary.of("ade20k-847")
+    few = Vocabulary.of([list(names) for names in every.classes[:20]])
+    large = Large(photograph(600, 800))
+    large.seconds(few)  # what comes first in a process is slower
+    turns = [(large.seconds(few), large.seconds(every)) for _ in range(TURNS)]
+    twenty, all_of_them = (min(turn[which][0] for turn in turns) for which in (0, 1))
+    return {
+        "20 classes: seconds": twenty,
+        "847 classes: seconds": all_of_them,
+        "847 classes over 20": all_of_them / twenty,
+        "20 classes: proposals computed": turns[0][0][1],
+        "847 classes: proposals computed": turns[0][1][1],
+    }
+
+
+def many_masks(count: int) -> dict[str, Any]:
+    """``classify`` of boxes of every size, none twice."""
+    picture = photograph(600, 800)
+    large = Large(picture)
+    encoded = encoded_for(large.segmenter, "ade20k-150")
+    draw = np.random.default_rng(0)
+    masks = np.zeros((count, 600, 800), bool)
+    for mask in masks:
+        top, left = draw.integers(0, 500), draw.integers(0, 700)
+        height, width = draw.integers(20, 400), draw.integers(20, 500)
+        mask[top : top + height, left : left + width] = True
+    with peak_memory(CPU) as most:
+        start = time.perf_counter()
+        large.segmenter.classify(picture, masks, encoded)
+        seconds = time.perf_counter() - start
+    return {f"{count:,} masks: seconds": seconds, f"{count:,} masks: GB": most[0]}
+
+
+def alone(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+    """In a process of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        found = pool.submit(work, *given).result()
+    print(found, flush=True)
+    return found
+
+
+def main() -> None:
+    found: dict[str, Any] = alone(large_photograph) | alone(many_classes)
+    for count in (250, 500, 1000):
+        found |= alone(many_masks, count)
+    facts = {
+        "model": f"{MODEL}, random weights, {SIZE.longest} pixels",
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "torch": version("torch"),
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    write_json(RESULTS / "limits-cpu.json", {**found, **facts})
+    rows = [f"| {name} | {value:.4g} |" for name, value in found.items()]
+    rows += [f"| {name} | {value} |" for name, value in facts.items()]
+    with write_atomically(RESULTS / "limits-cpu.md") as path:
+        path.write_text("\n".join(["| | |", "|---|---:|", *rows]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""The adapter alone on true segments, drawn from a data set: masks that differ, none of them empty."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskadapter.benchmark.clock import Clock
+from maskadapter.benchmark.stages import Input
+from maskadapter.data.opening import open_dataset
+from maskadapter.errors import MaskAdapterError
+from maskadapter.models.embedding import MaskAdapterEmbedding
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.resampling import Frame
+
+
+def draw_segments(root: Path, count: int, frame: Frame, seed: int = 0) -> Tensor:
+    """(count, h, w) bool: segments of the validation pictures of a folder of COCO panoptic, drawn without repetition,
+    each resized to the picture of ``frame``, at stride 4. Raises MaskAdapterError where the folder has too few."""
+    size = (frame.resized[0] // 4, frame.resized[1] // 4)
+    bottom, right = (full // 4 - side for full, side in zip(frame.padded, size, strict=True))
+    dataset = open_dataset("coco-panoptic", root, split="val")
+    found: list[Tensor] = []
+    for index in range(len(dataset)):
+        masks = torch.from_numpy(dataset[index].target.masks())
+        if len(masks):
+            found.append(F.interpolate(masks[None].float(), size, mode="area")[0] > 0.5)
+    segments = torch.cat(found).unique(dim=0) if found else torch.zeros(0, *size, dtype=torch.bool)
+    segments = segments[segments.flatten(1).any(dim=1)]
+    if len(segments) < count:
+        raise MaskAdapterError(f"{root} holds {len(segments)} segments and {count} are needed: ask for fewer proposals")
+    drawn = np.random.default_rng(seed).permutation(len(segments))[:count]
+    return F.pad(segments[torch.from_numpy(drawn)], (0, right, 0, bottom))
+
+
+@torch.inference_mode()
+def compare_on_segments(segmenter: OpenVocabularySegmenter, given: Input, segments: Tensor, clock: Clock) -> float:
+    """Time the adapter, direct and exact, on segments (N, h, w) of a picture; the largest difference of the embeddings,
+    as a share of the largest number in them."""
+    embedding = segmenter.embedding
+    assert isinstance(embedding, MaskAdapterEmbedding)
+    features = segmenter.clip.encode_image(given.batch)
+    masks = segments[None].to(given.batch.device)
+    embeddings = {}
+    for name in ("direct", "exact"):
+        embedding.direct = name == "direct"
+        with clock.part(name):
+            embeddings[name] = embedding.embed(features, masks, segmenter.clip.project)
+    difference = (embeddings["exact"] - embeddings["direct"]).abs().max() / embeddings["direct"].abs().max()
+    return float(difference)
