@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.mask_adapter import MaskAdapter
@@ -107,15 +108,57 @@ def test_cells_far_from_the_boundary_cost_nothing(monkeypatch):
     assert sum(rows) >= 7 * 7 + 13 * 13
 
 
-def test_gradients():
-    adapter, masks = adapter_of(), torch.stack(list(masks_of().values()))
-    features = torch.randn(1, 24, *CELLS, requires_grad=True)
+@pytest.mark.parametrize("less", [False, True], ids=["as it is", "checkpoint_blocks"])
+def test_gradients(less):
+    """In double precision, so that nothing but a mistake can tell them apart."""
+    adapter, masks = adapter_of().double(), torch.stack(list(masks_of().values()))
+    features = torch.randn(1, 24, *CELLS, dtype=torch.float64, requires_grad=True)
     wanted = [features, *adapter.parameters()]
     direct = torch.autograd.grad(adapter(features, masks[None]).square().mean(), wanted)
-    adapter.checkpoint_blocks = True
+    adapter.checkpoint_blocks = less
     sparse = torch.autograd.grad(SparseAdapter(adapter, features)(masks).square().mean(), wanted)
     for one, other in zip(direct, sparse, strict=True):
-        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6 * float(one.abs().max()) + 1e-9)
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-12)
+
+
+def kept_for_backward(compute):
+    """Numbers that the graph of ``compute()`` keeps beside the parameters, each storage counted once, and the matrix
+    products of its backward pass, in multiplications."""
+    kept = {}
+
+    def note(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes() // tensor.element_size(), tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        result = compute()
+    with FlopCounterMode(display=False) as counter:
+        result.square().mean().backward()
+    flops = counter.get_flop_counts()["Global"]
+    products = sum(count for kind, count in flops.items() if kind in (torch.ops.aten.mm, torch.ops.aten.addmm))
+    return sum(count for count, tensor in kept.values() if not isinstance(tensor, nn.Parameter)), products // 2
+
+
+def test_what_the_backward_pass_keeps_and_computes_again():
+    """Noise is felt everywhere, so that only what is kept of a cell counts."""
+    channels, count = 256, 6
+    adapter = adapter_of(hidden_dim=channels)
+    masks = torch.rand(count, *SIZE, generator=torch.Generator().manual_seed(0)) > 0.5
+    features = torch.randn(1, 24, *CELLS)
+    rows = len(adapter.blocks) * (count + 2) * CELLS[0] * CELLS[1]  # with the empty and the full mask
+    direct, _ = kept_for_backward(lambda: adapter(features, masks[None]))
+    lean, products = kept_for_backward(lambda: SparseAdapter(adapter, features)(masks))
+    adapter.checkpoint_blocks = True
+    leanest, more = kept_for_backward(lambda: SparseAdapter(adapter, features)(masks))
+    # A cell of a block: the convolution's input and output, the hidden layer (4 C), what the layer scale multiplies;
+    # with checkpoint_blocks not the hidden layer. The rest is the mask's stem and the read-out.
+    assert 7 < lean / (channels * rows) < 8
+    assert 3 < leanest / (channels * rows) < 4
+    assert direct / (channels * rows) > 14 * count / (count + 2)
+    # Of a block's MLP the backward pass has four products of C x 4 C, with checkpoint_blocks a fifth one.
+    one = 4 * channels * channels * rows
+    assert 4 * one < products < 4.05 * one
+    assert more - products == one
 
 
 @torch.no_grad()

@@ -1,6 +1,8 @@
 """What the two stages train on: which masks, which pairs, what the options change. The official settings are compared
 with recorded tensors in tests/parity."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -241,3 +243,28 @@ def test_learning_rates():
     assert [steps(i) for i in (0, 2, 4, 9, 10, 20)] == pytest.approx([0.2, 0.6, 1, 1, 0.1, 0.01])
     poly = polynomial(100, 0.9)
     assert [poly(i) for i in (0, 50, 99)] == pytest.approx([1, 0.5**0.9, 0.01**0.9])
+
+
+@pytest.mark.parametrize("left_over", ["empty", "full", "ignored"])
+def test_a_step_is_the_same_computed_directly(segmenter, left_over):
+    """In double precision: losses and gradients; equal, empty and full masks are among the slots."""
+    for block in segmenter.embedding.adapter.blocks:
+        nn.init.uniform_(block.gamma, 0.5, 1.0)
+    segmenter.double()
+    stage = AdapterStage(segmenter, 4, PredictedMasks(slots=3, left_over=left_over))
+    cut = halves()
+    cut.masks[:, :8] = False  # or else predictions would be equal to them
+    given = batch(cut, nothing())
+    vocabulary = EncodedVocabulary(given.vocabulary.vocabulary, given.vocabulary.rows.double())
+    step = stage.prepare(Batch(given.images.double(), given.targets, vocabulary), generators(2))
+    step = replace(step, masks=step.masks.double())
+    found = []
+    for direct in (True, False):
+        segmenter.embedding.direct = direct
+        losses = stage(step, step.counts())
+        wanted = list(segmenter.embedding.parameters())
+        found.append((losses, torch.autograd.grad(torch.stack(list(losses.values())).sum(), wanted)))
+    (losses, gradients), (others, lean) = found
+    assert all(loss.item() > 1e-6 for loss in losses.values())
+    for one, other in zip([*losses.values(), *gradients], [*others.values(), *lean], strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-12)

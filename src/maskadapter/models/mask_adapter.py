@@ -36,7 +36,15 @@ class ConvNeXtBlock(nn.Module):
 
     def residual(self, y: Tensor) -> Tensor:
         """(..., C), cells that have been convolved -> what is added to each."""
-        return self.gamma * self.pwconv2(F.gelu(self.pwconv1(self.norm(y))))
+        return self.gamma * self.narrowed(self.widened(y))
+
+    def widened(self, y: Tensor) -> Tensor:
+        """(..., C) -> (..., 4 C), before the activation."""
+        return self.pwconv1(self.norm(y))
+
+    def narrowed(self, hidden: Tensor) -> Tensor:
+        """(..., 4 C) -> (..., C)."""
+        return self.pwconv2(F.gelu(hidden))
 
 
 class MaskAdapter(nn.Module):

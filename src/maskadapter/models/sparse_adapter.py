@@ -7,6 +7,8 @@ But for rounding the result is that of ``MaskAdapter.forward``, and so are the g
 features; masks are data and get none.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -88,13 +90,16 @@ class SparseAdapter:
 
     def _through(self, block: ConvNeXtBlock, x: Tensor, chosen: Tensor) -> Tensor:
         """What a block gives at some cells: x (N, h, w, C), chosen (N, h, w) bool with n true cells -> (n, C)."""
-
-        def residual(rows: Tensor) -> Tensor:
-            return checkpoint(block.residual, rows, use_reentrant=False) if keep_less else block.residual(rows)
-
-        keep_less = self._adapter.checkpoint_blocks
         convolved = block.dwconv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)[chosen]
-        return x[chosen] + torch.cat([residual(rows) for rows in convolved.split(_ROWS)])
+        return x[chosen] + torch.cat([self._residual(block, rows) for rows in convolved.split(_ROWS)])
+
+    def _residual(self, block: ConvNeXtBlock, rows: Tensor) -> Tensor:
+        """``block.residual``, which keeps less for the backward pass: (n, C) -> (n, C)."""
+        if not torch.is_grad_enabled():
+            return block.residual(rows)
+        if self._adapter.checkpoint_blocks:
+            return block.gamma * _made_again(lambda rows: block.narrowed(block.widened(rows)), rows)
+        return block.gamma * _made_again(block.narrowed, _made_again(block.widened, rows))
 
     def _read_out(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., M)."""
@@ -113,6 +118,13 @@ def _surrounded(cells: Tensor, reach: int) -> Tensor:
     return F.max_pool2d((~cells)[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] == 0
 
 
+def _made_again(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """function(rows), of which only ``rows`` is kept. The backward pass computes the rest again, but for the last step:
+    that one's result is not needed there. Where it is the only matrix product, as in ``narrowed``, no product is
+    computed twice, and what is computed again is cheap: a LayerNorm, a GELU."""
+    return checkpoint(function, rows, use_reentrant=False, preserve_rng_state=False)
+
+
 def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
     """Cells of masks from what is known and what was computed.
 
@@ -120,4 +132,4 @@ def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
     cells, (n, C). Returns (N, h, w, C).
     """
     filled = torch.where(full[..., None], known[1], known[0])
-    return filled.index_put(mixed.nonzero(as_tuple=True), rows)
+    return filled.index_put_(mixed.nonzero(as_tuple=True), rows)
