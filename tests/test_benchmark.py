@@ -61,9 +61,10 @@ def test_further_pictures_are_compared_and_not_timed(folder, monkeypatch, capsys
     picture = Image.open(folder / "photos" / "box.png")
     picture.rotate(90, expand=True).save(folder / "photos" / "another.png")
     path = hub.save(hub.load("tiny", embedding="adapter"), folder / "own.safetensors", "tiny")
-    words = ("--size", 64, "--pictures", folder / "photos", "--classes", "box, ground, sky")
+    words = ("--size", 64, "--pictures", folder / "photos", "--classes", "box, ground, sky", "--precision", "bf16")
     assert not run(path, *words, "--output", folder / "report.json")
     report = json.loads((folder / "report.json").read_text())
+    assert report["precision"] == "bf16"
     assert [row.get("timed", False) for row in report["pictures"]] == [True, False]
     assert report["agreement_default"] == pytest.approx(
         sum(row["agreement, default"] for row in report["pictures"]) / 2

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from maskadapter.vocabulary import Vocabulary
 
 COMPUTATIONS: tuple[Computation, ...] = ("direct", "exact", "default")
 
+Precision = Literal["fp32", "bf16"]
+
 # Pictures that are timed; on further ones only the answers are compared.
 TIMED = 5
 
@@ -46,6 +48,7 @@ def benchmark(
     classes: Any = "ade20k-150",
     proposals: int = 250,
     device: str = "cpu",
+    precision: Precision = "fp32",
 ) -> dict[str, Any]:
     """Time the parts of a model on photographs, with random weights or those of a file.
 
@@ -55,13 +58,13 @@ def benchmark(
     size: pixels of the longer side. pictures: a folder, of which ``TIMED`` are timed; None for five photographs that
     scikit-image brings along. segments: a folder of COCO panoptic: the adapter is timed on as many segments too.
     classes: whatever ``Vocabulary.of`` takes. proposals: how many at most, from 1; of a file, what it proposes.
-    device: where, ``"cpu"``, ``"cuda"`` ...
+    device: where, ``"cpu"``, ``"cuda"`` ... precision: ``"bf16"`` computes what is timed under PyTorch's autocast.
 
     Returns numbers ready for JSON: ``adapter_speedup_exact`` (on the segments where they are given),
     ``adapter_speedup_default``, ``segment_speedup_default`` (seconds of the direct computation over those of the other;
     what is not the adapter is the same in all of them), ``agreement_default`` (share of pixels that get the class that
     the direct computation gives), ``peak_memory_gb_default`` (of the first picture, beyond the weights), then the
-    details.
+    details, among them ``images_per_second_default``.
     Raises MaskAdapterError for a size, device or model that cannot be measured, ImageError for the pictures.
     """
     if size % 32 or size < 64:
@@ -69,7 +72,7 @@ def benchmark(
     hub.check_device(device)
     found = photographs(pictures)
     segmenter, judge = models(model, proposals, device)
-    run = _Run(segmenter, judge, classes, InputSize(size, size))
+    run = _Run(segmenter, judge, classes, InputSize(size, size), precision)
     with bar("pictures", len(found)) as advance:
         for number, (name, read) in enumerate(found.items()):
             picture = read()
@@ -77,7 +80,7 @@ def benchmark(
                 run.on_segments(picture, Path(segments), proposals)
             run.picture(name, picture, timed=number < TIMED)
             advance(1)
-    return {**run.report(), **_facts(model, segmenter, run.encoded, size, proposals, device)}
+    return {**run.report(), "precision": precision, **_facts(model, run.encoded, size, proposals, device)}
 
 
 def models(model: str, proposals: int, device: str) -> tuple[OpenVocabularySegmenter, OpenVocabularySegmenter]:
@@ -126,9 +129,14 @@ class _Run:
     """
 
     def __init__(
-        self, segmenter: OpenVocabularySegmenter, judge: OpenVocabularySegmenter, classes: Any, size: InputSize
+        self,
+        segmenter: OpenVocabularySegmenter,
+        judge: OpenVocabularySegmenter,
+        classes: Any,
+        size: InputSize,
+        precision: Precision,
     ) -> None:
-        self._segmenter, self._judge, self._size = segmenter, judge, size
+        self._segmenter, self._judge, self._size, self._precision = segmenter, judge, size, precision
         self._device = segmenter.clip.logit_scale.device
         self.encoded = encoded_for(segmenter, classes)
         self._words = self.encoded if judge is segmenter else judge.encode(self.encoded.vocabulary)
@@ -161,7 +169,8 @@ class _Run:
             if isinstance(self._segmenter.generator, Borrowed):
                 self._segmenter.generator.lend(default.proposals, asked.frame, given.frame)
         if timed:
-            row = self._timed(given, chosen) | row
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+                row = self._timed(given, chosen) | row
         self._rows.append(row)
 
     def _timed(self, given: Input, chosen: Tensor | None) -> dict[str, Any]:
@@ -202,6 +211,7 @@ class _Run:
             "agreement_default": mean(row["agreement, default"] for row in self._rows),
             "peak_memory_gb_default": self._memory[0],
             "adapter_speedup_exact_on_proposals": faster["adapter_speedup_exact"],
+            "images_per_second_default": 1 / seconds["all"]["default"],
             "segment_speedup_exact": faster["segment_speedup_exact"],
             "segments": self._segments,
             "seconds": seconds,
@@ -217,9 +227,7 @@ def _compared(direct: Answer, default: Answer) -> dict[str, Any]:
     }
 
 
-def _facts(
-    model: str, segmenter: OpenVocabularySegmenter, encoded: EncodedVocabulary, size: int, proposals: int, device: str
-) -> dict[str, Any]:
+def _facts(model: str, encoded: EncodedVocabulary, size: int, proposals: int, device: str) -> dict[str, Any]:
     on_gpu = torch.device(device).type == "cuda"
     return {
         "model": model if model not in MODELS else f"{model}, random weights, layer scale {_LAYER_SCALE}",
@@ -229,7 +237,6 @@ def _facts(
         "device": torch.cuda.get_device_name(device) if on_gpu else device,
         "processor": processor(),
         "threads": torch.get_num_threads(),
-        "precision": str(segmenter.clip.logit_scale.dtype).removeprefix("torch."),
         "libraries": {name: version(name) for name in ("maskadapter", "torch", "timm", "open_clip_torch")},
         "python": platform.python_version(),
     }

@@ -10,6 +10,7 @@ _NAMES = {
     "adapter_speedup_default": "adapter, default: times faster than direct",
     "segment_speedup_default": "all, default: times faster than direct",
     "agreement_default": "pixels that get the same class, default",
+    "images_per_second_default": "images a second, default",
     "peak_memory_gb_default": "most memory beyond the weights, default, GB",
 }
 _FACTS = ("model", "proposals", "size", "classes", "device", "processor", "threads", "precision", "python")

@@ -1,7 +1,7 @@
 """``maskadapter benchmark``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,6 +32,7 @@ def benchmark(
         "benchmark.json"
     ),
     device: Device = "cpu",
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of what is timed.")] = "fp32",
 ) -> None:
     """Time the adapter and everything around it: computed directly, exactly, and as segment does.
 
@@ -56,6 +57,7 @@ def benchmark(
         classes=classes,
         proposals=proposals,
         device=device,
+        precision=precision,
     )
     write_json(output, report)
     markdown = table(report)

@@ -191,7 +191,7 @@ class SuperpixelGenerator(nn.Module):
             missing = count - len(masks)
             logits = text.logits(self.embed(pooled, shape)[None], self.logit_scale)[0]
             confidence = 1 - logits.detach().softmax(-1)[:, -1]
-            speaks = cut(masks.flatten(1).cpu().numpy(), confidence.cpu().numpy(), self.split_bonus)
+            speaks = cut(masks.flatten(1).cpu().numpy(), confidence.float().cpu().numpy(), self.split_bonus)
             shift = torch.where(torch.from_numpy(speaks), -VOICE, SILENCE).to(logits)
             logits = torch.cat([logits[:, :-1], logits[:, -1:] + shift[:, None]], -1)
             void = logits.new_full((missing, logits.shape[1]), -100.0)
