@@ -33,7 +33,7 @@ from maskadapter.postprocess import PanopticMap, panoptic_map, semantic_map
 from maskadapter.progress import bar
 from maskadapter.resampling import Enlarger, Frame
 
-REACHES = (3, 2)  # cells that a block is taken to see; 3 is exact
+REACHES = ((3,), (2, 1), (1,))  # cells that the blocks are taken to see; 3 is exact
 CHOSEN = (DOUBT, SMALLEST, RIVAL)
 TRIED = tuple(product((0.15, 0.25, 0.4, 0.6), (0.0, 0.0005, 0.002), (0.3, 0.5, 0.7)))
 
@@ -65,7 +65,7 @@ def main() -> None:
             for setting in settings:
                 chosen = influential(picture.mask_logits, picture.guess, *setting)
                 name = "doubt {}, smallest {}, rival {}".format(*setting)
-                table.add(name, int(chosen.sum()), picture.named(REACHES[-1], chosen))
+                table.add(name, int(chosen.sum()), picture.named(REACHES[1], chosen))
             advance(1)
     text = (
         f"{options.proposals} proposals, {count} pictures of COCO {options.split}, words {options.classes}. Pixels "
@@ -107,9 +107,9 @@ class Picture:
         self.settings = model.inference
         adapters = {reach: SparseAdapter(embedding.adapter, features.projected, reach) for reach in REACHES}
         self._probs = {reach: probs(adapter) for reach, adapter in adapters.items()}
-        self.guess = probs(adapters[3].rough)
+        self.guess = probs(adapters[REACHES[0]].rough)
 
-    def named(self, reach: int, chosen: Tensor | None = None) -> Tensor:
+    def named(self, reach: tuple[int, ...], chosen: Tensor | None = None) -> Tensor:
         """(N, K + 1): computed with that reach for the chosen, (N,) bool, or for all; guessed for the others."""
         return self._probs[reach] if chosen is None else torch.where(chosen[:, None], self._probs[reach], self.guess)
 

@@ -117,7 +117,7 @@ def test_what_is_decided_on_is_computed_and_the_rest_is_a_guess(embedding):
 
 
 def test_with_the_whole_reach_what_is_computed_is_exact(embedding, monkeypatch):
-    monkeypatch.setattr("maskadapter.models.embedding._REACH", 3)
+    monkeypatch.setattr("maskadapter.models.embedding._REACH", (3,))
     logits = torch.stack([boxes(30, 20, 12, 5), boxes(6, 25, 9, 40)])
     everything = embedded(embedding, logits, lambda guess: torch.ones(guess.shape[:2], dtype=torch.bool))
     torch.testing.assert_close(everything, embedded(embedding, logits))

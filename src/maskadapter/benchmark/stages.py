@@ -12,13 +12,14 @@ from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.preprocess import InputSize, resize, to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.postprocess import semantic_map
+from maskadapter.postprocess import semantic_map, semantic_scores
 from maskadapter.resampling import Enlarger, Frame
 from maskadapter.structures import Proposals
 
 Computation = Literal["direct", "exact", "default"]
 """How the adapter is computed: as the paper has it, every mask at every cell; the same by ``SparseAdapter``; so for the
-proposals that can change the result, the others guessed at. The rest of the model is the same in all three."""
+proposals that can change the result, the others guessed at. The class of a pixel is told from the scores of all classes
+in the first, and by ``best_classes`` in the others; the rest of the model is the same in all three."""
 
 PARTS = ("image tower", "mask generator", "adapter", "semantic map")
 """The adapter: from masks to class logits. Its maps, pooling with them, and the names of what is pooled."""
@@ -85,5 +86,11 @@ def answer(
     probs = segmenter.combine(proposals.class_logits, logits, encoded.vocabulary)
     with clock.part("semantic map"):
         masks = Enlarger(proposals.mask_logits[0], given.frame)
-        labels = semantic_map(masks, probs[0], segmenter.inference.semantic_order)
+        order = segmenter.inference.semantic_order
+        if computation == "direct":
+            labels = np.concatenate(
+                [scores.argmax(dim=0).cpu().numpy() for _, scores in semantic_scores(masks, probs[0], order)]
+            )
+        else:
+            labels = semantic_map(masks, probs[0], order)
     return Answer(labels, proposals, logits, chosen[0])

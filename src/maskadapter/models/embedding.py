@@ -70,8 +70,8 @@ class MaskPooling(nn.Module):
 
 
 _FEW = 3  # masks for which it does not pay to compute the empty and the full one besides
-# Cells that a block is taken to see where some masks are guessed at anyway; chosen as what `influence` counts.
-_REACH = 2
+# Cells that the blocks are taken to see where some masks are guessed at anyway; chosen as what `influence` counts.
+_REACH = (2, 1)
 
 
 class MaskAdapterEmbedding(nn.Module):

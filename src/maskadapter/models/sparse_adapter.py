@@ -7,7 +7,7 @@ But for rounding the result is that of ``MaskAdapter.forward``, and so are the g
 features; masks are data and get none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -26,13 +26,15 @@ class SparseAdapter:
     """Semantic activation maps of any number of masks of one picture.
 
     adapter: the network. features: (1, D, h, w), the picture's projected dense features. reach: cells on each side that
-    a block's convolution is taken to see: with fewer than it does, cells that feel a boundary from afar alone are taken
-    to feel none, and the result is near the exact one.
+    each block's convolution is taken to see, the last number for all further blocks: with fewer than it does see, cells
+    that feel a boundary from afar alone are taken to feel none, and the result is near the exact one.
     """
 
-    def __init__(self, adapter: MaskAdapter, features: Tensor, reach: int = ConvNeXtBlock.KERNEL // 2) -> None:
+    def __init__(
+        self, adapter: MaskAdapter, features: Tensor, reach: Sequence[int] = (ConvNeXtBlock.KERNEL // 2,)
+    ) -> None:
         self._adapter = adapter
-        self._reach = reach
+        self._reach = [reach[min(number, len(reach) - 1)] for number in range(len(adapter.blocks))]
         self._cells = (features.shape[-2], features.shape[-1])
         last = adapter.patchify[-1]
         assert isinstance(last, nn.Conv2d)
@@ -63,8 +65,8 @@ class SparseAdapter:
         full = self._equal(patches, self._patches[1]) & ~empty
         x = self._enter(patches)
         mixed = ~(empty | full)
-        for block, known in self._blocks:
-            empty, full = _surrounded(empty, self._reach), _surrounded(full, self._reach)
+        for (block, known), reach in zip(self._blocks, self._reach, strict=True):
+            empty, full = _surrounded(empty, reach), _surrounded(full, reach)
             mixed = ~(empty | full)
             x = _filled(known, full, mixed, self._through(block, x, mixed))
         return _filled(self._maps, full, mixed, self._read_out(x[mixed])).permute(0, 3, 1, 2)
@@ -86,7 +88,7 @@ class SparseAdapter:
 
     def _enter(self, patches: Tensor) -> Tensor:
         """(N, h, w, MASK_DIM) -> (N, h, w, C), what the first block takes."""
-        return self._from_features + F.linear(patches, self._from_mask)
+        return F.linear(patches, self._from_mask).add_(self._from_features)
 
     def _through(self, block: ConvNeXtBlock, x: Tensor, chosen: Tensor) -> Tensor:
         """What a block gives at some cells: x (N, h, w, C), chosen (N, h, w) bool with n true cells -> (n, C)."""
