@@ -33,7 +33,7 @@ from maskadapter.postprocess import PanopticMap, panoptic_map, semantic_map
 from maskadapter.progress import bar
 from maskadapter.resampling import Enlarger, Frame
 
-REACHES = ((3,), (2, 1), (1,))  # cells that the blocks are taken to see; 3 is exact
+REACHES: tuple[tuple[int, ...], ...] = ((3,), (2, 1), (1,))  # cells that the blocks are taken to see; 3 is exact
 CHOSEN = (DOUBT, SMALLEST, RIVAL)
 TRIED = tuple(product((0.15, 0.25, 0.4, 0.6), (0.0, 0.0005, 0.002), (0.3, 0.5, 0.7)))
 

@@ -63,8 +63,8 @@ def benchmark(
     Returns numbers ready for JSON: ``adapter_speedup_exact`` (on the segments where they are given),
     ``adapter_speedup_default``, ``segment_speedup_default`` (seconds of the direct computation over those of the other;
     image tower and mask generator are the same in all of them), ``agreement_default`` (share of pixels that get the
-    class that the direct computation gives), ``peak_memory_gb_default`` (of the first picture, beyond the weights), then
-    the details, among them ``images_per_second_default``.
+    class that the direct computation gives), ``peak_memory_gb_default`` (of the first picture, beyond the weights),
+    then the details, among them ``images_per_second_default``.
     Raises MaskAdapterError for a size, device or model that cannot be measured, ImageError for the pictures.
     """
     if size % 32 or size < 64:
