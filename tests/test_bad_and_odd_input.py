@@ -274,6 +274,11 @@ def claims(shape):
     return file("masks.npy", buffer.getvalue() + b"\1" * 50)
 
 
+def without_adapter():
+    maskadapter.hub.convert("tiny", "model.safetensors", half=True)
+    return "model.safetensors"
+
+
 def other_keys():
     save_file({"a.weight": torch.zeros(3)}, "model.safetensors")
     return "model.safetensors"
@@ -354,7 +359,7 @@ BAD = {
     ),
     "weights in a bare pickle": (weights(lambda: file("model.pkl", pickle.dumps(Opens()))), "model.pkl"),
     "an unknown like": (weights(other_keys, "--like", "resnet"), "unknown model 'resnet'"),
-    "no adapter to load": (segment(photo, "--embedding", "adapter"), "holds no adapter"),
+    "no adapter to load": (weights(without_adapter, "--embedding", "adapter"), "holds no adapter"),
     "an adapter that is none": (segment(photo, "--adapter", str(WEIGHTS)), "holds no adapter"),
 }
 
