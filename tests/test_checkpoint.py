@@ -120,7 +120,7 @@ def test_an_official_file_is_known_by_its_path_alone(tmp_path: Path, name: str, 
     path = write(tmp_path / "model.pth", {"model": state, "optimizer": {}, "iteration": 1})
     model = maskadapter.load(path)
     expected = on_meta(name, embedding)
-    assert model.inference == expected.inference
+    assert model.inference == replace(expected.inference, fast=True)
     assert type(model.embedding) is type(expected.embedding)
     assert model.clip.cell_order == expected.clip.cell_order
     for key, tensor in model.state_dict().items():
@@ -141,7 +141,7 @@ def test_a_segmenter_and_a_warmup_file_are_fused(tmp_path: Path, name: str) -> N
     for key, tensor in ours.items():
         source = warmup if key.startswith("embedding.") else segmenter
         assert torch.equal(tensor.flatten()[:1], source[to_official(key)].flatten()[:1]), key
-    assert model.inference == on_meta(name).inference
+    assert model.inference == replace(on_meta(name).inference, fast=True)
 
 
 def test_an_adapter_trained_on_another_clip_is_refused(tmp_path: Path) -> None:
