@@ -342,7 +342,7 @@ def test_a_model_saved_as_safetensors_comes_back(tmp_path: Path) -> None:
     checkpoint = read_checkpoint(path)
     assert checkpoint.metadata["model"] == "maftplus-base"
     assert checkpoint.metadata["licence"] == "Apache-2.0"
-    again = maskadapter.load(path)
+    again = maskadapter.load(path, fast=False)
     assert again.inference == model.inference
     assert again.embedding.mask_threshold == 0.3
     assert isinstance(checkpoint, Checkpoint)
