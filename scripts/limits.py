@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -118,19 +119,23 @@ def many_masks(count: int) -> dict[str, Any]:
     return {f"{count:,} masks: seconds": seconds, f"{count:,} masks: GB": most[0]}
 
 
-def alone(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+def alone(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """In a process of its own."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        found = pool.submit(work, *given).result()
+        found = pool.submit(work).result()
     print(found, flush=True)
     return found
 
 
 def main() -> None:
     found: dict[str, Any] = {}
-    for count in (250, 500, 1000):
-        found |= alone(many_masks, count)
-    found |= alone(many_classes) | alone(large_photograph)
+    works = [partial(many_masks, count) for count in (250, 500, 1000)]
+    for work in (*works, many_classes, large_photograph):
+        found |= alone(work)
+        write(found)  # what is measured stays when a later measurement is interrupted
+
+
+def write(found: dict[str, Any]) -> None:
     facts = {
         "model": f"{MODEL}, random weights, {SIZE.longest} pixels",
         "processor": processor(),
