@@ -129,8 +129,8 @@ def alone(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     found: dict[str, Any] = {}
-    works = [partial(many_masks, count) for count in (250, 500, 1000)]
-    for work in (*works, many_classes, large_photograph):
+    works: list[Callable[[], dict[str, Any]]] = [partial(many_masks, count) for count in (250, 500, 1000)]
+    for work in [*works, many_classes, large_photograph]:
         found |= alone(work)
         write(found)  # what is measured stays when a later measurement is interrupted
 
