@@ -333,6 +333,18 @@ def test_damaged_settings_give_one_line(tmp_path: Path, settings: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("earlier", [{}, {"exact": True}, {"fast": False}])
+def test_how_to_compute_is_no_setting_of_a_file(tmp_path: Path, earlier: dict[str, bool]) -> None:
+    path = hub.save(MODELS["tiny"]("pooling"), tmp_path / "m.safetensors", "tiny")
+    saved = read_checkpoint(path)
+    settings = json.loads(saved.metadata["settings"])
+    assert not {"fast", "exact"} & set(settings["inference"])
+    settings["inference"] |= earlier
+    write_checkpoint(path, saved.tensors, {**saved.metadata, "settings": json.dumps(settings)})
+    assert maskadapter.load(path).inference.fast
+    assert not maskadapter.load(path, fast=False).inference.fast
+
+
 @pytest.mark.slow
 def test_a_model_saved_as_safetensors_comes_back(tmp_path: Path) -> None:
     model = MODELS["maftplus-base"]("adapter", True)

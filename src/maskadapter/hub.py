@@ -32,6 +32,10 @@ DEFAULT = "tiny"
 # Of the settings that a file keeps, those that belong to its adapter.
 _OF_ADAPTER = ("adapter", "mask_threshold")
 
+# Of the settings of inference, those that are no fact of the weights but how to compute. Files of earlier versions hold
+# them, the second under its former name.
+_OF_CALLER = ("fast", "exact")
+
 
 def load(
     model: str | Path | None = None,
@@ -109,7 +113,8 @@ def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **meta
 
 def _settings(segmenter: OpenVocabularySegmenter) -> dict[str, Any]:
     """What the weights do not show and a user may have changed."""
-    settings: dict[str, Any] = {"inference": asdict(segmenter.inference), "cell_order": segmenter.clip.cell_order}
+    inference = {key: value for key, value in asdict(segmenter.inference).items() if key not in _OF_CALLER}
+    settings: dict[str, Any] = {"inference": inference, "cell_order": segmenter.clip.cell_order}
     if isinstance(segmenter.embedding, MaskAdapterEmbedding):
         settings["mask_threshold"] = segmenter.embedding.mask_threshold
         settings["adapter"] = segmenter.embedding.adapter.options
@@ -119,7 +124,7 @@ def _settings(segmenter: OpenVocabularySegmenter) -> dict[str, Any]:
 
 
 def _apply(settings: dict[str, Any], segmenter: OpenVocabularySegmenter) -> None:
-    inference = settings["inference"]
+    inference = {key: value for key, value in settings["inference"].items() if key not in _OF_CALLER}
     if isinstance(inference["seen_in"], list):  # JSON has no tuples
         inference["seen_in"] = tuple(inference["seen_in"])
     # Files of an earlier version lack the settings that came later; those stay the builder's.
