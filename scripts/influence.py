@@ -26,12 +26,11 @@ from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.influence import DOUBT, RIVAL, SMALLEST, influential
 from maskadapter.models.mask_adapter import pooling_weights
-from maskadapter.models.preprocess import resize, to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.postprocess import PanopticMap, panoptic_map, semantic_map
 from maskadapter.progress import bar
-from maskadapter.resampling import Enlarger, Frame
+from maskadapter.resampling import Enlarger
 
 REACHES: tuple[tuple[int, ...], ...] = ((3,), (2, 1), (1,))  # cells that the blocks are taken to see; 3 is exact
 CHOSEN = (DOUBT, SMALLEST, RIVAL)
@@ -84,9 +83,7 @@ class Picture:
 
     @torch.inference_mode()
     def __init__(self, model: OpenVocabularySegmenter, words: EncodedVocabulary, picture: np.ndarray) -> None:
-        size = (picture.shape[0], picture.shape[1])
-        resized = model.inference.input_size.of(size)
-        batch = to_batch([resize(picture, resized)], model.clip.SIZE_DIVISOR, model.clip.logit_scale.device)
+        batch, frame = model.prepare(picture)
         text = model.text_classifier(words)
         features = model.clip.encode_image(batch)
         assert model.generator is not None
@@ -103,7 +100,7 @@ class Picture:
             )[0]
 
         self.mask_logits = proposals.mask_logits[0]
-        self.masks = Enlarger(self.mask_logits, Frame((batch.shape[-2], batch.shape[-1]), resized, size))
+        self.masks = Enlarger(self.mask_logits, frame)
         self.settings = model.inference
         adapters = {reach: SparseAdapter(embedding.adapter, features.projected, reach) for reach in REACHES}
         self._probs = {reach: probs(adapter) for reach, adapter in adapters.items()}

@@ -49,7 +49,7 @@ class Large:
         self.segmenter, self._judge = models(MODEL, PROPOSALS, "cpu")
         self.segmenter.inference = replace(self.segmenter.inference, input_size=SIZE, fast=True)
         self._given = Input.of(self.segmenter, picture, SIZE)
-        self._asked = Input.of(self._judge, picture, self._judge.inference.input_size)
+        self._asked = Input.of(self._judge, picture)
 
     def lend(self, vocabulary: Vocabulary) -> Answer:
         answered = answer(self._judge, self._asked, self._judge.encode(vocabulary), "default", Clock(CPU))

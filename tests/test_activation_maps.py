@@ -41,7 +41,7 @@ def test_pooling_weights_lie_inside_the_mask(picture):
 
 def test_the_embedding_is_what_its_weights_pool(picture):
     model = small()
-    batch, _ = model._prepare(picture)
+    batch, _ = model.prepare(picture)
     with torch.inference_mode():
         features = model.clip.encode_image(batch)
         logits = torch.randn(1, 5, 24, 32, generator=torch.Generator().manual_seed(0)) * 10

@@ -42,7 +42,7 @@ def measure(model, photos: list[Photo], settings: list[tuple[float, float]]) -> 
         picture = np.array(photo.image())
         ids, labels = photo.masks()
         start = time.perf_counter()
-        batch, frame = model._prepare(picture)
+        batch, frame = model.prepare(picture)
         features = model.clip.encode_image(batch)
         proposals = model.generator(batch, features, text)
         out_logits = model.out_vocabulary_logits(batch, features, proposals.mask_logits, text)

@@ -22,7 +22,7 @@ from maskadapter.errors import CheckpointError
 from maskadapter.evaluation.semantic import confusion, mean_iou, pixel_counts
 from maskadapter.images import read_image
 from maskadapter.models.build import EmbeddingName
-from maskadapter.models.preprocess import InputSize, resize, to_batch
+from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.progress import bar
 from maskadapter.resampling import Enlarger, Frame
@@ -252,9 +252,7 @@ def _photograph(name: str) -> np.ndarray:
 
 def _small_batch(segmenter: OpenVocabularySegmenter) -> Tensor:
     """(1, 3, 224, 320): a photograph small enough for every machine."""
-    picture = _photograph("chelsea")
-    size = InputSize(320, 320).of((picture.shape[0], picture.shape[1]))
-    return to_batch([resize(picture, size)], segmenter.clip.SIZE_DIVISOR, segmenter.clip.logit_scale.device)
+    return segmenter.prepare(_photograph("chelsea"), InputSize(320, 320))[0]
 
 
 def _peak_memory(device: torch.device) -> int | None:

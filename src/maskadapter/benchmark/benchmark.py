@@ -161,7 +161,7 @@ class _Run:
         chosen = None
         given = Input.of(self._segmenter, picture, self._size)
         if isinstance(self._segmenter.generator, Borrowed) or not timed:
-            asked = Input.of(self._judge, picture, self._judge.inference.input_size)
+            asked = Input.of(self._judge, picture)
             idle = Clock(self._device)
             direct, default = (answer(self._judge, asked, self._words, way, idle) for way in ("direct", "default"))
             chosen = default.computed

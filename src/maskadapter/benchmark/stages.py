@@ -10,7 +10,7 @@ from torch import Tensor
 from maskadapter.benchmark.clock import Clock
 from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.preprocess import InputSize, resize, to_batch
+from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.postprocess import semantic_map, semantic_scores
 from maskadapter.resampling import Enlarger, Frame
@@ -33,11 +33,8 @@ class Input:
     frame: Frame
 
     @classmethod
-    def of(cls, segmenter: OpenVocabularySegmenter, picture: np.ndarray, size: InputSize) -> "Input":
-        original = (picture.shape[0], picture.shape[1])
-        resized = size.of(original)
-        batch = to_batch([resize(picture, resized)], segmenter.clip.SIZE_DIVISOR, segmenter.clip.logit_scale.device)
-        return cls(batch, Frame((batch.shape[-2], batch.shape[-1]), resized, original))
+    def of(cls, segmenter: OpenVocabularySegmenter, picture: np.ndarray, size: InputSize | None = None) -> "Input":
+        return cls(*segmenter.prepare(picture, size))
 
 
 @dataclass(frozen=True)

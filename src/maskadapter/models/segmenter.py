@@ -136,7 +136,7 @@ class OpenVocabularySegmenter(nn.Module):
         picture = read_image(image)
         encoded = self.encode(classes, things)
         competing = encoded if background in (None, "none") else self._among(encoded, background)
-        batch, frame = self._prepare(picture)
+        batch, frame = self.prepare(picture)
         mask_logits, probs = self(batch, competing)
         _refuse_nan(probs)
         return Segmentation(
@@ -163,7 +163,7 @@ class OpenVocabularySegmenter(nn.Module):
         picture = read_image(image)
         given = read_masks(masks, picture.shape[:2], _file_name(image))
         encoded = self.encode(classes)
-        batch, frame = self._prepare(picture)
+        batch, frame = self.prepare(picture)
         features = self.clip.encode_image(batch)
         mask_logits = _at_stride_4(torch.from_numpy(given), frame).to(batch)
         logits = self.out_vocabulary_logits(batch, features, mask_logits[None], self.text_classifier(encoded))
@@ -175,10 +175,18 @@ class OpenVocabularySegmenter(nn.Module):
         """Where CLIP's features are pooled for each mask. image, masks: as in ``classify``."""
         picture = read_image(image)
         given = read_masks(masks, picture.shape[:2], _file_name(image))
-        batch, frame = self._prepare(picture)
+        batch, frame = self.prepare(picture)
         mask_logits = _at_stride_4(torch.from_numpy(given), frame).to(batch)
         weights = self.embedding.weights(self.clip.encode_image(batch), mask_logits[None])
         return ActivationMaps(weights[0].float().cpu().numpy(), frame)
+
+    def prepare(self, picture: np.ndarray, size: InputSize | None = None) -> tuple[Tensor, Frame]:
+        """(H, W, 3) uint8 -> a batch of one, (1, 3, h, w) normalised and padded, and the sizes on the way. size: of the
+        input instead of the model's own."""
+        original = (picture.shape[0], picture.shape[1])
+        resized = (size or self.inference.input_size).of(original)
+        batch = to_batch([resize(picture, resized)], self.clip.SIZE_DIVISOR, self.clip.logit_scale.device)
+        return batch, Frame(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, picture=original)
 
     def forward(self, images: Tensor, encoded: EncodedVocabulary) -> tuple[Tensor, Tensor]:
         """images: (B, 3, H, W), normalised and padded. Returns mask logits (B, N, h, w) and probabilities (B, N, K +
@@ -239,12 +247,6 @@ class OpenVocabularySegmenter(nn.Module):
     def _among(self, encoded: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
         limit = self.encode(BACKGROUND).confusable_similarity(CONFUSABLE)
         return encoded.with_background(self.encode(background), limit)
-
-    def _prepare(self, picture: np.ndarray) -> tuple[Tensor, Frame]:
-        size = (picture.shape[0], picture.shape[1])
-        resized = self.inference.input_size.of(size)
-        batch = to_batch([resize(picture, resized)], self.clip.SIZE_DIVISOR, self.clip.logit_scale.device)
-        return batch, Frame(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, picture=size)
 
 
 def _refuse_nan(numbers: Tensor) -> None:
