@@ -2,9 +2,11 @@
 
 import torch
 
+from maskadapter.models import mask_decoder, pixel_decoder
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.deformable_attention import DeformableAttention, cell_centres
-from maskadapter.models.mask_decoder import MaskDecoder
+from maskadapter.models.mask_decoder import MaskDecoder, attend, where_to_look
+from maskadapter.models.pixel_decoder import EncoderLayer
 
 
 def bilinear(level: torch.Tensor, x: float, y: float) -> torch.Tensor:
@@ -28,7 +30,7 @@ def test_deformable_attention_point_by_point() -> None:
     query, values = torch.randn(2, 1, length, dim, dtype=torch.float64)
     places = cell_centres(sizes, like=query)
     attention.requires_grad_(False)
-    got = attention(query, places, values, sizes)[0]
+    got = attention(query, places, attention.values(values), sizes)[0]
 
     projected = attention.value_proj(values)[0].split([h * w for h, w in sizes])
     levels = [v.view(h, w, heads, -1) for v, (h, w) in zip(projected, sizes, strict=True)]
@@ -50,14 +52,38 @@ def test_deformable_attention_point_by_point() -> None:
 
 
 def test_a_query_whose_mask_is_empty_looks_everywhere() -> None:
-    torch.manual_seed(0)
-    decoder = MaskDecoder(16, dim=16, mask_dim=16, num_queries=2, num_layers=3, num_heads=4, ffn_dim=8)
     logits = torch.full((1, 2, 4, 4), -5.0)
     logits[0, 1, :2, :2] = 5.0
-    hidden = decoder._outside(logits).view(1, 4, 2, 4, 4)
-    assert not hidden[:, :, 0].any()
-    assert hidden[0, 0, 1].float().mean() == 0.75
-    assert not hidden[0, 0, 1, :2, :2].any()
+    seen = where_to_look(logits).view(2, 4, 4)
+    assert seen[0].all()
+    assert seen[1].float().mean() == 0.25
+    assert seen[1, :2, :2].all()
+
+
+def test_attending_with_one_mask_is_attending_with_one_for_every_head() -> None:
+    torch.manual_seed(0)
+    attention = torch.nn.MultiheadAttention(16, 4, batch_first=True).double()
+    torch.nn.init.normal_(attention.in_proj_bias)
+    query, cells = torch.randn(2, 5, 16, dtype=torch.float64), torch.randn(2, 7, 16, dtype=torch.float64)
+    seen = torch.rand(2, 5, 7) > 0.5
+    seen[:, :, 0] = True
+    expected, _ = attention(query, cells + 1, cells, attn_mask=~seen.repeat_interleave(4, dim=0))
+    torch.testing.assert_close(attend(attention, query, cells + 1, cells, seen), expected)
+    assert not torch.allclose(attend(attention, query, cells + 1, cells, torch.ones_like(seen)), expected)
+
+
+def test_cells_go_through_a_layer_a_piece_at_a_time(monkeypatch) -> None:
+    torch.manual_seed(0)
+    sizes = [(2, 3), (4, 5), (6, 7)]
+    layer = EncoderLayer(32, 4).double()
+    torch.nn.init.normal_(layer.self_attn.sampling_offsets.weight, std=0.5)
+    x, position = torch.randn(2, 2, 68, 32, dtype=torch.float64)
+    places = cell_centres(sizes, like=x)
+    whole = layer(x, position[:1], places, sizes)
+    monkeypatch.setattr(pixel_decoder, "_CELLS", 30)
+    torch.testing.assert_close(layer(x, position[:1], places, sizes), whole)
+    separate = [layer(one[None], position[:1], places, sizes) for one in x]
+    torch.testing.assert_close(torch.cat(separate), whole)
 
 
 def test_where_queries_look_follows_from_their_masks_made_smaller(monkeypatch) -> None:
@@ -66,8 +92,7 @@ def test_where_queries_look_follows_from_their_masks_made_smaller(monkeypatch) -
     pixels = torch.randn(1, 16, 16, 12, dtype=torch.float64)
     levels = [torch.randn(1, 16, *size, dtype=torch.float64) for size in ((2, 2), (5, 3), (8, 6))]
     looked = []
-    outside = decoder._outside
-    monkeypatch.setattr(decoder, "_outside", lambda masks: looked.append(masks) or outside(masks))
+    monkeypatch.setattr(mask_decoder, "where_to_look", lambda masks: looked.append(masks) or where_to_look(masks))
     heads = decoder.every_head(pixels, levels, TextClassifier(torch.randn(4, 16, dtype=torch.float64), (2, 1)))
     assert len(looked) == 4
     for number, (masks, (full, _)) in enumerate(zip(looked, heads[:-1], strict=True)):

@@ -23,58 +23,61 @@ class DeformableAttention(nn.Module):
         self.value_proj = nn.Linear(dim, dim)
         self.output_proj = nn.Linear(dim, dim)
 
+    def values(self, x: Tensor) -> Tensor:
+        """What is looked at: (B, L, C), the cells of all levels one after the other -> (B, L, heads, C / heads)."""
+        return self.value_proj(x).unflatten(-1, (self.num_heads, -1))
+
     def forward(self, query: Tensor, places: Tensor, values: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """Attend.
 
-        query: (B, L, C). places: (L, 2), where each query stands, (x, y) in 0 to 1. values: (B, L, C), the cells of all
-        levels one after the other. sizes: (h, w) of each level; their products sum to L. Returns (B, L, C).
+        query: (B, Q, C). places: (Q, 2), where each query stands, (x, y) in 0 to 1. values: (B, L, heads, C / heads),
+        see ``values``. sizes: (h, w) of each level; their products sum to L. Returns (B, Q, C).
         """
         batch, length, dim = query.shape
         shape = (batch, length, self.num_heads, self.num_levels, self.num_points)
         weights = self.attention_weights(query).view(*shape[:3], -1).softmax(dim=-1).view(shape)
-        scale = torch.tensor([(w, h) for h, w in sizes], dtype=query.dtype, device=query.device)
-        offsets = self.sampling_offsets(query).view(*shape, 2) / scale[:, None]
-        locations = places[None, :, None, None, None] + offsets
-
-        rows, shares = _corners(locations, weights, sizes)
+        offsets = self.sampling_offsets(query).view(*shape, 2)
+        rows, shares = _corners(places[None, :, None, None, None], offsets, weights, sizes)
         heads = torch.arange(self.num_heads, device=query.device, dtype=rows.dtype)[:, None]
         pictures = torch.arange(batch, device=query.device, dtype=rows.dtype)[:, None, None, None]
-        rows = rows.mul_(self.num_heads).add_(pictures * (length * self.num_heads) + heads)
+        rows = rows.mul_(self.num_heads).add_(pictures * values[0, ..., 0].numel() + heads)
         # One table of all cells, a row for each head: reading whole rows is several times faster than sampling maps.
-        table = self.value_proj(values).view(batch * length * self.num_heads, -1)
+        table = values.flatten(0, 2)
         attended = F.embedding_bag(
             rows.flatten(0, 2), table, per_sample_weights=shares.flatten(0, 2).to(table.dtype), mode="sum"
         )
         return self.output_proj(attended.view(batch, length, dim))
 
 
-def _corners(locations: Tensor, weights: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+def _corners(
+    places: Tensor, offsets: Tensor, weights: Tensor, sizes: Sequence[tuple[int, int]]
+) -> tuple[Tensor, Tensor]:
     """The four cells around every point, and their shares of it by bilinear interpolation; beyond the border is 0.
 
-    locations: (B, L, heads, levels, points, 2), (x, y) in 0 to 1. weights: the same without the 2. Returns the numbers
-    of the cells among those of all levels, int32, and the shares, both (B, L, heads, levels * 4 * points).
+    places: (x, y) in 0 to 1. offsets: from there, in cells, (B, Q, heads, levels, points, 2). weights: the same without
+    the 2. Returns the numbers of the cells among those of all levels, int32, and the shares, both
+    (B, Q, heads, levels * 4 * points).
     """
-    rows, shares, start = [], [], 0
-    for level, (h, w) in enumerate(sizes):
-        x, y = (part.contiguous() for part in locations[:, :, :, level].unbind(-1))
-        columns, lines = _neighbours(x, w), _neighbours(y, h)
-        for line, down in lines:
-            share = weights[:, :, :, level] * down
-            row = line * w + start
-            for column, right in columns:
-                rows.append(row + column)
-                shares.append(share * right)
-        start += h * w
-    return torch.cat(rows, dim=-1), torch.cat(shares, dim=-1)
+    heights, widths = (torch.tensor(side, device=offsets.device)[:, None] for side in zip(*sizes, strict=True))
+    starts = (heights * widths).cumsum(dim=0) - heights * widths
+    columns = _neighbours(places[..., 0] * widths + offsets[..., 0], widths)
+    lines = _neighbours(places[..., 1] * heights + offsets[..., 1], heights)
+    rows, shares = [], []
+    for line, down in lines:
+        row, share = torch.addcmul(starts.int(), line, widths.int()), weights * down
+        for column, right in columns:
+            rows.append(row + column)
+            shares.append(share * right)
+    return torch.cat(rows, dim=-1).flatten(-2), torch.cat(shares, dim=-1).flatten(-2)
 
 
-def _neighbours(x: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
-    """The cell before and the cell after every place of an axis, 0 to 1: numbers, int32, and shares."""
-    place = x * length - 0.5
+def _neighbours(x: Tensor, length: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The cell before and the cell after every place of an axis, 0 to length: numbers, int32, and shares."""
+    place = x - 0.5  # a cell's centre lies half a cell from its border
     low = place.detach().floor()
     beyond = place - low
     return [
-        (cell.clamp(0, length - 1).int(), share * ((cell >= 0) & (cell < length)))
+        (cell.clamp(min=0).minimum(length - 1).int(), share * ((cell >= 0) & (cell < length)))
         for cell, share in ((low, 1 - beyond), (low + 1, beyond))
     ]
 

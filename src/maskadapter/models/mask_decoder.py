@@ -42,13 +42,9 @@ class DecoderLayer(nn.Module):
         self.linear2 = nn.Linear(ffn_dim, dim)
         self.ffn_norm = nn.LayerNorm(dim)
 
-    def forward(
-        self, queries: Tensor, query_position: Tensor, level: Tensor, position: Tensor, hidden: Tensor
-    ) -> Tensor:
-        """queries (B, N, C); level, position (B, L, C); hidden (B * heads, N, L) bool: where a query must not look."""
-        attended, _ = self.cross_attention(
-            queries + query_position, level + position, level, attn_mask=hidden, need_weights=False
-        )
+    def forward(self, queries: Tensor, query_position: Tensor, level: Tensor, position: Tensor, seen: Tensor) -> Tensor:
+        """queries (B, N, C); level, position (B, L, C); seen (B, N, L) bool: where a query may look."""
+        attended = attend(self.cross_attention, queries + query_position, level + position, level, seen)
         x = self.cross_norm(queries + attended)
         placed = x + query_position
         attended, _ = self.self_attention(placed, placed, x, need_weights=False)
@@ -78,7 +74,6 @@ class MaskDecoder(nn.Module):
         ffn_dim: int = 2048,
     ) -> None:
         super().__init__()
-        self.num_heads = num_heads
         self.query_feat = nn.Embedding(num_queries, dim)
         self.query_embed = nn.Embedding(num_queries, dim)
         self.level_embed = nn.Embedding(self.NUM_LEVELS, dim)
@@ -126,8 +121,8 @@ class MaskDecoder(nn.Module):
         for i, layer in enumerate(self.layers):
             level = i % self.NUM_LEVELS
             with torch.no_grad():
-                hidden = self._outside(self.masks(queries, small[level]))
-            queries = layer(queries, query_position, cells[level], positions[level], hidden)
+                seen = where_to_look(self.masks(queries, small[level]))
+            queries = layer(queries, query_position, cells[level], positions[level], seen)
             yield queries
 
     def masks(self, queries: Tensor, pixel_embedding: Tensor) -> Tensor:
@@ -141,9 +136,18 @@ class MaskDecoder(nn.Module):
         pooled = self.mask_pooling_proj(pool_inside(pixel_embedding, mask_logits))
         return text.logits(self.class_embed(pooled + self.decoder_norm(queries)), self.logit_scale)
 
-    def _outside(self, mask_logits: Tensor) -> Tensor:
-        """(B, N, h, w) -> (B * heads, N, h * w) bool, True where a query must not look; a query with an empty mask
-        looks everywhere."""
-        outside = (mask_logits.sigmoid() < 0.5).flatten(-2)
-        outside = outside & ~outside.all(dim=-1, keepdim=True)
-        return outside.repeat_interleave(self.num_heads, dim=0)
+
+def where_to_look(mask_logits: Tensor) -> Tensor:
+    """(B, N, h, w) -> (B, N, h * w) bool, True where a query may look: inside its mask, or everywhere where that is
+    empty."""
+    inside = (mask_logits.sigmoid() >= 0.5).flatten(-2)
+    return inside | ~inside.any(dim=-1, keepdim=True)
+
+
+def attend(attention: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
+    """What ``attention`` itself computes, with one mask (B, N, L) for all heads: it wants one for each of them, and
+    makes numbers of it, which takes longer than attending."""
+    inputs = zip((query, key, value), attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3), strict=True)
+    q, k, v = (F.linear(x, w, b).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for x, w, b in inputs)
+    attended = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None])
+    return attention.out_proj(attended.transpose(1, 2).flatten(-2))

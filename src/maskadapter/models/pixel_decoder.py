@@ -14,6 +14,8 @@ from maskadapter.models.position_encoding import sine_position_encoding
 
 LEVELS = ("res5", "res4", "res3")  # coarsest first, the order in which the decoders look at them
 
+_CELLS = 2048  # that go through a layer at a time: what they need on the way stays small
+
 
 class EncoderLayer(nn.Module):
     """Deformable self-attention and a two-layer perceptron, each followed by a LayerNorm. (B, L, C) -> (B, L, C)."""
@@ -29,8 +31,16 @@ class EncoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, position: Tensor, places: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
-        x = self.norm1(x + self.self_attn(x + position, places, x, sizes))
-        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))
+        # All cells look at all values, but each does so alone.
+        values = self.self_attn.values(x)
+        pieces = zip(x.split(_CELLS, dim=1), position.split(_CELLS, dim=1), places.split(_CELLS), strict=True)
+        return torch.cat([self._of_cells(*piece, values, sizes) for piece in pieces], dim=1)
+
+    def _of_cells(
+        self, x: Tensor, position: Tensor, places: Tensor, values: Tensor, sizes: list[tuple[int, int]]
+    ) -> Tensor:
+        x = self.norm1(x + self.self_attn(x + position, places, values, sizes))
+        return self.norm2(x + self.linear2(F.relu_(self.linear1(x))))
 
 
 class PixelDecoder(nn.Module):
@@ -72,10 +82,10 @@ class PixelDecoder(nn.Module):
             x = layer(x, position, places, sizes)
 
         parts = x.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
-        levels = [part.unflatten(-1, size) for part, size in zip(parts, sizes, strict=True)]
+        levels = [part.unflatten(-1, size).contiguous() for part, size in zip(parts, sizes, strict=True)]
         fine = self.lateral(pyramid["res2"])
-        fine = fine + F.interpolate(levels[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
-        return self.mask_features(F.relu(self.output(fine))), levels
+        fine += F.interpolate(levels[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
+        return self.mask_features(F.relu_(self.output(fine))), levels
 
 
 class _NormedConv(nn.Conv2d):
