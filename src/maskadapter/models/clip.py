@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from maskadapter.checkpoint import first_line
 from maskadapter.errors import CheckpointError
+from maskadapter.models.piecewise_mlp import compute_in_pieces
 from maskadapter.structures import ClipFeatures
 from maskadapter.text_cache import fingerprint
 from maskadapter.transfer import DownloadError
@@ -69,6 +70,7 @@ class Clip(nn.Module):
     ) -> None:
         super().__init__()
         self.model: Any = model
+        compute_in_pieces(model)
         self.tokenizer = tokenizer
         self.templates = tuple(templates)
         self.cell_order = cell_order
