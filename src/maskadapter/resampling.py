@@ -95,8 +95,7 @@ class Enlarger:
 
     def at_network_size(self, rows: slice) -> Tensor:
         """(N, rows, resized width): logits at the size of the network's input, its padding cut off."""
-        x = self._first.apply(self.mask_logits[:, self._first.needed(rows)], rows)
-        return _resize_columns(x, self.frame.padded[1])[..., : self.frame.resized[1]]
+        return self._widened(self._first.apply(self.mask_logits[:, self._first.needed(rows)], rows))
 
     def to_picture(self, x: Tensor, rows: slice) -> Tensor:
         """(C, network_rows(rows), resized width) -> (C, rows, picture width)."""
@@ -106,4 +105,13 @@ class Enlarger:
 
     def logits(self, rows: slice) -> Tensor:
         """(N, rows, picture width): mask logits of a band of the picture."""
-        return self.to_picture(self.at_network_size(self.network_rows(rows)), rows)
+        if self.frame.resized == self.frame.picture:
+            return self.at_network_size(rows)
+        # Both steps of the rows come first: the columns are still few.
+        needed = self._second.needed(rows)
+        x = self._first.apply(self.mask_logits[:, self._first.needed(needed)], needed)
+        return _resize_columns(self._widened(self._second.apply(x, rows)), self.frame.picture[1])
+
+    def _widened(self, x: Tensor) -> Tensor:
+        """(C, h, w) -> (C, h, resized width)."""
+        return _resize_columns(x, self.frame.padded[1])[..., : self.frame.resized[1]]
