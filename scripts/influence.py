@@ -32,7 +32,12 @@ from maskadapter.postprocess import PanopticMap, panoptic_map, semantic_map
 from maskadapter.progress import bar
 from maskadapter.resampling import Enlarger
 
-REACHES: tuple[tuple[int, ...], ...] = ((3,), (2, 1), (1,))  # cells that the blocks are taken to see; 3 is exact
+REACHES: tuple[tuple[int, ...], ...] = (
+    (3,),
+    (2, 1, 0),
+    (2, 1),
+    (1,),
+)  # cells that the blocks are taken to see; 3 is exact
 CHOSEN = (DOUBT, SMALLEST, RIVAL)
 TRIED = tuple(product((0.15, 0.25, 0.4, 0.6), (0.0, 0.0005, 0.002), (0.3, 0.5, 0.7)))
 
@@ -93,7 +98,7 @@ class Picture:
         masks = proposals.mask_logits[0].sigmoid() > embedding.mask_threshold
 
         def probs(maps_of: Callable[[Tensor], Tensor]) -> Tensor:
-            weights = pooling_weights(torch.cat([maps_of(part) for part in masks.split(embedding.chunk)]))
+            weights = pooling_weights(torch.cat([maps_of(part) for part in masks.split(8)]))
             pooled = model.clip.project(weights @ features.dense[0].flatten(1).T).mean(dim=1)
             return model.combine(
                 proposals.class_logits, text.logits(pooled[None], model.clip.logit_scale), words.vocabulary
