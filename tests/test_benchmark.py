@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from maskadapter import hub
-from maskadapter.benchmark.clock import Clock, peak_memory
+from maskadapter.benchmark.clock import Clock, Counter, peak_memory
 from maskadapter.benchmark.pictures import photographs
 from maskadapter.benchmark.segments import draw_segments
 from maskadapter.cli import main
@@ -47,6 +47,12 @@ def test_a_report_has_what_is_promised(folder, capsys):
         assert min(parts) > 0
         assert sum(parts) == pytest.approx(seconds["all"][computation])
     assert report["adapter_speedup_exact"] == pytest.approx(seconds["adapter"]["direct"] / seconds["adapter"]["exact"])
+    counted = report["multiplications"]
+    for part in ("image tower", "mask generator"):
+        assert len(set(counted[part].values())) == 1
+    direct, exact, default = (counted["adapter"][way] for way in ("direct", "exact", "default"))
+    assert direct > exact > 0 < default
+    assert direct % report["pictures"][0]["proposals"] == 0
     (picture,) = report["pictures"]
     assert picture["largest difference of logits, exact"] < 1e-4
     assert 0 <= picture["proposals computed, default"] <= picture["proposals"] <= 12
@@ -162,3 +168,22 @@ def test_a_clock_adds_up():
             np.ones(1000)
     assert list(clock.seconds) == ["one"]
     assert clock.seconds["one"] > 0
+
+
+def test_multiplications_are_counted_part_by_part():
+    counter = Counter()
+    query, cells = torch.rand(1, 2, 5, 4), torch.rand(1, 2, 7, 4)
+    with torch.inference_mode():
+        for _ in range(2):
+            with counter.part("product"):
+                torch.nn.Linear(8, 3)(torch.rand(5, 8))
+        with counter.part("convolution"):
+            torch.nn.Conv2d(4, 6, 3, padding=1, groups=2)(torch.rand(1, 4, 10, 10))
+        with counter.part("attention"):
+            torch.nn.functional.scaled_dot_product_attention(query, cells, cells)
+    assert counter.multiplications == {
+        "product": 2 * 5 * 8 * 3,
+        "convolution": 100 * 6 * 9 * 2,
+        "attention": 2 * 5 * 7 * 4 * 2,
+    }
+    assert not counter.seconds

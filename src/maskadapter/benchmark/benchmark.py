@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from maskadapter import hub
 from maskadapter.benchmark.borrowed import Borrowed
-from maskadapter.benchmark.clock import Clock, peak_memory
+from maskadapter.benchmark.clock import Clock, Counter, peak_memory
 from maskadapter.benchmark.pictures import photographs
 from maskadapter.benchmark.segments import compare_on_segments, draw_segments
 from maskadapter.benchmark.stages import PARTS, Answer, Computation, Input, answer
@@ -34,6 +34,9 @@ Precision = Literal["fp32", "bf16"]
 
 # Pictures that are timed; on further ones only the answers are compared.
 TIMED = 5
+
+# The class map's are left out: one mask says nothing of them.
+COUNTED = PARTS[:-1]
 
 # A layer scale as trained blocks have it; that of new ones, 1e-6, would make them do nothing.
 _LAYER_SCALE = 0.1
@@ -141,6 +144,7 @@ class _Run:
         self.encoded = encoded_for(segmenter, classes)
         self._words = self.encoded if judge is segmenter else judge.encode(self.encoded.vocabulary)
         self._clocks = {computation: Clock(self._device) for computation in COMPUTATIONS}
+        self._counters = {computation: Counter() for computation in COMPUTATIONS}
         self._segments: dict[str, Any] = {}
         self._memory: list[float] = []
         self._rows: list[dict[str, Any]] = []
@@ -175,9 +179,7 @@ class _Run:
 
     def _timed(self, given: Input, chosen: Tensor | None) -> dict[str, Any]:
         if not self._memory:
-            # What comes first in a process is slower, and memory that was taken once looks free ever after.
-            with peak_memory(self._device) as self._memory:
-                answer(self._segmenter, given, self.encoded, "default", Clock(self._device), chosen)
+            self._count(given, chosen)
         # In another order for each picture, so that none profits from what another left behind.
         first = len(self._rows) % len(COMPUTATIONS)
         answers = {
@@ -190,6 +192,17 @@ class _Run:
             "largest difference of logits, exact": float(apart),
             **_compared(answers["direct"], answers["default"]),
         }
+
+    def _count(self, given: Input, chosen: Tensor | None) -> None:
+        """Memory and multiplications. Nothing is timed: what comes first in a process is slower. And it comes first:
+        memory that was taken once looks free ever after."""
+        with peak_memory(self._device) as self._memory:
+            answer(self._segmenter, given, self.encoded, "default", Clock(self._device), chosen)
+        default = answer(self._segmenter, given, self.encoded, "default", self._counters["default"], chosen)
+        answer(self._segmenter, given, self.encoded, "exact", self._counters["exact"])
+        answer(self._segmenter, given, self.encoded, "direct", self._counters["direct"], at_most=1)
+        # All masks are alike there, and counting them all would take as long as computing them.
+        self._counters["direct"].multiplications["adapter"] *= default.computed.shape[1]
 
     def report(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -215,6 +228,10 @@ class _Run:
             "segment_speedup_exact": faster["segment_speedup_exact"],
             "segments": self._segments,
             "seconds": seconds,
+            "multiplications": {
+                part: {way: counter.multiplications[part] for way, counter in self._counters.items()}
+                for part in COUNTED
+            },
             "pictures": self._rows,
         }
 

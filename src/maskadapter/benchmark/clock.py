@@ -1,13 +1,15 @@
-"""Seconds of named parts, and the most memory that a block takes."""
+"""Seconds and multiplications of named parts, and the most memory that a block takes."""
 
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 
 import psutil
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 _EVERY = 0.002  # seconds between two looks at the memory
 
@@ -33,6 +35,29 @@ class Clock:
             torch.cuda.synchronize(self._device)
         elif self._device.type == "mps":
             torch.mps.synchronize()
+
+
+class Counter(Clock):
+    """Counts instead: ``multiplications`` of matrix products, convolutions and attention, each with its addition. What
+    is counted is slower."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cpu"))
+        self.multiplications: dict[str, int] = defaultdict(int)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # which PyTorch does not count
+        with FlopCounterMode(display=False, custom_mapping={on_cpu: _of_attention}) as counted:
+            yield
+        self.multiplications[name] += counted.get_total_flops() // 2
+
+
+def _of_attention(
+    query: Sequence[int], key: Sequence[int], value: Sequence[int], *options: object, **others: object
+) -> int:
+    """From the shapes (B, heads, length, channels): a multiplication counts as two operations."""
+    return 2 * prod(query[:3]) * key[2] * (query[3] + value[3])
 
 
 @contextmanager

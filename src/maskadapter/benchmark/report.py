@@ -25,6 +25,10 @@ def table(report: Mapping[str, Any]) -> str:
     for part in (*PARTS, "all"):
         seconds = report["seconds"][part]
         lines.append(f"| {part} | {' | '.join(f'{seconds[computation]:.3g}' for computation in computations)} |")
+    lines += ["", f"| 10^9 multiplications, first picture | {' | '.join(computations)} |"]
+    lines.append("|---" + "|---:" * len(computations) + "|")
+    for part, numbers in report["multiplications"].items():
+        lines.append(f"| {part} | {' | '.join(f'{numbers[way] / 1e9:.3g}' for way in computations)} |")
     lines += ["", "| | |", "|---|---|"]
     lines += [f"| {fact} | {report[fact]} |" for fact in _FACTS]
     lines.append(f"| libraries | {', '.join(f'{name} {number}' for name, number in report['libraries'].items())} |")

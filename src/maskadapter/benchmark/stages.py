@@ -56,11 +56,12 @@ def answer(
     computation: Computation,
     clock: Clock,
     computed: Tensor | None = None,
+    at_most: int | None = None,
 ) -> Answer:
     """What ``OpenVocabularySegmenter.segment`` computes for the class of every pixel, each part timed.
 
     computed: (1, N) bool, which proposals are computed by default whatever the model itself would choose: names of
-    random weights decide on nothing. That it chooses counts.
+    random weights decide on nothing. That it chooses counts. at_most: of the proposals, the first ones.
     """
     assert isinstance(segmenter.embedding, MaskAdapterEmbedding)
     assert segmenter.generator is not None
@@ -70,6 +71,9 @@ def answer(
         features = segmenter.clip.encode_image(given.batch)
     with clock.part("mask generator"):
         proposals = segmenter.generator(given.batch, features, text)
+    if at_most is not None:
+        assert proposals.class_logits is not None
+        proposals = Proposals(proposals.mask_logits[:, :at_most], proposals.class_logits[:, :at_most])
     chosen = [torch.ones(proposals.mask_logits.shape[:2], dtype=torch.bool)]
 
     def decide(guess: Tensor) -> Tensor:
