@@ -8,13 +8,14 @@ from torch.overrides import TorchFunctionMode
 from maskadapter.errors import MaskAdapterError, MaskError, VocabularyError
 from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD, Clip
 from maskadapter.models.embedding import MaskAdapterEmbedding, MaskPooling
+from maskadapter.models.given_masks import at_stride_4
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask2former import Mask2FormerGenerator
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.mask_decoder import MaskDecoder
 from maskadapter.models.pixel_decoder import PixelDecoder
 from maskadapter.models.preprocess import InputSize, resize, to_batch
-from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter, _at_stride_4
+from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter
 from maskadapter.resampling import Frame
 from maskadapter.structures import Proposals
 
@@ -193,7 +194,7 @@ def test_masks_keep_their_outline_at_stride_4_and_small_ones_their_cell() -> Non
     masks = torch.zeros(3, 80, 120, dtype=torch.bool)
     masks[0, 8:40, 16:60] = True
     masks[1, 33, 45] = True  # one pixel, in cell (8, 11)
-    cells = _at_stride_4(masks, frame) > 0
+    cells = at_stride_4(masks, frame) > 0
     assert cells.shape == (3, 24, 32)
     assert cells[0, 2:10, 4:15].all()
     assert cells[0].sum() == 8 * 11

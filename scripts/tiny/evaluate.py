@@ -46,7 +46,7 @@ def measure(model, photos: list[Photo], settings: list[tuple[float, float]]) -> 
         features = model.clip.encode_image(batch)
         proposals = model.generator(batch, features, text)
         out_logits = model.out_vocabulary_logits(batch, features, proposals.mask_logits, text)
-        probs = model.combine(proposals.class_logits, out_logits, vocabulary)
+        probs = model.combine(proposals, out_logits, vocabulary)
         own_setting = Segmentation(picture, vocabulary, proposals.mask_logits[0], probs[0], frame).semantic()
         seconds.append(time.perf_counter() - start)
 

@@ -22,6 +22,7 @@ from maskadapter.download import SourceName, download, is_offline, locate, prese
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.models.build import MODELS, EmbeddingName
 from maskadapter.models.embedding import MaskAdapterEmbedding
+from maskadapter.models.generators import generator_of
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.text_cache import TextCache
@@ -45,6 +46,7 @@ def load(
     like: str | None = None,
     device: str | torch.device = "cpu",
     fast: bool = True,
+    masks: str | None = None,
 ) -> OpenVocabularySegmenter:
     """A model, ready to use.
 
@@ -59,6 +61,8 @@ def load(
     device: where to put it, ``"cpu"``, ``"cuda"``, ``"mps"``.
     fast: compute Mask-Adapter only for the proposals that can change the result and guess at the others, see
         ``models.influence``; False computes all of them, as ``evaluate`` does.
+    masks: where masks come from instead of the model's own generator, see ``models.generators``: ``"sam:NAME"`` or
+        ``"segmenter:NAME"``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
@@ -71,6 +75,8 @@ def load(
         checkpoint = fuse(checkpoint, read_checkpoint(adapter))
     segmenter = assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
     segmenter.inference = replace(segmenter.inference, fast=fast)
+    if masks is not None:
+        segmenter.generator = generator_of(masks).to(device)
     return segmenter
 
 

@@ -36,12 +36,14 @@ class Proposals:
 
     mask_logits: (B, N, h, w); a pixel belongs to the mask where sigmoid(logit) > 0.5.
     class_logits: (B, N, K + 1), the void class last, or None from a generator that does not classify (SAM, files).
+    void_probs: (B, N), 0 to 1, how surely a mask is of nothing, from a generator that tells this without our classes.
 
     Raises MaskError when the shapes do not fit together.
     """
 
     mask_logits: "Tensor"
     class_logits: "Tensor | None" = None
+    void_probs: "Tensor | None" = None
 
     def __post_init__(self) -> None:
         if self.mask_logits.ndim != 4:

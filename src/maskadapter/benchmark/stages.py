@@ -84,7 +84,7 @@ def answer(
     with clock.part("adapter"):
         careful = decide if computation == "default" else None
         logits = segmenter.out_vocabulary_logits(given.batch, features, proposals.mask_logits, text, careful)
-    probs = segmenter.combine(proposals.class_logits, logits, encoded.vocabulary)
+    probs = segmenter.combine(proposals, logits, encoded.vocabulary)
     with clock.part("semantic map"):
         masks = Enlarger(proposals.mask_logits[0], given.frame)
         order = segmenter.inference.semantic_order

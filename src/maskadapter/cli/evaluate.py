@@ -51,7 +51,8 @@ def evaluate(
     proposals: Annotated[
         str,
         typer.Option(
-            help="Where masks come from: generator, ground-truth (only their names are judged), or a folder of masks."
+            help="Where masks come from: generator, ground-truth (only their names are judged), sam:NAME or "
+            "segmenter:NAME on the Hugging Face hub, or a folder of masks."
         ),
     ] = "generator",
     branch: Annotated[

@@ -57,3 +57,11 @@ Fast = Annotated[
         help="Compute the adapter for the proposals that can change the result and guess at the others, or for all.",
     ),
 ]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        help="Where masks come from instead of the model's own generator: sam:NAME or segmenter:NAME, a model on the "
+        "Hugging Face hub or in a folder.",
+        show_default=False,
+    ),
+]

@@ -10,7 +10,7 @@ import typer
 
 import maskadapter
 from maskadapter.cli.console import reasons, shares, show
-from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Fast, Like, Model, Things
+from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Fast, Like, Masks, Model, Things
 from maskadapter.errors import MaskAdapterError
 from maskadapter.progress import busy
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
@@ -41,6 +41,7 @@ def segment(
     ] = "overlay,labels",
     background: Background = BACKGROUND,
     things: Things = None,
+    masks: Masks = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the five best words of every segment of a single picture.")
     ] = False,
@@ -72,7 +73,9 @@ def segment(
     if len(found) == 1:
         read_image(found[0].source)  # a picture that cannot be read is told before the model is loaded
     with busy("loading the model"):
-        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device, fast=fast)
+        segmenter = maskadapter.load(
+            model, embedding=embedding, adapter=adapter, like=like, device=device, fast=fast, masks=masks
+        )
 
     def told(result: "Segmentation", paths: list[Path]) -> None:
         labels = result.semantic()
@@ -82,7 +85,7 @@ def segment(
         for path in paths:
             print(path)
 
-    settings = names_of(model, embedding, adapter, like, fast)
+    settings = names_of(model, embedding, adapter, like, fast) | ({"masks": masks} if masks else {})
     run = partial(segment_pictures, segmenter, found, vocabulary, output, formats, background=others, resume=resume)
     tell(partial(run, settings=settings, on_result=told if len(found) == 1 else None), output)
 

@@ -24,6 +24,7 @@ from maskadapter.masks import read_masks
 from maskadapter.models.build import EmbeddingName
 from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.generators import generator_of, is_source
 from maskadapter.models.maftplus import NormPlacement
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.preprocess import InputSize
@@ -116,8 +117,8 @@ def model(
     name, embedding, adapter, like, device: as ``maskadapter.load`` takes them.
     branch: see ``Branch``. alpha, beta: 0 to 1, CLIP's weight for seen and unseen classes, instead of the model's own.
     proposals: ``generator``; ``ground-truth``, the truth's masks, of which only the names are judged (measure
-        ``masks``); or a folder that holds the masks of every picture, ``<stem>.png``, ``.npy`` or ``.json`` as
-        ``read_masks`` takes them, named by the embedding alone.
+        ``masks``); or, named by the embedding alone, another generator's, ``sam:NAME`` or ``segmenter:NAME``, or those
+        in a folder, of every picture ``<stem>.png``, ``.npy`` or ``.json`` as ``read_masks`` takes them.
     transfer_norm: where MAFT+'s text transfer has its norm, see ``ContentDependentTransfer``, instead of the model's
         own place.
     fast: as ``maskadapter.load`` takes it; numbers that are to be reproduced are computed without.
@@ -130,15 +131,21 @@ def model(
     for weight, value in (("alpha", alpha), ("beta", beta)):
         if value is not None and not 0 <= value <= 1:
             raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
-    if proposals not in ("generator", "ground-truth") and not Path(proposals).is_dir():
-        raise MaskAdapterError(f"no proposals '{proposals}': give generator, ground-truth or a folder of masks")
+    other = generator_of(str(proposals)) if is_source(str(proposals)) else None
+    if proposals not in ("generator", "ground-truth") and other is None and not Path(proposals).is_dir():
+        raise MaskAdapterError(
+            f"no proposals '{proposals}': give generator, ground-truth, sam:NAME, segmenter:NAME or a folder of masks"
+        )
     segmenter, variant, settings = _loaded(name, embedding, adapter, like, device)
     if proposals == "generator" and segmenter.generator is None:
         raise MaskAdapterError(
             f"{name} holds no mask generator: evaluate it with proposals ground-truth or a folder, or give the "
             "segmenter's file and this one as adapter"
         )
-    if fast and (proposals != "generator" or not isinstance(segmenter.embedding, MaskAdapterEmbedding)):
+    proposed = proposals == "generator" or other is not None
+    if other is not None:
+        segmenter.generator = other.to(device)
+    if fast and (not proposed or not isinstance(segmenter.embedding, MaskAdapterEmbedding)):
         raise MaskAdapterError("only the adapter of a generator's proposals can be computed in part: leave fast out")
     own, own_norm = segmenter.inference, None
     if segmenter.text_transfer is not None:
@@ -160,9 +167,9 @@ def model(
     if proposals == "ground-truth":
         classify = lambda image, masks: segmenter.classify(image, masks, encoded)  # noqa: E731
         return Subject(classify, settings, ("masks",), trained_on)
-    if proposals != "generator":
+    if not proposed:
         return Subject(GivenProposals(segmenter, encoded, Path(proposals)), settings, None, trained_on)
-    as_published = alpha is None and beta is None and transfer_norm in (None, own_norm)
+    as_published = other is None and alpha is None and beta is None and transfer_norm in (None, own_norm)
     paper = published(variant, dataset, branch) if as_published else {}
     predict = lambda image: segmenter.segment(image, encoded, background=None)  # noqa: E731
     return Subject(predict, settings, None, trained_on, paper)
@@ -239,7 +246,7 @@ def _told(
     """What the numbers depend on beside the weights."""
     inference = segmenter.inference
     told: dict[str, Any] = {"proposals": str(proposals)}
-    if proposals not in ("generator", "ground-truth"):
+    if proposals not in ("generator", "ground-truth") and not is_source(str(proposals)):
         folder = Path(proposals).resolve()
         told["proposals"] = f"folder {folder.name}"
         told |= _contents(folder, (file for file in folder.rglob("*") if file.suffix in PROPOSALS))

@@ -55,3 +55,20 @@ def to_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | 
         pixels = torch.tensor(image, device=device).permute(2, 0, 1).float()
         row[:, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
     return batch
+
+
+def content_size(image: Tensor) -> tuple[int, int]:
+    """(3, H, W) -> (height, width) without the padding: rows and columns of exact zeros at the bottom and the right."""
+    filled = (image != 0).any(0)
+    rows, columns = filled.any(1).nonzero(), filled.any(0).nonzero()
+    if len(rows) == 0:
+        return image.shape[1], image.shape[2]
+    return int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
+def from_batch(image: Tensor) -> np.ndarray:
+    """What ``to_batch`` was given: (3, H, W) of its result -> (h, w, 3) uint8 RGB, without the padding."""
+    height, width = content_size(image)
+    mean, std = (image.new_tensor(one)[:, None, None] for one in (PIXEL_MEAN, PIXEL_STD))
+    pixels = (image[:, :height, :width] * std + mean).round().clamp(0, 255)
+    return pixels.permute(1, 2, 0).to(torch.uint8).cpu().numpy()

@@ -22,6 +22,7 @@ from maskadapter.models.clip import Clip
 from maskadapter.models.embedding import Decide, Embedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.given_masks import at_stride_4
 from maskadapter.models.influence import influential
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.preprocess import InputSize, resize, to_batch
@@ -118,6 +119,7 @@ class OpenVocabularySegmenter(nn.Module):
         classes: Classes,
         things: Iterable[str] | None = None,
         background: Classes | None = BACKGROUND,
+        masks: Any = None,
     ) -> Segmentation:
         """Segment one picture.
 
@@ -126,18 +128,21 @@ class OpenVocabularySegmenter(nn.Module):
         background: words that stand for the rest of the world and compete with the classes, but for those that mean
             nearly the same as one of them; pixels that they win are none of the classes. None or "none": every pixel
             goes to one of the classes, as data sets are evaluated.
-        Raises ImageError, VocabularyError, or MaskAdapterError when the weights hold no mask generator.
+        masks: as ``classify`` takes them, instead of the generator's; the embedding alone names them.
+        Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no mask generator.
         """
-        if self.generator is None:
+        if self.generator is None and masks is None:
             raise MaskAdapterError(
-                "these weights hold no mask generator: use classify with your own masks, or load a segmenter's file "
-                "with adapter=<this file>"
+                "these weights hold no mask generator: give masks, load them with masks='sam:NAME', or load a "
+                "segmenter's file with adapter=<this file>"
             )
         picture = read_image(image)
+        given = None if masks is None else read_masks(masks, picture.shape[:2], _file_name(image))
         encoded = self.encode(classes, things)
         competing = encoded if background in (None, "none") else self._among(encoded, background)
         batch, frame = self.prepare(picture)
-        mask_logits, probs = self(batch, competing)
+        at_hand = None if given is None else at_stride_4(torch.from_numpy(given), frame).to(batch)[None]
+        mask_logits, probs = self(batch, competing, at_hand)
         _refuse_nan(probs)
         return Segmentation(
             picture,
@@ -165,7 +170,7 @@ class OpenVocabularySegmenter(nn.Module):
         encoded = self.encode(classes)
         batch, frame = self.prepare(picture)
         features = self.clip.encode_image(batch)
-        mask_logits = _at_stride_4(torch.from_numpy(given), frame).to(batch)
+        mask_logits = at_stride_4(torch.from_numpy(given), frame).to(batch)
         logits = self.out_vocabulary_logits(batch, features, mask_logits[None], self.text_classifier(encoded))
         _refuse_nan(logits)
         return Classification(encoded.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
@@ -176,7 +181,7 @@ class OpenVocabularySegmenter(nn.Module):
         picture = read_image(image)
         given = read_masks(masks, picture.shape[:2], _file_name(image))
         batch, frame = self.prepare(picture)
-        mask_logits = _at_stride_4(torch.from_numpy(given), frame).to(batch)
+        mask_logits = at_stride_4(torch.from_numpy(given), frame).to(batch)
         weights = self.embedding.weights(self.clip.encode_image(batch), mask_logits[None])
         return ActivationMaps(weights[0].float().cpu().numpy(), frame)
 
@@ -188,22 +193,27 @@ class OpenVocabularySegmenter(nn.Module):
         batch = to_batch([resize(picture, resized)], self.clip.SIZE_DIVISOR, self.clip.logit_scale.device)
         return batch, Frame(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, picture=original)
 
-    def forward(self, images: Tensor, encoded: EncodedVocabulary) -> tuple[Tensor, Tensor]:
-        """images: (B, 3, H, W), normalised and padded. Returns mask logits (B, N, h, w) and probabilities (B, N, K +
-        1)."""
-        assert self.generator is not None
+    def forward(
+        self, images: Tensor, encoded: EncodedVocabulary, mask_logits: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """images: (B, 3, H, W), normalised and padded. mask_logits: given masks instead of the generator's, (B, N, h,
+        w). Returns mask logits (B, N, h, w) and probabilities (B, N, K + 1)."""
         text = self.text_classifier(encoded)
         features = self.clip.encode_image(images)
-        proposals = self.generator(images, features, text)
+        if mask_logits is None:
+            assert self.generator is not None
+            proposals = self.generator(images, features, text)
+        else:
+            proposals = Proposals(mask_logits)
         decide = None
         if self.inference.fast:
             decide = partial(self.influential, proposals, vocabulary=encoded.vocabulary)
         out_logits = self.out_vocabulary_logits(images, features, proposals.mask_logits, text, decide)
-        return proposals.mask_logits, self.combine(proposals.class_logits, out_logits, encoded.vocabulary)
+        return proposals.mask_logits, self.combine(proposals, out_logits, encoded.vocabulary)
 
     def influential(self, proposals: Proposals, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
         """(B, N) bool: which proposals can change the result. out_logits: (B, N, K + 1), a guess at CLIP's opinion."""
-        probs = self.combine(proposals.class_logits, out_logits, vocabulary)
+        probs = self.combine(proposals, out_logits, vocabulary)
         return torch.stack([influential(*one) for one in zip(proposals.mask_logits, probs, strict=True)])
 
     def text_classifier(self, encoded: EncodedVocabulary) -> TextClassifier:
@@ -233,13 +243,15 @@ class OpenVocabularySegmenter(nn.Module):
         careful = None if decide is None else lambda guess: decide(logits(guess))
         return logits(self.embedding(images, features, mask_logits, self.clip.project, careful))
 
-    def combine(self, class_logits: Tensor | None, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """Probabilities (B, N, K + 1) of the two opinions, each (B, N, K + 1); without the generator's, CLIP's
-        alone."""
-        if class_logits is None:
+    def combine(self, proposals: Proposals, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """Probabilities (B, N, K + 1), void last: the generator's opinion and CLIP's, (B, N, K + 1), or CLIP's alone
+        where the generator has none."""
+        if proposals.class_logits is None:
+            void = proposals.void_probs
             probs = out_logits[..., :-1].softmax(dim=-1)
-            return torch.cat([probs, torch.zeros_like(probs[..., :1])], dim=-1)
-        settings = self.inference
+            void = torch.zeros_like(probs[..., 0]) if void is None else void.to(probs)
+            return torch.cat([probs * (1 - void[..., None]), void[..., None]], dim=-1)
+        settings, class_logits = self.inference, proposals.class_logits
         seen = torch.tensor(vocabulary.seen(Vocabulary.of(settings.seen_in)), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
         return with_void(probs, class_logits)
@@ -260,19 +272,3 @@ def _refuse_nan(numbers: Tensor) -> None:
 def _file_name(image: Any) -> str | None:
     # A name on disk may be bytes that are no text, and the name goes into JSON.
     return os.fsencode(Path(image).name).decode("utf-8", "replace") if isinstance(image, str | Path) else None
-
-
-def _at_stride_4(masks: Tensor, frame: Frame, values: int = 1 << 26) -> Tensor:
-    """(N, H, W) bool at the picture's size -> (N, h, w) logits at stride 4 of the padded input.
-
-    A cell is inside where the mask covers more than half of what it covers of its best cell: ordinary masks keep their
-    outline, and a mask smaller than a cell keeps the cell it lies in. values: numbers in memory at a time.
-    """
-    bottom, right = frame.padded[0] - frame.resized[0], frame.padded[1] - frame.resized[1]
-    parts = [torch.zeros(0, frame.padded[0] // 4, frame.padded[1] // 4)]
-    for part in masks.split(max(1, values // (masks.shape[1] * masks.shape[2]))):
-        covered = F.interpolate(part[:, None].float(), frame.resized, mode="bilinear", antialias=True)
-        cells = F.avg_pool2d(F.pad(covered, (0, right, 0, bottom)), 4)[:, 0]
-        best = cells.amax(dim=(-2, -1), keepdim=True)
-        parts.append(torch.where((cells > best / 2) & (best > 0), 10.0, -10.0))
-    return torch.cat(parts)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD
+from maskadapter.models.preprocess import content_size
 from maskadapter.models.region_tree import Tree, choose, cut, merge
 from maskadapter.structures import ClipFeatures, Proposals
 
@@ -23,15 +24,6 @@ MASK_LOGIT = 10.0
 # Added to the void logit of a proposal that `cut` leaves out, so that it only speaks where nothing else does, and taken
 # from that of one that speaks: parts were trained to speak softly, and void would be the best class of all of them.
 SILENCE, VOICE = 3.0, 6.0
-
-
-def content_size(image: Tensor) -> tuple[int, int]:
-    """(3, H, W) -> (height, width) without the padding: rows and columns of exact zeros at the bottom and the right."""
-    filled = (image != 0).any(0)
-    rows, columns = filled.any(1).nonzero(), filled.any(0).nonzero()
-    if len(rows) == 0:
-        return image.shape[1], image.shape[2]
-    return int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def rgb_image(image: Tensor) -> np.ndarray:

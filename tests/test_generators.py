@@ -1,0 +1,295 @@
+"""Masks of SAM's family and of transformers' segmenters, through the whole."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+import maskadapter as ma
+from maskadapter.cli import main
+from maskadapter.coco import decode_segmentation
+from maskadapter.data.opening import open_dataset
+from maskadapter.errors import MaskAdapterError
+from maskadapter.evaluation import subject
+from maskadapter.evaluation.evaluate import evaluate
+from maskadapter.models.generators import generator_of
+from maskadapter.models.given_masks import as_proposals
+from maskadapter.models.preprocess import from_batch, to_batch
+from maskadapter.models.segment_anything import PointGrid, SegmentAnything, distinct
+from maskadapter.models.universal_segmenter import UniversalSegmenter
+from small_networks import sam, universal
+from test_segmenter import WORDS, small
+
+transformers = pytest.importorskip("transformers")
+
+SAMS = ["sam", "sam2", "sam3"]
+SEGMENTERS = ["mask2former", "eomt"]
+# Random weights are sure of nothing.
+GRID = PointGrid(points=6, at_a_time=20, min_iou=-999, min_stability=0.01)
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return np.array(Image.fromarray(data.coffee()).resize((72, 52)))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """One for every kind of network, as ``save_pretrained`` writes it."""
+    root = tmp_path_factory.mktemp("networks")
+    for kind in SAMS + SEGMENTERS:
+        for part in sam(kind) if kind in SAMS else universal(kind):
+            part.save_pretrained(root / kind)
+    return root
+
+
+def everything(kind):
+    return SegmentAnything(*sam(kind), GRID)
+
+
+def brute_force(boxes, scores, limit):
+    """Non-maximum suppression by its definition, pair by pair."""
+
+    def overlap(one, other):
+        sides = [min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1)]
+        shared = max(sides[0], 0) * max(sides[1], 0)
+        areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+        union = sum(areas) - shared
+        return shared / union if union else 0.0
+
+    kept = []
+    for index in sorted(range(len(boxes)), key=lambda i: -scores[i]):
+        if all(overlap(boxes[index], boxes[other]) <= limit for other in kept):
+            kept.append(index)
+    return kept
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.3, 0.7, 1.0])
+def test_distinct_boxes_are_those_of_brute_force(limit):
+    draw = np.random.default_rng(0)
+    corners = draw.integers(0, 20, (60, 2))
+    boxes = np.concatenate([corners, corners + draw.integers(0, 15, (60, 2))], axis=1)
+    scores = draw.integers(0, 9, 60) / 9  # some of them equal
+    got = distinct(torch.tensor(boxes), torch.tensor(scores), limit)
+    assert got == brute_force(boxes.tolist(), scores.tolist(), limit)
+    assert distinct(torch.zeros(0, 4), torch.zeros(0), limit) == []
+
+
+@pytest.mark.parametrize("crop_layers", [0, 1])
+@pytest.mark.parametrize("kind", SAMS)
+def test_proposals_are_those_of_transformers_own_pipeline(kind, crop_layers, picture, monkeypatch):
+    network, processor = sam(kind)
+    grid = PointGrid(points=4, at_a_time=7, crop_layers=crop_layers, min_iou=-999, min_stability=0.01)
+    if not compiled_operators():  # beside a PyTorch that they were not built for
+        monkeypatch.setattr(
+            f"{type(processor).__module__}.batched_nms",
+            lambda boxes, scores, idxs, iou_threshold: torch.tensor(
+                brute_force(boxes.tolist(), scores.tolist(), iou_threshold)
+            ),
+        )
+    pipeline = transformers.pipeline("mask-generation", model=network, image_processor=processor)
+    theirs = pipeline(
+        Image.fromarray(picture),
+        points_per_batch=7,
+        points_per_crop=4,
+        crops_n_layers=crop_layers,
+        pred_iou_thresh=-999,
+        stability_score_thresh=0.01,
+    )
+    runs, scores = SegmentAnything(network, processor, grid).masks(picture)
+    assert len(runs) == len(theirs["masks"]) >= 3
+    torch.testing.assert_close(scores, theirs["scores"])
+    for one, other in zip(runs, theirs["masks"], strict=True):
+        np.testing.assert_array_equal(decode_segmentation(one, picture.shape[:2]), np.asarray(other))
+
+
+def compiled_operators():
+    import torchvision
+
+    try:
+        torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+    except Exception:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", SAMS)
+def test_masks_end_where_sam_drew_them(kind, picture):
+    generator = everything(kind)
+    runs, _ = generator.masks(picture)
+    model = small(generator=False)
+    model.generator = generator
+    result = model.segment(picture, WORDS, background=None)
+    assert result.class_names == ("cat", "sofa", "wall")
+    assert result.semantic().shape == picture.shape[:2]
+    at_full_size = generator(to_batch([picture], 32), None, None)
+    assert at_full_size.class_logits is None
+    drawn = torch.nn.functional.interpolate(at_full_size.mask_logits, scale_factor=4, mode="bilinear")[0] > 0
+    for got, one in zip(drawn.numpy(), runs, strict=True):
+        expected = decode_segmentation(one, picture.shape[:2])
+        if expected.mean() > 0.05:
+            assert (got[: expected.shape[0], : expected.shape[1]] != expected).mean() < 0.08
+
+
+def test_small_masks_and_those_that_nothing_is_left_of(picture):
+    network, processor = sam("sam")
+    assert len(everything("sam").masks(picture)[0]) >= 3
+    large = SegmentAnything(network, processor, PointGrid(6, 20, min_iou=-999, min_stability=0.01, min_area=0.5))
+    for one in large.masks(picture)[0]:
+        assert decode_segmentation(one, picture.shape[:2]).mean() >= 0.5
+    none = SegmentAnything(network, processor, PointGrid(6, 20, min_iou=1e9))
+    assert none.masks(picture)[0] == []
+    model = small()
+    model.generator = none
+    result = model.segment(picture, WORDS)
+    assert (result.semantic() == -1).all()
+    assert len(result.panoptic().segments) == 0
+    assert len(result.instances(top=5).masks) == 0
+
+
+@pytest.mark.parametrize("kind", SEGMENTERS)
+def test_a_segmenters_masks_get_our_names(kind, picture):
+    generator = UniversalSegmenter(*universal(kind))
+    proposals = generator(to_batch([picture, picture[:40, :30]], 32), None, None)
+    assert proposals.mask_logits.shape == (2, 7, 16, 24)
+    assert proposals.class_logits is None
+    assert ((proposals.void_probs > 0) & (proposals.void_probs < 1)).all()
+    single = generator(to_batch([picture], 32), None, None)
+    torch.testing.assert_close(proposals.mask_logits[:1], single.mask_logits)
+    outside = single.mask_logits[0, :, 13:]
+    assert (outside == -10).all()
+    model = small()
+    model.generator = generator
+    result = model.segment(picture, WORDS, background=None)
+    torch.testing.assert_close(result.probs[:, -1], single_void(model, picture))
+
+
+def single_void(model, picture):
+    batch, _ = model.prepare(picture)
+    return model.generator(batch, None, None).void_probs[0]
+
+
+def test_a_segmenters_masks_lie_where_they_belong(picture):
+    """With a network that answers with its own input, resized: what is read is the picture at stride 4."""
+    network, processor = universal("mask2former")
+
+    class Mirror(torch.nn.Module):
+        config = network.config
+
+        def __init__(self):
+            super().__init__()
+            self.one = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, pixel_values):
+            small = torch.nn.functional.avg_pool2d(pixel_values.mean(dim=1, keepdim=True), 2)
+            classes = torch.zeros(1, 1, 6)
+            return type("Answer", (), {"masks_queries_logits": small, "class_queries_logits": classes})
+
+    smooth = np.zeros((120, 160, 3), np.uint8)
+    smooth[:] = (np.linspace(0, 255, 160)[None, :, None] + np.linspace(0, 120, 120)[:, None, None]) / 2
+    got = UniversalSegmenter(Mirror(), processor)(to_batch([smooth], 32), None, None).mask_logits[0, 0, :30, :40]
+    mean, std = np.mean(processor.image_mean), np.mean(processor.image_std)
+    expected = (smooth[2::4, 2::4, 0] / 255 - mean) / std
+    # At the border the network's own padding is in what it answers.
+    np.testing.assert_allclose(got[:-1, :-1], expected[:-1, :-1], atol=0.12)
+
+
+def test_a_picture_comes_back_from_the_batch(picture):
+    for one, other in zip(to_batch([picture, picture[:20, :30]], 32), (picture, picture[:20, :30]), strict=True):
+        np.testing.assert_array_equal(from_batch(one), other)
+
+
+def test_pictures_with_fewer_masks_are_filled_up():
+    proposals = as_proposals([torch.ones(2, 3, 4), torch.ones(1, 3, 4)], [torch.zeros(2), torch.zeros(1)])
+    assert (proposals.mask_logits[1, 1] == -10).all()
+    assert proposals.void_probs.tolist() == [[0, 0], [0, 1]]
+
+
+def test_given_masks_take_the_generators_place(picture):
+    model = small(generator=False)
+    halves = np.zeros((2, *picture.shape[:2]), bool)
+    halves[0, :, :40], halves[1, :, 40:] = True, True
+    result = model.segment(picture, WORDS, background=None, masks=halves)
+    named = model.classify(picture, halves, WORDS).probs
+    np.testing.assert_allclose(result.probs[:, :-1], named, atol=1e-6)
+    labels = result.semantic()
+    assert (labels[:, :38] == named[0].argmax()).all()
+    assert (labels[:, 42:] == named[1].argmax()).all()
+    with pytest.raises(MaskAdapterError, match="hold no mask generator: give masks"):
+        model.segment(picture, WORDS)
+
+
+@pytest.mark.parametrize("kind", SAMS + SEGMENTERS)
+def test_by_name_through_load_segment_and_evaluate(kind, folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("maskadapter.models.segment_anything.PointGrid", lambda: GRID)
+    source = f"{'sam' if kind in SAMS else 'segmenter'}:{folders / kind}"
+    assert isinstance(ma.load(masks=source).generator, SegmentAnything if kind in SAMS else UniversalSegmenter)
+    Image.fromarray(data.coffee()[:60, :80]).save(tmp_path / "coffee.png")
+    with pytest.raises(SystemExit) as stop:
+        main(["segment", f"{tmp_path}/coffee.png", "-c", "cup, spoon", "-o", f"{tmp_path}/out", "--masks", source])
+    assert not stop.value.code
+    assert (tmp_path / "out" / "coffee-overlay.png").exists()
+    root = own_set(tmp_path)
+    judged = subject.model("tiny", open_dataset(root / "own.yaml"), proposals=source)
+    assert judged.settings["proposals"] == source
+    assert not judged.paper
+    report = evaluate(judged.predict, open_dataset(root / "own.yaml"), tmp_path / "e", settings=judged.settings)
+    assert 0 <= report.numbers["mIoU"] <= 100
+
+
+def own_set(folder):
+    """One picture with a label picture."""
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    Image.fromarray(data.coffee()[:60, :80]).save(folder / "images" / "a.png")
+    Image.fromarray(np.arange(60 * 80, dtype=np.uint8).reshape(60, 80) % 2).save(folder / "labels" / "a.png")
+    (folder / "own.yaml").write_text("task: semantic\nclasses: [cup, spoon]\nval: {images: images, labels: labels}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("sam:", "no source of masks 'sam:'"),
+        ("masks.png", "no source of masks 'masks.png'.*classify takes masks from files"),
+        ("other:facebook/sam-vit-huge", "no source of masks 'other:"),
+        ("sam:/there/is/none", "there is no folder /there/is/none"),
+        ("sam:{mask2former}", "cannot be loaded.*SAM, SAM 2, SAM 3"),
+        ("segmenter:{sam}", "cannot be loaded.*Mask2Former, MaskFormer, EoMT can"),
+        ("sam:{empty}", "cannot be loaded"),
+        ("sam:{pickled}", "cannot be loaded"),
+        ("sam:{partly}", "lacks 1 tensors of SamModel, such as mask_decoder.iou_token.weight"),
+    ],
+)
+def test_sources_that_are_none_are_one_line(source, message, folders, tmp_path):
+    (tmp_path / "empty").mkdir()
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folders / "sam" / "model.safetensors")
+    for name in ("pickled", "partly"):
+        (tmp_path / name).mkdir()
+        for file in ("config.json", "preprocessor_config.json"):
+            (tmp_path / name / file).write_bytes((folders / "sam" / file).read_bytes())
+    torch.save(tensors, tmp_path / "pickled" / "pytorch_model.bin")
+    partly = {key: tensor for key, tensor in tensors.items() if key != "mask_decoder.iou_token.weight"}
+    save_file(partly, tmp_path / "partly" / "model.safetensors", metadata={"format": "pt"})
+    places = {name: tmp_path / name for name in ("empty", "pickled", "partly")}
+    with pytest.raises(MaskAdapterError, match=message) as error:
+        generator_of(source.format(**places, sam=folders / "sam", mask2former=folders / "mask2former"))
+    assert "\n" not in str(error.value)
+
+
+def test_no_network_is_one_line(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(MaskAdapterError, match="facebook/no-such-model-of-ours cannot be loaded"):
+        generator_of("sam:facebook/no-such-model-of-ours")
+
+
+def test_masks_are_kept_and_named_later(picture, tmp_path):
+    runs, _ = everything("sam").masks(picture)
+    (tmp_path / "masks.json").write_text(json.dumps([{"segmentation": one} for one in runs]))
+    model = small(generator=False)
+    assert len(model.classify(picture, tmp_path / "masks.json", WORDS).probs) == len(runs)
