@@ -32,12 +32,7 @@ from maskadapter.postprocess import PanopticMap, panoptic_map, semantic_map
 from maskadapter.progress import bar
 from maskadapter.resampling import Enlarger
 
-REACHES: tuple[tuple[int, ...], ...] = (
-    (3,),
-    (2, 1, 0),
-    (2, 1),
-    (1,),
-)  # cells that the blocks are taken to see; 3 is exact
+REACHES: tuple[tuple[int, ...], ...] = ((3,), (2, 0))  # cells that the blocks are taken to see; 3 is exact
 CHOSEN = (DOUBT, SMALLEST, RIVAL)
 TRIED = tuple(product((0.15, 0.25, 0.4, 0.6), (0.0, 0.0005, 0.002), (0.3, 0.5, 0.7)))
 
@@ -100,9 +95,8 @@ class Picture:
         def probs(maps_of: Callable[[Tensor], Tensor]) -> Tensor:
             weights = pooling_weights(torch.cat([maps_of(part) for part in masks.split(8)]))
             pooled = model.clip.project(weights @ features.dense[0].flatten(1).T).mean(dim=1)
-            return model.combine(
-                proposals.class_logits, text.logits(pooled[None], model.clip.logit_scale), words.vocabulary
-            )[0]
+            logits = text.logits(pooled[None], model.clip.logit_scale)
+            return model.combine(proposals, logits, words.vocabulary)[0]
 
         self.mask_logits = proposals.mask_logits[0]
         self.masks = Enlarger(self.mask_logits, frame)
