@@ -26,7 +26,7 @@ def test_only_a_piece_is_wide_at_a_time():
     mlp, widths = Mlp(8, 32), []
     mlp.act.register_forward_hook(lambda _, __, hidden: widths.append(hidden.shape))
     PiecewiseMlp(mlp)(torch.zeros(1, 60, 50, 8))
-    assert widths == [(1024, 32), (1024, 32), (952, 32)]
+    assert widths == [(1000, 32), (1000, 32), (1000, 32)]
 
 
 def test_a_tower_keeps_its_keys_and_its_result():

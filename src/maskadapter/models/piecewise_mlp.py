@@ -10,7 +10,7 @@ import torch
 from timm.layers import Mlp
 from torch import Tensor, nn
 
-_CELLS = 1024  # at a time
+_CELLS = 1024  # at a time, about: pieces of one size, because a small rest takes longer than its share
 
 
 class PiecewiseMlp(nn.Sequential):
@@ -21,7 +21,7 @@ class PiecewiseMlp(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         cells = x.flatten(0, -2)
-        pieces = cells.split(_CELLS) if x.device.type == "cpu" else [cells]
+        pieces = cells.tensor_split(max(1, round(len(cells) / _CELLS))) if x.device.type == "cpu" else [cells]
         return torch.cat([self._of_cells(piece) for piece in pieces]).unflatten(0, x.shape[:-1])
 
     def _of_cells(self, x: Tensor) -> Tensor:
