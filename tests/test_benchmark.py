@@ -172,18 +172,11 @@ def test_a_clock_adds_up():
 
 def test_multiplications_are_counted_part_by_part():
     counter = Counter()
-    query, cells = torch.rand(1, 2, 5, 4), torch.rand(1, 2, 7, 4)
     with torch.inference_mode():
         for _ in range(2):
             with counter.part("product"):
                 torch.nn.Linear(8, 3)(torch.rand(5, 8))
         with counter.part("convolution"):
             torch.nn.Conv2d(4, 6, 3, padding=1, groups=2)(torch.rand(1, 4, 10, 10))
-        with counter.part("attention"):
-            torch.nn.functional.scaled_dot_product_attention(query, cells, cells)
-    assert counter.multiplications == {
-        "product": 2 * 5 * 8 * 3,
-        "convolution": 100 * 6 * 9 * 2,
-        "attention": 2 * 5 * 7 * 4 * 2,
-    }
+    assert counter.multiplications == {"product": 2 * 5 * 8 * 3, "convolution": 100 * 6 * 9 * 2}
     assert not counter.seconds

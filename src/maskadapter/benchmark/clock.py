@@ -3,9 +3,8 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from math import prod
 
 import psutil
 import torch
@@ -38,8 +37,8 @@ class Clock:
 
 
 class Counter(Clock):
-    """Counts instead: ``multiplications`` of matrix products, convolutions and attention, each with its addition. What
-    is counted is slower."""
+    """Counts instead: ``multiplications`` of matrix products and convolutions, each with its addition. What is counted
+    is slower."""
 
     def __init__(self) -> None:
         super().__init__(torch.device("cpu"))
@@ -47,17 +46,9 @@ class Counter(Clock):
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # which PyTorch does not count
-        with FlopCounterMode(display=False, custom_mapping={on_cpu: _of_attention}) as counted:
+        with FlopCounterMode(display=False) as counted:
             yield
         self.multiplications[name] += counted.get_total_flops() // 2
-
-
-def _of_attention(
-    query: Sequence[int], key: Sequence[int], value: Sequence[int], *options: object, **others: object
-) -> int:
-    """From the shapes (B, heads, length, channels): a multiplication counts as two operations."""
-    return 2 * prod(query[:3]) * key[2] * (query[3] + value[3])
 
 
 @contextmanager

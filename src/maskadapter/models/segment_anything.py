@@ -73,6 +73,7 @@ class SegmentAnything(nn.Module):
         filled up with empty ones."""
         return as_proposals([self._logits(image) for image in images])
 
+    @torch.no_grad()
     def masks(self, picture: np.ndarray) -> tuple[list[Mapping[str, Any]], Tensor]:
         """(H, W, 3) uint8 RGB -> N masks as run lengths (COCO's, not compressed), the surest first, and (N,) how good
         the network thinks them to be."""
