@@ -41,7 +41,7 @@ class Model:
     def __init__(self):
         self.given = []
 
-    def load(self, model=None, embedding=None, adapter=None, like=None, device=None, fast=None):
+    def load(self, model=None, embedding=None, adapter=None, like=None, device=None, fast=None, masks=None):
         if model == "unknown":
             raise MaskAdapterError("no model 'unknown'")
         if model == "broken":
@@ -49,7 +49,7 @@ class Model:
         if model == "slow":
             raise KeyboardInterrupt
         self.given.append((model, embedding, device))
-        self.fast = fast
+        self.fast, self.masks = fast, masks
         return self
 
     def encode(self, classes, things=None):
@@ -119,9 +119,12 @@ def test_segment_passes_its_options_on(run, model, photo):
         "--device",
         "mps",
         "--exact",
+        "--masks",
+        "sam:some/model",
     )
     assert code == 0
     assert not model.fast
+    assert model.masks == "sam:some/model"
     assert model.given[0] == ("maftplus-base", "pooling", "mps")
     assert out.splitlines()[-1] == "out/photo-labels.png"
     assert "overlay" not in out

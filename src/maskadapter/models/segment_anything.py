@@ -104,8 +104,8 @@ class SegmentAnything(nn.Module):
         parameter = next(self.network.parameters())
         target = processor.size.get("longest_edge", processor.size.get("height"))
         boxes, points, crops, labels = processor.generate_crop_boxes(
-            picture, target, crop_n_layers=grid.crop_layers, points_per_crop=grid.points
-        )
+            picture.copy(), target, crop_n_layers=grid.crop_layers, points_per_crop=grid.points
+        )  # it wants an array that may be written to
         for number, (box, crop) in enumerate(zip(boxes, crops, strict=True)):
             given = processor(images=[crop], return_tensors="pt")
             sizes = {name: given[name].tolist() for name in ("original_sizes", "reshaped_input_sizes") if name in given}
