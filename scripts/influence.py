@@ -11,6 +11,7 @@ The embedded model with its adapter, 250 proposals. COCO: a folder of COCO panop
 import argparse
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--proposals", type=int, default=250)
     options = parser.parse_args()
     model = ma.load("tiny", embedding="adapter")
-    model.generator.num_proposals = options.proposals  # type: ignore[union-attr]
+    model.generator.merging = replace(model.generator.merging, num_proposals=options.proposals)  # type: ignore[union-attr]
     dataset = ma.open_dataset("coco-panoptic", options.root, split=options.split)
     words = model.encode(options.classes)
     judged = options.classes == dataset.name

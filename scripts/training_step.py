@@ -144,7 +144,7 @@ class Training:
         transform = TrainingTransform(crop, data.scale, data.flip, data.colour)
         found = []
         for loaded, _ in zip(load_batches([self.dataset], [transform], draws, seed), range(count), strict=False):
-            images = to_batch([sample.image for sample in loaded.samples], self.segmenter.clip.SIZE_DIVISOR, CPU)
+            images = to_batch([sample.image for sample in loaded.samples], self.segmenter.clip.size_divisor, CPU)
             targets = [MaskTargets.of(sample.target).kept() for sample in loaded.samples]
             found.append(Batch(images, targets, self.encoded))
         return found

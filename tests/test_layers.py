@@ -32,7 +32,7 @@ FLOORS = (
     {"visualize", "coco", "masks", "detections", "activation_maps", "text_cache", "download", "pictures"},
     {"segmentation", "classification"},
     {"models", "data"},
-    {"hub", "variants"},
+    {"hub", "variants", "bare_clip", "settings"},
     {"training", "evaluation", "bulk", "export", "check", "batch", "labelling"},
     {"benchmark", "reproduce", "plot", "serve"},
     {"cli", "__main__"},

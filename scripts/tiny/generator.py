@@ -56,7 +56,7 @@ def proposals_of(
     model, image: np.ndarray, ids: np.ndarray
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """-> masks (N, h, w) and segment numbers (h, w) at the generator's stride, pooled features, shape features."""
-    batch = to_batch([image], model.clip.SIZE_DIVISOR)
+    batch = to_batch([image], model.clip.size_divisor)
     features = model.clip.encode_image(batch)
     masks, pooled, shape = model.generator.propose(batch[0], features.dense[0], features.projected[0])
     stride = model.generator.stride

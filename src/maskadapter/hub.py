@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from maskadapter import bare_clip
 from maskadapter.cache_folder import cache_folder
 from maskadapter.catalogue import Weights, meant, weights_of
 from maskadapter.checkpoint import (
@@ -21,10 +22,9 @@ from maskadapter.checkpoint import (
 from maskadapter.download import SourceName, download, is_offline, locate, present
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.models.build import MODELS, EmbeddingName
-from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.generators import generator_of
-from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.settings import apply_settings, settings_of
 from maskadapter.text_cache import TextCache
 from maskadapter.variants import Variant, identify
 
@@ -32,10 +32,6 @@ DEFAULT = "tiny"
 
 # Of the settings that a file keeps, those that belong to its adapter.
 _OF_ADAPTER = ("adapter", "mask_threshold")
-
-# Of the settings of inference, those that are no fact of the weights but how to compute. Files of earlier versions hold
-# them, the second under its former name.
-_OF_CALLER = ("fast", "exact")
 
 
 def load(
@@ -51,33 +47,47 @@ def load(
     """A model, ready to use.
 
     model: None for the embedded ``tiny``; a name (``"fcclip-large"``), whose weights are downloaded if they are not on
-        this machine yet; or the path of a ``.safetensors`` file of this project or of an official ``.pth``, whose keys
-        and shapes tell which model it is.
-    embedding: ``"adapter"`` or ``"pooling"``; None takes what the file holds, and of a name the better one: the file
-        with adapter, but for ``tiny``, whose adapter is there to try and does not beat pooling.
+        this machine yet; the path of a ``.safetensors`` file of this project or of an official ``.pth``, whose keys
+        and shapes tell which model it is; or a CLIP alone, ``"clip:ViT-B-16:openai"``, see ``bare_clip.load``.
+    embedding: ``"adapter"``, ``"pooling"`` or ``"cropping"``; None takes what the file holds, and of a name the better
+        one: the file with adapter, but for ``tiny``, whose adapter is there to try and does not beat pooling.
     adapter: path of a warm-up file. Its adapter is joined to the segmenter in ``model``: generator and void embedding
         come from ``model``, everything else from the warm-up file; where both hold a tensor they must agree.
     like: name of the model that a file is to be read as, where its keys alone do not decide.
     device: where to put it, ``"cpu"``, ``"cuda"``, ``"mps"``.
     fast: compute Mask-Adapter only for the proposals that can change the result and guess at the others, see
         ``models.influence``; False computes all of them, as ``evaluate`` does.
-    masks: where masks come from instead of the model's own generator, see ``models.generators``: ``"sam:NAME"`` or
-        ``"segmenter:NAME"``.
+    masks: where masks come from instead of the model's own generator, see ``models.generators``: ``"sam:NAME"``,
+        ``"segmenter:NAME"`` or ``"superpixels"``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
     """
     check_device(device)
     model = DEFAULT if model is None else model
-    # What a warm-up file's adapter is joined to is the segmenter's own file.
-    checkpoint = find(model, "pooling" if adapter is not None else embedding)
-    if adapter is not None:
-        checkpoint = fuse(checkpoint, read_checkpoint(adapter))
-    segmenter = assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
+    segmenter = _found(model, embedding, adapter, like, device)
     segmenter.inference = replace(segmenter.inference, fast=fast)
     if masks is not None:
         segmenter.generator = generator_of(masks).to(device)
     return segmenter
+
+
+def _found(
+    model: str | Path,
+    embedding: EmbeddingName | None,
+    adapter: str | Path | None,
+    like: str | None,
+    device: str | torch.device,
+) -> OpenVocabularySegmenter:
+    if bare_clip.is_bare(model):
+        if adapter is not None or like is not None:
+            raise MaskAdapterError(f"{model} is a CLIP alone: leave adapter and like out")
+        return ready(bare_clip.load(str(model), embedding), device)
+    # What a warm-up file's adapter is joined to is the segmenter's own file.
+    checkpoint = find(model, "pooling" if adapter is not None else embedding)
+    if adapter is not None:
+        checkpoint = fuse(checkpoint, read_checkpoint(adapter))
+    return assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
 
 
 def assemble(checkpoint: Checkpoint, variant: Variant, device: str | torch.device = "cpu") -> OpenVocabularySegmenter:
@@ -93,9 +103,14 @@ def assemble(checkpoint: Checkpoint, variant: Variant, device: str | torch.devic
     segmenter.clip.restore_causal_mask()
     if "settings" in checkpoint.metadata:
         try:
-            _apply(json.loads(checkpoint.metadata["settings"]), segmenter)
+            apply_settings(json.loads(checkpoint.metadata["settings"]), segmenter)
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{checkpoint.source} has damaged settings ({first_line(error)})") from error
+    return ready(segmenter, device)
+
+
+def ready(segmenter: OpenVocabularySegmenter, device: str | torch.device) -> OpenVocabularySegmenter:
+    """A model whose weights do not change any more, on its device."""
     segmenter = segmenter.requires_grad_(False).eval().to(device)
     clip = segmenter.clip
     segmenter.text_cache = TextCache(_text_cache_file(), clip.text_fingerprint, clip.text_stamp, clip.embed_dim)
@@ -112,36 +127,9 @@ def _text_cache_file() -> Path | None:
 def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **metadata: str) -> Path:
     """Write a model as safetensors with its facts: ``name`` (an entry of ``MODELS``), its settings, and
     ``metadata``."""
-    facts = {"format": "maskadapter", "model": name, "settings": json.dumps(_settings(segmenter))}
+    facts = {"format": "maskadapter", "model": name, "settings": json.dumps(settings_of(segmenter))}
     write_checkpoint(path, segmenter.state_dict(), {**metadata, **facts})
     return Path(path)
-
-
-def _settings(segmenter: OpenVocabularySegmenter) -> dict[str, Any]:
-    """What the weights do not show and a user may have changed."""
-    inference = {key: value for key, value in asdict(segmenter.inference).items() if key not in _OF_CALLER}
-    settings: dict[str, Any] = {"inference": inference, "cell_order": segmenter.clip.cell_order}
-    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
-        settings["mask_threshold"] = segmenter.embedding.mask_threshold
-        settings["adapter"] = segmenter.embedding.adapter.options
-    if segmenter.text_transfer is not None:
-        settings["norm_placement"] = segmenter.text_transfer.norm_placement
-    return settings
-
-
-def _apply(settings: dict[str, Any], segmenter: OpenVocabularySegmenter) -> None:
-    inference = {key: value for key, value in settings["inference"].items() if key not in _OF_CALLER}
-    if isinstance(inference["seen_in"], list):  # JSON has no tuples
-        inference["seen_in"] = tuple(inference["seen_in"])
-    # Files of an earlier version lack the settings that came later; those stay the builder's.
-    segmenter.inference = replace(
-        segmenter.inference, **{**inference, "input_size": InputSize(**inference["input_size"])}
-    )
-    segmenter.clip.cell_order = settings["cell_order"]
-    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
-        segmenter.embedding.mask_threshold = settings["mask_threshold"]
-    if segmenter.text_transfer is not None:
-        segmenter.text_transfer.norm_placement = settings["norm_placement"]
 
 
 def fuse(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
@@ -206,7 +194,7 @@ def find(model: str | Path, embedding: EmbeddingName | None = None, may_download
         checkpoint = _multiplied_out(_embedded(DEFAULT))
         return _with_adapter(checkpoint, _embedded(f"{DEFAULT}-adapter")) if embedding == "adapter" else checkpoint
     if str(model) in MODELS:
-        weights = weights_of(str(model), embedding or "adapter")
+        weights = weights_of(str(model), "pooling" if embedding == "cropping" else embedding or "adapter")
         found = present(weights)
         if found is None and not may_download:
             raise _absent(weights)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,8 @@ from maskadapter.models.build import MODELS, EmbeddingName
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
-EMBEDDINGS: tuple[EmbeddingName, ...] = ("adapter", "pooling")
+HELD: tuple[EmbeddingName, ...] = ("adapter", "pooling")
+"""What files are told apart by. Those for pooling do for cropping too: neither has weights of its own."""
 
 AdapterOptions = tuple[tuple[str, Any], ...]
 
@@ -65,7 +66,7 @@ def identify(checkpoint: Checkpoint, like: str | None = None, embedding: Embeddi
 
 def shapes_of(variant: Variant) -> Shapes:
     """Names and shapes of every tensor of a variant; nothing is allocated."""
-    absent = ("embedding.",) * (variant.embedding == "pooling") + ("generator.",) * (not variant.generator)
+    absent = ("embedding.",) * (variant.embedding != "adapter") + ("generator.",) * (not variant.generator)
     whole = _all_shapes(variant.name, variant.adapter)
     return {key: shape for key, shape in whole.items() if not key.startswith(absent)}
 
@@ -79,7 +80,7 @@ def _all_shapes(name: str, adapter: AdapterOptions) -> dict[str, tuple[int, ...]
 
 def _variants(names: list[str], adapter: AdapterOptions) -> Iterator[Variant]:
     for name in names:
-        for embedding in EMBEDDINGS:
+        for embedding in HELD:
             yield Variant(name, embedding, adapter=adapter if embedding == "adapter" else ())
         yield Variant(name, "adapter", generator=False, adapter=adapter)
 
@@ -98,12 +99,14 @@ def _adapter_of(checkpoint: Checkpoint) -> AdapterOptions:
 def _with_embedding(variant: Variant, wanted: EmbeddingName | None, checkpoint: Checkpoint) -> Variant:
     if wanted is None or wanted == variant.embedding:
         return variant
+    if wanted == "cropping" and variant.embedding == "pooling":
+        return replace(variant, embedding=wanted)
     if wanted == "adapter":
         raise CheckpointError(
             f"{checkpoint.source} holds no adapter: add adapter=<warm-up file>, or use embedding='pooling'"
         )
     raise CheckpointError(
-        f"{checkpoint.source} holds an adapter, and embedding='pooling' would leave it out: give the segmenter's own "
+        f"{checkpoint.source} holds an adapter, and embedding='{wanted}' would leave it out: give the segmenter's own "
         "file"
     )
 

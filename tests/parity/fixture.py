@@ -29,6 +29,7 @@ from maskadapter.models.mask_decoder import MaskDecoder
 from maskadapter.models.pixel_decoder import PixelDecoder
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter
+from maskadapter.models.towers import ConvolutionalTower
 from maskadapter.vocabulary import Vocabulary
 
 COVERED = ("FCCLIP", "MAFT_Plus", "MASK_Adapter")  # META_ARCHITECTURE of the recordings that ``stages`` can follow
@@ -131,7 +132,7 @@ def settings_of(config: dict[str, Any]) -> Settings:
     # Ours has no switch for these.
     fixed = {
         "MASK_IN_CHANNELS": (adapter["MASK_IN_CHANNELS"], MaskAdapter.MASK_DIM),
-        "SIZE_DIVISIBILITY": (former["SIZE_DIVISIBILITY"], Clip.SIZE_DIVISOR),
+        "SIZE_DIVISIBILITY": (former["SIZE_DIVISIBILITY"], ConvolutionalTower.size_divisor),
         "PIXEL_MEAN": (tuple(model["PIXEL_MEAN"]), PIXEL_MEAN),
         "PIXEL_STD": (tuple(model["PIXEL_STD"]), PIXEL_STD),
         "PRE_NORM": (former["PRE_NORM"], False),

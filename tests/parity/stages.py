@@ -108,7 +108,7 @@ def compare_inputs(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Co
     picture, image = s.recorded("orig_uint8_hwc"), s.recorded("image_uint8_chw")
     resized = resize(picture.numpy(), tuple(image.shape[1:]))
     yield from s.compare("image_uint8_chw", np.ascontiguousarray(resized.transpose(2, 0, 1)))
-    images = to_batch([resized], segmenter.clip.SIZE_DIVISOR)
+    images = to_batch([resized], segmenter.clip.size_divisor)
     yield from s.compare("images_tensor", images)
     seen = _record_outputs({"stem": segmenter.clip.model.visual.trunk.stem})
     features = segmenter.clip.encode_image(images)

@@ -128,7 +128,7 @@ def _batch(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Comparison
             np.zeros((*size, 3), np.uint8) if picture is None else picture.permute(1, 2, 0).numpy()
             for picture, size in zip(pictures, sizes, strict=True)
         ],
-        segmenter.clip.SIZE_DIVISOR,
+        segmenter.clip.size_divisor,
     )
     targets = []
     for b in range(2):

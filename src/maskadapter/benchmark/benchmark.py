@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
@@ -94,7 +95,7 @@ def models(model: str, proposals: int, device: str) -> tuple[OpenVocabularySegme
         return segmenter, segmenter
     judge = hub.load("tiny", embedding="adapter", device=device)
     assert isinstance(judge.generator, SuperpixelGenerator)
-    judge.generator.num_proposals = proposals
+    judge.generator.merging = replace(judge.generator.merging, num_proposals=proposals)
     assert isinstance(segmenter.generator, nn.Module)
     segmenter.generator = Borrowed(segmenter.generator)
     return segmenter, judge

@@ -52,7 +52,7 @@ def evaluate(
         str,
         typer.Option(
             help="Where masks come from: generator, ground-truth (only their names are judged), sam:NAME or "
-            "segmenter:NAME on the Hugging Face hub, or a folder of masks."
+            "segmenter:NAME on the Hugging Face hub, superpixels, or a folder of masks."
         ),
     ] = "generator",
     branch: Annotated[

@@ -38,7 +38,7 @@ Model = Annotated[
     ),
 ]
 Embedding = Annotated[
-    Literal["adapter", "pooling"] | None,
+    Literal["adapter", "pooling", "cropping"] | None,
     typer.Option(help="How a mask becomes an embedding; without it as the model was made.", show_default=False),
 ]
 Adapter = Annotated[
@@ -61,7 +61,7 @@ Masks = Annotated[
     str | None,
     typer.Option(
         help="Where masks come from instead of the model's own generator: sam:NAME or segmenter:NAME, a model on the "
-        "Hugging Face hub or in a folder.",
+        "Hugging Face hub or in a folder; or superpixels, without a network.",
         show_default=False,
     ),
 ]

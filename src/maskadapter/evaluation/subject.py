@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from PIL import __version__ as pillow_version
 
-from maskadapter import hub
+from maskadapter import bare_clip, hub
 from maskadapter.catalogue import WEIGHTS, WITHOUT_ENSEMBLE
 from maskadapter.checkpoint import read_checkpoint
 from maskadapter.data.dataset import Dataset, Sample
@@ -117,8 +117,9 @@ def model(
     name, embedding, adapter, like, device: as ``maskadapter.load`` takes them.
     branch: see ``Branch``. alpha, beta: 0 to 1, CLIP's weight for seen and unseen classes, instead of the model's own.
     proposals: ``generator``; ``ground-truth``, the truth's masks, of which only the names are judged (measure
-        ``masks``); or, named by the embedding alone, another generator's, ``sam:NAME`` or ``segmenter:NAME``, or those
-        in a folder, of every picture ``<stem>.png``, ``.npy`` or ``.json`` as ``read_masks`` takes them.
+        ``masks``); or, named by the embedding alone, another generator's, ``sam:NAME``, ``segmenter:NAME`` or
+        ``superpixels``, or those in a folder, of every picture ``<stem>.png``, ``.npy`` or ``.json`` as ``read_masks``
+        takes them.
     transfer_norm: where MAFT+'s text transfer has its norm, see ``ContentDependentTransfer``, instead of the model's
         own place.
     fast: as ``maskadapter.load`` takes it; numbers that are to be reproduced are computed without.
@@ -134,7 +135,8 @@ def model(
     other = generator_of(str(proposals)) if is_source(str(proposals)) else None
     if proposals not in ("generator", "ground-truth") and other is None and not Path(proposals).is_dir():
         raise MaskAdapterError(
-            f"no proposals '{proposals}': give generator, ground-truth, sam:NAME, segmenter:NAME or a folder of masks"
+            f"no proposals '{proposals}': give generator, ground-truth, sam:NAME, segmenter:NAME, "
+            "superpixels or a folder of masks"
         )
     segmenter, variant, settings = _loaded(name, embedding, adapter, like, device)
     if proposals == "generator" and segmenter.generator is None:
@@ -230,6 +232,10 @@ def _loaded(
     name: str | Path, embedding: EmbeddingName | None, adapter: str | Path | None, like: str | None, device: str
 ) -> tuple[OpenVocabularySegmenter, Variant, dict[str, Any]]:
     """As ``hub.load`` does it, and what the report says of the weights."""
+    if bare_clip.is_bare(name):
+        alone = hub.load(name, embedding=embedding, adapter=adapter, like=like, device=device, fast=False)
+        variant = Variant(str(name), embedding or "pooling", generator=False)
+        return alone, variant, {"model": f"a CLIP with {variant.embedding}", **bare_clip.facts(str(name))}
     checkpoint = hub.find(name, "pooling" if adapter is not None else embedding)
     files = {"weights": checkpoint.source}
     if adapter is not None:

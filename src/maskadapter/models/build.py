@@ -1,11 +1,11 @@
 """The named models, put together: one function for each, one dict of them.
 
-A builder takes ``embedding`` ("adapter" or "pooling"), ``generator`` (False leaves the mask generator out, as the files
-of the warm-up stage do) and what the adapter is to have other than the published ones (``num_maps`` and so on, see
-``MaskAdapter``), and returns the untrained model with every setting that no weight shows.
+A builder takes ``embedding`` ("adapter", "pooling" or "cropping"), ``generator`` (False leaves the mask generator out,
+as the files of the warm-up stage do) and what the adapter is to have other than the published ones (``num_maps`` and so
+on, see ``MaskAdapter``), and returns the untrained model with every setting that no weight shows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from maskadapter.models.embedding import Embedding, MaskAdapterEmbedding, MaskPo
 from maskadapter.models.maftplus import ContentDependentTransfer, NormPlacement
 from maskadapter.models.mask2former import Mask2FormerGenerator
 from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.mask_cropping import MaskCropping
 from maskadapter.models.mask_decoder import MaskDecoder
 from maskadapter.models.pixel_decoder import PixelDecoder
 from maskadapter.models.preprocess import InputSize
@@ -27,7 +28,7 @@ TINY_CLIP = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 192, "heads": 3, "layers": 2},
 }
 
-EmbeddingName = Literal["adapter", "pooling"]
+EmbeddingName = Literal["adapter", "pooling", "cropping"]
 Builder = Callable[..., OpenVocabularySegmenter]
 
 LONGER_896 = InputSize(896, 896)  # the longer side becomes 896. Source: official MIN_SIZE_TEST = MAX_SIZE_TEST = 896
@@ -43,9 +44,7 @@ def tiny(embedding: EmbeddingName = "pooling", generator: bool = True, **adapter
     return OpenVocabularySegmenter(
         clip,
         SuperpixelGenerator() if generator else None,
-        MaskAdapterEmbedding(MaskAdapter(clip.embed_dim, **{"hidden_dim": 256, **adapter}))
-        if embedding == "adapter"
-        else MaskPooling("area"),
+        embedding_of(embedding, clip, {"hidden_dim": 256, **adapter}, pooling="area"),
         inference,
     )
 
@@ -76,7 +75,7 @@ def fcclip_large(
     return OpenVocabularySegmenter(
         clip,
         _mask2former(clip, num_queries=250) if generator else None,
-        _embedding(embedding, clip, adapter, mask_threshold=0.5),
+        embedding_of(embedding, clip, adapter, mask_threshold=0.5),
         inference,
     )
 
@@ -141,7 +140,7 @@ def _maftplus(
     return OpenVocabularySegmenter(
         clip,
         _mask2former(clip, num_queries=100) if generator else None,
-        _embedding(embedding, clip, adapter, mask_threshold),
+        embedding_of(embedding, clip, adapter, mask_threshold),
         inference,
         ContentDependentTransfer(clip.embed_dim, norm=norm),
     )
@@ -151,7 +150,17 @@ def _mask2former(clip: Clip, num_queries: int) -> Mask2FormerGenerator:
     return Mask2FormerGenerator(PixelDecoder(clip.pyramid_dims), MaskDecoder(clip.embed_dim, num_queries=num_queries))
 
 
-def _embedding(name: EmbeddingName, clip: Clip, adapter: dict[str, Any], mask_threshold: float) -> Embedding:
+def embedding_of(
+    name: EmbeddingName,
+    clip: Clip,
+    adapter: Mapping[str, Any] | None = None,
+    mask_threshold: float = 0.5,
+    pooling: Literal["inside", "area"] = "inside",
+) -> Embedding:
+    """The way from a mask to CLIP's embedding. adapter: what ``MaskAdapter`` takes. mask_threshold: see
+    ``MaskAdapterEmbedding``. pooling: see ``MaskPooling``."""
     if name == "adapter":
-        return MaskAdapterEmbedding(MaskAdapter(clip.embed_dim, **adapter), mask_threshold)
-    return MaskPooling()
+        return MaskAdapterEmbedding(MaskAdapter(clip.embed_dim, **(adapter or {})), mask_threshold)
+    if name == "cropping":
+        return MaskCropping(clip.encode_whole, clip.picture_size, clip.embed_dim)
+    return MaskPooling(pooling)

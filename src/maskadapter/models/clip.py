@@ -11,11 +11,21 @@ import open_clip
 import timm
 import torch
 import torch.nn.functional as F
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from maskadapter.checkpoint import first_line
-from maskadapter.errors import CheckpointError
+from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.models.piecewise_mlp import compute_in_pieces
+from maskadapter.models.towers import (
+    STAGES,
+    AttentionPoolTower,
+    ConvolutionalTower,
+    Tower,
+    TransformerTower,
+    WholePictureTower,
+)
 from maskadapter.structures import ClipFeatures
 from maskadapter.text_cache import fingerprint
 from maskadapter.transfer import DownloadError
@@ -25,8 +35,6 @@ from maskadapter.vocabulary import TEMPLATES
 # PIXEL_STD.
 PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
 PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
-
-STAGES = ("res2", "res3", "res4", "res5")
 
 CellOrder = Literal["channels-last", "as-stored"]
 
@@ -46,20 +54,37 @@ def download_pretrained(config: str, tag: str) -> Path:
         raise DownloadError(f"open_clip cannot download {config} {tag} ({reason})") from error
 
 
+def tower_of(visual: Any) -> Tower:
+    """How the cells of an image tower of open_clip are had. Raises MaskAdapterError for a tower that shows none."""
+    if isinstance(visual, ModifiedResNet):
+        return AttentionPoolTower(visual)
+    if isinstance(visual, VisionTransformer):
+        last = visual.transformer.resblocks[-1]
+        if visual.attn_pool is None and isinstance(getattr(last, "attn", None), nn.MultiheadAttention):
+            return TransformerTower(visual)
+    elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
+        return ConvolutionalTower(visual)
+    raise MaskAdapterError(
+        f"no features of cells can be pooled of this image tower ({type(getattr(visual, 'trunk', visual)).__name__}): "
+        "use embedding cropping"
+    )
+
+
 class Clip(nn.Module):
     """An open_clip model whose image tower keeps its feature maps.
 
     Args:
-        model: an ``open_clip.CLIP`` with a timm image tower.
+        model: a model of open_clip, such as ``open_clip.CLIP``.
         tokenizer: list of strings -> (n, context) token ids.
         templates: prompts with one ``{}``; a text embedding is the mean over them.
         cell_order: how the cells of the dense map are lined up for the projection. ``"channels-last"`` is right: every
             cell's own channels. ``"as-stored"`` reshapes the (C, h, w) map to (h * w, C) without moving the channels
             last, so that rows mix channels and places. MAFT+ was trained that way and needs it; its authors know.
             Source: official maft, visual_prediction_forward_convnext.
+        tower: how the cells of the image tower are had; None for what ``tower_of`` says.
+        colours: mean and standard deviation, 0 to 1, RGB, of the pictures it was trained with; None for PIXEL_MEAN and
+            PIXEL_STD, in which ``images`` always come.
     """
-
-    SIZE_DIVISOR = 32  # height and width of the input must be multiples
 
     def __init__(
         self,
@@ -67,9 +92,13 @@ class Clip(nn.Module):
         tokenizer: Any,
         templates: Sequence[str] = TEMPLATES,
         cell_order: CellOrder = "channels-last",
+        tower: Tower | None = None,
+        colours: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
         super().__init__()
         self.model: Any = model
+        self.tower = tower or tower_of(self.model.visual)
+        self._colours = colours
         compute_in_pieces(model)
         self.tokenizer = tokenizer
         self.templates = tuple(templates)
@@ -107,10 +136,51 @@ class Clip(nn.Module):
             raise CheckpointError(f"{path} does not hold open_clip's {config} ({first_line(error)})") from error
         return clip
 
+    @classmethod
+    def published(cls, name: str, weights: str | None, whole_pictures: bool = False) -> "Clip":
+        """Any CLIP of open_clip with its own preprocessing.
+
+        name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANISATION/NAME"`` or
+        ``"local-dir:FOLDER"``, which bring their weights. weights: open_clip's tag, downloaded on first use, or a file.
+        whole_pictures: only whole pictures are to be embedded; otherwise cells too.
+        Raises CheckpointError, DownloadError, or MaskAdapterError, see ``tower_of``.
+        """
+        named = weights is not None and not Path(weights).is_file()
+        if named:
+            download_pretrained(name, str(weights))
+        try:
+            model = open_clip.create_model(
+                name,
+                weights,
+                require_pretrained=True,
+                # Source: open_clip's table of weights; it only warns where they do not fit the configuration.
+                force_quick_gelu=named and bool(open_clip.get_pretrained_cfg(name, str(weights)).get("quick_gelu")),
+            )
+            tokenizer = open_clip.get_tokenizer(name)
+        except Exception as error:  # open_clip and the hub's library bring many kinds
+            what = name if weights is None else f"{name} with {weights}"
+            raise CheckpointError(f"open_clip cannot load {what} ({first_line(error)[:300]})") from error
+        visual = model.visual
+        colours = tuple(visual.image_mean), tuple(visual.image_std)
+        return cls(model, tokenizer, tower=WholePictureTower(visual) if whole_pictures else None, colours=colours)
+
     @property
     def embed_dim(self) -> int:
         """D, the width of the common space of pictures and text."""
-        return self.model.text_projection.shape[1]
+        if hasattr(self.model, "text_projection"):
+            return self.model.text_projection.shape[1]
+        return self.model.text.output_dim
+
+    @property
+    def picture_size(self) -> int:
+        """Pixels of a side of the square pictures that the image tower was trained with."""
+        size = self.model.visual.image_size
+        return size if isinstance(size, int) else size[0]
+
+    @property
+    def size_divisor(self) -> int:
+        """Height and width of the input must be multiples of it."""
+        return self.tower.size_divisor
 
     @property
     def pyramid_dims(self) -> dict[str, int]:
@@ -131,15 +201,18 @@ class Clip(nn.Module):
         self.model.register_buffer("attn_mask", mask.triu(1), persistent=False)
 
     def encode_image(self, images: Tensor) -> ClipFeatures:
-        """images: (B, 3, H, W), RGB, normalised with PIXEL_MEAN and PIXEL_STD, H and W multiples of 32."""
-        dense, stages = self.model.visual.trunk.forward_intermediates(images)
-        pyramid = dict(zip(STAGES, stages[-len(STAGES) :], strict=True))
+        """images: (B, 3, H, W), RGB, normalised with PIXEL_MEAN and PIXEL_STD; H, W multiples of ``size_divisor``."""
+        dense, pyramid = self.tower.features(self._as_trained(images))
         return ClipFeatures(pyramid=pyramid, dense=dense, projected=self._project_cells(dense))
+
+    def encode_whole(self, images: Tensor) -> Tensor:
+        """(B, D), CLIP's own embeddings of whole pictures, not normalised. images: (B, 3, S, S), normalised as for
+        ``encode_image``, S the ``picture_size``."""
+        return self.tower.whole(self._as_trained(images))
 
     def project(self, features: Tensor) -> Tensor:
         """(..., C) -> (..., D): CLIP's own last step, as if each vector were a picture of one cell. Not normalised."""
-        flat = features.reshape(-1, features.shape[-1], 1, 1)
-        projected = self.model.visual.head(self.model.visual.trunk.forward_head(flat).flatten(1))
+        projected = self.tower.project(features.reshape(-1, features.shape[-1]))
         return projected.view(*features.shape[:-1], projected.shape[-1])
 
     def encode_text(self, names: Sequence[str], batch_size: int = 256) -> Tensor:
@@ -159,12 +232,18 @@ class Clip(nn.Module):
     def text_stamp(self) -> tuple[Any, ...]:
         """Changes when the text weights, their type or place, or the templates do: sums instead of a hash."""
         sums = torch.stack([tensor.detach().float().sum() for tensor in self._text_tensors().values()])
-        return (self.templates, self.model.text_projection.dtype, str(sums.device), *sums.tolist())
+        return (self.templates, self.logit_scale.dtype, str(sums.device), *sums.tolist())
 
     def text_fingerprint(self) -> str:
         """A hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
-        heads = self.model.transformer.resblocks[0].attn.num_heads
+        tower = self.model.transformer if self._plain_text else self.model.text
+        heads = tower.resblocks[0].attn.num_heads if self._plain_text else repr(tower)
         return fingerprint(self._text_tensors(), *self.templates, str(heads), self.logit_scale.device.type)
+
+    @property
+    def _plain_text(self) -> bool:
+        """Whether the text tower is CLIP's own, whose parts are known here."""
+        return isinstance(self.model, open_clip.CLIP)
 
     def _text_tensors(self) -> dict[str, Tensor]:
         state = self.model.state_dict()
@@ -176,11 +255,24 @@ class Clip(nn.Module):
         No token sees a later one, so what stands behind the last end of text (the highest id) is left out: names are
         about ten tokens long and the context is 77.
         """
+        if not self._plain_text:
+            return self.model.encode_text(tokens, normalize=True)
         model, ends = self.model, tokens.argmax(dim=-1)
         length = int(ends.max()) + 1
         x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
         x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
         return F.normalize(x[torch.arange(len(x), device=x.device), ends] @ model.text_projection, dim=-1)
+
+    def _as_trained(self, images: Tensor) -> Tensor:
+        """Images as this CLIP was trained with, from images normalised with PIXEL_MEAN and PIXEL_STD."""
+        if self._colours is None:
+            return images
+        mean, std, given_mean, given_std = (
+            images.new_tensor(one)[:, None, None] for one in (*self._colours, PIXEL_MEAN, PIXEL_STD)
+        )
+        if torch.allclose(255 * mean, given_mean, atol=0.01) and torch.allclose(255 * std, given_std, atol=0.01):
+            return images
+        return (images * given_std / 255 + given_mean / 255 - mean) / std
 
     def _project_cells(self, dense: Tensor) -> Tensor:
         batch, channels, height, width = dense.shape

@@ -190,7 +190,7 @@ class OpenVocabularySegmenter(nn.Module):
         input instead of the model's own."""
         original = (picture.shape[0], picture.shape[1])
         resized = (size or self.inference.input_size).of(original)
-        batch = to_batch([resize(picture, resized)], self.clip.SIZE_DIVISOR, self.clip.logit_scale.device)
+        batch = to_batch([resize(picture, resized)], self.clip.size_divisor, self.clip.logit_scale.device)
         return batch, Frame(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, picture=original)
 
     def forward(

@@ -1,51 +1,22 @@
-"""Proposals without a learned mask decoder: superpixels, merged into a tree, each node one proposal.
+"""The embedded model's generator: regions of ``models.regions``, and a small head that says what a region shows.
 
-SLIC cuts the picture into small pieces along its edges; the pieces that look and mean most alike are merged first,
-until one is left. The nodes of that binary tree are nested proposals from a button to the whole picture, with
-borders as sharp as the picture's own. A small region head says what a node shows, or void where it covers several
-things or a part of one.
+It says void where a region covers several things or a part of one.
 """
 
 import numpy as np
 import torch
-from skimage.color import rgb2lab
-from skimage.segmentation import slic
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD
-from maskadapter.models.preprocess import content_size
-from maskadapter.models.region_tree import Tree, choose, cut, merge
+from maskadapter.models.region_tree import Tree, cut
+from maskadapter.models.regions import MASK_LOGIT, Merging, pool, without_padding
 from maskadapter.structures import ClipFeatures, Proposals
 
 SHAPE_FEATURES = 15
-MASK_LOGIT = 10.0
 # Added to the void logit of a proposal that `cut` leaves out, so that it only speaks where nothing else does, and taken
 # from that of one that speaks: parts were trained to speak softly, and void would be the best class of all of them.
 SILENCE, VOICE = 3.0, 6.0
-
-
-def rgb_image(image: Tensor) -> np.ndarray:
-    """(3, h, w) normalised -> (h, w, 3) float64 RGB in 0..1."""
-    rgb = image * image.new_tensor(PIXEL_STD).view(3, 1, 1) + image.new_tensor(PIXEL_MEAN).view(3, 1, 1)
-    return (rgb / 255).clamp(0, 1).permute(1, 2, 0).cpu().double().numpy()
-
-
-def pool(labels: np.ndarray, count: int, grid: Tensor) -> Tensor:
-    """Mean of a coarse grid (C, h, w) under each of `count` pieces of a label map (H, W): (count, C).
-
-    Every pixel votes with the cell it lies in, so that a piece smaller than a cell still has a feature.
-    """
-    channels, height, width = grid.shape
-    rows = np.minimum(np.arange(labels.shape[0]) * height // labels.shape[0], height - 1)
-    columns = np.minimum(np.arange(labels.shape[1]) * width // labels.shape[1], width - 1)
-    cells = rows[:, None] * width + columns[None]
-    votes = np.bincount((labels * (height * width) + cells).ravel(), minlength=count * height * width).reshape(
-        count, -1
-    )
-    weights = grid.new_tensor(votes / votes.sum(1, keepdims=True))
-    return weights @ grid.reshape(channels, -1).T
 
 
 def shape_features(
@@ -92,33 +63,22 @@ def shape_features(
 
 
 class SuperpixelGenerator(nn.Module):
-    """See the module's text. `forward` is deterministic and runs the tree on the CPU."""
+    """See the module's text. ``forward`` is deterministic and runs the tree on the CPU.
+
+    merging: see ``Merging``. split_bonus: see ``region_tree.cut``. The others: channels of CLIP's dense features, its
+    embeddings' width, and the head's own.
+    """
 
     def __init__(
         self,
         in_channels: int = 1280,
         embed_dim: int = 384,
         hidden: int = 512,
-        num_proposals: int = 100,
-        superpixels: int = 350,
-        stride: int = 2,
-        colour_weight: float = 2.0,
-        size_power: float = 0.5,
-        smallest: float = 0.001,
+        merging: Merging | None = None,
         split_bonus: float = 0.7,
     ):
-        """stride: image pixels per mask pixel; smallest: least share of the picture.
-
-        The others: see `merge`, `choose`, `cut`.
-        """
         super().__init__()
-        self.num_proposals, self.superpixels, self.stride = num_proposals, superpixels, stride
-        self.colour_weight, self.size_power, self.smallest, self.split_bonus = (
-            colour_weight,
-            size_power,
-            smallest,
-            split_bonus,
-        )
+        self.merging, self.split_bonus = merging or Merging(), split_bonus
         self.norm = nn.LayerNorm(in_channels)
         self.hidden = nn.Linear(in_channels + SHAPE_FEATURES, hidden)
         self.output = nn.Linear(hidden, embed_dim)
@@ -133,42 +93,12 @@ class SuperpixelGenerator(nn.Module):
 
         Returns masks (N, H / stride, W / stride) bool, pooled dense features (N, C), shape (N, SHAPE_FEATURES).
         """
-        height, width = content_size(image)
-        small = F.avg_pool2d(image[:, :height, :width], self.stride, ceil_mode=True)
-        rgb = rgb_image(small)
-        lab = rgb2lab(rgb)
-        cells = [
-            max(1, round(side * part / full))
-            for side, part, full in zip(dense.shape[1:], (height, width), image.shape[1:], strict=True)
-        ]
-        pieces = slic(rgb, self.superpixels, compactness=8, sigma=0.7, start_label=0)
-        labels = np.unique(pieces, return_inverse=True)[1].reshape(pieces.shape)  # numbers without gaps
-        count = labels.max() + 1
-        areas = np.bincount(labels.ravel(), minlength=count) / labels.size
-        colours = (
-            np.stack([np.bincount(labels.ravel(), lab[..., c].ravel(), count) for c in range(3)], 1)
-            / (areas * labels.size)[:, None]
-        )
-        features = pool(labels, count, dense[:, : cells[0], : cells[1]])
-        embeddings = (
-            pool(labels, count, F.normalize(projected[:, : cells[0], : cells[1]], dim=0)).cpu().double().numpy()
-        )
-        pairs = np.concatenate(
-            [
-                np.stack([labels[:, :-1], labels[:, 1:]], -1).reshape(-1, 2),
-                np.stack([labels[:-1], labels[1:]], -1).reshape(-1, 2),
-            ]
-        )
-        pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], 1), axis=0)
-        tree = merge(pairs, areas, colours, embeddings, self.colour_weight, self.size_power)
-        nodes = choose(tree, areas, self.num_proposals, self.smallest)
-        members = tree.members[nodes] * areas
+        found = self.merging.regions(image, projected)
+        features = pool(found.labels, len(found.areas), without_padding(dense, image))
+        members = found.tree.members[found.nodes] * found.areas
         pooled = features.new_tensor(members / members.sum(1, keepdims=True)) @ features
-        shape = features.new_tensor(shape_features(tree, nodes, labels, areas, colours, embeddings))
-        size = [-(-side // self.stride) for side in image.shape[1:]]
-        masks = torch.zeros(len(nodes), *size, dtype=torch.bool)
-        masks[:, : labels.shape[0], : labels.shape[1]] = torch.from_numpy(tree.members[nodes][:, labels])
-        return masks.to(image.device), pooled, shape
+        numbers = shape_features(found.tree, found.nodes, found.labels, found.areas, found.colours, found.embeddings)
+        return found.masks, pooled, features.new_tensor(numbers)
 
     def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
         """images: (B, 3, H, W), normalised and padded. text: a TextClassifier over K classes.

@@ -196,7 +196,7 @@ class _Run:
         }
 
     def _batch(self, loaded: LoadedBatch, part: slice) -> tuple[Batch, list[torch.Generator]]:
-        device, divisor = self.accelerator.device, self.segmenter.clip.SIZE_DIVISOR
+        device, divisor = self.accelerator.device, self.segmenter.clip.size_divisor
         images = to_batch([sample.image for sample in loaded.samples[part]], divisor, device)
         targets = [_padded(MaskTargets.of(sample.target).kept().to(device), images) for sample in loaded.samples[part]]
         seeds = [_seed(self.recipe.run.seed, draw.number) for draw in loaded.draws[part]]

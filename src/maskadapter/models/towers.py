@@ -1,0 +1,168 @@
+"""How the cells of CLIP's image towers are had: what a mask is pooled from, and how what is pooled gets into the space
+of text.
+
+A convolutional tower ends in a mean over its cells, so that one of them can stand for a picture. Towers that end in
+attention are read along its value path: each cell as if all attention were on it. Source: MaskCLIP (Zhou et al. 2022),
+section 3.2.
+
+A tower holds no weights of its own: it reads those of open_clip's model.
+"""
+
+from math import lcm
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from maskadapter.errors import MaskAdapterError
+
+STAGES = ("res2", "res3", "res4", "res5")
+
+_STRIDE_OF_MASKS = 4
+
+
+class Tower(Protocol):
+    """What ``Clip`` needs of an image tower. size_divisor: height and width of its input must be multiples of it."""
+
+    size_divisor: int
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(B, 3, H, W) -> dense features (B, C, h, w) and the stages' outputs, where there are any."""
+        ...
+
+    def project(self, features: Tensor) -> Tensor:
+        """(n, C), pooled or of one cell -> (n, D)."""
+        ...
+
+    def whole(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) at the size that the tower was trained with -> (B, D), one vector per picture."""
+        ...
+
+
+class ConvolutionalTower:
+    """A timm network that ends in a mean over its cells, as ConvNeXt.
+
+    visual: open_clip's ``TimmModel``.
+    """
+
+    size_divisor = 32
+
+    def __init__(self, visual: Any) -> None:
+        self._visual = visual
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        dense, stages = self._visual.trunk.forward_intermediates(images)
+        return dense, dict(zip(STAGES, stages[-len(STAGES) :], strict=True))
+
+    def project(self, features: Tensor) -> Tensor:
+        return self._visual.head(self._visual.trunk.forward_head(features[:, :, None, None]).flatten(1))
+
+    def whole(self, images: Tensor) -> Tensor:
+        return self.project(self.features(images)[0].mean(dim=(-2, -1)))
+
+
+class AttentionPoolTower:
+    """OpenAI's ResNets, which end in an attention over their cells.
+
+    visual: open_clip's ``ModifiedResNet``.
+    """
+
+    size_divisor = 32
+
+    def __init__(self, visual: Any) -> None:
+        self._visual = visual
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        stages = self._visual.forward_intermediates(images, intermediates_only=True)["image_intermediates"]
+        return stages[-1], dict(zip(STAGES, stages[-len(STAGES) :], strict=True))
+
+    def project(self, features: Tensor) -> Tensor:
+        pool = self._visual.attnpool
+        return pool.c_proj(pool.v_proj(features))
+
+    def whole(self, images: Tensor) -> Tensor:
+        return self._visual(images)
+
+
+class TransformerTower:
+    """A vision transformer. Its place embeddings are interpolated to the size of the input, as open_clip does it for
+    weights of another size.
+
+    visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention pooling.
+    """
+
+    def __init__(self, visual: Any) -> None:
+        self._visual = visual
+        # The masks' cells must fit too.
+        self.size_divisor = lcm(visual.patch_size[0], visual.patch_size[1], _STRIDE_OF_MASKS)
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        visual = self._visual
+        size = (images.shape[-2] // visual.patch_size[0], images.shape[-1] // visual.patch_size[1])
+        places = {"visual.positional_embedding": _interpolated(visual.positional_embedding, visual.grid_size, size)}
+        before = functional_call(_BeforeLastBlock(visual), places, (images,))
+        last = visual.transformer.resblocks[-1]
+        return _values(last.attn, last.ln_1(before.permute(0, 2, 3, 1))).permute(0, 3, 1, 2), {}
+
+    def project(self, features: Tensor) -> Tensor:
+        normed = self._visual.ln_post(features)
+        return normed if self._visual.proj is None else normed @ self._visual.proj
+
+    def whole(self, images: Tensor) -> Tensor:
+        return self._visual(images)
+
+
+class _BeforeLastBlock(nn.Module):
+    """(B, 3, H, W) -> (B, C, h, w), the cells that go into the last block."""
+
+    def __init__(self, visual: Any) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, images: Tensor) -> Tensor:
+        index = len(self.visual.transformer.resblocks) - 2
+        options = {"indices": [index], "stop_early": True, "intermediates_only": True}
+        return self.visual.forward_intermediates(images, **options)["image_intermediates"][0]
+
+
+def _values(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:
+    """(..., C) -> (..., C): what an attention gives that looks at the one cell alone."""
+    width = x.shape[-1]
+    bias = None if attention.in_proj_bias is None else attention.in_proj_bias[2 * width :]
+    return attention.out_proj(F.linear(x, attention.in_proj_weight[2 * width :], bias))
+
+
+def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Embeddings (1 + h * w, C), the class token's first, at another grid ``size``."""
+    if size == tuple(trained):
+        return places
+    grid = places[1:].T.unflatten(1, trained)[None]
+    resized = F.interpolate(grid, size, mode="bicubic", antialias=True, align_corners=False)[0]
+    return torch.cat([places[:1], resized.flatten(1).T])
+
+
+class WholePictureTower:
+    """Any tower, of which whole pictures alone are had: enough to embed crops.
+
+    visual: a tower of open_clip.
+    """
+
+    size_divisor = 32
+
+    def __init__(self, visual: Any) -> None:
+        self._visual = visual
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return images.new_zeros(len(images), 1, 0, 0), {}
+
+    def project(self, features: Tensor) -> Tensor:
+        if features.numel():
+            raise MaskAdapterError(
+                f"{type(self._visual).__name__} shows no features of cells that could be pooled: use embedding cropping"
+            )
+        return features
+
+    def whole(self, images: Tensor) -> Tensor:
+        return self._visual(images)

@@ -1,0 +1,40 @@
+"""The settings of a model that a file of weights keeps beside them: what the weights do not show."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from maskadapter.models.embedding import MaskAdapterEmbedding
+from maskadapter.models.preprocess import InputSize
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+
+# Of the settings of inference, those that are no fact of the weights but how to compute. Files of earlier versions hold
+# them, the second under its former name.
+_OF_CALLER = ("fast", "exact")
+
+
+def settings_of(segmenter: OpenVocabularySegmenter) -> dict[str, Any]:
+    """What the weights do not show and a user may have changed."""
+    inference = {key: value for key, value in asdict(segmenter.inference).items() if key not in _OF_CALLER}
+    settings: dict[str, Any] = {"inference": inference, "cell_order": segmenter.clip.cell_order}
+    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
+        settings["mask_threshold"] = segmenter.embedding.mask_threshold
+        settings["adapter"] = segmenter.embedding.adapter.options
+    if segmenter.text_transfer is not None:
+        settings["norm_placement"] = segmenter.text_transfer.norm_placement
+    return settings
+
+
+def apply_settings(settings: dict[str, Any], segmenter: OpenVocabularySegmenter) -> None:
+    """Put back what ``settings_of`` gave. Raises KeyError, ValueError or TypeError for settings of another kind."""
+    inference = {key: value for key, value in settings["inference"].items() if key not in _OF_CALLER}
+    if isinstance(inference["seen_in"], list):  # JSON has no tuples
+        inference["seen_in"] = tuple(inference["seen_in"])
+    # Files of an earlier version lack the settings that came later; those stay the builder's.
+    segmenter.inference = replace(
+        segmenter.inference, **{**inference, "input_size": InputSize(**inference["input_size"])}
+    )
+    segmenter.clip.cell_order = settings["cell_order"]
+    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
+        segmenter.embedding.mask_threshold = settings["mask_threshold"]
+    if segmenter.text_transfer is not None:
+        segmenter.text_transfer.norm_placement = settings["norm_placement"]

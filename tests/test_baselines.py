@@ -1,0 +1,236 @@
+"""The paper's baselines: mask cropping and mask pooling with any CLIP of open_clip."""
+
+import json
+import pickle
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+
+import maskadapter as ma
+from maskadapter.bare_clip import facts
+from maskadapter.cli import main
+from maskadapter.data.scenes import Scenes
+from maskadapter.errors import CheckpointError, MaskAdapterError
+from maskadapter.evaluation import subject
+from maskadapter.evaluation.evaluate import evaluate
+from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD
+from maskadapter.models.mask_cropping import MaskCropping
+from maskadapter.transfer import DownloadError
+
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+VISION = {
+    "transformer": {"image_size": 64, "layers": 3, "width": 32, "head_width": 16, "patch_size": 16},
+    "resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 32},
+    "convnext": {"timm_model_name": "convnext_atto", "timm_pool": "", "timm_proj": "linear", "image_size": 64},
+    "timm transformer": {
+        "timm_model_name": "vit_tiny_patch16_224",
+        "timm_pool": "token",
+        "timm_proj": "linear",
+        "image_size": 224,
+    },
+    "attention pooling": {
+        "image_size": 64,
+        "layers": 3,
+        "width": 32,
+        "head_width": 16,
+        "patch_size": 16,
+        "attentional_pool": True,
+        "attn_pooler_heads": 2,
+    },
+}
+COLOURS = {"mean": [0.5, 0.45, 0.4], "std": [0.25, 0.3, 0.2]}  # not those of the other models
+CELLS = ("transformer", "resnet", "convnext")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Of each kind of tower a folder as open_clip publishes models, with random weights."""
+    made = {}
+    for kind, vision in VISION.items():
+        folder = tmp_path_factory.mktemp(kind.replace(" ", "-"))
+        config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": TEXT}
+        content = {"model_cfg": config, "preprocess_cfg": COLOURS if kind == "transformer" else {}}
+        (folder / "open_clip_config.json").write_text(json.dumps(content))
+        torch.manual_seed(0)
+        torch.save(open_clip.CLIP(**config).state_dict(), folder / "open_clip_pytorch_model.bin")
+        made[kind] = folder
+    return made
+
+
+def picture(seed=0, size=(90, 120)):
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def boxes(size=(90, 120)):
+    masks = np.zeros((3, *size), bool)
+    masks[0, 10:40, 20:90] = True
+    masks[1, :, :30] = True
+    return masks  # the third is empty
+
+
+@pytest.mark.parametrize("kind", VISION)
+def test_crops_are_embedded_as_open_clip_embeds_pictures(folders, kind):
+    model = ma.load(f"clip:local-dir:{folders[kind]}", embedding="cropping")
+    reference, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folders[kind]}")
+    side = model.clip.picture_size
+    pixels = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    ours = (pixels * 255 - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
+    with torch.inference_mode():
+        expected = reference.eval().encode_image(transform.transforms[-1](pixels))
+        torch.testing.assert_close(model.clip.encode_whole(ours), expected, rtol=1e-3, atol=2e-4)
+    named = model.classify(picture(), boxes(), ["cat", "dog", "tree"])
+    assert named.probs.shape == (3, 3)
+    assert not np.allclose(named.probs[0], named.probs[1])
+    assert np.allclose(named.probs[2], 1 / 3)  # an empty mask says nothing
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_masks_are_pooled_in_every_kind_of_tower(folders, kind):
+    model = ma.load(f"clip:local-dir:{folders[kind]}")
+    named = model.classify(picture(), boxes(), ["cat", "dog", "tree"])
+    assert named.probs.shape == (3, 3)
+    assert np.isfinite(named.probs).all()
+    assert not np.allclose(named.probs[0], named.probs[1])
+    features = model.clip.encode_image(model.prepare(picture())[0])
+    assert features.dense.shape[-2:] == features.projected.shape[-2:]
+    assert features.projected.shape[1] == 32
+
+
+@torch.inference_mode()
+def test_the_cells_of_a_transformer_are_its_last_values(folders):
+    """They are what the last attention gives where every cell may look at itself alone."""
+    clip = ma.load(f"clip:local-dir:{folders['transformer']}").clip
+    visual = clip.model.visual
+    seen = []
+    hook = visual.transformer.resblocks[-1].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    clip.tower.whole(images)
+    hook.remove()
+    last, tokens = visual.transformer.resblocks[-1], seen[0]
+    alone = torch.full((tokens.shape[1], tokens.shape[1]), float("-inf")).fill_diagonal_(0)
+    expected = last.attention(last.ln_1(tokens), attn_mask=alone)[:, 1:]
+    dense = clip.tower.features(images)[0]
+    torch.testing.assert_close(dense.flatten(2).mT, expected, rtol=1e-4, atol=1e-5)
+    assert clip.tower.features(torch.zeros(1, 3, 96, 160))[0].shape == (1, 32, 6, 10)  # another grid than trained
+
+
+@torch.inference_mode()
+def test_a_cell_of_a_resnet_is_projected_as_its_attention_does(folders):
+    clip = ma.load(f"clip:local-dir:{folders['resnet']}").clip
+    pool = clip.model.visual.attnpool
+    pool.positional_embedding.zero_()
+    cell = torch.randn(3, pool.positional_embedding.shape[1], generator=torch.Generator().manual_seed(0))
+    everywhere = cell[:, :, None, None].expand(-1, -1, 2, 2)  # all cells alike: attention has no choice
+    torch.testing.assert_close(clip.project(cell), pool(everywhere), rtol=1e-4, atol=1e-5)
+
+
+def test_a_crop_is_what_its_options_say():
+    image = torch.arange(1.0, 13).view(1, 1, 12).expand(3, 6, 12).contiguous()  # columns 1 to 12
+    mask = torch.zeros(6, 12, dtype=torch.bool)
+    mask[1:3, 2:6] = True  # a box of 2 x 4
+    mask[1, 2] = False
+
+    def crop(size, **options):
+        return MaskCropping(lambda pictures: pictures, size, 1, **options).crop(image, mask)[0]
+
+    square = crop(4)
+    assert square[0].tolist() == [0, 0, 0, 0]  # a row above the box: the mean colour
+    assert square[1].tolist() == [0, 4, 5, 6]
+    assert square[2].tolist() == [3, 4, 5, 6]
+    assert crop(4, background="kept")[1].tolist() == [3, 4, 5, 6]
+    assert crop(4, background="kept")[0].tolist() == [3, 4, 5, 6]
+    padded = crop(8, padding=0.5, background="kept")  # from column 0, and from a row above the picture
+    assert padded[:1].tolist() == [[0.0] * 8]
+    assert padded[4].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    stretched = crop(4, square=False, background="kept")
+    assert stretched.amin() > 2.5  # nothing but the box
+    with pytest.raises(MaskAdapterError, match="padding is -1"):
+        crop(4, padding=-1)
+
+
+def test_named_models_crop_with_their_own_clip(tmp_path):
+    dataset = Scenes(1)
+    judged = subject.model("tiny", dataset, embedding="cropping", proposals="ground-truth")
+    assert judged.settings["model"].startswith("tiny with cropping")
+    report = evaluate(judged.predict, dataset, tmp_path / "run", measures=judged.measures, settings=judged.settings)
+    assert 0 <= report.numbers["accuracy of segments"] <= 100
+    model = ma.load("tiny", embedding="cropping")
+    with pytest.raises(MaskAdapterError, match="no activation maps"):
+        model.activation_maps(picture(), boxes())
+
+
+def test_a_clip_alone_is_evaluated_and_told_apart(folders, tmp_path):
+    dataset = Scenes(1)
+    name = f"clip:local-dir:{folders['transformer']}"
+    judged = subject.model(name, dataset, proposals="ground-truth", embedding="cropping")
+    assert judged.settings["model"] == "a CLIP with cropping"
+    report = evaluate(judged.predict, dataset, tmp_path / "run", measures=judged.measures, settings=judged.settings)
+    assert 0 <= report.numbers["accuracy of segments"] <= 100
+    pieces = subject.model(name, dataset, proposals="superpixels")
+    report = evaluate(pieces.predict, dataset, tmp_path / "pieces", settings=pieces.settings)
+    assert 0 <= report.numbers["mIoU"] <= 100
+    with pytest.raises(MaskAdapterError, match="holds no mask generator"):
+        subject.model(name, dataset)
+
+
+@pytest.fixture
+def small_config(tmp_path):
+    """A configuration that open_clip knows by name, and a file of weights for it."""
+    config = {"embed_dim": 32, "vision_cfg": VISION["transformer"], "text_cfg": TEXT}
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "small-test.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "configs")
+    torch.manual_seed(3)
+    torch.save(open_clip.CLIP(**config).state_dict(), tmp_path / "weights.pt")
+    return tmp_path / "weights.pt"
+
+
+def test_weights_come_from_a_file(small_config):
+    model = ma.load(f"clip:small-test:{small_config}")
+    assert torch.equal(model.clip.model.text_projection, torch.load(small_config, weights_only=True)["text_projection"])
+    told = facts(f"clip:small-test:{small_config}")
+    assert told["clip"] == "small-test"
+    assert told["weights"].startswith("weights.pt, sha256 ")
+
+
+class Mischief:
+    def __reduce__(self):
+        return (open, ("/tmp/maskadapter-mischief", "w"))
+
+
+def test_bad_names_and_files_are_one_line(folders, small_config, tmp_path, capsys):
+    cells = f"clip:local-dir:{folders['timm transformer']}"
+    with pytest.raises(MaskAdapterError, match=r"no features of cells .*VisionTransformer.*use embedding cropping"):
+        ma.load(cells)
+    with pytest.raises(MaskAdapterError, match=r"no features of cells .*use embedding cropping"):
+        ma.load(f"clip:local-dir:{folders['attention pooling']}", embedding="pooling")
+    with pytest.raises(MaskAdapterError, match="without an adapter: use embedding pooling or cropping"):
+        ma.load(cells, embedding="adapter")
+    with pytest.raises(MaskAdapterError, match="leave adapter and like out"):
+        ma.load(cells, adapter=tmp_path / "some.pth")
+    with pytest.raises(MaskAdapterError, match="clip:NAME:WEIGHTS is needed"):
+        ma.load("clip:ViT-B-16")
+    with pytest.raises(DownloadError, match="open_clip has no weights 'nowhere' for ViT-B-16"):
+        ma.load("clip:ViT-B-16:nowhere")
+    with pytest.raises(CheckpointError, match=r"open_clip cannot load local-dir:.*nowhere"):
+        ma.load(f"clip:local-dir:{tmp_path / 'nowhere'}")
+    (folders["resnet"] / "other").mkdir()
+    with pytest.raises(CheckpointError, match=r"open_clip cannot load local-dir:.*other"):
+        ma.load(f"clip:local-dir:{folders['resnet'] / 'other'}")
+    small_config.write_bytes(pickle.dumps({"a": Mischief()}))
+    with pytest.raises(CheckpointError, match=r"open_clip cannot load small-test with .*weights.pt") as caught:
+        ma.load(f"clip:small-test:{small_config}")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SystemExit) as stop:
+        main(["segment", str(tmp_path / "none.jpg"), "-c", "cat", "--model", "clip:ViT-B-16"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_folder_without_weights_is_not_taken_for_a_model(folders, tmp_path):
+    content = (folders["convnext"] / "open_clip_config.json").read_text()
+    (tmp_path / "open_clip_config.json").write_text(content)
+    with pytest.raises(CheckpointError, match="open_clip cannot load"):
+        ma.load(f"clip:local-dir:{tmp_path}")
