@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskadapter import masks
 from maskadapter.coco import encode_mask, panoptic_picture
 from maskadapter.errors import MaskError
 from maskadapter.masks import read_masks
@@ -168,3 +169,21 @@ def test_unusable_json(tmp_path, content, message):
     with pytest.raises(MaskError, match=message) as refused:
         read_masks(tmp_path / "masks.json", (2, 3))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["annotations", "npy", "label picture", "empty list"])
+def test_masks_of_large_pictures_come_in_parts(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(masks, "_PIXELS", 12)  # two masks of 2 x 3
+    every = np.zeros((5, 2, 3), bool)
+    every[np.arange(5), np.arange(5) % 2, np.arange(5) // 2] = True
+    np.save(tmp_path / "masks.npy", every)
+    source = {
+        "annotations": [{"segmentation": encode_mask(mask)} for mask in every],
+        "npy": tmp_path / "masks.npy",
+        "label picture": save(tmp_path / "labels.png", Image.fromarray(np.array([[1, 3, 5], [2, 4, 0]], np.uint8))),
+        "empty list": [],
+    }[kind]
+    parts = list(masks.mask_parts(source, (2, 3)))
+    assert [len(part) for part in parts] == ([0] if kind == "empty list" else [2, 2, 1])
+    np.testing.assert_array_equal(np.concatenate(parts), every[: sum(map(len, parts))])
+    np.testing.assert_array_equal(read_masks(source, (2, 3)), np.concatenate(parts))

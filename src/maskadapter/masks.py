@@ -1,6 +1,6 @@
 """Masks from wherever they come, as (N, H, W) bool."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,19 @@ from maskadapter.images import read_labels
 MAX_MASKS = 5_000
 """Most masks of one label picture: a photograph given by mistake has thousands of values."""
 
+_PIXELS = 1 << 27  # of masks that are decoded at a time
+
 
 def read_masks(source: Any, size: tuple[int, int], file_name: str | None = None) -> np.ndarray:
-    """Masks for a picture of ``size`` = (height, width), as (N, H, W) bool; N may be 0, and masks may overlap.
+    """All masks of a source in memory, as (N, H, W) bool; N may be 0. See ``mask_parts``."""
+    parts = list(mask_parts(source, size, file_name))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def mask_parts(source: Any, size: tuple[int, int], file_name: str | None = None) -> Iterator[np.ndarray]:
+    """Masks for a picture of ``size`` = (height, width), some at a time, as (n, H, W) bool; they may overlap.
+
+    There is at least one part, which may be empty. Of files with many masks of large pictures only a part is in memory.
 
     source: one of
         - a boolean array or tensor (N, H, W), or a ``.npy`` file of one;
@@ -28,10 +38,12 @@ def read_masks(source: Any, size: tuple[int, int], file_name: str | None = None)
     Raises MaskError: no such file, another shape, type or size, or a format that is none of these.
     """
     name = str(source) if isinstance(source, str | Path) else f"the given {type(source).__name__}"
-    if isinstance(source, str | Path):
-        masks = _from_path(Path(source), size, file_name)
-    else:
-        masks = _from_value(source, size, file_name)
+    parts = _from_path(Path(source), size, file_name) if isinstance(source, str | Path) else None
+    for masks in parts or _from_value(source, size, file_name):
+        yield _checked(masks, size, name)
+
+
+def _checked(masks: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
     if masks.dtype != bool:
         raise MaskError(f"{name} holds {masks.dtype} values; bool (N, H, W) is needed, for example masks > 0")
     if masks.ndim != 3:
@@ -43,17 +55,18 @@ def read_masks(source: Any, size: tuple[int, int], file_name: str | None = None)
     return np.require(masks, requirements=["C", "W"])  # what a file was mapped to becomes memory
 
 
-def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> np.ndarray:
+def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> Iterator[np.ndarray]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return _npy(path)
+        masks = _npy(path)
+        return _cut(masks, size) if masks.ndim == 3 else iter([masks])
     if suffix == ".json":
         return _from_value(read_json(path, MaskError), size, file_name)
     labels = read_labels(path)
     return _from_labels(panoptic_ids(labels) if labels.ndim == 3 else labels, size, str(path))
 
 
-def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
+def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> Iterator[np.ndarray]:
     """A mask for each value above zero, after the checks that keep a wrong picture from becoming gigabytes of masks."""
     if labels.shape != tuple(size):
         raise MaskError(
@@ -62,25 +75,41 @@ def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> np.nda
     values = np.unique(labels[labels > 0])
     if len(values) > MAX_MASKS:
         raise MaskError(f"{name} has {len(values):,} different values, more than {MAX_MASKS:,}: is it a label picture?")
-    return labels == values[:, None, None]
+    return (labels == some[:, None, None] for some in _cut(values, size))
 
 
-def _from_value(source: Any, size: tuple[int, int], file_name: str | None) -> np.ndarray:
+def _cut(entries: Any, size: tuple[int, int]) -> Iterator[Any]:
+    """What masks are made of, as many at a time as may be in memory; once where there are none."""
+    count = max(1, _PIXELS // max(1, size[0] * size[1]))
+    return (entries[start : start + count] for start in range(0, max(1, len(entries)), count))
+
+
+def _from_value(source: Any, size: tuple[int, int], file_name: str | None) -> Iterator[np.ndarray]:
+    if isinstance(source, Mapping):
+        source = _annotations(source, file_name)
+    if isinstance(source, Sequence) and not isinstance(source, str) and all(isinstance(s, Mapping) for s in source):
+        return (_from_annotations(some, size) for some in _cut(source, size))
+    return iter([_from_array(source, size)])
+
+
+def _from_array(source: Any, size: tuple[int, int]) -> np.ndarray:
     if hasattr(source, "detach"):
         return source.detach().cpu().numpy()
     if hasattr(source, "xyxy"):  # supervision.Detections; asking for the class would import the library
         if source.mask is None and len(source):
             raise MaskError("the detections have boxes and no masks; masks are needed")
         return np.zeros((0, *size), dtype=bool) if source.mask is None else np.asarray(source.mask)
-    if isinstance(source, Mapping):
-        source = _annotations(source, file_name)
-    if isinstance(source, Sequence) and not isinstance(source, str) and all(isinstance(s, Mapping) for s in source):
-        masks = [_from_annotation(annotation, size) for annotation in source]
-        return np.stack(masks) if masks else np.zeros((0, *size), dtype=bool)
     try:
         return np.asarray(source)
     except ValueError as error:
         raise MaskError(f"masks of different shapes; bool (N, H, W) is needed ({error})") from None
+
+
+def _from_annotations(annotations: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> np.ndarray:
+    masks = np.zeros((len(annotations), *size), dtype=bool)
+    for mask, annotation in zip(masks, annotations, strict=True):
+        mask[:] = _from_annotation(annotation, size)
+    return masks
 
 
 def _from_annotation(annotation: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:

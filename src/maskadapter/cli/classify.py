@@ -32,13 +32,14 @@ def classify(
     Example: [bold]maskadapter classify photo.jpg --masks masks.png --classes ade20k-150[/]
     """
     from maskadapter.images import read_image
-    from maskadapter.masks import read_masks
+    from maskadapter.masks import mask_parts
     from maskadapter.vocabulary import Vocabulary
 
     vocabulary, picture = Vocabulary.of(classes), read_image(image)
-    regions = read_masks(masks, picture.shape[:2], image.name)
+    # Masks that cannot be read are told before the model is loaded.
+    shares = [float(mask.mean()) for part in mask_parts(masks, picture.shape[:2], image.name) for mask in part]
     with busy("loading the model"):
         segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
-    with busy(f"naming {len(regions)} masks"):
-        result = segmenter.classify(picture, regions, vocabulary)
-    show(words(regions, result.top(top)))
+    with busy(f"naming {len(shares)} masks"):
+        result = segmenter.classify(image, masks, vocabulary)
+    show(words(shares, result.top(top)))

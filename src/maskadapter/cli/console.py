@@ -42,14 +42,14 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     return table
 
 
-def words(masks: Any, best: Sequence[Sequence[tuple[str, float]]]) -> "Table":
-    """Masks (N, H, W) bool and the best words of each -> a row for each mask: number, share of pixels, its words."""
+def words(shares: Sequence[float], best: Sequence[Sequence[tuple[str, float]]]) -> "Table":
+    """Of each mask the share of pixels, 0 to 1, and the best words -> a row for each: number, share, words."""
     from rich.table import Table
 
     table = Table("mask", "share of pixels", "words", box=None, pad_edge=False)
     table.columns[0].justify = table.columns[1].justify = "right"
-    for number, (mask, row) in enumerate(zip(masks, best, strict=True), start=1):
-        table.add_row(str(number), f"{mask.mean():.1%}", _listed(row))
+    for number, (share, row) in enumerate(zip(shares, best, strict=True), start=1):
+        table.add_row(str(number), f"{share:.1%}", _listed(row))
     return table
 
 

@@ -12,22 +12,37 @@ from maskadapter.structures import Proposals
 _INSIDE = 10.0
 
 
-def at_stride_4(masks: Tensor, frame: Frame, values: int = 1 << 26) -> Tensor:
+def at_stride_4(masks: Tensor, frame: Frame) -> Tensor:
     """(N, H, W) bool at the picture's size -> (N, h, w) logits at stride 4 of the padded input.
 
     A cell is inside where the mask covers more than half of what it covers of its best cell: ordinary masks keep their
     outline, and a mask smaller than a cell keeps the cell it lies in. The logits run from -10 to 10 with the share that
-    is covered, so that masks brought back to the picture's size end where they did. values: numbers in memory at a
-    time.
+    is covered, so that masks brought back to the picture's size end where they did.
     """
-    bottom, right = frame.padded[0] - frame.resized[0], frame.padded[1] - frame.resized[1]
-    parts = [torch.zeros(0, frame.padded[0] // 4, frame.padded[1] // 4)]
-    for part in masks.split(max(1, values // (masks.shape[1] * masks.shape[2]))):
-        covered = F.interpolate(part[:, None].float(), frame.resized, mode="bilinear", antialias=True)
-        cells = F.avg_pool2d(F.pad(covered, (0, right, 0, bottom)), 4)[:, 0]
-        best = cells.amax(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(cells.dtype).tiny)
-        parts.append((2 * cells / best - 1) * _INSIDE)
-    return torch.cat(parts)
+    sides = zip(frame.picture, frame.resized, frame.padded, strict=True)
+    rows, columns = (_coverage(*side) for side in sides)
+    cells = torch.stack([torch.zeros(len(rows), len(columns)), *(_covered(one, rows, columns) for one in masks)])[1:]
+    best = cells.amax(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(cells.dtype).tiny)
+    return (2 * cells / best - 1) * _INSIDE
+
+
+def _coverage(picture: int, resized: int, padded: int) -> Tensor:
+    """(padded / 4, picture): what each pixel of a side gives to each cell, when the picture is resized and padded."""
+    cells = []
+    for some in torch.arange(picture).split(512):  # all pixels of a large picture would be a large matrix
+        pixels = (torch.arange(picture)[:, None] == some).float()[None, None]
+        seen = F.interpolate(pixels, (resized, len(some)), mode="bilinear", antialias=True)
+        cells.append(F.avg_pool2d(F.pad(seen, (0, 0, 0, padded - resized)), (4, 1))[0, 0])
+    return torch.cat(cells, dim=1)
+
+
+def _covered(mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(H, W) bool -> share of each cell that it covers; only its box is looked at."""
+    inside = [mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()]
+    if not len(inside[0]):
+        return torch.zeros(len(rows), len(columns))
+    y, x = (slice(int(places[0]), int(places[-1]) + 1) for places in inside)
+    return rows[:, y] @ mask[y, x].float() @ columns[:, x].T
 
 
 def as_proposals(mask_logits: Sequence[Tensor], void_probs: Sequence[Tensor] | None = None) -> Proposals:

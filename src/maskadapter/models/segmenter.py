@@ -16,7 +16,7 @@ from maskadapter.activation_maps import ActivationMaps
 from maskadapter.classification import Classification
 from maskadapter.errors import MaskAdapterError
 from maskadapter.images import read_image
-from maskadapter.masks import read_masks
+from maskadapter.masks import mask_parts
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip import Clip
 from maskadapter.models.embedding import Decide, Embedding
@@ -137,12 +137,11 @@ class OpenVocabularySegmenter(nn.Module):
                 "segmenter's file with adapter=<this file>"
             )
         picture = read_image(image)
-        given = None if masks is None else read_masks(masks, picture.shape[:2], _file_name(image))
+        batch, frame = self.prepare(picture)
+        given = None if masks is None else self._cells(masks, frame, _file_name(image)).to(batch)[None]
         encoded = self.encode(classes, things)
         competing = encoded if background in (None, "none") else self._among(encoded, background)
-        batch, frame = self.prepare(picture)
-        at_hand = None if given is None else at_stride_4(torch.from_numpy(given), frame).to(batch)[None]
-        mask_logits, probs = self(batch, competing, at_hand)
+        mask_logits, probs = self(batch, competing, given)
         _refuse_nan(probs)
         return Segmentation(
             picture,
@@ -162,15 +161,14 @@ class OpenVocabularySegmenter(nn.Module):
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
         """Name given masks: the embedding alone decides, no generator, no void.
 
-        masks: (N, H, W) bool at the picture's own size, a file, COCO annotations, detections: whatever ``read_masks``
+        masks: (N, H, W) bool at the picture's own size, a file, COCO annotations, detections: whatever ``mask_parts``
             takes; they may overlap or be empty.
         """
         picture = read_image(image)
-        given = read_masks(masks, picture.shape[:2], _file_name(image))
-        encoded = self.encode(classes)
         batch, frame = self.prepare(picture)
+        mask_logits = self._cells(masks, frame, _file_name(image)).to(batch)
+        encoded = self.encode(classes)
         features = self.clip.encode_image(batch)
-        mask_logits = at_stride_4(torch.from_numpy(given), frame).to(batch)
         logits = self.out_vocabulary_logits(batch, features, mask_logits[None], self.text_classifier(encoded))
         _refuse_nan(logits)
         return Classification(encoded.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
@@ -179,9 +177,8 @@ class OpenVocabularySegmenter(nn.Module):
     def activation_maps(self, image: Any, masks: Any) -> ActivationMaps:
         """Where CLIP's features are pooled for each mask. image, masks: as in ``classify``."""
         picture = read_image(image)
-        given = read_masks(masks, picture.shape[:2], _file_name(image))
         batch, frame = self.prepare(picture)
-        mask_logits = at_stride_4(torch.from_numpy(given), frame).to(batch)
+        mask_logits = self._cells(masks, frame, _file_name(image)).to(batch)
         weights = self.embedding.weights(self.clip.encode_image(batch), mask_logits[None])
         return ActivationMaps(weights[0].float().cpu().numpy(), frame)
 
@@ -255,6 +252,11 @@ class OpenVocabularySegmenter(nn.Module):
         seen = torch.tensor(vocabulary.seen(Vocabulary.of(settings.seen_in)), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
         return with_void(probs, class_logits)
+
+    def _cells(self, masks: Any, frame: Frame, file_name: str | None) -> Tensor:
+        """Masks as ``mask_parts`` takes them -> (N, h, w) logits at stride 4 of the input."""
+        parts = mask_parts(masks, frame.picture, file_name)
+        return torch.cat([at_stride_4(torch.from_numpy(part), frame) for part in parts])
 
     def _among(self, encoded: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
         limit = self.encode(BACKGROUND).confusable_similarity(CONFUSABLE)
