@@ -17,6 +17,7 @@ from maskadapter.cli.classify import classify
 from maskadapter.cli.evaluate import evaluate
 from maskadapter.cli.label import label
 from maskadapter.cli.prepare import prepare
+from maskadapter.cli.reproduce import reproduce
 from maskadapter.cli.segment import segment
 from maskadapter.cli.train import train
 from maskadapter.errors import MaskAdapterError
@@ -34,6 +35,7 @@ app.command()(evaluate)
 app.command()(prepare)
 app.command()(train)
 app.command()(benchmark)
+app.command()(reproduce)
 app.add_typer(models.app, name="models")
 
 

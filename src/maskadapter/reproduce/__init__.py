@@ -1,0 +1,1 @@
+"""The paper's tables, each as one command."""
