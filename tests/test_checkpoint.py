@@ -144,6 +144,30 @@ def test_a_segmenter_and_a_warmup_file_are_fused(tmp_path: Path, name: str) -> N
     assert model.inference == replace(on_meta(name).inference, fast=True)
 
 
+@pytest.mark.parametrize("kept", ["official", "converted", "of one's own"])
+def test_a_joined_model_infers_as_published_with_an_adapter(tmp_path: Path, kept: str) -> None:
+    """Not as its warm-up did, which had no generator, nor as was published without an adapter."""
+    segmenter = official_state(Variant("maftplus-base", "pooling"))
+    warmup = official_state(Variant("maftplus-base", "adapter", generator=False), seed=1)
+    warmup |= {key: value for key, value in segmenter.items() if key.startswith(("backbone.", "cdt."))}
+    path = write(tmp_path / "segmenter.pth", {"model": segmenter})
+    if kept != "official":
+        model = maskadapter.load(path)
+        if kept == "of one's own":
+            model.inference = replace(model.inference, alpha=0.25, seen_in=("cat", "dog"))
+        path = hub.save(model, tmp_path / "segmenter.safetensors", "maftplus-base")
+    own = maskadapter.load(write(tmp_path / "warmup.pth", {"model": warmup}))
+    own.embedding.mask_threshold = 0.3
+    adapter = hub.save(own, tmp_path / "warmup.safetensors", "maftplus-base")
+    joined = maskadapter.load(path, adapter=adapter)
+    assert joined.embedding.mask_threshold == 0.3
+    assert joined.text_transfer.norm_placement == on_meta("maftplus-base").text_transfer.norm_placement
+    if kept == "of one's own":
+        assert (joined.inference.alpha, joined.inference.seen_in) == (0.25, ("cat", "dog"))
+    else:
+        assert joined.inference == replace(on_meta("maftplus-base").inference, fast=True)
+
+
 def test_an_adapter_trained_on_another_clip_is_refused(tmp_path: Path) -> None:
     segmenter = write(tmp_path / "s.pth", official_state(Variant("maftplus-base", "pooling")))
     warmup = write(tmp_path / "w.pth", official_state(Variant("maftplus-base", "adapter", generator=False), seed=1))
@@ -323,7 +347,7 @@ def test_unknown_names_and_missing_files(tmp_path: Path, monkeypatch: pytest.Mon
         maskadapter.load("fcclip-large")
 
 
-@pytest.mark.parametrize("settings", ["{", "[]", "{}", '{"inference": {"input_size": {"longest": 3}}}'])
+@pytest.mark.parametrize("settings", ["{", "[]", '{"inference": {}}', '{"inference": {"input_size": {"longest": 3}}}'])
 def test_damaged_settings_give_one_line(tmp_path: Path, settings: str) -> None:
     tensors = {to_ours(k): t.clone() for k, t in official_state(Variant("tiny", "pooling")).items()}
     path = tmp_path / "m.safetensors"

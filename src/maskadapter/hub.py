@@ -151,11 +151,21 @@ def _with_adapter(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
     """A segmenter's file with the adapter, and its settings, of another."""
     adapters = {key: tensor for key, tensor in warmup.tensors.items() if key.startswith("embedding.adapter.")}
     kept = {key: tensor for key, tensor in segmenter.tensors.items() if not key.startswith("embedding.adapter.")}
-    metadata = dict(segmenter.metadata)
-    if "settings" in warmup.metadata:
-        own = {key: value for key, value in _read_settings(segmenter).items() if key not in _OF_ADAPTER}
-        metadata["settings"] = json.dumps({**_read_settings(warmup), **own})
+    # How to infer stays the segmenter's: what a warm-up ran with is of a model without generator. But what was
+    # published for pooling is not meant for an adapter.
+    published = _published_for_pooling(segmenter.metadata.get("model"))
+    own = {key: value for key, value in _read_settings(segmenter).items() if value != published.get(key)}
+    of_adapter = {key: value for key, value in _read_settings(warmup).items() if key in _OF_ADAPTER}
+    metadata = {**segmenter.metadata, "settings": json.dumps({**own, **of_adapter})}
     return replace(segmenter, tensors={**kept, **adapters}, metadata=metadata)
+
+
+def _published_for_pooling(model: str | None) -> dict[str, Any]:
+    if model not in MODELS:
+        return {}
+    with torch.device("meta"):
+        settings = settings_of(MODELS[model]("pooling"))
+    return json.loads(json.dumps(settings))  # as a file has them: no tuples
 
 
 def _read_settings(checkpoint: Checkpoint) -> dict[str, Any]:

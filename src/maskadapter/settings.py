@@ -25,16 +25,19 @@ def settings_of(segmenter: OpenVocabularySegmenter) -> dict[str, Any]:
 
 
 def apply_settings(settings: dict[str, Any], segmenter: OpenVocabularySegmenter) -> None:
-    """Put back what ``settings_of`` gave. Raises KeyError, ValueError or TypeError for settings of another kind."""
-    inference = {key: value for key, value in settings["inference"].items() if key not in _OF_CALLER}
-    if isinstance(inference["seen_in"], list):  # JSON has no tuples
-        inference["seen_in"] = tuple(inference["seen_in"])
-    # Files of an earlier version lack the settings that came later; those stay the builder's.
-    segmenter.inference = replace(
-        segmenter.inference, **{**inference, "input_size": InputSize(**inference["input_size"])}
-    )
-    segmenter.clip.cell_order = settings["cell_order"]
-    if isinstance(segmenter.embedding, MaskAdapterEmbedding):
-        segmenter.embedding.mask_threshold = settings["mask_threshold"]
-    if segmenter.text_transfer is not None:
-        segmenter.text_transfer.norm_placement = settings["norm_placement"]
+    """Put back what ``settings_of`` gave; what is missing stays as the builder set it: files of an earlier version lack
+    what came later, and official ones everything. Raises KeyError, ValueError or TypeError for settings of another
+    kind."""
+    if "inference" in settings:
+        inference = {key: value for key, value in settings["inference"].items() if key not in _OF_CALLER}
+        if isinstance(inference["seen_in"], list):  # JSON has no tuples
+            inference["seen_in"] = tuple(inference["seen_in"])
+        segmenter.inference = replace(
+            segmenter.inference, **{**inference, "input_size": InputSize(**inference["input_size"])}
+        )
+    clip, embedding, transfer = segmenter.clip, segmenter.embedding, segmenter.text_transfer
+    clip.cell_order = settings.get("cell_order", clip.cell_order)
+    if isinstance(embedding, MaskAdapterEmbedding):
+        embedding.mask_threshold = settings.get("mask_threshold", embedding.mask_threshold)
+    if transfer is not None:
+        transfer.norm_placement = settings.get("norm_placement", transfer.norm_placement)
