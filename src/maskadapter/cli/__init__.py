@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import maskadapter
-from maskadapter.cli import models
+from maskadapter.cli import models, plot
 from maskadapter.cli.benchmark import benchmark
 from maskadapter.cli.classify import classify
 from maskadapter.cli.evaluate import evaluate
@@ -35,6 +35,7 @@ app.command()(prepare)
 app.command()(train)
 app.command()(benchmark)
 app.add_typer(models.app, name="models")
+app.add_typer(plot.app, name="plot")
 
 
 @app.callback(invoke_without_command=True)
