@@ -19,7 +19,7 @@ from maskadapter.models.embedding import MaskAdapterEmbedding, MaskPooling
 from maskadapter.plot.activations import activations, differing
 from maskadapter.plot.both_ways import ADAPTER, POOLING, BothWays
 from maskadapter.plot.gallery import gallery, labels_of
-from maskadapter.plot.page import DPI, TEXT, check_output, page
+from maskadapter.plot.page import DPI, TEXT, check_output, legend_shape, page
 from maskadapter.plot.picture_grid import Row, mask_at_print_size, picture_grid
 from maskadapter.plot.tsne import neighbours, tsne
 from maskadapter.plot.unseen_curve import unseen_curve
@@ -99,6 +99,12 @@ def test_a_missing_extra_is_one_line(tmp_path, monkeypatch):
         tsne(InMemory([]), tmp_path / "a.png")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert run("unseen-curve", tmp_path, "-o", tmp_path / "a.png") == 2
+
+
+def test_a_legend_fits():
+    assert legend_shape(["a", "b", "c"], 3.25) == (3, pytest.approx(0.25))
+    assert legend_shape(["mask pooling (FC-CLIP)", "b", "c"], 3.25) == (1, pytest.approx(0.55))
+    assert legend_shape(["a very long label " * 9], 3.25)[0] == 1
 
 
 def test_the_grid_of_pictures(tmp_path):
@@ -311,7 +317,7 @@ def test_bars_are_the_reports_numbers(reports, tmp_path):
     for container, name in zip(bars, ("low", "high"), strict=True):
         heights = [patch.get_height() for patch in container.patches]
         assert heights == pytest.approx([written[name].numbers[measure] for measure in measures])
-    assert [label.get_text() for label in axes.get_xticklabels()] == list(measures)
+    assert [label.get_text().replace("\n", " ") for label in axes.get_xticklabels()] == list(measures)
     assert "small, 12 pictures" in axes.get_xlabel()
 
 

@@ -1,6 +1,6 @@
 """One figure on one page: its style, its size, and its file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -59,6 +59,13 @@ def check_output(output: str | Path, needed: str = "matplotlib") -> Path:
     except ImportError as error:
         raise MaskAdapterError(f"{module} is needed for this: pip install 'maskadapter[plot]'") from error
     return path
+
+
+def legend_shape(labels: Sequence[str], width: float, most: int = 4) -> tuple[int, float]:
+    """How many columns of a legend fit into ``width`` inches, ``most`` at most, and the inches that it is high."""
+    entry = 0.5 + 0.054 * max(map(len, labels))  # line, gaps, letters of seven points
+    columns = int(max(1, min(most, len(labels), width / entry)))
+    return columns, 0.1 + 0.15 * -(-len(labels) // columns)
 
 
 @contextmanager

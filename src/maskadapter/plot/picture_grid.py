@@ -89,11 +89,18 @@ def picture_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "F
                 if content.outline is not None:
                     _draw_outline(axes, content.outline)
                 if column < len(content.notes):
-                    axes.text(0.03, 0.04, content.notes[column], color="white", size=6, transform=axes.transAxes)
+                    _write_note(axes, content.notes[column])
             middle = (top - tall / 2) / height
             figure.text(0.5 * margin / width, middle, name, rotation=90, ha="center", va="center", size=7)
             top -= tall + _GAP
     return figure
+
+
+def _write_note(axes: "Axes", note: str) -> None:
+    from matplotlib.patheffects import withStroke
+
+    text = axes.text(0.03, 0.04, note, color="white", size=6.5, transform=axes.transAxes)
+    text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
 
 
 def _draw_outline(axes: "Axes", mask: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from maskadapter.data.dataset import Dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.split import Split
 from maskadapter.plot.both_ways import BothWays
-from maskadapter.plot.page import COLOURS, TEXT, check_output, page
+from maskadapter.plot.page import COLOURS, TEXT, check_output, legend_shape, page
 from maskadapter.progress import bar, busy
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def tsne(
     if chosen.sum() < FEWEST:
         raise MaskAdapterError(f"{chosen.sum()} masks of {dataset.name} are too few: at least {FEWEST} are needed")
     classes = classes[chosen]
-    legend_rows = -(-len(shown) // 4)
-    with page(path, TEXT, 3.5 + 0.15 * legend_rows) as figure:
+    columns, high = legend_shape([names[label] for label in shown], TEXT, most=6)
+    with page(path, TEXT, 3.4 + high) as figure:
         panels = figure.subplots(1, len(vectors))
         for axes, (name, all_rows) in zip(panels, vectors.items(), strict=True):
             rows = all_rows[chosen]
@@ -94,7 +94,7 @@ def tsne(
         told = f"{int(chosen.sum()):,} masks of {dataset.name}"
         unseen = " (triangles: unseen classes)" if not seen[shown].all() else ""
         legend = figure.legend(
-            handles, labels, loc="outside lower center", ncols=4, markerscale=1.4, title=told + unseen
+            handles, labels, loc="outside lower center", ncols=columns, markerscale=1.4, title=told + unseen
         )
         legend.get_title().set_fontsize(7)
     return figure

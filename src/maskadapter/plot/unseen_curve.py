@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.plot.labelled import labelled
-from maskadapter.plot.page import COLOURS, COLUMN, check_output, page
+from maskadapter.plot.page import COLOURS, COLUMN, check_output, legend_shape, page
 from maskadapter.training.watch import WATCHED
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def unseen_curve(
     measure = _chosen(
         "measure", measure, [[m for m in measures if m in found] for found in of_set.values()], first=True
     )
-    with page(path, COLUMN, 2.3) as figure:
+    columns, high = legend_shape(
+        [f"{label}, {kind}" for label in of_set for kind in ("unseen", "seen")], COLUMN, most=2
+    )
+    with page(path, COLUMN, 1.95 + high) as figure:
         axes = figure.subplots()
         for colour, (label, found) in zip(COLOURS, of_set.items(), strict=False):
             for kind, line in (("unseen", "-"), ("seen", "--")):
@@ -54,7 +57,7 @@ def unseen_curve(
         axes.set_xlabel("step")
         axes.set_ylabel(f"{measure} on {dataset} (%)")
         axes.grid(axis="y", linewidth=0.3)
-        figure.legend(loc="outside upper center", ncols=2, handlelength=2.6)
+        figure.legend(loc="outside upper center", ncols=columns, handlelength=2.6)
     return figure
 
 

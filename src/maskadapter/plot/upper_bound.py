@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from maskadapter.evaluation.mask_accuracy import accuracy
 from maskadapter.evaluation.records import Records
 from maskadapter.evaluation.semantic import CONVENTIONS, Convention, mean_iou, pixel_counts
 from maskadapter.plot.labelled import labelled
-from maskadapter.plot.page import COLOURS, COLUMN, TEXT, check_output, page
+from maskadapter.plot.page import COLOURS, COLUMN, TEXT, check_output, legend_shape, page
 from maskadapter.progress import bar
 
 if TYPE_CHECKING:
@@ -78,8 +79,11 @@ def upper_bound(
         for label, report in found.items():
             errors[label] = _standard_errors(report, shown, resamples, seed)
             advance(1)
-    wide = 0.8 / len(found)
-    with page(path, COLUMN if len(shown) * len(found) <= 10 else TEXT, 2.3) as figure:
+    wide, count = 0.8 / len(found), len(found) * len(shown)
+    width = COLUMN if count < 10 else TEXT
+    columns, high = legend_shape(list(found), width)
+    letters = int((width - 0.5) / len(shown) / 0.066)  # of a measure's name, beside the others
+    with page(path, width, 2.15 + high) as figure:
         axes = figure.subplots()
         for place, (colour, (label, report)) in enumerate(zip(COLOURS, found.items(), strict=False)):
             heights = [report.numbers.get(measure) or 0.0 for measure in shown]
@@ -91,14 +95,22 @@ def upper_bound(
             tops = [height + error for height, error in zip(heights, reach, strict=True)]
             for rectangle, height, top in zip(bars, heights, tops, strict=True):
                 middle = rectangle.get_x() + rectangle.get_width() / 2
-                axes.annotate(f"{height:.1f}", (middle, top), (0, 2.5), textcoords="offset points", ha="center", size=7)
-        axes.set_xticks(range(len(shown)), shown)
+                axes.annotate(
+                    f"{height:.1f}",
+                    (middle, top),
+                    (0, 2.5),
+                    textcoords="offset points",
+                    ha="center",
+                    size=7,
+                    rotation=90 if count > 20 else 0,
+                )
+        axes.set_xticks(range(len(shown)), [fill(measure, letters) for measure in shown])
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("names for true masks (%)")
         axes.margins(y=0.12)
-        figure.legend(loc="outside upper center", ncols=min(3, len(found)), handlelength=1)
-        name, count = first.pictures
-        axes.set_xlabel(f"{name}, {count:,} pictures")
+        figure.legend(loc="outside upper center", ncols=columns, handlelength=1)
+        name, pictures = first.pictures
+        axes.set_xlabel(f"{name}, {pictures:,} pictures")
     return figure
 
 
