@@ -50,17 +50,18 @@ class ActivationMaps:
             small = np.asarray(Image.fromarray(mask).resize(large, Image.Resampling.NEAREST))
             sheet.paste(draw_overlay(np.asarray(photo), np.where(small, 0, -1), [name]), (_GAP, top))
             left = 2 * _GAP + large[0]
-            sheet.paste(self._heat(maps.mean(axis=0), photo), (left, top))
+            sheet.paste(self.heat(maps.mean(axis=0), photo), (left, top))
             tag = name_tag("mean" if columns else "weights", 11, (255, 255, 255))
             sheet.paste(tag, (left + 4, top + 4), tag)
             left += large[0] + _GAP
             for index, weights in enumerate(maps if columns else ()):
                 place = (left + index % columns * step[0], top + index // columns * step[1])
-                sheet.paste(self._heat(weights, photo.resize(tile, Image.Resampling.BOX)), place)
+                sheet.paste(self.heat(weights, photo.resize(tile, Image.Resampling.BOX)), place)
         return sheet
 
-    def _heat(self, weights: np.ndarray, photo: Image.Image) -> Image.Image:
-        """One map over the picture in grey, (h, w) -> the photo's size."""
+    def heat(self, weights: np.ndarray, photo: Image.Image) -> Image.Image:
+        """One map (h, w) over the picture in grey, at the photo's size: from dark, 0, to light, its own highest
+        weight."""
         grid = Image.fromarray((weights / max(float(weights.max()), 1e-12)).astype(np.float32))
         (rows, columns), (high, wide) = self.frame.padded, self.frame.resized
         box = (0, 0, grid.width * wide / columns, grid.height * high / rows)

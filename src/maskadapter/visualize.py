@@ -51,18 +51,23 @@ def colour_of(name: str) -> Colour:
 
 
 def draw_overlay(
-    image: np.ndarray, labels: np.ndarray, names: Sequence[str], scores: Sequence[float] | None = None
+    image: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    scores: Sequence[float] | None = None,
+    text_size: int | None = None,
 ) -> Image.Image:
     """The picture with its segments tinted, outlined and named, at its own size.
 
     image: (H, W, 3) uint8 RGB. labels: (H, W) int, index into ``names``, -1 = none: left as it is.
     scores: one number from 0 to 1 for each name, shown behind it as a percentage.
+    text_size: pixels of the names' height; None goes by the picture's size.
 
     A name stands inside the largest segments of its class, where there is most room. Names that fit into none of their
     segments are listed in a corner.
     """
     canvas = _tinted(image, labels, names)
-    size = max(_SMALLEST_TEXT, round(0.033 * math.sqrt(labels.size)))
+    size = text_size or max(_SMALLEST_TEXT, round(0.033 * math.sqrt(labels.size)))
     # Places are searched on a coarser grid: a few pixels more or less do not matter to a name.
     step = max(1, max(labels.shape) // 512)
     coarse = labels[::step, ::step]

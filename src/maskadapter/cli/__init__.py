@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import maskadapter
-from maskadapter.cli import models
+from maskadapter.cli import models, plot
 from maskadapter.cli.benchmark import benchmark
 from maskadapter.cli.classify import classify
 from maskadapter.cli.evaluate import evaluate
@@ -37,6 +37,7 @@ app.command()(train)
 app.command()(benchmark)
 app.command()(reproduce)
 app.add_typer(models.app, name="models")
+app.add_typer(plot.app, name="plot")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,144 @@
+"""Where mask pooling and Mask-Adapter pool CLIP's features, mask by mask. Source: paper, figure 4."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from maskadapter.errors import MaskAdapterError
+from maskadapter.images import read_image
+from maskadapter.masks import read_masks
+from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.pictures import Picture, find_pictures
+from maskadapter.plot.both_ways import ADAPTER, POOLING, BothWays
+from maskadapter.plot.page import check_output
+from maskadapter.plot.picture_grid import MOST_ROWS, Row, at_print_size, mask_at_print_size, picture_grid
+from maskadapter.progress import bar, busy
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def activations(
+    pictures: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    masks: Any = None,
+    classes: Any = None,
+    background: Any = BACKGROUND,
+    top: int = 3,
+    single: int = 3,
+    model: str | Path | None = None,
+    adapter: str | Path | None = None,
+    like: str | None = None,
+    device: str = "cpu",
+) -> "Figure":
+    """Draw a row for every mask: the picture with its outline, the weights of mask pooling, the mean of the adapter's
+    maps, and those of its maps that differ most. Each is scaled to its own highest weight.
+
+    pictures: as ``find_pictures`` takes them. output: .png, .pdf or .svg.
+    masks: as ``classify`` takes them; for several pictures a COCO file that has them all. Without masks those segments
+        of the picture that ``segment`` finds for the ``classes``, as ``Vocabulary.of`` takes them; with masks the
+        classes name the masks, and without classes they are numbered.
+    background: words that compete with the classes, as ``segment`` takes them.
+    top: of each picture the largest so many masks. single: so many single maps of each, 0 to 4.
+    model, adapter, like, device: as ``load`` takes them; the model needs an adapter.
+
+    Returns the figure, which is also in the file. Raises MaskAdapterError, one line: neither masks nor classes, nothing
+    found, more than 20 rows, and what ``find_pictures``, ``read_masks``, ``Vocabulary.of`` and ``load`` raise.
+    """
+    path = check_output(output)
+    if masks is None and classes is None:
+        raise MaskAdapterError("nothing says which masks to show: give masks, or classes that are to be found")
+    if top < 1 or not 0 <= single <= 4:
+        raise MaskAdapterError(f"top is {top}, single {single}; at least 1 mask and 0 to 4 single maps are needed")
+    vocabulary = None if classes is None else Vocabulary.of(classes)
+    found = find_pictures(pictures)
+    if masks is not None and len(found) > 1 and Path(str(masks)).suffix.lower() != ".json":
+        raise MaskAdapterError(f"{len(found)} pictures need their masks in one COCO file that ends in .json")
+    # What cannot be read is told before the model is loaded.
+    photos = [read_image(picture.source) for picture in found]
+    given = [None if masks is None else _given(masks, *one) for one in zip(found, photos, strict=True)]
+    with busy("loading the model"):
+        ways = BothWays.load(model, adapter, like, device)
+    encoded = None if vocabulary is None else ways.segmenter.encode(vocabulary)
+    rows: list[Row] = []
+    single = min(single, _maps_of(ways) - 1)  # one map is its own mean
+    titles = ["mask", POOLING, f"{ADAPTER}, mean" if single else ADAPTER, *["single map"] * single]
+    with bar("pictures", len(photos)) as advance:
+        for photo, some in zip(photos, given, strict=True):
+            chosen, names = _named(ways.segmenter, photo, some, encoded, background, top)
+            if len(rows) + len(names) > MOST_ROWS:
+                raise MaskAdapterError(f"more than {MOST_ROWS} rows do not fit into a figure: lower top, or give fewer")
+            if names:
+                rows += _rows(ways, photo, chosen, names, single, len(titles))
+            advance(1)
+    if not rows:
+        raise MaskAdapterError("there are no masks to show: none were given, or none of the words was found")
+    return picture_grid(rows, titles, path)
+
+
+def _given(masks: Any, picture: Picture, photo: np.ndarray) -> np.ndarray:
+    name = picture.source.name if isinstance(picture.source, Path) else None
+    return read_masks(masks, (photo.shape[0], photo.shape[1]), name)
+
+
+def _maps_of(ways: BothWays) -> int:
+    return int(ways.segmenter.embedding.adapter.num_maps)  # type: ignore[attr-defined]
+
+
+def _named(
+    segmenter: OpenVocabularySegmenter,
+    photo: np.ndarray,
+    masks: np.ndarray | None,
+    encoded: EncodedVocabulary | None,
+    background: Any,
+    top: int,
+) -> tuple[np.ndarray, list[str]]:
+    """The ``top`` largest masks of a picture that are not empty, and their names."""
+    if masks is None:
+        assert encoded is not None
+        panoptic = segmenter.segment(photo, encoded, background=background).panoptic()
+        largest = sorted(panoptic.segments, key=lambda segment: -segment.area)[:top]
+        return panoptic.masks(largest), [encoded.vocabulary.names[segment.label] for segment in largest]
+    areas = masks.sum(axis=(1, 2))
+    order = [index for index in np.argsort(-areas, kind="stable")[:top].tolist() if areas[index]]
+    masks = masks[order]
+    if encoded is None:
+        return masks, [f"mask {index + 1}" for index in order]
+    if not order:
+        return masks, []
+    return masks, [encoded.vocabulary.names[label] for label in segmenter.classify(photo, masks, encoded).labels]
+
+
+def _rows(
+    ways: BothWays, photo: np.ndarray, masks: np.ndarray, names: Sequence[str], single: int, columns: int
+) -> list[Row]:
+    maps = ways.maps(photo, masks)
+    small = Image.fromarray(at_print_size(photo, columns))
+    rows = []
+    for mask, name, pooling, adapted in zip(masks, names, maps[POOLING].weights, maps[ADAPTER].weights, strict=True):
+        chosen = differing(adapted, single)
+        heat = [maps[POOLING].heat(pooling[0], small), maps[ADAPTER].heat(adapted.mean(axis=0), small)]
+        heat += [maps[ADAPTER].heat(adapted[index], small) for index in chosen]
+        notes = ["", "", "", *(str(index + 1) for index in chosen)]
+        drawn = [np.asarray(one) for one in (small, *heat)]
+        rows.append(Row(drawn, name, mask_at_print_size(mask, columns), notes))
+    return rows
+
+
+def differing(maps: np.ndarray, count: int) -> list[int]:
+    """(M, h, w), each summing to 1 -> ``count`` of them: first the one farthest from the mean, then each time the one
+    whose nearest chosen one is farthest. The distance is the weight that would have to be moved."""
+    flat = maps.reshape(len(maps), -1)
+    distance = 0.5 * np.abs(flat - flat.mean(axis=0)).sum(axis=1)
+    chosen: list[int] = []
+    for _ in range(count):
+        chosen.append(int(np.argmax(np.where(np.isin(np.arange(len(flat)), chosen), -1, distance))))
+        to_last = 0.5 * np.abs(flat - flat[chosen[-1]]).sum(axis=1)
+        distance = to_last if len(chosen) == 1 else np.minimum(distance, to_last)
+    return chosen

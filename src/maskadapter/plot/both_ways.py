@@ -1,0 +1,73 @@
+"""Mask pooling and Mask-Adapter on the features of one CLIP, side by side."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskadapter import hub
+from maskadapter.activation_maps import ActivationMaps
+from maskadapter.checkpoint import read_checkpoint
+from maskadapter.models.embedding import Embedding
+from maskadapter.models.given_masks import at_stride_4
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.resampling import Frame
+from maskadapter.structures import ClipFeatures
+from maskadapter.variants import identify
+
+POOLING, ADAPTER = "mask pooling", "Mask-Adapter"
+
+
+@dataclass(frozen=True)
+class BothWays:
+    """segmenter: a model with its adapter. ways: mask pooling as the same model is published with, and that adapter."""
+
+    segmenter: OpenVocabularySegmenter
+    ways: dict[str, Embedding]
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        adapter: str | Path | None = None,
+        like: str | None = None,
+        device: str = "cpu",
+    ) -> "BothWays":
+        """Arguments and errors as those of ``hub.load``; a model without an adapter is refused."""
+        hub.check_device(device)
+        name = hub.DEFAULT if model is None else model
+        checkpoint = hub.find(name, "pooling" if adapter is not None else "adapter")
+        if adapter is not None:
+            checkpoint = hub.fuse(checkpoint, read_checkpoint(adapter))
+        variant = identify(checkpoint, like or (hub.DEFAULT if str(name) == hub.DEFAULT else None), "adapter")
+        segmenter = hub.assemble(checkpoint, variant, device)
+        with torch.device("meta"):  # for its way of pooling, which has no weights
+            pooling = replace(variant, embedding="pooling", adapter=()).build().embedding
+        return cls(segmenter, {POOLING: pooling, ADAPTER: segmenter.embedding})
+
+    @torch.inference_mode()
+    def maps(self, picture: np.ndarray, masks: np.ndarray) -> dict[str, ActivationMaps]:
+        """Picture (H, W, 3) uint8 and masks (N, H, W) bool -> where each way pools."""
+        _, features, logits, frame = self._encoded(picture, masks)
+        return {
+            name: ActivationMaps(way.weights(features, logits)[0].float().cpu().numpy(), frame)
+            for name, way in self.ways.items()
+        }
+
+    @torch.inference_mode()
+    def embeddings(self, picture: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
+        """The masks' embeddings, (N, D) float32 of length 1, as they are compared with text."""
+        images, features, logits, _ = self._encoded(picture, masks)
+        project = self.segmenter.clip.project
+        return {
+            name: F.normalize(way(images, features, logits, project)[0], dim=-1).float().cpu().numpy()
+            for name, way in self.ways.items()
+        }
+
+    def _encoded(self, picture: np.ndarray, masks: np.ndarray) -> tuple[Tensor, ClipFeatures, Tensor, Frame]:
+        images, frame = self.segmenter.prepare(picture)
+        logits = at_stride_4(torch.from_numpy(masks), frame).to(images)
+        return images, self.segmenter.clip.encode_image(images), logits[None], frame
