@@ -16,10 +16,11 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation import subject
 from maskadapter.evaluation.evaluate import evaluate
 from maskadapter.models.generators import generator_of
-from maskadapter.models.given_masks import as_proposals
+from maskadapter.models.given_masks import as_proposals, rest_of
 from maskadapter.models.preprocess import from_batch, to_batch
 from maskadapter.models.segment_anything import PointGrid, SegmentAnything, distinct
 from maskadapter.models.universal_segmenter import UniversalSegmenter
+from maskadapter.resampling import Frame
 from small_networks import sam, universal
 from test_segmenter import WORDS, small
 
@@ -128,19 +129,59 @@ def test_masks_end_where_sam_drew_them(kind, picture):
     at_full_size = generator(to_batch([picture], 32), None, None)
     assert at_full_size.class_logits is None
     drawn = torch.nn.functional.interpolate(at_full_size.mask_logits, scale_factor=4, mode="bilinear")[0] > 0
-    for got, one in zip(drawn.numpy(), runs, strict=True):
+    for got, one in zip(drawn.numpy(), runs, strict=False):  # behind them comes the rest
         expected = decode_segmentation(one, picture.shape[:2])
         if expected.mean() > 0.05:
             assert (got[: expected.shape[0], : expected.shape[1]] != expected).mean() < 0.08
 
 
+def test_what_no_mask_holds_becomes_masks_of_its_own():
+    frame = Frame(padded=(64, 96), resized=(52, 80), picture=(26, 40))  # cells: 13 x 20 of the picture in 16 x 24
+    logits = torch.full((2, 16, 24), -10.0)
+    logits[0, :, 8:10] = logits[1, 5, :] = 10.0  # a bar and a line leave four pieces of the picture
+    logits[1, 5, 10:12] = -10.0  # a bridge: three
+    rest = rest_of(logits, frame)
+    assert rest.shape == (3, 16, 24)
+    held = (logits > 0).any(0)
+    inside = rest > 0
+    assert not (inside & held).any()
+    assert (inside.sum(0) + held.int() <= 1).sum() == inside[0].numel()
+    assert (inside.any(0) | held)[:13, :20].all()
+    assert not inside[:, 13:].any()
+    assert not inside[:, :, 20:].any()
+    assert inside.sum((1, 2)).tolist() == [12 * 10 + 2, 7 * 8, 5 * 8]
+    assert rest_of(torch.zeros(0, 16, 24), frame).shape == (0, 16, 24)  # nothing was found
+    assert rest_of(torch.full((1, 16, 24), 10.0), frame).shape == (0, 16, 24)
+    logits[0, :, 8:10] = -10.0
+    crumb = torch.full((1, 400, 400), 10.0)
+    crumb[0, 3, 3:15] = -10.0  # 12 of 160,000 cells
+    assert len(rest_of(crumb, Frame((1600, 1600), (1600, 1600), (1600, 1600)))) == 0
+
+
+@pytest.mark.parametrize("kind", SAMS)
+def test_the_rest_is_an_option(kind, picture):
+    network, processor = sam(kind)
+    with_rest = SegmentAnything(network, processor, GRID)
+    without = SegmentAnything(network, processor, GRID.model_copy(update={"rest": False}))
+    batch = to_batch([picture], 32)
+    masks, plain = (one(batch, None, None).mask_logits[0] for one in (with_rest, without))
+    assert len(plain) == len(without.masks(picture)[0])
+    torch.testing.assert_close(masks[: len(plain)], plain)
+    if (plain > 0).any(0)[:13, :18].all():
+        assert len(masks) == len(plain)
+    else:
+        assert len(masks) > len(plain)
+
+
 def test_small_masks_and_those_that_nothing_is_left_of(picture):
     network, processor = sam("sam")
     assert len(everything("sam").masks(picture)[0]) >= 3
-    large = SegmentAnything(network, processor, PointGrid(6, 20, min_iou=-999, min_stability=0.01, min_area=0.5))
+    large = SegmentAnything(
+        network, processor, PointGrid(points=6, at_a_time=20, min_iou=-999, min_stability=0.01, min_area=0.5)
+    )
     for one in large.masks(picture)[0]:
         assert decode_segmentation(one, picture.shape[:2]).mean() >= 0.5
-    none = SegmentAnything(network, processor, PointGrid(6, 20, min_iou=1e9))
+    none = SegmentAnything(network, processor, PointGrid(points=6, at_a_time=20, min_iou=1e9))
     assert none.masks(picture)[0] == []
     model = small()
     model.generator = none
@@ -223,9 +264,9 @@ def test_given_masks_take_the_generators_place(picture):
 
 
 @pytest.mark.parametrize("kind", SAMS + SEGMENTERS)
-def test_by_name_through_load_segment_and_evaluate(kind, folders, tmp_path, monkeypatch):
-    monkeypatch.setattr("maskadapter.models.segment_anything.PointGrid", lambda: GRID)
-    source = f"{'sam' if kind in SAMS else 'segmenter'}:{folders / kind}"
+def test_by_name_through_load_segment_and_evaluate(kind, folders, tmp_path):
+    options = ",points=6,at_a_time=20,min_iou=-999,min_stability=0.01"
+    source = f"sam:{folders / kind}{options}" if kind in SAMS else f"segmenter:{folders / kind}"
     assert isinstance(ma.load(masks=source).generator, SegmentAnything if kind in SAMS else UniversalSegmenter)
     Image.fromarray(data.coffee()[:60, :80]).save(tmp_path / "coffee.png")
     with pytest.raises(SystemExit) as stop:
@@ -261,6 +302,11 @@ def own_set(folder):
         ("segmenter:{sam}", "cannot be loaded.*Mask2Former, MaskFormer, EoMT can"),
         ("sam:{empty}", "cannot be loaded"),
         ("sam:{pickled}", "cannot be loaded"),
+        ("sam:{sam},point=16", "unknown key 'point'; did you mean 'points'"),
+        ("sam:{sam},points=0", "'points' is '0': input should be greater than or equal to 1"),
+        ("sam:{sam},points=many", "'points' is 'many'"),
+        ("sam:{sam},points=4,rest", "'rest' is ''"),
+        ("segmenter:{mask2former},points=4", "has no options, and points was given"),
         ("sam:{partly}", "lacks 1 tensors of SamModel, such as mask_decoder.iou_token.weight"),
     ],
 )

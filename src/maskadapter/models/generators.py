@@ -1,5 +1,5 @@
-"""Where masks come from, by name: ``sam:facebook/sam-vit-huge``, ``segmenter:facebook/mask2former-...``,
-``superpixels``."""
+"""Where masks come from, by name: ``sam:facebook/sam-vit-huge``, ``sam:facebook/sam-vit-huge,points=16``,
+``segmenter:facebook/mask2former-...``, ``superpixels``."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,13 +7,25 @@ from torch import nn
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models.regions import Superpixels
-from maskadapter.models.segment_anything import SegmentAnything
+from maskadapter.models.segment_anything import PointGrid, SegmentAnything
 from maskadapter.models.universal_segmenter import UniversalSegmenter
+from maskadapter.schema import checked
 
-SOURCES: Mapping[str, Callable[[str], nn.Module]] = {
-    "sam": SegmentAnything.from_pretrained,
-    "segmenter": UniversalSegmenter.from_pretrained,
-}
+Options = Mapping[str, str]
+
+
+def _sam(name: str, options: Options) -> nn.Module:
+    grid = checked(PointGrid, options, f"sam:{name}", MaskAdapterError)
+    return SegmentAnything.from_pretrained(name, grid)
+
+
+def _segmenter(name: str, options: Options) -> nn.Module:
+    if options:
+        raise MaskAdapterError(f"segmenter:{name} has no options, and {', '.join(options)} was given")
+    return UniversalSegmenter.from_pretrained(name)
+
+
+SOURCES: Mapping[str, Callable[[str, Options], nn.Module]] = {"sam": _sam, "segmenter": _segmenter}
 
 SUPERPIXELS = "superpixels"
 """The source that needs no network."""
@@ -26,7 +38,7 @@ def is_source(text: str) -> bool:
 
 def generator_of(source: str) -> nn.Module:
     """source: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder; or
-    ``superpixels``.
+    ``superpixels``. Behind SAM's name may stand what ``PointGrid`` takes, each after a comma: ``,points=16,rest=no``.
 
     Raises MaskAdapterError, one line.
     """
@@ -38,4 +50,8 @@ def generator_of(source: str) -> nn.Module:
         raise MaskAdapterError(
             f"no source of masks '{source}': {needed} or {SUPERPIXELS} is needed; classify takes masks from files"
         )
-    return SOURCES[kind](name)
+    name, *given = name.split(",")
+    while given and "=" not in given[0]:  # a folder may have commas in its name
+        name += f",{given.pop(0)}"
+    pairs = [option.partition("=") for option in given]
+    return SOURCES[kind](name, {key.strip(): value.strip() for key, _, value in pairs})

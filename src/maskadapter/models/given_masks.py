@@ -1,19 +1,22 @@
 """Masks from outside as the networks take them: at stride 4 of their input."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from maskadapter.resampling import Frame
 from maskadapter.structures import Proposals
 
 _INSIDE = 10.0
+_SMALLEST_REST = 0.001  # share of the picture
 
 
-def at_stride_4(masks: Tensor, frame: Frame) -> Tensor:
-    """(N, H, W) bool at the picture's size -> (N, h, w) logits at stride 4 of the padded input.
+def at_stride_4(masks: Iterable[Tensor], frame: Frame) -> Tensor:
+    """N masks (H, W) bool at the picture's size -> (N, h, w) logits at stride 4 of the padded input.
 
     A cell is inside where the mask covers more than half of what it covers of its best cell: ordinary masks keep their
     outline, and a mask smaller than a cell keeps the cell it lies in. The logits run from -10 to 10 with the share that
@@ -43,6 +46,23 @@ def _covered(mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         return torch.zeros(len(rows), len(columns))
     y, x = (slice(int(places[0]), int(places[-1]) + 1) for places in inside)
     return rows[:, y] @ mask[y, x].float() @ columns[:, x].T
+
+
+def rest_of(mask_logits: Tensor, frame: Frame) -> Tensor:
+    """What no mask holds, as masks of its own: (N, h, w) at stride 4 -> (n, h, w), the largest first.
+
+    One for each connected piece of the picture of a thousandth of it or more; none where there are no masks at all.
+    """
+    height, width = (-(-side // 4) for side in frame.resized)
+    held = (mask_logits > 0).any(dim=0).cpu().numpy()
+    free = np.zeros(held.shape, dtype=bool)
+    free[:height, :width] = ~held[:height, :width]
+    pieces, count = ndimage.label(free)
+    areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    enough = np.flatnonzero(areas >= _SMALLEST_REST * height * width)
+    chosen = enough[np.argsort(-areas[enough], kind="stable")] + 1 if len(mask_logits) else enough[:0]
+    inside = torch.from_numpy(pieces == chosen[:, None, None]).to(mask_logits.device)
+    return torch.where(inside, _INSIDE, -_INSIDE).to(mask_logits)
 
 
 def as_proposals(mask_logits: Sequence[Tensor], void_probs: Sequence[Tensor] | None = None) -> Proposals:

@@ -8,40 +8,41 @@ Source: Kirillov et al. 2023, appendix B; paper, section 4.4, table 8 and append
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
 from maskadapter.coco import decode_segmentation
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.given_masks import as_proposals, at_stride_4
+from maskadapter.models.given_masks import as_proposals, at_stride_4, rest_of
 from maskadapter.models.preprocess import from_batch
 from maskadapter.models.pretrained import pretrained
 from maskadapter.resampling import Frame
 from maskadapter.structures import ClipFeatures, Proposals
 
 
-@dataclass(frozen=True)
-class PointGrid:
+class PointGrid(BaseModel, frozen=True, extra="forbid"):
     """What SAM is asked for, and which answers are kept. Source of the values: Kirillov et al. 2023, appendix B.
 
     points: along each side of the picture, and of each crop. at_a_time: points whose masks are in memory together.
     crop_layers: how often the picture is cut further, into 4, 16 ... overlapping crops, each asked as the picture is.
     min_iou: 0 to 1, how good the network thinks a mask to be. min_stability: 0 to 1, the overlap of the masks that two
     thresholds give. max_overlap: 0 to 1, of two masks whose boxes overlap more than that the surer is kept.
-    min_area: share of the picture that a mask covers at least.
+    min_area: share of the picture that a mask covers at least. rest: whether the pieces of the picture that no mask
+    holds become masks of their own, named by what they show, see docs/masks.md.
     """
 
-    points: int = 32
-    at_a_time: int = 32
-    crop_layers: int = 0
+    points: int = Field(default=32, ge=1, le=1024)
+    at_a_time: int = Field(default=32, ge=1)
+    crop_layers: int = Field(default=0, ge=0, le=6)
     min_iou: float = 0.88
     min_stability: float = 0.95
-    max_overlap: float = 0.7
-    min_area: float = 0.0
+    max_overlap: float = Field(default=0.7, ge=0, le=1)
+    min_area: float = Field(default=0.0, ge=0, le=1)
+    rest: bool = True
 
 
 class SegmentAnything(nn.Module):
@@ -69,8 +70,8 @@ class SegmentAnything(nn.Module):
 
     def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
         """images: (B, 3, H, W), normalised and padded; the others are not used. Returns mask logits (B, N, H / 4,
-        W / 4), the surest first, and no class logits. N is that of the picture with the most masks; the others are
-        filled up with empty ones."""
+        W / 4), the surest first, then the rest, and no class logits. N is that of the picture with the most masks; the
+        others are filled up with empty ones."""
         return as_proposals([self._logits(image) for image in images])
 
     @torch.no_grad()
@@ -95,8 +96,9 @@ class SegmentAnything(nn.Module):
         frame = Frame((image.shape[1], image.shape[2]), size, size)
         runs, _ = self.masks(picture)
         # One by one: thousands of masks at the picture's size would not fit into memory.
-        cells = [at_stride_4(torch.from_numpy(decode_segmentation(one, size))[None], frame) for one in runs]
-        return torch.cat([torch.zeros(0, frame.padded[0] // 4, frame.padded[1] // 4), *cells]).to(image)
+        masks = (torch.from_numpy(decode_segmentation(one, size)) for one in runs)
+        cells = at_stride_4(masks, frame)
+        return torch.cat([cells, rest_of(cells, frame)] if self.grid.rest else [cells]).to(image)
 
     def _answers(self, picture: np.ndarray) -> Iterator[tuple[list[Mapping[str, Any]], Tensor, Tensor]]:
         """Of some points each: masks as run lengths, (n,) scores, (n, 4) boxes xyxy in pixels."""
