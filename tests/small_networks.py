@@ -13,11 +13,11 @@ DECODER = {"hidden_size": DIM, "mlp_dim": 32, "num_attention_heads": 2, "iou_hea
 
 
 # With these the masks are not all alike.
-SEEDS = {"sam": 0, "sam2": 4, "sam3": 11}
+SEEDS = {"sam": 0, "sam-hq": 0, "sam2": 4, "sam3": 11}
 
 
 def sam(kind: str) -> tuple[nn.Module, Any]:
-    """kind: ``sam``, ``sam2``, ``sam3``. Random weights are sure of nothing: thresholds have to be low."""
+    """kind: ``sam``, ``sam-hq``, ``sam2``, ``sam3``. Random weights are sure of nothing: thresholds have to be low."""
     network, processor = _sam(kind)
     torch.manual_seed(SEEDS[kind])
     for weight in network.parameters():
@@ -29,17 +29,16 @@ def sam(kind: str) -> tuple[nn.Module, Any]:
 def _sam(kind: str) -> tuple[nn.Module, Any]:
     import transformers
 
-    if kind == "sam":
+    if kind in ("sam", "sam-hq"):
         size = {"image_size": 64, "patch_size": 16}
         vision = {"hidden_size": 16, "output_channels": DIM, "num_hidden_layers": 2, "num_attention_heads": 2}
         vision |= {"num_pos_feats": DIM // 2, "mlp_dim": 32, "window_size": 2, "global_attn_indexes": [1], **size}
-        config = transformers.SamConfig(
-            vision_config=vision,
-            prompt_encoder_config=PROMPTS | size,
-            mask_decoder_config=DECODER,
-        )
+        parts = {"vision_config": vision, "prompt_encoder_config": PROMPTS | size}
         processor = transformers.SamImageProcessor(size={"longest_edge": 64}, pad_size={"height": 64, "width": 64})
-        return transformers.SamModel(config), processor
+        if kind == "sam":
+            return transformers.SamModel(transformers.SamConfig(**parts, mask_decoder_config=DECODER)), processor
+        config = transformers.SamHQConfig(**parts, mask_decoder_config=DECODER | {"vit_dim": 16})
+        return transformers.SamHQModel(config), processor
     levels = {"backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]], "fpn_hidden_size": DIM}
     if kind == "sam2":
         size = {"image_size": 64, "patch_size": 16}
