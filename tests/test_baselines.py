@@ -15,7 +15,7 @@ from maskadapter.data.scenes import Scenes
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.evaluation import subject
 from maskadapter.evaluation.evaluate import evaluate
-from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD
+from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD, Clip
 from maskadapter.models.mask_cropping import MaskCropping
 from maskadapter.transfer import DownloadError
 
@@ -99,8 +99,8 @@ def test_masks_are_pooled_in_every_kind_of_tower(folders, kind):
 
 
 @torch.inference_mode()
-def test_the_cells_of_a_transformer_are_its_last_values(folders):
-    """They are what the last attention gives where every cell may look at itself alone."""
+def test_the_cells_of_a_transformer_look_at_themselves_alone(folders):
+    """They are what the last block gives where its attention is masked but for the cell itself."""
     clip = ma.load(f"clip:local-dir:{folders['transformer']}").clip
     visual = clip.model.visual
     seen = []
@@ -110,7 +110,7 @@ def test_the_cells_of_a_transformer_are_its_last_values(folders):
     hook.remove()
     last, tokens = visual.transformer.resblocks[-1], seen[0]
     alone = torch.full((tokens.shape[1], tokens.shape[1]), float("-inf")).fill_diagonal_(0)
-    expected = last.attention(last.ln_1(tokens), attn_mask=alone)[:, 1:]
+    expected = last(tokens, attn_mask=alone)[:, 1:]
     dense = clip.tower.features(images)[0]
     torch.testing.assert_close(dense.flatten(2).mT, expected, rtol=1e-4, atol=1e-5)
     assert clip.tower.features(torch.zeros(1, 3, 96, 160))[0].shape == (1, 32, 6, 10)  # another grid than trained
@@ -196,8 +196,11 @@ def test_weights_come_from_a_file(small_config):
 
 
 class Mischief:
+    def __init__(self, path):
+        self.path = path
+
     def __reduce__(self):
-        return (open, ("/tmp/maskadapter-mischief", "w"))
+        return (open, (str(self.path), "w"))
 
 
 def test_bad_names_and_files_are_one_line(folders, small_config, tmp_path, capsys):
@@ -219,10 +222,11 @@ def test_bad_names_and_files_are_one_line(folders, small_config, tmp_path, capsy
     (folders["resnet"] / "other").mkdir()
     with pytest.raises(CheckpointError, match=r"open_clip cannot load local-dir:.*other"):
         ma.load(f"clip:local-dir:{folders['resnet'] / 'other'}")
-    small_config.write_bytes(pickle.dumps({"a": Mischief()}))
+    small_config.write_bytes(pickle.dumps({"a": Mischief(tmp_path / "executed")}))
     with pytest.raises(CheckpointError, match=r"open_clip cannot load small-test with .*weights.pt") as caught:
         ma.load(f"clip:small-test:{small_config}")
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "executed").exists()
     with pytest.raises(SystemExit) as stop:
         main(["segment", str(tmp_path / "none.jpg"), "-c", "cat", "--model", "clip:ViT-B-16"])
     assert stop.value.code == 2
@@ -234,3 +238,65 @@ def test_a_folder_without_weights_is_not_taken_for_a_model(folders, tmp_path):
     (tmp_path / "open_clip_config.json").write_text(content)
     with pytest.raises(CheckpointError, match="open_clip cannot load"):
         ma.load(f"clip:local-dir:{tmp_path}")
+
+
+TEXTS = {
+    "as CLIP's": {},
+    "ends by their own id": {"pool_type": "eos", "eos_id": 49407},
+    "the last token": {"pool_type": "last"},
+    "every token sees every other": {"no_causal_mask": True, "pool_type": "last"},
+    "biased projection": {"proj_bias": True},
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@torch.inference_mode()
+def test_text_is_encoded_as_open_clip_encodes_it(kind):
+    torch.manual_seed(1)
+    model = open_clip.CLIP(32, VISION["transformer"], TEXT | TEXTS[kind]).eval()
+    clip = Clip(model, open_clip.SimpleTokenizer(), templates=("a {}.",))
+    assert clip.embed_dim == 32
+    names = ["cat", "sofa in a room", "7"]
+    expected = model.encode_text(clip.tokenizer([f"a {name}." for name in names]), normalize=True)
+    torch.testing.assert_close(clip.encode_text(names), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_text_towers_that_differ_in_no_weight_are_told_apart():
+    """The rows of the one must not be taken from the cache for the other."""
+    told = []
+    for text, quick in (
+        (TEXT, False),
+        (TEXT, True),
+        (TEXT | {"pool_type": "last"}, False),
+        (TEXT | {"heads": 4}, False),
+    ):
+        torch.manual_seed(1)
+        model = open_clip.CLIP(32, VISION["transformer"], text, quick_gelu=quick)
+        told.append(Clip(model, open_clip.SimpleTokenizer()).text_fingerprint())
+    told.append(Clip(model, open_clip.SimpleTokenizer(clean="canonicalize")).text_fingerprint())
+    assert len(set(told)) == len(told)
+
+
+def test_captioning_towers_crop_too(tmp_path):
+    """CoCa's image tower gives its tokens besides."""
+    vision = VISION["attention pooling"] | {"output_tokens": True}
+    more = {"multimodal_cfg": {"width": 32, "heads": 2, "layers": 1, "context_length": 76}}
+    config = {
+        "embed_dim": 32,
+        "vision_cfg": vision,
+        "text_cfg": TEXT | {"embed_cls": True, "output_tokens": True},
+        **more,
+    }
+    torch.manual_seed(0)
+    torch.save(open_clip.CoCa(**config).state_dict(), tmp_path / "open_clip_pytorch_model.bin")
+    content = {"model_cfg": config | {"custom_text": True}, "preprocess_cfg": {}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
+    model = ma.load(f"clip:local-dir:{tmp_path}", embedding="cropping")
+    named = model.classify(picture(), boxes(), ["cat", "dog", "tree"])
+    assert not np.allclose(named.probs[0], named.probs[1])
+
+
+@pytest.mark.parametrize("embedding", ["adapter", "pooling", "cropping"])
+def test_no_masks_have_no_names(embedding):
+    named = ma.load(embedding=embedding).classify(picture(), np.zeros((0, 90, 120), bool), ["cat", "dog"])
+    assert named.probs.shape == (0, 2)

@@ -144,7 +144,7 @@ def test_a_segmenter_and_a_warmup_file_are_fused(tmp_path: Path, name: str) -> N
     assert model.inference == replace(on_meta(name).inference, fast=True)
 
 
-@pytest.mark.parametrize("kept", ["official", "converted", "of one's own"])
+@pytest.mark.parametrize("kept", ["official", "converted", "by an earlier version", "of one's own"])
 def test_a_joined_model_infers_as_published_with_an_adapter(tmp_path: Path, kept: str) -> None:
     """Not as its warm-up did, which had no generator, nor as was published without an adapter."""
     segmenter = official_state(Variant("maftplus-base", "pooling"))
@@ -156,6 +156,12 @@ def test_a_joined_model_infers_as_published_with_an_adapter(tmp_path: Path, kept
         if kept == "of one's own":
             model.inference = replace(model.inference, alpha=0.25, seen_in=("cat", "dog"))
         path = hub.save(model, tmp_path / "segmenter.safetensors", "maftplus-base")
+    if kept == "by an earlier version":
+        checkpoint = read_checkpoint(path)
+        settings = json.loads(checkpoint.metadata["settings"])
+        settings["inference"] |= {"exact": False}
+        del settings["inference"]["join_touching"]
+        write_checkpoint(path, checkpoint.tensors, {**checkpoint.metadata, "settings": json.dumps(settings)})
     own = maskadapter.load(write(tmp_path / "warmup.pth", {"model": warmup}))
     own.embedding.mask_threshold = 0.3
     adapter = hub.save(own, tmp_path / "warmup.safetensors", "maftplus-base")

@@ -24,7 +24,7 @@ from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.models.build import MODELS, EmbeddingName
 from maskadapter.models.generators import generator_of
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.settings import apply_settings, settings_of
+from maskadapter.settings import apply_settings, changed, settings_of
 from maskadapter.text_cache import TextCache
 from maskadapter.variants import Variant, identify
 
@@ -153,8 +153,7 @@ def _with_adapter(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
     kept = {key: tensor for key, tensor in segmenter.tensors.items() if not key.startswith("embedding.adapter.")}
     # How to infer stays the segmenter's: what a warm-up ran with is of a model without generator. But what was
     # published for pooling is not meant for an adapter.
-    published = _published_for_pooling(segmenter.metadata.get("model"))
-    own = {key: value for key, value in _read_settings(segmenter).items() if value != published.get(key)}
+    own = changed(_read_settings(segmenter), _published_for_pooling(segmenter.metadata.get("model")))
     of_adapter = {key: value for key, value in _read_settings(warmup).items() if key in _OF_ADAPTER}
     metadata = {**segmenter.metadata, "settings": json.dumps({**own, **of_adapter})}
     return replace(segmenter, tensors={**kept, **adapters}, metadata=metadata)

@@ -41,3 +41,14 @@ def apply_settings(settings: dict[str, Any], segmenter: OpenVocabularySegmenter)
         embedding.mask_threshold = settings.get("mask_threshold", embedding.mask_threshold)
     if transfer is not None:
         transfer.norm_placement = settings.get("norm_placement", transfer.norm_placement)
+
+
+def changed(settings: dict[str, Any], published: dict[str, Any]) -> dict[str, Any]:
+    """Those of a file's settings that are not as published, both as ``settings_of`` gives them. What earlier versions
+    did not know counts as published."""
+    own = {key: value for key, value in settings.items() if value != published.get(key)}
+    if isinstance(own.get("inference"), dict) and "inference" in published:
+        inference = {key: value for key, value in own["inference"].items() if key not in _OF_CALLER}
+        if inference.items() <= published["inference"].items():
+            del own["inference"]
+    return own

@@ -167,9 +167,13 @@ class Clip(nn.Module):
     @property
     def embed_dim(self) -> int:
         """D, the width of the common space of pictures and text."""
-        if hasattr(self.model, "text_projection"):
-            return self.model.text_projection.shape[1]
-        return self.model.text.output_dim
+        return self.model.text_projection.shape[1] if self._plain_text else self._text_width
+
+    @property
+    def _text_width(self) -> int:
+        """D of text towers whose parts are not known here: open_clip does not tell it of all of them."""
+        with torch.inference_mode():
+            return self.model.encode_text(self.tokenizer(["a"]).to(self.logit_scale.device)).shape[-1]
 
     @property
     def picture_size(self) -> int:
@@ -236,14 +240,26 @@ class Clip(nn.Module):
 
     def text_fingerprint(self) -> str:
         """A hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
-        tower = self.model.transformer if self._plain_text else self.model.text
-        heads = tower.resblocks[0].attn.num_heads if self._plain_text else repr(tower)
-        return fingerprint(self._text_tensors(), *self.templates, str(heads), self.logit_scale.device.type)
+        model = self.model
+        tower = (
+            model.text if hasattr(model, "text") else model.transformer
+        )  # what it is built of, as its weights are not
+        heads = [module.num_heads for module in tower.modules() if hasattr(module, "num_heads")]
+        ways = [getattr(model, name, None) for name in ("text_pool_type", "text_eos_id", "context_length")]
+        probe = self.tokenizer(["a photo of 2 cats."]).tolist()
+        built = (repr(tower), heads, ways, getattr(model, "attn_mask", None) is None, probe)
+        return fingerprint(self._text_tensors(), *self.templates, *map(str, built), self.logit_scale.device.type)
 
     @property
     def _plain_text(self) -> bool:
-        """Whether the text tower is CLIP's own, whose parts are known here."""
-        return isinstance(self.model, open_clip.CLIP)
+        """Whether the text tower is CLIP's own: no token sees a later one, and the highest id ends a text."""
+        model = self.model
+        return (
+            isinstance(model, open_clip.CLIP)
+            and model.text_pool_type == "argmax"
+            and model.attn_mask is not None
+            and isinstance(model.text_projection, Tensor)
+        )
 
     def _text_tensors(self) -> dict[str, Tensor]:
         state = self.model.state_dict()

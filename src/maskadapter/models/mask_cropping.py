@@ -90,6 +90,8 @@ class MaskCropping(nn.Module):
     def _of_one(self, image: Tensor, mask_logits: Tensor) -> Tensor:
         """(3, H, W), (N, h, w) -> (N, D)."""
         embeddings = image.new_zeros(len(mask_logits), self.dim)
+        if not len(mask_logits):
+            return embeddings
         for chosen in torch.arange(len(mask_logits)).split(self.at_a_time):
             full = F.interpolate(mask_logits[chosen][None], image.shape[1:], mode="bilinear")[0] > 0
             filled = [(index, mask) for index, mask in zip(chosen.tolist(), full, strict=True) if mask.any()]

@@ -22,8 +22,10 @@ def pretrained(name: str, kind: str, examples: str) -> tuple[Any, Any]:
         raise MaskAdapterError(f"there is no folder {name}; nor is that a name on the Hugging Face hub")
     try:
         loader = getattr(transformers, kind)
-        network, told = loader.from_pretrained(name, use_safetensors=True, output_loading_info=True)
-        processor = transformers.AutoImageProcessor.from_pretrained(name)
+        network, told = loader.from_pretrained(
+            name, use_safetensors=True, output_loading_info=True, trust_remote_code=False
+        )
+        processor = transformers.AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # transformers and the hub's library bring many kinds
         raise MaskAdapterError(f"{name} cannot be loaded ({first_line(error)[:300]}); {examples} can") from error
     missing = [*told["missing_keys"], *told["mismatched_keys"]]

@@ -2,8 +2,8 @@
 of text.
 
 A convolutional tower ends in a mean over its cells, so that one of them can stand for a picture. Towers that end in
-attention are read along its value path: each cell as if all attention were on it. Source: MaskCLIP (Zhou et al. 2022),
-section 3.2.
+attention are read along its value path: each cell as if it looked at itself alone. Source: MaskCLIP (Zhou et al. 2022),
+section 3.2 and its code.
 
 A tower holds no weights of its own: it reads those of open_clip's model.
 """
@@ -83,7 +83,7 @@ class AttentionPoolTower:
         return pool.c_proj(pool.v_proj(features))
 
     def whole(self, images: Tensor) -> Tensor:
-        return self._visual(images)
+        return _pooled(self._visual(images))
 
 
 class TransformerTower:
@@ -103,15 +103,19 @@ class TransformerTower:
         size = (images.shape[-2] // visual.patch_size[0], images.shape[-1] // visual.patch_size[1])
         places = {"visual.positional_embedding": _interpolated(visual.positional_embedding, visual.grid_size, size)}
         before = functional_call(_BeforeLastBlock(visual), places, (images,))
-        last = visual.transformer.resblocks[-1]
-        return _values(last.attn, last.ln_1(before.permute(0, 2, 3, 1))).permute(0, 3, 1, 2), {}
+        return _alone(visual.transformer.resblocks[-1], before.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), {}
 
     def project(self, features: Tensor) -> Tensor:
         normed = self._visual.ln_post(features)
         return normed if self._visual.proj is None else normed @ self._visual.proj
 
     def whole(self, images: Tensor) -> Tensor:
-        return self._visual(images)
+        return _pooled(self._visual(images))
+
+
+def _pooled(answer: Any) -> Tensor:
+    """Some towers, CoCa's, give their tokens besides."""
+    return answer[0] if isinstance(answer, tuple) else answer
 
 
 class _BeforeLastBlock(nn.Module):
@@ -127,11 +131,13 @@ class _BeforeLastBlock(nn.Module):
         return self.visual.forward_intermediates(images, **options)["image_intermediates"][0]
 
 
-def _values(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:
-    """(..., C) -> (..., C): what an attention gives that looks at the one cell alone."""
-    width = x.shape[-1]
+def _alone(block: Any, x: Tensor) -> Tensor:
+    """(..., C) -> (..., C): what a block of open_clip's transformer makes of a cell that looks at itself alone."""
+    attention, width = block.attn, x.shape[-1]
     bias = None if attention.in_proj_bias is None else attention.in_proj_bias[2 * width :]
-    return attention.out_proj(F.linear(x, attention.in_proj_weight[2 * width :], bias))
+    values = F.linear(block.ln_1(x), attention.in_proj_weight[2 * width :], bias)
+    x = x + block.ls_1(attention.out_proj(values))
+    return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
 def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int]) -> Tensor:
@@ -165,4 +171,4 @@ class WholePictureTower:
         return features
 
     def whole(self, images: Tensor) -> Tensor:
-        return self._visual(images)
+        return _pooled(self._visual(images))
