@@ -166,6 +166,7 @@ def test_a_clip_alone_is_evaluated_and_told_apart(folders, tmp_path):
     name = f"clip:local-dir:{folders['transformer']}"
     judged = subject.model(name, dataset, proposals="ground-truth", embedding="cropping")
     assert judged.settings["model"] == "a CLIP with cropping"
+    assert judged.settings["weights"] != facts(f"clip:local-dir:{folders['resnet']}")["weights"]
     report = evaluate(judged.predict, dataset, tmp_path / "run", measures=judged.measures, settings=judged.settings)
     assert 0 <= report.numbers["accuracy of segments"] <= 100
     pieces = subject.model(name, dataset, proposals="superpixels")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from maskadapter.download import sha256_of
+from maskadapter.download import folder_sha256, sha256_of
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models.build import LONGER_896, EmbeddingName, embedding_of
 from maskadapter.models.clip import Clip
@@ -49,10 +49,13 @@ def load(model: str, embedding: EmbeddingName | None = None) -> OpenVocabularySe
 
 
 def facts(model: str) -> dict[str, str]:
-    """What tells these weights from others: the file's sha256, or where they are published."""
+    """What tells these weights from others: the sha256 of the file or folder, or where they are published."""
     name, weights = _parts(model)
     if weights is not None and Path(weights).is_file():
         return {"clip": name, "weights": f"{Path(weights).name}, sha256 {sha256_of(Path(weights))}"}
+    folder = Path(name.removeprefix("local-dir:"))
+    if name.startswith("local-dir:") and folder.is_dir():
+        return {"clip": f"folder {folder.name}", "weights": f"sha256 {folder_sha256(folder)}"}
     return {"clip": name, "weights": weights or "those of the repository"}
 
 

@@ -87,6 +87,12 @@ def sha256_of(path: Path) -> str:
         raise MaskAdapterError(f"cannot read {path}: {error.strerror or error}") from None
 
 
+def folder_sha256(folder: Path) -> str:
+    """One sha256 of all files in a folder, names included; of subfolders nothing. As ``sha256_of``."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return hashlib.sha256(repr([(path.name, sha256_of(path)) for path in files]).encode()).hexdigest()
+
+
 def locate(
     weights: Weights, source: SourceName | None, file: str | None, say: Callable[[str], None] = lambda line: None
 ) -> Remote:

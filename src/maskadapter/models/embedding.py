@@ -5,6 +5,7 @@ is the mean over the maps of CLIP's projection of what is pooled, comparable wit
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, Protocol
 
 import torch
@@ -69,6 +70,7 @@ class MaskPooling(nn.Module):
         return self._weigh(mask_logits.to(features.dense.dtype), cells)[:, :, None]
 
 
+_TOGETHER = 256  # masks whose maps are in memory together
 _FEW = 3  # masks for which it does not pay to compute the empty and the full one besides
 # Cells that the blocks are taken to see where some masks are guessed at anyway; chosen as what `influence` counts.
 _REACH = (2, 0)
@@ -105,27 +107,39 @@ class MaskAdapterEmbedding(nn.Module):
         project: Project,
         decide: Decide | None = None,
     ) -> Tensor:
-        masks = mask_logits.sigmoid() > self.mask_threshold
+        masks = self._binary(mask_logits)
         if decide is None or self.direct or masks.shape[1] <= _FEW:
             return self.embed(features, masks, project)
         adapters = [SparseAdapter(self.adapter, one[None], _REACH) for one in features.projected]
         pictures = list(zip(adapters, masks, features.dense, strict=True))
-        embeddings = torch.stack(
-            [self._pool(self._in_chunks(adapter.rough, some), dense, project) for adapter, some, dense in pictures]
-        )
+        guesses = [
+            self._embedded(partial(self._in_chunks, adapter.rough), some, dense, project)
+            for adapter, some, dense in pictures
+        ]
+        embeddings = torch.stack(guesses)
         for guessed, chosen, (adapter, some, dense) in zip(embeddings, decide(embeddings), pictures, strict=True):
-            guessed[chosen] = self._pool(self._in_chunks(adapter, some[chosen]), dense, project)
+            guessed[chosen] = self._embedded(partial(self._in_chunks, adapter), some[chosen], dense, project)
         return embeddings
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
-        masks = mask_logits.sigmoid() > self.mask_threshold
+        masks = self._binary(mask_logits)
         maps = [self._maps(*picture) for picture in zip(features.projected, masks, strict=True)]
         return pooling_weights(torch.stack(maps)).unflatten(-1, features.dense.shape[-2:])
 
     def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
         """(B, N, D) of masks (B, N, H, W) that are given as such, bool or 0 to 1, as in training."""
         pictures = zip(features.projected, masks, features.dense, strict=True)
-        return torch.stack([self._pool(self._maps(one, some), dense, project) for one, some, dense in pictures])
+        return torch.stack(
+            [self._embedded(partial(self._maps, one), some, dense, project) for one, some, dense in pictures]
+        )
+
+    def _binary(self, mask_logits: Tensor) -> Tensor:
+        parts = mask_logits.split(_TOGETHER, dim=1)
+        return torch.cat([part.sigmoid() > self.mask_threshold for part in parts], dim=1)
+
+    def _embedded(self, maps_of: Callable[[Tensor], Tensor], masks: Tensor, dense: Tensor, project: Project) -> Tensor:
+        """Of one picture: masks (N, H, W), features (C, h, w) -> (N, D)."""
+        return torch.cat([self._pool(maps_of(part), dense, project) for part in masks.split(_TOGETHER)])
 
     def _maps(self, features: Tensor, masks: Tensor) -> Tensor:
         """Of one picture: features (D, h, w), masks (N, H, W) -> (N, M, h, w) raw maps."""

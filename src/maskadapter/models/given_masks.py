@@ -24,9 +24,8 @@ def at_stride_4(masks: Iterable[Tensor], frame: Frame) -> Tensor:
     """
     sides = zip(frame.picture, frame.resized, frame.padded, strict=True)
     rows, columns = (_coverage(*side) for side in sides)
-    cells = torch.stack([torch.zeros(len(rows), len(columns)), *(_covered(one, rows, columns) for one in masks)])[1:]
-    best = cells.amax(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(cells.dtype).tiny)
-    return (2 * cells / best - 1) * _INSIDE
+    cells = [_covered(one, rows, columns) for one in masks]
+    return torch.stack(cells) if cells else torch.zeros(0, len(rows), len(columns))
 
 
 def _coverage(picture: int, resized: int, padded: int) -> Tensor:
@@ -40,12 +39,13 @@ def _coverage(picture: int, resized: int, padded: int) -> Tensor:
 
 
 def _covered(mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """(H, W) bool -> share of each cell that it covers; only its box is looked at."""
+    """(H, W) bool -> (h, w) logits, of the share of each cell that it covers; only its box is looked at."""
     inside = [mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()]
     if not len(inside[0]):
-        return torch.zeros(len(rows), len(columns))
+        return torch.full((len(rows), len(columns)), -_INSIDE)
     y, x = (slice(int(places[0]), int(places[-1]) + 1) for places in inside)
-    return rows[:, y] @ mask[y, x].float() @ columns[:, x].T
+    cells = rows[:, y] @ mask[y, x].float() @ columns[:, x].T
+    return (2 * cells / cells.amax().clamp(min=torch.finfo(cells.dtype).tiny) - 1) * _INSIDE
 
 
 def rest_of(mask_logits: Tensor, frame: Frame) -> Tensor:
