@@ -23,12 +23,13 @@ class Served:
 
 @dataclass
 class Answer:
-    """Instead of a file: a status with a body, or a redirect."""
+    """Instead of a file: a status with a body, or a redirect. error: what the hub calls it."""
 
     status: int
     body: bytes = b""
     content_type: str = "text/plain"
     location: str = ""
+    error: str = ""
 
 
 @dataclass
@@ -114,7 +115,8 @@ class FileServer:
             fault = self.faults.popleft()
             found = fault if isinstance(fault, Answer) else found
         if isinstance(found, Answer):
-            self._send(request, found.status, found.body, found.content_type, {"Location": found.location})
+            headers = {"Location": found.location, "X-Error-Code": found.error}
+            self._send(request, found.status, found.body, found.content_type, headers)
             return
         start, headers, status = 0, {"ETag": found.etag}, 200
         fresh = not self.obeys_if_range or request.headers["If-Range"] in (None, found.etag)
@@ -127,7 +129,7 @@ class FileServer:
     def _send(self, request, status, body, content_type, headers, fault=None):
         request.send_response(status)
         if status == 404:
-            headers = {**headers, "X-Error-Code": "EntryNotFound"}
+            headers = {**headers, "X-Error-Code": headers.get("X-Error-Code") or "EntryNotFound"}
         standard = {"Content-Length": str(len(body)), "Content-Type": content_type, "X-Repo-Commit": COMMIT}
         for name, value in {**standard, **headers}.items():
             if value:

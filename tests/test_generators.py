@@ -1,6 +1,9 @@
 """Masks of SAM's family and of transformers' segmenters, through the whole."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from PIL import Image
 from skimage import data
 
 import maskadapter as ma
+from file_server import Answer, FileServer
 from maskadapter.cli import main
 from maskadapter.coco import decode_segmentation
 from maskadapter.data.opening import open_dataset
@@ -333,6 +337,38 @@ def test_no_network_is_one_line(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(MaskAdapterError, match="facebook/no-such-model-of-ours cannot be loaded"):
         generator_of("sam:facebook/no-such-model-of-ours")
+
+
+def test_sam_comes_from_the_hub(folders, tmp_path):
+    """In a process of its own: huggingface_hub reads HF_ENDPOINT when it is imported."""
+    names = ("config.json", "preprocessor_config.json", "model.safetensors")
+    absent = {"there/is-none": Answer(404, error="RepoNotFound"), "for/members": Answer(401, error="GatedRepo")}
+    tried = """
+import sys
+from maskadapter.errors import MaskAdapterError
+from maskadapter.models.generators import generator_of
+for name in sys.argv[1:]:
+    try:
+        print(name, type(generator_of(f"sam:{name}").network).__name__)
+    except MaskAdapterError as error:
+        print("error:", error)
+"""
+    with FileServer() as server:
+        server.add_repository("our/sam", {name: (folders / "sam" / name).read_bytes() for name in names})
+        for repository, answer in absent.items():
+            server.files[f"/api/models/{repository}"] = answer
+            for name in (*names, "processor_config.json", "adapter_config.json"):
+                server.files[f"/{repository}/resolve/main/{name}"] = answer
+        environment = {**os.environ, "HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path / "hf")}
+        environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", tried, "our/sam", *absent]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    loaded, none, gated = done.stdout.splitlines()
+    assert loaded == "our/sam SamModel"
+    assert none.startswith("error: there/is-none cannot be loaded (")
+    assert "not a valid model identifier" in none
+    assert gated.startswith("error: for/members cannot be loaded (")
+    assert "gated" in gated
 
 
 def test_masks_are_kept_and_named_later(picture, tmp_path):
