@@ -339,6 +339,7 @@ def test_no_network_is_one_line(monkeypatch):
         generator_of("sam:facebook/no-such-model-of-ours")
 
 
+@pytest.mark.slow
 def test_sam_comes_from_the_hub(folders, tmp_path):
     """In a process of its own: huggingface_hub reads HF_ENDPOINT when it is imported."""
     names = ("config.json", "preprocessor_config.json", "model.safetensors")

@@ -28,7 +28,8 @@ class MaskCropping(nn.Module):
         padding: how much larger the box is made on every side, as a share of its longer side, 0 or more.
         square: make the box square around its centre, so that proportions are kept; otherwise it is stretched. What
             lies outside of the picture has the mean colour.
-        at_a_time: crops that go through CLIP together.
+        at_a_time: crops that go through CLIP together; None for 1 on a CPU, where small tensors stay in its cache (2.4
+            times as fast as 16 with the embedded model), and 16 elsewhere.
     An empty mask has the embedding 0.
     """
 
@@ -40,7 +41,7 @@ class MaskCropping(nn.Module):
         background: Literal["mean", "kept"] = "mean",
         padding: float = 0.0,
         square: bool = True,
-        at_a_time: int = 16,
+        at_a_time: int | None = None,
     ) -> None:
         super().__init__()
         if padding < 0:
@@ -92,7 +93,8 @@ class MaskCropping(nn.Module):
         embeddings = image.new_zeros(len(mask_logits), self.dim)
         if not len(mask_logits):
             return embeddings
-        for chosen in torch.arange(len(mask_logits)).split(self.at_a_time):
+        at_a_time = self.at_a_time or (1 if image.device.type == "cpu" else 16)
+        for chosen in torch.arange(len(mask_logits)).split(at_a_time):
             full = F.interpolate(mask_logits[chosen][None], image.shape[1:], mode="bilinear")[0] > 0
             filled = [(index, mask) for index, mask in zip(chosen.tolist(), full, strict=True) if mask.any()]
             if filled:
