@@ -25,6 +25,7 @@ from maskadapter.evaluation import subject
 from maskadapter.evaluation.evaluate import evaluate
 from maskadapter.evaluation.scores import scores_of
 from maskadapter.evaluation.split import Split
+from maskadapter.evaluation.spread import DRAWS, SEED, draws_of, number_of, picture_counts, standard_error
 from maskadapter.models.build import MODELS
 from maskadapter.models.clip import tower_of
 from maskadapter.reproduce import reproduce as running
@@ -32,7 +33,6 @@ from maskadapter.reproduce.needs import Given, proposals_for, weight_names, weig
 from maskadapter.reproduce.own import with_own
 from maskadapter.reproduce.report import Cell, TableReport
 from maskadapter.reproduce.reproduce import reproduce
-from maskadapter.reproduce.spread import DRAWS, SEED, draws_of, number_of, picture_counts, standard_error
 from maskadapter.reproduce.table import TRUE_MASKS
 from maskadapter.reproduce.tables import TABLES, table_named
 from maskadapter.training.recipe import read_recipe

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.coco import write_json
+from maskadapter.evaluation.spread import DRAWS
 from maskadapter.files import readable, write_atomically
-from maskadapter.reproduce.spread import DRAWS
 from maskadapter.reproduce.table import Column, Published, Row, Table
 
 WIDTH = 100

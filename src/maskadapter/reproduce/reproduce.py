@@ -23,13 +23,13 @@ from maskadapter.evaluation import subject
 from maskadapter.evaluation.evaluate import evaluate
 from maskadapter.evaluation.records import Records
 from maskadapter.evaluation.split import PAPER, Split
+from maskadapter.evaluation.spread import draws_of, number_of, picture_counts, standard_error
 from maskadapter.files import readable
 from maskadapter.hub import check_device
 from maskadapter.progress import busy
 from maskadapter.reproduce.needs import Given, proposals_for, weight_names, weights_for
 from maskadapter.reproduce.own import with_own
 from maskadapter.reproduce.report import Cell, TableReport, holds_numbers
-from maskadapter.reproduce.spread import draws_of, number_of, picture_counts, standard_error
 from maskadapter.reproduce.table import TRUE_MASKS, Column, Row, Table
 from maskadapter.reproduce.tables import table_named
 
