@@ -22,7 +22,7 @@ from maskadapter.plot import activations as drawn
 from maskadapter.plot.activations import activations, differing
 from maskadapter.plot.both_ways import ADAPTER, POOLING, BothWays
 from maskadapter.plot.gallery import gallery, labels_of
-from maskadapter.plot.page import DPI, TEXT, check_output, legend_shape, page
+from maskadapter.plot.page import COLOURS, DPI, TEXT, check_output, legend_shape, page
 from maskadapter.plot.picture_grid import Row, mask_at_print_size, picture_grid
 from maskadapter.plot.tsne import neighbours, tsne
 from maskadapter.plot.unseen_curve import unseen_curve
@@ -420,6 +420,8 @@ def test_standard_errors_are_those_of_reproduce(reports, tmp_path):
 
 def test_nothing_is_no_bar_and_zero_is_one(reports, tmp_path):
     """One report lacks a measure, in the other it is 0."""
+    from matplotlib.colors import to_hex
+
     for name, unseen in (("low", None), ("high", 0.0)):
         content = json.loads((reports[0] / name / "report.json").read_text())
         content["numbers in percent"]["mIoU unseen"] = unseen
@@ -428,6 +430,9 @@ def test_nothing_is_no_bar_and_zero_is_one(reports, tmp_path):
     (axes,) = upper_bound(sources, tmp_path / "bars.png", measures=measures).axes
     assert [len(container.patches) for container in axes.containers] == [1, 2]
     assert [text.get_text() for text in axes.texts].count("0.0") == 1
+    figure = upper_bound(sources, tmp_path / "bars.png", measures=["mIoU unseen"])
+    patches = figure.legends[0].get_patches()
+    assert [to_hex(patch.get_facecolor()) for patch in patches] == [*map(to_hex, COLOURS[:2])]  # without bar too
     (axes,) = upper_bound(sources[1:], tmp_path / "bars.png", measures=["mIoU unseen"]).axes
     assert [patch.get_height() for patch in axes.containers[0].patches] == [0.0]
 

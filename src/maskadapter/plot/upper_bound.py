@@ -81,6 +81,8 @@ def upper_bound(
         for label, report in found.items():
             errors[label] = _standard_errors(report, shown, resamples, seed)
             advance(1)
+    from matplotlib.patches import Patch
+
     wide, count = 0.8 / len(found), len(found) * len(shown)
     width = COLUMN if count < 10 else TEXT
     columns, high = legend_shape(list(found), width)
@@ -109,7 +111,8 @@ def upper_bound(
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("names for true masks (%)")
         axes.margins(y=0.12)
-        figure.legend(loc="outside upper center", ncols=columns, handlelength=1)
+        handles = [Patch(color=colour, label=label) for colour, label in zip(COLOURS, found, strict=False)]
+        figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=1)
         name, pictures = first.pictures
         axes.set_xlabel(f"{name}, {pictures:,} pictures")
     return figure
