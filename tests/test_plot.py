@@ -9,17 +9,20 @@ from PIL import Image
 
 from evaluated import WORDS, InMemory, samples
 from maskadapter import hub
+from maskadapter import images as ma_images
 from maskadapter.activation_maps import ActivationMaps
 from maskadapter.classification import Classification
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluate import evaluate
 from maskadapter.evaluation.split import Split
+from maskadapter.masks import mask_parts
 from maskadapter.models.embedding import MaskAdapterEmbedding, MaskPooling
+from maskadapter.plot import activations as drawn
 from maskadapter.plot.activations import activations, differing
 from maskadapter.plot.both_ways import ADAPTER, POOLING, BothWays
 from maskadapter.plot.gallery import gallery, labels_of
-from maskadapter.plot.page import DPI, TEXT, check_output, legend_shape, page
+from maskadapter.plot.page import COLOURS, DPI, TEXT, check_output, legend_shape, page
 from maskadapter.plot.picture_grid import Row, mask_at_print_size, picture_grid
 from maskadapter.plot.tsne import neighbours, tsne
 from maskadapter.plot.unseen_curve import unseen_curve
@@ -193,6 +196,58 @@ def test_the_maps_that_differ_most():
     assert differing(maps, 3) == [3, 1, 0]
 
 
+def test_of_many_given_masks_only_the_largest_are_kept(quick, photos, tmp_path, monkeypatch):
+    """They come some at a time, of the same size too: the first is the larger."""
+    masks = np.zeros((30, 70, 110), bool)
+    for index in range(30):
+        masks[index, : 1 + index % 7, : 1 + index % 10] = True
+    np.save(tmp_path / "masks.npy", masks)
+    order = np.argsort(-masks.sum(axis=(1, 2)), kind="stable")[:4]
+
+    def names():
+        figure = activations(photos / "a.png", tmp_path / "maps.png", masks=tmp_path / "masks.npy", top=4, single=0)
+        return [text.get_text() for text in figure.texts if text.get_text().startswith("mask ")][1:]
+
+    assert names() == [f"mask {index + 1}" for index in order]
+    monkeypatch.setattr("maskadapter.masks._PIXELS", 3 * 70 * 110)
+    parts = []
+    monkeypatch.setattr(
+        drawn, "mask_parts", lambda *given: (parts.append(len(part)) or part for part in mask_parts(*given))
+    )
+    assert names() == [f"mask {index + 1}" for index in order]
+    assert max(parts) == 3
+
+
+def test_pictures_are_read_when_they_are_drawn(ways, photos, tmp_path, monkeypatch):
+    """Only the first is looked at before the model is loaded."""
+    done = []
+    read = ma_images.read_image
+    monkeypatch.setattr("maskadapter.plot.activations.read_image", lambda path: done.append(path.name) or read(path))
+    monkeypatch.setattr(BothWays, "load", lambda *given: done.append("model") or ways)
+    activations(photos, tmp_path / "maps.png", classes="cat, sky", background="none", top=1, single=0)
+    assert done == ["a.png", "model", "a.png", "b.png"]
+    (photos / "a.png").write_text("no picture")
+    done.clear()
+    with pytest.raises(MaskAdapterError, match=r"a\.png"):
+        activations(photos, tmp_path / "maps.png", classes="cat", top=1)
+    assert done == ["a.png"]
+
+
+def test_more_pictures_than_rows_are_told_first(quick, tmp_path):
+    for number in range(21):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    with pytest.raises(MaskAdapterError, match="21 pictures were given; at most 20 fit"):
+        activations(tmp_path, tmp_path / "out" / "maps.png", classes="cat")
+    assert quick == []
+
+
+def test_a_clip_alone_has_no_adapter_to_show():
+    with pytest.raises(
+        MaskAdapterError, match=r"^clip:ViT-B-16:openai is a CLIP alone, without an adapter: give a model "
+    ):
+        BothWays.load("clip:ViT-B-16:openai")
+
+
 def test_activations_of_what_words_find(quick, photos, tmp_path):
     figure = activations(photos, tmp_path / "maps.svg", classes="cat, sky", background="none", top=1, single=0)
     assert figure.texts[2].get_text() == "Mask-Adapter"
@@ -345,6 +400,41 @@ def test_a_report_alone_has_no_error_bars(reports, tmp_path):
     alone = tmp_path / "report.json"
     alone.write_bytes((reports[0] / "low" / "report.json").read_bytes())
     assert error_bars(upper_bound([alone], tmp_path / "bars.png")) == []
+
+
+def test_standard_errors_are_those_of_reproduce(reports, tmp_path):
+    from maskadapter.evaluation.spread import draws_of, number_of, picture_counts, standard_error
+
+    folder, _ = reports
+    lines = (folder / "low" / "records-0.jsonl").read_text().splitlines()
+    split = Split("two", (True, False, True, False))
+    measures = ("mIoU", "accuracy of class masks unseen")
+    expected = [
+        standard_error(draws_of(picture_counts(map(json.loads, lines), measure, 4), number_of(measure, split)))
+        for measure in measures
+    ]
+    assert error_bars(upper_bound([folder / "low"], tmp_path / "bars.png", measures=measures)) == pytest.approx(
+        expected
+    )
+
+
+def test_nothing_is_no_bar_and_zero_is_one(reports, tmp_path):
+    """One report lacks a measure, in the other it is 0."""
+    from matplotlib.colors import to_hex
+
+    for name, unseen in (("low", None), ("high", 0.0)):
+        content = json.loads((reports[0] / name / "report.json").read_text())
+        content["numbers in percent"]["mIoU unseen"] = unseen
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    sources, measures = [tmp_path / "low.json", tmp_path / "high.json"], ("mIoU", "mIoU unseen")
+    (axes,) = upper_bound(sources, tmp_path / "bars.png", measures=measures).axes
+    assert [len(container.patches) for container in axes.containers] == [1, 2]
+    assert [text.get_text() for text in axes.texts].count("0.0") == 1
+    figure = upper_bound(sources, tmp_path / "bars.png", measures=["mIoU unseen"])
+    patches = figure.legends[0].get_patches()
+    assert [to_hex(patch.get_facecolor()) for patch in patches] == [*map(to_hex, COLOURS[:2])]  # without bar too
+    (axes,) = upper_bound(sources[1:], tmp_path / "bars.png", measures=["mIoU unseen"]).axes
+    assert [patch.get_height() for patch in axes.containers[0].patches] == [0.0]
 
 
 def test_reports_that_cannot_be_compared(reports, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 
 import maskadapter as ma
@@ -24,13 +25,14 @@ from maskadapter.evaluation import subject
 from maskadapter.evaluation.evaluate import evaluate
 from maskadapter.evaluation.scores import scores_of
 from maskadapter.evaluation.split import Split
+from maskadapter.evaluation.spread import DRAWS, SEED, draws_of, number_of, picture_counts, standard_error
 from maskadapter.models.build import MODELS
+from maskadapter.models.clip import tower_of
 from maskadapter.reproduce import reproduce as running
 from maskadapter.reproduce.needs import Given, proposals_for, weight_names, weights_for
 from maskadapter.reproduce.own import with_own
 from maskadapter.reproduce.report import Cell, TableReport
 from maskadapter.reproduce.reproduce import reproduce
-from maskadapter.reproduce.spread import DRAWS, SEED, draws_of, number_of, picture_counts, standard_error
 from maskadapter.reproduce.table import TRUE_MASKS
 from maskadapter.reproduce.tables import TABLES, table_named
 from maskadapter.training.recipe import read_recipe
@@ -110,11 +112,13 @@ def test_what_a_row_is_made_with_exists(table, row):
         assert not row.model
     elif row.model.startswith("clip:"):
         _, config, tag = row.model.split(":")
-        assert (tag == "{}") == bool(row.file) != bool(row.repository)
+        assert (tag == "{}") == bool(row.file)
         open_clip = pytest.importorskip("open_clip")
         assert config in open_clip.list_models()
-        if row.repository:
-            assert open_clip.get_pretrained_cfg(config, tag)["hf_hub"].strip("/") == row.repository
+        assert row.file or open_clip.get_pretrained_cfg(config, tag)["hf_hub"]
+        if row.embedding == "pooling":
+            with torch.device("meta"):
+                assert tower_of(open_clip.CLIP(**open_clip.get_model_config(config)).visual)
     else:
         assert row.model in MODELS
     if row.recipe:
@@ -214,7 +218,7 @@ def test_one_s_own_model_and_data():
     assert [column.title for column in table.columns] == ["own: mIoU"]
     table = with_own(TABLES["table3"], "a/b.safetensors")
     assert [row.label for row in table.rows] == [
-        f"b.safetensors: {how}" for how in ("mask cropping", "mask pooling", "Mask-Adapter")
+        f"a/b.safetensors: {how}" for how in ("mask cropping", "mask pooling", "Mask-Adapter")
     ]
     assert {row.model for row in table.rows} == {"a/b.safetensors"}
     assert table.columns == TABLES["table3"].columns
@@ -230,7 +234,10 @@ def test_rows_that_a_model_cannot_make():
     assert [row.label for row in table.rows][:2] == ["tiny: mask pooling", "FC-CLIP: warm-up alone"]
     assert table.rows[1].cited == "takes the training of recipes/table4/warmup-alone.yaml, not tiny"
     assert [bool(row.cited) for row in table.rows] == [False, True, True, True, True]
-    assert with_own(TABLES["table8"], "tiny").rows[0] == TABLES["table8"].rows[0]
+    assert [row.label for row in with_own(TABLES["table8"], "tiny").rows] == [
+        "tiny: Mask-Adapter",
+        "tiny: Mask-Adapter, the rest too",
+    ]
 
 
 def arguments(table, label, key="mIoU", given=None):
@@ -275,12 +282,13 @@ def test_what_a_model_is_asked_for(tmp_path):
         "name": f"clip:ViT-L-14-quickgelu:{files['ovseg']}",
         **cropping,
     }
-    sam = {"proposals": "sam:facebook/sam-vit-huge", "branch": "ensemble"}
-    assert arguments("table8", "FC-CLIP: Mask-Adapter", "mIoU", given) == {
-        "name": "fcclip-large",
-        "embedding": "adapter",
-        **sam,
-    }
+    for label, rest in (("FC-CLIP: Mask-Adapter", ",rest=no"), ("FC-CLIP: Mask-Adapter, the rest too", "")):
+        assert arguments("table8", label, "mIoU", given) == {
+            "name": "fcclip-large",
+            "embedding": "adapter",
+            "proposals": f"sam:facebook/sam-vit-huge{rest}",
+            "branch": "ensemble",
+        }
 
 
 @pytest.mark.parametrize(
@@ -295,6 +303,7 @@ def test_what_a_model_is_asked_for(tmp_path):
             "FC-CLIP: both stages",
             r"^runs/both-stages/model.safetensors is missing: run 'maskadapter train re",
         ),
+        ("table3", "CLIPSelf: mask pooling", r"^its image tower is EVA-CLIP's, of which no cells can be pooled here"),
         ("table8", "MAFT: its own embedding", r"^cited by the paper"),
     ],
 )
@@ -307,11 +316,68 @@ def test_weights_that_are_not_here(table, label, line, tmp_path, monkeypatch):
 
 def test_generators_that_are_not_here(monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
-    row, column = TABLES["table8"].rows[1], TABLES["table8"].columns[0]
-    with pytest.raises(MaskAdapterError, match="facebook/sam-vit-huge is not on this machine: give --download"):
-        proposals_for(row, column, Given())
+    column = TABLES["table8"].columns[0]
+    for row in TABLES["table8"].rows[1:]:
+        with pytest.raises(MaskAdapterError, match=r"^facebook/sam-vit-huge is not on this machine: give --download"):
+            proposals_for(row, column, Given())
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: f"/{repository}/{name}")
-    assert proposals_for(row, column, Given())["proposals"] == row.proposals
+    for row in TABLES["table8"].rows[1:]:
+        assert proposals_for(row, column, Given())["proposals"] == row.proposals
+
+
+def test_generators_that_need_no_repository(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
+    (row, *_), (column, *_) = TABLES["table1"].rows, TABLES["table1"].columns
+    for proposals in ("superpixels", f"sam:{tmp_path}", f"sam:{tmp_path},points=16,rest=no"):
+        assert proposals_for(replace(row, proposals=proposals), column, Given())["proposals"] == proposals
+
+
+def test_a_name_of_no_repository_is_one_line():
+    row, column = TABLES["table8"].rows[1], TABLES["table8"].columns[0]
+    with pytest.raises(MaskAdapterError, match=r"^'no/such/folder' is no folder and names no repository"):
+        proposals_for(replace(row, proposals="sam:no/such/folder"), column, Given())
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("clip:ViT-B-16:openai", "timm/vit_base_patch16_clip_224.openai"),
+        ("clip:ViTamin-S:datacomp1b", "jienengchen/ViTamin-S"),
+        ("clip:hf-hub:timm/vit_base_patch16_clip_224.openai", "timm/vit_base_patch16_clip_224.openai"),
+    ],
+)
+def test_one_s_own_clip_is_fetched_only_if_asked(name, repository, tmp_path, monkeypatch):
+    """The cache is empty; without the look into it the network would be asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    row, column = with_own(TABLES["table3"], name).rows[0], TABLES["table3"].columns[0]
+    with pytest.raises(MaskAdapterError, match=f"^{repository} is not on this machine: give --download"):
+        weights_for(row, column, Given())
+    assert weights_for(row, column, Given(download=True))["name"] == name
+
+
+def test_another_program_s_weights_in_the_cache_are_not_open_clip_s(monkeypatch):
+    """transformers' file lies in the same repository."""
+    kept = {"pytorch_model.bin", "model.safetensors"}
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache", lambda repository, name: name if name in kept else None
+    )
+    column = TABLES["table3"].columns[0]
+    for name in ("clip:ViT-B-16:openai", "clip:hf-hub:laion/CLIP-ViT-B-16-laion2B-s34B-b88K"):
+        with pytest.raises(MaskAdapterError, match="is not on this machine"):
+            weights_for(with_own(TABLES["table3"], name).rows[0], column, Given())
+    row = with_own(TABLES["table3"], "clip:ViTamin-S:datacomp1b").rows[0]  # which keeps its weights in that file
+    assert weights_for(row, column, Given())["name"] == "clip:ViTamin-S:datacomp1b"
+    kept.add("open_clip_model.safetensors")
+    row = with_own(TABLES["table3"], "clip:ViT-B-16:openai").rows[0]
+    assert weights_for(row, column, Given())["name"] == "clip:ViT-B-16:openai"
+
+
+def test_a_clip_of_one_s_own_files_needs_no_network(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
+    (tmp_path / "clip.pt").touch()
+    for name in (f"clip:ViT-B-16:{tmp_path / 'clip.pt'}", f"clip:local-dir:{tmp_path}"):
+        row, column = with_own(TABLES["table3"], name).rows[0], TABLES["table3"].columns[0]
+        assert weights_for(row, column, Given())["name"] == name
 
 
 @pytest.fixture(scope="module")
@@ -429,7 +495,7 @@ def test_the_paper_s_own_rows_are_compared(small_ade, tmp_path, capsys):
     assert cell()["pictures"] == 1
     assert "difference to the paper" not in cell()
     assert run("table4", "--root", small_ade, "--model", segmenter, "-o", tmp_path / "another") == 0
-    another = numbers_in(tmp_path / "another", "table4")["segmenter.safetensors: mask pooling", "mIoU"]
+    another = numbers_in(tmp_path / "another", "table4")[f"{tmp_path.name}/segmenter.safetensors: mask pooling", "mIoU"]
     assert (another["pictures"], another["paper"]["percent"]) == (2, 26.5)
     assert "difference to the paper" not in another
 
@@ -501,7 +567,7 @@ def test_weights_data_and_generator_are_told_together(tmp_path, monkeypatch):
         (["table3", "--weights", "ovseg"], "--weights ovseg: NAME=FILE is needed"),
         (
             ["table3", "--weights", "ovsag=x"],
-            "table3 has no weights called 'ovsag': choose from clipself, fcclip-large-",
+            "table3 has no weights called 'ovsag': choose from fcclip-large-adapter",
         ),
         (["table3", "--weights", "ovseg=x.pt"], "there is no file x.pt, which is given as the weights of ovseg"),
         (["table3", "--device", "cuda:99"], "device 'cuda:99' cannot be used here"),
@@ -517,6 +583,80 @@ def test_mistakes(words, line, tmp_path, capsys, monkeypatch):
     assert told.count("\n") == 1
 
 
+def without_what_runs(monkeypatch, *embeddings):
+    """Rows of these embeddings only."""
+    keep = lambda table: replace(table, rows=tuple(row for row in table.rows if row.embedding in embeddings))  # noqa: E731
+    monkeypatch.setattr(running, "with_own", lambda *given: keep(with_own(*given)))
+
+
+def test_two_trainings_of_one_file_name(own, trained, tmp_path, monkeypatch):
+    """Every training's file is called model.safetensors."""
+    without_what_runs(monkeypatch, "adapter")
+    files = [tmp_path / parent / "model.safetensors" for parent in ("one/run", "two/run", "third")]
+    segmenter = ma.load("tiny", embedding="adapter")
+    for number, path in enumerate(files):
+        path.parent.mkdir(parents=True)
+        segmenter.clip.model.logit_scale.data -= 0.1 * number
+        hub.save(segmenter, path, "tiny")
+    made = [reproduce("table3", output=tmp_path / "out", model=path, data=own, limit=1) for path in files]
+    assert [report.table.rows[0].of for report in made] == [*["run/model.safetensors"] * 2, "third/model.safetensors"]
+    folders = {cell.folder for report in made for cell in report.cells.values()}
+    assert len(folders) == 3
+    assert all(not cell.missing for report in made for cell in report.cells.values())
+    monkeypatch.chdir(files[2].parent)  # another way to say the same file
+    again = reproduce("table3", output=tmp_path / "out", model="model.safetensors", data=own, limit=1)
+    assert {cell.folder for cell in again.cells.values()} <= folders
+    assert again.table.rows[0].of == "third/model.safetensors"
+
+
+def test_numbers_are_not_replaced_by_nothing(own, tmp_path, monkeypatch):
+    without_what_runs(monkeypatch, "pooling")
+    reproduce("table3", output=tmp_path, model="tiny", data=own, limit=1)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert len(before) == 2
+    with pytest.raises(MaskAdapterError, match=r"no row .* unknown model 'tyni'.*table3.md has the numbers of before"):
+        reproduce("table3", output=tmp_path, model="tyni", data=own, limit=1)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_reasons_replace_reasons(tmp_path):
+    for model in ("tyni", "tynu"):
+        with pytest.raises(MaskAdapterError, match="no row of table3 could be run"):
+            reproduce("table3", output=tmp_path, model=model, data="nothing.yaml")
+    assert "tynu" in (tmp_path / "table3.md").read_text()
+
+
+def test_a_bar_in_a_name_is_no_column(own, trained, tmp_path, monkeypatch):
+    without_what_runs(monkeypatch, "adapter")
+    odd = tmp_path / "a|b" / "model.safetensors"
+    odd.parent.mkdir()
+    odd.symlink_to(trained)
+    report = reproduce("table3", output=tmp_path / "out", model=odd, data=own, limit=1)
+    assert not report.cells["a|b/model.safetensors: Mask-Adapter", "segments"].missing
+    written = (tmp_path / "out" / "table3.md").read_text()
+    rows = [line for line in written.splitlines() if line.startswith("|   1 |")]
+    assert len(rows) == 3
+    assert all(line.startswith(r"|   1 | a\|b/model.safetensors: Mask-Adapter |") for line in rows)
+
+
+def test_a_name_that_is_no_text(own, trained, tmp_path, monkeypatch, capsys):
+    """safetensors itself takes no such path: it is told, in a table that can be written and read."""
+    without_what_runs(monkeypatch, "adapter")
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/b\xff")) / os.fsdecode(b"model\xff.safetensors")
+    odd.parent.mkdir()
+    odd.symlink_to(trained)
+    assert run("table3", "--model", odd, "--data", own, "--limit", "1", "-o", tmp_path / "out") == 2
+    assert "error: no row of table3 could be run: " in capsys.readouterr().err
+    found = numbers_in(tmp_path / "out", "table3")
+    (reason,) = found["b\ufffd/model\ufffd.safetensors: Mask-Adapter", "mIoU"]["missing"]
+    assert "b\ufffd/model\ufffd.safetensors" in reason
+    assert "b\ufffd/model\ufffd.safetensors: Mask-Adapter" in (tmp_path / "out" / "table3.md").read_text()
+    assert running._written({"weights": os.fsdecode(b"a\xff.pth"), "alpha": 0.5}) == {
+        "weights": "a\ufffd.pth",
+        "alpha": 0.5,
+    }
+
+
 def test_a_row_that_fails_does_not_stop_the_others(own, trained, tmp_path):
     """An adapter's file does not pool."""
     report = reproduce("table3", output=tmp_path, model=trained, data=own, limit=1)
@@ -526,7 +666,7 @@ def test_a_row_that_fails_does_not_stop_the_others(own, trained, tmp_path):
 
 
 def test_every_file_that_can_be_given_has_a_name():
-    assert weight_names(TABLES["table3"]) == {"ovseg", "clipself", "fcclip-large-adapter", "fcclip-large-pooling"}
+    assert weight_names(TABLES["table3"]) == {"ovseg", "fcclip-large-adapter", "fcclip-large-pooling"}
     assert weight_names(TABLES["table5"]) >= {"hungarian", "iou-0.7"}
 
 

@@ -1,11 +1,17 @@
 """Writing files so that a reader never meets half of one."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 from maskadapter.errors import MaskAdapterError
+
+
+def readable(text: str) -> str:
+    """A name on disk as text that can be written: bytes in it that are no text become U+FFFD."""
+    return os.fsencode(text).decode("utf-8", "replace")
 
 
 @contextmanager

@@ -43,8 +43,7 @@ def reproduce(
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            help="A file that you have, NAME=FILE: ovseg, clipself, a recipe's name, fcclip-large-adapter. May be "
-            "repeated.",
+            help="A file that you have, NAME=FILE: ovseg, a recipe's name, fcclip-large-adapter. May be repeated.",
             show_default=False,
         ),
     ] = None,

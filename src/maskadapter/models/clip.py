@@ -54,6 +54,20 @@ def download_pretrained(config: str, tag: str) -> Path:
         raise DownloadError(f"open_clip cannot download {config} {tag} ({reason})") from error
 
 
+def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
+    """The repository of the Hugging Face hub that open_clip takes a pretrained CLIP from, and the files of it of which
+    it needs one. Nothing is asked.
+
+    config, tag: as ``download_pretrained`` takes them, or ``hf-hub`` and the repository. None for anything else: a
+    file, ``local-dir``, a tag that open_clip does not know.
+    """
+    named = f"{tag}/" if config == "hf-hub" else open_clip.get_pretrained_cfg(config, tag).get("hf_hub", "")
+    if not named or (config != "hf-hub" and Path(tag).is_file()):
+        return None
+    repository, _, file = named.rpartition("/")
+    return repository, (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+
+
 def tower_of(visual: Any) -> Tower:
     """How the cells of an image tower of open_clip are had. Raises MaskAdapterError for a tower that shows none."""
     if isinstance(visual, ModifiedResNet):

@@ -2,6 +2,7 @@
 ``segmenter:facebook/mask2former-...``, ``superpixels``."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from torch import nn
 
@@ -36,14 +37,19 @@ def is_source(text: str) -> bool:
     return text == SUPERPIXELS or text.partition(":")[0] in SOURCES
 
 
-def generator_of(source: str) -> nn.Module:
-    """source: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder; or
-    ``superpixels``. Behind SAM's name may stand what ``PointGrid`` takes, each after a comma: ``,points=16,rest=no``.
+class Source(NamedTuple):
+    """kind: of ``SOURCES``, or ``SUPERPIXELS``. name: a repository of the Hugging Face hub or a folder; "" for
+    superpixels. options: what stands behind it, by name."""
 
-    Raises MaskAdapterError, one line.
-    """
+    kind: str
+    name: str
+    options: Options
+
+
+def parsed(source: str) -> Source:
+    """A source's text in its parts, see ``generator_of``; nothing is loaded. Raises MaskAdapterError, one line."""
     if source == SUPERPIXELS:
-        return Superpixels()
+        return Source(source, "", {})
     kind, _, name = source.partition(":")
     if not is_source(source) or not name:
         needed = ", ".join(f"{one}:NAME" for one in SOURCES)
@@ -54,4 +60,14 @@ def generator_of(source: str) -> nn.Module:
     while given and "=" not in given[0]:  # a folder may have commas in its name
         name += f",{given.pop(0)}"
     pairs = [option.partition("=") for option in given]
-    return SOURCES[kind](name, {key.strip(): value.strip() for key, _, value in pairs})
+    return Source(kind, name, {key.strip(): value.strip() for key, _, value in pairs})
+
+
+def generator_of(source: str) -> nn.Module:
+    """source: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder; or
+    ``superpixels``. Behind SAM's name may stand what ``PointGrid`` takes, each after a comma: ``,points=16,rest=no``.
+
+    Raises MaskAdapterError, one line.
+    """
+    kind, name, options = parsed(source)
+    return Superpixels() if kind == SUPERPIXELS else SOURCES[kind](name, options)

@@ -1,6 +1,7 @@
 """Where mask pooling and Mask-Adapter pool CLIP's features, mask by mask. Source: paper, figure 4."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.images import read_image
-from maskadapter.masks import read_masks
+from maskadapter.masks import mask_parts
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.pictures import Picture, find_pictures
@@ -49,7 +50,8 @@ def activations(
     model, adapter, like, device: as ``load`` takes them; the model needs an adapter.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError, one line: neither masks nor classes, nothing
-    found, more than 20 rows, and what ``find_pictures``, ``read_masks``, ``Vocabulary.of`` and ``load`` raise.
+    found, more than 20 pictures or rows, and what ``find_pictures``, ``mask_parts``, ``Vocabulary.of`` and ``load``
+    raise.
     """
     path = check_output(output)
     if masks is None and classes is None:
@@ -60,18 +62,21 @@ def activations(
     found = find_pictures(pictures)
     if masks is not None and len(found) > 1 and Path(str(masks)).suffix.lower() != ".json":
         raise MaskAdapterError(f"{len(found)} pictures need their masks in one COCO file that ends in .json")
-    # What cannot be read is told before the model is loaded.
-    photos = [read_image(picture.source) for picture in found]
-    given = [None if masks is None else _given(masks, *one) for one in zip(found, photos, strict=True)]
+    if len(found) > MOST_ROWS:
+        raise MaskAdapterError(f"{len(found)} pictures were given; at most {MOST_ROWS} fit into a figure")
+    # Most of what is wrong with pictures and masks shows at the first, before the model is loaded.
+    for picture in found[:1]:
+        _given(masks, picture, read_image(picture.source), top)
     with busy("loading the model"):
         ways = BothWays.load(model, adapter, like, device)
     encoded = None if vocabulary is None else ways.segmenter.encode(vocabulary)
     rows: list[Row] = []
     single = min(single, _maps_of(ways) - 1)  # one map is its own mean
     titles = ["mask", POOLING, f"{ADAPTER}, mean" if single else ADAPTER, *["single map"] * single]
-    with bar("pictures", len(photos)) as advance:
-        for photo, some in zip(photos, given, strict=True):
-            chosen, names = _named(ways.segmenter, photo, some, encoded, background, top)
+    with bar("pictures", len(found)) as advance:
+        for picture in found:
+            photo = read_image(picture.source)
+            chosen, names = _named(ways.segmenter, photo, _given(masks, picture, photo, top), encoded, background, top)
             if len(rows) + len(names) > MOST_ROWS:
                 raise MaskAdapterError(f"more than {MOST_ROWS} rows do not fit into a figure: lower top, or give fewer")
             if names:
@@ -82,9 +87,34 @@ def activations(
     return picture_grid(rows, titles, path)
 
 
-def _given(masks: Any, picture: Picture, photo: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class _Largest:
+    """masks: (n, H, W), the largest first, none of them empty. areas: pixels of each. numbers: their places among all
+    that were given."""
+
+    masks: np.ndarray
+    areas: np.ndarray
+    numbers: np.ndarray
+
+
+def _given(masks: Any, picture: Picture, photo: np.ndarray, top: int) -> _Largest | None:
+    """Of the given masks of a picture the ``top`` largest; None where none are given at all."""
+    if masks is None:
+        return None
     name = picture.source.name if isinstance(picture.source, Path) else None
-    return read_masks(masks, (photo.shape[0], photo.shape[1]), name)
+    size, start = (photo.shape[0], photo.shape[1]), 0
+    # One more than fits is enough to say that they do not fit.
+    count = min(top, MOST_ROWS + 1)
+    held = _Largest(np.zeros((0, *size), bool), np.zeros(0, int), np.zeros(0, int))
+    for part in mask_parts(masks, size, name):
+        areas = np.concatenate([held.areas, np.count_nonzero(part, axis=(1, 2))])
+        numbers = np.concatenate([held.numbers, start + np.arange(len(part))])
+        order = np.argsort(-areas, kind="stable")[:count]
+        order = order[areas[order] > 0]
+        chosen = [held.masks[one] if one < len(held.masks) else part[one - len(held.masks)] for one in order]
+        held = _Largest(np.stack(chosen) if chosen else held.masks, areas[order], numbers[order])
+        start += len(part)
+    return held
 
 
 def _maps_of(ways: BothWays) -> int:
@@ -94,23 +124,21 @@ def _maps_of(ways: BothWays) -> int:
 def _named(
     segmenter: OpenVocabularySegmenter,
     photo: np.ndarray,
-    masks: np.ndarray | None,
+    given: _Largest | None,
     encoded: EncodedVocabulary | None,
     background: Any,
     top: int,
 ) -> tuple[np.ndarray, list[str]]:
     """The ``top`` largest masks of a picture that are not empty, and their names."""
-    if masks is None:
+    if given is None:
         assert encoded is not None
         panoptic = segmenter.segment(photo, encoded, background=background).panoptic()
         largest = sorted(panoptic.segments, key=lambda segment: -segment.area)[:top]
         return panoptic.masks(largest), [encoded.vocabulary.names[segment.label] for segment in largest]
-    areas = masks.sum(axis=(1, 2))
-    order = [index for index in np.argsort(-areas, kind="stable")[:top].tolist() if areas[index]]
-    masks = masks[order]
+    masks = given.masks
     if encoded is None:
-        return masks, [f"mask {index + 1}" for index in order]
-    if not order:
+        return masks, [f"mask {number + 1}" for number in given.numbers]
+    if not len(masks):
         return masks, []
     return masks, [encoded.vocabulary.names[label] for label in segmenter.classify(photo, masks, encoded).labels]
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskadapter import hub
+from maskadapter import bare_clip, hub
 from maskadapter.activation_maps import ActivationMaps
 from maskadapter.checkpoint import read_checkpoint
+from maskadapter.errors import MaskAdapterError
 from maskadapter.models.embedding import Embedding
 from maskadapter.models.given_masks import at_stride_4
 from maskadapter.models.segmenter import OpenVocabularySegmenter
@@ -39,6 +40,10 @@ class BothWays:
         """Arguments and errors as those of ``hub.load``; a model without an adapter is refused."""
         hub.check_device(device)
         name = hub.DEFAULT if model is None else model
+        if bare_clip.is_bare(name):
+            raise MaskAdapterError(
+                f"{name} is a CLIP alone, without an adapter: give a model that has one, such as {hub.DEFAULT}"
+            )
         checkpoint = hub.find(name, "pooling" if adapter is not None else "adapter")
         if adapter is not None:
             checkpoint = hub.fuse(checkpoint, read_checkpoint(adapter))

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from maskadapter.bare_clip import PREFIX, is_bare
 from maskadapter.catalogue import WEIGHTS, weights_of
 from maskadapter.download import present
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.generators import is_source
+from maskadapter.models.clip import repository_of
+from maskadapter.models.generators import is_source, parsed
 from maskadapter.reproduce.table import TRUE_MASKS, Column, Row, Table
 
 
@@ -51,8 +53,10 @@ def weights_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
         if row.file not in given.files:
             raise MaskAdapterError(f"its weights have to be given: --weights {row.file}=FILE")
         return {"name": row.model.format(given.files[row.file]), "embedding": row.embedding}
-    if row.repository:
-        _refuse_absent(row.repository, ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"), given)
+    if is_bare(row.model):
+        config, _, tag = row.model.removeprefix(PREFIX).partition(":")
+        if (kept := repository_of(config, tag)) is not None:
+            _refuse_absent(*kept, given)
         return {"name": row.model, "embedding": row.embedding}
     return {"name": _published(row.model, row.embedding, given), "embedding": row.embedding}
 
@@ -61,8 +65,8 @@ def proposals_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
     """What ``subject.model`` needs to know of masks and opinions; as ``weights_for``."""
     proposals = column.proposals or row.proposals
     if is_source(proposals):
-        repository = proposals.partition(":")[2]
-        if not Path(repository).is_dir():
+        repository = parsed(proposals).name
+        if repository and not Path(repository).is_dir():
             _refuse_absent(repository, ("model.safetensors", "model.safetensors.index.json"), given)
     return {"proposals": proposals, "branch": column.branch or row.branch}
 
@@ -85,6 +89,11 @@ def _published(model: str, embedding: str, given: Given) -> str | Path:
 def _refuse_absent(repository: str, names: tuple[str, ...], given: Given) -> None:
     """MaskAdapterError for a repository of the Hugging Face hub of which none of the files is in the cache."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    if not given.download and not any(isinstance(try_to_load_from_cache(repository, name), str) for name in names):
+    try:
+        here = any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
+    except HFValidationError:
+        raise MaskAdapterError(f"'{repository}' is no folder and names no repository of Hugging Face") from None
+    if not here and not given.download:
         raise MaskAdapterError(f"{repository} is not on this machine: give --download to fetch it from Hugging Face")

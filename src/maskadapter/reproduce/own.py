@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from maskadapter.bare_clip import is_bare
+from maskadapter.files import readable
 from maskadapter.models.build import MODELS
 from maskadapter.reproduce.table import Column, Row, Table
 
@@ -10,7 +12,8 @@ from maskadapter.reproduce.table import Column, Row, Table
 def with_own(table: Table, model: str | None = None, data: str | None = None) -> Table:
     """``model`` takes the place of every row's model, ``data`` of every column's data set; how a mask becomes an
     embedding, whose opinion counts and where masks come from stay. A row or column that is then the same as one before
-    it is left out. A row that takes a training of its own cannot be made with another model; it stays, and says so.
+    it is left out, and so is a row that nobody can run here. A row that takes a training of its own cannot be made with
+    another model; it stays, and says so.
     """
     if data is not None:
         table = replace(table, columns=_columns(table.columns, data))
@@ -27,20 +30,26 @@ def _columns(columns: tuple[Column, ...], data: str) -> tuple[Column, ...]:
 
 
 def _rows(rows: tuple[Row, ...], model: str) -> tuple[Row, ...]:
-    of = model if model in MODELS or model.startswith("clip:") else Path(model).name
+    of = readable(model if model in MODELS or is_bare(model) else _file(model))
     made: dict[object, Row] = {}
     now_called: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: row.model != model):
         way: object = (row.embedding, row.branch, row.proposals)
-        new = replace(row, of=of, model=model, file="", repository="", note="", against=now_called.get(row.against, ""))
+        new = replace(row, of=of, model=model, file="", note="", against=now_called.get(row.against, ""))
         if row.model == model and not row.recipe:
             new = row
         if row.cited:
-            way, new = row.label, row
-        elif row.recipe:
+            continue
+        if row.recipe:
             way, new = (
                 row.label,
                 replace(row, against="", cited=f"takes the training of recipes/{row.recipe}.yaml, not {of}"),
             )
         now_called[row.label] = made.setdefault(way, new).label
     return tuple(made.values())
+
+
+def _file(model: str) -> str:
+    """Its folder's name too: every training's file is called ``model.safetensors``."""
+    path = Path(model).absolute()
+    return f"{path.parent.name}/{path.name}"

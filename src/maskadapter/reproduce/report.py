@@ -1,5 +1,6 @@
 """A table with what was measured beside what was published: JSON for programs, Markdown for people."""
 
+import json
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -8,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.coco import write_json
-from maskadapter.files import write_atomically
-from maskadapter.reproduce.spread import DRAWS
+from maskadapter.evaluation.spread import DRAWS
+from maskadapter.files import readable, write_atomically
 from maskadapter.reproduce.table import Column, Published, Row, Table
 
 WIDTH = 100
@@ -82,7 +83,8 @@ class TableReport:
             for row in self.table.rows
         ]
         content = {"table": self.table.name, "title": self.table.title, **self.facts, "rows": rows}
-        path = write_json(Path(folder) / f"{self.table.name}.json", {**content, "notes": self._notes()})
+        text = json.dumps({**content, "notes": self._notes()}, ensure_ascii=False)
+        path = write_json(Path(folder) / f"{self.table.name}.json", json.loads(readable(text)))
         with write_atomically(path.with_suffix(".md")) as temporary:
             temporary.write_text(self.markdown(), encoding="utf-8")
         return path, path.with_suffix(".md")
@@ -111,7 +113,7 @@ class TableReport:
         for column in self.table.columns:
             parts.append(f"## {column.title}\n\n{self._section(column)}")
         parts.append("\n".join(_item(note) for note in self._notes()))
-        return "\n\n".join(parts) + "\n"
+        return readable("\n\n".join(parts) + "\n")
 
     def _section(self, column: Column) -> str:
         numbers = {row.label: str(number) for number, row in enumerate(self.table.rows, start=1)}
@@ -159,6 +161,15 @@ class TableReport:
         return notes + [f"Not run: {rows}: {reason}" for reason, rows in self.reasons.items()]
 
 
+def holds_numbers(path: Path) -> bool:
+    """Whether a table's JSON is there and has something measured."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        return any("percent" in number for row in rows for number in row["numbers"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, damaged, or something else
+        return False
+
+
 def _made_with(row: Row) -> dict[str, str]:
     names = ("model", "embedding", "branch", "proposals", "recipe")
     return {} if row.cited else {name: value for name in names if (value := getattr(row, name))}
@@ -186,6 +197,7 @@ def _difference(cell: Cell) -> str:
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table that reads well as text: the first row is the head, numbers stand at the right."""
+    lines = [[readable(text).replace("|", r"\|") for text in line] for line in lines]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * width if place == 1 else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
     rows = [

@@ -1,11 +1,13 @@
 """``reproduce``: everything that a table of the paper needs is evaluated, and put beside what was published."""
 
 import math
+import os
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,13 @@ from maskadapter.evaluation import subject
 from maskadapter.evaluation.evaluate import evaluate
 from maskadapter.evaluation.records import Records
 from maskadapter.evaluation.split import PAPER, Split
+from maskadapter.evaluation.spread import draws_of, number_of, picture_counts, standard_error
+from maskadapter.files import readable
 from maskadapter.hub import check_device
 from maskadapter.progress import busy
 from maskadapter.reproduce.needs import Given, proposals_for, weight_names, weights_for
 from maskadapter.reproduce.own import with_own
-from maskadapter.reproduce.report import Cell, TableReport
-from maskadapter.reproduce.spread import draws_of, number_of, picture_counts, standard_error
+from maskadapter.reproduce.report import Cell, TableReport, holds_numbers
 from maskadapter.reproduce.table import TRUE_MASKS, Column, Row, Table
 from maskadapter.reproduce.tables import table_named
 
@@ -61,7 +64,8 @@ def reproduce(
 
     A row whose weights or data are not here is told, with what brings them, and the others are run. Pictures are judged
     by this process alone. Returns the report. Raises MaskAdapterError, one line, for a mistake in what was given and
-    where no row could be run (the table is written nevertheless); KeyboardInterrupt says what is done.
+    where no row could be run (the table is written nevertheless, but not over one that has numbers); KeyboardInterrupt
+    says what is done.
     """
     original = table_named(table)
     made = with_own(original, None if model is None else str(model), None if data is None else str(data))
@@ -77,11 +81,16 @@ def reproduce(
     given = Given(Path(runs), files, download)
     bench = _Bench(made, original, given, folder, root, subset, str(split or made.split), limit, device)
     report = TableReport(made, original, bench.cells(say), bench.facts)
-    report.save(folder)
+    written = folder / f"{made.name}.md"
+    kept = not report.measured and holds_numbers(written.with_suffix(".json"))
+    if not kept:
+        report.save(folder)
     if not report.measured:
         reasons = list(report.reasons)
-        more = f"; all {len(reasons)} reasons stand in {folder / f'{made.name}.md'}" if len(reasons) > 1 else ""
-        raise MaskAdapterError(f"no row of {made.name} could be run: {reasons[0]}{more}")
+        more = f"; all {len(reasons)} reasons stand in {written}" if len(reasons) > 1 else ""
+        if kept:
+            more = f"; {written} has the numbers of before and is left as it was"
+        raise MaskAdapterError(readable(f"no row of {made.name} could be run: {reasons[0]}{more}"))
     return report
 
 
@@ -176,7 +185,7 @@ class _Bench:
         split = Split.of(self.split, dataset.vocabulary, self.table.split) if grouped else None
         with busy("loading the model"):
             judged = subject.model(dataset=dataset, device=self.device, **arguments)
-        folder = self.folder / _slug(row.label) / _trial(column)
+        folder = self.folder / _place(row) / _trial(column)
         timed = _Timed(judged.predict, folder / "seconds.txt", torch.device(self.device))
         report = evaluate(
             timed,
@@ -185,7 +194,7 @@ class _Bench:
             measures=("masks",) if arguments["proposals"] == TRUE_MASKS else ("semantic",),
             limit=self.limit,
             split=split,
-            settings={**judged.settings, "subset": self.subset},
+            settings={**_written(judged.settings), "subset": self.subset},
             paper=judged.paper,
             share=(0, 1),
         )
@@ -258,6 +267,18 @@ def _trial(column: Column) -> str:
     """Name of the folder of what a column is an evaluation of: the same for those that differ in the measure alone."""
     ways = ["true-masks"] * (column.proposals == TRUE_MASKS) + [f"branch-{column.branch}"] * (column.branch is not None)
     return _slug("-".join([Path(column.dataset).stem, *ways]))
+
+
+def _place(row: Row) -> str:
+    """Name of a row's folder. Files of two folders of the same name are told apart by a hash of the path."""
+    if row.recipe or not Path(row.model).is_file():
+        return _slug(row.label)
+    return f"{_slug(row.label)}-{sha256(os.fsencode(Path(row.model).absolute())).hexdigest()[:8]}"
+
+
+def _written(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Files among them may have names that are no text."""
+    return {name: readable(value) if isinstance(value, str) else value for name, value in settings.items()}
 
 
 def _slug(text: str) -> str:

@@ -45,8 +45,7 @@ class Row:
         ``subject.model`` takes them; ``{}`` in ``model`` stands for a file that the user has to give.
     recipe: what trains the row's weights, ``table4/both-stages``; "" where they are published ones. joined: its file is
         a warm-up's, which holds no generator; for masks that are not given it is joined to the segmenter of ``model``.
-    file: what ``--weights`` calls a file that only the user can bring. repository: on the Hugging Face hub, whose cache
-        holds the weights of a bare CLIP. cited: why nobody can run the row here.
+    file: what ``--weights`` calls a file that only the user can bring. cited: why nobody can run the row here.
     against: label of the row that this one is compared with, picture by picture. published: by the column's key. note:
         what else is known.
     """
@@ -60,7 +59,6 @@ class Row:
     recipe: str = ""
     joined: bool = False
     file: str = ""
-    repository: str = ""
     cited: str = ""
     against: str = ""
     published: Mapping[str, Published] = field(default_factory=dict)

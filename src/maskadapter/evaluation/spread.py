@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 
 from maskadapter.evaluation.mask_accuracy import accuracy
-from maskadapter.evaluation.semantic import mean_iou, pixel_counts
+from maskadapter.evaluation.semantic import Convention, mean_iou, pixel_counts
 from maskadapter.evaluation.split import Split
 
 DRAWS = 1_000
 SEED = 0
 
+# What a record holds of each measure, see ``mask_accuracy``.
 _ROWS = {"accuracy of segments": "segments", "accuracy of class masks": "class_masks", "mIoU": "painted"}
+
+MEASURES = tuple(_ROWS)
+"""What there is a spread of; each also with `` seen`` or `` unseen`` after it."""
 
 
 def picture_counts(records: Iterable[Mapping[str, Any]], measure: str, classes: int) -> np.ndarray:
@@ -21,37 +25,40 @@ def picture_counts(records: Iterable[Mapping[str, Any]], measure: str, classes: 
 
     records: of ``evaluate``, in the order of the pictures. measure: a name that ``number_of`` takes. classes: K.
     """
-    name, _ = _parted(measure)
+    name, _ = parted(measure)
     rows = (record["masks"][_ROWS[name]] if "masks" in record else record["semantic"] for record in records)
     return np.stack([pixel_counts([one], classes) for one in rows])
 
 
-def number_of(measure: str, split: Split | None = None) -> Callable[[np.ndarray], float]:
-    """What makes a measure, in percent, of (3, K) counts: ``mIoU``, ``accuracy of segments`` or ``accuracy of class
-    masks``, each alone or with `` seen`` or `` unseen`` after it, of the classes of ``split``. As ``evaluate`` makes
-    it."""
-    name, group = _parted(measure)
+def number_of(
+    measure: str, split: Split | None = None, convention: Convention = "detectron2-main"
+) -> Callable[[np.ndarray], float]:
+    """What makes a measure, in percent, of (3, K) counts: one of ``MEASURES``, alone or with `` seen`` or `` unseen``
+    after it, of the classes of ``split``. convention: of the mIoU. As ``evaluate`` makes it."""
+    name, group = parted(measure)
     among = split.groups[group] if split is not None and group else None
     if name == "mIoU":
-        return lambda counts: 100 * mean_iou(counts, among=among)
+        return lambda counts: 100 * mean_iou(counts, convention, among)
     return lambda counts: 100 * accuracy(counts, among)
 
 
-def draws_of(counts: np.ndarray, number: Callable[[np.ndarray], float]) -> np.ndarray:
-    """The number of ``DRAWS`` random draws of pictures, each of as many as there are, with replacement.
+def draws_of(
+    counts: np.ndarray, number: Callable[[np.ndarray], float], draws: int = DRAWS, seed: int = SEED
+) -> np.ndarray:
+    """The number of random draws of pictures, each of as many as there are, with replacement.
 
-    counts: (P, 3, K), see ``picture_counts``. Returns (``DRAWS``,); NaN where a draw has nothing to measure, and of one
+    counts: (P, 3, K), see ``picture_counts``. Returns (draws,); NaN where a draw has nothing to measure, and of one
     picture, which says nothing of others. The draws are the same for every P pictures, so that those of two rows can be
     subtracted.
     Source: Efron 1979.
     """
     pictures = len(counts)
     if pictures < 2:
-        return np.full(DRAWS, math.nan)
-    times = np.random.default_rng(SEED).multinomial(pictures, np.full(pictures, 1 / pictures), size=DRAWS)
+        return np.full(draws, math.nan)
+    times = np.random.default_rng(seed).multinomial(pictures, np.full(pictures, 1 / pictures), size=draws)
     # Whole numbers below 2^53, to the last digit, and matrix products of integers are slow.
     sums = times.astype(np.float64) @ counts.reshape(pictures, -1).astype(np.float64)
-    return np.array([number(one) for one in sums.reshape(DRAWS, *counts.shape[1:])])
+    return np.array([number(one) for one in sums.reshape(draws, *counts.shape[1:])])
 
 
 def standard_error(draws: np.ndarray) -> float:
@@ -60,7 +67,7 @@ def standard_error(draws: np.ndarray) -> float:
     return float(held.std(ddof=1)) if len(held) > 1 else math.nan
 
 
-def _parted(measure: str) -> tuple[str, str]:
+def parted(measure: str) -> tuple[str, str]:
     """Its name, and the group of classes: seen, unseen or none."""
     name, _, group = measure.rpartition(" ")
     return (name, group) if group in ("seen", "unseen") else (measure, "")
