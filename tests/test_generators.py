@@ -281,6 +281,8 @@ def test_by_name_through_load_segment_and_evaluate(kind, folders, tmp_path):
     root = own_set(tmp_path)
     judged = subject.model("tiny", open_dataset(root / "own.yaml"), proposals=source)
     assert judged.settings["proposals"] == source
+    assert judged.settings["weights of the masks"].startswith("sha256 ")
+    assert judged.settings.get("points", {"rest": True})["rest"] is True
     assert not judged.paper
     report = evaluate(judged.predict, open_dataset(root / "own.yaml"), tmp_path / "e", settings=judged.settings)
     assert 0 <= report.numbers["mIoU"] <= 100

@@ -16,7 +16,7 @@ from maskadapter.catalogue import WEIGHTS, WITHOUT_ENSEMBLE
 from maskadapter.checkpoint import read_checkpoint
 from maskadapter.data.dataset import Dataset, Sample
 from maskadapter.data.known import known_set
-from maskadapter.download import sha256_of
+from maskadapter.download import folder_sha256, sha256_of
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.evaluate import Measure
 from maskadapter.evaluation.predictions import PanopticPictures, Predictions, file_of, read_predictions
@@ -24,10 +24,11 @@ from maskadapter.masks import read_masks
 from maskadapter.models.build import EmbeddingName
 from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.generators import generator_of, is_source
+from maskadapter.models.generators import generator_of, is_source, parsed
 from maskadapter.models.maftplus import NormPlacement
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.preprocess import InputSize
+from maskadapter.models.segment_anything import SegmentAnything
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.resampling import Frame
 from maskadapter.segmentation import Segmentation
@@ -256,6 +257,12 @@ def _told(
         folder = Path(proposals).resolve()
         told["proposals"] = f"folder {folder.name}"
         told |= _contents(folder, (file for file in folder.rglob("*") if file.suffix in PROPOSALS))
+    if is_source(str(proposals)):
+        place = parsed(str(proposals)).name
+        if place and Path(place).is_dir():
+            told["weights of the masks"] = f"sha256 {folder_sha256(Path(place))}"
+        if isinstance(segmenter.generator, SegmentAnything):
+            told["points"] = segmenter.generator.grid.model_dump()
     if proposals == "generator":
         trained = inference.seen_in if isinstance(inference.seen_in, str) else "the model's own training list"
         seen = sum(vocabulary.seen(Vocabulary.of(inference.seen_in)))
