@@ -218,7 +218,7 @@ def test_the_adapter_is_computed_for_all_proposals_unless_told_otherwise(root, m
         ({"proposals": "ground-truth", "beta": 0.5}, "only the generator's own proposals have two opinions"),
         (
             {"proposals": "truth"},
-            "no proposals 'truth': give generator, ground-truth, sam:NAME, segmenter:NAME or a folder",
+            "no proposals 'truth': give generator, ground-truth, sam:NAME, segmenter:NAME, superpixels or a folder",
         ),
         ({"alpha": 1.5}, "alpha is 1.5; a number from 0 to 1 is needed"),
         ({"fast": True}, "only the adapter of a generator's proposals can be computed in part: leave fast out"),
