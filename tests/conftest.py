@@ -18,7 +18,7 @@ def own_cache(tmp_path_factory):
         yield
 
 
-@pytest.fixture(params=["torchrun", "accelerate"])
+@pytest.fixture(params=["torchrun", pytest.param("accelerate", marks=pytest.mark.slow)])
 def launcher(request, tmp_path, monkeypatch):
     """What starts two processes on the CPU: the words between the interpreter and the program."""
     if request.param == "torchrun":

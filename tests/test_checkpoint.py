@@ -144,7 +144,15 @@ def test_a_segmenter_and_a_warmup_file_are_fused(tmp_path: Path, name: str) -> N
     assert model.inference == replace(on_meta(name).inference, fast=True)
 
 
-@pytest.mark.parametrize("kept", ["official", "converted", "by an earlier version", "of one's own"])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "official",
+        "by an earlier version",
+        pytest.param("converted", marks=pytest.mark.slow),
+        pytest.param("of one's own", marks=pytest.mark.slow),
+    ],
+)
 def test_a_joined_model_infers_as_published_with_an_adapter(tmp_path: Path, kept: str) -> None:
     """Not as its warm-up did, which had no generator, nor as was published without an adapter."""
     segmenter = official_state(Variant("maftplus-base", "pooling"))
