@@ -108,17 +108,7 @@ class Sheet:
     ) -> Box:
         """A box with a title and lines below it. tag: its last line; None for the kind where that is a state."""
         fill, edge, width = _KINDS[kind]
-        self._add(
-            FancyBboxPatch(
-                (place.left, place.top),
-                place.width,
-                place.height,
-                boxstyle="round,pad=0,rounding_size=5",
-                facecolor=fill,
-                edgecolor=edge,
-                linewidth=width * _POINTS,
-            )
-        )
+        self._rounded(place, 5, facecolor=fill, edgecolor=edge, linewidth=width * _POINTS)
         tag = (kind if kind in _TAGS else "") if tag is None else tag
         lines = [(line, TITLE, "bold", "normal", _INK) for line in title.splitlines()]
         lines += [(line, TEXT, "normal", "normal", _INK) for line in text.splitlines()]
@@ -141,20 +131,14 @@ class Sheet:
         for index, line in enumerate(text.splitlines()):
             self.text((place.x, place.bottom + 13 + 14 * index), line)
 
+    def _rounded(self, place: Box, corner: float, **style: Any) -> None:
+        shape = f"round,pad=0,rounding_size={corner}"
+        self._add(FancyBboxPatch((place.left, place.top), place.width, place.height, boxstyle=shape, **style))
+
     def frame(self, place: Box, title: str) -> Box:
         """A dashed line around several boxes, its title on top."""
-        self._add(
-            FancyBboxPatch(
-                (place.left, place.top),
-                place.width,
-                place.height,
-                boxstyle="round,pad=0,rounding_size=7",
-                fill=False,
-                edgecolor="#888888",
-                linewidth=0.9 * _POINTS,
-                linestyle=(0, (4, 3)),
-            )
-        )
+        dashes = (0, (4, 3))
+        self._rounded(place, 7, fill=False, edgecolor="#888888", linewidth=0.9 * _POINTS, linestyle=dashes)
         self.text((place.x, place.top - 9), title, TITLE, weight="bold")
         return place
 

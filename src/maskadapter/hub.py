@@ -83,11 +83,21 @@ def _found(
         if adapter is not None or like is not None:
             raise MaskAdapterError(f"{model} is a CLIP alone: leave adapter and like out")
         return ready(bare_clip.load(str(model), embedding), device)
+    return assemble(*identified(model, embedding, adapter, like), device)
+
+
+def identified(
+    model: str | Path,
+    embedding: EmbeddingName | None = None,
+    adapter: str | Path | None = None,
+    like: str | None = None,
+) -> tuple[Checkpoint, Variant]:
+    """The tensors that ``load`` would take, and what they are. Arguments and errors as there; no CLIP alone."""
     # What a warm-up file's adapter is joined to is the segmenter's own file.
     checkpoint = find(model, "pooling" if adapter is not None else embedding)
     if adapter is not None:
         checkpoint = fuse(checkpoint, read_checkpoint(adapter))
-    return assemble(checkpoint, identify(checkpoint, like or _stated(model), embedding), device)
+    return checkpoint, identify(checkpoint, like or _stated(model), embedding)
 
 
 def assemble(checkpoint: Checkpoint, variant: Variant, device: str | torch.device = "cpu") -> OpenVocabularySegmenter:

@@ -13,7 +13,6 @@ from PIL import __version__ as pillow_version
 
 from maskadapter import bare_clip, hub
 from maskadapter.catalogue import WEIGHTS, WITHOUT_ENSEMBLE
-from maskadapter.checkpoint import read_checkpoint
 from maskadapter.data.dataset import Dataset, Sample
 from maskadapter.data.known import known_set
 from maskadapter.download import folder_sha256, sha256_of
@@ -32,7 +31,7 @@ from maskadapter.models.segment_anything import SegmentAnything
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.resampling import Frame
 from maskadapter.segmentation import Segmentation
-from maskadapter.variants import Variant, identify
+from maskadapter.variants import Variant
 from maskadapter.vocabulary import Vocabulary
 
 Branch = Literal["ensemble", "in", "out"]
@@ -142,8 +141,8 @@ def model(
     segmenter, variant, settings = _loaded(name, embedding, adapter, like, device)
     if proposals == "generator" and segmenter.generator is None:
         raise MaskAdapterError(
-            f"{name} holds no mask generator: evaluate it with proposals ground-truth or a folder, or give the "
-            "segmenter's file and this one as adapter"
+            f"{name} holds no mask generator: evaluate it with proposals ground-truth, sam:NAME, superpixels or a "
+            "folder, or give the segmenter's file and this one as adapter"
         )
     proposed = proposals == "generator" or other is not None
     if other is not None:
@@ -237,12 +236,10 @@ def _loaded(
         alone = hub.load(name, embedding=embedding, adapter=adapter, like=like, device=device, fast=False)
         variant = Variant(str(name), embedding or "pooling", generator=False)
         return alone, variant, {"model": f"a CLIP with {variant.embedding}", **bare_clip.facts(str(name))}
-    checkpoint = hub.find(name, "pooling" if adapter is not None else embedding)
+    checkpoint, variant = hub.identified(name, embedding, adapter, like)
     files = {"weights": checkpoint.source}
     if adapter is not None:
         files["adapter's weights"] = Path(adapter)
-        checkpoint = hub.fuse(checkpoint, read_checkpoint(adapter))
-    variant = identify(checkpoint, like or (hub.DEFAULT if str(name) == hub.DEFAULT else None), embedding)
     told = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
     return hub.assemble(checkpoint, variant, device), variant, {"model": str(variant), **told}
 

@@ -11,7 +11,9 @@ from torch import Tensor
 from maskadapter.resampling import Frame
 from maskadapter.structures import Proposals
 
-_INSIDE = 10.0
+INSIDE = 10.0
+"""Logit of a cell that is wholly inside a mask that was drawn and not predicted; outside its negative."""
+
 _SMALLEST_REST = 0.001  # share of the picture
 
 
@@ -42,10 +44,10 @@ def _covered(mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """(H, W) bool -> (h, w) logits, of the share of each cell that it covers; only its box is looked at."""
     inside = [mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()]
     if not len(inside[0]):
-        return torch.full((len(rows), len(columns)), -_INSIDE)
+        return torch.full((len(rows), len(columns)), -INSIDE)
     y, x = (slice(int(places[0]), int(places[-1]) + 1) for places in inside)
     cells = rows[:, y] @ mask[y, x].float() @ columns[:, x].T
-    return (2 * cells / cells.amax().clamp(min=torch.finfo(cells.dtype).tiny) - 1) * _INSIDE
+    return (2 * cells / cells.amax().clamp(min=torch.finfo(cells.dtype).tiny) - 1) * INSIDE
 
 
 def rest_of(mask_logits: Tensor, frame: Frame) -> Tensor:
@@ -62,14 +64,14 @@ def rest_of(mask_logits: Tensor, frame: Frame) -> Tensor:
     enough = np.flatnonzero(areas >= _SMALLEST_REST * height * width)
     chosen = enough[np.argsort(-areas[enough], kind="stable")] + 1 if len(mask_logits) else enough[:0]
     inside = torch.from_numpy(pieces == chosen[:, None, None]).to(mask_logits.device)
-    return torch.where(inside, _INSIDE, -_INSIDE).to(mask_logits)
+    return torch.where(inside, INSIDE, -INSIDE).to(mask_logits)
 
 
 def as_proposals(mask_logits: Sequence[Tensor], void_probs: Sequence[Tensor] | None = None) -> Proposals:
     """Of each picture of a batch: (N_i, h, w) logits and, where the generator tells it, (N_i,) the probability that a
     mask is of nothing. Pictures with fewer masks than others are filled up with empty ones."""
     count = max(len(one) for one in mask_logits)
-    filled = [F.pad(one, (0, 0, 0, 0, 0, count - len(one)), value=-_INSIDE) for one in mask_logits]
+    filled = [F.pad(one, (0, 0, 0, 0, 0, count - len(one)), value=-INSIDE) for one in mask_logits]
     if void_probs is None:
         return Proposals(torch.stack(filled))
     return Proposals(

@@ -28,8 +28,8 @@ class MaskCropping(nn.Module):
         padding: how much larger the box is made on every side, as a share of its longer side, 0 or more.
         square: make the box square around its centre, so that proportions are kept; otherwise it is stretched. What
             lies outside of the picture has the mean colour.
-        at_a_time: crops that go through CLIP together; None for 1 on a CPU, where small tensors stay in its cache (2.4
-            times as fast as 16 with the embedded model), and 16 elsewhere.
+        at_a_time: crops that go through CLIP together; None for 1 on a CPU, where small tensors stay in its cache, and
+            16 elsewhere.
     An empty mask has the embedding 0.
     """
 

@@ -16,12 +16,10 @@ from torch.nn import functional as F
 
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD
-from maskadapter.models.given_masks import as_proposals
+from maskadapter.models.given_masks import INSIDE, as_proposals
 from maskadapter.models.preprocess import content_size
 from maskadapter.models.region_tree import Tree, choose, merge
 from maskadapter.structures import ClipFeatures, Proposals
-
-MASK_LOGIT = 10.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class Superpixels(nn.Module):
         """images: (B, 3, H, W), normalised and padded. Returns mask logits (B, N, H / stride, W / stride), +-10, and no
         class logits; a picture with fewer masks than another of its batch is filled up with empty ones."""
         found = (self.merging.regions(*one).masks for one in zip(images, features.projected, strict=True))
-        return as_proposals([(masks.to(images) * 2 - 1) * MASK_LOGIT for masks in found])
+        return as_proposals([(masks.to(images) * 2 - 1) * INSIDE for masks in found])
 
 
 def without_padding(grid: Tensor, image: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """The whole method: CLIP, a mask generator, an embedding of masks, and the ensemble of the two opinions."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from maskadapter.activation_maps import ActivationMaps
 from maskadapter.classification import Classification
 from maskadapter.errors import MaskAdapterError
+from maskadapter.files import readable
 from maskadapter.images import read_image
 from maskadapter.masks import mask_parts
 from maskadapter.models.classifier import TextClassifier
@@ -272,5 +272,4 @@ def _refuse_nan(numbers: Tensor) -> None:
 
 
 def _file_name(image: Any) -> str | None:
-    # A name on disk may be bytes that are no text, and the name goes into JSON.
-    return os.fsencode(Path(image).name).decode("utf-8", "replace") if isinstance(image, str | Path) else None
+    return readable(Path(image).name) if isinstance(image, str | Path) else None  # it goes into JSON

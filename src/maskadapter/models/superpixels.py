@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.given_masks import INSIDE
 from maskadapter.models.region_tree import Tree, cut
-from maskadapter.models.regions import MASK_LOGIT, Merging, pool, without_padding
+from maskadapter.models.regions import Merging, pool, without_padding
 from maskadapter.structures import ClipFeatures, Proposals
 
 SHAPE_FEATURES = 15
@@ -119,5 +120,5 @@ class SuperpixelGenerator(nn.Module):
             void = logits.new_full((missing, logits.shape[1]), -100.0)
             void[:, -1] = 100.0
             class_logits.append(torch.cat([logits, void]))
-            mask_logits.append(F.pad((masks.to(logits) * 2 - 1), (0, 0, 0, 0, 0, missing), value=-1.0) * MASK_LOGIT)
+            mask_logits.append(F.pad((masks.to(logits) * 2 - 1), (0, 0, 0, 0, 0, missing), value=-1.0) * INSIDE)
         return Proposals(torch.stack(mask_logits), torch.stack(class_logits))

@@ -8,8 +8,9 @@ section 3.2 and its code.
 A tower holds no weights of its own: it reads those of open_clip's model.
 """
 
+from dataclasses import dataclass
 from math import lcm
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -24,9 +25,12 @@ _STRIDE_OF_MASKS = 4
 
 
 class Tower(Protocol):
-    """What ``Clip`` needs of an image tower. size_divisor: height and width of its input must be multiples of it."""
+    """What ``Clip`` needs of an image tower."""
 
-    size_divisor: int
+    @property
+    def size_divisor(self) -> int:
+        """Height and width of the input must be multiples of it."""
+        ...
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """(B, 3, H, W) -> dense features (B, C, h, w) and the stages' outputs, where there are any."""
@@ -41,51 +45,50 @@ class Tower(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class ConvolutionalTower:
     """A timm network that ends in a mean over its cells, as ConvNeXt.
 
     visual: open_clip's ``TimmModel``.
     """
 
-    size_divisor = 32
-
-    def __init__(self, visual: Any) -> None:
-        self._visual = visual
+    visual: Any
+    size_divisor: ClassVar[int] = 32
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        dense, stages = self._visual.trunk.forward_intermediates(images)
+        dense, stages = self.visual.trunk.forward_intermediates(images)
         return dense, dict(zip(STAGES, stages[-len(STAGES) :], strict=True))
 
     def project(self, features: Tensor) -> Tensor:
-        return self._visual.head(self._visual.trunk.forward_head(features[:, :, None, None]).flatten(1))
+        return self.visual.head(self.visual.trunk.forward_head(features[:, :, None, None]).flatten(1))
 
     def whole(self, images: Tensor) -> Tensor:
         return self.project(self.features(images)[0].mean(dim=(-2, -1)))
 
 
+@dataclass(frozen=True)
 class AttentionPoolTower:
     """OpenAI's ResNets, which end in an attention over their cells.
 
     visual: open_clip's ``ModifiedResNet``.
     """
 
-    size_divisor = 32
-
-    def __init__(self, visual: Any) -> None:
-        self._visual = visual
+    visual: Any
+    size_divisor: ClassVar[int] = 32
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        stages = self._visual.forward_intermediates(images, intermediates_only=True)["image_intermediates"]
+        stages = self.visual.forward_intermediates(images, intermediates_only=True)["image_intermediates"]
         return stages[-1], dict(zip(STAGES, stages[-len(STAGES) :], strict=True))
 
     def project(self, features: Tensor) -> Tensor:
-        pool = self._visual.attnpool
+        pool = self.visual.attnpool
         return pool.c_proj(pool.v_proj(features))
 
     def whole(self, images: Tensor) -> Tensor:
-        return _pooled(self._visual(images))
+        return _pooled(self.visual(images))
 
 
+@dataclass(frozen=True)
 class TransformerTower:
     """A vision transformer. Its place embeddings are interpolated to the size of the input, as open_clip does it for
     weights of another size.
@@ -93,24 +96,25 @@ class TransformerTower:
     visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention pooling.
     """
 
-    def __init__(self, visual: Any) -> None:
-        self._visual = visual
-        # The masks' cells must fit too.
-        self.size_divisor = lcm(visual.patch_size[0], visual.patch_size[1], _STRIDE_OF_MASKS)
+    visual: Any
+
+    @property
+    def size_divisor(self) -> int:
+        return lcm(*self.visual.patch_size, _STRIDE_OF_MASKS)  # the masks' cells must fit too
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        visual = self._visual
+        visual = self.visual
         size = (images.shape[-2] // visual.patch_size[0], images.shape[-1] // visual.patch_size[1])
         places = {"visual.positional_embedding": _interpolated(visual.positional_embedding, visual.grid_size, size)}
         before = functional_call(_BeforeLastBlock(visual), places, (images,))
         return _alone(visual.transformer.resblocks[-1], before.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), {}
 
     def project(self, features: Tensor) -> Tensor:
-        normed = self._visual.ln_post(features)
-        return normed if self._visual.proj is None else normed @ self._visual.proj
+        normed = self.visual.ln_post(features)
+        return normed if self.visual.proj is None else normed @ self.visual.proj
 
     def whole(self, images: Tensor) -> Tensor:
-        return _pooled(self._visual(images))
+        return _pooled(self.visual(images))
 
 
 def _pooled(answer: Any) -> Tensor:
@@ -149,16 +153,15 @@ def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int
     return torch.cat([places[:1], resized.flatten(1).T])
 
 
+@dataclass(frozen=True)
 class WholePictureTower:
     """Any tower, of which whole pictures alone are had: enough to embed crops.
 
     visual: a tower of open_clip.
     """
 
-    size_divisor = 32
-
-    def __init__(self, visual: Any) -> None:
-        self._visual = visual
+    visual: Any
+    size_divisor: ClassVar[int] = 32
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         return images.new_zeros(len(images), 1, 0, 0), {}
@@ -166,9 +169,9 @@ class WholePictureTower:
     def project(self, features: Tensor) -> Tensor:
         if features.numel():
             raise MaskAdapterError(
-                f"{type(self._visual).__name__} shows no features of cells that could be pooled: use embedding cropping"
+                f"{type(self.visual).__name__} shows no features of cells that could be pooled: use embedding cropping"
             )
         return features
 
     def whole(self, images: Tensor) -> Tensor:
-        return _pooled(self._visual(images))
+        return _pooled(self.visual(images))

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.given_masks import as_proposals
+from maskadapter.models.given_masks import INSIDE, as_proposals
 from maskadapter.models.preprocess import InputSize, from_batch, resize
 from maskadapter.models.pretrained import pretrained
 from maskadapter.structures import ClipFeatures, Proposals
 
-_OUTSIDE = -10.0
 _DIVISOR = 32  # of the sides of pictures that may have any size
 
 
@@ -90,4 +89,4 @@ def _read(logits: Tensor, shares: tuple[float, float], picture: tuple[int, int],
     y, x = torch.meshgrid(2 * lines * shares[0] - 1, 2 * columns * shares[1] - 1, indexing="ij")
     read = F.grid_sample(logits[None], torch.stack([x, y], dim=-1)[None], padding_mode="border", align_corners=False)[0]
     inside = (lines < 1)[:, None] & (columns < 1)
-    return torch.where(inside, read, _OUTSIDE)
+    return torch.where(inside, read, -INSIDE)

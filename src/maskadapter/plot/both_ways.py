@@ -10,14 +10,12 @@ from torch.nn import functional as F
 
 from maskadapter import bare_clip, hub
 from maskadapter.activation_maps import ActivationMaps
-from maskadapter.checkpoint import read_checkpoint
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models.embedding import Embedding
 from maskadapter.models.given_masks import at_stride_4
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.resampling import Frame
 from maskadapter.structures import ClipFeatures
-from maskadapter.variants import identify
 
 POOLING, ADAPTER = "mask pooling", "Mask-Adapter"
 
@@ -44,10 +42,7 @@ class BothWays:
             raise MaskAdapterError(
                 f"{name} is a CLIP alone, without an adapter: give a model that has one, such as {hub.DEFAULT}"
             )
-        checkpoint = hub.find(name, "pooling" if adapter is not None else "adapter")
-        if adapter is not None:
-            checkpoint = hub.fuse(checkpoint, read_checkpoint(adapter))
-        variant = identify(checkpoint, like or (hub.DEFAULT if str(name) == hub.DEFAULT else None), "adapter")
+        checkpoint, variant = hub.identified(name, "adapter", adapter, like)
         segmenter = hub.assemble(checkpoint, variant, device)
         with torch.device("meta"):  # for its way of pooling, which has no weights
             pooling = replace(variant, embedding="pooling", adapter=()).build().embedding
