@@ -26,14 +26,14 @@ FLOORS = (
         "best_classes",
         "torchvision_schemas",
         "cache_folder",
-        "catalogue",
+        "catalog",
         "transfer",
     },
-    {"visualize", "coco", "masks", "detections", "activation_maps", "text_cache", "download", "pictures"},
+    {"visualize", "coco", "masks", "detections", "activation_maps", "text_cache", "download", "images"},
     {"segmentation", "classification"},
     {"models", "data"},
     {"hub", "variants", "bare_clip", "settings"},
-    {"training", "evaluation", "bulk", "export", "check", "batch", "labelling"},
+    {"training", "evaluation", "bulk", "export", "check", "batch", "labeling"},
     {"benchmark", "reproduce", "plot", "serve"},
     {"cli", "__main__"},
 )
@@ -106,9 +106,9 @@ def test_the_package_keeps_its_floors():
 
 def test_the_guard_sees_the_whole_package():
     modules = modules_of(PACKAGE)
-    assert {"maskadapter.errors", "maskadapter.cli", "maskadapter.models.clip"} <= set(modules)
+    assert {"maskadapter.errors", "maskadapter.cli", "maskadapter.models.clip.clip"} <= set(modules)
     imported = set(imports_of(modules["maskadapter.cli.segment"], "maskadapter.cli.segment"))
-    assert "maskadapter.images.read_image" in imported  # inside a function
+    assert "maskadapter.io.images.read_image" in imported  # inside a function
 
 
 @pytest.mark.parametrize(
@@ -116,24 +116,24 @@ def test_the_guard_sees_the_whole_package():
     [
         ({"errors.py": "import maskadapter.cli"}, "maskadapter.errors imports maskadapter.cli uphill"),
         (
-            {"images.py": "def f():\n    from maskadapter.hub import load"},
-            "maskadapter.images imports maskadapter.hub uphill",
+            {"images.py": "def f():\n    from maskadapter.hub.loading import load"},
+            "maskadapter.io.images imports maskadapter.hub.loading uphill",
         ),
-        ({"images.py": "from maskadapter import hub"}, "maskadapter.images imports maskadapter.hub uphill"),
-        ({"images.py": "from . import hub"}, "maskadapter.images imports maskadapter.hub uphill"),
-        ({"images.py": "from maskadapter import load"}, "maskadapter.images imports maskadapter itself"),
-        ({"images.py": "import maskadapter"}, "maskadapter.images imports maskadapter itself"),
+        ({"images.py": "from maskadapter import hub"}, "maskadapter.io.images imports maskadapter.hub.loading uphill"),
+        ({"images.py": "from . import hub"}, "maskadapter.io.images imports maskadapter.hub.loading uphill"),
+        ({"images.py": "from maskadapter import load"}, "maskadapter.io.images imports maskadapter itself"),
+        ({"images.py": "import maskadapter"}, "maskadapter.io.images imports maskadapter itself"),
         (
             {"models/clip.py": "from ..data import coco"},
-            "maskadapter.models.clip imports maskadapter.data.coco sideways",
+            "maskadapter.models.clip.clip imports maskadapter.data.coco sideways",
         ),
-        ({"hub.py": "import open_clip.factory"}, "maskadapter.hub imports open_clip"),
+        ({"hub.py": "import open_clip.factory"}, "maskadapter.hub.loading imports open_clip"),
         (
-            {"images.py": "import maskadapter.files", "files.py": "from maskadapter.images import x"},
-            "cycle: maskadapter.files -> maskadapter.images -> maskadapter.files",
+            {"images.py": "import maskadapter.system.atomic_files", "files.py": "from maskadapter.io.images import x"},
+            "cycle: maskadapter.system.atomic_files -> maskadapter.io.images -> maskadapter.system.atomic_files",
         ),
         ({"helpers.py": ""}, "maskadapter.helpers has no floor"),
-        ({"images.py": "pass\n" * 321}, "maskadapter.images has 321 lines"),
+        ({"images.py": "pass\n" * 321}, "maskadapter.io.images has 321 lines"),
     ],
 )
 def test_the_guard_finds_every_kind_of_violation(tmp_path, files, found):
@@ -156,7 +156,7 @@ def test_the_guard_is_silent_on_a_sound_tree(tmp_path):
         "__init__.py": "",
         "errors.py": "",
         "images.py": "from maskadapter.errors import ImageError\nimport numpy",
-        "cli.py": "import maskadapter\ndef f():\n    from maskadapter.images import read_image",
+        "cli.py": "import maskadapter\ndef f():\n    from maskadapter.io.images import read_image",
     }.items():
         (package / name).write_text(text)
     assert violations(package) == []

@@ -1,4 +1,4 @@
-"""Open-vocabulary segmentation: a picture and any words give masks with names; your own masks get names.
+"""Open-vocabulary segmentation: an image and any words give masks with names; your own masks get names.
 
 Names are imported on first use, so that ``import maskadapter`` stays instant.
 """
@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "load": "maskadapter.hub",
+    "load": "maskadapter.hub.loading",
     "OpenVocabularySegmenter": "maskadapter.models.segmenter",
     "MaskAdapter": "maskadapter.models.mask_adapter",
-    "segment_pictures": "maskadapter.batch",
-    "label_pictures": "maskadapter.labelling",
+    "segment_images": "maskadapter.pipelines.segmenting",
+    "label_images": "maskadapter.pipelines.labeling",
     "open_dataset": "maskadapter.data.opening",
-    "prepare": "maskadapter.data.prepare",
-    "evaluate": "maskadapter.evaluation.evaluate",
+    "prepare": "maskadapter.data.prepare.preparation",
+    "evaluate": "maskadapter.evaluation.evaluator",
     "read_recipe": "maskadapter.training.recipe",
-    "train": "maskadapter.training.train",
-    "Vocabulary": "maskadapter.vocabulary",
-    "Segmentation": "maskadapter.segmentation",
-    "Classification": "maskadapter.classification",
+    "train": "maskadapter.training.trainer",
+    "Vocabulary": "maskadapter.vocabulary.vocabulary",
+    "Segmentation": "maskadapter.results.segmentation",
+    "Classification": "maskadapter.results.classification",
     "MaskAdapterError": "maskadapter.errors",
 }
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
-    from maskadapter.batch import segment_pictures as segment_pictures
-    from maskadapter.classification import Classification as Classification
     from maskadapter.data.opening import open_dataset as open_dataset
-    from maskadapter.data.prepare import prepare as prepare
+    from maskadapter.data.prepare.preparation import prepare as prepare
     from maskadapter.errors import MaskAdapterError as MaskAdapterError
-    from maskadapter.evaluation.evaluate import evaluate as evaluate
-    from maskadapter.hub import load as load
-    from maskadapter.labelling import label_pictures as label_pictures
+    from maskadapter.evaluation.evaluator import evaluate as evaluate
+    from maskadapter.hub.loading import load as load
     from maskadapter.models.mask_adapter import MaskAdapter as MaskAdapter
     from maskadapter.models.segmenter import OpenVocabularySegmenter as OpenVocabularySegmenter
-    from maskadapter.segmentation import Segmentation as Segmentation
+    from maskadapter.pipelines.labeling import label_images as label_images
+    from maskadapter.pipelines.segmenting import segment_images as segment_images
+    from maskadapter.results.classification import Classification as Classification
+    from maskadapter.results.segmentation import Segmentation as Segmentation
     from maskadapter.training.recipe import read_recipe as read_recipe
-    from maskadapter.training.train import train as train
-    from maskadapter.vocabulary import Vocabulary as Vocabulary
+    from maskadapter.training.trainer import train as train
+    from maskadapter.vocabulary.vocabulary import Vocabulary as Vocabulary
 
 
 def __getattr__(name: str) -> Any:

@@ -2,12 +2,12 @@
 
 
 class MaskAdapterError(Exception):
-    """A mistake in what was given (file, picture, words, weights). The command line prints its one line and exits
+    """A mistake in what was given (file, image, words, weights). The command line prints its one line and exits
     with 2."""
 
 
 class ImageError(MaskAdapterError):
-    """A picture that cannot be read or is not a picture."""
+    """An image that cannot be read or is not an image."""
 
 
 class MaskError(MaskAdapterError):
@@ -23,7 +23,7 @@ class CheckpointError(MaskAdapterError):
 
 
 class DatasetError(MaskAdapterError):
-    """A data set that is not there, not whole, or labelled with what it does not list."""
+    """A data set that is not there, not whole, or labeled with what it does not list."""
 
 
 class RecipeError(MaskAdapterError):

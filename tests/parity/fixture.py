@@ -19,18 +19,18 @@ from safetensors.torch import load_file
 from timm.models.convnext import ConvNeXt
 from torch import Tensor
 
-from maskadapter.checkpoint import read_checkpoint
-from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD, Clip
-from maskadapter.models.embedding import MaskAdapterEmbedding
+from maskadapter.hub.checkpoint import read_checkpoint
+from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD, Clip
+from maskadapter.models.clip.image_encoders import ConvolutionalEncoder
 from maskadapter.models.maftplus import ContentDependentTransfer
-from maskadapter.models.mask2former import Mask2FormerGenerator
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.mask_decoder import MaskDecoder
-from maskadapter.models.pixel_decoder import PixelDecoder
+from maskadapter.models.poolers.pooler import AdapterPooler
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.segmenter import Inference, OpenVocabularySegmenter
-from maskadapter.models.towers import ConvolutionalTower
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
+from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
+from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
+from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.vocabulary.vocabulary import Vocabulary
 
 COVERED = ("FCCLIP", "MAFT_Plus", "MASK_Adapter")  # META_ARCHITECTURE of the recordings that ``stages`` can follow
 GOLDEN = Path(__file__).parent / "golden"
@@ -117,7 +117,7 @@ def read_golden(folder: Path) -> Recording:
 def read_official(folder: Path) -> Recording:
     config = json.loads((folder / "config.json").read_text())
     inputs = dict(np.load(folder / "inputs.npz"))
-    # The true labels of a picture and the scores that were computed for it share a name.
+    # The true labels of an image and the scores that were computed for it share a name.
     inputs = {key.replace(".sem_seg", ".labels"): array for key, array in inputs.items()}
     arrays = {**inputs, **np.load(folder / "outputs.npz")}
     weights = read_checkpoint(folder / "model.pth").tensors
@@ -132,7 +132,7 @@ def settings_of(config: dict[str, Any]) -> Settings:
     # Ours has no switch for these.
     fixed = {
         "MASK_IN_CHANNELS": (adapter["MASK_IN_CHANNELS"], MaskAdapter.MASK_DIM),
-        "SIZE_DIVISIBILITY": (former["SIZE_DIVISIBILITY"], ConvolutionalTower.size_divisor),
+        "SIZE_DIVISIBILITY": (former["SIZE_DIVISIBILITY"], ConvolutionalEncoder.size_divisor),
         "PIXEL_MEAN": (tuple(model["PIXEL_MEAN"]), PIXEL_MEAN),
         "PIXEL_STD": (tuple(model["PIXEL_STD"]), PIXEL_STD),
         "PRE_NORM": (former["PRE_NORM"], False),
@@ -175,7 +175,7 @@ def settings_of(config: dict[str, Any]) -> Settings:
             case: {
                 "padded": [-(-length // 32) * 32 for length in notes[f"{case}.image_sizes"][0]],
                 "resized": notes[f"{case}.image_sizes"][0],
-                "picture": notes[f"{case}.height_width"],
+                "image": notes[f"{case}.height_width"],
             }
             for case in cases
         },
@@ -208,7 +208,7 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
     transfer = None
     if settings.transfer_heads:
         transfer = ContentDependentTransfer(clip.embed_dim, settings.transfer_heads, settings.transfer_norm)
-    inference = Inference(
+    inference = InferenceConfig(
         InputSize(896, 896),
         seen_in="coco-panoptic",
         alpha=settings.alpha,
@@ -217,11 +217,11 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
         overlap_threshold=settings.overlap_threshold,
     )
     # The warm-up stage's package has no generator.
-    generator = None if settings.package == "mask_adapter" else Mask2FormerGenerator(pixel_decoder, mask_decoder)
+    generator = None if settings.package == "mask_adapter" else Mask2FormerHead(pixel_decoder, mask_decoder)
     return OpenVocabularySegmenter(
         clip,
         generator,
-        MaskAdapterEmbedding(adapter, settings.mask_threshold),
+        AdapterPooler(adapter, settings.mask_threshold),
         inference,
         transfer,
     )

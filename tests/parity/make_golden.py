@@ -1,7 +1,7 @@
 """Write the golden files from the official recordings: ``python tests/parity/make_golden.py FIXTURES_FOLDER``.
 
 A golden folder keeps the tensors at which a stage begins or ends and the weights of its parts, without CLIP's text
-tower
+encoder
 and trunk and without what else would exceed a few megabytes; ``stages`` passes recorded results on in their place.
 """
 
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 import maskadapter.models  # noqa: F401 (declares what timm needs)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from parity.fixture import GOLDEN, Recording, read_official
 from parity.stages import sampled
 
@@ -35,8 +35,8 @@ POOLED = ["pooled_clip_feature"]
 GENERATOR = ["clip.res2", "clip.res3", "clip.res4", "adapter.raw_maps", "dec.pred_logits0"]
 # Recording: cases, tensors, weights.
 PARTS = {
-    "tiny_fcclip": (("A",), ADAPTER + RESULTS + GENERATOR, ("generator.", "embedding.", "void_embedding.")),
-    "tiny_maft": (("A", "B"), ADAPTER + POOLED + RESULTS, ("embedding.", "void_embedding.", *CLIP_HEAD)),
+    "tiny_fcclip": (("A",), ADAPTER + RESULTS + GENERATOR, ("generator.", "pooler.", "void_embedding.")),
+    "tiny_maft": (("A", "B"), ADAPTER + POOLED + RESULTS, ("pooler.", "void_embedding.", *CLIP_HEAD)),
 }
 # Of the recorded step of training: what CLIP and the generator gave, what was drawn, losses, small gradients.
 STEP = "tiny_maft"

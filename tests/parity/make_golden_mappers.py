@@ -1,6 +1,6 @@
 """Write the golden files of the mappers: ``python tests/parity/make_golden_mappers.py FIXTURES_FOLDER``.
 
-The three official packages make the same of the picture wherever they have the same mapper, so one of them is kept.
+The three official packages make the same of the image wherever they have the same mapper, so one of them is kept.
 """
 
 import re

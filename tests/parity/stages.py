@@ -11,17 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskadapter import postprocess
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import resize, to_batch
 from maskadapter.models.segmenter import EncodedVocabulary, OpenVocabularySegmenter
-from maskadapter.resampling import Enlarger, Frame
-from maskadapter.structures import ClipFeatures
+from maskadapter.results import postprocessing as postprocess
+from maskadapter.results.upsampling import Upsampler
+from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_sizes import ImageSizes
 from parity.fixture import Recording
 
-NO_IMAGES = torch.empty(0)  # neither way of embedding here looks at the pictures
+NO_IMAGES = torch.empty(0)  # neither way of embedding here looks at the images
 
 
 def sampled(scores: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ def compare_case(recording: Recording, case: str, met: set[str]) -> Iterator[Com
         class_logits, mask_logits = yield from _generator(s, segmenter, features, text)
     else:
         class_logits, mask_logits = s.need("pred_logits"), s.need("pred_masks")
-    masks = mask_logits.sigmoid() > segmenter.embedding.mask_threshold
+    masks = mask_logits.sigmoid() > segmenter.pooler.mask_threshold
     yield from s.compare("adapter.in_masks", masks)
     yield from compare_adapter(s, segmenter, features, masks)
     if recording.holds("clip.model.visual.head.") and (
@@ -98,15 +99,15 @@ def compare_case(recording: Recording, case: str, met: set[str]) -> Iterator[Com
 
 
 def compare_inputs(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Comparison]:
-    """From the picture, or from the recorded features where a golden file begins."""
+    """From the image, or from the recorded features where a golden file begins."""
     if s.recording.golden:
         stages = ("res2", "res3", "res4", "res5") if s.recording.holds("generator.") else ("res5",)
         pyramid = {name: s.need(f"clip.{name}") for name in stages}
         features = ClipFeatures(pyramid, dense=pyramid["res5"], projected=s.need("clip_vis_dense_proj"))
         return features, s.need("text_classifier_novoid")
 
-    picture, image = s.recorded("orig_uint8_hwc"), s.recorded("image_uint8_chw")
-    resized = resize(picture.numpy(), tuple(image.shape[1:]))
+    original, image = s.recorded("orig_uint8_hwc"), s.recorded("image_uint8_chw")
+    resized = resize(original.numpy(), tuple(image.shape[1:]))
     yield from s.compare("image_uint8_chw", np.ascontiguousarray(resized.transpose(2, 0, 1)))
     images = to_batch([resized], segmenter.clip.size_divisor)
     yield from s.compare("images_tensor", images)
@@ -147,7 +148,7 @@ def compare_adapter(
     s: Stages, segmenter: OpenVocabularySegmenter, features: ClipFeatures, masks: Tensor
 ) -> Iterator[Comparison]:
     """masks: (B, N, H, W), bool or 0 to 1."""
-    adapter = segmenter.embedding.adapter
+    adapter = segmenter.pooler.adapter
     parts = {"mask_downscaling": adapter.patchify, "fuse": adapter.fuse, "norm": adapter.norm, "final": adapter.final}
     parts |= {f"cnext{i}": block for i, block in enumerate(adapter.blocks, start=1)}
     seen = _record_outputs(parts)
@@ -160,7 +161,7 @@ def compare_adapter(
     if s.recording.holds("clip.model.visual.head."):
         pooled = torch.einsum("bnml,bcl->bnmc", weights, features.dense.flatten(-2))
         yield from s.compare("pooled_after_clip_head", segmenter.clip.project(pooled).flatten(1, 2))
-        embeddings = segmenter.embedding.embed(features, masks, segmenter.clip.project)
+        embeddings = segmenter.pooler.embed(features, masks, segmenter.clip.project)
         yield from s.compare("pooled_clip_feature", embeddings)
 
 
@@ -172,7 +173,7 @@ def _out_vocabulary(
         rows = segmenter.text_transfer(text.rows, features.projected)
         yield from s.compare("text_classifier_after_cdt", rows)
     yield from s.compare("text_classifier_final", rows)
-    out_logits = segmenter.out_vocabulary_logits(NO_IMAGES, features, mask_logits, text)
+    out_logits = segmenter.out_of_vocabulary_logits(NO_IMAGES, features, mask_logits, text)
     yield from s.compare("out_vocab_logits_with_void", out_logits)
     return out_logits
 
@@ -200,17 +201,17 @@ def _ensemble(s: Stages, class_logits: Tensor, out_logits: Tensor) -> Iterator[C
 
 def _results(s: Stages, mask_logits: Tensor, probs: Tensor) -> Iterator[Comparison]:
     settings = s.recording.settings
-    frame = Frame(**{name: tuple(size) for name, size in settings.frames[s.case].items()})
-    padded = frame.padded
-    whole = Enlarger(mask_logits[0], Frame(padded, padded, padded))
+    sizes = ImageSizes(**{name: tuple(size) for name, size in settings.frames[s.case].items()})
+    padded = sizes.padded
+    whole = Upsampler(mask_logits[0], ImageSizes(padded, padded, padded))
     yield from s.compare("mask_pred_results", whole.logits(slice(0, padded[0]))[None])
-    masks = Enlarger(mask_logits[0], frame)
+    masks = Upsampler(mask_logits[0], sizes)
     if settings.masks_first:
-        yield from s.compare("mask_pred_post_sigmoid", masks.logits(slice(0, frame.picture[0])).sigmoid())
+        yield from s.compare("mask_pred_post_sigmoid", masks.logits(slice(0, sizes.original[0])).sigmoid())
     else:
         yield from s.compare("mask_pred_post_sigmoid", whole.logits(slice(0, padded[0])).sigmoid())
     order = "masks-first" if settings.masks_first else "classes-first"
-    scores = torch.cat([band for _, band in postprocess.semantic_scores(masks, probs[0], order)], dim=1)
+    scores = torch.cat([tile for _, tile in postprocess.semantic_scores(masks, probs[0], order)], dim=1)
     yield from s.compare("sem_seg", scores)
     yield from s.compare("sem_seg_sampled", sampled(scores))
 
@@ -229,22 +230,22 @@ def _results(s: Stages, mask_logits: Tensor, probs: Tensor) -> Iterator[Comparis
         yield from _instances(s, masks, probs[0])
 
 
-def _instances(s: Stages, masks: Enlarger, probs: Tensor) -> Iterator[Comparison]:
+def _instances(s: Stages, masks: Upsampler, probs: Tensor) -> Iterator[Comparison]:
     """As a set: the official order is that of an unsorted top-k. Pairs are found by class and mask."""
     settings = s.recording.settings
     found = postprocess.instances(masks, probs, settings.vocabulary.is_thing, settings.top_instances)
     classes, scores = s.recorded("inst_pred_classes").numpy(), s.recorded("inst_scores").numpy()
-    pictures = s.recorded("inst_pred_masks").numpy().astype(bool)
+    images = s.recorded("inst_pred_masks").numpy().astype(bool)
     assert len(found.scores) == len(scores), f"{len(found.scores)} instances, {len(scores)} recorded"
     left = list(range(len(scores)))
     score_error, differing = 0.0, 0.0
     for label, score, mask in zip(found.labels, found.scores, found.masks, strict=True):
         same = [j for j in left if classes[j] == label]
         assert same, f"class {label} is found more often than recorded"
-        best = min(same, key=lambda j: ((pictures[j] != mask).mean(), abs(scores[j] - score)))
+        best = min(same, key=lambda j: ((images[j] != mask).mean(), abs(scores[j] - score)))
         left.remove(best)
         score_error = max(score_error, abs(float(scores[best]) - float(score)))
-        differing = max(differing, float((pictures[best] != mask).mean()))
+        differing = max(differing, float((images[best] != mask).mean()))
     yield Comparison("inst_scores", score_error / float(scores.max()), share=False)
     yield Comparison("inst_pred_masks", differing, share=True)
 

@@ -1,4 +1,4 @@
-"""Training transforms against what the official training mappers make of one picture.
+"""Training transforms against what the official training mappers make of one image.
 
 With MASKADAPTER_FIXTURES the recordings in its folder ``mappers`` are compared whole, without it the golden files are,
 of which ``make_golden_mappers`` kept some pixels. No pixel may differ.
@@ -12,11 +12,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from maskadapter.data.colour import jitter_colour
 from maskadapter.data.dataset import Sample
-from maskadapter.data.transforms import TrainingTransform
-from maskadapter.images import read_image, read_labels
-from maskadapter.target import UNLABELLED, Target
+from maskadapter.data.loading.color_jitter import jitter_color
+from maskadapter.data.loading.transforms import TrainingTransform
+from maskadapter.io.images import read_image, read_labels
+from maskadapter.types.target import UNLABELED, Target
 
 GOLDEN = Path(__file__).parent / "golden_mappers"
 RECORDED = os.environ.get("MASKADAPTER_FIXTURES")
@@ -38,7 +38,7 @@ def _panoptic() -> Target:
     """What the panoptic mapper reads: its ids are spread over red, green and blue."""
     ids = read_labels(FOLDER / "pan.png").astype(np.int32) @ [1, 256, 256**2]
     segments = json.loads((FOLDER / "segments_info.json").read_text())
-    numbers = np.full(ids.shape, UNLABELLED, np.int32)
+    numbers = np.full(ids.shape, UNLABELED, np.int32)
     for number, segment in enumerate(segments):
         numbers[ids == segment["id"]] = number
     classes = np.array([segment["category_id"] for segment in segments])
@@ -47,7 +47,7 @@ def _panoptic() -> Target:
 
 def _semantic() -> Target:
     labels = read_labels(FOLDER / "sem.png").astype(np.int32)
-    return Target.of_labels(np.where(labels == NO_LABEL, UNLABELLED, labels))
+    return Target.of_labels(np.where(labels == NO_LABEL, UNLABELED, labels))
 
 
 def test_there_is_something_to_compare_with():
@@ -63,11 +63,11 @@ def test_every_pixel_is_the_official_mappers(file, mapper, seed):
         every = int(archive["every"]) if "every" in archive else 1
     semantic = mapper.endswith("semantic")
     sample = Sample(read_image(FOLDER / "img.png"), _semantic() if semantic else _panoptic(), "img.png")
-    transform = TrainingTransform(SIZE, rounding="corner" if semantic else "centre")
+    transform = TrainingTransform(SIZE, rounding="corner" if semantic else "center")
     number = int(seed.removeprefix("s"))
     made = transform(sample, np.random.RandomState(number))
-    # The one mapper that varies colours draws from Python's generator.
-    image = jitter_colour(made.image, Random(number)) if mapper == "combine_pan" else made.image
+    # The one mapper that varies colors draws from Python's generator.
+    image = jitter_color(made.image, Random(number)) if mapper == "combine_pan" else made.image
 
     masks, labels = made.target.masks(), made.target.labels()
     # The official mappers leave out crowds; the semantic ones leave out classes that no pixel shows any more.
@@ -76,7 +76,7 @@ def test_every_pixel_is_the_official_mappers(file, mapper, seed):
         "image": image.transpose(2, 0, 1)[..., ::every, ::every],
         "gt_masks": masks[kept][..., ::every, ::every],
         "gt_classes": made.target.classes[kept],
-        "sem_seg": np.where(labels == UNLABELLED, NO_LABEL, labels)[::every, ::every],
+        "sem_seg": np.where(labels == UNLABELED, NO_LABEL, labels)[::every, ::every],
     }
     assert recorded
     for name, expected in recorded.items():

@@ -1,6 +1,6 @@
 """The official code, tensor by tensor.
 
-``MASKADAPTER_FIXTURES=<folder> pytest tests/parity`` follows every recording in the folder from the picture to the
+``MASKADAPTER_FIXTURES=<folder> pytest tests/parity`` follows every recording in the folder from the image to the
 results; without the variable the golden files beside this one are used.
 """
 
@@ -50,7 +50,7 @@ def _read(folder: Path) -> Recording:
 
 
 def _comparison_of(recording: Recording, case: str) -> Callable[[Recording, str, set[str]], Iterator[Comparison]]:
-    """Case ``train`` is a step of training, ``match`` the matcher alone, the others a picture with its results."""
+    """Case ``train`` is a step of training, ``match`` the matcher alone, the others an image with its results."""
     if case in ("train", "match"):
         return {"train": compare_step, "match": compare_matching}[case]
     return compare_true_masks if recording.settings.package == "mask_adapter" else compare_case

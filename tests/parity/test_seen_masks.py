@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.vocabulary.vocabulary import Vocabulary
 
 FILE = Path(os.environ.get("MASKADAPTER_FIXTURES", "/nonexistent")).parent / "seen_masks.json"
 TESTED = {

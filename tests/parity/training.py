@@ -7,18 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.convert import to_ours
+from maskadapter.hub.key_names import to_ours
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.structures import ClipFeatures, Proposals
-from maskadapter.training.mask_matching import at_most, at_size, mask_iou, match_by_iou
+from maskadapter.training.adapter.iou_matching import at_most, at_size, mask_iou, match_by_iou
+from maskadapter.training.adapter.stages import AdapterStage, Batch, PredictedMasks, Prepared
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.optimizer import parameter_groups
-from maskadapter.training.stages import AdapterStage, Batch, PredictedMasks, Prepared
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.proposals import Proposals
+from maskadapter.vocabulary.vocabulary import Vocabulary
 from parity.fixture import Recording
 from parity.stages import Comparison, Stages
 
@@ -37,7 +38,7 @@ def compare_step(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     s = Stages(recording, case)
     segmenter = recording.build()
     segmenter.requires_grad_(False)
-    segmenter.embedding.requires_grad_(True)
+    segmenter.pooler.requires_grad_(True)
     segmenter.void_embedding.requires_grad_(recording.settings.package != "maft")
     slots, predicted = STAGES[recording.settings.package]
     stage = AdapterStage(segmenter, slots, predicted)
@@ -109,7 +110,7 @@ class _RecordedTransfer(nn.Module):
 
 
 def _stand_in(s: Stages, segmenter: OpenVocabularySegmenter) -> None:
-    """A golden file holds neither CLIP's trunk and text tower, nor the generator, nor the transfer of text: what they
+    """A golden file holds neither CLIP's trunk and text encoder, nor the generator, nor the transfer of text: what they
     gave takes their place."""
     assert s.recording.settings.package == "maft"
     features = ClipFeatures({}, s.need("clip_feature"), s.need("clip_vis_dense"))
@@ -121,12 +122,12 @@ def _stand_in(s: Stages, segmenter: OpenVocabularySegmenter) -> None:
 
 
 def _batch(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Comparison]:
-    pictures = [s.recorded(f"image{b}") for b in range(2)]
+    images = [s.recorded(f"image{b}") for b in range(2)]
     sizes = [s.need(f"gt_masks{b}").shape[1:] for b in range(2)]
     images = to_batch(
         [
-            np.zeros((*size, 3), np.uint8) if picture is None else picture.permute(1, 2, 0).numpy()
-            for picture, size in zip(pictures, sizes, strict=True)
+            np.zeros((*size, 3), np.uint8) if image is None else image.permute(1, 2, 0).numpy()
+            for image, size in zip(images, sizes, strict=True)
         ],
         segmenter.clip.size_divisor,
     )
@@ -164,7 +165,7 @@ def _matches(s: Stages, stage: AdapterStage, batch: Batch, prepared: Prepared) -
     # What is recorded at stride 4 comes to the input's size as the stage brings it there.
     src, true = s.need("match.matched_src_masks"), s.need("match.matched_target_masks")
     unmatched = prepared.labels[:, slots : slots + settings.slots, None, None] == -1
-    binary = (src.sigmoid() > segmenter.embedding.mask_threshold).float()
+    binary = (src.sigmoid() > segmenter.pooler.mask_threshold).float()
     assert bool((torch.where(unmatched, src, 0) == 0).all())
     enlarged = F.interpolate(binary, size, mode="bilinear")
     yield from s.compare("binary_src_masks", enlarged)
@@ -177,11 +178,11 @@ def _matches(s: Stages, stage: AdapterStage, batch: Batch, prepared: Prepared) -
 def _losses(s: Stages, stage: AdapterStage, prepared: Prepared) -> Iterator[Comparison]:
     segmenter, features = stage.segmenter, prepared.features
     with torch.no_grad():
-        maps = segmenter.embedding.adapter(features.projected, prepared.masks)
+        maps = segmenter.pooler.adapter(features.projected, prepared.masks)
         yield from s.compare("outputs", maps.flatten(1, 2))
         yield from s.compare("semantic_activation_maps", maps.flatten(1, 2))
         yield from s.compare("maps_for_pooling", pooling_weights(maps).flatten(1, 2))
-        embeddings = segmenter.embedding.embed(features, prepared.masks, segmenter.clip.project)
+        embeddings = segmenter.pooler.embed(features, prepared.masks, segmenter.clip.project)
         yield from s.compare("pooled_clip_feature", embeddings)
         text = segmenter.text_classifier(prepared.vocabulary)
         if segmenter.text_transfer is not None:

@@ -1,4 +1,4 @@
-"""The official warm-up package's evaluation of true masks, up to the class of every mask and the semantic result.
+"""The official warm-up package's evaluation of ground-truth masks, up to the class of every mask and the semantic result.
 
 It has quirks that are followed here and nowhere in the package: masks are stretched to the padded size instead of being
 padded, and the softmax is taken twice. Its panoptic and instance results, made from such numbers by thresholds that
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.target import Target
+from maskadapter.types.target import Target
 from parity.fixture import Recording
 from parity.stages import Comparison, Stages, compare_adapter, compare_inputs
 
@@ -33,15 +33,15 @@ def compare_true_masks(recording: Recording, case: str, met: set[str]) -> Iterat
 
     text = segmenter.text_classifier(EncodedVocabulary(recording.settings.vocabulary, rows))
     yield from s.compare("text_classifier_final", text.rows)
-    logits = text.logits(segmenter.embedding.embed(features, masks, segmenter.clip.project), segmenter.clip.logit_scale)
+    logits = text.logits(segmenter.pooler.embed(features, masks, segmenter.clip.project), segmenter.clip.logit_scale)
     yield from s.compare("out_vocab_logits_with_void", logits)
     probs = logits.softmax(dim=-1)
     yield from s.compare("mask_cls_results", probs)
     stretched = F.interpolate(masks, s.need("images_tensor").shape[-2:], mode="bilinear")
     yield from s.compare("mask_pred_results", stretched)
-    frame = recording.settings.frames[case]
-    cropped = stretched[..., : frame["resized"][0], : frame["resized"][1]]
-    sized = F.interpolate(cropped, tuple(frame["picture"]), mode="bilinear")[0]
+    sizes = recording.settings.frames[case]
+    cropped = stretched[..., : sizes["resized"][0], : sizes["resized"][1]]
+    sized = F.interpolate(cropped, tuple(sizes["image"]), mode="bilinear")[0]
     yield from s.compare("mask_pred_post_sigmoid", sized)
     class_probs = probs[0].softmax(dim=-1)[:, :-1]
     yield from s.compare("mask_cls_result", class_probs)

@@ -4,8 +4,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.resampling import Frame
-from maskadapter.structures import ClipFeatures, Proposals
+from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.types.proposals import Proposals
 
 _NOWHERE = -10.0
 
@@ -22,8 +23,8 @@ class Borrowed(nn.Module):
         self.generator = generator
         self._lent: Proposals | None = None
 
-    def lend(self, proposals: Proposals, own: Frame, asked: Frame) -> None:
-        """Keep what ``forward`` will answer with: proposals of one picture of the frame ``own``, brought to stride 4 of
+    def lend(self, proposals: Proposals, own: ImageSizes, asked: ImageSizes) -> None:
+        """Keep what ``forward`` will answer with: proposals of one image of the frame ``own``, brought to stride 4 of
         the frame ``asked``."""
         stride = own.padded[0] // proposals.mask_logits.shape[-2]
         masks = proposals.mask_logits[..., : own.resized[0] // stride, : own.resized[1] // stride]

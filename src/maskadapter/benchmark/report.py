@@ -21,11 +21,11 @@ def table(report: Mapping[str, Any]) -> str:
     computations = list(next(iter(report["seconds"].values())))
     lines = ["| | |", "|---|---:|"]
     lines += [f"| {name} | {report[key]:.4g} |" for key, name in _NAMES.items()]
-    lines += ["", f"| seconds a picture | {' | '.join(computations)} |", "|---" + "|---:" * len(computations) + "|"]
+    lines += ["", f"| seconds an image | {' | '.join(computations)} |", "|---" + "|---:" * len(computations) + "|"]
     for part in (*PARTS, "all"):
         seconds = report["seconds"][part]
         lines.append(f"| {part} | {' | '.join(f'{seconds[computation]:.3g}' for computation in computations)} |")
-    lines += ["", f"| 10^9 multiplications, first picture | {' | '.join(computations)} |"]
+    lines += ["", f"| 10^9 multiplications, first image | {' | '.join(computations)} |"]
     lines.append("|---" + "|---:" * len(computations) + "|")
     for part, numbers in report["multiplications"].items():
         lines.append(f"| {part} | {' | '.join(f'{numbers[way] / 1e9:.3g}' for way in computations)} |")

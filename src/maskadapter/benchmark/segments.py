@@ -11,16 +11,16 @@ from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.stages import Input
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.embedding import MaskAdapterEmbedding
+from maskadapter.models.poolers.pooler import AdapterPooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.resampling import Frame
+from maskadapter.types.image_sizes import ImageSizes
 
 
-def draw_segments(root: Path, count: int, frame: Frame, seed: int = 0) -> Tensor:
-    """(count, h, w) bool: segments of the validation pictures of a folder of COCO panoptic, drawn without repetition,
-    each resized to the picture of ``frame``, at stride 4. Raises MaskAdapterError where the folder has too few."""
-    size = (frame.resized[0] // 4, frame.resized[1] // 4)
-    bottom, right = (full // 4 - side for full, side in zip(frame.padded, size, strict=True))
+def draw_segments(root: Path, count: int, sizes: ImageSizes, seed: int = 0) -> Tensor:
+    """(count, h, w) bool: segments of the validation images of a folder of COCO panoptic, drawn without repetition,
+    each resized to the image of ``frame``, at stride 4. Raises MaskAdapterError where the folder has too few."""
+    size = (sizes.resized[0] // 4, sizes.resized[1] // 4)
+    bottom, right = (full // 4 - side for full, side in zip(sizes.padded, size, strict=True))
     dataset = open_dataset("coco-panoptic", root, split="val")
     found: list[Tensor] = []
     for index in range(len(dataset)):
@@ -37,16 +37,16 @@ def draw_segments(root: Path, count: int, frame: Frame, seed: int = 0) -> Tensor
 
 @torch.inference_mode()
 def compare_on_segments(segmenter: OpenVocabularySegmenter, given: Input, segments: Tensor, clock: Clock) -> float:
-    """Time the adapter, direct and exact, on segments (N, h, w) of a picture; the largest difference of the embeddings,
+    """Time the adapter, direct and exact, on segments (N, h, w) of an image; the largest difference of the embeddings,
     as a share of the largest number in them."""
-    embedding = segmenter.embedding
-    assert isinstance(embedding, MaskAdapterEmbedding)
+    pooler = segmenter.pooler
+    assert isinstance(pooler, AdapterPooler)
     features = segmenter.clip.encode_image(given.batch)
     masks = segments[None].to(given.batch.device)
     embeddings = {}
     for name in ("direct", "exact"):
-        embedding.direct = name == "direct"
+        pooler.direct = name == "direct"
         with clock.part(name):
-            embeddings[name] = embedding.embed(features, masks, segmenter.clip.project)
+            embeddings[name] = pooler.embed(features, masks, segmenter.clip.project)
     difference = (embeddings["exact"] - embeddings["direct"]).abs().max() / embeddings["direct"].abs().max()
     return float(difference)

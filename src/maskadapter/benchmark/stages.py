@@ -1,4 +1,4 @@
-"""One picture through a model, part by part."""
+"""One image through a model, part by part."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,33 +8,34 @@ import torch
 from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
-from maskadapter.models.embedding import MaskAdapterEmbedding
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.poolers.pooler import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.postprocess import semantic_map, semantic_scores
-from maskadapter.resampling import Enlarger, Frame
-from maskadapter.structures import Proposals
+from maskadapter.results.postprocessing import semantic_map, semantic_scores
+from maskadapter.results.upsampling import Upsampler
+from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.types.proposals import Proposals
 
 Computation = Literal["direct", "exact", "default"]
 """How the adapter is computed: as the paper has it, every mask at every cell; the same by ``SparseAdapter``; so for the
 proposals that can change the result, the others guessed at. The class of a pixel is told from the scores of all classes
 in the first, and by ``best_classes`` in the others; the rest of the model is the same in all three."""
 
-PARTS = ("image tower", "mask generator", "adapter", "semantic map")
+PARTS = ("image encoder", "mask generator", "adapter", "semantic map")
 """The adapter: from masks to class logits. Its maps, pooling with them, and the names of what is pooled."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """One picture at a network's size: batch (1, 3, H, W)."""
+    """One image at a network's size: batch (1, 3, H, W)."""
 
     batch: Tensor
-    frame: Frame
+    sizes: ImageSizes
 
     @classmethod
-    def of(cls, segmenter: OpenVocabularySegmenter, picture: np.ndarray, size: InputSize | None = None) -> "Input":
-        return cls(*segmenter.prepare(picture, size))
+    def of(cls, segmenter: OpenVocabularySegmenter, image: np.ndarray, size: InputSize | None = None) -> "Input":
+        return cls(*segmenter.prepare(image, size))
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,11 @@ def answer(
     computed: (1, N) bool, which proposals are computed by default whatever the model itself would choose: names of
     random weights decide on nothing. That it chooses counts. at_most: of the proposals, the first ones.
     """
-    assert isinstance(segmenter.embedding, MaskAdapterEmbedding)
+    assert isinstance(segmenter.pooler, AdapterPooler)
     assert segmenter.generator is not None
-    segmenter.embedding.direct = computation == "direct"
+    segmenter.pooler.direct = computation == "direct"
     text = segmenter.text_classifier(encoded)
-    with clock.part("image tower"):
+    with clock.part("image encoder"):
         features = segmenter.clip.encode_image(given.batch)
     with clock.part("mask generator"):
         proposals = segmenter.generator(given.batch, features, text)
@@ -83,10 +84,10 @@ def answer(
 
     with clock.part("adapter"):
         careful = decide if computation == "default" else None
-        logits = segmenter.out_vocabulary_logits(given.batch, features, proposals.mask_logits, text, careful)
+        logits = segmenter.out_of_vocabulary_logits(given.batch, features, proposals.mask_logits, text, careful)
     probs = segmenter.combine(proposals, logits, encoded.vocabulary)
     with clock.part("semantic map"):
-        masks = Enlarger(proposals.mask_logits[0], given.frame)
+        masks = Upsampler(proposals.mask_logits[0], given.sizes)
         order = segmenter.inference.semantic_order
         if computation == "direct":
             labels = np.concatenate(

@@ -46,7 +46,7 @@ def entry(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
 ) -> None:
-    """Open-vocabulary segmentation: a picture and any words give masks with names; your own masks get names."""
+    """Open-vocabulary segmentation: an image and any words give masks with names; your own masks get names."""
     if version:
         print(f"maskadapter {maskadapter.__version__}")
     elif context.invoked_subcommand is None:

@@ -14,7 +14,7 @@ def benchmark(
         str, typer.Argument(help="A model's name, for random weights of its shapes, or a file of weights.")
     ] = "fcclip-large",
     size: Annotated[int, typer.Option(help="Pixels of the input's longer side, a multiple of 32.")] = 896,
-    pictures: Annotated[
+    images: Annotated[
         Path | None,
         typer.Option(help="A folder of photographs; without it five that come with scikit-image.", show_default=False),
     ] = None,
@@ -23,7 +23,7 @@ def benchmark(
         typer.Option(help="A folder of COCO panoptic: time the adapter on its segments too.", show_default=False),
     ] = None,
     classes: Annotated[str, typer.Option("--classes", "-c", help="Words, a file or a built-in list.")] = "ade20k-150",
-    proposals: Annotated[int, typer.Option(min=1, help="Masks in every picture.")] = 250,
+    proposals: Annotated[int, typer.Option(min=1, help="Masks in every image.")] = 250,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="Of the processor; without it as many as PyTorch takes.", show_default=False),
@@ -40,10 +40,10 @@ def benchmark(
     """
     import torch
 
-    from maskadapter.benchmark.benchmark import benchmark as run
     from maskadapter.benchmark.report import table
-    from maskadapter.coco import write_json
-    from maskadapter.files import write_atomically
+    from maskadapter.benchmark.run import benchmark as run
+    from maskadapter.io.coco_format import write_json
+    from maskadapter.system.atomic_files import write_atomically
 
     if output.suffix != ".json":
         raise MaskAdapterError(f"output is {output}; a file that ends in .json is needed, the table goes beside it")
@@ -52,7 +52,7 @@ def benchmark(
     report = run(
         model,
         size=size,
-        pictures=pictures,
+        images=images,
         segments=segments,
         classes=classes,
         proposals=proposals,

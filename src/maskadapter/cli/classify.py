@@ -7,22 +7,22 @@ import typer
 
 import maskadapter
 from maskadapter.cli.console import show, words
-from maskadapter.cli.options import Adapter, Classes, Device, Embedding, ImageArgument, Like, Model
-from maskadapter.progress import busy
+from maskadapter.cli.options import Adapter, Architecture, Classes, Device, ImageArgument, Model, Pooler
+from maskadapter.system.progress import busy
 
 
 def classify(
     image: ImageArgument,
     masks: Annotated[
         Path,
-        typer.Option(help="Label or panoptic picture, COCO JSON, or .npy file of bool (N, H, W).", show_default=False),
+        typer.Option(help="Label or panoptic PNG, COCO JSON, or .npy file of bool (N, H, W).", show_default=False),
     ],
     classes: Classes,
     top: Annotated[int, typer.Option(min=1, help="How many words to print for each mask.")] = 5,
     model: Model = None,
-    embedding: Embedding = None,
+    pooler: Pooler = None,
     adapter: Adapter = None,
-    like: Like = None,
+    architecture: Architecture = None,
     device: Device = "cpu",
 ) -> None:
     """Name masks that you already have, from any source.
@@ -31,15 +31,15 @@ def classify(
 
     Example: [bold]maskadapter classify photo.jpg --masks masks.png --classes ade20k-150[/]
     """
-    from maskadapter.images import read_image
-    from maskadapter.masks import mask_parts
-    from maskadapter.vocabulary import Vocabulary
+    from maskadapter.io.images import read_image
+    from maskadapter.io.masks import mask_parts
+    from maskadapter.vocabulary.vocabulary import Vocabulary
 
-    vocabulary, picture = Vocabulary.of(classes), read_image(image)
+    vocabulary, pixels = Vocabulary.of(classes), read_image(image)
     # Masks that cannot be read are told before the model is loaded.
-    shares = [float(mask.mean()) for part in mask_parts(masks, picture.shape[:2], image.name) for mask in part]
+    shares = [float(mask.mean()) for part in mask_parts(masks, pixels.shape[:2], image.name) for mask in part]
     with busy("loading the model"):
-        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device)
+        segmenter = maskadapter.load(model, pooler=pooler, adapter=adapter, architecture=architecture, device=device)
     with busy(f"naming {len(shares)} masks"):
         result = segmenter.classify(image, masks, vocabulary)
     show(words(shares, result.top(top)))

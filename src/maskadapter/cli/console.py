@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from maskadapter.segmentation import Explanation
+    from maskadapter.results.segmentation import Explanation
 
 _MOST_ROWS = 30
 
@@ -24,15 +24,15 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from maskadapter.segmentation import NONE
-    from maskadapter.visualize import colour_of
+    from maskadapter.results.overlay import color_of
+    from maskadapter.results.segmentation import NONE
 
     counts = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)
     table = Table("", "class", "share of pixels", box=None, pad_edge=False)
     table.columns[2].justify = "right"
     order = [int(index) for index in np.argsort(-counts[1:], kind="stable") if counts[index + 1]]
     for index in order[:_MOST_ROWS]:
-        chip = Text("\u25a0", style="rgb({},{},{})".format(*colour_of(names[index])))
+        chip = Text("\u25a0", style="rgb({},{},{})".format(*color_of(names[index])))
         table.add_row(chip, Text(names[index]), f"{counts[index + 1] / labels.size:.1%}")
     if len(order) > _MOST_ROWS:
         rest = sum(counts[index + 1] for index in order[_MOST_ROWS:])

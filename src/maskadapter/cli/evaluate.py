@@ -7,15 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from maskadapter.cli.options import Adapter, Device, Embedding, Fast, Like
-from maskadapter.progress import busy
+from maskadapter.cli.options import Adapter, Architecture, Device, Pooler, Prune
+from maskadapter.system.progress import busy
 
 
 def evaluate(
     model: Annotated[
         str,
         typer.Argument(
-            help="A model's name or file of weights; or another program's predictions: a folder of label pictures, or "
+            help="A model's name or file of weights; or another program's predictions: a folder of label maps, or "
             "COCO JSON (panoptic, instance results).",
             show_default=False,
         ),
@@ -28,14 +28,12 @@ def evaluate(
         Path | None, typer.Option(help="The data set's folder, or the one that holds it.", show_default=False)
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for records and report.")] = Path("evaluation"),
-    subset: Annotated[Literal["val", "train"], typer.Option(help="Which pictures of the data set.")] = "val",
+    subset: Annotated[Literal["val", "train"], typer.Option(help="Which images of the data set.")] = "val",
     task: Annotated[
         Literal["semantic", "panoptic", "instance"] | None,
         typer.Option(help="Which of its labels; without it the set's own.", show_default=False),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many pictures.", show_default=False)
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.", show_default=False)] = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -74,37 +72,37 @@ def evaluate(
         Path | None,
         typer.Option(help="For COCO predictions without categories: the ground truth's JSON.", show_default=False),
     ] = None,
-    embedding: Embedding = None,
+    pooler: Pooler = None,
     adapter: Adapter = None,
-    like: Like = None,
+    architecture: Architecture = None,
     device: Device = "cpu",
-    fast: Fast = False,
+    prune_proposals: Prune = False,
 ) -> None:
-    """Measure a model on a data set: mIoU, PQ, AP, or the names it gives to true masks.
+    """Measure a model on a data set: mIoU, PQ, AP, or the names it gives to ground-truth masks.
 
     Writes report.json and report.md. Stopped, the same command goes on where it was; under accelerate launch or
-    torchrun the processes share the pictures.
+    torchrun the processes share the images.
 
     Example: [bold]maskadapter evaluate fcclip-large ade20k-150 --root datasets --split synonyms[/]
     """
     from maskadapter.data.opening import open_dataset
-    from maskadapter.evaluation import subject
-    from maskadapter.evaluation.evaluate import evaluate as run
-    from maskadapter.evaluation.launcher import place
-    from maskadapter.evaluation.split import Split
+    from maskadapter.evaluation.evaluator import evaluate as run
+    from maskadapter.evaluation.partition import Split
     from maskadapter.models.build import MODELS
+    from maskadapter.pipelines import model_evaluation as subject
+    from maskadapter.system.processes import place
 
-    pictures = open_dataset(dataset, root, subset, task)
+    images = open_dataset(dataset, root, subset, task)
     if model not in MODELS and (Path(model).is_dir() or model.endswith(".json")):
-        judged = subject.predictions_in(model, pictures, annotations)
+        judged = subject.predictions_in(model, images, annotations)
     else:
         with busy("loading the model"):
             judged = subject.model(
                 model,
-                pictures,
-                embedding=embedding,
+                images,
+                pooler=pooler,
                 adapter=adapter,
-                like=like,
+                architecture=architecture,
                 # Every process of a launcher takes the GPU of its own number.
                 device=f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device,
                 branch=branch,
@@ -112,15 +110,15 @@ def evaluate(
                 beta=beta,
                 proposals=proposals,
                 transfer_norm=transfer_norm,
-                fast=fast,
+                prune_proposals=prune_proposals,
             )
-    classes = None if split is None else Split.of(split, pictures.vocabulary, judged.trained_on)
+    classes = None if split is None else Split.of(split, images.vocabulary, judged.trained_on)
     try:
         report = run(
             judged.predict,
-            pictures,
+            images,
             output,
-            measures=judged.measures,
+            metrics=judged.metrics,
             limit=limit,
             convention=convention,
             split=classes,

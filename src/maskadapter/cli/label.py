@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 import typer
 
 import maskadapter
-from maskadapter.cli.options import Adapter, Background, Classes, Device, Embedding, Fast, Like, Model, Things
-from maskadapter.cli.segment import Pictures, Resume, names_of, tell
-from maskadapter.progress import busy
-from maskadapter.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.cli.options import Adapter, Architecture, Background, Classes, Device, Model, Pooler, Prune, Things
+from maskadapter.cli.segment import ImagesArgument, Resume, names_of, tell
+from maskadapter.system.progress import busy
+from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 
 def label(
-    pictures: Pictures,
+    images: ImagesArgument,
     classes: Classes,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the set; it has to be new or empty.")
@@ -22,30 +22,37 @@ def label(
     format: Annotated[Literal["coco", "yolo", "voc"], typer.Option(help="How the set is written.")] = "coco",
     score: Annotated[float, typer.Option(min=0, max=1, help="Segments less sure than this are left out.")] = 0.5,
     min_area: Annotated[
-        float, typer.Option(min=0, max=1, help="So are those that cover a smaller share of the picture.")
+        float, typer.Option(min=0, max=1, help="So are those that cover a smaller share of the image.")
     ] = 0.001,
     background: Background = BACKGROUND,
     things: Things = None,
     resume: Resume = False,
     model: Model = None,
-    embedding: Embedding = None,
+    pooler: Pooler = None,
     adapter: Adapter = None,
-    like: Like = None,
+    architecture: Architecture = None,
     device: Device = "cpu",
-    fast: Fast = True,
+    prune_proposals: Prune = True,
 ) -> None:
-    """Make a training set: pictures with the segments found in them.
+    """Make a training set: images with the segments found in them.
 
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
-    from maskadapter.labelling import label_pictures
-    from maskadapter.pictures import find_pictures
+    from maskadapter.io.image_files import find_image_files
+    from maskadapter.pipelines.labeling import label_images
 
     vocabulary = Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)
-    found = find_pictures(pictures, output)
+    found = find_image_files(images, output)
     with busy("loading the model"):
-        segmenter = maskadapter.load(model, embedding=embedding, adapter=adapter, like=like, device=device, fast=fast)
-    settings = names_of(model, embedding, adapter, like, fast)
-    run = partial(label_pictures, segmenter, found, vocabulary, output, format, score, min_area, background=others)
+        segmenter = maskadapter.load(
+            model,
+            pooler=pooler,
+            adapter=adapter,
+            architecture=architecture,
+            device=device,
+            prune_proposals=prune_proposals,
+        )
+    settings = names_of(model, pooler, adapter, architecture, prune_proposals)
+    run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
     tell(partial(run, resume=resume, settings=settings), output)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from maskadapter.cli.console import show
-from maskadapter.cli.options import Device, Like
+from maskadapter.cli.options import Architecture, Device
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.progress import busy
+from maskadapter.system.progress import busy
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Name = Annotated[str, typer.Argument(help="A name from 'maskadapter models list'.", show_default=False)]
-Embedding = Annotated[
+Pooler = Annotated[
     Literal["adapter", "pooling"],
     typer.Option(help="Which file of a model: with Mask-Adapter, or the segmenter's own with mask pooling."),
 ]
@@ -32,20 +32,27 @@ def models(context: typer.Context) -> None:
 
 @app.command("list")
 def list_models() -> None:
-    """List the models: size, licence, source, whether they are here, and the paper's figures."""
-    from maskadapter.catalogue import CLIP_TOWERS, DATASETS, HUB_REPOSITORY, WEIGHTS
-    from maskadapter.download import models_folder, present, present_tower
+    """List the models: size, license, source, whether they are here, and the paper's figures."""
+    from maskadapter.hub.download import models_folder, present, present_clip
+    from maskadapter.hub.model_zoo import CLIP_WEIGHTS, DATASETS, HUB_REPOSITORY, WEIGHTS
 
-    table, figures = _table("model", "embedding", "size", "licence", "source", "here"), _table("", "", *DATASETS)
+    table, figures = _table("model", "pooler", "size", "license", "source", "here"), _table("", "", *DATASETS)
     table.add_row("tiny", "pooling", "20 MB", "Apache-2.0", "in the package", "yes")
     for weights in WEIGHTS:
         path = present(weights)
         here = f"{path.stat().st_size / 1e9:.2f} GB" if path else "no"
         source = "hub, drive" if weights.hub_words else "drive"
-        table.add_row(weights.model, weights.embedding, weights.size, weights.licence, source, here)
-        figures.add_row(weights.model, weights.embedding, *(f"{weights.miou[name]:.1f}" for name in DATASETS))
-    for name, tower in CLIP_TOWERS.items():
-        table.add_row(name, "", tower.size, tower.licence, "open_clip", "yes" if present_tower(tower) else "no")
+        table.add_row(weights.model, weights.pooler, weights.size, weights.license, source, here)
+        figures.add_row(weights.model, weights.pooler, *(f"{weights.miou[name]:.1f}" for name in DATASETS))
+    for name, image_encoder in CLIP_WEIGHTS.items():
+        table.add_row(
+            name,
+            "",
+            image_encoder.size,
+            image_encoder.license,
+            "open_clip",
+            "yes" if present_clip(image_encoder) else "no",
+        )
     for column in figures.columns[2:]:
         column.justify = "right"
     show(table)
@@ -59,7 +66,7 @@ def list_models() -> None:
 @app.command()
 def download(
     model: Name,
-    embedding: Embedding = "adapter",
+    pooler: Pooler = "adapter",
     source: Annotated[
         Literal["hub", "drive"] | None,
         typer.Option(
@@ -69,31 +76,31 @@ def download(
     file: Annotated[str | None, typer.Option(help="The file's name on the hub.", show_default=False)] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.")] = False,
 ) -> None:
-    """Download a model, or a CLIP tower to train from.
+    """Download a model, or a CLIP encoder to train from.
 
     An interrupted download goes on where it stopped when the command is given again.
 
     Example: [bold]maskadapter models download fcclip-large[/]
     """
-    from maskadapter.catalogue import CLIP_TOWERS, weights_of
-    from maskadapter.download import is_offline, present, present_tower, read_record
+    from maskadapter.hub.download import is_offline, present, present_clip, read_record
+    from maskadapter.hub.model_zoo import CLIP_WEIGHTS, weights_of
 
     if offline:
         os.environ["MASKADAPTER_OFFLINE"] = "1"
-    if model in CLIP_TOWERS:
-        tower = CLIP_TOWERS[model]
-        path = present_tower(tower)
+    if model in CLIP_WEIGHTS:
+        image_encoder = CLIP_WEIGHTS[model]
+        path = present_clip(image_encoder)
         if path is None:
             if is_offline():
                 raise CheckpointError(f"{model} is not on this machine: run the same command with a network")
-            from maskadapter.models.clip import download_pretrained
+            from maskadapter.models.clip.clip import download_pretrained
 
-            path = download_pretrained(tower.config, tower.tag)
+            path = download_pretrained(image_encoder.config, image_encoder.tag)
     else:
-        weights = weights_of(model, embedding)
+        weights = weights_of(model, pooler)
         path = present(weights)
         if path is None:
-            from maskadapter.hub import fetch
+            from maskadapter.hub.loading import fetch
 
             path = fetch(weights, source, file, say=print)
         else:
@@ -108,7 +115,7 @@ def download(
 def convert(
     source: Annotated[Path, typer.Argument(help="An official .pth, or a model's name.", show_default=False)],
     destination: Annotated[Path, typer.Argument(help="The .safetensors file to write.", show_default=False)],
-    like: Like = None,
+    architecture: Architecture = None,
     half: Annotated[bool, typer.Option("--half", help="Store 16 bits a number: half the size.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
@@ -120,23 +127,23 @@ def convert(
         raise MaskAdapterError(f"{destination} does not end in .safetensors, the format that is written")
     if destination.exists() and not overwrite:
         raise MaskAdapterError(f"{destination} is there already: give another name or --overwrite")
-    from maskadapter import hub
+    from maskadapter.hub import loading as hub
 
     with busy(f"converting {source.name}"):
-        variant = hub.convert(source, destination, like, half)
+        variant = hub.convert(source, destination, architecture, half)
     print(f"{destination}: {variant}, {destination.stat().st_size / 1e6:,.0f} MB")
 
 
 @app.command()
 def check(
     file: Annotated[str, typer.Argument(help="A file of weights, or a model's name.", show_default=False)],
-    embedding: Embedding = "adapter",
-    like: Like = None,
+    pooler: Pooler = "adapter",
+    architecture: Architecture = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="Folder of ADE20K (ADEChallengeData2016): measures the mIoU too.", show_default=False),
+        typer.Option(help="Folder of ADE20K (ADEChallengeData2016): metrics the mIoU too.", show_default=False),
     ] = None,
-    images: Annotated[int, typer.Option(min=1, help="How many pictures of ADE20K.")] = 20,
+    images: Annotated[int, typer.Option(min=1, help="How many images of ADE20K.")] = 20,
     device: Device = "cpu",
     json: Annotated[Path | None, typer.Option(help="Write the findings to this file too.", show_default=False)] = None,
 ) -> None:
@@ -148,12 +155,12 @@ def check(
     """
     from dataclasses import asdict
 
-    from maskadapter.check import Finding
-    from maskadapter.check import check as examine
-    from maskadapter.coco import write_json
+    from maskadapter.io.coco_format import write_json
+    from maskadapter.pipelines.model_check import Finding
+    from maskadapter.pipelines.model_check import check as examine
 
     findings: list[Finding] = []
-    steps = examine(file, embedding=embedding, like=like, device=device, root=root, images=images)
+    steps = examine(file, pooler=pooler, architecture=architecture, device=device, root=root, images=images)
     while True:
         with busy("checking"):
             finding = next(steps, None)

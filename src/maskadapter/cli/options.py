@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-ImageArgument = Annotated[Path, typer.Argument(help="The picture: JPEG, PNG, WebP, TIFF ...", show_default=False)]
+ImageArgument = Annotated[Path, typer.Argument(help="The image: JPEG, PNG, WebP, TIFF ...", show_default=False)]
 Classes = Annotated[
     str,
     typer.Option(
@@ -37,7 +37,7 @@ Model = Annotated[
         "--model", "-m", help="A model's name or a file of weights; without it the embedded model.", show_default=False
     ),
 ]
-Embedding = Annotated[
+Pooler = Annotated[
     Literal["adapter", "pooling", "cropping"] | None,
     typer.Option(help="How a mask becomes an embedding; without it as the model was made.", show_default=False),
 ]
@@ -45,12 +45,12 @@ Adapter = Annotated[
     Path | None,
     typer.Option(help="A warm-up file whose adapter is joined to the segmenter in --model.", show_default=False),
 ]
-Like = Annotated[
+Architecture = Annotated[
     str | None,
     typer.Option(help="The model that a file is read as, where its keys alone do not tell.", show_default=False),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
-Fast = Annotated[
+Prune = Annotated[
     bool,
     typer.Option(
         "--fast/--exact",

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from maskadapter.cli.options import Adapter, Background, Device, Like, Model
-from maskadapter.vocabulary import BACKGROUND
+from maskadapter.cli.options import Adapter, Architecture, Background, Device, Model
+from maskadapter.vocabulary.vocabulary import BACKGROUND
 
 app = typer.Typer()
 
@@ -15,7 +15,7 @@ Words = Annotated[
     str | None, typer.Option("--classes", "-c", help="Words, a file or a built-in list.", show_default=False)
 ]
 Root = Annotated[Path | None, typer.Option(help="The data set's folder, or the one that holds it.", show_default=False)]
-Subset = Annotated[Literal["val", "train"], typer.Option(help="Which pictures of the data set.")]
+Subset = Annotated[Literal["val", "train"], typer.Option(help="Which images of the data set.")]
 Task = Annotated[
     Literal["semantic", "panoptic", "instance"] | None,
     typer.Option(help="Which of its labels; without it the set's own.", show_default=False),
@@ -24,39 +24,39 @@ Task = Annotated[
 
 @app.callback(invoke_without_command=True)
 def plot(context: typer.Context) -> None:
-    """Draw the paper's kinds of figures for your own pictures, models and runs."""
+    """Draw the paper's kinds of figures for your own images, models and runs."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
 @app.command()
 def activations(
-    pictures: Annotated[list[str], typer.Argument(help="Files, folders or patterns.", show_default=False)],
+    images: Annotated[list[str], typer.Argument(help="Files, folders or patterns.", show_default=False)],
     output: Output,
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Label or panoptic picture, COCO JSON, or .npy file of bool (N, H, W); without it what is found.",
+            help="Label or panoptic PNG, COCO JSON, or .npy file of bool (N, H, W); without it what is found.",
             show_default=False,
         ),
     ] = None,
     classes: Words = None,
     background: Background = BACKGROUND,
-    top: Annotated[int, typer.Option(help="Of each picture the largest so many masks.")] = 3,
+    top: Annotated[int, typer.Option(help="Of each image the largest so many masks.")] = 3,
     single: Annotated[int, typer.Option(help="So many single maps of each mask, 0 to 4.")] = 3,
     model: Model = None,
     adapter: Adapter = None,
-    like: Like = None,
+    architecture: Architecture = None,
     device: Device = "cpu",
 ) -> None:
     """Where mask pooling and Mask-Adapter pool, mask by mask.
 
     Example: [bold]maskadapter plot activations photo.jpg --classes "cat, wall" --output maps.pdf[/]
     """
-    from maskadapter.plot.activations import activations as draw
+    from maskadapter.paper.figures.activations import activations as draw
 
     draw(
-        pictures,
+        images,
         output,
         masks=masks,
         classes=classes,
@@ -65,7 +65,7 @@ def activations(
         single=single,
         model=model,
         adapter=adapter,
-        like=like,
+        architecture=architecture,
         device=device,
     )
     print(output)
@@ -78,7 +78,7 @@ def tsne(
     root: Root = None,
     subset: Subset = "val",
     task: Task = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many pictures.")] = 200,
+    limit: Annotated[int, typer.Option(help="Only the first so many images.")] = 200,
     top: Annotated[int, typer.Option(help="The classes with the most masks.")] = 12,
     split: Annotated[
         str,
@@ -87,15 +87,15 @@ def tsne(
     seed: Annotated[int, typer.Option(help="Of the arrangement.")] = 0,
     model: Model = None,
     adapter: Adapter = None,
-    like: Like = None,
+    architecture: Architecture = None,
     device: Device = "cpu",
 ) -> None:
-    """The embeddings of true masks on a plane, by mask pooling and by Mask-Adapter.
+    """The embeddings of ground-truth masks on a plane, by mask pooling and by Mask-Adapter.
 
     Example: [bold]maskadapter plot tsne coco-panoptic --root datasets --output tsne.pdf[/]
     """
     from maskadapter.data.opening import open_dataset
-    from maskadapter.plot.tsne import tsne as draw
+    from maskadapter.paper.figures.tsne import tsne as draw
 
     draw(
         open_dataset(dataset, root, subset, task),
@@ -106,7 +106,7 @@ def tsne(
         seed=seed,
         model=model,
         adapter=adapter,
-        like=like,
+        architecture=architecture,
         device=device,
     )
     print(output)
@@ -122,7 +122,7 @@ def upper_bound(
         ),
     ],
     output: Output,
-    measure: Annotated[
+    metric: Annotated[
         list[str] | None,
         typer.Option(
             help="accuracy of segments, accuracy of class masks or mIoU, with seen or unseen behind it. May be "
@@ -131,14 +131,14 @@ def upper_bound(
         ),
     ] = None,
 ) -> None:
-    """How well true masks are named in several ways, with standard errors.
+    """How well ground-truth masks are named in several ways, with standard errors.
 
     Example: [bold]maskadapter plot upper-bound pooling=report-1 adapter=report-2 --output bound.pdf[/]
     """
-    from maskadapter.plot.upper_bound import MEASURES
-    from maskadapter.plot.upper_bound import upper_bound as draw
+    from maskadapter.paper.figures.upper_bound import METRICS
+    from maskadapter.paper.figures.upper_bound import upper_bound as draw
 
-    draw(reports, output, measures=measure or MEASURES)
+    draw(reports, output, metrics=metric or METRICS)
     print(output)
 
 
@@ -149,7 +149,7 @@ def unseen_curve(
     dataset: Annotated[
         str | None, typer.Option(help="Which of those that the runs were evaluated on.", show_default=False)
     ] = None,
-    measure: Annotated[
+    metric: Annotated[
         str | None,
         typer.Option(help="mIoU, accuracy of segments, PQ or AP; without it the first there is.", show_default=False),
     ] = None,
@@ -158,16 +158,16 @@ def unseen_curve(
 
     Example: [bold]maskadapter plot unseen-curve runs/warmup runs/mixed --output curve.pdf[/]
     """
-    from maskadapter.plot.unseen_curve import unseen_curve as draw
+    from maskadapter.paper.figures.unseen_curve import unseen_curve as draw
 
-    draw(runs, output, dataset=dataset, measure=measure)
+    draw(runs, output, dataset=dataset, metric=metric)
     print(output)
 
 
 @app.command()
 def gallery(
     output: Output,
-    pictures: Annotated[
+    images: Annotated[
         list[str] | None, typer.Argument(help="Files, folders or patterns; or --dataset.", show_default=False)
     ] = None,
     classes: Words = None,
@@ -183,28 +183,28 @@ def gallery(
         ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="A data set instead of pictures, with its truth.", show_default=False)
+        str | None, typer.Option(help="A data set instead of images, with its truth.", show_default=False)
     ] = None,
     root: Root = None,
     subset: Subset = "val",
     task: Task = None,
-    limit: Annotated[int, typer.Option(help="Of the data set the first so many pictures.")] = 4,
+    limit: Annotated[int, typer.Option(help="Of the data set the first so many images.")] = 4,
     number: Annotated[
         list[int] | None,
-        typer.Option(help="Instead: this picture of the data set, from 0. May be repeated.", show_default=False),
+        typer.Option(help="Instead: this image of the data set, from 0. May be repeated.", show_default=False),
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Pictures, their truth, and what models make of them.
+    """Images, their truth, and what models make of them.
 
     Example: [bold]maskadapter plot gallery photo.jpg --classes "cat, wall" -m tiny -m tiny:adapter -o gallery.pdf[/]
     """
     from maskadapter.data.opening import open_dataset
-    from maskadapter.hub import DEFAULT
-    from maskadapter.plot.gallery import gallery as draw
+    from maskadapter.hub.loading import DEFAULT
+    from maskadapter.paper.figures.gallery import gallery as draw
 
     draw(
-        pictures or [],
+        images or [],
         output,
         classes=classes,
         background=background,

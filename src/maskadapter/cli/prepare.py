@@ -20,7 +20,7 @@ def prepare(
     ],
     split: Annotated[
         Literal["train", "val"] | None,
-        typer.Option(help="Only this split; COCO's training pictures alone take 19 GB.", show_default=False),
+        typer.Option(help="Only this split; COCO's training images alone take 19 GB.", show_default=False),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing: use what is in the folder.")] = False,
 ) -> None:
@@ -30,7 +30,7 @@ def prepare(
 
     Example: [bold]maskadapter prepare ade20k-150 --root datasets[/]
     """
-    from maskadapter.data.prepare import prepare as make_ready
+    from maskadapter.data.prepare.preparation import prepare as make_ready
 
     splits = ("train", "val") if split is None else (split,)
     print(make_ready(name, root, splits, offline=offline, say=print))

@@ -25,7 +25,7 @@ def reproduce(
         str | None,
         typer.Option(help="A data set's name, or a YAML file, in place of every column's.", show_default=False),
     ] = None,
-    subset: Annotated[Literal["val", "train"], typer.Option(help="Which pictures of the data sets.")] = "val",
+    subset: Annotated[Literal["val", "train"], typer.Option(help="Which images of the data sets.")] = "val",
     split: Annotated[
         str | None,
         typer.Option(
@@ -34,9 +34,7 @@ def reproduce(
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many pictures.", show_default=False)
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.", show_default=False)] = None,
     runs: Annotated[
         Path, typer.Option(help="Folder of your trainings, <recipe's name>/model.safetensors in it.")
     ] = Path("runs"),
@@ -57,7 +55,7 @@ def reproduce(
 
     Example: [bold]maskadapter reproduce table3 --root datasets[/]
     """
-    from maskadapter.reproduce.reproduce import reproduce as run
+    from maskadapter.paper.tables.reproduction import reproduce as run
 
     files = {}
     for word in weights or []:

@@ -32,8 +32,8 @@ def train(
     from maskadapter.data.opening import open_dataset
     from maskadapter.training.recipe import read_recipe
     from maskadapter.training.run_folder import fingerprint
-    from maskadapter.training.train import train as run
-    from maskadapter.training.watch import Watch
+    from maskadapter.training.trainer import train as run
+    from maskadapter.training.validation import Watch
 
     settings = read_recipe(recipe, change or [])
     folder = output or Path("runs") / recipe.stem
@@ -41,7 +41,7 @@ def train(
     watch = None
     if settings.evaluation.every:
         watched = [open_dataset(name, root, "val") for name in settings.evaluation.datasets]
-        watch = Watch(watched, folder, fingerprint(settings), settings.evaluation.pictures)
+        watch = Watch(watched, folder, fingerprint(settings), settings.evaluation.images)
     try:
         print(run(settings, datasets, folder, watch, "cpu" if cpu else None))
     except KeyboardInterrupt as stop:

@@ -1,1 +1,1 @@
-"""Pictures with their truth: data sets, transforms, sampling, scenes without end."""
+"""Images with their truth: data sets, transforms, sampling, scenes without end."""

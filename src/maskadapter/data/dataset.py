@@ -1,22 +1,22 @@
-"""What every data set is: pictures with their truth, by number."""
+"""What every data set is: images with their truth, by number."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
-from maskadapter.target import Target
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.types.target import Target
+from maskadapter.vocabulary.vocabulary import Vocabulary
 
 Task = Literal["semantic", "panoptic", "instance"]
-"""What is labelled: every pixel's class; every pixel's segment; instances alone, which may overlap."""
+"""What is labeled: every pixel's class; every pixel's segment; instances alone, which may overlap."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One picture and its truth.
+    """One image and its truth.
 
-    image: (H, W, 3) uint8 RGB, as it is shown (EXIF applied). target: at the picture's size. name: its file name,
+    image: (H, W, 3) uint8 RGB, as it is shown (EXIF applied). target: at the image's size. name: its file name,
     unique within the data set; what a message calls it.
     """
 
@@ -28,7 +28,7 @@ class Sample:
 class Dataset(Protocol):
     """A finite list of samples. Reading one is deterministic and changes nothing: workers may do it in parallel.
 
-    name: for reports ("ade20k-150"). vocabulary: what ``Target.classes`` index. task: which measures apply.
+    name: for reports ("ade20k-150"). vocabulary: what ``Target.classes`` index. task: which metrics apply.
     """
 
     name: str
@@ -38,5 +38,5 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises DatasetError, naming the file, for a picture without a label or a label that does not fit."""
+        """Raises DatasetError, naming the file, for an image without a label or a label that does not fit."""
         ...

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from maskadapter.data.annotations import by_picture, file_of, in_file, read_annotations
-from maskadapter.data.pairs import Pair, pairs_named
+from maskadapter.data.formats.annotations import by_image, file_of, in_file, read_annotations
+from maskadapter.data.formats.pairs import Pair, pairs_named
 from maskadapter.errors import DatasetError
 
 
@@ -15,13 +15,13 @@ from maskadapter.errors import DatasetError
 class Split:
     """One split of a data set: paths below the set's own folder, with slashes.
 
-    count: pictures that it has officially. pictures, labels: folders; labels is "" where the listing holds them.
-    listing: what names the pictures: a text file with a name on each line, COCO's JSON, or a folder (of pictures or of
+    count: images that it has officially. images, labels: folders; labels is "" where the listing holds them.
+    listing: what names the images: a text file with a name on each line, COCO's JSON, or a folder (of images or of
     labels), whose files are taken. suffix: how a label file ends.
     """
 
     count: int
-    pictures: str
+    images: str
     labels: str
     listing: str
     suffix: str = ".png"
@@ -47,8 +47,8 @@ class SplitFiles:
         return self.folder / self.split.listing
 
     @property
-    def pictures(self) -> Path:
-        return self.folder / self.split.pictures
+    def images(self) -> Path:
+        return self.folder / self.split.images
 
     @property
     def labels(self) -> Path:
@@ -56,7 +56,7 @@ class SplitFiles:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Pictures and labels, sorted as listed; JSON lists have none. Raises DatasetError for a listing that cannot
+        """Images and labels, sorted as listed; JSON lists have none. Raises DatasetError for a listing that cannot
         be read."""
         if self.listing.is_file():
             try:
@@ -66,11 +66,11 @@ class SplitFiles:
         else:
             suffix = self.split.suffix if self.split.listing == self.split.labels else ".jpg"
             names = sorted(path.stem for path in self.listing.glob(f"*{suffix}"))
-        return pairs_named(names, self.pictures, self.labels, self.split.suffix)
+        return pairs_named(names, self.images, self.labels, self.split.suffix)
 
     def absent(self) -> list[Gap]:
-        """What of listing, pictures and labels is not there at all."""
-        paths = dict.fromkeys(path for path in (self.split.listing, self.split.pictures, self.split.labels) if path)
+        """What of listing, images and labels is not there at all."""
+        paths = dict.fromkeys(path for path in (self.split.listing, self.split.images, self.split.labels) if path)
         return [Gap(path, f"{path} is missing") for path in paths if not (self.folder / path).exists()]
 
     def gaps(self) -> list[Gap]:
@@ -78,11 +78,9 @@ class SplitFiles:
         if gaps := self.absent():
             return gaps
         files = self._listed()
-        listed = len({picture for picture, _ in files})
+        listed = len({image for image, _ in files})
         if listed < self.split.count:
-            gaps.append(
-                Gap(self.split.listing, f"{self.split.listing} has {listed:,} of {self.split.count:,} pictures")
-            )
+            gaps.append(Gap(self.split.listing, f"{self.split.listing} has {listed:,} of {self.split.count:,} images"))
         # Folders are listed once: asking for every file costs minutes on a network drive.
         held = {parent: _names_in(parent) for parent in {path.parent for pair in files for path in pair}}
         missing: dict[Path, list[str]] = {}
@@ -98,14 +96,14 @@ class SplitFiles:
     def _listed(self) -> list[Pair]:
         if not self.split.listing.endswith(".json"):
             return self.pairs
-        rows = by_picture(read_annotations(self.listing), self.listing)
+        rows = by_image(read_annotations(self.listing), self.listing)
         files = []
         with in_file(self.listing):
-            for image, annotations in rows:
-                picture = self.pictures / file_of(image)
+            for entry, annotations in rows:
+                image = self.images / file_of(entry)
                 # Without a folder of labels the JSON itself holds them.
                 names = [str(row["file_name"]) for row in annotations] if self.split.labels else []
-                files += [(picture, self.labels / name) for name in names] or [(picture, picture)]
+                files += [(image, self.labels / name) for name in names] or [(image, image)]
         return files
 
 

@@ -2,25 +2,25 @@
 
 from pathlib import Path
 
-from maskadapter.data.ade20k_segments import Ade20kSegments
-from maskadapter.data.coco_instances import CocoInstances
-from maskadapter.data.coco_panoptic import CocoPanoptic
-from maskadapter.data.custom import open_custom
+from maskadapter.data.catalog import KnownSet, category_ids, known_set, label_values
 from maskadapter.data.dataset import Dataset, Task
-from maskadapter.data.known import KnownSet, category_ids, known_set, label_values
+from maskadapter.data.formats.ade20k_segments import Ade20kSegments
+from maskadapter.data.formats.coco_instances import CocoInstances
+from maskadapter.data.formats.coco_panoptic import CocoPanoptic
+from maskadapter.data.formats.custom import open_custom
+from maskadapter.data.formats.semantic_folder import SemanticFolder
 from maskadapter.data.layout import Gap, SplitFiles, own_folder
-from maskadapter.data.semantic_folder import SemanticFolder
 from maskadapter.errors import DatasetError
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
 def open_dataset(
     name_or_path: str | Path, root: str | Path | None = None, split: str = "val", task: Task | None = None
 ) -> Dataset:
-    """A data set, ready to be read; how many pictures it should have is not asked here, ``prepare`` tells.
+    """A data set, ready to be read; how many images it should have is not asked here, ``prepare`` tells.
 
-    name_or_path: a known name such as "ade20k-150" (see ``maskadapter.data.known.KNOWN``), or a file that ends in .yaml
-        and describes one's own data (see ``maskadapter.data.custom``).
+    name_or_path: a known name such as "ade20k-150" (see ``maskadapter.data.catalog.KNOWN``), or a file that ends in .yaml
+        and describes one's own data (see ``maskadapter.data.formats.custom``).
     root: folder of a known set, or the folder that holds it. split: "train" or "val".
     task: what kind of truth; None takes the set's own. ADE20K-150 has "semantic" (its own), "panoptic" and "instance".
 
@@ -47,7 +47,7 @@ def _check_task(name: str, task: Task | None, tasks: tuple[Task, ...]) -> None:
 
 def folder_of(known: KnownSet, root: Path) -> Path:
     """A known set's own folder, whether it is there or not."""
-    named = [path for split in known.splits.values() for path in (split.pictures, split.labels, split.listing)]
+    named = [path for split in known.splits.values() for path in (split.images, split.labels, split.listing)]
     return own_folder(root, known.folder, [*known.shared, *(path for path in named if path not in ("", "."))])
 
 
@@ -65,22 +65,22 @@ def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
     vocabulary = Vocabulary.builtin(known.name)
     if task == "semantic":
         pairs = _whole(files, known, root)
-        return SemanticFolder(known.name, vocabulary, pairs, label_values(known.name), files.pictures)
+        return SemanticFolder(known.name, vocabulary, pairs, label_values(known.name), files.images)
     if known.instances:
         pairs = _whole(files, known, root)
         return Ade20kSegments(known.name, vocabulary, pairs, files.folder / instances, task)
     classes = category_ids(known.name)
     if task == "instance":
-        return CocoInstances(known.name, vocabulary, files.listing, files.pictures, classes)
-    return CocoPanoptic(known.name, vocabulary, files.listing, files.pictures, files.labels, classes)
+        return CocoInstances(known.name, vocabulary, files.listing, files.images, classes)
+    return CocoPanoptic(known.name, vocabulary, files.listing, files.images, files.labels, classes)
 
 
 def _whole(files: SplitFiles, known: KnownSet, root: Path) -> list[tuple[Path, Path]]:
-    """The pairs, after a look that every picture has its label."""
+    """The pairs, after a look that every image has its label."""
     held = {path.name for path in files.labels.iterdir()}
-    missing = [(picture, label) for picture, label in files.pairs if label.name not in held]
+    missing = [(image, label) for image, label in files.pairs if label.name not in held]
     if not files.pairs or missing:
-        told = f"{missing[0][0].name} has no label in {files.labels}" if missing else "there are no pictures"
+        told = f"{missing[0][0].name} has no label in {files.labels}" if missing else "there are no images"
         more = f", nor have {len(missing) - 1:,} others" if len(missing) > 1 else ""
         raise DatasetError(
             f"no whole {known.name} in {files.folder}: {told}{more}; to complete it, run: "

@@ -8,30 +8,30 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskadapter.coco import decode_segmentation, panoptic_ids, read_json
 from maskadapter.data.dataset import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.images import read_labels
-from maskadapter.postprocess import Instances, PanopticMap, Segment, boxes_of
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.io.coco_format import decode_segmentation, panoptic_ids, read_json
+from maskadapter.io.images import read_labels
+from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, boxes_of
+from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
 class Predictions(ABC):
-    """Predictions that go by a picture's name: its path without suffix, or, where nothing is called so, its stem.
+    """Predictions that go by an image's name: its path without suffix, or, where nothing is called so, its stem.
 
-    measures: those that they allow.
+    metrics: those that they allow.
     """
 
-    measures: tuple[Literal["semantic", "panoptic", "instance"], ...]
+    metrics: tuple[Literal["semantic", "panoptic", "instance"], ...]
 
     @abstractmethod
     def source(self, name: str) -> Hashable | None:
-        """What holds a picture's prediction, a file or a key; None where nothing does."""
+        """What holds an image's prediction, a file or a key; None where nothing does."""
 
     def check(self, names: Sequence[str], whole: bool) -> None:
-        """Whether the predictions are those of these pictures; ``whole``: all that the data set has.
+        """Whether the predictions are those of these images; ``whole``: all that the data set has.
 
-        Raises MaskError where two pictures of one stem would share one.
+        Raises MaskError where two images of one stem would share one.
         """
         first: dict[Hashable, str] = {}
         for name in names:
@@ -39,19 +39,19 @@ class Predictions(ABC):
             if source is not None and first.setdefault(source, name) != name:
                 raise MaskError(
                     f"{first[source]} and {name} would share the prediction {source}: predictions have to be called "
-                    "by the pictures' paths, folders included"
+                    "by the images' paths, folders included"
                 )
 
     @abstractmethod
     def of(self, sample: Sample) -> Any:
-        """What is said of a picture, with those of ``Segmentation``'s methods that the measures need.
+        """What is said of an image, with those of ``Segmentation``'s methods that the metrics need.
 
         Raises MaskError where there is nothing, or it does not fit.
         """
 
 
 class FileResult:
-    """One picture's prediction; a method that its files do not allow is never called."""
+    """One image's prediction; a method that its files do not allow is never called."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str 
     """Predictions in a folder or a file.
 
     path: one of
-        - a folder of label pictures, ``<stem>.png``: the value is the class, from 0; 255 (8 bit) and 65535 (16 bit)
+        - a folder of label maps, ``<stem>.png``: the value is the class, from 0; 255 (8 bit) and 65535 (16 bit)
           are no class where there are not so many. Or ``<stem>-labels.png`` as ``Segmentation.save`` writes them: 0 is
           no class and the value is the class + 1;
         - COCO panoptic JSON, with its PNGs in the folder of the same name or beside it;
@@ -87,12 +87,12 @@ def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str 
           holds such a list as its ``annotations``.
     vocabulary: the data set's classes. annotations: a JSON with ``categories`` and, for ``image_id``, ``images``, where
         the predictions hold none: the ground truth's. Categories in the order of their ids are the classes. Without
-        ``images`` the file's stem is the number of the picture, as COCO names its pictures.
+        ``images`` the file's stem is the number of the image, as COCO names its images.
     Raises MaskAdapterError for another format, or categories that are not as many as the classes.
     """
     path = Path(path)
     if path.is_dir():
-        return LabelPictures(path, len(vocabulary))
+        return LabelMaps(path, len(vocabulary))
     content = read_json(path, MaskAdapterError)
     facts = content if isinstance(content, dict) else {}
     if annotations is not None:
@@ -102,14 +102,14 @@ def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str 
         raise MaskAdapterError(f"{path} holds no COCO predictions: a list of annotations is needed")
     classes, stems = _classes(facts, len(vocabulary), path), _stems(facts)
     if any("segments_info" in one for one in found):
-        return PanopticPictures(path, found, classes, stems)
+        return PanopticImages(path, found, classes, stems)
     return InstanceResults(path, found, classes, stems)
 
 
-class LabelPictures(Predictions):
-    """A folder of label pictures."""
+class LabelMaps(Predictions):
+    """A folder of label maps."""
 
-    measures = ("semantic",)
+    metrics = ("semantic",)
 
     def __init__(self, folder: Path, classes: int) -> None:
         self.folder, self.classes = folder, classes
@@ -131,10 +131,10 @@ class LabelPictures(Predictions):
         return FileResult(np.where((labels == none) & (none >= self.classes), -1, labels))
 
 
-class PanopticPictures(Predictions):
+class PanopticImages(Predictions):
     """COCO panoptic: semantic labels follow from the segments."""
 
-    measures = ("semantic", "panoptic")
+    metrics = ("semantic", "panoptic")
 
     def __init__(
         self, path: Path, found: Sequence[Mapping[str, Any]], classes: Mapping[Any, int], stems: Mapping[Any, str]
@@ -145,9 +145,9 @@ class PanopticPictures(Predictions):
         self._named = _by_stem(self.found, path)
 
     @property
-    def pictures(self) -> list[Path]:
+    def images(self) -> list[Path]:
         """The PNGs that the JSON names, there or not."""
-        return [self._picture(one) for one in self.found.values()]
+        return [self._image(one) for one in self.found.values()]
 
     def source(self, name: str) -> str | None:
         return self._named(name)
@@ -155,19 +155,19 @@ class PanopticPictures(Predictions):
     def of(self, sample: Sample) -> FileResult:
         one = self.found.get(self.source(sample.name) or "")
         if one is None:
-            raise MaskError(f"{self.path} has no prediction for this picture")
+            raise MaskError(f"{self.path} has no prediction for this image")
         if not isinstance(one.get("segments_info"), list):
             raise MaskError(f"{self.path} has a prediction without segments_info: the list of its segments is needed")
-        picture = read_labels(self._picture(one))
-        ids = panoptic_ids(picture) if picture.ndim == 3 else picture.astype(np.int32)
+        image = read_labels(self._image(one))
+        ids = panoptic_ids(image) if image.ndim == 3 else image.astype(np.int32)
         segments = tuple(self._segment(facts, ids) for facts in one["segments_info"])
-        # Ids reach 2^24: a table over them would be larger than the picture.
+        # Ids reach 2^24: a table over them would be larger than the image.
         values, places = np.unique(ids, return_inverse=True)
         label_of = {segment.id: segment.label for segment in segments}
         labels = np.array([label_of.get(int(value), -1) for value in values])[places.reshape(ids.shape)]
         return FileResult(labels, PanopticMap(ids, segments))
 
-    def _picture(self, one: Mapping[str, Any]) -> Path:
+    def _image(self, one: Mapping[str, Any]) -> Path:
         name = PurePosixPath(str(one.get("file_name")))
         below = not name.is_absolute() and ".." not in name.parts  # the file may be anybody's
         return self.folder / name if below and (self.folder / name).is_file() else self.folder / name.name
@@ -181,9 +181,9 @@ class PanopticPictures(Predictions):
 
 
 class InstanceResults(Predictions):
-    """COCO instance results. A picture without any is one in which nothing was found."""
+    """COCO instance results. An image without any is one in which nothing was found."""
 
-    measures = ("instance",)
+    metrics = ("instance",)
 
     def __init__(
         self, path: Path, found: Sequence[Mapping[str, Any]], classes: Mapping[Any, int], stems: Mapping[Any, str]
@@ -200,12 +200,12 @@ class InstanceResults(Predictions):
         return number if number in self.found else self._named(name)
 
     def check(self, names: Sequence[str], whole: bool) -> None:
-        """Raises MaskError also where the whole data set has none of the predictions' pictures."""
+        """Raises MaskError also where the whole data set has none of the predictions' images."""
         super().check(names, whole)
         if whole and self.found and all(self.source(name) is None for name in names):
             raise MaskError(
-                f"{self.path} has results of {len(self.found):,} pictures ({next(iter(self.found))}, ...), none of "
-                "which is in the data set: give a JSON that lists its pictures, the ground truth's, as annotations"
+                f"{self.path} has results of {len(self.found):,} images ({next(iter(self.found))}, ...), none of "
+                "which is in the data set: give a JSON that lists its images, the ground truth's, as annotations"
             )
 
     def of(self, sample: Sample) -> FileResult:
@@ -235,7 +235,7 @@ def _classes(facts: Mapping[str, Any], count: int, path: Path) -> dict[Any, int]
 
 
 def file_of(folder: Path, name: str, ends: Sequence[str]) -> Path | None:
-    """The file in ``folder`` that is called like a picture's path, or else like its stem, with one of the ``ends``."""
+    """The file in ``folder`` that is called like an image's path, or else like its stem, with one of the ``ends``."""
     path = Path(name).with_suffix("")
     files = (folder / f"{start}{end}" for start in (path, path.name) for end in ends)
     return next((file for file in files if file.is_file()), None)
@@ -246,7 +246,7 @@ def _stem(name: Any) -> str:
 
 
 def _by_stem(found: Mapping[Any, object], path: Path) -> Callable[[str], str | None]:
-    """From a picture's name to the key in ``found`` that is its path without suffix, or whose last part is its stem."""
+    """From an image's name to the key in ``found`` that is its path without suffix, or whose last part is its stem."""
     of_stem: dict[str, list[str]] = defaultdict(list)
     for key in found:
         if isinstance(key, str):
@@ -264,7 +264,7 @@ def _by_stem(found: Mapping[Any, object], path: Path) -> Callable[[str], str | N
 
 
 def _stems(facts: Mapping[str, Any]) -> dict[Any, str]:
-    """Number of a picture -> its file's path without suffix, where the file tells."""
+    """Number of an image -> its file's path without suffix, where the file tells."""
     try:
         return {image["id"]: _stem(image["file_name"]) for image in facts.get("images", ())}
     except (KeyError, TypeError):

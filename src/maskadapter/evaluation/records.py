@@ -1,4 +1,4 @@
-"""What was counted in each picture, in files: one line a picture, so that a run can be stopped, split and resumed."""
+"""What was counted in each image, in files: one line an image, so that a run can be stopped, split and resumed."""
 
 import errno
 import json
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from maskadapter.coco import write_json
 from maskadapter.errors import MaskAdapterError
+from maskadapter.io.coco_format import write_json
 
 SETTINGS = "settings.json"
 
@@ -61,7 +61,7 @@ class Records:
             )
 
     def missing(self, count: int) -> list[int]:
-        """Those of the first ``count`` pictures that had no record at the last ``refresh``."""
+        """Those of the first ``count`` images that had no record at the last ``refresh``."""
         return [index for index in range(count) if index not in self._places]
 
     def refresh(self) -> None:
@@ -78,7 +78,7 @@ class Records:
             self._read[path] = start
 
     def __contains__(self, index: int) -> bool:
-        """Whether picture ``index`` had its record at the last ``refresh``."""
+        """Whether image ``index`` had its record at the last ``refresh``."""
         return index in self._places
 
     def write(self, rank: int, records: Iterable[Mapping[str, Any]]) -> Iterator[None]:
@@ -101,7 +101,7 @@ class Records:
             raise MaskAdapterError(f"cannot write {path}: {error.strerror or error}") from error
 
     def read(self, count: int) -> Iterator[dict[str, Any]]:
-        """The records of pictures 0 to ``count`` - 1, in this order."""
+        """The records of images 0 to ``count`` - 1, in this order."""
         for index in range(count):
             path, start = self._places[index]
             with path.open("rb") as file:
@@ -114,7 +114,7 @@ def _index_of(line: bytes, path: Path, start: int) -> int:
         return int(json.loads(line)["index"])
     except (ValueError, KeyError, TypeError):
         raise MaskAdapterError(
-            f"{path} is damaged at byte {start:,}: delete it, and the same command does its pictures again"
+            f"{path} is damaged at byte {start:,}: delete it, and the same command does its images again"
         ) from None
 
 

@@ -8,12 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from maskadapter.coco import write_json
 from maskadapter.data.dataset import Dataset
+from maskadapter.evaluation.metrics.semantic import CONVENTIONS, Convention
+from maskadapter.evaluation.partition import PAPER, Split
 from maskadapter.evaluation.scores import Scores
-from maskadapter.evaluation.semantic import CONVENTIONS, Convention
-from maskadapter.evaluation.split import PAPER, Split
-from maskadapter.files import write_atomically
+from maskadapter.io.coco_format import write_json
+from maskadapter.system.atomic_files import write_atomically
 
 LIBRARIES = ("maskadapter", "torch", "open_clip_torch", "timm", "pillow", "numpy", "pycocotools")
 
@@ -40,21 +40,21 @@ class Report:
         settings: Mapping[str, Any],
         paper: Mapping[str, float],
     ) -> "Report":
-        """sizes: (height, width) of every picture that was judged. settings, paper: as ``evaluate`` takes them."""
+        """sizes: (height, width) of every image that was judged. settings, paper: as ``evaluate`` takes them."""
         vocabulary = dataset.vocabulary
         areas = sorted(sizes, key=lambda size: (size[0] * size[1], size))
         facts: dict[str, Any] = {
             "data set": dataset.name,
-            "pictures": len(sizes),
+            "images": len(sizes),
             "of": len(dataset),
-            "smallest and largest picture": [f"{width} x {height}" for height, width in (areas[0], areas[-1])],
+            "smallest and largest image": [f"{width} x {height}" for height, width in (areas[0], areas[-1])],
             "classes": len(vocabulary),
             "of them things": sum(vocabulary.is_thing),
         }
         if "mIoU" in scores.numbers:
             facts["convention"] = f"{convention}: mIoU is the mean over {CONVENTIONS[convention]}"
         if "AP" in scores.numbers and dataset.name == "lvis-v1":
-            facts["AP"] = "COCO's, not LVIS's federated one: unlabelled objects count as mistakes"
+            facts["AP"] = "COCO's, not LVIS's federated one: unlabeled objects count as mistakes"
         if split is not None:
             facts["split"] = f"{split.name}: {split.counts[0]} seen, {split.counts[1]} unseen"
         facts |= {**scores.counts, **settings, "libraries": _versions()}
@@ -63,7 +63,7 @@ class Report:
                 "name": name,
                 "thing": vocabulary.is_thing[index],
                 **({"seen": split.seen[index]} if split else {}),
-                **{measure: _or_none(float(values[index])) for measure, values in scores.per_class.items()},
+                **{metric: _or_none(float(values[index])) for metric, values in scores.per_class.items()},
             }
             for index, name in enumerate(vocabulary.names)
         ]
@@ -89,7 +89,7 @@ class Report:
 
     def markdown(self) -> str:
         """Two tables: the numbers, with the paper's beside them where there are any, and the facts."""
-        head = ["measure", "%", *(["paper", "difference"] if self.paper else [])]
+        head = ["metric", "%", *(["paper", "difference"] if self.paper else [])]
         rows = [head, ["---", *["---:"] * (len(head) - 1)]]
         for name, value in self.numbers.items():
             row = [name, "-" if math.isnan(value) else f"{value:.2f}"]

@@ -1,4 +1,4 @@
-"""From the records of a set's pictures to its numbers."""
+"""From the records of a set's images to its numbers."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,15 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from maskadapter.evaluation.instance import average_precision
-from maskadapter.evaluation.mask_accuracy import accuracy
-from maskadapter.evaluation.panoptic import PanopticQuality
-from maskadapter.evaluation.semantic import Convention, class_ious, counted, mean_iou, pixel_counts, semantic_scores
-from maskadapter.evaluation.split import Split
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.evaluation.metrics.instance import average_precision
+from maskadapter.evaluation.metrics.mask_accuracy import accuracy
+from maskadapter.evaluation.metrics.panoptic import PanopticQuality
+from maskadapter.evaluation.metrics.semantic import (
+    Convention,
+    class_ious,
+    counted,
+    mean_iou,
+    pixel_counts,
+    semantic_scores,
+)
+from maskadapter.evaluation.partition import Split
+from maskadapter.vocabulary.vocabulary import Vocabulary
 
 Read = Callable[[], Iterator[dict[str, Any]]]
-"""All records from the first, in the order of the pictures. Called once for each measure: they are not kept."""
+"""All records from the first, in the order of the images. Called once for each measure: they are not kept."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +35,16 @@ class Scores:
 
 
 def scores_of(
-    read: Read, measures: tuple[str, ...], vocabulary: Vocabulary, convention: Convention, split: Split | None
+    read: Read, metrics: tuple[str, ...], vocabulary: Vocabulary, convention: Convention, split: Split | None
 ) -> Scores:
-    """Every number of the ``measures``: ``semantic``, ``panoptic``, ``instance``, ``masks``.
+    """Every number of the ``metrics``: ``semantic``, ``panoptic``, ``instance``, ``masks``.
 
-    All sums are of whole numbers or rounded once, so that they depend neither on the order of the pictures nor on how
+    All sums are of whole numbers or rounded once, so that they depend neither on the order of the images nor on how
     many processes judged them.
     """
     scores = Scores()
-    for measure in measures:
-        _MEASURES[measure](scores, read, vocabulary, convention, split)
+    for metric in metrics:
+        _METRICS[metric](scores, read, vocabulary, convention, split)
     return scores
 
 
@@ -50,7 +57,7 @@ def _pixels(scores: Scores, counts: np.ndarray, convention: Convention, split: S
     other: Convention = "detectron2-0.6" if convention == "detectron2-main" else "detectron2-main"
     scores.numbers[f"mIoU by {other}"] = 100 * mean_iou(counts, other)
     chosen, (_, predicted, true) = counted(counts, convention), counts
-    scores.counts["labelled pixels"] = int(true.sum())
+    scores.counts["labeled pixels"] = int(true.sum())
     scores.counts["classes in the ground truth"] = int((true > 0).sum())
     scores.counts["classes predicted and not in the ground truth"] = int(((true == 0) & (predicted > 0)).sum())
     scores.counts["classes that mIoU is the mean of"] = int(chosen.sum())
@@ -61,13 +68,13 @@ def _pixels(scores: Scores, counts: np.ndarray, convention: Convention, split: S
 
 
 def _panoptic(scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, split: Split | None) -> None:
-    pictures = ({int(label): match for label, match in record["panoptic"].items()} for record in read())
-    quality = PanopticQuality.of(pictures, len(vocabulary))
+    images = ({int(label): match for label, match in record["panoptic"].items()} for record in read())
+    quality = PanopticQuality.of(images, len(vocabulary))
     things = np.array(vocabulary.is_thing, dtype=bool)
     groups = {"": np.ones_like(things), " things": things, " stuff": ~things}
     for name, among in groups.items():
-        for measure, value in zip(("PQ", "SQ", "RQ"), quality.mean(among), strict=True):
-            scores.numbers[measure + name] = 100 * value
+        for metric, value in zip(("PQ", "SQ", "RQ"), quality.mean(among), strict=True):
+            scores.numbers[metric + name] = 100 * value
     for name, among in split.groups.items() if split else ():
         scores.numbers[f"PQ {name}"] = 100 * quality.mean(among)[0]
     scores.counts["segments matched"] = int(quality.positives.sum())
@@ -78,11 +85,11 @@ def _panoptic(scores: Scores, read: Read, vocabulary: Vocabulary, convention: Co
 
 
 def _instance(scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, split: Split | None) -> None:
-    pictures = (
+    images = (
         (record["index"], tuple(record["size"]), record["instance"]["true"], record["instance"]["found"])
         for record in read()
     )
-    numbers, per_class = average_precision(pictures, vocabulary.is_thing)
+    numbers, per_class = average_precision(images, vocabulary.is_thing)
     scores.numbers.update(_percent(numbers))
     for name, among in split.groups.items() if split else ():
         held = per_class[among & ~np.isnan(per_class)]
@@ -105,7 +112,7 @@ def _masks(scores: Scores, read: Read, vocabulary: Vocabulary, convention: Conve
         _pixels(scores, painted, convention, split)
 
 
-_MEASURES = {"semantic": _semantic, "panoptic": _panoptic, "instance": _instance, "masks": _masks}
+_METRICS = {"semantic": _semantic, "panoptic": _panoptic, "instance": _instance, "masks": _masks}
 
 
 def _percent(numbers: dict[str, float]) -> dict[str, float]:

@@ -16,7 +16,7 @@ MAX_LOGIT_SCALE = 100.0
 class TextClassifier:
     """Text embeddings used as a linear classifier.
 
-    rows: (S + 1, D) or, when they depend on the picture, (B, S + 1, D): one row per synonym, then the void row.
+    rows: (S + 1, D) or, when they depend on the image, (B, S + 1, D): one row per synonym, then the void row.
     group_sizes: number of synonyms of each of the K classes; they sum to S.
     """
 
@@ -28,13 +28,13 @@ class TextClassifier:
             raise ValueError(f"{self.rows.shape[-2]} rows for {sum(self.group_sizes)} synonyms and void")
 
     def with_rows(self, rows: Tensor) -> "TextClassifier":
-        """The same classes with other rows (MAFT+ rewrites them for every picture)."""
+        """The same classes with other rows (MAFT+ rewrites them for every image)."""
         return replace(self, rows=rows)
 
     def logits(self, embeddings: Tensor, logit_scale: Tensor) -> Tensor:
         """Class logits of embeddings.
 
-        embeddings: (B, N, D), any length; they are L2-normalised here. The rows are taken as they are: MAFT+'s leave a
+        embeddings: (B, N, D), any length; they are L2-normalized here. The rows are taken as they are: MAFT+'s leave a
         LayerNorm and are not unit vectors. logit_scale: scalar, the logarithm of the scale.
         Returns (B, N, K + 1), void last: scale x cosine, the maximum over the synonyms of a class.
         Source: FC-CLIP 3.3; official get_classification_logits.

@@ -1,16 +1,16 @@
-"""A vocabulary with its text embeddings, alone or among the names of what else a picture may show."""
+"""A vocabulary with its text embeddings, alone or among the names of what else an image may show."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
 class EncodedVocabulary:
-    """A vocabulary and its text embeddings: rows (S, D), one unit vector per synonym. Encode once for many pictures."""
+    """A vocabulary and its text embeddings: rows (S, D), one unit vector per synonym. Encode once for many images."""
 
     vocabulary: Vocabulary
     rows: Tensor
@@ -35,7 +35,7 @@ class EncodedVocabulary:
     def confusable_similarity(self, share: float) -> float:
         """The cosine that only the fraction 1 - ``share`` of the pairs of different words exceeds; 1 for one word.
 
-        Text towers differ in how close unrelated words lie (0.2 in one, 0.8 in another), so a fixed cosine would not
+        Text encoders differ in how close unrelated words lie (0.2 in one, 0.8 in another), so a fixed cosine would not
         carry over from one to the next.
         """
         cosines = self.rows @ self.rows.T

@@ -1,16 +1,16 @@
-"""Content-dependent transfer: MAFT+ lets every picture adjust the text embeddings. Source: MAFT+, section 3.3."""
+"""Content-dependent transfer: MAFT+ lets every image adjust the text embeddings. Source: MAFT+, section 3.3."""
 
 from typing import Literal
 
 from torch import Tensor, nn
 
-from maskadapter.models.position_encoding import sine_position_encoding
+from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
 
 NormPlacement = Literal["sum", "update"]
 
 
 class ContentDependentTransfer(nn.Module):
-    """Text rows look at the picture's dense features and are moved by what they see.
+    """Text rows look at the image's dense features and are moved by what they see.
 
     Args:
         dim: D. num_heads: 8 as published.

@@ -1,6 +1,6 @@
 """Mask-Adapter: from masks and CLIP's dense features to semantic activation maps. Source: paper, section 3.2.
 
-Pooling CLIP features inside a mask is a poor way to name it: CLIP was trained on whole pictures, and what it knows of
+Pooling CLIP features inside a mask is a poor way to name it: CLIP was trained on whole images, and what it knows of
 an object does not lie evenly inside the object's outline. The adapter looks at the mask and at the features together
 and predicts *where to pool*: M maps per mask, each a weighting of all cells. What is pooled stays CLIP's, so that the
 result still matches any text.
@@ -67,7 +67,7 @@ class MaskAdapter(nn.Module):
 
     Where the official code differs from the text, the code is followed, since it made the published weights: equation 4
     pools with each map and averages; the code projects each of the pooled vectors into the text space *before* the mean
-    (see ``MaskAdapterEmbedding``). Between the fusing convolution and the first block stands no activation.
+    (see ``AdapterPooler``). Between the fusing convolution and the first block stands no activation.
     """
 
     MASK_DIM = 16  # channels of the patchified mask. Source: official MASK_IN_CHANNELS
@@ -106,7 +106,7 @@ class MaskAdapter(nn.Module):
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
         """Semantic activation maps of every mask.
 
-        features: (B, D, h, w), CLIP's dense features after its projection, not normalised.
+        features: (B, D, h, w), CLIP's dense features after its projection, not normalized.
         masks: (B, N, H, W), 0 to 1 or bool, any resolution; resized to four times the features' here.
         Returns (B, N, M, h, w) raw maps; their weights are sigmoid(map) / sum(sigmoid(map)) (``pooling_weights``).
         """
@@ -130,7 +130,7 @@ class MaskAdapter(nn.Module):
 
 
 def pooling_weights(activation_maps: Tensor) -> Tensor:
-    """Normalise maps to weights that sum to 1 over the cells: sigmoid(map) / sum(sigmoid(map)).
+    """Normalize maps to weights that sum to 1 over the cells: sigmoid(map) / sum(sigmoid(map)).
 
     (B, N, M, h, w) -> (B, N, M, h * w). Computed as softmax(logsigmoid(map)), which is the same and does not divide by
     zero where every sigmoid underflows. Source: paper, equation 4; official code.

@@ -1,4 +1,4 @@
-"""From a picture to what the networks take: resized, normalised, padded."""
+"""From an image to what the networks take: resized, normalized, padded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from maskadapter.models.clip import PIXEL_MEAN, PIXEL_STD
+from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD
 
 
 @dataclass(frozen=True)
 class InputSize:
-    """How large a picture is made before it goes in.
+    """How large an image is made before it goes in.
 
     The shorter side becomes ``shortest`` pixels, unless the longer would then exceed ``longest``: then the longer side
     becomes ``longest``. With the two equal, the longer side always becomes that. Source: official MIN_SIZE_TEST and
@@ -24,7 +24,7 @@ class InputSize:
     longest: int
 
     def of(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) that a picture of ``size`` (height, width) gets, at least 1."""
+        """(height, width) that an image of ``size`` (height, width) gets, at least 1."""
         height, width = size
         scale = self.shortest / min(height, width)
         wanted = height * scale, width * scale
@@ -41,10 +41,10 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def to_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | str = "cpu") -> Tensor:
-    """Normalise pictures and pad them to one size.
+    """Normalize images and pad them to one size.
 
     images: (h_i, w_i, 3) uint8 RGB. divisor: height and width of the result are multiples of it.
-    Returns (B, 3, H, W). The padding, right and below, is zero *after* normalisation, that is the mean colour.
+    Returns (B, 3, H, W). The padding, right and below, is zero *after* normalization, that is the mean color.
     Source: official code, ImageList.from_tensors.
     """
     height, width = (-(-max(image.shape[axis] for image in images) // divisor) * divisor for axis in (0, 1))

@@ -11,31 +11,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.activation_maps import ActivationMaps
-from maskadapter.classification import Classification
 from maskadapter.errors import MaskAdapterError
-from maskadapter.files import readable
-from maskadapter.images import read_image
-from maskadapter.masks import mask_parts
+from maskadapter.io.images import read_image
+from maskadapter.io.masks import mask_parts
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.clip import Clip
-from maskadapter.models.embedding import Decide, Embedding
+from maskadapter.models.clip.clip import Clip
+from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.ensemble import geometric_ensemble, with_void
-from maskadapter.models.given_masks import at_stride_4
-from maskadapter.models.influence import influential
 from maskadapter.models.maftplus import ContentDependentTransfer
+from maskadapter.models.poolers.pooler import Decide, Pooler
 from maskadapter.models.preprocess import InputSize, resize, to_batch
-from maskadapter.postprocess import SemanticOrder
-from maskadapter.resampling import Frame
-from maskadapter.segmentation import Segmentation
-from maskadapter.structures import ClipFeatures, Proposals
-from maskadapter.text_cache import TextCache
-from maskadapter.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.models.proposal_pruning import influential
+from maskadapter.models.sources.given_masks import at_stride_4
+from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.classification import Classification
+from maskadapter.results.postprocessing import SemanticOrder
+from maskadapter.results.segmentation import Segmentation
+from maskadapter.system.atomic_files import readable
+from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.types.proposals import Proposals
+from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 Classes = Any  # whatever Vocabulary.of takes
 
-# Words closer than this share of the list's pairs are taken to mean the same. Chosen on 50 COCO training pictures with
+# Words closer than this share of the list's pairs are taken to mean the same. Chosen on 50 COCO training images with
 # the embedded model: a plateau from 0.90 to 0.98, see docs/everyday.md.
 CONFUSABLE = 0.97
 
@@ -44,18 +45,18 @@ class Generator(Protocol):
     """Anything that proposes masks."""
 
     def __call__(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
-        """images (B, 3, H, W) normalised and padded; the features and text embeddings are there for those that use
+        """images (B, 3, H, W) normalized and padded; the features and text embeddings are there for those that use
         them."""
         ...
 
 
 @dataclass(frozen=True)
-class Inference:
+class InferenceConfig:
     """Settings of inference that no weight shows. Source: the official configurations; see ``build.py`` for the values.
 
     input_size: see ``InputSize``. seen_in: the generator's training list, by its name or as names; a class that shares
     a synonym with it is seen. alpha, beta: 0 to 1, CLIP's weight in the ensemble for seen and unseen classes.
-    semantic_order, overlap_threshold, join_touching: see ``maskadapter.postprocess``. fast: whether Mask-Adapter is
+    semantic_order, overlap_threshold, join_touching: see ``maskadapter.results.postprocessing``. fast: whether Mask-Adapter is
     computed only for the proposals that can change the result, and the others guessed at, see ``models.influence``.
     """
 
@@ -66,14 +67,14 @@ class Inference:
     semantic_order: SemanticOrder = "masks-first"
     overlap_threshold: float = 0.8
     join_touching: bool = False
-    fast: bool = False
+    prune_proposals: bool = False
 
 
 class OpenVocabularySegmenter(nn.Module):
-    """Segment a picture by any words, or name given masks. Source: paper, figure 2 and section 3.4.
+    """Segment an image by any words, or name given masks. Source: paper, figure 2 and section 3.4.
 
     Args:
-        clip: image and text tower.
+        clip: image and text encoder.
         generator: proposes masks and, unless its class logits are None, classifies them (in-vocabulary). None: the
             weights hold no generator (warm-up files); ``classify`` works, ``segment`` does not.
         embedding: from masks to CLIP embeddings (out-of-vocabulary): mask pooling or Mask-Adapter.
@@ -86,15 +87,15 @@ class OpenVocabularySegmenter(nn.Module):
         self,
         clip: Clip,
         generator: nn.Module | None,
-        embedding: Embedding,
-        inference: Inference,
+        pooler: Pooler,
+        inference: InferenceConfig,
         text_transfer: ContentDependentTransfer | None = None,
         text_cache: TextCache | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
         self.generator: Generator | None = generator
-        self.embedding = embedding
+        self.pooler = pooler
         self.text_transfer = text_transfer
         self.text_cache = text_cache
         self.void_embedding = nn.Embedding(1, clip.embed_dim)
@@ -121,7 +122,7 @@ class OpenVocabularySegmenter(nn.Module):
         background: Classes | None = BACKGROUND,
         masks: Any = None,
     ) -> Segmentation:
-        """Segment one picture.
+        """Segment one image.
 
         image: whatever ``read_image`` takes. classes: words (see ``Vocabulary.of``) or what ``encode`` returned.
         things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
@@ -136,64 +137,64 @@ class OpenVocabularySegmenter(nn.Module):
                 "these weights hold no mask generator: give masks, load them with masks='sam:NAME', or load a "
                 "segmenter's file with adapter=<this file>"
             )
-        picture = read_image(image)
-        batch, frame = self.prepare(picture)
-        given = None if masks is None else self._cells(masks, frame, _file_name(image)).to(batch)[None]
+        file_name, image = _file_name(image), read_image(image)
+        batch, sizes = self.prepare(image)
+        given = None if masks is None else self._cells(masks, sizes, file_name).to(batch)[None]
         encoded = self.encode(classes, things)
         competing = encoded if background in (None, "none") else self._among(encoded, background)
         mask_logits, probs = self(batch, competing, given)
         _refuse_nan(probs)
         return Segmentation(
-            picture,
+            image,
             encoded.vocabulary,
             mask_logits[0],
             probs[0],
-            frame,
+            sizes,
             competing.vocabulary.names[len(encoded.vocabulary) :],
             self.inference.semantic_order,
             self.inference.overlap_threshold,
             self.inference.join_touching,
-            file_name=_file_name(image) or "picture.png",
-            activate=partial(self.activation_maps, picture),
+            file_name=file_name or "image.png",
+            activate=partial(self.activation_maps, image),
         )
 
     @torch.inference_mode()
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
         """Name given masks: the embedding alone decides, no generator, no void.
 
-        masks: (N, H, W) bool at the picture's own size, a file, COCO annotations, detections: whatever ``mask_parts``
+        masks: (N, H, W) bool at the image's own size, a file, COCO annotations, detections: whatever ``mask_parts``
             takes; they may overlap or be empty.
         """
-        picture = read_image(image)
-        batch, frame = self.prepare(picture)
-        mask_logits = self._cells(masks, frame, _file_name(image)).to(batch)
+        file_name, image = _file_name(image), read_image(image)
+        batch, sizes = self.prepare(image)
+        mask_logits = self._cells(masks, sizes, file_name).to(batch)
         encoded = self.encode(classes)
         features = self.clip.encode_image(batch)
-        logits = self.out_vocabulary_logits(batch, features, mask_logits[None], self.text_classifier(encoded))
+        logits = self.out_of_vocabulary_logits(batch, features, mask_logits[None], self.text_classifier(encoded))
         _refuse_nan(logits)
         return Classification(encoded.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
 
     @torch.inference_mode()
     def activation_maps(self, image: Any, masks: Any) -> ActivationMaps:
         """Where CLIP's features are pooled for each mask. image, masks: as in ``classify``."""
-        picture = read_image(image)
-        batch, frame = self.prepare(picture)
-        mask_logits = self._cells(masks, frame, _file_name(image)).to(batch)
-        weights = self.embedding.weights(self.clip.encode_image(batch), mask_logits[None])
-        return ActivationMaps(weights[0].float().cpu().numpy(), frame)
+        file_name, image = _file_name(image), read_image(image)
+        batch, sizes = self.prepare(image)
+        mask_logits = self._cells(masks, sizes, file_name).to(batch)
+        weights = self.pooler.weights(self.clip.encode_image(batch), mask_logits[None])
+        return ActivationMaps(weights[0].float().cpu().numpy(), sizes)
 
-    def prepare(self, picture: np.ndarray, size: InputSize | None = None) -> tuple[Tensor, Frame]:
-        """(H, W, 3) uint8 -> a batch of one, (1, 3, h, w) normalised and padded, and the sizes on the way. size: of the
+    def prepare(self, image: np.ndarray, size: InputSize | None = None) -> tuple[Tensor, ImageSizes]:
+        """(H, W, 3) uint8 -> a batch of one, (1, 3, h, w) normalized and padded, and the sizes on the way. size: of the
         input instead of the model's own."""
-        original = (picture.shape[0], picture.shape[1])
+        original = (image.shape[0], image.shape[1])
         resized = (size or self.inference.input_size).of(original)
-        batch = to_batch([resize(picture, resized)], self.clip.size_divisor, self.clip.logit_scale.device)
-        return batch, Frame(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, picture=original)
+        batch = to_batch([resize(image, resized)], self.clip.size_divisor, self.clip.logit_scale.device)
+        return batch, ImageSizes(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, original=original)
 
     def forward(
         self, images: Tensor, encoded: EncodedVocabulary, mask_logits: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """images: (B, 3, H, W), normalised and padded. mask_logits: given masks instead of the generator's, (B, N, h,
+        """images: (B, 3, H, W), normalized and padded. mask_logits: given masks instead of the generator's, (B, N, h,
         w). Returns mask logits (B, N, h, w) and probabilities (B, N, K + 1)."""
         text = self.text_classifier(encoded)
         features = self.clip.encode_image(images)
@@ -203,9 +204,9 @@ class OpenVocabularySegmenter(nn.Module):
         else:
             proposals = Proposals(mask_logits)
         decide = None
-        if self.inference.fast:
+        if self.inference.prune_proposals:
             decide = partial(self.influential, proposals, vocabulary=encoded.vocabulary)
-        out_logits = self.out_vocabulary_logits(images, features, proposals.mask_logits, text, decide)
+        out_logits = self.out_of_vocabulary_logits(images, features, proposals.mask_logits, text, decide)
         return proposals.mask_logits, self.combine(proposals, out_logits, encoded.vocabulary)
 
     def influential(self, proposals: Proposals, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
@@ -218,7 +219,7 @@ class OpenVocabularySegmenter(nn.Module):
         void = F.normalize(self.void_embedding.weight, dim=-1)
         return TextClassifier(torch.cat([encoded.rows.to(void), void]), encoded.vocabulary.group_sizes)
 
-    def out_vocabulary_logits(
+    def out_of_vocabulary_logits(
         self,
         images: Tensor,
         features: ClipFeatures,
@@ -238,7 +239,7 @@ class OpenVocabularySegmenter(nn.Module):
             return text.logits(embeddings, self.clip.logit_scale)
 
         careful = None if decide is None else lambda guess: decide(logits(guess))
-        return logits(self.embedding(images, features, mask_logits, self.clip.project, careful))
+        return logits(self.pooler(images, features, mask_logits, self.clip.project, careful))
 
     def combine(self, proposals: Proposals, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
         """Probabilities (B, N, K + 1), void last: the generator's opinion and CLIP's, (B, N, K + 1), or CLIP's alone
@@ -253,10 +254,10 @@ class OpenVocabularySegmenter(nn.Module):
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
         return with_void(probs, class_logits)
 
-    def _cells(self, masks: Any, frame: Frame, file_name: str | None) -> Tensor:
+    def _cells(self, masks: Any, sizes: ImageSizes, file_name: str | None) -> Tensor:
         """Masks as ``mask_parts`` takes them -> (N, h, w) logits at stride 4 of the input."""
-        parts = mask_parts(masks, frame.picture, file_name)
-        return torch.cat([at_stride_4(torch.from_numpy(part), frame) for part in parts])
+        parts = mask_parts(masks, sizes.original, file_name)
+        return torch.cat([at_stride_4(torch.from_numpy(part), sizes) for part in parts])
 
     def _among(self, encoded: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
         limit = self.encode(BACKGROUND).confusable_similarity(CONFUSABLE)

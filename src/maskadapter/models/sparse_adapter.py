@@ -1,7 +1,7 @@
 """The adapter's maps for less: its blocks are computed only where a mask's boundary can be felt.
 
 Far inside a mask and far outside it, a cell sees nothing but ones or nothing but zeros within its receptive field, and
-has the value that the full mask, or the empty one, has at that cell. These two go through the adapter once a picture;
+has the value that the full mask, or the empty one, has at that cell. These two go through the adapter once an image;
 every other mask pays for the cells in between. Each block's convolution widens what is felt by three cells.
 But for rounding the result is that of ``MaskAdapter.forward``, and so are the gradients of its parameters and of the
 features; masks are data and get none.
@@ -23,9 +23,9 @@ _ROUNDING = 2e-6
 
 
 class SparseAdapter:
-    """Semantic activation maps of any number of masks of one picture.
+    """Semantic activation maps of any number of masks of one image.
 
-    adapter: the network. features: (1, D, h, w), the picture's projected dense features. reach: cells on each side that
+    adapter: the network. features: (1, D, h, w), the image's projected dense features. reach: cells on each side that
     each block's convolution is taken to see, the last number for all further blocks: with fewer than it does see, cells
     that feel a boundary from afar alone are taken to feel none, and the result is near the exact one.
     """
@@ -40,7 +40,7 @@ class SparseAdapter:
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
         # The stem's last convolution and the fusing one are linear, with nothing in between: together they are one
-        # small matrix, and what the mask has no part in is computed once a picture.
+        # small matrix, and what the mask has no part in is computed once an image.
         self._from_mask = adapter.fuse.weight.flatten(1)[:, -last.out_channels :] @ last.weight.flatten(1)
         bias = last.bias[None, :, None, None].expand(1, -1, *self._cells)
         self._from_features = adapter.fuse(adapter.merge(features, bias)).permute(0, 2, 3, 1)

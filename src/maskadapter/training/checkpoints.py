@@ -9,9 +9,9 @@ from zipfile import is_zipfile
 
 import torch
 
-from maskadapter.checkpoint import first_line
 from maskadapter.errors import MaskAdapterError
-from maskadapter.files import write_atomically
+from maskadapter.hub.checkpoint import first_line
+from maskadapter.system.atomic_files import write_atomically
 
 _NAME = re.compile(r"step-(\d{8})\.pt")
 

@@ -1,4 +1,4 @@
-"""What a loss compares masks with: the segments of one picture as tensors."""
+"""What a loss compares masks with: the segments of one image as tensors."""
 
 from dataclasses import dataclass, replace
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from maskadapter.errors import MaskError
-from maskadapter.target import Target
+from maskadapter.types.target import Target
 
 
 @dataclass(frozen=True, eq=False)
 class MaskTargets:
-    """The true masks of one picture and their classes.
+    """The ground-truth masks of one image and their classes.
 
     masks: (N, H, W) bool, at the size of the padded input; they may overlap, and N may be 0.
     classes: (N,) int64, indices into the training vocabulary.
@@ -35,7 +35,7 @@ class MaskTargets:
 
     @classmethod
     def of(cls, target: Target) -> "MaskTargets":
-        """The segments of a picture at its own size, without the crowds: they are many things at once."""
+        """The segments of an image at its own size, without the crowds: they are many things at once."""
         kept = ~target.is_crowd
         return cls(torch.from_numpy(target.masks()[kept]), torch.from_numpy(target.classes[kept]))
 

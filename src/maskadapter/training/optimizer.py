@@ -10,7 +10,7 @@ from maskadapter.models.mask_adapter import MaskAdapter
 Decayed = Literal["official", "matrices"]
 """Which parameters weight decay draws to zero. ``"official"``: all but PyTorch's own LayerNorms and embeddings; the
 official adapter has norms of its own inside its blocks and its patchifying layers, so they are decayed, and so are
-biases and layer scales. ``"matrices"``: what has two dimensions or more and is no embedding."""
+biases and layer scales. ``"matrices"``: what has two dimensions or more and is no pooler."""
 
 
 def parameter_groups(module: nn.Module, weight_decay: float, decayed: Decayed) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from maskadapter.errors import RecipeError
-from maskadapter.schema import checked, read_yaml
+from maskadapter.system.yaml_config import checked, read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -21,7 +21,7 @@ class _Part(BaseModel):
 class Model(_Part):
     """What is trained.
 
-    name: an entry of the named models, whose shapes are taken. start: where the frozen weights come from: a CLIP tower
+    name: an entry of the named models, whose shapes are taken. start: where the frozen weights come from: a CLIP encoder
     by its name (warm-up), a named model, or a file. adapter: a file whose adapter training goes on from; without it
     the one in ``start``, and without that random values. transfer_norm: of MAFT+'s transfer of text, see
     ``ContentDependentTransfer``. The other keys are the adapter's, see ``MaskAdapter``. Null is the model's own.
@@ -41,7 +41,7 @@ class Model(_Part):
 
 class TrainingSet(_Part):
     """name: a known data set, or the path of a ``custom.yaml``. ratio: its share of the batches, relative to the
-    others'. repeat_threshold: pictures of classes rarer than this share are repeated (LVIS: 0.001); 0 repeats none."""
+    others'. repeat_threshold: images of classes rarer than this share are repeated (LVIS: 0.001); 0 repeats none."""
 
     name: str
     ratio: Annotated[float, Field(gt=0)] = 1.0
@@ -49,15 +49,15 @@ class TrainingSet(_Part):
 
 
 class Data(_Part):
-    """train: data sets. crop: pixels of the square that is trained on. scale: smallest and largest size of the picture
-    relative to the crop. flip: share of pictures that are mirrored. colour: jitter brightness, contrast, saturation,
+    """train: data sets. crop: pixels of the square that is trained on. scale: smallest and largest size of the image
+    relative to the crop. flip: share of images that are mirrored. color: jitter brightness, contrast, saturation,
     hue."""
 
     train: Annotated[tuple[TrainingSet, ...], Field(min_length=1)]
     crop: Positive
     scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.1, 2.0)
     flip: Share = 0.5
-    colour: bool = False
+    color: bool = False
     workers: Annotated[int, Field(ge=0)] = 2
 
     @model_validator(mode="after")
@@ -68,9 +68,9 @@ class Data(_Part):
 
 
 class Masks(_Part):
-    """Which masks of a picture a step trains on. See ``PredictedMasks`` for the last five, which the mixed stage uses.
+    """Which masks of an image a step trains on. See ``PredictedMasks`` for the last five, which the mixed stage uses.
 
-    ground_truth: slots for true masks, 32 in the official warm-up, 16 in its mixed stage. predicted: slots for
+    ground_truth: slots for ground-truth masks, 32 in the official warm-up, 16 in its mixed stage. predicted: slots for
     predicted ones.
     """
 
@@ -85,7 +85,7 @@ class Masks(_Part):
 
 
 class Loss(_Part):
-    """Weights, and what the sums are divided by: the masks of this process's pictures ("process"), or those of the
+    """Weights, and what the sums are divided by: the masks of this process's images ("process"), or those of the
     whole batch on all processes ("global"), which makes the result independent of how the batch is split."""
 
     classification: Annotated[float, Field(ge=0)] = 2.0
@@ -115,7 +115,7 @@ class Schedule(_Part):
 
 
 class Run(_Part):
-    """iterations: steps of the optimizer. batch_size: pictures in a step, over all processes and accumulated parts.
+    """iterations: steps of the optimizer. batch_size: images in a step, over all processes and accumulated parts.
     accumulate: parts that a step is computed in. precision: of the network's arithmetic. checkpoint_blocks: keep less
     for the backward pass, compute more. stochastic_depth: leave CLIP's on, as the official MAFT+ stage does by
     accident. trainable_void: the void embedding is trained too. save_every, keep: checkpoints."""
@@ -134,12 +134,12 @@ class Run(_Part):
 
 
 class Evaluation(_Part):
-    """every: steps between two evaluations; 0 evaluates never. datasets: what on, of which ``pictures`` at most (0: all
+    """every: steps between two evaluations; 0 evaluates never. datasets: what on, of which ``images`` at most (0: all
     of them)."""
 
     every: Annotated[int, Field(ge=0)] = 0
     datasets: tuple[str, ...] = ()
-    pictures: Annotated[int, Field(ge=0)] = 0
+    images: Annotated[int, Field(ge=0)] = 0
 
 
 # What has no effect, and is refused so that nobody believes it has.
@@ -148,7 +148,7 @@ _UNUSED_BY_SCHEDULE: dict[str, set[str]] = {"steps": {"power"}, "polynomial": {"
 
 
 class Recipe(_Part):
-    """stage: ``"warmup"`` trains the adapter on true masks, ``"mixed"`` on true and predicted ones, ``"generator"``
+    """stage: ``"warmup"`` trains the adapter on ground-truth masks, ``"mixed"`` on true and predicted ones, ``"generator"``
     the mask generator. Source: paper, section 3.3 and 4.1; see ``recipes/`` for the published rows."""
 
     stage: Literal["warmup", "mixed", "generator"]
@@ -170,7 +170,7 @@ class Recipe(_Part):
         if self.stage == "mixed" and not self.masks.predicted:
             raise ValueError("the mixed stage needs masks.predicted above 0")
         if self.stage == "warmup" and self.masks.predicted:
-            raise ValueError("the warm-up trains on true masks alone: masks.predicted is for the mixed stage")
+            raise ValueError("the warm-up trains on ground-truth masks alone: masks.predicted is for the mixed stage")
         if self.run.batch_size % self.run.accumulate:
             raise ValueError(f"run.batch_size {self.run.batch_size} is no multiple of run.accumulate")
         if self.evaluation.every and not self.evaluation.datasets:

@@ -9,7 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from maskadapter.files import write_atomically
+from maskadapter.system.atomic_files import write_atomically
 
 
 class RunLog:

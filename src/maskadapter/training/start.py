@@ -8,20 +8,20 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor
 
-from maskadapter import hub
-from maskadapter.catalogue import CLIP_TOWERS, meant
-from maskadapter.checkpoint import Checkpoint, compare, read_checkpoint
 from maskadapter.errors import CheckpointError, RecipeError
+from maskadapter.hub import loading as hub
+from maskadapter.hub.checkpoint import Checkpoint, compare, read_checkpoint
+from maskadapter.hub.identification import Variant
+from maskadapter.hub.model_zoo import CLIP_WEIGHTS, meant
 from maskadapter.models.build import MODELS
-from maskadapter.models.clip import Clip
-from maskadapter.models.embedding import MaskAdapterEmbedding
-from maskadapter.models.mask2former import Mask2FormerGenerator
+from maskadapter.models.clip.clip import Clip
+from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.generator_start import start_generator
+from maskadapter.training.generator.initialization import start_generator
 from maskadapter.training.recipe import Recipe
-from maskadapter.variants import Variant
 
-ADAPTER = "embedding.adapter."
+ADAPTER = "pooler.adapter."
 
 
 def start(recipe: Recipe) -> OpenVocabularySegmenter:
@@ -38,7 +38,7 @@ def start(recipe: Recipe) -> OpenVocabularySegmenter:
         raise RecipeError(f"unknown model '{settings.name}': {meant(settings.name, list(MODELS))}")
     torch.manual_seed(recipe.run.seed)
     options = settings.model_dump(exclude={"name", "start", "adapter", "transfer_norm"}, exclude_none=True)
-    segmenter = (_from_tower if settings.start in CLIP_TOWERS else _from_file)(recipe, options)
+    segmenter = (_from_clip if settings.start in CLIP_WEIGHTS else _from_file)(recipe, options)
     if settings.transfer_norm is not None:
         if segmenter.text_transfer is None:
             raise RecipeError(f"model.transfer_norm is for MAFT+ models: {settings.name} has no transfer of text")
@@ -46,9 +46,9 @@ def start(recipe: Recipe) -> OpenVocabularySegmenter:
     return _trainable(segmenter, recipe)
 
 
-def _from_tower(recipe: Recipe, options: dict[str, object]) -> OpenVocabularySegmenter:
+def _from_clip(recipe: Recipe, options: dict[str, object]) -> OpenVocabularySegmenter:
     """A pretrained CLIP and no generator: the warm-up of FC-CLIP's adapter."""
-    settings, tower = recipe.model, CLIP_TOWERS[recipe.model.start]
+    settings, image_encoder = recipe.model, CLIP_WEIGHTS[recipe.model.start]
     if recipe.stage == "mixed":
         raise RecipeError(
             f"model.start is {settings.start}, which has no mask generator: the mixed stage needs a segmenter's file"
@@ -58,7 +58,7 @@ def _from_tower(recipe: Recipe, options: dict[str, object]) -> OpenVocabularySeg
         raise RecipeError(
             f"model.start is {settings.start}, which lacks {settings.name}'s transfer of text: give MAFT+'s own file"
         )
-    clip = Clip.pretrained(tower.config, tower.tag)
+    clip = Clip.pretrained(image_encoder.config, image_encoder.tag)
     differences = compare(_shapes(segmenter.clip.state_dict()), _shapes(clip.state_dict()))
     if differences:
         raise RecipeError(f"model.start is {settings.start}, not the CLIP of {settings.name}: {differences}")
@@ -78,9 +78,9 @@ def _from_file(recipe: Recipe, options: dict[str, object]) -> OpenVocabularySegm
     generator = held or recipe.stage == "generator"
     segmenter = Variant(settings.name, "adapter", generator, tuple(options.items())).build()
     tensors = {key: t.float() if t.is_floating_point() else t for key, t in checkpoint.tensors.items()}
-    adapter = {key: tensor for key, tensor in tensors.items() if key.startswith("embedding.")}
-    frozen = {key: tensor for key, tensor in tensors.items() if not key.startswith("embedding.")}
-    wanted = {key: t for key, t in segmenter.state_dict().items() if not key.startswith("embedding.")}
+    adapter = {key: tensor for key, tensor in tensors.items() if key.startswith("pooler.")}
+    frozen = {key: tensor for key, tensor in tensors.items() if not key.startswith("pooler.")}
+    wanted = {key: t for key, t in segmenter.state_dict().items() if not key.startswith("pooler.")}
     if recipe.stage == "generator" and not wanted.keys() >= {key for key in frozen if key.startswith("generator.")}:
         frozen = {key: t for key, t in frozen.items() if not key.startswith("generator.")}  # another kind's
     # These may be new, because they are trained; where they are there, they have to fit.
@@ -102,7 +102,7 @@ def _from_file(recipe: Recipe, options: dict[str, object]) -> OpenVocabularySegm
 
 
 def _known_by_generator(checkpoint: Checkpoint) -> dict[str, Any]:
-    """``seen_in`` where the file says what its generator was trained on; the other settings depend on the embedding."""
+    """``seen_in`` where the file says what its generator was trained on; the other settings depend on the pooler."""
     try:
         seen_in = json.loads(checkpoint.metadata.get("settings", "{}")).get("inference", {}).get("seen_in")
     except (ValueError, AttributeError):
@@ -111,7 +111,7 @@ def _known_by_generator(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _start_generator(segmenter: OpenVocabularySegmenter, recipe: Recipe, new: set[str]) -> None:
-    if isinstance(segmenter.generator, Mask2FormerGenerator) and any(key.startswith("generator.") for key in new):
+    if isinstance(segmenter.generator, Mask2FormerHead) and any(key.startswith("generator.") for key in new):
         start_generator(segmenter.generator, torch.Generator().manual_seed(recipe.run.seed))
 
 
@@ -129,13 +129,13 @@ def _put_adapter(segmenter: OpenVocabularySegmenter, checkpoint: Checkpoint) -> 
 
 def _trainable(segmenter: OpenVocabularySegmenter, recipe: Recipe) -> OpenVocabularySegmenter:
     segmenter.requires_grad_(False).eval()
-    embedding = _embedding(segmenter)
+    pooler = _embedding(segmenter)
     if recipe.stage == "generator":
         assert isinstance(segmenter.generator, torch.nn.Module)
         segmenter.generator.requires_grad_(True)
     else:
-        embedding.adapter.requires_grad_(True)
-        embedding.adapter.checkpoint_blocks = recipe.run.checkpoint_blocks
+        pooler.adapter.requires_grad_(True)
+        pooler.adapter.checkpoint_blocks = recipe.run.checkpoint_blocks
     segmenter.void_embedding.requires_grad_(recipe.run.trainable_void)
     if recipe.run.stochastic_depth:
         for module in segmenter.clip.modules():
@@ -144,9 +144,9 @@ def _trainable(segmenter: OpenVocabularySegmenter, recipe: Recipe) -> OpenVocabu
     return segmenter
 
 
-def _embedding(segmenter: OpenVocabularySegmenter) -> MaskAdapterEmbedding:
-    assert isinstance(segmenter.embedding, MaskAdapterEmbedding)
-    return segmenter.embedding
+def _embedding(segmenter: OpenVocabularySegmenter) -> AdapterPooler:
+    assert isinstance(segmenter.pooler, AdapterPooler)
+    return segmenter.pooler
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:

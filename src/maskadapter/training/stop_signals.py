@@ -42,6 +42,6 @@ class StopSignals:
         finally:
             self.__enter__()
 
-    def _note(self, number: int, frame: object) -> None:
+    def _note(self, number: int, sizes: object) -> None:
         self.noted = True
         signal.signal(number, self._before[number])

@@ -1,0 +1,50 @@
+"""Masks as a generator would give them, not quite right: what the second stage is for."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskadapter.models.classifier import TextClassifier
+from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.proposals import Proposals
+from maskadapter.types.target import Target
+
+STRIDE = 4
+REACH = 6  # pixels: how far a mask is moved at most, up or down and left or right
+
+
+class Imprecise(nn.Module):
+    """Stands in a generator's place: the ground-truth masks of the batch, moved, and grown or shrunk, at stride 4.
+
+    A generator proper would have to be trained, and what it gets wrong would depend on that training.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+        self._logits = torch.zeros(0)
+
+    def show(self, targets: Sequence[Target], number: int) -> None:
+        """What the next call is about. number: of the batch, for the draws."""
+        random = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
+        rows = [imprecise(torch.from_numpy(target.masks()).float(), random) for target in targets]
+        most = max(len(row) for row in rows)
+        # -9 everywhere: a proposal of nothing.
+        self._logits = torch.stack([F.pad(row, (0, 0, 0, 0, 0, most - len(row)), value=-9.0) for row in rows])
+
+    def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
+        return Proposals(self._logits)
+
+
+def imprecise(masks: Tensor, random: torch.Generator) -> Tensor:
+    """masks (N, H, W) 0 or 1 -> logits (N, H / 4, W / 4)."""
+    wrong = []
+    for mask in masks:
+        down, right = torch.randint(-REACH, REACH + 1, (2,), generator=random).tolist()
+        moved = mask.roll((down, right), dims=(0, 1))
+        blurred = F.avg_pool2d(moved[None], 2 * REACH + 1, stride=STRIDE, padding=REACH)[0]
+        level = torch.rand((), generator=random) * 0.6 + 0.2  # below a half grows, above shrinks
+        wrong.append(8 * (blurred - level))
+    return torch.stack(wrong) if wrong else masks[:, ::STRIDE, ::STRIDE]

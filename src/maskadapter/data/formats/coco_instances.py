@@ -1,0 +1,72 @@
+"""Data sets in COCO's instance format, LVIS among them: masks that may overlap, as polygons or run lengths."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskadapter.data.dataset import Sample, Task
+from maskadapter.data.formats.annotations import AnnotatedImages, by_image, class_of, file_of, in_file, read_annotations
+from maskadapter.data.formats.pairs import check_size
+from maskadapter.errors import DatasetError, MaskError
+from maskadapter.io.coco_format import decode_segmentation
+from maskadapter.io.images import read_image
+from maskadapter.types.target import Target
+from maskadapter.vocabulary.vocabulary import Vocabulary
+
+
+class CocoInstances(AnnotatedImages):
+    """An instance data set.
+
+    index: the JSON. images: folder of what it names. classes: category id -> index in the vocabulary.
+    content: what the JSON holds, where it was read before.
+    The JSON is read once, here; images and masks when they are asked for. An image without annotations has a target
+    without segments.
+    Raises DatasetError for a JSON that is missing or not in COCO's format, and for an unknown category.
+    """
+
+    task: Task = "instance"
+
+    def __init__(
+        self,
+        name: str,
+        vocabulary: Vocabulary,
+        index: Path,
+        images: Path,
+        classes: Mapping[int, int],
+        content: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.vocabulary, self.images = name, vocabulary, images
+        rows = []
+        for image, annotations in by_image(content or read_annotations(index), index):
+            with in_file(index):
+                segments = [
+                    (
+                        class_of(annotation["category_id"], classes, index),
+                        bool(annotation.get("iscrowd", 0)),  # LVIS has no crowds
+                        annotation.get("id"),
+                        annotation["segmentation"],
+                    )
+                    for annotation in annotations
+                ]
+                rows.append((file_of(image), int(image["height"]), int(image["width"]), segments))
+        super().__init__(index, rows, ([segment[0] for segment in segments] for *_, segments in rows))
+
+    def __getitem__(self, index: int) -> Sample:
+        """Raises DatasetError, naming the file, for an image of another size than listed and masks that are none."""
+        file, height, width, segments = self._rows[index]
+        image = read_image(self.images / file)
+        check_size(self.images / file, image, f"its entry in {self.index}", (height, width))
+        masks = np.zeros((len(segments), height, width), dtype=bool)
+        for mask, (_, _, number, segmentation) in zip(masks, segments, strict=True):
+            try:
+                mask[:] = decode_segmentation(segmentation, (height, width))
+            except MaskError as error:
+                raise DatasetError(f"{self.index}, annotation {number} of {file}: {error}") from None
+        target = Target(
+            np.array([segment[0] for segment in segments], dtype=np.int64),
+            np.array([segment[1] for segment in segments], dtype=bool),
+            overlapping=masks,
+        )
+        return Sample(image, target, file)

@@ -1,0 +1,74 @@
+"""Data sets in COCO's panoptic format: a JSON of segments and an image of their numbers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskadapter.data.dataset import Sample, Task
+from maskadapter.data.formats.annotations import AnnotatedImages, by_image, class_of, file_of, in_file, read_annotations
+from maskadapter.data.formats.pairs import read_pair
+from maskadapter.errors import DatasetError
+from maskadapter.io.coco_format import panoptic_ids
+from maskadapter.types.target import UNLABELED, Target
+from maskadapter.vocabulary.vocabulary import Vocabulary
+
+_VOID = 0
+
+
+class CocoPanoptic(AnnotatedImages):
+    """A panoptic data set.
+
+    index: the JSON. images, labels: folders of what it names. classes: category id -> index in the vocabulary.
+    content: what the JSON holds, where it was read before.
+    The JSON is read once, here; images when they are asked for.
+    Raises DatasetError for a JSON that is missing or not in COCO's panoptic format, an image without a label, an
+    unknown category.
+    """
+
+    task: Task = "panoptic"
+
+    def __init__(
+        self,
+        name: str,
+        vocabulary: Vocabulary,
+        index: Path,
+        images: Path,
+        labels: Path,
+        classes: Mapping[int, int],
+        content: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.vocabulary = name, vocabulary
+        self.images, self.labels = images, labels
+        rows = []
+        for image, annotations in by_image(content or read_annotations(index), index):
+            with in_file(index):
+                if len(annotations) != 1:
+                    raise DatasetError(f"{index} has {len(annotations)} labels for {file_of(image)}; one is needed")
+                segments = [
+                    (int(segment["id"]), class_of(segment["category_id"], classes, index), bool(segment["iscrowd"]))
+                    for segment in annotations[0]["segments_info"]
+                ]
+                rows.append((file_of(image), str(annotations[0]["file_name"]), segments))
+        super().__init__(index, rows, ([segment[1] for segment in segments] for *_, segments in rows))
+
+    def __getitem__(self, index: int) -> Sample:
+        """Raises DatasetError, naming the file, for a missing label, one of another size, or an unlisted segment."""
+        file, label, segments = self._rows[index]
+        path = self.labels / label
+        image, values = read_pair(self.images / file, path)
+        if values.ndim != 3:
+            raise DatasetError(f"{path} is no panoptic PNG: RGB, id = R + 256 G + 65536 B, is needed")
+        listed = {_VOID: UNLABELED} | {segment[0]: number for number, segment in enumerate(segments)}
+        ids, places = np.unique(panoptic_ids(values), return_inverse=True)
+        for number in ids.tolist():
+            if number not in listed:
+                raise DatasetError(f"{path} has a segment {number} that its JSON does not list")
+        segment_ids = np.array([listed[number] for number in ids.tolist()], dtype=np.int32)[places]
+        target = Target(
+            np.array([segment[1] for segment in segments], dtype=np.int64),
+            np.array([segment[2] for segment in segments], dtype=bool),
+            segment_ids.reshape(values.shape[:2]),
+        )
+        return Sample(image, target, file)

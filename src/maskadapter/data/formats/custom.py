@@ -1,0 +1,204 @@
+"""One's own data, described by a YAML file: label maps, COCO instances or COCO panoptic.
+
+    task: semantic                # what is labeled: semantic, instance or panoptic
+    classes: classes.txt          # one class a line, | joins synonyms; the first line is the pixel value 0
+    train: {images: images/train, labels: labels/train}
+    val: {images: images/val, labels: labels/val}
+
+Paths are relative to the file. ``docs/datasets.md`` walks through all keys.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from maskadapter.data.dataset import Dataset
+from maskadapter.data.formats.annotations import in_file, read_annotations
+from maskadapter.data.formats.coco_instances import CocoInstances
+from maskadapter.data.formats.coco_panoptic import CocoPanoptic
+from maskadapter.data.formats.pairs import find_pairs
+from maskadapter.data.formats.semantic_folder import SemanticFolder, values_from
+from maskadapter.errors import DatasetError
+from maskadapter.system.yaml_config import checked, read_yaml
+from maskadapter.types.target import UNLABELED
+from maskadapter.vocabulary.vocabulary import Vocabulary, builtin_names
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabelFolders(_Strict):
+    """images: folder of images. labels: folder of label maps of the same names."""
+
+    images: Path
+    labels: Path
+
+
+class InstanceFiles(_Strict):
+    """images: folder of images. annotations: COCO's JSON."""
+
+    images: Path
+    annotations: Path
+
+
+class PanopticFiles(InstanceFiles):
+    """labels: folder of panoptic PNGs."""
+
+    labels: Path
+
+
+class _Described(_Strict):
+    name: str | None = None
+    things: list[str] | None = None
+
+
+class SemanticData(_Described):
+    """Images and label maps. first_value: pixel value of the first class. ignore: values that are no class."""
+
+    task: Literal["semantic"]
+    classes: list[str] | str
+    first_value: Annotated[int, Field(ge=0, le=65535)] = 0
+    ignore: list[Annotated[int, Field(ge=0, le=65535)]] = [255]
+    train: LabelFolders | None = None
+    val: LabelFolders | None = None
+
+
+class InstanceData(_Described):
+    """COCO instances. classes: where left out, the categories of the JSON."""
+
+    task: Literal["instance"]
+    classes: list[str] | str | None = None
+    train: InstanceFiles | None = None
+    val: InstanceFiles | None = None
+
+
+class PanopticData(_Described):
+    """COCO panoptic. classes: where left out, the categories of the JSON."""
+
+    task: Literal["panoptic"]
+    classes: list[str] | str | None = None
+    train: PanopticFiles | None = None
+    val: PanopticFiles | None = None
+
+
+CustomData = SemanticData | InstanceData | PanopticData
+_SCHEMAS: dict[str, type[CustomData]] = {
+    "semantic": SemanticData,
+    "instance": InstanceData,
+    "panoptic": PanopticData,
+}
+
+
+def open_custom(path: Path, split: str) -> Dataset:
+    """The data set that the YAML file at ``path`` describes; split: "train" or "val".
+
+    Raises DatasetError: no such file, unknown or missing keys, no such split, classes that do not fit, files that are
+    missing.
+    """
+    described = read_description(path)
+    if split not in ("train", "val"):
+        raise DatasetError(f'{path} has no split "{split}"; there are train and val')
+    files = described.train if split == "train" else described.val
+    if files is None:
+        raise DatasetError(f'{path} describes no "{split}" data: add {split}: with its images')
+    folder = path.parent
+    for key, place in files:
+        if not (folder / place).exists():
+            raise DatasetError(f"{path}: {split}.{key} is {place}, and {folder / place} does not exist")
+    name, images = described.name or path.stem, folder / files.images
+    if isinstance(described, SemanticData):
+        assert isinstance(files, LabelFolders)
+        vocabulary = _vocabulary(described, path)
+        if isinstance(described.classes, str) and described.classes not in builtin_names():
+            _check_lines(folder / described.classes, vocabulary)
+        values = values_from(described.first_value, len(vocabulary))
+        if taken := sorted(values.keys() & set(described.ignore)):
+            raise DatasetError(f'{path} ignores the value {taken[0]}, which is a class: correct "ignore"')
+        values |= dict.fromkeys(described.ignore, UNLABELED)
+        pairs = find_pairs(images, folder / files.labels)
+        return SemanticFolder(name, vocabulary, pairs, values, images)
+    assert isinstance(files, InstanceFiles)
+    index = folder / files.annotations
+    content = read_annotations(index, ("images", "annotations", "categories"))
+    vocabulary, classes = _categories(described, content, index, path)
+    if isinstance(files, PanopticFiles):
+        return CocoPanoptic(name, vocabulary, index, images, folder / files.labels, classes, content)
+    return CocoInstances(name, vocabulary, index, images, classes, content)
+
+
+def read_description(path: Path) -> CustomData:
+    """The YAML file, checked. Raises DatasetError, one line, for the first thing that is wrong with it."""
+    content = read_yaml(path, DatasetError)
+    task = str(content.get("task"))
+    if task not in _SCHEMAS:
+        raise DatasetError(f"{path}: task is {task[:60]!r}; {', '.join(_SCHEMAS)} are possible")
+    described = checked(_SCHEMAS[task], content, str(path), DatasetError)
+    if described.train is None and described.val is None:
+        raise DatasetError(f"{path} describes no data: add train: or val: with its images")
+    return described
+
+
+def _vocabulary(described: CustomData, path: Path) -> Vocabulary:
+    """The classes that the description names."""
+    classes = described.classes
+    if isinstance(classes, str):
+        return Vocabulary.of(classes if classes in builtin_names() else path.parent / classes, described.things)
+    assert classes is not None
+    vocabulary = Vocabulary.of(classes, described.things)
+    if len(vocabulary) != len(classes):
+        raise DatasetError(f"{path}: classes names {len(classes)} classes, and some of them twice")
+    return vocabulary
+
+
+def _check_lines(path: Path, vocabulary: Vocabulary) -> None:
+    """Values count lines: a class that is named twice, or two on a line, would shift all that follow."""
+    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if not line.lstrip().startswith("#")]
+    count = sum(bool(line.strip()) for line in lines)
+    if count != len(vocabulary):
+        raise DatasetError(
+            f"{path} has {count} lines and {len(vocabulary)} classes: a class a line is needed, none of them twice and "
+            "without commas, because the values of the labels count the lines"
+        )
+
+
+def _categories(
+    described: InstanceData | PanopticData, content: Mapping[str, Any], index: Path, path: Path
+) -> tuple[Vocabulary, dict[int, int]]:
+    """The vocabulary, and category id -> class for the JSON of one split, whose ``content`` was read.
+
+    Without ``classes`` the categories of the first split that is described count, in the order of their ids.
+    """
+    listed = _listed(content, index)
+    if described.classes is not None:
+        vocabulary = _vocabulary(described, path)
+    else:
+        first = described.train or described.val
+        assert first is not None
+        other = path.parent / first.annotations
+        rows = listed if other == index else _listed(read_annotations(other, ("categories",)), other)
+        names = tuple((str(row["name"]),) for row in rows)
+        flags = (row.get("isthing", Vocabulary.of([name]).is_thing[0]) for row, name in zip(rows, names, strict=True))
+        vocabulary = Vocabulary.of(Vocabulary(names, tuple(map(bool, flags))), described.things)
+    class_of = {name: number for number, names in reversed(list(enumerate(vocabulary.classes))) for name in names}
+    classes = {}
+    for row in listed:
+        name = str(row["name"])
+        if name not in class_of:
+            close = get_close_matches(name, class_of, 1)
+            hint = f'; did you mean "{close[0]}"?' if close else ""
+            raise DatasetError(f'{index} has the category "{name}", which no class of {path} names{hint}')
+        classes[int(row["id"])] = class_of[name]
+    return vocabulary, classes
+
+
+def _listed(content: Mapping[str, Any], index: Path) -> list[dict[str, Any]]:
+    """The categories of a JSON, by their ids."""
+    with in_file(index):
+        rows = sorted(content["categories"], key=lambda row: int(row["id"]))
+        if not all(row["name"] for row in rows):
+            raise DatasetError(f"{index} has a category without a name")
+        return rows

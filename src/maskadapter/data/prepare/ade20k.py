@@ -1,0 +1,116 @@
+"""ADE20K's full release: images shrunk and labels reduced to the 847 most frequent classes.
+
+Source: FC-CLIP's prepare_ade20k_full_sem_seg.py. It takes the list of files from a pickle; here the folders are walked.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from maskadapter.data.catalog import KNOWN, category_ids
+from maskadapter.data.formats.pairs import check_size, read_label
+from maskadapter.data.layout import Gap
+from maskadapter.data.prepare.conversion import convert_each, write_label
+from maskadapter.errors import DatasetError
+from maskadapter.system.atomic_files import write_atomically
+
+OTHER = 65535
+"""Value of everything that is none of the 847 classes."""
+
+SHORT_SIDE = 512
+_RELEASE = "images"  # folder of the release, in subfolders by scene
+
+
+def source_gaps(folder: Path, split: str) -> list[Gap]:
+    """What of the release is missing for a split."""
+    count, found = KNOWN["ade20k-847"].splits[split].count, _images(folder, split)
+    gaps = []
+    if len(found) < count:
+        gaps.append(Gap(_RELEASE, f"{_RELEASE} has {len(found):,} of {count:,} images ADE_{split}_*.jpg"))
+    missing = [path for path in found if not _segmentation(path).is_file()]
+    if missing:
+        gaps.append(Gap(_RELEASE, f"{_RELEASE} lacks {_segmentation(missing[0]).name} and {len(missing) - 1:,} more"))
+    return gaps
+
+
+def convert(folder: Path, split: str) -> None:
+    """Write ``images_detectron2`` and ``annotations_detectron2``; what is there already stays.
+
+    Raises DatasetError, naming the file, for an image without a label and one of another size.
+    """
+    layout = KNOWN["ade20k-847"].splits[split]
+
+    def one(image: Path) -> None:
+        small = folder / layout.images / image.name
+        label = folder / layout.labels / f"{image.stem}.tif"
+        if small.is_file() and label.is_file():
+            return
+        # Pixels as they are stored: the labels were drawn on those, whatever EXIF says.
+        pixels = read_label(image, image)
+        values = read_label(_segmentation(image), image)
+        if values.ndim != 3:
+            raise DatasetError(f"{_segmentation(image)} is no segmentation of ADE20K: RGB is needed")
+        check_size(image, pixels, str(_segmentation(image)), (values.shape[0], values.shape[1]))
+        size = small_size(pixels.shape[0], pixels.shape[1])
+        write_label(classes_847(shrink_labels(values, size)), label)
+        with write_atomically(small) as temporary:
+            # Quality 75, Pillow's default, as the models' figures were measured.
+            Image.fromarray(shrink_image(pixels, size)).save(temporary, "JPEG")
+
+    convert_each(_images(folder, split), one, f"converting ade20k-847, {split}")
+
+
+def classes_847(segmentation: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8, R and G of ``*_seg.png`` -> (H, W) uint16, 0 to 846, or OTHER."""
+    red, green = segmentation[..., 0].astype(np.int32), segmentation[..., 1].astype(np.int32)
+    return _table()[red // 10 * 256 + green]
+
+
+def small_size(height: int, width: int) -> tuple[int, int]:
+    """(height, width) with a short side of 512 pixels where both sides are longer, else as it is."""
+    short = min(height, width)
+    if short <= SHORT_SIDE:
+        return height, width
+    long = round(max(height, width) / float(short) * SHORT_SIDE)
+    return (SHORT_SIDE, long) if height <= width else (long, SHORT_SIDE)
+
+
+def shrink_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8 -> the same at ``size``, bilinear without antialiasing as OpenCV's INTER_LINEAR.
+
+    OpenCV rounds its weights to 11 bits: single pixels differ by one level.
+    """
+    if image.shape[:2] == size:
+        return image
+    planes = torch.from_numpy(image.reshape(*image.shape[:2], -1).transpose(2, 0, 1).astype(np.float32))
+    small = F.interpolate(planes[None], size, mode="bilinear", align_corners=False)[0].round().byte().numpy()
+    return small.transpose(1, 2, 0).reshape(*size, *image.shape[2:])
+
+
+def shrink_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, ...) -> the same at ``size``: the value at the upper left of each new pixel, as OpenCV's INTER_NEAREST."""
+    rows, columns = (
+        np.minimum(np.floor(np.arange(new) * (old / new)).astype(int), old - 1)
+        for new, old in zip(size, labels.shape[:2], strict=True)
+    )
+    return labels[rows][:, columns]
+
+
+def _images(folder: Path, split: str) -> list[Path]:
+    return sorted((folder / _RELEASE).rglob(f"ADE_{split}_*.jpg"))
+
+
+def _segmentation(image: Path) -> Path:
+    return image.with_name(f"{image.stem}_seg.png")
+
+
+@cache
+def _table() -> np.ndarray:
+    table = np.full(256 // 10 * 256 + 256, OTHER, dtype=np.uint16)
+    classes = category_ids("ade20k-847")
+    table[list(classes)] = list(classes.values())
+    return table

@@ -1,0 +1,199 @@
+"""Published archives: found, downloaded, and unpacked so that no file of theirs gets where it should not."""
+
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from maskadapter.errors import DatasetError
+from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.http_download import DownloadError, fetch, forget
+from maskadapter.system.progress import bar
+
+AGAIN = "remove it, and the same command gets it again"
+_MOST_BYTES = 8_000_000_000  # of one file inside; the largest that is known has 1.1 GB
+_SPARE = 64 << 20  # bytes that stay free on the disk
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a data set is published as.
+
+    file: its name. address: where it is downloaded, "" where that asks for a registration. members: what is unpacked, a
+    folder (ends in a slash) or a file inside -> its place below the set's own folder; empty for a file that is no
+    archive and stays as it is. inner: archives inside of it, with their members. endings: what file names end in, where
+    not all that lies in the folders is needed.
+    """
+
+    file: str
+    address: str
+    members: Mapping[str, str]
+    inner: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    endings: tuple[str, ...] = ("",)
+
+    @property
+    def is_plain(self) -> bool:
+        return not self.members and not self.inner
+
+    def giving(self, paths: Iterable[str]) -> "Archive | None":
+        """What of it brings any of ``paths`` (below the set's own folder); None where nothing does."""
+        paths = list(paths)
+
+        def kept(members: Mapping[str, str]) -> dict[str, str]:
+            return {inside: place for inside, place in members.items() if any(_within(path, place) for path in paths)}
+
+        if self.is_plain:
+            return self if self.file in paths else None
+        inner = {name: kept(members) for name, members in self.inner.items()}
+        found = replace(self, members=kept(self.members), inner={name: rows for name, rows in inner.items() if rows})
+        return found if found.members or found.inner else None
+
+
+def _within(path: str, place: str) -> bool:
+    return path == place or path.startswith(f"{place}/") or place.startswith(f"{path}/")
+
+
+def find_archive(archive: Archive, folders: Sequence[Path]) -> Path | None:
+    """The archive's file in one of the folders, or None. One that asks for a registration may have any name."""
+    for folder in folders:
+        if (folder / archive.file).is_file():
+            return folder / archive.file
+    if not archive.address:
+        for path in (path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.zip"))):
+            try:
+                with zipfile.ZipFile(path) as opened:
+                    if any(_place(name, archive.members, archive.endings) for name in opened.namelist()):
+                        return path
+            except (zipfile.BadZipFile, OSError):
+                continue
+    return None
+
+
+def download_archive(archive: Archive, folder: Path) -> Path:
+    """Bring the archive to ``folder``, or go on where an earlier call stopped. Raises DatasetError, one line."""
+    path = folder / archive.file
+    part = folder / f"{archive.file}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fetch(archive.address, part, archive.file)
+        part.replace(path)
+        forget(part)
+    except OSError as error:
+        raise DatasetError(f"cannot write {path}: {error.strerror or error}") from None
+    except DownloadError as error:
+        # What it advises is for weights: nothing here takes --source.
+        reason = str(error).partition(";")[0]
+        raise DatasetError(
+            f"{reason}; the same command goes on from where it stopped, or download {archive.address} by other means "
+            f"and put it into {folder}"
+        ) from None
+    return path
+
+
+def unpack(archive: Archive, path: Path, folder: Path) -> None:
+    """Write what ``archive`` lists from its file ``path`` into ``folder``; files that are there already stay.
+
+    A file that is no archive is copied.
+    Every file appears whole or not at all. Only regular files are written, under names that lead nowhere else.
+    Raises DatasetError: damaged, members that lead outside or are links, disk full.
+    """
+    if archive.is_plain:
+        if path != folder / path.name:
+            with write_atomically(folder / path.name) as temporary:
+                shutil.copyfile(path, temporary)
+        return
+    try:
+        _unpack(path, archive.members, archive.endings, folder)
+        for inner, members in archive.inner.items():
+            place = folder / PurePosixPath(inner).name
+            _unpack(path, {inner: place.name}, ("",), folder)
+            if place.is_file():
+                _unpack(place, members, archive.endings, folder)
+                place.unlink()  # made here, of what ``path`` still holds
+    except _DAMAGED as error:
+        raise DatasetError(f"{path} is damaged or no archive ({error}): {AGAIN}") from None
+
+
+def _unpack(path: Path, members: Mapping[str, str], endings: tuple[str, ...], folder: Path) -> None:
+    if not members:
+        return
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as opened:
+            _unpack_zip(opened, path, members, endings, folder)
+    else:
+        with tarfile.open(path, "r|*") as stream, bar(f"unpacking {path.name}", None) as step:
+            for member in stream:
+                step(1)
+                place = None if member.isdir() else _place(member.name, members, endings)
+                if place is None:
+                    continue
+                content = stream.extractfile(member) if member.isreg() else None
+                if content is None:
+                    raise DatasetError(f"{path} holds {member.name}, which is no regular file: the archive is refused")
+                _write(content, folder / place, member.size)
+
+
+def _unpack_zip(
+    opened: zipfile.ZipFile, path: Path, members: Mapping[str, str], endings: tuple[str, ...], folder: Path
+) -> None:
+    wanted: list[tuple[zipfile.ZipInfo, Path]] = []
+    for info in opened.infolist():
+        place = None if info.is_dir() else _place(info.filename, members, endings)
+        if place is None:
+            continue
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise DatasetError(f"{path} holds {info.filename}, which is no regular file: the archive is refused")
+        if not _is_there(folder / place, info.file_size):
+            wanted.append((info, folder / place))
+    folder.mkdir(parents=True, exist_ok=True)
+    needed, free = sum(info.file_size for info, _ in wanted), shutil.disk_usage(folder).free
+    if needed + _SPARE > free:
+        raise DatasetError(
+            f"unpacking {path.name} takes {needed / 1e9:.2f} GB and {folder} has {free / 1e9:.2f} GB left"
+        )
+    with bar(f"unpacking {path.name}", len(wanted)) as step:
+        for info, target in wanted:
+            with opened.open(info) as content:
+                _write(content, target, info.file_size)
+            step(1)
+
+
+def _place(name: str, members: Mapping[str, str], endings: tuple[str, ...]) -> str | None:
+    """Where a member goes, below the set's own folder; None for one that is not wanted."""
+    name = name.removeprefix("./")
+    for prefix, place in members.items():
+        if name == prefix:
+            return place
+        if prefix.endswith("/") and name.startswith(prefix) and name.endswith(endings):
+            rest = PurePosixPath(name.removeprefix(prefix))
+            if rest.is_absolute() or ".." in rest.parts or "\\" in name or ":" in name:
+                raise DatasetError(f"an archive holds {name!r}, which leads out of its folder: the archive is refused")
+            return f"{place}/{rest}"
+    return None
+
+
+def _is_there(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _write(content: IO[bytes], path: Path, size: int) -> None:
+    """Write one member of ``size`` bytes, as its header says."""
+    if size > _MOST_BYTES:
+        raise DatasetError(f"an archive holds {path.name} of {size / 1e9:.1f} GB, more than any file of a data set has")
+    if _is_there(path, size):
+        return
+    with write_atomically(path) as temporary, temporary.open("wb") as file:
+        shutil.copyfileobj(content, file, 1 << 20)
+        if file.tell() != size:
+            raise EOFError(f"{path.name} ends early")
+
+
+def folders_to_search(root: Path, own: Path) -> Iterator[Path]:
+    """Where a user may have put an archive: beside the data sets, in the set's folder, and above it."""
+    yield from dict.fromkeys((root, own, own.parent, own.parent.parent))

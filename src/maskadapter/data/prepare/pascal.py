@@ -1,0 +1,114 @@
+"""PASCAL-Context: label maps of 459 classes from MATLAB files, of 59 classes from one JSON.
+
+Source: FC-CLIP's prepare_pascal_ctx_full_sem_seg.py and prepare_pascal_ctx_sem_seg.py.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.io import loadmat
+
+from maskadapter.data.catalog import KNOWN, category_ids
+from maskadapter.data.formats.annotations import class_of, in_file, read_annotations
+from maskadapter.data.layout import Gap, Split, SplitFiles
+from maskadapter.data.prepare.conversion import convert_each, write_label
+from maskadapter.errors import DatasetError, MaskError
+from maskadapter.io.coco_format import decode_segmentation
+
+IGNORED_59, IGNORED_459 = 255, 65535
+_JSON = "trainval_merged.json"
+
+
+def source_gaps_459(folder: Path, split: str) -> list[Gap]:
+    """What of VOC2010 and of the MATLAB files is missing for a split."""
+    return _matlab(folder, split).gaps()
+
+
+def convert_459(folder: Path, split: str) -> None:
+    """Write ``annotations_ctx459``; what is there already stays. Raises DatasetError, naming the file."""
+    labels = KNOWN["pascal-context-459"].splits[split].labels
+
+    def one(pair: tuple[Path, Path]) -> None:
+        place = folder / labels / f"{pair[1].stem}.tif"
+        if pair[1].is_file() and not place.is_file():
+            write_label(read_label_map(pair[1]), place)
+
+    convert_each(_matlab(folder, split).pairs, one, f"converting pascal-context-459, {split}")
+
+
+def read_label_map(path: Path) -> np.ndarray:
+    """The labels in a MATLAB file, (H, W) uint16: class 1 becomes 0, and 0 becomes 65535.
+
+    Raises DatasetError for a file without ``LabelMap`` of 16 bits, and for a class above 459.
+    """
+    try:
+        values = loadmat(path, variable_names=["LabelMap"])["LabelMap"]
+    except Exception as error:  # damaged files make the reader raise nearly anything
+        raise DatasetError(f"cannot read LabelMap from {path}: {error}") from None
+    if values.dtype != np.uint16 or values.ndim != 2:
+        raise DatasetError(
+            f"LabelMap in {path} has {values.dtype} values of shape {values.shape}; (H, W) uint16 is needed"
+        )
+    if values.max(initial=0) > 459:
+        raise DatasetError(f"{path} has the value {values.max()}; PASCAL-Context has 459 classes")
+    return values - np.uint16(1)  # 0 wraps to 65535
+
+
+def source_gaps_59(folder: Path, split: str) -> list[Gap]:
+    """What of VOC2010 and of the JSON is missing for a split."""
+    if gaps := [Gap(path, f"{path} is missing") for path in (_JSON, "JPEGImages") if not (folder / path).exists()]:
+        return gaps
+    count, images = KNOWN["pascal-context-59"].splits[split].count, _images(folder / _JSON, split)
+    if len(images) < count:
+        gaps.append(Gap(_JSON, f"{_JSON} has {len(images):,} of {count:,} images"))
+    held = {path.name for path in (folder / "JPEGImages").iterdir()}
+    missing = [image["file_name"] for image in images if image["file_name"] not in held]
+    if missing:
+        gaps.append(Gap("JPEGImages", f"JPEGImages lacks {missing[0]} and {len(missing) - 1:,} more"))
+    return gaps
+
+
+def convert_59(folder: Path, split: str) -> None:
+    """Write ``annotations_ctx59``; what is there already stays. Raises DatasetError, naming file and image."""
+    labels, path = KNOWN["pascal-context-59"].splits[split].labels, folder / _JSON
+
+    def one(image: dict[str, Any]) -> None:
+        place = folder / labels / f"{Path(image['file_name']).stem}.png"
+        if not place.is_file():
+            with in_file(path):
+                label = label_of(image, path)
+            write_label(label, place)
+
+    images = _images(path, split) if path.is_file() else []
+    convert_each(images, one, f"converting pascal-context-59, {split}")
+
+
+def label_of(image: dict[str, Any], path: Path) -> np.ndarray:
+    """An image's entry with its annotations -> (H, W) uint8, 0 to 58, or 255; later annotations cover earlier ones."""
+    classes = {0: IGNORED_59} | category_ids("pascal-context-59")
+    size = (int(image["height"]), int(image["width"]))
+    labels = np.full(size, IGNORED_59, dtype=np.uint8)
+    for annotation in image["annotations"]:
+        try:
+            mask = decode_segmentation(annotation["segmentation"], size)
+        except MaskError as error:
+            raise DatasetError(f"{path}, {image['file_name']}: {error}") from None
+        labels[mask] = class_of(annotation["category_id"], classes, path)
+    return labels
+
+
+def _matlab(folder: Path, split: str) -> SplitFiles:
+    # The official conversion splits by the images of the 59 classes: 4,998 and 5,105, which are VOC2010's own lists.
+    count = KNOWN["pascal-context-459"].splits[split].count
+    return SplitFiles(folder, Split(count, "JPEGImages", "trainval", f"ImageSets/Main/{split}.txt", ".mat"))
+
+
+def _images(path: Path, split: str) -> list[dict[str, Any]]:
+    """The images of a split, each with its annotations."""
+    content = read_annotations(path, ("images", "annos_segmentation"))
+    with in_file(path):
+        images = {image["image_id"]: {**image, "annotations": []} for image in content["images"]}
+        for annotation in content["annos_segmentation"]:
+            images[annotation["image_id"]]["annotations"].append(annotation)
+        return [image for image in images.values() if image["phase"] == split]

@@ -1,0 +1,169 @@
+"""The published weights: which files there are, where they come from, what the papers measured with them. Data only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from maskadapter.errors import CheckpointError
+
+HUB_REPOSITORY = "owl10/Mask-Adapter"
+DATASETS = ("A-150", "A-847", "PC-459", "PC-59", "PAS-20")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One published file.
+
+    model, embedding: what it holds, as ``load`` names it. size: about, as its source lists it; with ``+`` what its
+    tensors alone take, where no source lists one. license: SPDX identifier. drive_id: the file's id at Google Drive.
+    hub_words: words that its name on the Hugging Face hub holds; empty where the hub does not have it. clip: its CLIP
+    encoder, an entry of ``CLIP_WEIGHTS``. miou: what the paper reports, in percent, for each of ``DATASETS``.
+    """
+
+    model: str
+    pooler: str
+    size: str
+    license: str
+    drive_id: str
+    hub_words: tuple[str, ...]
+    clip: str
+    miou: Mapping[str, float]
+
+    @property
+    def stem(self) -> str:
+        """Name of the downloaded file, without its suffix."""
+        return f"{self.model}-{self.pooler}"
+
+    @property
+    def command(self) -> str:
+        """What a user types to download it."""
+        return f"maskadapter models download {self.model}" + (" --pooler pooling" * (self.pooler == "pooling"))
+
+
+@dataclass(frozen=True)
+class ClipWeights:
+    """A pretrained CLIP that training starts from. config, tag: open_clip's names. repository: where open_clip takes it
+    from."""
+
+    config: str
+    tag: str
+    repository: str
+    size: str
+    license: str
+
+
+def _miou(*percent: float) -> Mapping[str, float]:
+    return dict(zip(DATASETS, percent, strict=True))
+
+
+# Source of the figures: paper, table 1, and the same figures in the official README. Of the Google Drive ids: the
+# official READMEs of Mask-Adapter, FC-CLIP and MAFT+. Of the licenses: the three repositories and the hub's page. Of
+# the sizes: the hub's page; they are the tensors plus the optimizer's state of the adapter, to the last digit shown.
+WEIGHTS = (
+    Weights(
+        model="fcclip-large",
+        pooler="adapter",
+        size="1.67 GB",
+        license="Apache-2.0",
+        drive_id="13_sr30_Q0Geubijik0BpVC_JgyFAmyQU",
+        hub_words=("fcclip", "large"),
+        clip="clip-convnext-large",
+        miou=_miou(36.6, 14.1, 19.3, 59.7, 95.5),
+    ),
+    Weights(
+        model="fcclip-large",
+        pooler="pooling",
+        size="1.49 GB+",
+        license="Apache-2.0",
+        drive_id="1-91PIns86vyNaL3CzMmDD39zKGnPMtvj",
+        hub_words=(),
+        clip="clip-convnext-large",
+        miou=_miou(34.1, 14.8, 18.2, 58.4, 95.4),
+    ),
+    Weights(
+        model="maftplus-base",
+        pooler="adapter",
+        size="985 MB",
+        license="Apache-2.0",
+        drive_id="1v0rdETOJl6oOKmef1L7WbtG16-zKvp2b",
+        hub_words=("maft", "base"),
+        clip="clip-convnext-base",
+        miou=_miou(35.6, 14.2, 17.9, 58.4, 95.1),
+    ),
+    Weights(
+        model="maftplus-base",
+        pooler="pooling",
+        size="807 MB+",
+        license="Apache-2.0",
+        drive_id="1BeEeKOnWWIWIH-QWK_zLhAPUzCOnHuFG",
+        hub_words=(),
+        clip="clip-convnext-base",
+        miou=_miou(34.5, 13.8, 18.5, 57.5, 95.5),
+    ),
+    Weights(
+        model="maftplus-large",
+        pooler="adapter",
+        size="1.68 GB",
+        license="Apache-2.0",
+        drive_id="12eqDnTYaQlj9QUmWO1Vh9vvB81tKABl5",
+        hub_words=("maft", "large"),
+        clip="clip-convnext-large",
+        miou=_miou(38.2, 16.2, 22.7, 60.4, 95.8),
+    ),
+    Weights(
+        model="maftplus-large",
+        pooler="pooling",
+        size="1.50 GB+",
+        license="Apache-2.0",
+        drive_id="1EQo5guVuKkSSZj4bv0FQN_4X9h_Rwfe5",
+        hub_words=(),
+        clip="clip-convnext-large",
+        miou=_miou(36.3, 15.5, 21.2, 59.5, 96.4),
+    ),
+)
+
+# A-150 without the ensemble, in percent: mIoU of seen classes, of unseen ones, of all. By model and embedding. Source:
+# paper, table 2, read from a third party's note.
+WITHOUT_ENSEMBLE: Mapping[tuple[str, str], tuple[float, float, float]] = {
+    ("fcclip-large", "pooling"): (34.6, 18.6, 26.5),
+    ("fcclip-large", "adapter"): (46.2, 24.8, 35.4),
+}
+
+# Source: open_clip's own table of pretrained weights; the repositories' model cards for the license.
+CLIP_WEIGHTS: Mapping[str, ClipWeights] = {
+    "clip-convnext-base": ClipWeights(
+        config="convnext_base_w_320",
+        tag="laion_aesthetic_s13b_b82k_augreg",
+        repository="laion/CLIP-convnext_base_w_320-laion_aesthetic-s13B-b82K-augreg",
+        size="718 MB",
+        license="MIT",
+    ),
+    "clip-convnext-large": ClipWeights(
+        config="convnext_large_d_320",
+        tag="laion2b_s29b_b131k_ft_soup",
+        repository="laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup",
+        size="1.41 GB",
+        license="MIT",
+    ),
+}
+
+
+def weights_of(model: str, pooler: str = "adapter") -> Weights:
+    """The published file of a model; CheckpointError, with what may have been meant, for a name that has none."""
+    for weights in WEIGHTS:
+        if (weights.model, weights.pooler) == (model, pooler):
+            return weights
+    names = sorted({weights.model for weights in WEIGHTS})
+    if model in names:
+        raise CheckpointError(f"{model} has no file for embedding '{pooler}': choose adapter or pooling")
+    if model == "tiny":
+        raise CheckpointError("tiny is part of the package: there is nothing to download")
+    if model == "tiny-mask2former":
+        raise CheckpointError(f"no weights of {model} are published: train them with recipes/own/tiny-generator.yaml")
+    raise CheckpointError(f"no published weights are called '{model}': {meant(model, [*names, *CLIP_WEIGHTS])}")
+
+
+def meant(given: str, names: list[str]) -> str:
+    """The end of an error line: the name that was probably meant, or all of them."""
+    close = get_close_matches(given.lower(), names, n=1)
+    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(names)}."

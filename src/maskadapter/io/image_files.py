@@ -1,0 +1,197 @@
+"""Images in files, folders, patterns and standard input: where each one is, and what its results are called."""
+
+import os
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from PIL import Image, UnidentifiedImageError
+
+from maskadapter.errors import ImageError, MaskAdapterError
+from maskadapter.io.images import FORMATS, MAX_PIXELS, read_image
+
+# fmt: off
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm",
+    ".pnm", ".avif", ".jp2", ".j2k",
+)
+# fmt: on
+"""What counts as an image in a folder or a pattern, in any case. A file that is named may end as it likes."""
+
+MAX_BYTES = 3 * MAX_PIXELS + 1_000_000
+"""Most that is read from standard input: the largest image, not compressed."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image that is to be read.
+
+    source: its path, or the image itself where it came through standard input.
+    stem: what its results are called, without a suffix; ``"2024/cat"`` for an image in a folder's subfolder.
+    """
+
+    source: Path | Image.Image
+    stem: str
+
+    @property
+    def version(self) -> str:
+        """Size and time of the file, to tell whether it is the one that was read before; empty for standard input."""
+        if not isinstance(self.source, Path):
+            return ""
+        try:
+            facts = self.source.stat()
+        except OSError:  # told when it is read
+            return ""
+        return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+    def __str__(self) -> str:
+        return str(self.source) if isinstance(self.source, Path) else "standard input"
+
+
+def find_image_files(sources: str | Path | Iterable[str | Path], output: str | Path | None = None) -> list[ImageFile]:
+    """All images in ``sources``, each once, in the order of the sources and sorted inside each.
+
+    sources: one or several of
+        - a file, whatever its suffix;
+        - a folder: every image in it and in its subfolders. Hidden files and folders and links to folders are left
+          out;
+        - a pattern such as ``"photos/**/*.jpg"``, where no file has that name;
+        - ``"-"``: the bytes of one image through standard input.
+    output: folder of the results. Inside a folder or pattern of ``sources`` it is left out, so that results are not
+        read as images the next time.
+
+    Stems are relative to the folder, or to the part of the pattern before its first sign. Where two images would
+    share one (``cat.jpg`` and ``cat.png``) the suffix stays in them (``"cat.jpg"``).
+
+    Raises MaskAdapterError: nothing of that name, a folder without images or that cannot be read, two images of
+    one name, ``output`` the very folder of the images; ImageError: no image in standard input.
+    """
+    found: dict[str, tuple[Path | Image.Image, str]] = {}
+    for source in [sources] if isinstance(sources, str | Path) else sources:
+        if source == "-":
+            if "-" not in found:
+                found["-"] = (_standard_input(), "stdin")
+            continue
+        for path, name in _in_source(source, output):
+            # A name on disk may be bytes that are no text, and the stem goes into JSON.
+            name = os.fsencode(name).decode("utf-8", "replace")
+            found.setdefault(os.path.abspath(path), (path, name))
+    if not found:
+        raise ImageError("no images: name a file, a folder, a pattern, or - for standard input")
+    stems = _stems([name for _, name in found.values()])
+    places: dict[str, Path | Image.Image] = {}
+    for (place, _), stem in zip(found.values(), stems, strict=True):
+        if stem in places:
+            raise MaskAdapterError(
+                f"the results of {places[stem]} and {place} would have one name: give the folder that holds both, or "
+                "take one after the other into different folders"
+            )
+        places[stem] = place
+    return [ImageFile(place, stem) for stem, place in places.items()]
+
+
+def _stems(names: list[str]) -> list[str]:
+    """Names without their suffix, where that leaves them different, also on a disk that ignores case."""
+    stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
+    while True:
+        times = Counter(stem.casefold() for stem in stems)
+        longer = [stem if times[stem.casefold()] == 1 else name for stem, name in zip(stems, names, strict=True)]
+        if longer == stems:
+            return stems
+        stems = longer  # "cat.jpg" may now be like what is left of "cat.jpg.png"
+
+
+def _in_source(source: str | Path, output: str | Path | None) -> list[tuple[Path, str]]:
+    """Path and name, relative and with slashes, of every image in one source."""
+    path = Path(source)
+    if str(source) == "":
+        raise ImageError("an empty name is no image: name a file, a folder or a pattern")
+    try:
+        if path.is_dir():
+            base, candidates = path, _below(path)
+        elif path.exists() or not any(map(_is_pattern, path.parts)):
+            path.stat()
+            return [(path, path.name)]
+        else:
+            base, candidates = _matching(path)
+        results = _results_inside(base, output)
+        found = [p for p in sorted(candidates) if _counts(p, base)]
+        if results is not None:
+            found = [p for p in found if not p.parent.resolve().is_relative_to(results)]
+    except FileNotFoundError:
+        raise ImageError(f"no such file or folder: {source}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"cannot look for images in {source}: {reason}") from None
+    if not found:
+        raise ImageError(f"no images in {source}: files that end in {', '.join(SUFFIXES)} count")
+    return [(p, p.relative_to(base).as_posix()) for p in found]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    def stop(error: OSError) -> None:
+        raise MaskAdapterError(f"cannot read folder {error.filename}: {error.strerror}") from None
+
+    # os.walk does not follow links to folders, so that one that leads back up does no harm.
+    for parent, folders, files in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in files)
+
+
+def _matching(pattern: Path) -> tuple[Path, Iterator[Path]]:
+    """The part of a pattern before its first sign, and what the rest matches below it."""
+    first = next(i for i, part in enumerate(pattern.parts) if _is_pattern(part))
+    base, rest = Path(*pattern.parts[:first]), pattern.parts[first:]
+    # Python 3.13 lets a last ** match files too; earlier versions folders alone.
+    return base, base.glob("/".join([*rest, "*"] if rest[-1] == "**" else rest))
+
+
+def _is_pattern(part: str) -> bool:
+    return not {"*", "?", "["}.isdisjoint(part)
+
+
+def _counts(path: Path, base: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(base).parts)
+    # A link that leads nowhere counts and is reported; a pipe would be waited for without an end.
+    return not hidden and path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
+
+
+def _results_inside(base: Path, output: str | Path | None) -> Path | None:
+    """The folder of results where it lies inside ``base``."""
+    if output is None:
+        return None
+    folder, results = base.resolve(), Path(output).resolve()
+    if folder == results:
+        raise MaskAdapterError(
+            f"the results would lie among the images in {base} and be read as images the next time: choose "
+            "another folder for them"
+        )
+    return results if results.is_relative_to(folder) else None
+
+
+def _standard_input() -> Image.Image:
+    """The image that comes through standard input, decoded: 8-bit RGB, upright."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ImageError("- means an image through standard input: add < photo.jpg, or name the file")
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if not data:
+        raise ImageError("standard input is empty: the bytes of an image are needed")
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"standard input has more than {MAX_BYTES:,} bytes: name the image's file")
+    Image.init()
+    try:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            image = Image.open(BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+            return Image.fromarray(read_image(image))
+    except UnidentifiedImageError:
+        raise ImageError("not an image that can be read: standard input") from None
+    except Image.DecompressionBombError:
+        raise ImageError("the image in standard input is too large: name its file") from None
+    except ImageError as error:
+        raise ImageError(f"standard input: {error}") from None
+    except Exception as error:  # as many kinds as there are decoders
+        raise ImageError(f"damaged image in standard input: {error}") from None

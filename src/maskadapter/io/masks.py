@@ -1,0 +1,146 @@
+"""Masks from wherever they come, as (N, H, W) bool."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskadapter.errors import MaskError
+from maskadapter.io.coco_format import decode_segmentation, panoptic_ids, read_json
+from maskadapter.io.images import read_labels
+
+MAX_MASKS = 5_000
+"""Most masks of one label map: a photograph given by mistake has thousands of values."""
+
+_PIXELS = 1 << 27  # of masks that are decoded at a time
+
+
+def read_masks(source: Any, size: tuple[int, int], file_name: str | None = None) -> np.ndarray:
+    """All masks of a source in memory, as (N, H, W) bool; N may be 0. See ``mask_parts``."""
+    parts = list(mask_parts(source, size, file_name))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def mask_parts(source: Any, size: tuple[int, int], file_name: str | None = None) -> Iterator[np.ndarray]:
+    """Masks for an image of ``size`` = (height, width), some at a time, as (n, H, W) bool; they may overlap.
+
+    There is at least one part, which may be empty. Of files with many masks of large images only a part is in memory.
+
+    source: one of
+        - a boolean array or tensor (N, H, W), or a ``.npy`` file of one;
+        - a label map, one channel: each value above zero is one mask, in ascending order;
+        - a panoptic PNG, RGB with id = R + 256 G + 256^2 B: each id above zero is one mask, in ascending order;
+        - COCO JSON, a path or its content: a list of annotations, or a file with ``images`` and ``annotations``, whose
+          annotations of ``file_name`` are taken (of its only image where it holds one);
+        - ``supervision.Detections`` with masks;
+        - what SAM's automatic mask generator returns: dicts with ``segmentation``, an array or run lengths.
+    Raises MaskError: no such file, another shape, type or size, or a format that is none of these.
+    """
+    name = str(source) if isinstance(source, str | Path) else f"the given {type(source).__name__}"
+    parts = _from_path(Path(source), size, file_name) if isinstance(source, str | Path) else None
+    for masks in parts or _from_value(source, size, file_name):
+        yield _checked(masks, size, name)
+
+
+def _checked(masks: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
+    if masks.dtype != bool:
+        raise MaskError(f"{name} holds {masks.dtype} values; bool (N, H, W) is needed, for example masks > 0")
+    if masks.ndim != 3:
+        raise MaskError(f"{name} has shape {masks.shape}; (N, H, W) is needed")
+    if masks.shape[1:] != tuple(size):
+        raise MaskError(
+            f"{name} has masks of {masks.shape[2]} x {masks.shape[1]} pixels for an image of {size[1]} x {size[0]}"
+        )
+    return np.require(masks, requirements=["C", "W"])  # what a file was mapped to becomes memory
+
+
+def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> Iterator[np.ndarray]:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        masks = _npy(path)
+        return _cut(masks, size) if masks.ndim == 3 else iter([masks])
+    if suffix == ".json":
+        return _from_value(read_json(path, MaskError), size, file_name)
+    labels = read_labels(path)
+    return _from_labels(panoptic_ids(labels) if labels.ndim == 3 else labels, size, str(path))
+
+
+def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> Iterator[np.ndarray]:
+    """A mask for each value above zero, after the checks that keep a wrong image from becoming gigabytes of masks."""
+    if labels.shape != tuple(size):
+        raise MaskError(
+            f"{name} has {labels.shape[1]} x {labels.shape[0]} pixels for an image of {size[1]} x {size[0]}"
+        )
+    values = np.unique(labels[labels > 0])
+    if len(values) > MAX_MASKS:
+        raise MaskError(f"{name} has {len(values):,} different values, more than {MAX_MASKS:,}: is it a label map?")
+    return (labels == some[:, None, None] for some in _cut(values, size))
+
+
+def _cut(entries: Any, size: tuple[int, int]) -> Iterator[Any]:
+    """What masks are made of, as many at a time as may be in memory; once where there are none."""
+    count = max(1, _PIXELS // max(1, size[0] * size[1]))
+    return (entries[start : start + count] for start in range(0, max(1, len(entries)), count))
+
+
+def _from_value(source: Any, size: tuple[int, int], file_name: str | None) -> Iterator[np.ndarray]:
+    if isinstance(source, Mapping):
+        source = _annotations(source, file_name)
+    if isinstance(source, Sequence) and not isinstance(source, str) and all(isinstance(s, Mapping) for s in source):
+        return (_from_annotations(some, size) for some in _cut(source, size))
+    return iter([_from_array(source, size)])
+
+
+def _from_array(source: Any, size: tuple[int, int]) -> np.ndarray:
+    if hasattr(source, "detach"):
+        return source.detach().cpu().numpy()
+    if hasattr(source, "xyxy"):  # supervision.Detections; asking for the class would import the library
+        if source.mask is None and len(source):
+            raise MaskError("the detections have boxes and no masks; masks are needed")
+        return np.zeros((0, *size), dtype=bool) if source.mask is None else np.asarray(source.mask)
+    try:
+        return np.asarray(source)
+    except ValueError as error:
+        raise MaskError(f"masks of different shapes; bool (N, H, W) is needed ({error})") from None
+
+
+def _from_annotations(annotations: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> np.ndarray:
+    masks = np.zeros((len(annotations), *size), dtype=bool)
+    for mask, annotation in zip(masks, annotations, strict=True):
+        mask[:] = _from_annotation(annotation, size)
+    return masks
+
+
+def _from_annotation(annotation: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+    if "segmentation" not in annotation:
+        raise MaskError("an annotation has no 'segmentation'; polygons, run lengths or a boolean array are needed")
+    segmentation = annotation["segmentation"]
+    if isinstance(segmentation, np.ndarray):
+        if segmentation.shape != tuple(size):
+            raise MaskError(f"a mask of shape {segmentation.shape} came with an image of {tuple(size)}")
+        return segmentation.astype(bool)
+    return decode_segmentation(segmentation, size)
+
+
+def _annotations(content: Mapping[str, Any], file_name: str | None) -> list[Mapping[str, Any]]:
+    """The annotations of one image in a whole COCO file."""
+    images, annotations = content.get("images"), content.get("annotations")
+    if not isinstance(images, list) or not isinstance(annotations, list):
+        raise MaskError("the JSON is no COCO file: 'images' and 'annotations', or a list of annotations, are needed")
+    wanted = [image for image in images if len(images) == 1 or Path(str(image.get("file_name"))).name == file_name]
+    if len(wanted) != 1:
+        raise MaskError(f"the COCO file has {len(images)} images, and {len(wanted)} of them named {file_name}")
+    return [annotation for annotation in annotations if annotation.get("image_id") == wanted[0].get("id")]
+
+
+def _npy(path: Path) -> np.ndarray:
+    try:
+        masks = np.load(path, mmap_mode="r", allow_pickle=False)  # what the header claims is checked before it is read
+    except FileNotFoundError:
+        raise MaskError(f"no such file: {path}") from None
+    except Exception:  # damaged headers make NumPy raise nearly anything, and advise what is unsafe
+        raise MaskError(f"not a NumPy array file of bool (N, H, W): {path}") from None
+    if not isinstance(masks, np.ndarray):
+        raise MaskError(f"not a NumPy array file: {path} is an archive of several")
+    return masks

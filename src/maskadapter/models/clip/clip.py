@@ -1,0 +1,313 @@
+"""CLIP through open_clip: dense image features, their projection into the text space, text embeddings.
+
+open_clip is imported here and nowhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import open_clip
+import timm
+import torch
+import torch.nn.functional as F
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
+
+from maskadapter.errors import CheckpointError, MaskAdapterError
+from maskadapter.hub.checkpoint import first_line
+from maskadapter.models.clip.chunked_mlp import compute_in_pieces
+from maskadapter.models.clip.image_encoders import (
+    STAGES,
+    AttentionPoolEncoder,
+    ConvolutionalEncoder,
+    ImageEncoder,
+    TransformerEncoder,
+    WholeImageEncoder,
+)
+from maskadapter.models.clip.text_cache import fingerprint
+from maskadapter.system.http_download import DownloadError
+from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.vocabulary.vocabulary import TEMPLATES
+
+# RGB mean and standard deviation in 0 to 255, the same for all CLIP models here. Source: official PIXEL_MEAN,
+# PIXEL_STD.
+PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
+PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
+
+CellOrder = Literal["channels-last", "as-stored"]
+
+
+def download_pretrained(config: str, tag: str) -> Path:
+    """The file of a pretrained CLIP, through open_clip: from the Hugging Face hub or from its cache on this machine.
+
+    Raises DownloadError, one line: open_clip knows no such tag, hub not reachable.
+    """
+    known = open_clip.get_pretrained_cfg(config, tag)
+    if not known:
+        raise DownloadError(f"open_clip has no weights '{tag}' for {config}; nor is there a file of that name")
+    try:
+        return Path(open_clip.download_pretrained(known))
+    except Exception as error:  # open_clip and the hub's library bring many kinds
+        reason = " ".join(str(error).split())[:300]
+        raise DownloadError(f"open_clip cannot download {config} {tag} ({reason})") from error
+
+
+def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
+    """The repository of the Hugging Face hub that open_clip takes a pretrained CLIP from, and the files of it of which
+    it needs one. Nothing is asked.
+
+    config, tag: as ``download_pretrained`` takes them, or ``hf-hub`` and the repository. None for anything else: a
+    file, ``local-dir``, a tag that open_clip does not know.
+    """
+    named = f"{tag}/" if config == "hf-hub" else open_clip.get_pretrained_cfg(config, tag).get("hf_hub", "")
+    if not named or (config != "hf-hub" and Path(tag).is_file()):
+        return None
+    repository, _, file = named.rpartition("/")
+    return repository, (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+
+
+def image_encoder_of(visual: Any) -> ImageEncoder:
+    """How the cells of an image encoder of open_clip are had. Raises MaskAdapterError for a encoder that shows none."""
+    if isinstance(visual, ModifiedResNet):
+        return AttentionPoolEncoder(visual)
+    if isinstance(visual, VisionTransformer):
+        last = visual.transformer.resblocks[-1]
+        if visual.attn_pool is None and isinstance(getattr(last, "attn", None), nn.MultiheadAttention):
+            return TransformerEncoder(visual)
+    elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
+        return ConvolutionalEncoder(visual)
+    raise MaskAdapterError(
+        f"no features of cells can be pooled of this image encoder ({type(getattr(visual, 'trunk', visual)).__name__}): "
+        "use embedding cropping"
+    )
+
+
+class Clip(nn.Module):
+    """An open_clip model whose image encoder keeps its feature maps.
+
+    Args:
+        model: a model of open_clip, such as ``open_clip.CLIP``.
+        tokenizer: list of strings -> (n, context) token ids.
+        templates: prompts with one ``{}``; a text embedding is the mean over them.
+        cell_order: how the cells of the dense map are lined up for the projection. ``"channels-last"`` is right: every
+            cell's own channels. ``"as-stored"`` reshapes the (C, h, w) map to (h * w, C) without moving the channels
+            last, so that rows mix channels and places. MAFT+ was trained that way and needs it; its authors know.
+            Source: official maft, visual_prediction_forward_convnext.
+        encoder: how the cells of the image encoder are had; None for what ``encoder_of`` says.
+        colors: mean and standard deviation, 0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and
+            PIXEL_STD, in which ``images`` always come.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        templates: Sequence[str] = TEMPLATES,
+        cell_order: CellOrder = "channels-last",
+        image_encoder: ImageEncoder | None = None,
+        colors: tuple[Sequence[float], Sequence[float]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.image_encoder = image_encoder or image_encoder_of(self.model.visual)
+        self._colors = colors
+        compute_in_pieces(model)
+        self.tokenizer = tokenizer
+        self.templates = tuple(templates)
+        self.cell_order = cell_order
+
+    @classmethod
+    def build(cls, config: str | Mapping[str, Any], output_stride: int = 32, **options: Any) -> "Clip":
+        """An untrained CLIP.
+
+        config: the name of an open_clip configuration (``"convnext_large_d_320"``) or its content (``embed_dim``,
+        ``vision_cfg``, ``text_cfg``). output_stride: 32, or 16 for trunks that can be dilated (MobileNetV2).
+        options: see the class.
+        """
+        content = open_clip.get_model_config(config) if isinstance(config, str) else config
+        if content is None:
+            raise ValueError(f"open_clip has no configuration '{config}'")
+        model = open_clip.CLIP(**content)
+        if output_stride != 32:
+            name = content["vision_cfg"]["timm_model_name"]
+            model.visual.trunk = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
+        return cls(model, open_clip.SimpleTokenizer(context_length=model.context_length), **options)
+
+    @classmethod
+    def pretrained(cls, config: str, weights: str | Path, **options: Any) -> "Clip":
+        """A CLIP as open_clip publishes it.
+
+        config: the name of an open_clip configuration. weights: open_clip's tag, downloaded on first use, or a file.
+        options: see the class. Raises CheckpointError for a file that does not fit exactly, and DownloadError.
+        """
+        path = weights if Path(weights).is_file() else download_pretrained(config, str(weights))
+        clip = cls.build(config, **options)
+        try:
+            open_clip.load_checkpoint(clip.model, str(path))
+        except Exception as error:  # damaged files make the readers raise nearly anything
+            raise CheckpointError(f"{path} does not hold open_clip's {config} ({first_line(error)})") from error
+        return clip
+
+    @classmethod
+    def published(cls, name: str, weights: str | None, whole_images: bool = False) -> "Clip":
+        """Any CLIP of open_clip with its own preprocessing.
+
+        name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANISATION/NAME"`` or
+        ``"local-dir:FOLDER"``, which bring their weights. weights: open_clip's tag, downloaded on first use, or a file.
+        whole_images: only whole images are to be embedded; otherwise cells too.
+        Raises CheckpointError, DownloadError, or MaskAdapterError, see ``encoder_of``.
+        """
+        named = weights is not None and not Path(weights).is_file()
+        if named:
+            download_pretrained(name, str(weights))
+        try:
+            model = open_clip.create_model(
+                name,
+                weights,
+                require_pretrained=True,
+                # Source: open_clip's table of weights; it only warns where they do not fit the configuration.
+                force_quick_gelu=named and bool(open_clip.get_pretrained_cfg(name, str(weights)).get("quick_gelu")),
+            )
+            tokenizer = open_clip.get_tokenizer(name)
+        except Exception as error:  # open_clip and the hub's library bring many kinds
+            what = name if weights is None else f"{name} with {weights}"
+            raise CheckpointError(f"open_clip cannot load {what} ({first_line(error)[:300]})") from error
+        visual = model.visual
+        colors = tuple(visual.image_mean), tuple(visual.image_std)
+        return cls(model, tokenizer, image_encoder=WholeImageEncoder(visual) if whole_images else None, colors=colors)
+
+    @property
+    def embed_dim(self) -> int:
+        """D, the width of the common space of images and text."""
+        return self.model.text_projection.shape[1] if self._plain_text else self._text_width
+
+    @property
+    def _text_width(self) -> int:
+        """D of text encoders whose parts are not known here: open_clip does not tell it of all of them."""
+        with torch.inference_mode():
+            return self.model.encode_text(self.tokenizer(["a"]).to(self.logit_scale.device)).shape[-1]
+
+    @property
+    def image_size(self) -> int:
+        """Pixels of a side of the square images that the image encoder was trained with."""
+        size = self.model.visual.image_size
+        return size if isinstance(size, int) else size[0]
+
+    @property
+    def size_divisor(self) -> int:
+        """Height and width of the input must be multiples of it."""
+        return self.image_encoder.size_divisor
+
+    @property
+    def pyramid_dims(self) -> dict[str, int]:
+        """Channels of ``res2`` to ``res5``."""
+        stages = self.model.visual.trunk.feature_info[-len(STAGES) :]
+        return {name: stage["num_chs"] for name, stage in zip(STAGES, stages, strict=True)}
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """Scalar, the logarithm of what a cosine is multiplied with."""
+        return self.model.logit_scale
+
+    def restore_causal_mask(self) -> None:
+        """Compute the text encoder's mask of later tokens anew: no checkpoint holds it, and on the meta device it has
+        no values."""
+        length = self.model.attn_mask.shape[0]
+        mask = torch.full((length, length), float("-inf"), device=self.logit_scale.device)
+        self.model.register_buffer("attn_mask", mask.triu(1), persistent=False)
+
+    def encode_image(self, images: Tensor) -> ClipFeatures:
+        """images: (B, 3, H, W), RGB, normalized with PIXEL_MEAN and PIXEL_STD; H, W multiples of ``size_divisor``."""
+        dense, pyramid = self.image_encoder.features(self._as_trained(images))
+        return ClipFeatures(pyramid=pyramid, dense=dense, projected=self._project_cells(dense))
+
+    def encode_whole(self, images: Tensor) -> Tensor:
+        """(B, D), CLIP's own embeddings of whole images, not normalized. images: (B, 3, S, S), normalized as for
+        ``encode_image``, S the ``image_size``."""
+        return self.image_encoder.whole(self._as_trained(images))
+
+    def project(self, features: Tensor) -> Tensor:
+        """(..., C) -> (..., D): CLIP's own last step, as if each vector were an image of one cell. Not normalized."""
+        projected = self.image_encoder.project(features.reshape(-1, features.shape[-1]))
+        return projected.view(*features.shape[:-1], projected.shape[-1])
+
+    def encode_text(self, names: Sequence[str], batch_size: int = 256) -> Tensor:
+        """One unit vector per name, (len(names), D): prompts normalized, averaged over the templates, normalized again.
+
+        Source: FC-CLIP's official code, get_text_classifier.
+        """
+        prompts = [template.format(name) for name in names for template in self.templates]
+        device = self.logit_scale.device
+        encoded = []
+        for start in range(0, len(prompts), batch_size):
+            tokens = self.tokenizer(prompts[start : start + batch_size]).to(device)
+            encoded.append(self._encode_tokens(tokens))
+        mean = torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1)
+        return F.normalize(mean, dim=-1)
+
+    def text_stamp(self) -> tuple[Any, ...]:
+        """Changes when the text weights, their type or place, or the templates do: sums instead of a hash."""
+        sums = torch.stack([tensor.detach().float().sum() for tensor in self._text_tensors().values()])
+        return (self.templates, self.logit_scale.dtype, str(sums.device), *sums.tolist())
+
+    def text_fingerprint(self) -> str:
+        """A hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
+        model = self.model
+        image_encoder = (
+            model.text if hasattr(model, "text") else model.transformer
+        )  # what it is built of, as its weights are not
+        heads = [module.num_heads for module in image_encoder.modules() if hasattr(module, "num_heads")]
+        ways = [getattr(model, name, None) for name in ("text_pool_type", "text_eos_id", "context_length")]
+        probe = self.tokenizer(["a photo of 2 cats."]).tolist()
+        built = (repr(image_encoder), heads, ways, getattr(model, "attn_mask", None) is None, probe)
+        return fingerprint(self._text_tensors(), *self.templates, *map(str, built), self.logit_scale.device.type)
+
+    @property
+    def _plain_text(self) -> bool:
+        """Whether the text encoder is CLIP's own: no token sees a later one, and the highest id ends a text."""
+        model = self.model
+        return (
+            isinstance(model, open_clip.CLIP)
+            and model.text_pool_type == "argmax"
+            and model.attn_mask is not None
+            and isinstance(model.text_projection, Tensor)
+        )
+
+    def _text_tensors(self) -> dict[str, Tensor]:
+        state = self.model.state_dict()
+        return {name: tensor for name, tensor in state.items() if not name.startswith(("visual.", "logit_"))}
+
+    def _encode_tokens(self, tokens: Tensor) -> Tensor:
+        """Token ids (n, context) -> unit vectors (n, D), as open_clip's ``encode_text`` gives them.
+
+        No token sees a later one, so what stands behind the last end of text (the highest id) is left out: names are
+        about ten tokens long and the context is 77.
+        """
+        if not self._plain_text:
+            return self.model.encode_text(tokens, normalize=True)
+        model, ends = self.model, tokens.argmax(dim=-1)
+        length = int(ends.max()) + 1
+        x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
+        x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
+        return F.normalize(x[torch.arange(len(x), device=x.device), ends] @ model.text_projection, dim=-1)
+
+    def _as_trained(self, images: Tensor) -> Tensor:
+        """Images as this CLIP was trained with, from images normalized with PIXEL_MEAN and PIXEL_STD."""
+        if self._colors is None:
+            return images
+        mean, std, given_mean, given_std = (
+            images.new_tensor(one)[:, None, None] for one in (*self._colors, PIXEL_MEAN, PIXEL_STD)
+        )
+        if torch.allclose(255 * mean, given_mean, atol=0.01) and torch.allclose(255 * std, given_std, atol=0.01):
+            return images
+        return (images * given_std / 255 + given_mean / 255 - mean) / std
+
+    def _project_cells(self, dense: Tensor) -> Tensor:
+        batch, channels, height, width = dense.shape
+        if self.cell_order == "channels-last":
+            cells = dense.permute(0, 2, 3, 1)
+        else:
+            cells = dense.reshape(batch, height, width, channels)
+        return self.project(cells).permute(0, 3, 1, 2)

@@ -1,0 +1,177 @@
+"""How the cells of CLIP's image encoders are had: what a mask is pooled from, and how what is pooled gets into the space
+of text.
+
+A convolutional encoder ends in a mean over its cells, so that one of them can stand for an image. Encoders that end in
+attention are read along its value path: each cell as if it looked at itself alone. Source: MaskCLIP (Zhou et al. 2022),
+section 3.2 and its code.
+
+A encoder holds no weights of its own: it reads those of open_clip's model.
+"""
+
+from dataclasses import dataclass
+from math import lcm
+from typing import Any, ClassVar, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from maskadapter.errors import MaskAdapterError
+
+STAGES = ("res2", "res3", "res4", "res5")
+
+_STRIDE_OF_MASKS = 4
+
+
+class ImageEncoder(Protocol):
+    """What ``Clip`` needs of an image encoder."""
+
+    @property
+    def size_divisor(self) -> int:
+        """Height and width of the input must be multiples of it."""
+        ...
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(B, 3, H, W) -> dense features (B, C, h, w) and the stages' outputs, where there are any."""
+        ...
+
+    def project(self, features: Tensor) -> Tensor:
+        """(n, C), pooled or of one cell -> (n, D)."""
+        ...
+
+    def whole(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) at the size that the encoder was trained with -> (B, D), one vector per image."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConvolutionalEncoder:
+    """A timm network that ends in a mean over its cells, as ConvNeXt.
+
+    visual: open_clip's ``TimmModel``.
+    """
+
+    visual: Any
+    size_divisor: ClassVar[int] = 32
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        dense, stages = self.visual.trunk.forward_intermediates(images)
+        return dense, dict(zip(STAGES, stages[-len(STAGES) :], strict=True))
+
+    def project(self, features: Tensor) -> Tensor:
+        return self.visual.head(self.visual.trunk.forward_head(features[:, :, None, None]).flatten(1))
+
+    def whole(self, images: Tensor) -> Tensor:
+        return self.project(self.features(images)[0].mean(dim=(-2, -1)))
+
+
+@dataclass(frozen=True)
+class AttentionPoolEncoder:
+    """OpenAI's ResNets, which end in an attention over their cells.
+
+    visual: open_clip's ``ModifiedResNet``.
+    """
+
+    visual: Any
+    size_divisor: ClassVar[int] = 32
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        stages = self.visual.forward_intermediates(images, intermediates_only=True)["image_intermediates"]
+        return stages[-1], dict(zip(STAGES, stages[-len(STAGES) :], strict=True))
+
+    def project(self, features: Tensor) -> Tensor:
+        pool = self.visual.attnpool
+        return pool.c_proj(pool.v_proj(features))
+
+    def whole(self, images: Tensor) -> Tensor:
+        return _pooled(self.visual(images))
+
+
+@dataclass(frozen=True)
+class TransformerEncoder:
+    """A vision transformer. Its place embeddings are interpolated to the size of the input, as open_clip does it for
+    weights of another size.
+
+    visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention pooling.
+    """
+
+    visual: Any
+
+    @property
+    def size_divisor(self) -> int:
+        return lcm(*self.visual.patch_size, _STRIDE_OF_MASKS)  # the masks' cells must fit too
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        visual = self.visual
+        size = (images.shape[-2] // visual.patch_size[0], images.shape[-1] // visual.patch_size[1])
+        places = {"visual.positional_embedding": _interpolated(visual.positional_embedding, visual.grid_size, size)}
+        before = functional_call(_BeforeLastBlock(visual), places, (images,))
+        return _alone(visual.transformer.resblocks[-1], before.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), {}
+
+    def project(self, features: Tensor) -> Tensor:
+        normed = self.visual.ln_post(features)
+        return normed if self.visual.proj is None else normed @ self.visual.proj
+
+    def whole(self, images: Tensor) -> Tensor:
+        return _pooled(self.visual(images))
+
+
+def _pooled(answer: Any) -> Tensor:
+    """Some encoders, CoCa's, give their tokens besides."""
+    return answer[0] if isinstance(answer, tuple) else answer
+
+
+class _BeforeLastBlock(nn.Module):
+    """(B, 3, H, W) -> (B, C, h, w), the cells that go into the last block."""
+
+    def __init__(self, visual: Any) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, images: Tensor) -> Tensor:
+        index = len(self.visual.transformer.resblocks) - 2
+        options = {"indices": [index], "stop_early": True, "intermediates_only": True}
+        return self.visual.forward_intermediates(images, **options)["image_intermediates"][0]
+
+
+def _alone(block: Any, x: Tensor) -> Tensor:
+    """(..., C) -> (..., C): what a block of open_clip's transformer makes of a cell that looks at itself alone."""
+    attention, width = block.attn, x.shape[-1]
+    bias = None if attention.in_proj_bias is None else attention.in_proj_bias[2 * width :]
+    values = F.linear(block.ln_1(x), attention.in_proj_weight[2 * width :], bias)
+    x = x + block.ls_1(attention.out_proj(values))
+    return x + block.ls_2(block.mlp(block.ln_2(x)))
+
+
+def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Embeddings (1 + h * w, C), the class token's first, at another grid ``size``."""
+    if size == tuple(trained):
+        return places
+    grid = places[1:].T.unflatten(1, trained)[None]
+    resized = F.interpolate(grid, size, mode="bicubic", antialias=True, align_corners=False)[0]
+    return torch.cat([places[:1], resized.flatten(1).T])
+
+
+@dataclass(frozen=True)
+class WholeImageEncoder:
+    """Any encoder, of which whole images alone are had: enough to embed crops.
+
+    visual: a encoder of open_clip.
+    """
+
+    visual: Any
+    size_divisor: ClassVar[int] = 32
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return images.new_zeros(len(images), 1, 0, 0), {}
+
+    def project(self, features: Tensor) -> Tensor:
+        if features.numel():
+            raise MaskAdapterError(
+                f"{type(self.visual).__name__} shows no features of cells that could be pooled: use embedding cropping"
+            )
+        return features
+
+    def whole(self, images: Tensor) -> Tensor:
+        return _pooled(self.visual(images))

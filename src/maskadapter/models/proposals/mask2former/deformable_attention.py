@@ -1,0 +1,92 @@
+"""Multi-scale deformable attention in plain PyTorch: no compiler, any device. Source: Zhu et al. 2021, equation 3."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DeformableAttention(nn.Module):
+    """Every query looks at a few points around its own place, on every level, and learns where and how much.
+
+    Args:
+        dim: channels. num_levels: feature maps. num_heads, num_points: heads, and points per head and level.
+    Source: Deformable DETR's MSDeformAttn.
+    """
+
+    def __init__(self, dim: int, num_levels: int, num_heads: int = 8, num_points: int = 4) -> None:
+        super().__init__()
+        self.num_levels, self.num_heads, self.num_points = num_levels, num_heads, num_points
+        self.sampling_offsets = nn.Linear(dim, num_heads * num_levels * num_points * 2)
+        self.attention_weights = nn.Linear(dim, num_heads * num_levels * num_points)
+        self.value_proj = nn.Linear(dim, dim)
+        self.output_proj = nn.Linear(dim, dim)
+
+    def values(self, x: Tensor) -> Tensor:
+        """What is looked at: (B, L, C), the cells of all levels one after the other -> (B, L, heads, C / heads)."""
+        return self.value_proj(x).unflatten(-1, (self.num_heads, -1))
+
+    def forward(self, query: Tensor, places: Tensor, values: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """Attend.
+
+        query: (B, Q, C). places: (Q, 2), where each query stands, (x, y) in 0 to 1. values: (B, L, heads, C / heads),
+        see ``values``. sizes: (h, w) of each level; their products sum to L. Returns (B, Q, C).
+        """
+        batch, length, dim = query.shape
+        shape = (batch, length, self.num_heads, self.num_levels, self.num_points)
+        weights = self.attention_weights(query).view(*shape[:3], -1).softmax(dim=-1).view(shape)
+        offsets = self.sampling_offsets(query).view(*shape, 2)
+        rows, shares = _corners(places[None, :, None, None, None], offsets, weights, sizes)
+        heads = torch.arange(self.num_heads, device=query.device, dtype=rows.dtype)[:, None]
+        images = torch.arange(batch, device=query.device, dtype=rows.dtype)[:, None, None, None]
+        rows = rows.mul_(self.num_heads).add_(images * values[0, ..., 0].numel() + heads)
+        # One table of all cells, a row for each head: reading whole rows is several times faster than sampling maps.
+        table = values.flatten(0, 2)
+        attended = F.embedding_bag(
+            rows.flatten(0, 2), table, per_sample_weights=shares.flatten(0, 2).to(table.dtype), mode="sum"
+        )
+        return self.output_proj(attended.view(batch, length, dim))
+
+
+def _corners(
+    places: Tensor, offsets: Tensor, weights: Tensor, sizes: Sequence[tuple[int, int]]
+) -> tuple[Tensor, Tensor]:
+    """The four cells around every point, and their shares of it by bilinear interpolation; beyond the border is 0.
+
+    places: (x, y) in 0 to 1. offsets: from there, in cells, (B, Q, heads, levels, points, 2). weights: the same without
+    the 2. Returns the numbers of the cells among those of all levels, int32, and the shares, both
+    (B, Q, heads, levels * 4 * points).
+    """
+    heights, widths = (torch.tensor(side, device=offsets.device)[:, None] for side in zip(*sizes, strict=True))
+    starts = (heights * widths).cumsum(dim=0) - heights * widths
+    columns = _neighbors(places[..., 0] * widths + offsets[..., 0], widths)
+    lines = _neighbors(places[..., 1] * heights + offsets[..., 1], heights)
+    rows, shares = [], []
+    for line, down in lines:
+        row, share = torch.addcmul(starts.int(), line, widths.int()), weights * down
+        for column, right in columns:
+            rows.append(row + column)
+            shares.append(share * right)
+    return torch.cat(rows, dim=-1).flatten(-2), torch.cat(shares, dim=-1).flatten(-2)
+
+
+def _neighbors(x: Tensor, length: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The cell before and the cell after every place of an axis, 0 to length: numbers, int32, and shares."""
+    place = x - 0.5  # a cell's center lies half a cell from its border
+    low = place.detach().floor()
+    beyond = place - low
+    return [
+        (cell.clamp(min=0).minimum(length - 1).int(), share * ((cell >= 0) & (cell < length)))
+        for cell, share in ((low, 1 - beyond), (low + 1, beyond))
+    ]
+
+
+def cell_centers(sizes: Sequence[tuple[int, int]], architecture: Tensor) -> Tensor:
+    """Where the cells of all levels stand: (L, 2), (x, y) in 0 to 1, in the order of the flattened levels."""
+    centers = []
+    for h, w in sizes:
+        y = (torch.arange(h, dtype=architecture.dtype, device=architecture.device) + 0.5) / h
+        x = (torch.arange(w, dtype=architecture.dtype, device=architecture.device) + 0.5) / w
+        centers.append(torch.stack([x.expand(h, w), y[:, None].expand(h, w)], dim=-1).flatten(0, 1))
+    return torch.cat(centers)

@@ -1,0 +1,104 @@
+"""Pixel decoder: a deformable transformer over three levels and one step of a feature pyramid.
+
+Source: Mask2Former, section 3.2.1 (MSDeformAttnPixelDecoder), as FC-CLIP uses it.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, cell_centers
+from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
+
+LEVELS = ("res5", "res4", "res3")  # coarsest first, the order in which the decoders look at them
+
+_CELLS = 2048  # that go through a layer at a time: what they need on the way stays small
+
+
+class EncoderLayer(nn.Module):
+    """Deformable self-attention and a two-layer perceptron, each followed by a LayerNorm. (B, L, C) -> (B, L, C)."""
+
+    FFN_DIM = 1024  # whatever DIM_FEEDFORWARD says. Source: official MSDeformAttnPixelDecoder
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.self_attn = DeformableAttention(dim, len(LEVELS), num_heads)
+        self.norm1 = nn.LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, self.FFN_DIM)
+        self.linear2 = nn.Linear(self.FFN_DIM, dim)
+        self.norm2 = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, position: Tensor, places: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
+        # All cells look at all values, but each does so alone.
+        values = self.self_attn.values(x)
+        pieces = zip(x.split(_CELLS, dim=1), position.split(_CELLS, dim=1), places.split(_CELLS), strict=True)
+        return torch.cat([self._of_cells(*piece, values, sizes) for piece in pieces], dim=1)
+
+    def _of_cells(
+        self, x: Tensor, position: Tensor, places: Tensor, values: Tensor, sizes: list[tuple[int, int]]
+    ) -> Tensor:
+        x = self.norm1(x + self.self_attn(x + position, places, values, sizes))
+        return self.norm2(x + self.linear2(F.relu_(self.linear1(x))))
+
+
+class PixelDecoder(nn.Module):
+    """CLIP's pyramid -> three refined levels and the per-pixel embedding of stride 4.
+
+    Args:
+        in_dims: channels of ``res2`` to ``res5``. dim: channels of the levels. mask_dim: channels of the pixel
+        embedding. num_layers: deformable layers, 6 as published. num_heads: of the deformable attention.
+    """
+
+    def __init__(
+        self, in_dims: Mapping[str, int], dim: int = 256, mask_dim: int = 256, num_layers: int = 6, num_heads: int = 8
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.input_proj = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(in_dims[name], dim, kernel_size=1), nn.GroupNorm(32, dim)) for name in LEVELS
+        )
+        self.level_embed = nn.Parameter(torch.zeros(len(LEVELS), dim))
+        self.layers = nn.ModuleList(EncoderLayer(dim, num_heads) for _ in range(num_layers))
+        self.lateral = _NormedConv(in_dims["res2"], dim, kernel_size=1)
+        self.output = _NormedConv(dim, dim, kernel_size=3)
+        self.mask_features = nn.Conv2d(dim, mask_dim, kernel_size=1)
+
+    def forward(self, pyramid: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """pyramid: ``res2`` to ``res5``, (B, C_i, h_i, w_i).
+
+        Returns the pixel embedding (B, mask_dim, H / 4, W / 4) and the levels, coarsest first, (B, dim, h_i, w_i).
+        """
+        maps = [project(pyramid[name]) for project, name in zip(self.input_proj, LEVELS, strict=True)]
+        sizes = [(m.shape[-2], m.shape[-1]) for m in maps]
+        positions = [
+            sine_position_encoding(m, self.dim) + embed[:, None, None]
+            for m, embed in zip(maps, self.level_embed, strict=True)
+        ]
+        x, position = _flatten(maps), _flatten(positions)
+        places = cell_centers(sizes, architecture=x)
+        for layer in self.layers:
+            x = layer(x, position, places, sizes)
+
+        parts = x.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
+        levels = [part.unflatten(-1, size).contiguous() for part, size in zip(parts, sizes, strict=True)]
+        fine = self.lateral(pyramid["res2"])
+        fine += F.interpolate(levels[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
+        return self.mask_features(F.relu_(self.output(fine))), levels
+
+
+class _NormedConv(nn.Conv2d):
+    """A convolution without bias, then GroupNorm."""
+
+    def __init__(self, in_dim: int, out_dim: int, kernel_size: int) -> None:
+        super().__init__(in_dim, out_dim, kernel_size, padding=kernel_size // 2, bias=False)
+        self.norm = nn.GroupNorm(32, out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(super().forward(x))
+
+
+def _flatten(maps: list[Tensor]) -> Tensor:
+    """[(B, C, h_i, w_i)] -> (B, L, C), the cells of all levels one after the other."""
+    return torch.cat([m.flatten(-2) for m in maps], dim=-1).transpose(1, 2)

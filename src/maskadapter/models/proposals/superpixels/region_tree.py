@@ -1,0 +1,126 @@
+"""A tree of regions: pieces of an image merged pair by pair, and what of it becomes a proposal.
+
+Pure functions on NumPy arrays.
+"""
+
+import heapq
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tree(NamedTuple):
+    """A binary tree over L pieces with M = 2 L - 1 nodes: leaves first, then merges in their order, the root last."""
+
+    members: np.ndarray  # (M, L) bool: leaves below a node
+    cost: np.ndarray  # (M,) cost of the merge that made the node; 0 for leaves
+    parent: np.ndarray  # (M,) index of the parent; the root is its own
+
+
+def merge(
+    neighbors: np.ndarray,
+    areas: np.ndarray,
+    colors: np.ndarray,
+    features: np.ndarray,
+    color_weight: float,
+    size_power: float,
+) -> Tree:
+    """Greedy merging of adjacent pieces, cheapest first.
+
+    neighbors (E, 2) pairs; areas (L,) shares of the image; colors (L, 3) Lab; features (L, C), compared by their
+    cosine.
+    cost = (1 - cosine + color_weight * Lab distance / 100) * (smaller area) ** size_power: the power lets crumbs go
+    first.
+    """
+    count = len(areas)
+    area = np.concatenate([areas, np.zeros(count - 1)])
+    color = np.concatenate([colors, np.zeros((count - 1, 3), colors.dtype)])
+    feature = np.concatenate([features, np.zeros((count - 1, features.shape[1]), features.dtype)])
+    norm = np.concatenate([np.linalg.norm(features, axis=1), np.zeros(count - 1)])
+    adjacent: list[set[int]] = [set() for _ in range(2 * count - 1)]
+    for a, b in neighbors.tolist():
+        adjacent[a].add(b)
+        adjacent[b].add(a)
+
+    def costs(a: int, others: np.ndarray) -> np.ndarray:
+        cosine = feature[others] @ feature[a] / np.maximum(norm[others] * norm[a], 1e-9)
+        lab = np.linalg.norm(color[others] - color[a], axis=1) / 100
+        return (1 - cosine + color_weight * lab) * np.minimum(area[others], area[a]) ** size_power
+
+    heap: list[tuple[float, int, int]] = []
+    for a in range(count):
+        others = np.array([b for b in sorted(adjacent[a]) if b > a], int)
+        if len(others):
+            heap += list(zip(costs(a, others).tolist(), [a] * len(others), others.tolist(), strict=True))
+    heapq.heapify(heap)
+    members = np.zeros((2 * count - 1, count), bool)
+    members[:count] = np.eye(count, dtype=bool)
+    cost, parent, alive = np.zeros(2 * count - 1), np.arange(2 * count - 1), [True] * count + [False] * (count - 1)
+    for node in range(count, 2 * count - 1):
+        while True:
+            price, a, b = heapq.heappop(heap)
+            if alive[a] and alive[b]:
+                break
+        alive[a] = alive[b] = False
+        alive[node] = True
+        parent[a] = parent[b] = node
+        cost[node] = max(price, cost[a], cost[b])
+        members[node] = members[a] | members[b]
+        area[node] = area[a] + area[b]
+        share = area[a] / area[node]
+        color[node] = share * color[a] + (1 - share) * color[b]
+        feature[node] = share * feature[a] + (1 - share) * feature[b]
+        norm[node] = np.linalg.norm(feature[node])
+        adjacent[node] = {c for c in adjacent[a] | adjacent[b] if alive[c]} - {node}
+        for c in adjacent[node]:
+            adjacent[c].add(node)
+        others = np.array(sorted(adjacent[node]), int)
+        if len(others):
+            for price, other in zip(costs(node, others).tolist(), others.tolist(), strict=True):
+                heapq.heappush(heap, (price, other, node))
+    return Tree(members, cost, parent)
+
+
+def choose(tree: Tree, areas: np.ndarray, limit: int, smallest: float) -> np.ndarray:
+    """Up to `limit` node indices, ascending: those that stay whole the longest while all around them is merged.
+
+    areas: (L,) shares of the image. Nodes below `smallest` of the image are left out.
+    """
+    area = tree.members @ areas
+    persistence = tree.cost[tree.parent] - tree.cost
+    persistence[-1] = np.inf  # the whole image: there may be only one thing in it
+    score = np.where(area >= smallest, persistence, -np.inf)
+    order = np.argsort(-score, kind="stable")[:limit]
+    return np.sort(order[np.isfinite(score[order]) | (order == len(score) - 1)])
+
+
+def cut(masks: np.ndarray, confidence: np.ndarray, split_bonus: float) -> np.ndarray:
+    """Which nested proposals speak: (N,) bool, none of them inside another one.
+
+    masks: (N, P) bool, nested or disjoint. confidence: (N,) 0 to 1, how surely a proposal is one thing.
+    split_bonus: 0 to 1, the smaller, the finer the cut.
+
+    A node speaks where its own area x confidence x split_bonus is at least what the best nodes inside it add up to:
+    without this, one node that covers the image outshouts all of its parts.
+    """
+    flat = masks.astype(np.float32)
+    area, shared = flat.sum(1), flat @ flat.T
+    order = np.argsort(area, kind="stable").tolist()
+    children: list[list[int]] = [[] for _ in order]
+    roots: list[int] = []
+    for rank, node in enumerate(order):
+        parent = next((other for other in order[rank + 1 :] if shared[node, other] >= area[node] - 0.5), None)
+        (roots if parent is None else children[parent]).append(node)
+    value, whole = np.zeros(len(order)), np.zeros(len(order), bool)
+    for node in order:
+        inside, own = value[children[node]].sum(), area[node] * confidence[node]
+        # Nodes that were too small to be proposals leave holes: a node stays whole unless its parts cover half of it.
+        whole[node] = own * split_bonus >= inside or area[children[node]].sum() < area[node] / 2
+        value[node] = own if whole[node] else inside
+    speaks, open_nodes = np.zeros(len(order), bool), roots
+    while open_nodes:
+        node = open_nodes.pop()
+        speaks[node] = whole[node]
+        if not whole[node]:
+            open_nodes += children[node]
+    return speaks

@@ -1,0 +1,121 @@
+"""Images in rows and columns, with a title over every column and a name beside every row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten, wrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from maskadapter.paper.figures.page import DPI, TEXT, page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_ROWS = 20
+"""What fits on a page that is still looked at."""
+
+_GAP, _TITLE, _LINE = 0.04, 0.19, 0.13  # inches
+_WIDEST = 2.4  # of an image: two of them are no poster
+_TALLEST = 1.5  # times its width
+_LETTER = 0.062  # inches of one letter, roughly
+
+
+@dataclass(frozen=True)
+class Row:
+    """images: (H, W, 3) uint8, one for each column; None stays empty. name: stands at the left, "" does not.
+    outline: (H, W) bool of the images' size, drawn around on all of them. notes: a word in each image's corner."""
+
+    images: Sequence[np.ndarray | None]
+    name: str = ""
+    outline: np.ndarray | None = None
+    notes: Sequence[str] = ()
+
+
+def width_of(columns: int) -> float:
+    """Inches of one image where there are so many columns."""
+    return min(_WIDEST, (TEXT - 2 * _LINE - columns * _GAP) / columns)
+
+
+def at_print_size(image: np.ndarray, columns: int) -> np.ndarray:
+    """(H, W, 3) uint8 at as many pixels as are printed of it."""
+    size = _print_size(image, columns)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def mask_at_print_size(mask: np.ndarray, columns: int) -> np.ndarray:
+    """(H, W) of bool or integers, nearest pixel."""
+    wide, high = _print_size(mask, columns)
+    rows = (np.arange(high) + 0.5) * mask.shape[0] / high
+    return mask[rows.astype(int)[:, None], ((np.arange(wide) + 0.5) * mask.shape[1] / wide).astype(int)]
+
+
+def _print_size(image: np.ndarray, columns: int) -> tuple[int, int]:
+    wide = width_of(columns)
+    scale = min(wide / image.shape[1], _TALLEST * wide / image.shape[0]) * DPI
+    return max(2, round(image.shape[1] * scale)), max(2, round(image.shape[0] * scale))
+
+
+def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Figure":
+    """The figure, which is also in the file ``output``; as wide as the images, at most both columns of a page.
+
+    Each row has at least one image.
+    """
+    columns = len(titles)
+    wide = width_of(columns)
+    shapes = [next(image for image in row.images if image is not None).shape for row in rows]
+    heights = [wide * min(_TALLEST, shape[0] / shape[1]) for shape in shapes]
+    names = [_wrapped(row.name, height) for row, height in zip(rows, heights, strict=True)]
+    margin = max((1 + name.count("\n")) * _LINE if name else 0 for name in names)
+    width = margin + columns * (wide + _GAP)
+    height = _TITLE + sum(heights) + _GAP * len(rows)
+    with page(output, width, height, layout=None) as figure:
+        top = height - _TITLE
+        for row, (name, tall, content) in enumerate(zip(names, heights, rows, strict=True)):
+            for column, image in enumerate(content.images):
+                left = margin + column * (wide + _GAP)
+                place = (left / width, (top - tall) / height, wide / width, tall / height)
+                if row == 0:
+                    middle = (left + wide / 2) / width
+                    figure.text(middle, 1 - 0.6 * _TITLE / height, titles[column], ha="center", va="center", size=7)
+                if image is None:
+                    continue
+                axes = figure.add_axes(place)
+                axes.set_axis_off()
+                axes.imshow(image)
+                if content.outline is not None:
+                    _draw_outline(axes, content.outline)
+                if column < len(content.notes):
+                    _write_note(axes, content.notes[column])
+            middle = (top - tall / 2) / height
+            figure.text(0.5 * margin / width, middle, name, rotation=90, ha="center", va="center", size=7)
+            top -= tall + _GAP
+    return figure
+
+
+def _write_note(axes: "Axes", note: str) -> None:
+    from matplotlib.patheffects import withStroke
+
+    text = axes.text(0.03, 0.04, note, color="white", size=6.5, transform=axes.transAxes)
+    text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
+
+
+def _draw_outline(axes: "Axes", mask: np.ndarray) -> None:
+    """White on black, to be seen on anything."""
+    if not mask.any():
+        return
+    # The border closes outlines that run along the image's edge.
+    padded = np.pad(mask, 1).astype(float)
+    places = [np.clip(np.arange(-1, length + 1), -0.5, length - 0.5) for length in mask.shape]
+    for color, width in (("black", 1.5), ("white", 0.7)):
+        axes.contour(places[1], places[0], padded, levels=[0.5], colors=[color], linewidths=[width])
+
+
+def _wrapped(name: str, height: float) -> str:
+    """In one line of ``height`` inches, or in two."""
+    letters = max(6, int(height / _LETTER))
+    lines = wrap(name, letters, break_long_words=True)
+    return "\n".join(lines) if len(lines) <= 2 else "\n".join((lines[0], shorten(" ".join(lines[1:]), letters)))

@@ -1,0 +1,87 @@
+"""One figure on one page: its style, its size, and its file."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskadapter.errors import MaskAdapterError
+from maskadapter.system.atomic_files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMN, TEXT = 3.25, 6.875
+"""Inches of a column and of both together. Source: CVPR's author kit."""
+
+DPI = 300
+"""Dots per inch of a PNG, and of the images inside of a PDF or SVG."""
+
+ENDINGS = (".png", ".pdf", ".svg")
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""For lines and bars: told apart with any color vision. Source: Okabe and Ito 2008, without the yellow."""
+
+_STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.4,
+    "text.parse_math": False,  # a class may be called "$"
+    "pdf.fonttype": 42,  # journals refuse the default's
+    "svg.hashsalt": "maskadapter",
+}
+# The same figure is the same file, whenever it is made.
+_UNDATED: dict[str, dict[str, None]] = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+
+
+def check_output(output: str | Path, needed: str = "matplotlib") -> Path:
+    """``output`` as a path, before any long work. needed: the module that the figure cannot do without.
+
+    Raises MaskAdapterError: an ending that is none of ``ENDINGS``, a folder, the extra ``plot`` not installed.
+    """
+    path = Path(output)
+    if path.suffix.lower() not in ENDINGS:
+        raise MaskAdapterError(f"output is {path}; a file that ends in {', '.join(ENDINGS)} is needed")
+    if path.is_dir():
+        raise MaskAdapterError(f"output is the folder {path}; the name of a file is needed")
+    try:
+        for module in ("matplotlib", needed):
+            import_module(module)
+    except ImportError as error:
+        raise MaskAdapterError(f"{module} is needed for this: pip install 'maskadapter[plot]'") from error
+    return path
+
+
+def legend_shape(labels: Sequence[str], width: float, most: int = 4) -> tuple[int, float]:
+    """How many columns of a legend fit into ``width`` inches, ``most`` at most, and the inches that it is high."""
+    entry = 0.5 + 0.054 * max(map(len, labels))  # line, gaps, letters of seven points
+    columns = int(max(1, min(most, len(labels), width / entry)))
+    return columns, 0.1 + 0.15 * -(-len(labels) // columns)
+
+
+@contextmanager
+def page(output: Path, width: float, height: float, layout: str | None = "constrained") -> Iterator["Figure"]:
+    """An empty figure of ``width`` x ``height`` inches, written to ``output`` when the block ends without an error.
+
+    layout: matplotlib's; None for axes that are put in their places. No global state of matplotlib is changed.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)  # type: ignore[arg-type]
+        FigureCanvasAgg(figure)
+        yield figure
+        ending = output.suffix.lower()
+        with write_atomically(output) as temporary:
+            figure.savefig(temporary, format=ending[1:], metadata=_UNDATED[ending])

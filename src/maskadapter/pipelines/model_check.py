@@ -1,0 +1,268 @@
+"""What a file of weights is, and whether it computes what it should on this machine."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskadapter.data.dataset import Dataset
+from maskadapter.data.opening import open_dataset
+from maskadapter.errors import CheckpointError
+from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
+from maskadapter.hub import loading as hub
+from maskadapter.hub.checkpoint import Checkpoint
+from maskadapter.hub.download import read_record, sha256_of
+from maskadapter.hub.identification import Variant, identify
+from maskadapter.hub.model_zoo import weights_of
+from maskadapter.io.images import read_image
+from maskadapter.models.build import PoolerName
+from maskadapter.models.preprocess import InputSize
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.results.upsampling import Upsampler
+from maskadapter.system.progress import bar
+from maskadapter.types.image_sizes import ImageSizes
+
+# Photographs that scikit-image brings along, and the word that names each. The other words compete.
+PHOTOS = {"chelsea": "cat", "coffee": "cup", "rocket": "rocket", "astronaut": "person"}
+WORDS = "cat, cup|cup of coffee, rocket, person, dog, bird, car, boat, tree, building, banana, clock"
+# Of four. By chance three or more of 12 words come right once in 500 times; a fourth may be lost to what else a
+# photograph shows (a model of the space shuttle stands behind the astronaut).
+ENOUGH_PHOTOS = 3
+# A wrong model, or wrong settings, gives a few percent. Twenty images are too few to tell more than that.
+ENOUGH_MIOU = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. passed: None where it is told and not judged. figures: what was measured, for JSON."""
+
+    name: str
+    passed: bool | None
+    text: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check(
+    model: str | Path,
+    *,
+    pooler: PoolerName = "adapter",
+    architecture: str | None = None,
+    device: str = "cpu",
+    root: str | Path | None = None,
+    images: int = 20,
+) -> Iterator[Finding]:
+    """Examine a file of weights, one finding after the other.
+
+    model, like, device: as for ``maskadapter.load``; nothing is downloaded. embedding: which file of a named model.
+    root: folder of ADE20K (``ADEChallengeData2016`` or its parent); with it the mIoU on the first ``images``
+        validation images is measured.
+    Raises CheckpointError for a file that cannot be read, DatasetError for a folder that does not hold
+    ADE20K-150.
+    """
+    dataset = open_dataset("ade20k-150", root) if root is not None else None
+    checkpoint = hub.find(model, pooler, may_download=False)
+    yield _file(checkpoint)
+    try:
+        variant = identify(checkpoint, architecture or ("tiny" if str(model) == "tiny" else None))
+    except CheckpointError as error:
+        yield Finding("keys", False, str(error))
+        return
+    names = "official names" if checkpoint.official else "this project's names"
+    yield Finding("keys", True, f"{variant}: {len(checkpoint.tensors)} tensors, {names}", {"model": str(variant)})
+    values = _values(checkpoint)
+    yield values
+    if not values.passed:
+        return
+    segmenter = hub.assemble(checkpoint, variant, device)
+    segmenter.text_cache = None  # what is examined is computed, not remembered
+    del checkpoint
+    steps: list[Callable[[OpenVocabularySegmenter], Finding]] = [_norms, _chunks, _bands, _sums]
+    for step in steps:
+        yield step(segmenter)
+    yield _words(segmenter, judged=variant.name != "tiny")
+    if segmenter.generator is None:
+        yield Finding("photo", None, "not segmented: the file holds no mask generator")
+        return
+    yield _photo(segmenter)
+    if dataset is not None:
+        yield _ade20k(segmenter, variant, dataset, images)
+
+
+def _file(checkpoint: Checkpoint) -> Finding:
+    path = checkpoint.source
+    record, sha256, size = read_record(path), sha256_of(path), path.stat().st_size
+    figures = {"path": str(path), "sha256": sha256, "bytes": size}
+    told = f"{path.name}, {size / 1e6:,.0f} MB, sha256\n{sha256}\n"
+    if record is None:
+        return Finding("file", None, told + "nothing is recorded to compare it with", figures)
+    source = f"{record.place} states it" if record.stated else f"at its first download from {record.place}"
+    if record.sha256 == sha256:
+        return Finding("file", True, f"{told}as {source}", figures)
+    return Finding("file", False, f"{told}not {record.sha256}, as {source}: download it again", figures)
+
+
+def _values(checkpoint: Checkpoint) -> Finding:
+    numbers = {key: tensor for key, tensor in checkpoint.tensors.items() if tensor.is_floating_point()}
+    bad = sorted(key for key, tensor in numbers.items() if not tensor.isfinite().all())
+    count = sum(tensor.numel() for tensor in numbers.values())
+    if bad:
+        return Finding("values", False, f"NaN or infinite numbers in {', '.join(bad[:3])}", {"tensors": bad})
+    # Every block starts with a layer scale of exactly 1e-6, which the first step of training changes.
+    scales = [tensor for key, tensor in numbers.items() if key.startswith("pooler.") and key.endswith(".gamma")]
+    if scales and all(bool((scale == scale.flatten()[0]).all()) for scale in scales):
+        return Finding("values", False, "the adapter was never trained: its layer scales are all one number")
+    return Finding("values", True, f"{count / 1e6:,.1f} million numbers, none NaN or infinite", {"numbers": count})
+
+
+def _norms(segmenter: OpenVocabularySegmenter) -> Finding:
+    """CLIP's scale and its text embeddings."""
+    scale = float(segmenter.clip.logit_scale.exp())
+    rows = segmenter.encode("cat, a bowl of fruit, the night sky").rows
+    lengths = (rows.norm(dim=-1) - 1).abs().max().item()
+    alike = (rows @ rows.T).fill_diagonal_(-1).max().item()
+    # Source: CLIP's scale is clipped at 100 (Radford et al. 2021, section 2.5); it starts at 14 and grows.
+    passed = 1 < scale < 101 and lengths < 1e-3 and alike < 0.99
+    text = f"CLIP's scale {scale:.1f}; text embeddings have length 1; different words differ (cosine {alike:.2f})"
+    if not passed:
+        text = f"CLIP's scale {scale:.3g} (1 to 100 is usual); text lengths off by {lengths:.1g}; cosine {alike:.2f}"
+    return Finding("norms", passed, text, {"logit_scale": scale, "length_error": lengths, "cosine": alike})
+
+
+@torch.inference_mode()
+def _chunks(segmenter: OpenVocabularySegmenter) -> Finding:
+    """Masks embedded together against one by one."""
+    images = _small_batch(segmenter)
+    features = segmenter.clip.encode_image(images)
+    height, width = images.shape[-2] // 4, images.shape[-1] // 4
+    masks = torch.full((1, 5, height, width), -10.0, device=images.device)
+    for number in range(5):
+        masks[0, number, number * height // 8 :, : width // (number + 1)] = 10
+    together = segmenter.pooler(images, features, masks, segmenter.clip.project)
+    single = torch.cat(
+        [segmenter.pooler(images, features, mask, segmenter.clip.project) for mask in masks.split(1, dim=1)], dim=1
+    )
+    return _difference("chunks", "5 masks embedded together and one by one", together, single)
+
+
+def _bands(segmenter: OpenVocabularySegmenter) -> Finding:
+    """Masks enlarged a band at a time against PyTorch's own resizing."""
+    device = segmenter.clip.logit_scale.device
+    sizes = ImageSizes(padded=(224, 320), resized=(213, 320), original=(300, 451))
+    logits = 10 * torch.randn(4, 56, 80, generator=torch.Generator().manual_seed(0)).to(device)
+    upsampler = Upsampler(logits, sizes)
+    banded = torch.cat([upsampler.logits(rows) for rows in upsampler.tiles(values=50_000)], dim=1)
+    whole = F.interpolate(logits[None], sizes.padded, mode="bilinear")[..., : sizes.resized[0], : sizes.resized[1]]
+    whole = F.interpolate(whole, sizes.original, mode="bilinear")[0]
+    return _difference("bands", "masks enlarged in bands and at once", banded, whole)
+
+
+@torch.inference_mode()
+def _sums(segmenter: OpenVocabularySegmenter) -> Finding:
+    """Probabilities of a small image, computed twice."""
+    encoded = segmenter.encode(WORDS)
+    if segmenter.generator is None:
+        image = _photograph("chelsea")
+        masks = np.ones((1, *image.shape[:2]), dtype=bool)
+        runs = [torch.from_numpy(segmenter.classify(image, masks, encoded).probs) for _ in range(2)]
+    else:
+        images = _small_batch(segmenter)
+        runs = [segmenter(images, encoded)[1] for _ in range(2)]
+    off = (runs[0].sum(dim=-1) - 1).abs().max().item()
+    apart = (runs[0] - runs[1]).abs().max().item()
+    passed = off < 1e-3 and bool(runs[0].isfinite().all()) and apart < 1e-3
+    text = f"probabilities sum to 1 (off by {off:.0e}); a second run differs by {apart:.0e}"
+    return Finding("sums", passed, text, {"sum_error": off, "repeat_error": apart})
+
+
+def _words(segmenter: OpenVocabularySegmenter, judged: bool) -> Finding:
+    """Whole photographs named: the words and the images meet only in weights that were trained."""
+    vocabulary = segmenter.encode(WORDS)
+    told, right = [], 0
+    for photo, word in PHOTOS.items():
+        image = _photograph(photo)
+        named = segmenter.classify(image, np.ones((1, *image.shape[:2]), dtype=bool), vocabulary)
+        best = named.class_names[named.labels[0]]
+        right += best == word
+        told.append(f"{word} {named.scores[0]:.0%}" if best == word else f"{best} for {word}")
+    text = f"{right} of {len(PHOTOS)} photographs named right: {', '.join(told)}"
+    if not judged:
+        text += "; not judged, the embedded model is too small for it (see its card)"
+    return Finding("words", right >= ENOUGH_PHOTOS if judged else None, text, {"right": right, "of": len(PHOTOS)})
+
+
+def _photo(segmenter: OpenVocabularySegmenter) -> Finding:
+    image = _photograph("chelsea")
+    started = time.perf_counter()
+    labels = segmenter.segment(image, "cat, wall, floor", background=None).semantic()
+    seconds, memory = time.perf_counter() - started, _peak_memory(segmenter.clip.logit_scale.device)
+    share = float((labels == 0).mean())
+    used = f", {memory / 1e9:.1f} GB at most" if memory else ""
+    size = f"{image.shape[1]} x {image.shape[0]}"
+    text = f"a cat of {size} pixels segmented in {seconds:.1f} s{used}; cat takes {share:.0%} of it"
+    return Finding("photo", bool((labels >= 0).any()), text, {"seconds": seconds, "bytes": memory, "cat": share})
+
+
+def _ade20k(segmenter: OpenVocabularySegmenter, variant: Variant, dataset: Dataset, images: int) -> Finding:
+    """mIoU on the first images of ADE20K-150, with the range that other images of the same kind would give."""
+    encoded = segmenter.encode("ade20k-150")
+    counts = []
+    images = min(images, len(dataset))
+    with bar("ADE20K", images) as step:
+        for number in range(images):
+            sample = dataset[number]
+            predicted = segmenter.segment(sample.image, encoded, background=None).semantic()
+            counts.append(_count(predicted, sample.target.labels(), len(dataset.vocabulary)))
+            step(1)
+    table = np.stack(counts)
+    miou = float(mean_iou(table.sum(axis=0)))
+    # Bootstrap: the images drawn anew, with repetition, a thousand times.
+    draws = np.random.default_rng(0).integers(0, len(table), (1000, len(table)))
+    low, high = np.percentile([mean_iou(table[draw].sum(axis=0)) for draw in draws], [5, 95])
+    text = f"mIoU {miou:.1%} on {images} images (drawn anew: {low:.1%} to {high:.1%})"
+    figures = {"miou": miou, "low": float(low), "high": float(high), "images": images}
+    if variant.name == "tiny":
+        return Finding("ade20k", None, f"{text}; not judged, no figure to compare with", figures)
+    expected = weights_of(variant.name, variant.pooler).miou["A-150"] / 100
+    text += f"; the paper has {expected:.1%} on all 2,000: so few images show the order of size, not more"
+    return Finding("ade20k", bool(high >= ENOUGH_MIOU * expected), text, {**figures, "paper": expected})
+
+
+def _count(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """(3, K): pixels of each class in both, in the prediction, in the ground truth; where the ground truth is -1 nothing counts."""
+    return pixel_counts([confusion(predicted, labels, classes)], classes)
+
+
+def _difference(name: str, what: str, prune_proposals: Tensor, direct: Tensor) -> Finding:
+    """Two ways to one result: equal but for rounding (TF32 on a GPU has three digits)."""
+    relative = ((prune_proposals - direct).abs().max() / direct.abs().max()).item()
+    return Finding(name, relative < 2e-3, f"{what} differ by {relative:.0e} of the largest", {"relative": relative})
+
+
+def _photograph(name: str) -> np.ndarray:
+    import skimage.data
+
+    return read_image(getattr(skimage.data, name)())
+
+
+def _small_batch(segmenter: OpenVocabularySegmenter) -> Tensor:
+    """(1, 3, 224, 320): a photograph small enough for every machine."""
+    return segmenter.prepare(_photograph("chelsea"), InputSize(320, 320))[0]
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    """Bytes: of the GPU, else of the whole process; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

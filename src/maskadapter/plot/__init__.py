@@ -1,1 +1,0 @@
-"""The paper's kinds of figures for one's own pictures, models and runs."""

@@ -1,1 +1,0 @@
-"""The paper's tables, each as one command."""

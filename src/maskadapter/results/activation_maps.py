@@ -1,0 +1,73 @@
+"""Where a model pools CLIP's features for each mask, as numbers and as an image. Source: paper, figure 4."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from maskadapter.results.overlay import draw_overlay, name_tag
+from maskadapter.types.image_sizes import ImageSizes
+
+_TILE = 96  # pixels of the longer side of a small image; photo and mean are twice as large
+_GAP = 6
+_IN_A_LINE = 8
+# From dark to light, so that it reads in gray and with any color vision. Source: matplotlib's magma, six of it.
+_HEAT = np.array(
+    [(0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191)], np.float32
+)
+
+
+@dataclass(frozen=True)
+class ActivationMaps:
+    """weights: (N, M, h, w) float32, M maps for each of N masks over the cells of the padded input; each map sums to 1
+    (to 0 for a mask that covers no cell). M is 16 with Mask-Adapter and 1 with mask pooling. sizes: see ``ImageSizes``."""
+
+    weights: np.ndarray
+    sizes: ImageSizes
+
+    def drawn(self, image: np.ndarray, masks: np.ndarray, names: Sequence[str]) -> Image.Image:
+        """A sheet with two lines for each mask: the image with the mask, the mean of its maps, and the maps.
+
+        image: (H, W, 3) uint8. masks: (N, H, W) bool. names: N. Each map is scaled to its own highest weight. Without
+        masks the sheet is the image alone.
+        """
+        height, width = image.shape[:2]
+        scale = _TILE / max(height, width)
+        tile = (max(1, round(width * scale)), max(1, round(height * scale)))
+        large = (2 * tile[0] + _GAP, 2 * tile[1] + _GAP)
+        photo = Image.fromarray(image).resize(large, Image.Resampling.LANCZOS)
+        if not len(masks):
+            return photo
+        count = self.weights.shape[1]
+        columns = min(_IN_A_LINE, -(-count // 2)) if count > 1 else 0  # one map is its own mean
+        lines = -(-count // max(1, columns))
+        step = (tile[0] + _GAP, tile[1] + _GAP)
+        block = max(2, lines) * step[1] + _GAP
+        sheet = Image.new("RGB", (_GAP + 2 * (large[0] + _GAP) + columns * step[0], len(masks) * block + _GAP), "white")
+        for row, (mask, maps, name) in enumerate(zip(masks, self.weights, names, strict=True)):
+            top = _GAP + row * block
+            small = np.asarray(Image.fromarray(mask).resize(large, Image.Resampling.NEAREST))
+            sheet.paste(draw_overlay(np.asarray(photo), np.where(small, 0, -1), [name]), (_GAP, top))
+            left = 2 * _GAP + large[0]
+            sheet.paste(self.heat(maps.mean(axis=0), photo), (left, top))
+            tag = name_tag("mean" if columns else "weights", 11, (255, 255, 255))
+            sheet.paste(tag, (left + 4, top + 4), tag)
+            left += large[0] + _GAP
+            for index, weights in enumerate(maps if columns else ()):
+                place = (left + index % columns * step[0], top + index // columns * step[1])
+                sheet.paste(self.heat(weights, photo.resize(tile, Image.Resampling.BOX)), place)
+        return sheet
+
+    def heat(self, weights: np.ndarray, photo: Image.Image) -> Image.Image:
+        """One map (h, w) over the image in gray, at the photo's size: from dark, 0, to light, its own highest
+        weight."""
+        grid = Image.fromarray((weights / max(float(weights.max()), 1e-12)).astype(np.float32))
+        (rows, columns), (high, wide) = self.sizes.padded, self.sizes.resized
+        box = (0, 0, grid.width * wide / columns, grid.height * high / rows)
+        strength = np.asarray(grid.resize(photo.size, Image.Resampling.BILINEAR, box=box)).clip(0, 1)
+        position = strength * (len(_HEAT) - 1)
+        low = position.astype(int).clip(max=len(_HEAT) - 2)
+        colors = _HEAT[low] + (position - low)[..., None] * (_HEAT[low + 1] - _HEAT[low])
+        gray = np.asarray(photo.convert("L"), np.float32)[..., None]
+        return Image.fromarray((0.35 * gray + 0.65 * colors).round().astype(np.uint8))

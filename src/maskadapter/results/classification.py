@@ -1,0 +1,38 @@
+"""What the user gets for masks of their own: names."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from maskadapter.vocabulary.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Names for given masks. probs: (N, K) float32, each row sums to 1, over ``class_names``."""
+
+    vocabulary: Vocabulary = field(repr=False)
+    probs: np.ndarray
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K display names."""
+        return self.vocabulary.names
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int: the best class of every mask."""
+        return self.probs.argmax(axis=1)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N,) float32, 0 to 1: the probability of the best class."""
+        return self.probs.max(axis=1)
+
+    def top(self, count: int = 5) -> list[list[tuple[str, float]]]:
+        """For each of the N masks its ``count`` best words with their probabilities, best first."""
+        order = (-self.probs).argsort(axis=1, kind="stable")[:, :count]
+        return [
+            [(self.class_names[index], float(row[index])) for index in best]
+            for row, best in zip(self.probs, order, strict=True)
+        ]

@@ -1,0 +1,243 @@
+"""Label maps as images: an overlay for people, a label map for programs."""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from hashlib import blake2b
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from scipy import ndimage
+
+Color = tuple[int, int, int]
+
+# Seven colors of Okabe and Ito (2008), then each next the sRGB color that is farthest from all before it: CIE Lab
+# distance, the smallest of normal, protanopic and deuteranopic sight (Machado et al. 2009).
+_PALETTE = tuple(
+    bytes.fromhex(
+        "e69f00 56b4e9 009e73 f0e442 0072b2 d55e00 cc79a7 374cf3 b8e58c b82f33 3888ff 92e8c5"
+        "6ee8f7 9ba759 a9357c 5853c8 dfcd60 ff8696 007338 4ea5f8 bb2e00 de2f5c ca00a4 ffa5d6"
+    )[index : index + 3]
+    for index in range(0, 72, 3)
+)
+# With this salt the commonest words get colors of their own: sky and water blue, grass and trees green.
+_SALT = (937417).to_bytes(4, "big")
+
+_FILL = 0.42
+_SMALLEST_TEXT = 10
+_LONGEST_NAME = 36
+_TAGS_PER_CLASS = 3
+# What is tried to fit a name into a segment: (text size, share of the plate that lies on the segment).
+_FITS = ((1.0, 0.999), (0.8, 0.999), (0.65, 0.999), (0.65, 0.6))
+# The built-in font holds Latin letters without accents. For other names the first of these that the system has and that
+# knows every letter is taken (Linux, macOS, Windows).
+_SYSTEM_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "Arial Unicode.ttf",
+    "PingFang.ttc",
+    "arial.ttf",
+    "msyh.ttc",
+    "Nirmala.ttf",
+)
+
+
+def color_of(name: str) -> Color:
+    """The color of a class name, (r, g, b) from 0 to 255: the same in every image, whatever its case."""
+    digest = blake2b(name.strip().casefold().encode("utf-8", "replace"), digest_size=4, salt=_SALT).digest()
+    red, green, blue = _PALETTE[int.from_bytes(digest, "big") % len(_PALETTE)]
+    return red, green, blue
+
+
+def draw_overlay(
+    image: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    scores: Sequence[float] | None = None,
+    text_size: int | None = None,
+) -> Image.Image:
+    """The image with its segments tinted, outlined and named, at its own size.
+
+    image: (H, W, 3) uint8 RGB. labels: (H, W) int, index into ``names``, -1 = none: left as it is.
+    scores: one number from 0 to 1 for each name, shown behind it as a percentage.
+    text_size: pixels of the names' height; None goes by the image's size.
+
+    A name stands inside the largest segments of its class, where there is most room. Names that fit into none of their
+    segments are listed in a corner.
+    """
+    canvas = _tinted(image, labels, names)
+    size = text_size or max(_SMALLEST_TEXT, round(0.033 * math.sqrt(labels.size)))
+    # Places are searched on a coarser grid: a few pixels more or less do not matter to a name.
+    step = max(1, max(labels.shape) // 512)
+    coarse = labels[::step, ::step]
+    taken = np.zeros(coarse.shape, np.float32)
+    areas = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)[1:]
+    unplaced = []
+    for label in sorted(np.flatnonzero(areas).tolist(), key=lambda label: -int(areas[label])):
+        text = _caption(names[label], scores[label] if scores is not None else None)
+        color = color_of(names[label])
+        if not _name_segments(canvas, coarse == label, taken, step, text, color, size):
+            unplaced.append((text, color))
+    if unplaced:
+        _draw_legend(canvas, unplaced, taken, step, round(0.85 * size))
+    return canvas
+
+
+def label_image(labels: np.ndarray, num_classes: int | None = None) -> Image.Image:
+    """Labels (H, W) int, -1 = none, as a gray image in which 0 is none and every other value is index + 1.
+
+    8 bits where they suffice for ``num_classes`` (as a rule the length of the vocabulary; without it the labels that
+    occur decide), 16 bits above 255 classes.
+    """
+    largest = num_classes if num_classes is not None else int(labels.max(initial=-1)) + 1
+    return Image.fromarray((labels + 1).astype(np.uint8 if largest <= 255 else np.uint16))
+
+
+def _tinted(image: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Image.Image:
+    """Translucent fills and, along every border, a smooth line in the color of either side."""
+    colors = Image.fromarray(np.array([*map(color_of, names), (0, 0, 0)], np.uint8)[labels])
+    named = labels >= 0
+    border = np.zeros(labels.shape, bool)
+    for one, other in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        differ = labels[one] != labels[other]
+        border[one] |= differ
+        border[other] |= differ
+    width = max(1.2, 0.0026 * math.sqrt(labels.size))
+    line = np.asarray(Image.fromarray(border.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(width)))
+    # The blur turns the pixel staircase into a slope; cutting the slope steeply gives a crisp, smooth line.
+    strength = ((line.astype(np.float32) - 56) * 4).clip(0, 255).astype(np.uint8)
+    canvas = Image.composite(colors, Image.fromarray(image), Image.fromarray(named * np.uint8(255 * _FILL)))
+    canvas.paste(colors, mask=Image.fromarray(named * strength))
+    return canvas
+
+
+def _name_segments(
+    canvas: Image.Image, mask: np.ndarray, taken: np.ndarray, step: int, text: str, color: Color, size: int
+) -> bool:
+    """Write ``text`` into the largest segments of ``mask`` (coarse grid), mark it in ``taken``; False without room."""
+    segments, count = ndimage.label(mask)
+    if not count:
+        return False
+    areas = np.bincount(segments.ravel())[1:]
+    written = False
+    for index in np.argsort(-areas, kind="stable")[:_TAGS_PER_CLASS]:
+        if areas[index] * step**2 < _SMALLEST_TEXT**2 or (written and areas[index] < 0.25 * areas.max()):
+            break
+        segment = segments == index + 1
+        for scale, inside in _FITS:
+            tag = name_tag(text, max(_SMALLEST_TEXT, round(scale * size)), color)
+            height, width = -(-tag.height // step), -(-tag.width // step)
+            center = _room(segment, taken, (height, width), inside)
+            if center is None:
+                continue
+            left = min(max(0, center[1] * step - tag.width // 2), canvas.width - tag.width)
+            top = min(max(0, center[0] * step - tag.height // 2), canvas.height - tag.height)
+            canvas.paste(tag, (left, top), tag)
+            taken[top // step : top // step + height + 1, left // step : left // step + width + 1] = 1
+            written = True
+            break
+    return written
+
+
+def _room(segment: np.ndarray, taken: np.ndarray, size: tuple[int, int], inside: float) -> tuple[int, int] | None:
+    """(row, column) deepest in the segment where a box of ``size`` lies on it to the share ``inside`` and is free."""
+    (rows, columns), (height, width) = ndimage.find_objects(segment.astype(np.uint8))[0], size
+    if height > segment.shape[0] or width > segment.shape[1] or segment[rows, columns].sum() < inside * height * width:
+        return None
+    window = (
+        slice(max(0, rows.start - height), rows.stop + height),
+        slice(max(0, columns.start - width), columns.stop + width),
+    )
+    part = segment[window]
+    covered = ndimage.uniform_filter(part.astype(np.float32), size, mode="constant")
+    blocked = ndimage.uniform_filter(taken[window], size, mode="constant")
+    fits = part & (covered >= inside) & (blocked < 1e-4)
+    if not fits.any():
+        return None
+    # The frame of the image bounds a segment as well, hence the padding.
+    depth = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(np.argmax(np.where(fits, depth, -1)), part.shape)
+    return window[0].start + int(row), window[1].start + int(column)
+
+
+def _draw_legend(
+    canvas: Image.Image, entries: Sequence[tuple[str, Color]], taken: np.ndarray, step: int, size: int
+) -> None:
+    """A card with the names that found no room, in the corner where it hides the fewest others."""
+    size = max(_SMALLEST_TEXT, size)
+    gap = max(2, size // 3)
+    margin = 2 * gap
+    room = (int(0.7 * canvas.height) - 2 * margin) // (round(1.3 * size) + gap)
+    if len(entries) > room:
+        kept = max(0, room - 1)
+        entries = [*entries[:kept], (f"and {len(entries) - kept} more", (90, 90, 90))]
+    tags = [name_tag(text, size, color) for text, color in entries]
+    width = max(tag.width for tag in tags) + 2 * gap
+    height = sum(tag.height + gap for tag in tags) + gap
+    if width + 2 * margin > canvas.width or height + 2 * margin > canvas.height:
+        return
+    corners = [
+        (left, top)
+        for top in (canvas.height - height - margin, margin)
+        for left in (margin, canvas.width - width - margin)
+    ]
+    left, top = min(
+        corners,
+        key=lambda corner: taken[
+            corner[1] // step : (corner[1] + height) // step, corner[0] // step : (corner[0] + width) // step
+        ].sum(),
+    )
+    card = _rounded((width, height), gap, (24, 24, 24, 190))
+    canvas.paste(card, (left, top), card)
+    for tag in tags:
+        canvas.paste(tag, (left + gap, top + gap), tag)
+        top += tag.height + gap
+
+
+def _caption(name: str, score: float | None) -> str:
+    # Lone surrogates have no glyph in any font and stop the text layout.
+    text = " ".join(name.encode("utf-8", "replace").decode("utf-8").split())
+    if len(text) > _LONGEST_NAME:
+        text = text[: _LONGEST_NAME - 3].rstrip() + "..."
+    return text if score is None else f"{text} {score:.0%}"
+
+
+def name_tag(text: str, size: int, color: Color) -> Image.Image:
+    """The text on a rounded plate of its class's color, RGBA; black or white, whichever stands out more."""
+    font = _font(text, size)
+    pad = max(2, round(0.35 * size))
+    plate = _rounded((math.ceil(font.getlength(text)) + 2 * pad, round(1.3 * size)), pad, (*color, 235))
+    # Source: WCAG 2.2, relative luminance; at 0.18 black and white text have the same contrast.
+    linear = [(value / 255) ** 2.2 for value in color]
+    bright = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18
+    ImageDraw.Draw(plate).text((pad, plate.height / 2), text, "black" if bright else "white", font, anchor="lm")
+    return plate
+
+
+def _rounded(size: tuple[int, int], radius: int, color: tuple[int, int, int, int]) -> Image.Image:
+    """A plate with smooth round corners, RGBA; Pillow draws them jagged, so they are drawn four times larger."""
+    mask = Image.new("L", (4 * size[0], 4 * size[1]))
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, mask.width - 1, mask.height - 1), 4 * radius, color[3])
+    plate = Image.new("RGBA", size, color)
+    plate.putalpha(mask.resize(size, Image.Resampling.BOX))
+    return plate
+
+
+def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    face = _face("".join(sorted(set(text))))
+    return ImageFont.load_default(size) if face is None else ImageFont.truetype(face, size)
+
+
+@cache
+def _face(letters: str) -> str | None:
+    """File name of a font that has all the letters; None is the built-in one, also when no font has them."""
+    for face in (None, *_SYSTEM_FONTS):
+        try:
+            font = ImageFont.load_default(16) if face is None else ImageFont.truetype(face, 16)
+        except OSError:
+            continue
+        absent = bytes(font.getmask("\U0010ffff"))
+        if all(letter.isspace() or bytes(font.getmask(letter)) != absent for letter in letters):
+            return face
+    return None

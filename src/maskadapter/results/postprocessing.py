@@ -1,0 +1,268 @@
+"""From proposals to semantic, panoptic and instance results: pure functions of masks and probabilities.
+
+Common arguments: ``masks``, an ``Upsampler`` of (N, h, w) mask logits; ``probs`` (N, K + 1), class probabilities with
+void last, each row summing to 1. Source: official semantic_inference, panoptic_inference, instance_inference.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from maskadapter.results.class_argmax import best_classes, channels
+from maskadapter.results.upsampling import Upsampler
+
+SemanticOrder = Literal["masks-first", "classes-first"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of a panoptic map.
+
+    id: its value in the map, from 1. label: index of its class. score: 0 to 1. area: pixels. proposal: index of the
+    proposal that it was made from; of the first of them where several proposals of one stuff class became one segment.
+    """
+
+    id: int
+    label: int
+    is_thing: bool
+    score: float
+    area: int
+    proposal: int
+
+
+@dataclass(frozen=True)
+class PanopticMap:
+    """ids: (H, W) int32, 0 = no segment. segments: one for every id."""
+
+    ids: np.ndarray
+    segments: tuple[Segment, ...]
+
+    def masks(self, segments: Sequence[Segment] | None = None) -> np.ndarray:
+        """(N, H, W) bool: the masks of all segments, or of some of them."""
+        chosen = self.segments if segments is None else segments
+        masks = np.empty((len(chosen), *self.ids.shape), dtype=bool)
+        for mask, segment in zip(masks, chosen, strict=True):
+            np.equal(self.ids, segment.id, out=mask)
+        return masks
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Things found, best first. masks (N, H, W) bool, boxes (N, 4) xyxy in pixels, labels (N,) int, scores (N,) 0 to
+    1."""
+
+    masks: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Taking:
+    """What a proposal was taken for. rank: its place among all pairs by class probability. score: 0 to 1."""
+
+    rank: int
+    label: int
+    score: float
+
+
+def semantic_scores(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> Iterator[tuple[slice, Tensor]]:
+    """Score of every class at every pixel, a band of rows at a time: (rows, (K, rows, W)).
+
+    The sum over proposals of class probability times mask probability. ``order`` says what is brought to the image's
+    size: ``"masks-first"`` the mask logits, ``"classes-first"`` the class map computed at the network's size. The
+    official code takes the second when only the semantic result is asked for.
+    """
+    class_probs = probs[:, :-1]
+    for rows in masks.tiles(channels=class_probs.shape[1]):
+        if order == "masks-first":
+            yield rows, torch.einsum("nk,nhw->khw", class_probs, masks.logits(rows).sigmoid())
+        else:
+            small = masks.at_network_size(masks.network_rows(rows)).sigmoid()
+            yield rows, masks.to_original(torch.einsum("nk,nhw->khw", class_probs, small), rows)
+
+
+def semantic_map(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> np.ndarray:
+    """(H, W) int32: the class with the highest score at every pixel; -1 everywhere when there is no proposal."""
+    labels = np.full(masks.sizes.original, -1, dtype=np.int32)
+    if not len(probs):
+        return labels
+    if order == "masks-first":
+        for rows in masks.tiles(channels(probs[:, :-1])):
+            labels[rows] = best_classes(probs[:, :-1], masks.logits(rows).sigmoid()).cpu().numpy()
+    else:
+        for rows, scores in semantic_scores(masks, probs, order):
+            labels[rows] = scores.argmax(dim=0).cpu().numpy()
+    return labels
+
+
+def panoptic_map(
+    masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], overlap_threshold: float, score_threshold: float = 0.0
+) -> PanopticMap:
+    """Every pixel to one segment.
+
+    A pixel goes to the kept proposal with the highest class score times mask probability. A proposal is dropped when
+    what it wins is less than ``overlap_threshold`` of its own area; its pixels stay empty. Stuff of one class is one
+    segment. Proposals are kept when void is not their best class and the best score exceeds ``score_threshold``.
+    """
+    scores, labels = probs.max(dim=-1)
+    kept = ((labels != probs.shape[1] - 1) & (scores > score_threshold)).nonzero().flatten()
+    height, width = masks.sizes.original
+    ids = np.zeros((height, width), dtype=np.int32)
+    if not len(kept):
+        return PanopticMap(ids, ())
+
+    winners = np.empty((height, width), dtype=np.int32)
+    inside = np.empty((height, width), dtype=bool)
+    own_area = torch.zeros(len(kept), dtype=torch.long, device=probs.device)
+    masks = masks.only(kept)
+    for rows in masks.tiles():
+        mask_probs = masks.logits(rows).sigmoid()
+        own_area += (mask_probs >= 0.5).flatten(1).sum(dim=1)
+        winner = (scores[kept, None, None] * mask_probs).argmax(dim=0)
+        winners[rows] = winner.cpu().numpy()
+        inside[rows] = (mask_probs.gather(0, winner[None])[0] >= 0.5).cpu().numpy()
+
+    won_area = np.bincount(winners.ravel(), minlength=len(kept))
+    won_inside = np.bincount(winners[inside], minlength=len(kept))
+    # The ratio of whole numbers is taken in float64, as the official code's Python integers are.
+    enough = won_area >= overlap_threshold * own_area.cpu().numpy()
+    chosen = np.flatnonzero(enough & (won_inside > 0) & (own_area.cpu().numpy() > 0))
+    segment_of, segments = _number_segments(chosen, labels[kept].tolist(), is_thing)
+    new_ids = np.zeros(len(kept), dtype=np.int32)
+    new_ids[list(segment_of)] = list(segment_of.values())
+    ids = np.where(inside, new_ids[winners], 0).astype(np.int32)
+    areas = np.bincount(ids.ravel(), minlength=len(segments) + 1)
+    return PanopticMap(
+        ids,
+        tuple(
+            Segment(
+                id=number,
+                label=int(labels[kept[first]]),
+                is_thing=is_thing[int(labels[kept[first]])],
+                score=float(scores[kept[first]]),
+                area=int(areas[number]),
+                proposal=int(kept[first]),
+            )
+            for number, first in enumerate(segments, start=1)
+        ),
+    )
+
+
+def _number_segments(
+    chosen: np.ndarray, labels: list[int], is_thing: Sequence[bool]
+) -> tuple[dict[int, int], list[int]]:
+    """The id of every chosen proposal, and the first proposal of every id from 1; stuff shares the id of its class."""
+    segment_of: dict[int, int] = {}
+    segments: list[int] = []
+    stuff: dict[int, int] = {}
+    for proposal in chosen.tolist():
+        label = labels[proposal]
+        if not is_thing[label] and label in stuff:
+            segment_of[proposal] = stuff[label]
+            continue
+        segments.append(proposal)
+        segment_of[proposal] = len(segments)
+        if not is_thing[label]:
+            stuff[label] = len(segments)
+    return segment_of, segments
+
+
+def without_labels_from(panoptic: PanopticMap, num_classes: int) -> PanopticMap:
+    """The map without the segments whose label is ``num_classes`` or more; the others are numbered from 1 again."""
+    kept = [segment for segment in panoptic.segments if segment.label < num_classes]
+    new_ids = np.zeros(len(panoptic.segments) + 1, dtype=np.int32)
+    new_ids[[segment.id for segment in kept]] = range(1, len(kept) + 1)
+    return PanopticMap(
+        new_ids[panoptic.ids], tuple(replace(segment, id=number) for number, segment in enumerate(kept, start=1))
+    )
+
+
+def join_touching(panoptic: PanopticMap) -> PanopticMap:
+    """Segments of one class that touch become one, for generators whose proposals are parts of things.
+
+    Two things of one class that touch cannot be told apart then. The score is the mean by area; the proposal is that of
+    the largest part.
+    """
+    ids, segments = panoptic.ids, panoptic.segments
+    labels = np.array([-1, *(segment.label for segment in segments)])
+    borders = []
+    for one, other in ((ids[:-1], ids[1:]), (ids[:, :-1], ids[:, 1:])):
+        differ = one != other
+        borders.append(np.stack([one[differ], other[differ]], axis=-1))
+    pairs = np.concatenate(borders)
+    pairs = pairs[labels[pairs[:, 0]] == labels[pairs[:, 1]]]
+    touches = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(labels), len(labels)))
+    count, group = connected_components(touches, directed=False)
+    parts: list[list[Segment]] = [[] for _ in range(count)]
+    for segment in segments:
+        parts[group[segment.id]].append(segment)
+    joined: list[Segment] = []
+    new_ids = np.zeros(len(labels), dtype=np.int32)
+    for members in filter(None, parts):
+        area = sum(part.area for part in members)
+        score = sum(part.score * part.area for part in members) / area
+        joined.append(replace(max(members, key=lambda part: part.area), id=len(joined) + 1, area=area, score=score))
+        new_ids[[part.id for part in members]] = len(joined)
+    return PanopticMap(new_ids[ids], tuple(joined))
+
+
+def instances(masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: int = 100) -> Instances:
+    """The things among the ``top`` best (proposal, class) pairs, best first; see ``instance_masks``."""
+    kept: list[np.ndarray] = []
+    rows: list[tuple[float, int, int, int]] = []
+    for mask, takings in instance_masks(masks, probs, is_thing, top):
+        rows += [(-taking.score, taking.rank, len(kept), taking.label) for taking in takings]
+        kept.append(mask)
+    rows.sort()
+    found = np.stack([kept[index] for _, _, index, _ in rows]) if rows else np.zeros((0, *masks.sizes.original), bool)
+    return Instances(
+        found,
+        boxes_of(found),
+        np.array([label for _, _, _, label in rows], dtype=np.int64),
+        np.array([-negative for negative, _, _, _ in rows], dtype=np.float32),
+    )
+
+
+def instance_masks(
+    masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: int = 100
+) -> Iterator[tuple[np.ndarray, list[Taking]]]:
+    """One proposal after another among the ``top`` best (proposal, class) pairs: its mask (H, W) bool, and what it was
+    taken for. Only one mask is in memory.
+
+    Pairs of stuff are dropped after the best were taken, as the official code does: fewer than ``top`` may be left.
+    Score: class probability times the mean mask probability inside the mask (logit > 0).
+    """
+    class_probs = probs[:, :-1]
+    scores, best = class_probs.flatten().topk(min(top, class_probs.numel()))
+    pairs: dict[int, list[Taking]] = {}
+    for rank, (score, pair) in enumerate(zip(scores.tolist(), best.tolist(), strict=True)):
+        proposal, label = divmod(pair, class_probs.shape[1])
+        if is_thing[label]:
+            pairs.setdefault(proposal, []).append(Taking(rank, label, score))
+    for proposal, takings in pairs.items():
+        one = masks.only(torch.tensor([proposal], device=probs.device))
+        mask = np.zeros(masks.sizes.original, dtype=bool)
+        inside_sum = 0.0
+        for rows in one.tiles():
+            logits = one.logits(rows)[0]
+            inside_sum += float((logits.sigmoid() * (logits > 0)).sum())
+            mask[rows] = (logits > 0).cpu().numpy()
+        sureness = inside_sum / (float(mask.sum()) + 1e-6)
+        yield mask, [replace(taking, score=taking.score * sureness) for taking in takings]
+
+
+def boxes_of(masks: np.ndarray) -> np.ndarray:
+    """(N, H, W) bool -> (N, 4) float32 xyxy, the right and bottom edge exclusive; zeros for an empty mask."""
+    boxes = np.zeros((len(masks), 4), dtype=np.float32)
+    for box, mask in zip(boxes, masks, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(rows):
+            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return boxes

@@ -1,0 +1,249 @@
+"""What the user gets back for an image and words: masks with names."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from maskadapter.errors import MaskAdapterError
+from maskadapter.io import coco_format as coco
+from maskadapter.results import postprocessing as postprocess
+from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.detections import panoptic_detections
+from maskadapter.results.overlay import draw_overlay, label_image
+from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, SemanticOrder
+from maskadapter.results.upsampling import Upsampler
+from maskadapter.system.atomic_files import write_atomically
+from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.vocabulary.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from supervision import Detections
+    from torch import Tensor
+
+ENDINGS = {
+    "overlay": ("-overlay.png",),
+    "labels": ("-labels.png", "-classes.json"),
+    "panoptic": ("-panoptic.png", "-panoptic.json"),
+    "coco": ("-instances.json",),
+    "summary": ("-summary.json",),
+    "activations": ("-activations.png",),
+}
+"""The formats of ``Segmentation.save``, and what the files of each are called after the stem."""
+
+FORMATS = tuple(ENDINGS)
+NONE = "none of them"
+
+_MOST_DRAWN = 8  # segments on a sheet of activation maps, the largest
+
+
+def check_formats(formats: str | Sequence[str]) -> list[str]:
+    """The names in ``formats``, a sequence or words between commas; MaskAdapterError for one that is not known."""
+    names = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
+    for name in names:
+        if name not in FORMATS:
+            raise MaskAdapterError(f"unknown format '{name}': choose from {', '.join(FORMATS)}")
+    return names
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """One segmented image. It keeps what the networks said at their own resolution; results are made when asked for.
+
+    image: (H, W, 3) uint8 RGB, the image, upright.
+    vocabulary: the K classes.
+    mask_logits: (N, h, w), proposals at the generator's resolution, covering the padded input.
+    probs: (N, K + L + 1), each proposal's probabilities of the classes, of the background, void last; rows sum to 1.
+    sizes: how the input relates to the image.
+    background: L further names that competed with the classes; what they win is none of the classes.
+    semantic_order, overlap_threshold: as in ``maskadapter.results.postprocessing``. join_touching: see the function there.
+    file_name: the image's, where it came from a file; saved files are called after it.
+    activate: what makes the activation maps of masks (N, H, W) bool, None where nothing can.
+    """
+
+    image: np.ndarray = field(repr=False)
+    vocabulary: Vocabulary = field(repr=False)
+    mask_logits: "Tensor" = field(repr=False)
+    probs: "Tensor" = field(repr=False)
+    sizes: ImageSizes
+    background: tuple[str, ...] = field(default=(), repr=False)
+    semantic_order: SemanticOrder = "masks-first"
+    overlap_threshold: float = 0.8
+    join_touching: bool = False
+    file_name: str = "image.png"
+    activate: Callable[[np.ndarray], ActivationMaps] | None = field(default=None, repr=False)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K display names; label i stands for ``class_names[i]``."""
+        return self.vocabulary.names
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the image and of every result."""
+        return self.sizes.original
+
+    def semantic(self) -> np.ndarray:
+        """(H, W) int32: the class of every pixel, an index into ``class_names``; -1 = none of them. Read-only."""
+        return self._semantic
+
+    def panoptic(self) -> PanopticMap:
+        """Every pixel to one segment: ids (H, W) int32, 0 = none, and the list of segments."""
+        return postprocess.without_labels_from(self._everything, len(self.vocabulary))
+
+    def instances(self, top: int = 100) -> Instances:
+        """The things among the ``top`` best pairs of proposal and class: masks (N, H, W) bool, boxes xyxy, labels and
+        scores, best first. All masks are at the image's size: N bytes per pixel."""
+        return postprocess.instances(self._masks(), self._class_probs, self.vocabulary.is_thing, top)
+
+    def explain(self, top: int = 5) -> list["Explanation"]:
+        """Why every segment has its name: its ``top`` best words with their probabilities, largest segment first.
+
+        Segments that the background won are among them: their name is ``NONE``, and their words say what they were
+        taken for.
+        """
+        words = (*self.class_names, *self.background, "(nothing)")
+        explained = []
+        for segment in sorted(self._everything.segments, key=lambda segment: -segment.area):
+            probs = self.probs[segment.proposal].float().cpu()
+            best = probs.argsort(descending=True, stable=True)[:top].tolist()
+            name = self.class_names[segment.label] if segment.label < len(self.vocabulary) else NONE
+            explained.append(Explanation(name, segment, tuple((words[index], float(probs[index])) for index in best)))
+        return explained
+
+    def summary(self, top: int = 5) -> dict[str, Any]:
+        """The result in numbers, ready for JSON: share of every class, and the segments with their best words."""
+        labels = self.semantic()
+        pixels = np.bincount((labels + 1).ravel(), minlength=len(self.vocabulary) + 1).tolist()
+        return {
+            "file_name": self.file_name,
+            "height": self.size[0],
+            "width": self.size[1],
+            "classes": [
+                {"label": label, "name": name, "pixels": count, "share": count / labels.size}
+                for label, (name, count) in enumerate(zip(self.class_names, pixels[1:], strict=True))
+            ],
+            "none": {"pixels": pixels[0], "share": pixels[0] / labels.size},
+            "segments": [
+                {
+                    "name": explained.name,
+                    "is_thing": explained.segment.is_thing,
+                    "area": explained.segment.area,
+                    "score": explained.segment.score,
+                    "words": [{"name": name, "probability": probability} for name, probability in explained.words],
+                }
+                for explained in self.explain(top)
+            ],
+        }
+
+    def to_supervision(self) -> "Detections":
+        """The panoptic segments as ``supervision.Detections``: mask, xyxy, class_id, confidence, and ``class_name`` in
+        ``data``."""
+        return panoptic_detections(self.panoptic(), self.class_names)
+
+    def save(
+        self, folder: str | Path, formats: str | Sequence[str] = ("overlay", "labels"), stem: str | None = None
+    ) -> list[Path]:
+        """Write results into ``folder``, made if needed, and return their paths. ``stem``: instead of the
+        image's own name.
+
+        ``overlay``: ``<stem>-overlay.png``, the image with its segments drawn over it. ``labels``:
+        ``<stem>-labels.png``, value = index + 1 and 0 = none, 8 bit (16 bit above 255 classes), and
+        ``<stem>-classes.json``. ``panoptic``: ``<stem>-panoptic.png`` and ``<stem>-panoptic.json`` as COCO has them.
+        ``coco``: ``<stem>-instances.json``, COCO instances with run-length masks and scores. Category ids: index + 1.
+        ``summary``: ``<stem>-summary.json``, see ``summary``. ``activations``: ``<stem>-activations.png``, where the
+        model pooled for the largest segments.
+        Raises MaskAdapterError for an unknown format or a folder that cannot be written.
+        """
+        formats = check_formats(formats)
+        stem = stem or Path(self.file_name).stem
+        folder = Path(folder)
+        written = []
+        if "overlay" in formats:
+            written.append(
+                _write_png(folder / f"{stem}-overlay.png", draw_overlay(self.image, self.semantic(), self.class_names))
+            )
+        if "labels" in formats:
+            labels = label_image(self.semantic(), len(self.vocabulary))
+            written.append(_write_png(folder / f"{stem}-labels.png", labels))
+            values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
+            written.append(coco.write_json(folder / f"{stem}-classes.json", values))
+        if "panoptic" in formats:
+            written += self._write_panoptic(folder, stem)
+        if "coco" in formats:
+            written.append(self._write_instances(folder, stem))
+        if "summary" in formats:
+            written.append(coco.write_json(folder / f"{stem}-summary.json", self.summary()))
+        if "activations" in formats:
+            written.append(self._write_activations(folder, stem))
+        return written
+
+    def _write_panoptic(self, folder: Path, stem: str) -> list[Path]:
+        panoptic = self.panoptic()
+        image = _write_png(folder / f"{stem}-panoptic.png", coco.panoptic_image(panoptic.ids))
+        content = {
+            "images": [coco.image_entry(self.file_name, self.size)],
+            "annotations": [coco.panoptic_annotation(panoptic, image.name)],
+            "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
+        }
+        return [image, coco.write_json(folder / f"{stem}-panoptic.json", content)]
+
+    def _write_instances(self, folder: Path, stem: str) -> Path:
+        found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
+        content = {
+            "images": [coco.image_entry(self.file_name, self.size)],
+            "annotations": coco.instance_annotations(found),
+            "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
+        }
+        return coco.write_json(folder / f"{stem}-instances.json", content)
+
+    def _write_activations(self, folder: Path, stem: str) -> Path:
+        if self.activate is None:
+            raise MaskAdapterError("this result was made without a model that can show its activation maps")
+        panoptic = self.panoptic()
+        largest = sorted(panoptic.segments, key=lambda segment: -segment.area)[:_MOST_DRAWN]
+        masks = panoptic.masks(largest)
+        names = [self.class_names[segment.label] for segment in largest]
+        return _write_png(folder / f"{stem}-activations.png", self.activate(masks).drawn(self.image, masks, names))
+
+    @property
+    def _class_probs(self) -> "Tensor":
+        """(N, K + 1): without the background's columns."""
+        return self.probs[:, [*range(len(self.vocabulary)), -1]]
+
+    @cached_property
+    def _everything(self) -> PanopticMap:
+        """The panoptic result with the background's segments."""
+        is_thing = (*self.vocabulary.is_thing, *(False for _ in self.background))
+        panoptic = postprocess.panoptic_map(self._masks(), self.probs, is_thing, self.overlap_threshold)
+        return postprocess.join_touching(panoptic) if self.join_touching else panoptic
+
+    @cached_property
+    def _semantic(self) -> np.ndarray:
+        labels = postprocess.semantic_map(self._masks(), self.probs, self.semantic_order)
+        labels[labels >= len(self.vocabulary)] = -1
+        labels.flags.writeable = False  # every caller gets the same array
+        return labels
+
+    def _masks(self) -> Upsampler:
+        return Upsampler(self.mask_logits, self.sizes)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """name: the segment's class, or ``NONE``. segment: see ``Segment``. words: what it was taken for, best first, with
+    probabilities from 0 to 1; "(nothing)" is void."""
+
+    name: str
+    segment: Segment
+    words: tuple[tuple[str, float], ...]
+
+
+def _write_png(path: Path, image: Image.Image) -> Path:
+    with write_atomically(path) as temporary:
+        image.save(temporary, format="PNG")
+    return path

@@ -1,0 +1,104 @@
+"""Bilinear resizing of mask logits to an image's own size, a band of rows at a time.
+
+The networks' masks are enlarged twice: to the padded input, whose padding is then cut off, and to the image. Both
+steps are linear in every axis, so any band of output rows can be computed alone: an image of 48 megapixels never has
+all its masks in memory. Equal to two calls of ``torch.nn.functional.interpolate`` (bilinear, align_corners=False) but
+for rounding.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskadapter.types.image_sizes import ImageSizes
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """How rows are resampled: each output row is ``(1 - weight) * input[low] + weight * input[high]``."""
+
+    low: Tensor
+    high: Tensor
+    weight: Tensor
+
+    @classmethod
+    def between(cls, in_length: int, out_length: int, device: torch.device) -> "_Rows":
+        # On the CPU: float64, which Apple's MPS lacks, keeps the weights exact for long sides.
+        center = (torch.arange(out_length, dtype=torch.float64) + 0.5) * in_length / out_length - 0.5
+        center = center.clamp(min=0)
+        low = center.floor().long().clamp(max=in_length - 1)
+        high = (low + 1).clamp(max=in_length - 1)
+        return cls(low.to(device), high.to(device), (center - low).float().to(device))
+
+    def needed(self, rows: slice) -> slice:
+        """The input rows that the output ``rows`` are made from."""
+        return slice(int(self.low[rows][0]), int(self.high[rows][-1]) + 1)
+
+    def apply(self, x: Tensor, rows: slice) -> Tensor:
+        """(C, needed(rows), w) -> (C, rows, w)."""
+        start = self.needed(rows).start
+        low, high = x.index_select(-2, self.low[rows] - start), x.index_select(-2, self.high[rows] - start)
+        return torch.lerp(low, high, self.weight[rows].to(x.dtype)[:, None])
+
+
+def _resize_columns(x: Tensor, width: int) -> Tensor:
+    """(C, h, w) -> (C, h, width). All columns are at hand, so this is a plain call."""
+    if not len(x):  # interpolate refuses to resize nothing
+        return x.new_zeros(*x.shape[:-1], width)
+    return F.interpolate(x[None], (x.shape[-2], width), mode="bilinear", align_corners=False)[0]
+
+
+class Upsampler:
+    """Bands of rows of mask logits at the image's size.
+
+    mask_logits: (N, h, w). sizes: see ``ImageSizes``.
+    """
+
+    def __init__(self, mask_logits: Tensor, sizes: ImageSizes) -> None:
+        self.mask_logits = mask_logits
+        self.sizes = sizes
+        self._first = _Rows.between(mask_logits.shape[-2], sizes.padded[0], mask_logits.device)
+        self._second = _Rows.between(sizes.resized[0], sizes.original[0], mask_logits.device)
+
+    def only(self, proposals: Tensor) -> "Upsampler":
+        """The same for some of the proposals: (n,) indices."""
+        return Upsampler(self.mask_logits[proposals], self.sizes)
+
+    def tiles(self, channels: int = 1, values: int = 1 << 21) -> Iterator[slice]:
+        """Row ranges of the image, from top to bottom: each has about ``values`` numbers in all masks, or in
+        ``channels`` maps where these are more. Few enough to stay in a processor's cache, which is faster
+        than larger bands."""
+        height, width = self.sizes.original
+        step = max(1, values // (width * max(1, channels, len(self.mask_logits))))
+        for start in range(0, height, step):
+            yield slice(start, min(start + step, height))
+
+    def network_rows(self, rows: slice) -> slice:
+        """The rows of the resized image that the image's ``rows`` are made from."""
+        return rows if self.sizes.resized == self.sizes.original else self._second.needed(rows)
+
+    def at_network_size(self, rows: slice) -> Tensor:
+        """(N, rows, resized width): logits at the size of the network's input, its padding cut off."""
+        return self._widened(self._first.apply(self.mask_logits[:, self._first.needed(rows)], rows))
+
+    def to_original(self, x: Tensor, rows: slice) -> Tensor:
+        """(C, network_rows(rows), resized width) -> (C, rows, image width)."""
+        if self.sizes.resized == self.sizes.original:
+            return x
+        return _resize_columns(self._second.apply(x, rows), self.sizes.original[1])
+
+    def logits(self, rows: slice) -> Tensor:
+        """(N, rows, image width): mask logits of a band of the image."""
+        if self.sizes.resized == self.sizes.original:
+            return self.at_network_size(rows)
+        # Both steps of the rows come first: the columns are still few.
+        needed = self._second.needed(rows)
+        x = self._first.apply(self.mask_logits[:, self._first.needed(needed)], needed)
+        return _resize_columns(self._widened(self._second.apply(x, rows)), self.sizes.original[1])
+
+    def _widened(self, x: Tensor) -> Tensor:
+        """(C, h, w) -> (C, h, resized width)."""
+        return _resize_columns(x, self.sizes.padded[1])[..., : self.sizes.resized[1]]

@@ -1,0 +1,260 @@
+"""One file over HTTP: resumed where it was cut off, retried, never mistaken for a web page."""
+
+import errno
+import json
+import re
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from email.message import Message
+from html import unescape
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
+
+from maskadapter.errors import MaskAdapterError
+from maskadapter.system import progress
+
+WAITS = (1.0, 2.0, 4.0, 8.0)
+"""Seconds to wait before each further try. A try that brought bytes starts the count anew."""
+
+TIMEOUT = 30.0  # seconds without a byte
+CHUNK = 1 << 20
+_SPARE = 64 << 20  # bytes that stay free on the disk
+_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+
+
+class DownloadError(MaskAdapterError):
+    """A file that did not come: no network, not there, refused, not what it should be."""
+
+
+class _Cut(Exception):
+    """The connection ended early, or the server is busy: worth another try."""
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What the bytes in a ``.part`` file belong to. validator: the server's ETag or date of the file, "" if it states
+    none."""
+
+    address: str
+    validator: str
+    total: int | None
+
+
+def fetch(address: str, part: Path, what: str) -> None:
+    """Bring the file at ``address`` to ``part``, whole.
+
+    Bytes that ``part`` holds from an earlier call are kept when the server says that its file is still the same. A cut
+    connection and a busy server are tried again. After an error or Ctrl-C ``part`` stays, for the next call.
+
+    address: https; http only where the user named the server. what: its name in messages and in front of the bar.
+    Raises DownloadError, one line.
+    """
+    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
+        raise DownloadError(f"cannot download {what} from {address}: an address that starts with https:// is needed")
+    opener = build_opener(_Redirects(allow_http=address.startswith("http:")))
+    tries, most = 0, _size(part)
+    while True:
+        try:
+            with _one_line(what, address, part):
+                _receive(opener, address, part, what)
+            return
+        except _Cut as cut:
+            tries = 0 if _size(part) > most else tries + 1
+            most = max(most, _size(part))
+            if tries > len(WAITS):
+                kept = f"; {most / 1e6:.1f} MB are kept, and the same command goes on from there" * bool(most)
+                raise DownloadError(
+                    f"cannot download {what} from {_host(address)}: {cut}, {tries} tries{kept}"
+                ) from None
+            time.sleep(WAITS[max(0, tries - 1)])
+
+
+def forget(part: Path) -> None:
+    """Remove a ``.part`` file and what is known of it."""
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)
+
+
+def _receive(opener: OpenerDirector, address: str, part: Path, what: str) -> None:
+    """One request: the whole file, or the rest of it."""
+    begun = _read_note(part)
+    done = _size(part) if begun and begun.address == address else 0
+    if begun and done and done == begun.total:
+        return
+    headers = {"User-Agent": "maskadapter", "Accept-Encoding": "identity"}
+    if begun and done:
+        headers["Range"] = f"bytes={done}-"
+        if begun.validator and not begun.validator.startswith("W/"):
+            headers["If-Range"] = begun.validator  # the server sends the whole file if it has changed
+    try:
+        response = opener.open(Request(address, headers=headers), timeout=TIMEOUT)
+    except HTTPError as error:
+        if error.code == 416:  # our bytes are more than the file has: it is another file now
+            forget(part)
+            raise _Cut("the file at the source has changed") from None
+        raise
+    with response:
+        if "text/html" in response.headers.get("Content-Type", ""):
+            raise DownloadError(_refusal(what, address, response.read(CHUNK)))
+        arriving = _Begun(address, _validator(response.headers), _total(response))
+        # A server may overlook If-Range, or have stated nothing that If-Range could hold.
+        same = begun is not None and (begun.validator, begun.total) == (arriving.validator, arriving.total)
+        if done and response.status == 206 and not (same and _first(response.headers) == done):
+            forget(part)
+            raise _Cut("the file at the source has changed")
+        done = done if response.status == 206 else 0
+        _check_space(part, arriving.total, done)
+        if not done:  # else a stop right after the note would leave old bytes under it
+            part.unlink(missing_ok=True)
+        _note(part).write_text(json.dumps(asdict(arriving)), encoding="utf-8")
+        with part.open("ab" if done else "wb") as file, progress.bar(what, arriving.total, done, in_bytes=True) as step:
+            _copy(response, file, step)
+        if arriving.total is not None and _size(part) != arriving.total:
+            raise _Cut("the connection was cut")
+
+
+def _copy(response: IO[bytes], file: IO[bytes], step: Callable[[int], None]) -> None:
+    while True:
+        try:
+            data = response.read(CHUNK)
+        except (OSError, HTTPException) as error:
+            raise _Cut(f"the connection was cut ({_reason(error)})") from None
+        if not data:
+            return
+        file.write(data)
+        step(len(data))
+
+
+@contextmanager
+def _one_line(what: str, address: str, part: Path) -> Iterator[None]:
+    """What can go wrong on the way as a DownloadError, or as a _Cut where another try can help."""
+    host = _host(address)
+    try:
+        yield
+    except HTTPError as error:
+        with error:
+            page = error.read(CHUNK) if "text/html" in error.headers.get("Content-Type", "") else b""
+        if error.code in _TRY_AGAIN:
+            raise _Cut(f"{host} answered {error.code} {error.reason}") from None
+        if error.code in (301, 302, 303, 307, 308):
+            raise DownloadError(f"cannot download {what}: {host} redirects without end, or to no web address") from None
+        raise DownloadError(_refusal(what, address, page, f"{error.code} {error.reason}")) from None
+    except URLError as error:
+        if isinstance(error.reason, socket.gaierror | ConnectionRefusedError | ssl.SSLCertVerificationError):
+            raise DownloadError(
+                f"cannot download {what}: {host} cannot be reached ({_reason(error.reason)}); check the network, or "
+                "HTTPS_PROXY where a proxy is needed"
+            ) from None
+        raise _Cut(f"{host} cannot be reached ({_reason(error.reason)})") from None
+    except HTTPException as error:
+        raise _Cut(f"{host} gave no proper answer ({_reason(error)})") from None
+    except ConnectionError as error:
+        raise _Cut(f"{host} ended the connection ({_reason(error)})") from None
+    except TimeoutError:
+        raise _Cut(f"{host} was silent for {TIMEOUT:.0f} s") from None
+    except OSError as error:
+        full = "; the disk is full: make room or set MASKADAPTER_CACHE" if error.errno == errno.ENOSPC else ""
+        raise DownloadError(f"cannot write {part}: {_reason(error)}{full}") from None
+
+
+class _Redirects(HTTPRedirectHandler):
+    """At most five redirects, and none from https to anything else."""
+
+    max_redirections = 5
+
+    def __init__(self, allow_http: bool) -> None:
+        self.allow_http = allow_http
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> Request | None:
+        if urlsplit(newurl).scheme != "https" and not (self.allow_http and urlsplit(newurl).scheme == "http"):
+            raise DownloadError(f"{req.host} redirects to {newurl[:80]}, which is not https: nothing was downloaded")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+def _refusal(what: str, address: str, page: bytes, status: str = "") -> str:
+    """One line for a web page, or an error, that came instead of the file."""
+    host, text = _host(address), _text_of(page)
+    by_hand = f"open {address} in a browser, and give the path of the file it saves"
+    if "virus" in text.lower():
+        return f"cannot download {what}: {host} asks to confirm that it did not scan the file for viruses; {by_hand}"
+    if "quota" in text.lower() or "too many users" in text.lower():
+        return (
+            f"cannot download {what}: too many people fetched it from {host} lately (quota exceeded); try again in a "
+            "day, or take the other source by --source"
+        )
+    if status.startswith("404"):
+        return f"cannot download {what}: {host} has no such file ({status}): {address}"
+    if status.startswith(("401", "403")):
+        return f"cannot download {what}: {host} refuses it ({status}); try the other source by --source, or {by_hand}"
+    said = f": '{text[:100].strip()}'" if text else ""
+    return f"cannot download {what}: {host} sent {status or 'a web page instead of the file'}{said}; {by_hand}"
+
+
+def _text_of(page: bytes) -> str:
+    """Title and text of a web page, without its markup."""
+    html = re.sub(r"<(script|style)\b.*?</\1>", " ", page.decode("utf-8", "replace"), flags=re.DOTALL | re.IGNORECASE)
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+def _check_space(part: Path, total: int | None, done: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if total is not None and total - done + _SPARE > free:
+        raise DownloadError(
+            f"{part.parent} has {free / 1e9:.2f} GB left and {(total - done) / 1e9:.2f} GB are needed: make room or "
+            "set MASKADAPTER_CACHE to a folder on another disk"
+        )
+
+
+def _validator(headers: Mapping[str, Any]) -> str:
+    return headers.get("ETag") or headers.get("Last-Modified") or ""
+
+
+def _total(response: Any) -> int | None:
+    """The size of the whole file, where the answer tells it."""
+    if response.status == 206:
+        size = response.headers.get("Content-Range", "").rpartition("/")[2]
+    else:
+        size = response.headers.get("Content-Length", "")
+    return int(size) if size.isdecimal() else None
+
+
+def _first(headers: Mapping[str, Any]) -> int | None:
+    """The place in the file of the first byte of a partial answer."""
+    match = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
+    return int(match[1]) if match else None
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _read_note(part: Path) -> _Begun | None:
+    try:
+        return _Begun(**json.loads(_note(part).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _host(address: str) -> str:
+    return urlsplit(address).netloc.rpartition("@")[2]
+
+
+def _reason(error: BaseException | str) -> str:
+    """What the system says, without its number."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text)

@@ -1,0 +1,46 @@
+"""What a mask generator's weights are before it has learned anything.
+
+What is not named here starts as PyTorch starts it. Source: Mask2Former's official pixel decoder and mask decoder;
+Deformable DETR, appendix A.4, for the deformable attention.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import init
+
+from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
+
+
+@torch.no_grad()
+def start_generator(generator: Mask2FormerHead, random: torch.Generator) -> None:
+    """Draw the weights anew, in place. random: on the device of the weights."""
+    pixels, masks = generator.pixel_decoder, generator.mask_decoder
+    for layers in (pixels.layers, masks.layers, *pixels.input_proj):
+        for weight in layers.parameters():
+            if weight.ndim > 1:
+                init.xavier_uniform_(weight, generator=random)
+    for module in pixels.modules():
+        if isinstance(module, DeformableAttention):
+            _look_around(module)
+        elif isinstance(module, nn.Conv2d) and module.bias is not None:
+            init.zeros_(module.bias)
+    for convolution in (pixels.lateral, pixels.output, pixels.mask_features):
+        init.kaiming_uniform_(convolution.weight, a=1, generator=random)
+    init.normal_(pixels.level_embed, generator=random)
+
+
+def _look_around(attention: DeformableAttention) -> None:
+    """Each head looks into a direction of its own, its points 1, 2, 3, ... cells away; all of them count the same."""
+    angles = torch.arange(attention.num_heads) * (2 * math.pi / attention.num_heads)
+    directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
+    directions = directions / directions.abs().amax(dim=-1, keepdim=True)
+    distances = torch.arange(1, attention.num_points + 1)
+    offsets = directions[:, None, None] * distances[:, None]
+    init.zeros_(attention.sampling_offsets.weight)
+    attention.sampling_offsets.bias.copy_(offsets.expand(-1, attention.num_levels, -1, -1).flatten())
+    for linear in (attention.attention_weights, attention.value_proj, attention.output_proj):
+        init.zeros_(linear.bias)
+    init.zeros_(attention.attention_weights.weight)

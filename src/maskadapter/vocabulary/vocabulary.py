@@ -1,0 +1,262 @@
+"""Class names and their synonyms: what the user asks for, in words.
+
+The lists of the paper's data sets lie in ``vocabulary/lists/``, one JSON file each, and hold the words that the published
+models were evaluated with, to the letter. ``Vocabulary.of`` turns a user's own words into the same value.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from maskadapter.errors import VocabularyError
+
+# Source: FC-CLIP's VILD prompts in their order; some end in a full stop and some do not, and the published text
+# embeddings depend on it.
+TEMPLATES: tuple[str, ...] = (
+    "a photo of a {}.",
+    "This is a photo of a {}",
+    "There is a {} in the scene",
+    "There is the {} in the scene",
+    "a photo of a {} in the scene",
+    "a photo of a small {}.",
+    "a photo of a medium {}.",
+    "a photo of a large {}.",
+    "This is a photo of a small {}.",
+    "This is a photo of a medium {}.",
+    "This is a photo of a large {}.",
+    "There is a small {} in the scene.",
+    "There is a medium {} in the scene.",
+    "There is a large {} in the scene.",
+)
+
+BACKGROUND = "coco-stuff"
+"""The built-in list that stands for the rest of the world where a user asks for a few words."""
+
+# The lists that say which classes are things, most trusted first: where two disagree on a word, the earlier decides.
+_THING_LISTS = ("coco-panoptic", "coco-stuff", "ade20k-150", "pascal-voc-20", "cityscapes", "lvis-v1")
+
+_MAX_BYTES = 10_000_000  # of a file of classes; a film given by mistake is not read
+
+_FOLDER = files("maskadapter") / "vocabulary" / "lists"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """K classes, each with one or more names for the same thing.
+
+    classes: K tuples of synonyms; the first of each is the name that is shown. A model scores every synonym and keeps
+        the best. Two classes may share a name: some of the published lists do.
+    is_thing: K flags; a thing is counted one by one (cat), stuff is not (sky).
+    name: the built-in list's name, None for other words.
+
+    Raises VocabularyError when there are no classes, a name is empty, or the flags are not as many as the classes.
+    """
+
+    classes: tuple[tuple[str, ...], ...]
+    is_thing: tuple[bool, ...]
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise VocabularyError('no classes: name at least one, for example "cat, sofa|couch, wall"')
+        for index, synonyms in enumerate(self.classes):
+            if not synonyms or not all(synonyms):
+                raise VocabularyError(f"class {index + 1} of {len(self.classes)} has an empty name")
+            for name in synonyms:
+                if any("\ud800" <= sign <= "\udfff" for sign in name):
+                    raise VocabularyError(f"class {index + 1} is no valid text ({name!a}): UTF-8 is needed")
+        if len(self.is_thing) != len(self.classes):
+            raise VocabularyError(f"is_thing has {len(self.is_thing)} flags for {len(self.classes)} classes")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The K names to show."""
+        return tuple(synonyms[0] for synonyms in self.classes)
+
+    @property
+    def synonyms(self) -> tuple[str, ...]:
+        """All S synonyms in one row, class after class."""
+        return tuple(synonym for synonyms in self.classes for synonym in synonyms)
+
+    @property
+    def group_sizes(self) -> tuple[int, ...]:
+        """How many of ``synonyms`` belong to each of the K classes."""
+        return tuple(len(synonyms) for synonyms in self.classes)
+
+    def seen(self, train: "Vocabulary") -> tuple[bool, ...]:
+        """K flags: True where a class shares a synonym, letter by letter, with any class of the training list."""
+        known = set(train.synonyms)
+        return tuple(not known.isdisjoint(synonyms) for synonyms in self.classes)
+
+    @classmethod
+    def of(
+        cls, classes: "Vocabulary | str | Path | Sequence[str | Sequence[str]]", things: Iterable[str] | None = None
+    ) -> "Vocabulary":
+        """The vocabulary that a user's words mean.
+
+        classes: one of
+            - words, ``"cat, sofa|couch, wall"``: a comma or a new line separates classes, ``|`` synonyms of one class;
+            - the name of a built-in list, ``"ade20k-150"`` (see ``builtin_names``);
+            - a text file in the same notation, as a rule one class a line; lines that start with ``#`` are comments;
+            - a sequence of classes, each a string (``|`` separates synonyms, a comma stays in the name) or a sequence
+              of synonyms;
+            - a Vocabulary, returned as it is.
+        things: names of the classes that are things, all others are stuff. Without it a class is what the built-in
+            lists say of the first of its names that they hold, and a thing where they hold none.
+
+        White space around names is dropped, and so is a name that is left empty by a surplus comma. A class that is
+        named twice is merged into its first place.
+
+        Raises VocabularyError for no classes, empty names in a sequence, an unreadable file, a name in ``things`` that
+        no class has.
+        """
+        if isinstance(classes, Vocabulary):
+            vocabulary = classes
+        elif isinstance(classes, str) and classes.strip() in builtin_names():
+            vocabulary = cls.builtin(classes.strip())
+        else:
+            groups = _merged(_groups(classes))
+            vocabulary = cls(groups, tuple(_is_thing(group) for group in groups))
+        return vocabulary if things is None else replace(vocabulary, is_thing=_flags(vocabulary, things))
+
+    @classmethod
+    def builtin(cls, name: str) -> "Vocabulary":
+        """The built-in list of that name, exactly as the published models use it.
+
+        Where the data set itself does not tell things from stuff, the flags follow from the names as in ``of``.
+        Raises VocabularyError for an unknown name.
+        """
+        if name not in builtin_names():
+            raise VocabularyError(_no_list(name))
+        rows = _rows(name)
+        classes = tuple(tuple(row["names"]) for row in rows)
+        return cls(classes, tuple(row.get("thing", _is_thing(tuple(row["names"]))) for row in rows), name)
+
+
+@cache
+def builtin_names() -> tuple[str, ...]:
+    """Names of the built-in lists, sorted."""
+    return tuple(
+        sorted(entry.name.removesuffix(".json") for entry in _FOLDER.iterdir() if entry.name.endswith(".json"))
+    )
+
+
+@cache
+def _rows(name: str) -> list[dict]:
+    """``{"names": [...], "thing": bool}`` for each class; ``thing`` is absent where the data set has no flags."""
+    return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))["classes"]
+
+
+@cache
+def _known_things() -> dict[str, bool]:
+    """Lower-case name -> is it a thing. A first name in any list counts more than a synonym in an earlier one."""
+    rows = [row for name in _THING_LISTS for row in _rows(name)]
+    known: dict[str, bool] = {}
+    for row in rows:
+        known.setdefault(row["names"][0].lower(), row["thing"])
+    for row in rows:
+        for synonym in row["names"]:
+            known.setdefault(synonym.lower(), row["thing"])
+    return known
+
+
+def _is_thing(synonyms: Sequence[str]) -> bool:
+    known = _known_things()
+    return next((known[name.lower()] for name in synonyms if name.lower() in known), True)
+
+
+def _flags(vocabulary: Vocabulary, things: Iterable[str]) -> tuple[bool, ...]:
+    wanted = {name for group in _groups(things) for name in group} if isinstance(things, str) else set(things)
+    unknown = wanted.difference(vocabulary.synonyms)
+    if unknown:
+        close = get_close_matches(min(unknown), vocabulary.synonyms, 1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        raise VocabularyError(f'things names "{min(unknown)}", which is none of the classes{hint}')
+    return tuple(not wanted.isdisjoint(synonyms) for synonyms in vocabulary.classes)
+
+
+def _groups(classes: object) -> list[tuple[str, ...]]:
+    """Synonym groups of words, a file or a sequence; names are stripped and may repeat."""
+    if isinstance(classes, Path) or (isinstance(classes, str) and _means_a_file(classes)):
+        return _split(_read(Path(classes)))
+    if isinstance(classes, str):
+        if _means_a_list(classes.strip()):
+            raise VocabularyError(_no_list(classes.strip()))
+        return _split(classes)
+    if not isinstance(classes, Iterable):
+        raise VocabularyError(
+            f"classes is of type {type(classes).__name__}; words, a list's name or a sequence is needed"
+        )
+    groups = []
+    for entry in classes:
+        names = entry.split("|") if isinstance(entry, str) else entry
+        if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+            raise VocabularyError(f"class {entry!r} is neither a string nor a sequence of strings")
+        groups.append(tuple(name.strip() for name in names))
+    return groups
+
+
+def _split(text: str) -> list[tuple[str, ...]]:
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    groups = [
+        tuple(name.strip() for name in entry.split("|") if name.strip()) for line in lines for entry in line.split(",")
+    ]
+    return [group for group in groups if group]
+
+
+def _merged(groups: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """One group for each first name, in the order of first mention, without repeated synonyms."""
+    merged: dict[str, dict[str, None]] = {}
+    for index, group in enumerate(groups):
+        if not group or not all(group):
+            raise VocabularyError(f"class {index + 1} has an empty name")
+        merged.setdefault(group[0], {}).update(dict.fromkeys(group))
+    return tuple(tuple(names) for names in merged.values())
+
+
+def _means_a_file(text: str) -> bool:
+    # A word alone ("cat") never opens a file of that name: a path shows itself by a suffix or a folder.
+    if "\n" in text or len(text) > 1000:
+        return False
+    path = Path(text)
+    named_like_one = bool(re.fullmatch(r"\.[A-Za-z]\w{1,3}", path.suffix)) or path.is_absolute()
+    try:
+        return (named_like_one and not {",", "|"} & set(text)) or (len(path.parts) > 1 and path.is_file())
+    except (OSError, ValueError):
+        return False
+
+
+def _means_a_list(text: str) -> bool:
+    """A slip in a list's name ("ade20k", "lvis-v2") would otherwise be taken for the one word to look for."""
+    if text in {name.split("-")[0] for name in builtin_names()}:
+        return True
+    return any(sign in text for sign in "-0123456789") and bool(get_close_matches(text, builtin_names(), 1, cutoff=0.8))
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise VocabularyError(f"{path} is no text file of classes")
+        if path.is_file() and path.stat().st_size > _MAX_BYTES:
+            raise VocabularyError(f"{path} is larger than {_MAX_BYTES:,} bytes: a text file of classes is needed")
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise VocabularyError(f"no such file of classes: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise VocabularyError(f"cannot read classes from {path}: {reason}") from None
+
+
+def _no_list(name: str) -> str:
+    close = get_close_matches(name, builtin_names(), 1, cutoff=0.5)
+    return f'no built-in list "{name}"; ' + (
+        f'did you mean "{close[0]}"?' if close else f"there are {', '.join(builtin_names())}"
+    )

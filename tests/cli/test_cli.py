@@ -1,0 +1,360 @@
+import io
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from many import Halves, contents, make_images
+from PIL import Image
+
+import maskadapter
+from maskadapter.cli import main
+from maskadapter.errors import MaskAdapterError
+from maskadapter.results.classification import Classification
+
+
+@dataclass
+class Segmented:
+    names: tuple
+
+    @property
+    def class_names(self):
+        return self.names
+
+    def semantic(self):
+        labels = np.zeros((40, 60), np.int32)
+        labels[:, 45:] = 1
+        labels[:4] = -1
+        return labels
+
+    def save(self, folder, formats, stem):
+        return [folder / f"{stem}-{name}.png" for name in formats]
+
+
+class Model:
+    """Stands in for a segmenter and remembers what it was given."""
+
+    def __init__(self):
+        self.given = []
+
+    def load(
+        self, model=None, pooler=None, adapter=None, architecture=None, device=None, prune_proposals=None, masks=None
+    ):
+        if model == "unknown":
+            raise MaskAdapterError("no model 'unknown'")
+        if model == "broken":
+            raise RuntimeError("something\ninside")
+        if model == "slow":
+            raise KeyboardInterrupt
+        self.given.append((model, pooler, device))
+        self.prune_proposals, self.masks = prune_proposals, masks
+        return self
+
+    def encode(self, classes, things=None):
+        return SimpleNamespace(vocabulary=classes)
+
+    def segment(self, image, encoded, background):
+        self.given.append((image, encoded.vocabulary, background))
+        return Segmented(encoded.vocabulary.names)
+
+    def classify(self, image, masks, classes):
+        self.given.append((image, masks, classes))
+        return Classification(classes, np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32))
+
+
+@pytest.fixture
+def model(monkeypatch):
+    model = Model()
+    monkeypatch.setattr(maskadapter, "load", model.load, raising=False)
+    return model
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (60, 40), "teal").save(path)
+    return path
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        written = capsys.readouterr()
+        return exit_.value.code or 0, written.out, written.err
+
+    return run
+
+
+def test_segment(run, model, photo):
+    code, out, err = run("segment", photo, "--classes", "cat, sofa|couch, fly", "--output", "results")
+    assert (code, err) == (0, "")
+    assert model.given[0] == (None, None, "cpu")
+    image, vocabulary, background = model.given[1]
+    assert (image, background.name) == (photo, "coco-stuff")
+    assert vocabulary.classes == (("cat",), ("sofa", "couch"), ("fly",))
+    lines = [line.split() for line in out.splitlines()]
+    # 45 of 60 columns and 15 of 60, both without the upper 4 of 40 rows; "fly" does not occur.
+    assert lines[1][-2:] == ["cat", "67.5%"]
+    assert lines[2][-2:] == ["sofa", "22.5%"]
+    assert lines[3] == ["none", "of", "them", "10.0%"]
+    assert out.splitlines()[4:] == ["results/photo-overlay.png", "results/photo-labels.png"]
+
+
+def test_segment_passes_its_options_on(run, model, photo):
+    code, out, _ = run(
+        "segment",
+        photo,
+        "-c",
+        "cat, wall",
+        "--save",
+        "labels",
+        "-m",
+        "maftplus-base",
+        "--pooler",
+        "pooling",
+        "--device",
+        "mps",
+        "--exact",
+        "--masks",
+        "sam:some/model",
+    )
+    assert code == 0
+    assert not model.prune_proposals
+    assert model.masks == "sam:some/model"
+    assert model.given[0] == ("maftplus-base", "pooling", "mps")
+    assert out.splitlines()[-1] == "out/photo-labels.png"
+    assert "overlay" not in out
+
+
+@pytest.fixture
+def halves(monkeypatch, tmp_path):
+    """A quick segmenter that writes real files, and two images in a folder."""
+    monkeypatch.setattr(maskadapter, "load", lambda *given, **named: Halves(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    return make_images(tmp_path / "photos", ["a/x.png", "y.jpg"])
+
+
+def test_segment_many(run, halves, tmp_path):
+    code, out, err = run("segment", "photos/", "photos/*.jpg", "-c", "cat, wall", "--save", "labels", "-m", "x/tiny")
+    assert (code, out, err) == (0, "2 of 2 images are done: out\n", "")
+    files = contents(tmp_path / "out")
+    assert set(files) == {
+        "run.json",
+        *(f"{stem}-{end}" for stem in ("a/x", "y") for end in ("labels.png", "classes.json")),
+    }
+    assert json.loads(files["run.json"])["model"] == "tiny"
+    (tmp_path / "out/y-labels.png").unlink()
+    code, out, _ = run("segment", "photos", "-c", "cat, wall", "--save", "labels", "-m", "tiny", "--resume")
+    assert (code, out) == (0, "2 of 2 images are done, 1 of them before: out\n")
+    assert contents(tmp_path / "out") == files
+    code, out, err = run("segment", "photos", "-c", "cat, wall", "-m", "tiny", "--resume")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: out was made with other settings (formats): repeat them")
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_bad_images_are_told_at_the_end(run, halves, command):
+    (halves / "bad\n.jpg").write_text("words")
+    (halves / "bad.png").write_text("words")
+    code, out, err = run(command, "photos", "-c", "cat, wall", "-o", "out")
+    assert code == 2
+    assert out.startswith("2 of 4 images are done: out\n")
+    assert err.splitlines() == [
+        "error: not an image that can be read: photos/bad .jpg",
+        "error: not an image that can be read: photos/bad.png",
+        "error: 2 of 4 images failed, the others are done",
+    ]
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_a_single_bad_image_is_one_line(run, halves, command):
+    (halves / "bad.png").write_text("words")
+    code, out, err = run(command, "photos/bad.png", "-c", "cat, wall", "-o", "out")
+    assert (code, out, err) == (2, "", "error: not an image that can be read: photos/bad.png\n")
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_ctrl_c_says_how_far_it_came(run, halves, monkeypatch, command):
+    segment = Halves.segment
+
+    def stop(self, source, *given, **named):
+        if source.name == "y.jpg":
+            raise KeyboardInterrupt
+        return segment(self, source, *given, **named)
+
+    monkeypatch.setattr(Halves, "segment", stop)
+    code, out, err = run(command, "photos", "-c", "cat, wall", "-o", "out")
+    assert (code, out) == (130, "")
+    assert err == "stopped: 1 of 2 images are done, --resume goes on from there\n"
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_what_cannot_be_searched_or_written_is_one_line(run, halves, tmp_path, monkeypatch, command):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for arguments, message in [
+        (["empty"], "no images in empty: files that end in .jpg"),
+        (["photos/*.gif"], "no images in photos/*.gif"),
+        (["photos", "gone.jpg"], "no such file or folder: gone.jpg"),
+        (["photos", "-o", "photos"], "the results would lie among the images in photos"),
+        (["photos", "-o", "file"], "cannot write file"),
+        (["photos", "-o", "file/deep"], "cannot write file/deep"),
+        (["photos", "-o", "/proc/none"], "cannot write /proc/none"),
+        (["photos", "photos/a", "other"], "no such file or folder: other"),
+    ]:
+        code, out, err = run(command, *arguments, "-c", "cat, wall")
+        assert (code, out, err.count("\n")) == (2, "", 1), arguments
+        assert err.startswith(f"error: {message}"), err
+
+
+def test_segment_standard_input(run, halves, monkeypatch, tmp_path):
+    data = (halves / "y.jpg").read_bytes()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: False))
+    code, out, _ = run("segment", "-", "-c", "cat, wall", "--save", "labels")
+    assert code == 0
+    assert out.splitlines()[-2:] == ["out/stdin-labels.png", "out/stdin-classes.json"]
+    assert set(contents(tmp_path / "out")) == {"stdin-labels.png", "stdin-classes.json"}
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: False))
+    assert run("segment", "-", "-c", "cat, wall", "--save", "coco")[0] == 0
+    assert json.loads((tmp_path / "out/stdin-instances.json").read_text())["images"][0]["file_name"] == "stdin.png"
+
+
+def test_segment_without_standard_input(run, halves, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    code, _, err = run("segment", "-", "-c", "cat")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_a_fault_in_one_of_many_images_is_exit_1_after_the_others(run, halves, monkeypatch):
+    segment = Halves.segment
+
+    def trip(self, source, encoded, background):
+        if source.name == "y.jpg":
+            raise RuntimeError("out of\nmemory")
+        return segment(self, source, encoded, background)
+
+    monkeypatch.setattr(Halves, "segment", trip)
+    code, out, err = run("segment", "photos", "-c", "cat")
+    assert (code, out) == (1, "1 of 2 images are done: out\n")
+    assert err.splitlines()[0].endswith("y.jpg: RuntimeError: out of memory")
+    assert "1 of 2 images failed" in err.splitlines()[1]
+    assert "in trip" in run("segment", "photos", "-c", "cat", "--debug")[2]
+
+
+def test_label(run, halves, tmp_path):
+    code, out, err = run("label", "photos", "-c", "cat, sky", "--format", "yolo", "--things", "sky", "--min-area", 0.1)
+    done, note = out.splitlines()
+    assert (code, done, err) == (0, "2 of 2 images are done: dataset", "")
+    assert note == "4 segments labeled, 0 left out by score or area"
+    record = json.loads((tmp_path / "dataset/run.json").read_text())
+    assert (record["format"], record["score"], record["min_area"]) == ("yolo", 0.5, 0.1)
+    assert record["is_thing"] == [False, True]
+    assert {line.split()[0] for line in (tmp_path / "dataset/labels/y.txt").read_text().splitlines()} == {"0", "1"}
+    code, out, _ = run(
+        "label", "photos", "-c", "cat, sky", "--format", "yolo", "--things", "sky", "--min-area", 0.1, "--resume"
+    )
+    assert (code, out) == (0, "2 of 2 images are done, 2 of them before: dataset\n")
+    code, _, err = run("label", "photos", "-c", "cat")
+    assert code == 2
+    assert err.startswith("error: dataset is not empty")
+
+
+def test_classify(run, model, photo, tmp_path):
+    labels = np.zeros((40, 60), np.uint8)
+    labels[:10], labels[30:] = 9, 4
+    Image.fromarray(labels).save(tmp_path / "masks.png")
+    code, out, err = run("classify", photo, "--masks", tmp_path / "masks.png", "--classes", "cat, dog, cow", "--top", 2)
+    assert (code, err) == (0, "")
+    image, masks, vocabulary = model.given[1]
+    assert (image, masks) == (photo, tmp_path / "masks.png")
+    assert vocabulary.names == ("cat", "dog", "cow")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[1:] == ["1 25.0% dog 70%, cow 20%", "2 25.0% cat 50%, cow 30%"]
+
+
+def test_names_with_markup_are_printed_as_they_are(run, model, photo):
+    code, out, _ = run("segment", photo, "-c", "[bold]cat[/], wall")
+    assert code == 0
+    assert "[bold]cat[/]" in out
+
+
+def test_mistakes_are_one_line_and_exit_2(run, model, photo, tmp_path):
+    text = tmp_path / "text.jpg"
+    text.write_text("words")
+    np.save(tmp_path / "masks.npy", np.zeros((2, 5, 5), bool))
+    for arguments, message in [
+        (["segment", tmp_path / "gone.jpg", "-c", "cat"], "no such file or folder: "),
+        (["segment", text, "-c", "cat"], "not an image that can be read"),
+        (["segment", tmp_path / "none", "-c", "cat"], "no such file or folder: "),
+        (["segment", photo], "Missing option '--classes'"),
+        (["segment", photo, "-c", " , "], "no classes: name at least one"),
+        (["segment", photo, "-c", "gone.txt"], "no such file of classes: gone.txt"),
+        (["segment", photo, "-c", "ade20k-151"], 'did you mean "ade20k-150"'),
+        (["segment", photo, "-c", "cat", "-m", "unknown"], "no model 'unknown'"),
+        (["segment", photo, "-c", "cat", "--pooler", "crop"], "--pooler"),
+        (["segment"], "Missing argument"),
+        (["segmnt"], "No such command 'segmnt'"),
+        (["segment", photo, "--clases", "cat"], "No such option"),
+        (["classify", photo, "-c", "cat"], "Missing option '--masks'"),
+        (["classify", photo, "-c", "cat", "--masks", tmp_path / "masks.npy"], "5 x 5 pixels for an image of 60 x 40"),
+        (["classify", photo, "-c", "cat", "--masks", tmp_path / "gone.png"], "no such file: "),
+    ]:
+        code, out, err = run(*arguments)
+        assert (code, out) == (2, ""), arguments
+        assert err.startswith("error: "), arguments
+        assert message in err, arguments
+        assert err.count("\n") == 1, arguments
+
+
+def test_a_fault_of_the_program_is_one_line_and_exit_1(run, model, photo):
+    code, _, err = run("segment", photo, "-c", "cat", "-m", "broken")
+    assert code == 1
+    assert err == "error: RuntimeError: something inside; run with --debug for the traceback\n"
+
+
+@pytest.mark.parametrize("where", [0, 2, 6])
+def test_debug_shows_the_traceback_wherever_it_stands(run, model, photo, where):
+    arguments = ["segment", photo, "-c", "cat", "-m", "broken"]
+    arguments.insert(where, "--debug")
+    code, _, err = run(*arguments)
+    assert code == 1
+    assert "Traceback" in err
+    assert "in load" in err
+
+
+def test_ctrl_c_exits_130(run, model, photo):
+    code, _, err = run("segment", photo, "-c", "cat", "-m", "slow")
+    assert code == 130
+    assert "Traceback" not in err
+
+
+def test_version_and_help(run):
+    assert run("--version") == (0, f"maskadapter {maskadapter.__version__}\n", "")
+    for arguments in ([], ["--help"]):
+        code, out, _ = run(*arguments)
+        assert code == 0
+        assert "segment" in out
+        assert "classify" in out
+        assert "label" in out
+
+
+def test_help_fits_80_columns(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ("segment", "classify", "label"):
+        code, out, _ = run(command, "--help")
+        assert code == 0
+        assert "--classes" in out
+        assert max(map(len, out.splitlines())) <= 80
+
+
+def test_help_is_quick():
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "maskadapter", "--help"], check=True, capture_output=True)
+    # 0.5 s on an idle machine; two cores shared with a training took up to twice that.
+    assert time.perf_counter() - started < 2

@@ -1,0 +1,93 @@
+"""``maskadapter train``, as a user types it."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from maskadapter.cli import main
+from maskadapter.data.scenes.scenes import Scenes
+
+RECIPE = {
+    "stage": "warmup",
+    "model": {"name": "tiny", "start": "tiny", "hidden_dim": 8, "num_blocks": 1, "num_maps": 2},
+    "data": {"train": [{"name": "mine.yaml"}], "crop": 64, "workers": 0},
+    "masks": {"ground_truth": 4},
+    "run": {"iterations": 2, "batch_size": 2, "log_every": 1},
+    "evaluation": {"every": 2, "datasets": ["mine.yaml"], "images": 1},
+}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A folder with four images of one's own, and a recipe."""
+    monkeypatch.chdir(tmp_path)
+    scenes = Scenes(4, size=96)
+    for index in range(4):
+        sample = scenes[index]
+        for folder, array in (("images", sample.image), ("labels", np.where(sample.target.labels() < 0, 255, index))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(array.astype(np.uint8)).save(tmp_path / folder / f"{index}.png")
+    (tmp_path / "classes.txt").write_text("ring\ncross\ndisc\nstar\n")
+    parts = {"images": "images", "labels": "labels"}
+    description = {"task": "semantic", "classes": "classes.txt", "train": parts, "val": parts}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(description))
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(RECIPE))
+    return tmp_path
+
+
+def run(*words):
+    with pytest.raises(SystemExit) as stopped:
+        main(list(map(str, words)))
+    return stopped.value.code or 0
+
+
+def test_train_on_ones_own_images_then_evaluate(mine, capsys):
+    assert run("train", "own.yaml", "--cpu") == 0
+    assert capsys.readouterr().out.split() == ["runs/own/model.safetensors"]
+    entries = [json.loads(line) for line in (mine / "runs/own/log.jsonl").read_text().splitlines()]
+    assert any(key.startswith("evaluation/") and key.endswith("mIoU") for key in entries[-1])
+    assert list((mine / "runs/own/evaluation/step-00000002").rglob("report.md"))
+    words = ("evaluate", "runs/own/model.safetensors", "mine.yaml", "--proposals", "ground-truth", "--output", "true")
+    assert run(*words) == 0
+    assert (mine / "true" / "report.md").exists()
+
+
+def test_changes_and_another_folder(mine):
+    changes = ("--set", "run.iterations=1", "--set", "evaluation.every=0", "--cpu", "--output", "there")
+    assert run("train", "own.yaml", *changes) == 0
+    assert yaml.safe_load((mine / "there" / "recipe.yaml").read_text())["run"]["iterations"] == 1
+    assert not (mine / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("missing.yaml",), "no such file: missing.yaml"),
+        (("own.yaml", "--set", "optimzer.lr=1"), "did you mean 'optimizer'?"),
+        (("own.yaml", "--set", "optimizer.lr=0"), "'optimizer.lr' is 0"),
+        (("own.yaml", "--set", "data.train=[{name: coco-panoptic}]"), "coco-panoptic is in no folder that is known"),
+        (("own.yaml", "--set", "data.train=[{name: coco-panopti}]"), "did you mean"),
+        (("own.yaml", "--set", "data.train=[{name: other.yaml}]"), "no such file: other.yaml"),
+        (("own.yaml", "--set", "run.batch_size=5"), "4 images, fewer than a batch of 5"),
+        (("own.yaml", "--set", "model.start=nowhere.safetensors"), "nowhere.safetensors"),
+        (("own.yaml", "--set", "model.adapter=nowhere.safetensors"), "nowhere.safetensors"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(mine, capsys, words, told):
+    assert run("train", *words, "--cpu") == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.startswith("error:")
+    assert error.count("\n") == 1
+    assert not (mine / "runs").exists()
+
+
+def test_a_label_outside_of_the_classes_is_named(mine, capsys):
+    Image.fromarray(np.full((96, 96), 9, np.uint8)).save(mine / "labels" / "2.png")
+    assert run("train", "own.yaml", "--set", "evaluation.every=0", "--set", "run.batch_size=4", "--cpu") == 2
+    error = capsys.readouterr().err
+    assert "2.png" in error
+    assert "9" in error

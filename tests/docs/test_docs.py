@@ -1,0 +1,111 @@
+"""What the documentation tells a reader to type works."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+
+from maskadapter.cli import app, main
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language):
+    """(page and line, text) of every fenced block in that language."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            if match.group(1) == language:
+                yield f"{page.name}:{text.count(chr(10), 0, match.start()) + 1}", match.group(2)
+
+
+PYTHON = dict(blocks("python"))
+COMMANDS = {
+    f"{place}: {line}": line
+    for place, text in blocks("")
+    for line in text.splitlines()
+    if line.startswith("maskadapter ")
+}
+
+
+# What needs a network or a gigabyte of weights is not run; its words have to be right.
+LONG_COMMANDS = {
+    f"{place}: {line}": line.partition("| ")[2] or line
+    for place, text in blocks("sh")
+    for line in text.splitlines()
+    if "maskadapter " in line
+}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder with the photograph, the masks and the folder of images that the documentation speaks of."""
+    import numpy as np
+    import skimage.data
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    Image.open(Path(skimage.data.__file__).parent / "chelsea.png").save("photo.jpg", quality=95)
+    labels = np.zeros((300, 451), np.uint8)
+    labels[60:280, 80:380] = 1
+    Image.fromarray(labels).save("masks.png")
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    (tmp_path / "photos" / "garden").mkdir(parents=True)
+    with Image.open("photo.jpg") as photo:
+        photo.resize((240, 160)).save("photos/cat.jpg")
+        photo.crop((200, 60, 400, 260)).save("photos/garden/cat.jpg")
+    return tmp_path
+
+
+def test_there_are_blocks_to_run():
+    assert sum(place.startswith("README.md") for place in PYTHON) >= 2
+    assert len(COMMANDS) >= 2
+
+
+@pytest.mark.parametrize("place", PYTHON)
+def test_python_blocks_run(workplace, place):
+    exec(compile(PYTHON[place], place, "exec"), {})
+    if 'save("out/"' in PYTHON[place]:
+        assert (workplace / "out").is_dir()
+        assert len(list((workplace / "out").iterdir())) >= 2
+
+
+@pytest.mark.parametrize("place", COMMANDS)
+def test_commands_run(workplace, place, capsys):
+    program, *words = shlex.split(COMMANDS[place])
+    assert program == "maskadapter"
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    written = capsys.readouterr()
+    assert not stopped.value.code, written.err
+    assert written.out
+
+
+@pytest.mark.parametrize("place", LONG_COMMANDS)
+def test_long_commands_have_the_options_they_use(place):
+    program, *words = shlex.split(LONG_COMMANDS[place], comments=True)
+    assert program == "maskadapter"
+    command = typer.main.get_command(app)
+    context = command.make_context(program, [])
+    while hasattr(command, "resolve_command"):
+        name, command, words = command.resolve_command(context, words)
+    assert command.make_context(name, words, parent=context).params
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_inside_the_repository_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_architecture_names_every_file():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "maskadapter"
+    named = {str(path.relative_to(package)) for path in package.rglob("*.py") if path.name != "__init__.py"}
+    assert sorted(name for name in named if f"`{name}`" not in text) == []
+    rows = re.findall(r"`([a-z_0-9/]+\.py)`", text.partition("## Files")[2].partition("##")[0])
+    assert [name for name in rows if not (package / name).exists()] == []

@@ -1,0 +1,422 @@
+"""The driver: many images, several processes, stopping and going on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluated import WORDS, InMemory, Said, noisy, said_of, samples
+
+from maskadapter.data.dataset import Sample
+from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.evaluation.evaluator import evaluate
+from maskadapter.evaluation.partition import Split
+from maskadapter.results.classification import Classification
+from maskadapter.system.processes import place
+from maskadapter.types.target import Target
+from maskadapter.vocabulary.vocabulary import Vocabulary
+
+NOISY = {"model": "noisy"}
+SPLIT = Split("by hand", (True, False, True, False))
+TESTS = Path(__file__).parents[1] / "support"
+
+
+def named(*labels):
+    """A classification of masks with these labels."""
+    return Classification(WORDS, np.eye(4, dtype=np.float32)[list(labels)])
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("report.*"))}
+
+
+def perfect(dataset):
+    return lambda image: said_of(dataset[int(image[0, 0, 0])].target, dataset.vocabulary)
+
+
+def test_a_perfect_prediction_scores_100_everywhere(tmp_path):
+    dataset = InMemory(samples(6))
+    report = evaluate(perfect(dataset), dataset, tmp_path, split=SPLIT)
+    scores = {name: value for name, value in report.numbers.items() if name not in ("APs", "APm", "APl")}
+    assert len(scores) == 23
+    assert scores == pytest.approx(dict.fromkeys(scores, 100))
+
+
+def test_a_perfect_prediction_with_crowds_scores_100(tmp_path):
+    dataset = InMemory(samples(6, crowd=True))
+    report = evaluate(perfect(dataset), dataset, tmp_path)
+    assert [report.numbers[name] for name in ("mIoU", "PQ", "AP")] == pytest.approx([100] * 3)
+
+
+def test_the_report_tells_what_the_numbers_are_of(tmp_path):
+    dataset = InMemory(samples(6))
+    report = evaluate(
+        noisy(dataset), dataset, tmp_path, split=SPLIT, settings={"model": "none"}, paper={"mIoU": 36.6, "mIoU seen": 1}
+    )
+    assert 10 < report.numbers["mIoU"] < 90
+    assert 10 < report.numbers["PQ"] < 90
+    content = json.loads((tmp_path / "report.json").read_text())
+    facts = content["facts"]
+    assert facts["data set"] == "small"
+    assert (facts["images"], facts["of"], facts["classes"], facts["of them things"]) == (6, 6, 4, 2)
+    assert facts["convention"] == "detectron2-main: mIoU is the mean over the classes that the ground truth holds"
+    assert facts["split"] == "by hand: 2 seen, 2 unseen"
+    assert facts["model"] == "none"
+    assert facts["smallest and largest image"] == ["32 x 24", "32 x 24"]
+    assert {"pillow", "torch", "python"} <= facts["libraries"].keys()
+    assert facts["labeled pixels"] == sum((s.target.segment_ids >= 0).sum() for s in dataset.samples)
+    assert content["difference to the paper"] == {"mIoU": pytest.approx(report.numbers["mIoU"] - 36.6)}
+    assert [row["seen"] for row in content["per class"]] == [True, False, True, False]
+    seen = [row["IoU"] for row in content["per class"] if row["seen"]]
+    assert report.numbers["mIoU seen"] == pytest.approx(np.mean(seen))
+    text = (tmp_path / "report.md").read_text()
+    assert f"| mIoU | {report.numbers['mIoU']:.2f} | 36.6 | {report.numbers['mIoU'] - 36.6:+.2f} |" in text
+    assert "| convention | detectron2-main: " in text
+
+
+@pytest.mark.parametrize("seen", [74, 64])
+def test_the_papers_seen_and_unseen_are_for_its_counts_alone(tmp_path, seen):
+    vocabulary = Vocabulary.builtin("ade20k-150")
+    target = Target.of_labels(np.arange(150).repeat(4).reshape(20, 30))
+    dataset = InMemory([Sample(np.zeros((20, 30, 3), np.uint8), target, "a.png")], vocabulary, "semantic")
+    split = Split("by hand", tuple(label < seen for label in range(150)))
+    paper = {"mIoU": 50.0, "mIoU seen": 60.0, "mIoU unseen": 40.0}
+    report = evaluate(lambda image: Said(target.labels()), dataset, tmp_path, split=split, paper=paper)
+    assert dict(report.paper) == (paper if seen == 74 else {"mIoU": 50.0})
+
+
+def test_the_paper_is_no_yardstick_for_a_part_or_for_the_other_convention(tmp_path):
+    dataset = InMemory(samples(4))
+    paper = {"mIoU": 36.6}
+    assert evaluate(perfect(dataset), dataset, tmp_path / "all", paper=paper).paper == paper
+    assert evaluate(perfect(dataset), dataset, tmp_path / "part", paper=paper, limit=3).paper == {}
+    report = evaluate(perfect(dataset), dataset, tmp_path / "other", paper=paper, convention="detectron2-0.6")
+    assert report.paper == {}
+    assert report.facts["convention"].startswith("detectron2-0.6: mIoU is the mean over the classes that the ground")
+
+
+def test_a_model_is_asked_once_for_every_image(tmp_path):
+    dataset, asked = InMemory(samples(5)), []
+
+    def counting(image):
+        asked.append(int(image[0, 0, 0]))
+        return noisy(dataset)(image)
+
+    first = evaluate(counting, dataset, tmp_path, limit=2, settings=NOISY)
+    assert first.facts["images"] == 2
+    evaluate(counting, dataset, tmp_path, settings=NOISY)
+    assert asked == [0, 1, 2, 3, 4]
+    # What was asked in two parts, and what the other questions are, changes nothing.
+    evaluate(noisy(dataset), dataset, tmp_path / "at once", settings=NOISY)
+    assert files(tmp_path) == files(tmp_path / "at once")
+    evaluate(counting, dataset, tmp_path, split=SPLIT, convention="detectron2-0.6", settings=NOISY)
+    assert len(asked) == 5
+
+
+def test_stopped_by_hand(tmp_path):
+    dataset = InMemory(samples(5))
+
+    def tired(image):
+        if image[0, 0, 0] == 3:
+            raise KeyboardInterrupt
+        return noisy(dataset)(image)
+
+    with pytest.raises(KeyboardInterrupt, match="3 of 5 images are done, the same command goes on"):
+        evaluate(tired, dataset, tmp_path, settings=NOISY)
+    assert not files(tmp_path)
+    evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
+    evaluate(noisy(dataset), dataset, tmp_path / "at once", settings=NOISY)
+    assert files(tmp_path) == files(tmp_path / "at once")
+
+
+def test_a_record_that_was_cut_off_is_made_again(tmp_path):
+    dataset, asked = InMemory(samples(5)), []
+    evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
+    whole, path = files(tmp_path), tmp_path / "records-0.jsonl"
+    content = path.read_bytes()
+    path.write_bytes(content[:-30])
+
+    def counting(image):
+        asked.append(int(image[0, 0, 0]))
+        return noisy(dataset)(image)
+
+    evaluate(counting, dataset, tmp_path, settings=NOISY)
+    assert asked == [4]
+    assert path.read_bytes() == content
+    assert files(tmp_path) == whole
+
+
+def test_a_damaged_record_is_told(tmp_path):
+    dataset = InMemory(samples(3))
+    evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
+    path = tmp_path / "records-0.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"{broken\n" + lines[2])
+    with pytest.raises(MaskAdapterError, match=rf"records-0.jsonl is damaged at byte {len(lines[0]):,}: delete it"):
+        evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
+
+
+def test_other_settings_are_refused(tmp_path):
+    dataset = InMemory(samples(3))
+    evaluate(noisy(dataset), dataset, tmp_path, settings={"model": "one", "beta": 0.9})
+    before = files(tmp_path)
+    with pytest.raises(MaskAdapterError) as refused:
+        evaluate(noisy(dataset), dataset, tmp_path, settings={"model": "one", "beta": 1.0})
+    assert str(refused.value) == (
+        f"{tmp_path} was made with other settings (beta was 0.9 and is 1.0): repeat them to go on, or "
+        "choose another folder"
+    )
+    words = replace_words(dataset, Vocabulary((("cat",), *WORDS.classes[1:]), WORDS.is_thing))
+    for other in (replace(dataset, name="other"), replace(dataset, samples=dataset.samples[:2]), words):
+        with pytest.raises(MaskAdapterError, match="other settings"):
+            evaluate(noisy(dataset), other, tmp_path, settings={"model": "one", "beta": 0.9})
+    with pytest.raises(MaskAdapterError, match="metrics was"):
+        evaluate(noisy(dataset), dataset, tmp_path, metrics=["semantic"], settings={"model": "one", "beta": 0.9})
+    assert files(tmp_path) == before
+    (tmp_path / "settings.json").unlink()
+    with pytest.raises(MaskAdapterError, match=r"has records and no settings\.json"):
+        evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_without_settings_nothing_is_gone_on_with(tmp_path, limit):
+    """Nothing says whose predictions the records are: a better predictor must not be told the numbers of another."""
+    dataset = InMemory(samples(3))
+    evaluate(noisy(dataset), dataset, tmp_path, limit=limit)
+    before = files(tmp_path)
+    for settings in (None, {}):
+        with pytest.raises(
+            MaskAdapterError, match=r"holds an evaluation, .*: choose another folder, or tell what they"
+        ):
+            evaluate(perfect(dataset), dataset, tmp_path, settings=settings)
+    assert files(tmp_path) == before
+
+
+def test_without_settings_a_stopped_run_is_not_gone_on_with(tmp_path):
+    dataset = InMemory(samples(3))
+
+    def tired(image):
+        if image[0, 0, 0] == 1:
+            raise KeyboardInterrupt
+        return noisy(dataset)(image)
+
+    with pytest.raises(KeyboardInterrupt, match=r"1 of 3 images are done$"):
+        evaluate(tired, dataset, tmp_path)
+    with pytest.raises(MaskAdapterError, match="holds an evaluation"):
+        evaluate(perfect(dataset), dataset, tmp_path)
+
+
+def test_a_process_that_has_ended_is_told(tmp_path):
+    dataset = InMemory(samples(5))
+    line = r"2 of 5 images are missing in .*, and no other process has done one for 0\.005 minutes"
+    with pytest.raises(MaskAdapterError, match=line):
+        evaluate(noisy(dataset), dataset, tmp_path, share=(0, 2), patience=0.3)
+    assert not files(tmp_path)
+
+
+def replace_words(dataset, vocabulary):
+    return replace(dataset, vocabulary=vocabulary)
+
+
+PROCESS = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from evaluated import InMemory, noisy, samples
+from maskadapter.evaluation.evaluator import evaluate
+dataset = InMemory(samples(9))
+predict = noisy(dataset)
+def slow(image):
+    time.sleep({pause})
+    return predict(image)
+report = evaluate(slow, dataset, sys.argv[1], settings={settings})
+print(dict(report.numbers))
+"""
+
+
+def started(folder, rank=0, world=1, pause=0.02, settings=None):
+    environment = {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(world)}
+    code = PROCESS.format(tests=str(TESTS), pause=pause, settings=settings)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_two_processes_give_the_same_numbers(tmp_path):
+    dataset = InMemory(samples(9))
+    evaluate(noisy(dataset), dataset, tmp_path / "one")
+    both = [started(tmp_path / "two", rank, 2) for rank in (0, 1)]
+    told = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert told[0] == told[1] != ""
+    lines = {
+        path.name: [json.loads(line)["index"] for line in path.read_text().splitlines()]
+        for path in (tmp_path / "two").glob("records-*.jsonl")
+    }
+    assert lines == {"records-0.jsonl": [0, 2, 4, 6, 8], "records-1.jsonl": [1, 3, 5, 7]}
+    assert files(tmp_path / "two") == files(tmp_path / "one")
+
+
+def test_killed_and_gone_on_with(tmp_path):
+    process = started(tmp_path, pause=0.5, settings=NOISY)
+    path = tmp_path / "records-0.jsonl"
+    while not path.exists() or path.read_bytes().count(b"\n") < 3:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = path.read_bytes()
+    assert before.count(b"\n") < 9
+    # With two processes, although it was begun with one.
+    both = [started(tmp_path, rank, 2, settings=NOISY) for rank in (0, 1)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    for process in both:
+        process.stdout.close()
+    assert path.read_bytes().startswith(before)
+    dataset = InMemory(samples(9))
+    evaluate(noisy(dataset), dataset, tmp_path / "one", settings=NOISY)
+    assert files(tmp_path) == files(tmp_path / "one")
+
+
+def test_one_of_many_that_evaluates_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    dataset = InMemory(samples(3))
+    evaluate(noisy(dataset), dataset, tmp_path, share=(0, 1))
+    assert files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((), (0, 1)),
+        (("RANK", "WORLD_SIZE"), (1, 3)),
+        (("PMI_RANK", "PMI_SIZE"), (1, 3)),
+        (("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), (1, 3)),
+        (("RANK",), (0, 1)),
+    ],
+)
+def test_a_process_knows_its_place(monkeypatch, names, expected):
+    for name, value in zip(names, ("1", "3"), strict=False):
+        monkeypatch.setenv(name, value)
+    assert place() == expected
+
+
+def test_measures_follow_the_labels(tmp_path):
+    panoptic, semantic = InMemory(samples(2)), InMemory(samples(2), task="semantic")
+    assert "PQ" not in evaluate(perfect(semantic), semantic, tmp_path / "a").numbers
+    report = evaluate(perfect(panoptic), panoptic, tmp_path / "b", metrics=["panoptic", "semantic"])
+    assert next(iter(report.numbers)) == "mIoU"
+    assert "AP" not in report.numbers
+    with pytest.raises(MaskAdapterError, match="measure 'panoptic' is not possible for small here: choose from sem"):
+        evaluate(perfect(semantic), semantic, tmp_path / "c", metrics=["panoptic"])
+    assert not (tmp_path / "c").exists()
+
+
+def test_instances_that_overlap(tmp_path):
+    masks = np.zeros((2, 8, 8), bool)
+    masks[0, :6], masks[1, 3:] = True, True
+    dataset = InMemory(
+        [Sample(np.zeros((8, 8, 3), np.uint8), Target.of_masks(masks, [0, 1]), "a.png")], task="instance"
+    )
+    assert evaluate(perfect(dataset), dataset, tmp_path / "a").numbers["AP"] == pytest.approx(100)
+    report = evaluate(lambda image, masks: named(0, 1, 0, 1), dataset, tmp_path / "b", metrics=["masks"])
+    assert report.numbers == {"accuracy of segments": 100, "accuracy of class masks": 100}
+
+
+def test_the_report_tells_that_ap_on_lvis_is_cocos(tmp_path):
+    for name, told in (("lvis-v1", "COCO's, not LVIS's federated one"), ("small", None)):
+        dataset = InMemory(samples(1), task="instance", name=name)
+        facts = evaluate(perfect(dataset), dataset, tmp_path / name).facts
+        assert facts.get("AP", "").startswith(told) if told else "AP" not in facts
+
+
+def test_names_for_the_truths_own_masks_by_hand(tmp_path):
+    # Cats: segments 0 (6 pixels) and 1 (4), a crowd of cats 2 (5); sky 3 (5); a segment without pixels 4.
+    ids = np.repeat([0, 1, 2, 3, -1], [6, 4, 5, 5, 2]).reshape(2, 11).astype(np.int32)
+    target = Target(np.array([0, 0, 0, 2, 1]), np.array([False, False, True, False, False]), ids)
+    dataset = InMemory([Sample(np.zeros((2, 11, 3), np.uint8), target, "a.png")])
+    asked = []
+
+    def classify(image, masks):
+        asked.append(masks)
+        # Segments 0, 1 and 3, then all cats and all sky: one cat is taken for a dog, the cats together are cats, the
+        # sky is grass.
+        return named(0, 1, 3, 0, 3)
+
+    report = evaluate(classify, dataset, tmp_path, metrics=["masks"], split=SPLIT)
+    [masks] = asked
+    assert masks.sum(axis=(1, 2)).tolist() == [6, 4, 5, 15, 5]
+    numbers = report.numbers
+    assert numbers["accuracy of segments"] == pytest.approx(100 / 3)
+    assert numbers["accuracy of class masks"] == 50
+    assert numbers["mIoU"] == 50  # cats 15 of 15, sky 0 of 5; grass is named and not in the ground truth
+    assert numbers["mIoU by detectron2-0.6"] == pytest.approx(100 / 3)
+    assert numbers["pACC"] == 75
+    assert numbers["accuracy of segments seen"] == pytest.approx(100 / 3)  # seen: cat and sky
+    assert np.isnan(numbers["accuracy of segments unseen"])
+    assert (report.facts["segments"], report.facts["class masks"]) == (3, 2)
+
+
+def test_a_image_without_masks(tmp_path):
+    target = Target.of_labels(np.full((4, 4), -1))
+    dataset = InMemory([Sample(np.zeros((4, 4, 3), np.uint8), target, "a.png")])
+    report = evaluate(lambda image, masks: 1 / 0, dataset, tmp_path, metrics=["masks"])
+    assert np.isnan(report.numbers["accuracy of segments"])
+    assert "| accuracy of segments | - |" in (tmp_path / "report.md").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["numbers in percent"]["accuracy of segments"] is None
+
+
+def test_what_does_not_fit_is_told_with_the_images_name(tmp_path):
+    dataset = InMemory(samples(2))
+
+    class Narrow(Said):
+        class_names = ("cat", "dog")
+
+    target = dataset[0].target
+    for wrong, line in (
+        (Said(labels=np.zeros((5, 5), int)), r"000\.png: the prediction has \(5, 5\) pixels and the labels \(24, 32\)"),
+        (Said(labels=np.full(target.size, 4)), r"000\.png: the prediction names class 4; small has 4"),
+        (Narrow(), r"000\.png: the predictions are of 2 classes \(cat, \.\.\.\), which are not those of small"),
+    ):
+        with pytest.raises(MaskError, match=line):
+            evaluate(lambda image, wrong=wrong: wrong, dataset, tmp_path)
+    outside = InMemory([replace(dataset[0], target=Target.of_labels(np.full((4, 4), 7)))], task="semantic")
+    with pytest.raises(MaskError, match="the ground truth names class 7; small has 4"):
+        evaluate(perfect(outside), outside, tmp_path / "b")
+    with pytest.raises(MaskError, match="masks were given to be named and 1 names came back"):
+        evaluate(lambda image, masks: named(0), dataset, tmp_path / "c", metrics=["masks"])
+    with pytest.raises(MaskAdapterError, match="no images to evaluate: limit is 0"):
+        evaluate(perfect(dataset), dataset, tmp_path / "d", limit=0)
+
+
+@pytest.mark.slow
+def test_memory_stays_bounded_with_many_classes_and_images(tmp_path):
+    # 847 classes on 2,000 images: a dense table for each image would be 11 GB.
+    import tracemalloc
+
+    vocabulary = Vocabulary(tuple((f"class {n}",) for n in range(847)), (True,) * 847)
+
+    class Endless(InMemory):
+        def __len__(self):
+            return 2000
+
+        def __getitem__(self, index):
+            rng = np.random.default_rng(index)
+            target = Target.of_labels(rng.integers(0, 847, 60).repeat(5).reshape(15, 20))
+            return Sample(np.full((15, 20, 3), index % 256, np.uint8), target, f"{index}.png")
+
+    dataset = Endless([], vocabulary, "semantic")
+    labels = np.random.default_rng(0).integers(0, 847, (15, 20))
+    tracemalloc.start()
+    try:
+        evaluate(lambda image: Said(labels), dataset, tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6

@@ -1,0 +1,88 @@
+"""What is saved opens in the tools it is for, and says the same."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from pycocotools.coco import COCO
+
+from maskadapter.io.coco_format import decode_segmentation, encode_mask, panoptic_ids, panoptic_image
+from maskadapter.results.segmentation import Segmentation
+from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.vocabulary.vocabulary import Vocabulary
+
+
+@pytest.fixture
+def result() -> Segmentation:
+    generator = torch.Generator().manual_seed(0)
+    masks = F.interpolate(torch.randn(1, 12, 4, 4, generator=generator) * 6, (16, 24), mode="bicubic")[0]
+    probs = (torch.randn(12, 6, generator=generator) * 3).softmax(-1)
+    vocabulary = Vocabulary.of(["cat", "sky", "chair", "wall", "dog"])
+    image = np.zeros((101, 173, 3), np.uint8)
+    return Segmentation(
+        image,
+        vocabulary,
+        masks,
+        probs,
+        ImageSizes((64, 96), (53, 91), (101, 173)),
+        overlap_threshold=0.1,
+        file_name="a.jpg",
+    )
+
+
+def test_run_lengths_come_back() -> None:
+    for seed in range(20):
+        # Long runs and short ones: both take several letters, and differences of either sign.
+        mask = np.random.default_rng(seed).random((310, 170)) > (0.4, 0.01, 0.999, 0.0)[seed % 4]
+        np.testing.assert_array_equal(decode_segmentation(json.loads(json.dumps(encode_mask(mask))), (310, 170)), mask)
+
+
+def test_panoptic_ids_survive_the_image() -> None:
+    ids = np.array([[0, 1, 255], [256, 65535, 16777215]], np.int32)
+    np.testing.assert_array_equal(panoptic_ids(np.asarray(panoptic_image(ids))), ids)
+
+
+def test_the_panoptic_files_say_what_the_map_says(result: Segmentation, tmp_path) -> None:
+    image, text = result.save(tmp_path, "panoptic")
+    assert (image.name, text.name) == ("a-panoptic.png", "a-panoptic.json")
+    panoptic, content = result.panoptic(), json.loads(text.read_text())
+    ids = panoptic_ids(np.asarray(Image.open(image)))
+    np.testing.assert_array_equal(ids, panoptic.ids)
+    (annotation,) = content["annotations"]
+    assert annotation["file_name"] == image.name
+    assert len(annotation["segments_info"]) > 1
+    assert {s["id"] for s in annotation["segments_info"]} == set(np.unique(ids)) - {0}
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    for entry, segment in zip(annotation["segments_info"], panoptic.segments, strict=True):
+        x, y, width, height = entry["bbox"]
+        inside = ids == entry["id"]
+        assert entry["area"] == inside.sum() == inside[y : y + height, x : x + width].sum()
+        assert names[entry["category_id"]] == result.class_names[segment.label]
+
+
+def test_the_instances_open_in_pycocotools(result: Segmentation, tmp_path) -> None:
+    (path,) = result.save(tmp_path, "coco")
+    opened, found = COCO(str(path)), result.instances()
+    annotations = opened.loadAnns(opened.getAnnIds())
+    kept = [i for i, mask in enumerate(found.masks) if mask.any()]
+    assert len(annotations) == len(kept) > 1
+    assert opened.loadImgs([1])[0] == {"id": 1, "file_name": "a.jpg", "height": 101, "width": 173}
+    for i, annotation in zip(kept, annotations, strict=True):
+        np.testing.assert_array_equal(opened.annToMask(annotation).astype(bool), found.masks[i])
+        assert opened.cats[annotation["category_id"]]["name"] == result.class_names[found.labels[i]]
+        assert annotation["score"] == pytest.approx(float(found.scores[i]), abs=1e-6)
+        x, y, right, bottom = found.boxes[i].tolist()
+        assert annotation["bbox"] == [x, y, right - x, bottom - y]
+
+
+def test_an_empty_result_writes_valid_files(result: Segmentation, tmp_path) -> None:
+    from dataclasses import replace
+
+    empty = replace(result, mask_logits=torch.zeros(0, 16, 24), probs=torch.zeros(0, 6))
+    paths = empty.save(tmp_path, ["overlay", "labels", "panoptic", "coco"])
+    assert len(paths) == 6
+    assert json.loads((tmp_path / "a-panoptic.json").read_text())["annotations"][0]["segments_info"] == []
+    assert COCO(str(tmp_path / "a-instances.json")).getAnnIds() == []

@@ -1,0 +1,247 @@
+"""Which images are meant, and what their results are called."""
+
+import io
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from many import make_images
+from PIL import Image
+
+from maskadapter.errors import ImageError, MaskAdapterError
+from maskadapter.io import image_files as images
+from maskadapter.io.image_files import SUFFIXES, ImageFile, find_image_files
+from maskadapter.io.images import FORMATS, read_image
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def touch(*names):
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def stems(*arguments, **options):
+    return [image.stem for image in find_image_files(*arguments, **options)]
+
+
+def test_a_file_counts_whatever_its_suffix():
+    touch("a/photo", "cat.JPG")
+    assert find_image_files("a/photo") == [ImageFile(Path("a/photo"), "photo")]
+    assert stems(["cat.JPG", Path("a/photo")]) == ["cat", "photo"]
+
+
+def test_a_folder_is_searched_with_its_subfolders_in_order():
+    touch("p/b.jpg", "p/a/x.PNG", "p/b/x.tif", "p/notes.txt", "p/c.jpg.txt")
+    touch("p/.hidden.jpg", "p/.thumbs/b.jpg")
+    assert find_image_files("p") == [
+        ImageFile(Path("p/a/x.PNG"), "a/x"),
+        ImageFile(Path("p/b/x.tif"), "b/x"),
+        ImageFile(Path("p/b.jpg"), "b"),
+    ]
+    assert stems(".") == ["p/a/x", "p/b/x", "p/b"]
+
+
+def test_a_hidden_folder_that_is_named_counts():
+    touch(".thumbs/b.jpg")
+    assert stems(".thumbs") == stems(".thumbs/*.jpg") == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("p/*.jpg", ["b"]),
+        ("p/**/*.jpg", ["a/c/y", "a/x", "b"]),
+        ("p/**", ["a/c/y", "a/x", "b", "d"]),
+        ("p/*/x.*", ["a/x"]),
+        ("p/[ab].jpg", ["b"]),
+        ("**/?.png", ["p/d"]),
+        ("p/*", ["b", "d"]),
+    ],
+)
+def test_patterns(pattern, found):
+    touch("p/b.jpg", "p/d.png", "p/a/x.jpg", "p/a/c/y.jpg", "p/a/notes.txt", "p/.h/z.jpg")
+    assert stems(pattern) == stems(str(Path(pattern).absolute())) == found
+
+
+def test_a_file_of_that_name_wins_over_the_pattern():
+    touch("cat[1].jpg", "cat1.jpg")
+    assert find_image_files("cat[1].jpg") == [ImageFile(Path("cat[1].jpg"), "cat[1]")]
+    touch("folder*/x.jpg")
+    assert stems("folder*") == ["x"]
+
+
+def test_the_suffix_stays_where_names_differ_in_nothing_else():
+    touch("p/x.jpg", "p/x.png", "p/y.jpg", "p/Z.jpg", "p/z.png", "q/x.tif")
+    assert sorted(stems("p")) == ["Z.jpg", "x.jpg", "x.png", "y", "z.png"]
+    assert stems(["p/x.jpg", "q"]) == ["x.jpg", "x.tif"]
+
+
+def test_a_image_given_twice_is_done_once():
+    touch("p/x.jpg")
+    assert stems(["p/x.jpg", "p", "p/*.jpg", str(Path("p/x.jpg").absolute())]) == ["x"]
+
+
+def test_two_results_of_one_name_are_refused():
+    touch("p/x.jpg", "q/x.jpg")
+    with pytest.raises(MaskAdapterError, match=r"results of p/x\.jpg and q/x\.jpg would have one name"):
+        find_image_files(["p", "q"])
+    assert stems(".") == ["p/x", "q/x"]
+
+
+def test_results_are_not_read_as_images():
+    touch("p/x.jpg", "p/out/x-overlay.png", "p/out/more/y.png", "p/outside/z.png")
+    assert stems("p", output="p/out") == stems("p/**", output=Path("p/out")) == ["outside/z", "x"]
+    assert "out/x-overlay" in stems("p")
+    assert stems("p/out/x-overlay.png", output="p/out") == ["x-overlay"]  # named by hand
+    assert stems("p", output=".") == stems("p")
+    os.symlink("p/out", "link")
+    assert stems("p", output="link") == ["outside/z", "x"]
+
+
+@pytest.mark.parametrize("source", ["p", "p/*.jpg"])
+def test_results_among_the_images_are_refused(source):
+    touch("p/x.jpg")
+    with pytest.raises(MaskAdapterError, match=r"lie among the images in p .*choose another folder"):
+        find_image_files(source, "p/../p")
+
+
+def test_links_that_lead_back_end():
+    touch("p/a/x.jpg")
+    for number in range(3):
+        os.symlink("..", f"p/a/back{number}")
+    os.symlink("x.jpg", "p/a/y.jpg")
+    assert stems("p") == stems("p/**/*.jpg") == ["a/x", "a/y"]
+    os.symlink("p", "linked")
+    assert stems("linked") == ["a/x", "a/y"]
+
+
+def test_what_is_no_file_is_left_out_and_a_dead_link_is_kept_to_be_reported():
+    touch("p/x.jpg")
+    os.mkfifo("p/pipe.jpg")
+    os.mkdir("p/folder.jpg")
+    os.symlink("gone.jpg", "p/dead.jpg")
+    assert stems("p") == stems("p/*") == ["dead", "x"]
+
+
+def test_names_that_are_no_text():
+    with open(b"cat\xff.jpg", "wb"):
+        pass
+    (image,) = find_image_files(".")
+    assert image.source.exists()
+    assert image.stem == "cat\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ("gone.jpg", "no such file or folder: gone.jpg"),
+        ("gone/", "no such file or folder: gone"),
+        ("p/x.txt/y.jpg", "cannot look for images in p/x.txt/y.jpg: Not a directory"),
+        ("p", r"no images in p: files that end in \.jpg, .*\.j2k count"),
+        ("p/*.jpg", r"no images in p/\*\.jpg: files that end in \.jpg"),
+        ("gone/*.jpg", r"no images in gone/\*\.jpg"),
+        ("", "an empty name is no image"),
+        ([], "no images: name a file"),
+        ("a\0b.jpg", "cannot look for images in"),
+        ("x" * 300 + ".jpg", "cannot look for images in x+.jpg: File name too long"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(sources, message):
+    touch("p/x.txt")
+    with pytest.raises(MaskAdapterError, match=message) as error:
+        find_image_files(sources)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_cannot_be_read(monkeypatch):
+    touch("p/a/x.jpg", "p/y.jpg")
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("a"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(MaskAdapterError, match="cannot read folder p/a: Permission denied"):
+        find_image_files("p")
+
+
+def test_the_suffixes_are_those_of_formats_that_are_read():
+    Image.init()
+    known = Image.registered_extensions()
+    assert {known.get(suffix) for suffix in SUFFIXES} <= {*FORMATS, None}
+    assert {"JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "MPO"} <= {known.get(s) for s in SUFFIXES}
+
+
+@pytest.fixture
+def pipe(monkeypatch):
+    def pipe(data, terminal=False):
+        source = SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: terminal)
+        monkeypatch.setattr(sys, "stdin", source)
+
+    return pipe
+
+
+def encoded(format, **options):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format, **options)
+    return file.getvalue(), pixels
+
+
+def test_standard_input(pipe):
+    data, pixels = encoded("PNG")
+    pipe(data)
+    touch("x.jpg")
+    first, second = find_image_files(["-", "x.jpg", "-"])
+    assert (first.stem, str(first), second.stem) == ("stdin", "standard input", "x")
+    assert (read_image(first.source) == pixels).all()
+
+
+def test_standard_input_is_upright(pipe):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data, _ = encoded("JPEG", exif=exif)
+    pipe(data)
+    (image,) = find_image_files("-")
+    assert read_image(image.source).shape == (60, 40, 3)
+
+
+def test_standard_input_that_is_no_image(pipe, monkeypatch):
+    data, _ = encoded("PNG")
+    for given, message in [
+        (b"", "standard input is empty"),
+        (b"words", "not an image that can be read: standard input"),
+        (data[:200], "standard input: damaged image"),
+        (data[:60] + b"\0" * 40 + data[100:], "standard input"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image that can be read"),
+    ]:
+        pipe(given)
+        with pytest.raises(ImageError, match=message):
+            find_image_files("-")
+    pipe(data, terminal=True)
+    with pytest.raises(ImageError, match="- means an image through standard input"):
+        find_image_files("-")
+    pipe(data)
+    monkeypatch.setattr(images, "MAX_BYTES", len(data) - 1)
+    with pytest.raises(ImageError, match=f"more than {len(data) - 1:,} bytes"):
+        find_image_files("-")
+    pipe(data)
+    monkeypatch.setattr(images, "MAX_BYTES", len(data))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ImageError, match="too large"):
+        find_image_files("-")
+
+
+def test_three_of_one_name(tmp_path):
+    make_images(tmp_path, ["cat.jpg", "cat.png", "cat.jpg.png", "dog.jpg"])
+    assert sorted(image.stem for image in find_image_files(tmp_path)) == ["cat.jpg", "cat.jpg.png", "cat.png", "dog"]

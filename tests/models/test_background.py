@@ -1,0 +1,103 @@
+"""Pixels that show none of the words: the background vocabulary."""
+
+import numpy as np
+import pytest
+import torch
+
+from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.results.postprocessing import PanopticMap, Segment, without_labels_from
+from maskadapter.results.segmentation import NONE, Segmentation
+from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.vocabulary.vocabulary import Vocabulary
+
+
+def encoded(classes, rows):
+    rows = torch.nn.functional.normalize(torch.tensor(rows, dtype=torch.float32), dim=-1)
+    return EncodedVocabulary(Vocabulary.of(classes), rows)
+
+
+def test_words_that_mean_nearly_the_same_do_not_compete():
+    ours = encoded(["puppy", ("lawn", "turf")], [[1, 0, 0], [0, 1, 0], [0, 0.9, 0.1]])
+    world = encoded(["sky", ("dog", "hound"), "grass"], [[0, 0, 1], [0.2, 0.2, 1], [1, 0.1, 0], [0, 1, 0.1]])
+    both = ours.with_background(world, 0.9)
+    assert both.vocabulary.classes == (("puppy",), ("lawn", "turf"), ("sky",))
+    assert torch.equal(both.rows, torch.cat([ours.rows, world.rows[:1]]))
+    assert both.vocabulary.is_thing[2] is False
+    assert len(ours.with_background(world, 2.0).vocabulary) == 5
+    assert len(ours.with_background(world, -1.0).vocabulary) == 2
+
+
+def test_how_close_is_nearly_the_same_depends_on_the_text_encoder():
+    names = [f"name {index}" for index in range(40)]
+    spread = torch.randn(40, 64, generator=torch.Generator().manual_seed(0))
+    wide, narrow = encoded(names, spread.tolist()), encoded(names, (spread + 3).tolist())
+    assert wide.confusable_similarity(0.97) < 0.4 < 0.8 < narrow.confusable_similarity(0.97)
+    cosines = (wide.rows @ wide.rows.T)[~torch.eye(40, dtype=torch.bool)]
+    assert (cosines >= wide.confusable_similarity(0.97)).float().mean() == pytest.approx(0.03, abs=0.002)
+    assert encoded(["one"], [[1, 0]]).confusable_similarity(0.97) == 1
+
+
+@pytest.fixture
+def result():
+    """Four quarters: cat, sky (background), wall, and one that nothing claims."""
+    logits = torch.full((4, 8, 8), -10.0)
+    for index, (top, left) in enumerate([(0, 0), (0, 4), (4, 0), (4, 4)]):
+        logits[index, top : top + 4, left : left + 4] = 10
+    # columns: cat, wall | sky, road | void
+    probs = [[0.7, 0.1, 0.1, 0.1, 0], [0.2, 0, 0.6, 0.2, 0], [0, 0.8, 0, 0.1, 0.1], [0.02, 0.02, 0.03, 0.03, 0.9]]
+    return Segmentation(
+        np.zeros((32, 32, 3), np.uint8),
+        Vocabulary.of("cat, wall"),
+        logits,
+        torch.tensor(probs),
+        ImageSizes((32, 32), (32, 32), (32, 32)),
+        background=("sky", "road"),
+    )
+
+
+def test_what_the_background_wins_is_none_of_the_classes(result):
+    labels = result.semantic()
+    assert (labels[:14, :14] == 0).all()
+    assert (labels[:14, 18:] == -1).all()
+    assert (labels[18:, :14] == 1).all()
+    assert labels.max() == 1
+
+
+def test_panoptic_and_instances_hold_the_classes_alone(result):
+    panoptic = result.panoptic()
+    assert [(segment.id, segment.label, segment.proposal) for segment in panoptic.segments] == [(1, 0, 0), (2, 1, 2)]
+    assert sorted(np.unique(panoptic.ids)) == [0, 1, 2]
+    assert [int((panoptic.ids == segment.id).sum()) for segment in panoptic.segments] == [
+        segment.area for segment in panoptic.segments
+    ]
+    assert not panoptic.ids[:14, 18:].any()
+    found = result.instances()
+    assert set(found.labels) == {0}
+    assert found.scores.max() == pytest.approx(0.7, abs=0.01)
+
+
+def test_the_explanation_names_what_the_background_saw(result):
+    explained = {segment.name: segment for segment in result.explain(top=2)}
+    assert set(explained) == {"cat", "wall", NONE}
+    assert [name for name, _ in explained[NONE].words] == ["sky", "cat"]
+    assert explained[NONE].words[0][1] == pytest.approx(0.6)
+    assert explained["wall"].words == (("wall", pytest.approx(0.8)), ("road", pytest.approx(0.1)))
+
+
+def test_the_summary_counts_every_pixel_once(result):
+    summary = result.summary()
+    assert sum(entry["pixels"] for entry in summary["classes"]) + summary["none"]["pixels"] == 32 * 32
+    assert sum(entry["share"] for entry in summary["classes"]) + summary["none"]["share"] == pytest.approx(1)
+    assert [entry["name"] for entry in summary["classes"]] == ["cat", "wall"]
+    assert {segment["name"] for segment in summary["segments"]} == {"cat", "wall", NONE}
+
+
+def test_segments_are_numbered_without_gaps():
+    ids = np.array([[1, 2], [3, 0]], np.int32)
+    segments = tuple(Segment(i, label, True, 0.5, 1, i) for i, label in ((1, 7), (2, 0), (3, 1)))
+    kept = without_labels_from(PanopticMap(ids, segments), 5)
+    assert kept.ids.tolist() == [[0, 1], [2, 0]]
+    assert [(segment.id, segment.label, segment.proposal) for segment in kept.segments] == [(1, 0, 2), (2, 1, 3)]
+    empty = without_labels_from(PanopticMap(np.zeros((2, 2), np.int32), ()), 5)
+    assert not empty.ids.any()
+    assert empty.segments == ()

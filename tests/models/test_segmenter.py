@@ -1,0 +1,249 @@
+"""The whole model with small random weights: shapes, sizes, and what must not change the answer."""
+
+import numpy as np
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+
+from maskadapter.errors import MaskAdapterError, MaskError, VocabularyError
+from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD, Clip
+from maskadapter.models.maftplus import ContentDependentTransfer
+from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.models.preprocess import InputSize, resize, to_batch
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
+from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
+from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
+from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.models.sources.given_masks import at_stride_4
+from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.types.proposals import Proposals
+
+CLIP = {
+    "embed_dim": 32,
+    "vision_cfg": {"timm_model_name": "convnext_atto", "timm_pool": "", "timm_proj": "mlp", "image_size": 64},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+WORDS = ["cat", ("sofa", "couch"), "wall"]
+
+
+def small(pooler: str = "adapter", generator: bool = True, maft: bool = False) -> OpenVocabularySegmenter:
+    torch.manual_seed(0)
+    clip = Clip.build(CLIP, templates=("a photo of a {}.", "{}"), cell_order="as-stored" if maft else "channels-last")
+    parts = PixelDecoder(clip.pyramid_dims, 32, 32, 1, 4), MaskDecoder(32, 32, 32, 10, 3, 4, 16)
+    return OpenVocabularySegmenter(
+        clip,
+        Mask2FormerHead(*parts) if generator else None,
+        AdapterPooler(MaskAdapter(32, 32)) if pooler == "adapter" else MaskPooling(),
+        InferenceConfig(InputSize(96, 96), "coco-panoptic", alpha=0.7, beta=0.9),
+        ContentDependentTransfer(32, 4) if maft else None,
+    ).eval()
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (70, 110, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("pooler", ["adapter", "pooling"])
+@pytest.mark.parametrize("maft", [False, True])
+def test_results_have_the_images_size(image: np.ndarray, pooler: str, maft: bool) -> None:
+    result = small(pooler, maft=maft).segment(image, WORDS, background=None)
+    assert result.class_names == ("cat", "sofa", "wall")
+    assert result.size == (70, 110)
+    labels = result.semantic()
+    assert (labels.shape, labels.dtype) == ((70, 110), np.int32)
+    assert set(np.unique(labels)) <= {0, 1, 2}
+    assert result.panoptic().ids.shape == (70, 110)
+    found = result.instances(top=5)
+    assert found.masks.shape[1:] == (70, 110)
+    assert len(found.masks) == len(found.boxes) == len(found.labels) == len(found.scores)
+    torch.testing.assert_close(result.probs.sum(dim=-1), torch.ones(10))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (33, 32), (256, 256)])
+def test_any_size_of_image(size: tuple[int, int]) -> None:
+    result = small().segment(np.zeros((*size, 3), np.uint8), ["cat"], background=None)
+    assert result.semantic().shape == size
+    assert not result.semantic().any()  # one class wins everywhere
+
+
+def test_words_encoded_once_give_the_same_result(image: np.ndarray) -> None:
+    model = small()
+    encoded = model.encode(WORDS)
+    torch.testing.assert_close(encoded.rows.norm(dim=-1), torch.ones(4))
+    first, second = model.segment(image, WORDS), model.segment(image, encoded)
+    assert torch.equal(first.probs, second.probs)
+    assert (first.semantic() == second.semantic()).all()
+
+
+def test_the_order_of_words_only_renumbers_the_result(image: np.ndarray) -> None:
+    model = small()
+    forward = model.segment(image, ["cat", "dog", "wall"], background=None)
+    backward = model.segment(image, ["wall", "dog", "cat"], background=None)
+    torch.testing.assert_close(forward.probs[:, [2, 1, 0, 3]], backward.probs, atol=1e-5, rtol=1e-4)
+
+
+def test_a_text_embedding_is_the_mean_over_templates() -> None:
+    clip = small().clip
+    single = [Clip(clip.model, clip.tokenizer, templates=(t,)).encode_text(["cat"]) for t in clip.templates]
+    mean = torch.nn.functional.normalize(torch.stack(single).mean(dim=0), dim=-1)
+    torch.testing.assert_close(clip.encode_text(["cat"]), mean)
+    with torch.inference_mode():  # what stands behind the end of a text is left out; open_clip computes it
+        tokens = clip.tokenizer(["a photo of a cat.", "cat", "a very long name " * 40, ""])
+        expected = clip.model.encode_text(tokens, normalize=True)
+        torch.testing.assert_close(clip._encode_tokens(tokens), expected, atol=1e-6, rtol=1e-5)
+    names = [f"name {i}" for i in range(7)]
+    torch.testing.assert_close(clip.encode_text(names, batch_size=3), clip.encode_text(names), atol=1e-6, rtol=1e-5)
+
+
+def test_classify_names_each_mask_alone(image: np.ndarray) -> None:
+    model = small()
+    masks = np.random.default_rng(1).random((40, 70, 110)) > 0.7
+    named = model.classify(image, masks, WORDS)
+    assert named.probs.shape == (40, 3)
+    np.testing.assert_allclose(named.probs.sum(axis=1), 1, atol=1e-5)
+    assert (named.labels == named.probs.argmax(axis=1)).all()
+    assert (named.scores == named.probs.max(axis=1)).all()
+    np.testing.assert_allclose(model.classify(image, masks[7:9], WORDS).probs, named.probs[7:9], atol=1e-5)
+
+
+def test_classify_takes_no_masks_and_empty_masks(image: np.ndarray) -> None:
+    model = small()
+    assert model.classify(image, np.zeros((0, 70, 110), bool), WORDS).probs.shape == (0, 3)
+    assert np.isfinite(model.classify(image, np.zeros((2, 70, 110), bool), WORDS).probs).all()
+
+
+def test_classify_refuses_masks_of_another_size(image: np.ndarray) -> None:
+    with pytest.raises(MaskError, match="70"):
+        small().classify(image, np.zeros((1, 71, 110), bool), WORDS)
+
+
+def test_a_warmup_model_classifies_and_does_not_segment(image: np.ndarray) -> None:
+    model = small(generator=False)
+    assert model.classify(image, np.ones((1, 70, 110), bool), WORDS).probs.shape == (1, 3)
+    with pytest.raises(MaskAdapterError, match="hold no mask generator"):
+        model.segment(image, WORDS)
+
+
+def test_a_generator_that_does_not_classify_leaves_the_choice_to_clip(image: np.ndarray) -> None:
+    model = small()
+    inner = model.generator
+    result = model.segment(image, WORDS)
+
+    class Silent(torch.nn.Module):
+        def forward(self, *args: object) -> Proposals:
+            return Proposals(inner(*args).mask_logits)
+
+    model.generator = Silent()
+    silent = model.segment(image, WORDS)
+    assert torch.equal(silent.mask_logits, result.mask_logits)
+    assert not silent.probs[:, -1].any()
+    torch.testing.assert_close(silent.probs.sum(dim=-1), torch.ones(10))
+
+
+def test_no_classes_is_one_line(image: np.ndarray) -> None:
+    with pytest.raises(VocabularyError, match="no classes"):
+        small().segment(image, "")
+
+
+def test_saved_results_open_again(image: np.ndarray, tmp_path) -> None:
+    from PIL import Image
+
+    result = small().segment(image, WORDS)
+    paths = result.save(tmp_path / "new", ["overlay", "labels"], stem="photo")
+    assert [path.name for path in paths] == ["photo-overlay.png", "photo-labels.png", "photo-classes.json"]
+    assert (np.asarray(Image.open(paths[1])).astype(int) - 1 == result.semantic()).all()
+    with pytest.raises(MaskAdapterError, match="unknown format 'svg': choose from overlay, labels"):
+        result.save(tmp_path, ["svg"])
+
+
+def test_proposals_of_other_shapes_are_refused() -> None:
+    with pytest.raises(MaskError, match=r"\(B, N, h, w\) is needed"):
+        Proposals(torch.zeros(3, 4, 5))
+    with pytest.raises(MaskError, match=r"\(1, 3\) is needed"):
+        Proposals(torch.zeros(1, 3, 4, 5), torch.zeros(1, 2, 7))
+
+
+@pytest.mark.parametrize(
+    ("limits", "size", "expected"),
+    [
+        ((117, 190), (100, 157), (117, 184)),  # recorded from detectron2
+        ((896, 896), (480, 640), (672, 896)),
+        ((800, 1333), (480, 640), (800, 1067)),
+        ((800, 1333), (100, 1000), (133, 1333)),
+        ((896, 896), (1, 5000), (1, 896)),
+    ],
+)
+def test_input_sizes(limits: tuple[int, int], size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert InputSize(*limits).of(size) == expected
+
+
+def test_a_batch_is_normalized_and_then_padded_with_zeros(image: np.ndarray) -> None:
+    small_one = resize(image, (40, 50))
+    batch = to_batch([image, small_one], divisor=32)
+    assert batch.shape == (2, 3, 96, 128)
+    expected = (small_one.astype(np.float64) - PIXEL_MEAN) / PIXEL_STD
+    np.testing.assert_allclose(batch[1, :, :40, :50].permute(1, 2, 0), expected, atol=1e-5)
+    assert not batch[1, :, 40:].any()
+    assert not batch[1, :, :, 50:].any()
+
+
+def test_masks_keep_their_outline_at_stride_4_and_small_ones_their_cell() -> None:
+    sizes = ImageSizes(padded=(96, 128), resized=(80, 120), original=(80, 120))
+    masks = torch.zeros(3, 80, 120, dtype=torch.bool)
+    masks[0, 8:40, 16:60] = True
+    masks[1, 33, 45] = True  # one pixel, in cell (8, 11)
+    cells = at_stride_4(masks, sizes) > 0
+    assert cells.shape == (3, 24, 32)
+    assert cells[0, 2:10, 4:15].all()
+    assert cells[0].sum() == 8 * 11
+    assert cells[1, 8, 11]
+    assert cells[1].sum() == 1
+    assert not cells[2].any()
+
+
+def test_images_of_a_batch_do_not_influence_each_other(image: np.ndarray) -> None:
+    model = small()
+    other = np.ascontiguousarray(image[::-1])
+    encoded = model.encode(WORDS)
+    with torch.inference_mode():
+        together = model(to_batch([image, other], 32), encoded)
+        alone = model(to_batch([other], 32), encoded)
+    for both, one in zip(together, alone, strict=True):
+        torch.testing.assert_close(both[1:], one, atol=1e-4, rtol=1e-3)
+
+
+def test_things_may_be_said_with_the_words_or_later(image: np.ndarray) -> None:
+    model = small()
+    encoded = model.encode(["cat", "wall"])
+    assert encoded.vocabulary.is_thing == (True, False)
+    assert model.encode(encoded, things=["wall"]).vocabulary.is_thing == (False, True)
+    assert model.segment(image, encoded, things=["wall"]).vocabulary.is_thing == (False, True)
+
+
+def test_results_are_named_after_the_file(image: np.ndarray, tmp_path) -> None:
+    from PIL import Image
+
+    Image.fromarray(image).save(tmp_path / "my photo.png")
+    paths = small().segment(tmp_path / "my photo.png", WORDS).save(tmp_path, "labels")
+    assert [path.name for path in paths] == ["my photo-labels.png", "my photo-classes.json"]
+
+
+class NoFloat64(TorchFunctionMode):
+    """Fails where float64 is made: Apple's MPS has none. Coordinates, vectors, are made on the CPU on purpose."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
+            assert result.ndim <= 1, f"{function} made float64 of shape {tuple(result.shape)}"
+        return result
+
+
+@pytest.mark.parametrize("maft", [False, True])
+def test_nothing_but_coordinates_is_float64(image: np.ndarray, maft: bool) -> None:
+    model = small(maft=maft)
+    with NoFloat64():
+        result = model.segment(image, WORDS)
+        result.semantic(), result.panoptic(), result.instances()
+        model.classify(image, np.ones((2, 70, 110), bool), WORDS)

@@ -1,0 +1,606 @@
+"""``maskadapter plot``: the figures show the numbers that they are made from."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from evaluated import WORDS, InMemory, samples
+from PIL import Image
+from test_segmenter import small
+
+from maskadapter.cli import main
+from maskadapter.errors import MaskAdapterError
+from maskadapter.evaluation.evaluator import evaluate
+from maskadapter.evaluation.partition import Split
+from maskadapter.hub import loading as hub
+from maskadapter.io import images as ma_images
+from maskadapter.io.masks import mask_parts
+from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.paper.figures import activations as drawn
+from maskadapter.paper.figures.activations import activations, differing
+from maskadapter.paper.figures.both_ways import ADAPTER, POOLING, BothWays
+from maskadapter.paper.figures.gallery import gallery, labels_of
+from maskadapter.paper.figures.image_grid import Row, image_grid, mask_at_print_size
+from maskadapter.paper.figures.page import COLORS, DPI, TEXT, check_output, legend_shape, page
+from maskadapter.paper.figures.tsne import neighbors, tsne
+from maskadapter.paper.figures.unseen_curve import unseen_curve
+from maskadapter.paper.figures.upper_bound import upper_bound
+from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.classification import Classification
+from maskadapter.types.target import Target
+
+
+def run(*words):
+    with pytest.raises(SystemExit) as stop:
+        main(["plot", *map(str, words)])
+    return stop.value.code or 0
+
+
+@pytest.fixture(scope="module")
+def ways():
+    segmenter = small("adapter")
+    return BothWays(segmenter, {POOLING: MaskPooling(), ADAPTER: segmenter.pooler})
+
+
+@pytest.fixture
+def quick(ways, monkeypatch):
+    """Models of no size, whichever is asked for; what was asked is in the list."""
+    asked = []
+    monkeypatch.setattr(BothWays, "load", lambda *given: asked.append(given) or ways)
+    monkeypatch.setattr(
+        "maskadapter.hub.loading.load", lambda name, **given: asked.append((name, given["pooler"])) or ways.segmenter
+    )
+    return asked
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (2, 70, 110, 3), dtype=np.uint8)
+    for name, image in zip("ab", noise, strict=True):
+        Image.fromarray(image).save(folder / f"{name}.png")
+    return folder
+
+
+# The file ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ending", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])
+def test_the_same_figure_is_the_same_file(tmp_path, ending, magic):
+    written = []
+    for name in ("one", "two"):
+        with page(check_output(tmp_path / "new" / f"{name}{ending}"), 2, 1) as figure:
+            figure.subplots().set_title(r"$\no formula$")
+        written.append((tmp_path / "new" / f"{name}{ending}").read_bytes())
+    assert written[0].startswith(magic)
+    assert written[0] == written[1]
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_nothing_is_written_after_an_error_and_no_style_stays(tmp_path):
+    from matplotlib import rcParams
+
+    before = dict(rcParams)
+    with pytest.raises(ZeroDivisionError), page(tmp_path / "a.png", 2, 1):
+        1 / 0  # noqa: B018
+    assert not list(tmp_path.iterdir())
+    assert dict(rcParams) == before
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "folder.png"])
+def test_what_cannot_be_written_is_told_first(tmp_path, name):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(MaskAdapterError, match=r"output is .*(\.png, \.pdf, \.svg is needed|name of a file)"):
+        unseen_curve([], tmp_path / name)
+
+
+def test_a_missing_extra_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(MaskAdapterError, match=r"sklearn is needed .* pip install 'maskadapter\[plot\]'"):
+        tsne(InMemory([]), tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run("unseen-curve", tmp_path, "-o", tmp_path / "a.png") == 2
+
+
+def test_a_legend_fits():
+    assert legend_shape(["a", "b", "c"], 3.25) == (3, pytest.approx(0.25))
+    assert legend_shape(["mask pooling (FC-CLIP)", "b", "c"], 3.25) == (1, pytest.approx(0.55))
+    assert legend_shape(["a very long label " * 9], 3.25)[0] == 1
+
+
+def test_the_grid_of_images(tmp_path):
+    wide, tall = np.zeros((40, 80, 3), np.uint8), np.full((400, 80, 3), 200, np.uint8)
+    outline = np.zeros((40, 80), bool)
+    outline[:, :30] = True
+    rows = [Row([wide] * 3, "a name", outline, ["", "7"]), Row([tall, None, tall], "one of very many " * 9)]
+    figure = image_grid(rows, ["x", "y", "z"], tmp_path / "grid.png")
+    assert len(figure.axes) == 5
+    places = [axes.get_position() for axes in figure.axes]
+    assert all(-1e-9 <= edge <= 1 + 1e-9 for place in places for edge in (*place.min, *place.max))
+    assert places[3].y1 < places[0].y0
+    texts = [text.get_text() for text in figure.texts]
+    assert texts[:4] == ["x", "y", "z", "a name"]
+    assert len(texts[4].splitlines()) == 2
+    assert [text.get_text() for text in figure.axes[1].texts] == ["7"]
+    with Image.open(tmp_path / "grid.png") as written:
+        assert written.width <= TEXT * DPI + 1
+
+
+def test_masks_are_shrunk_like_images():
+    mask = np.zeros((400, 800), bool)
+    mask[:200, :400] = True
+    small_mask = mask_at_print_size(mask, 4)
+    assert small_mask.shape[1] == 2 * small_mask.shape[0]
+    assert small_mask[: len(small_mask) // 2, : small_mask.shape[1] // 2].all()
+    assert small_mask.mean() == pytest.approx(0.25, abs=0.01)
+
+
+# Where each way pools ---------------------------------------------------------------------------------------------
+
+
+def test_activations_of_given_masks(ways, quick, photos, tmp_path):
+    masks = np.zeros((4, 70, 110), bool)
+    masks[0, :10, :10] = masks[1, 20:60, 30:90] = masks[2, :, 60:] = True  # the last is empty
+    figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, top=2, model="name")
+    assert quick == [("name", None, None, "cpu")]
+    assert len(figure.axes) == 2 * 6
+    titles = [text.get_text() for text in figure.texts][:6]
+    assert titles == ["mask", "mask pooling", "Mask-Adapter, mean", *["single map"] * 3]
+    assert [text.get_text() for text in figure.texts if text.get_text().startswith("mask ")][1:] == ["mask 3", "mask 2"]
+    image = np.asarray(Image.open(photos / "a.png"))
+    maps = ways.maps(image, masks[[2, 1]])
+    shown = figure.axes[2].images[0].get_array()
+    expected = maps[ADAPTER].heat(maps[ADAPTER].weights[0].mean(axis=0), Image.fromarray(figure_photo(figure)))
+    np.testing.assert_array_equal(shown, np.asarray(expected))
+    notes = [int(figure.axes[column].texts[0].get_text()) - 1 for column in (3, 4, 5)]
+    assert notes == differing(maps[ADAPTER].weights[0], 3)
+
+
+def figure_photo(figure):
+    return np.asarray(figure.axes[0].images[0].get_array())
+
+
+def test_both_ways_are_those_of_the_model(ways):
+    image = np.random.default_rng(1).integers(0, 256, (70, 110, 3), dtype=np.uint8)
+    masks = np.zeros((2, 70, 110), bool)
+    masks[0, :40], masks[1, 40:] = True, True
+    own = ways.segmenter.activation_maps(image, masks)
+    found = ways.maps(image, masks)
+    assert isinstance(found[ADAPTER], ActivationMaps)
+    np.testing.assert_array_equal(found[ADAPTER].weights, own.weights)
+    assert found[POOLING].weights.shape[1] == 1
+    vectors = ways.embeddings(image, masks)
+    np.testing.assert_allclose(np.linalg.norm(vectors[POOLING], axis=1), 1, atol=1e-5)
+    named = ways.segmenter.classify(image, masks, "cat, dog, sky").labels
+    rows = ways.segmenter.encode("cat, dog, sky").rows.numpy()
+    np.testing.assert_array_equal((vectors[ADAPTER] @ rows.T).argmax(axis=1), named)
+
+
+def test_the_embedded_model_pools_as_it_does_alone():
+    loaded = BothWays.load()
+    assert isinstance(loaded.ways[ADAPTER], AdapterPooler)
+    image = np.random.default_rng(1).integers(0, 256, (70, 110, 3), dtype=np.uint8)
+    masks = np.zeros((1, 70, 110), bool)
+    masks[0, 20:25, 30:37] = True  # smaller than a cell: area weights
+    alone = hub.load("tiny", pooler="pooling").activation_maps(image, masks)
+    np.testing.assert_allclose(loaded.maps(image, masks)[POOLING].weights, alone.weights, atol=1e-6)
+
+
+def test_the_maps_that_differ_most():
+    maps = np.full((5, 2, 2), 0.25)
+    maps[1] = [[1, 0], [0, 0]]
+    maps[3] = [[0, 0], [0, 1]]
+    maps[4] = [[0.9, 0], [0, 0.1]]
+    assert differing(maps, 3) == [3, 1, 0]
+
+
+def test_of_many_given_masks_only_the_largest_are_kept(quick, photos, tmp_path, monkeypatch):
+    """They come some at a time, of the same size too: the first is the larger."""
+    masks = np.zeros((30, 70, 110), bool)
+    for index in range(30):
+        masks[index, : 1 + index % 7, : 1 + index % 10] = True
+    np.save(tmp_path / "masks.npy", masks)
+    order = np.argsort(-masks.sum(axis=(1, 2)), kind="stable")[:4]
+
+    def names():
+        figure = activations(photos / "a.png", tmp_path / "maps.png", masks=tmp_path / "masks.npy", top=4, single=0)
+        return [text.get_text() for text in figure.texts if text.get_text().startswith("mask ")][1:]
+
+    assert names() == [f"mask {index + 1}" for index in order]
+    monkeypatch.setattr("maskadapter.io.masks._PIXELS", 3 * 70 * 110)
+    parts = []
+    monkeypatch.setattr(
+        drawn, "mask_parts", lambda *given: (parts.append(len(part)) or part for part in mask_parts(*given))
+    )
+    assert names() == [f"mask {index + 1}" for index in order]
+    assert max(parts) == 3
+
+
+def test_images_are_read_when_they_are_drawn(ways, photos, tmp_path, monkeypatch):
+    """Only the first is looked at before the model is loaded."""
+    done = []
+    read = ma_images.read_image
+    monkeypatch.setattr(
+        "maskadapter.paper.figures.activations.read_image", lambda path: done.append(path.name) or read(path)
+    )
+    monkeypatch.setattr(BothWays, "load", lambda *given: done.append("model") or ways)
+    activations(photos, tmp_path / "maps.png", classes="cat, sky", background="none", top=1, single=0)
+    assert done == ["a.png", "model", "a.png", "b.png"]
+    (photos / "a.png").write_text("no image")
+    done.clear()
+    with pytest.raises(MaskAdapterError, match=r"a\.png"):
+        activations(photos, tmp_path / "maps.png", classes="cat", top=1)
+    assert done == ["a.png"]
+
+
+def test_more_images_than_rows_are_told_first(quick, tmp_path):
+    for number in range(21):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    with pytest.raises(MaskAdapterError, match="21 images were given; at most 20 fit"):
+        activations(tmp_path, tmp_path / "out" / "maps.png", classes="cat")
+    assert quick == []
+
+
+def test_a_clip_alone_has_no_adapter_to_show():
+    with pytest.raises(
+        MaskAdapterError, match=r"^clip:ViT-B-16:openai is a CLIP alone, without an adapter: give a model "
+    ):
+        BothWays.load("clip:ViT-B-16:openai")
+
+
+def test_activations_of_what_words_find(quick, photos, tmp_path):
+    figure = activations(photos, tmp_path / "maps.svg", classes="cat, sky", background="none", top=1, single=0)
+    assert figure.texts[2].get_text() == "Mask-Adapter"
+    assert 1 <= len(figure.axes) // 3 <= 2
+    assert {text.get_text() for text in figure.texts[3:]} <= {"cat", "sky"}
+
+
+def test_words_name_given_masks(ways, quick, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        type(ways.segmenter), "classify", lambda self, image, masks, words: Classification(WORDS, np.eye(4)[:1])
+    )
+    masks = np.ones((1, 70, 110), bool)
+    figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, classes=WORDS, single=1)
+    assert figure.texts[-1].get_text() == "cat"
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({}, "give masks, or classes"),
+        ({"classes": "cat", "top": 0}, "top is 0, single 3"),
+        ({"masks": "m.npy"}, "2 images need their masks in one COCO file"),
+        ({"classes": "cat", "images": "nowhere.png"}, "no such file or folder: nowhere.png"),
+        ({"masks": np.zeros((0, 70, 110), bool), "images": "a.png"}, "there are no masks to show"),
+        ({"masks": np.ones((30, 70, 110), bool), "images": "a.png", "top": 30}, "more than 20 rows"),
+    ],
+)
+def test_activations_that_cannot_be_drawn(quick, photos, tmp_path, given, line):
+    name = given.pop("images", "")
+    source = photos / name if name != "nowhere.png" else name
+    with pytest.raises(MaskAdapterError, match=line):
+        activations(source, tmp_path / "maps.png", **given)
+    assert not (tmp_path / "maps.png").exists()
+
+
+# Embeddings on a plane --------------------------------------------------------------------------------------------
+
+
+def test_a_point_for_every_mask(quick, tmp_path):
+    dataset = InMemory(samples(4, crowd=True))
+    figure = tsne(dataset, tmp_path / "tsne.png", limit=3, top=3, split=None)
+    assert len(figure.axes) == 2
+    assert [axes.get_title() for axes in figure.axes] == ["mask pooling", "Mask-Adapter"]
+    held = np.zeros(4, int)
+    for index in range(3):
+        target = dataset[index].target
+        visible = target.masks().any(axis=(1, 2)) & ~target.is_crowd
+        np.add.at(held, target.classes[visible], 1)
+    order = np.argsort(-held, kind="stable")[:3]
+    for axes in figure.axes:
+        assert [len(points.get_offsets()) for points in axes.collections] == held[order].tolist()
+        assert [points.get_label() for points in axes.collections] == [WORDS.names[label] for label in order]
+    again = tsne(dataset, tmp_path / "again.png", limit=3, top=3, split=None)
+    assert (tmp_path / "tsne.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+    assert again.legends[0].get_title().get_text() == f"{held[order].sum()} masks of small"
+
+
+def test_unseen_classes_have_triangles(quick, tmp_path):
+    (tmp_path / "seen.txt").write_text("cat\nsky\n")
+    figure = tsne(InMemory(samples(2)), tmp_path / "tsne.png", split=tmp_path / "seen.txt")
+    corners = {points.get_label(): len(points.get_paths()[0].vertices) for points in figure.axes[0].collections}
+    assert {name for name, count in corners.items() if count == 4} == {"dog", "grass"} & set(corners)
+    assert "triangles: unseen" in figure.legends[0].get_title().get_text()
+
+
+def test_neighbors_are_counted():
+    angles = np.array([0, 1, 2, 90, 91, 3]) * np.pi / 180
+    rows = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    assert neighbors(rows, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "given", "line"),
+    [
+        (InMemory(samples(1, segments=1)), {}, "masks of small are too few: at least 5"),
+        (InMemory(samples(1, segments=1, crowd=True)), {}, "the first 1 images of small have no masks"),
+        (InMemory(samples(1)), {"top": 22}, "limit is 200, top 22; .* 1 to 21 classes"),
+        (InMemory(samples(1)), {"limit": 0}, "limit is 0"),
+        (InMemory(samples(1)), {"split": "nothing"}, "no split 'nothing'"),
+    ],
+)
+def test_planes_that_cannot_be_drawn(quick, tmp_path, dataset, given, line):
+    with pytest.raises(MaskAdapterError, match=line):
+        tsne(dataset, tmp_path / "tsne.png", **given)
+    assert not list(tmp_path.iterdir())
+
+
+# Names for ground-truth masks ---------------------------------------------------------------------------------------------
+
+
+def named(dataset, output, right, split=None, model=None):
+    """A report of names that are right with a probability."""
+
+    def classify(image, masks):
+        number = int(image[0, 0, 0])
+        rng = np.random.default_rng((number, len(masks)))
+        target = dataset[number].target
+        visible = target.masks().any(axis=(1, 2))
+        true = np.concatenate([target.classes[visible], np.unique(target.classes[visible])])
+        said = np.where(rng.random(len(true)) < right, true, rng.integers(0, 4, len(true)))
+        return Classification(WORDS, np.eye(4)[said])
+
+    settings = {"model": model or f"right {right}", "proposals": "ground-truth"}
+    return evaluate(classify, dataset, output, metrics=["masks"], split=split, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    folder, dataset = tmp_path_factory.mktemp("reports"), InMemory(samples(12))
+    split = Split("two", (True, False, True, False))
+    return folder, {name: named(dataset, folder / name, right, split) for name, right in (("low", 0.3), ("high", 0.9))}
+
+
+def test_bars_are_the_reports_numbers(reports, tmp_path):
+    folder, written = reports
+    sources = [f"ours={folder / 'low'}", folder / "high" / "report.json"]
+    metrics = ("accuracy of segments", "mIoU", "mIoU unseen")
+    figure = upper_bound(sources, tmp_path / "bars.pdf", metrics=metrics)
+    (axes,) = figure.axes
+    bars = [container for container in axes.containers if hasattr(container, "patches")]
+    assert [container.get_label() for container in bars] == ["ours", "right 0.9"]
+    for container, name in zip(bars, ("low", "high"), strict=True):
+        heights = [patch.get_height() for patch in container.patches]
+        assert heights == pytest.approx([written[name].numbers[metric] for metric in metrics])
+    assert [label.get_text().replace("\n", " ") for label in axes.get_xticklabels()] == list(metrics)
+    assert "small, 12 images" in axes.get_xlabel()
+
+
+def error_bars(figure):
+    """Half of the length of every error bar, in percent."""
+    lines = [c for c in figure.axes[0].collections if type(c).__name__ == "LineCollection"]
+    return [(segment[1][1] - segment[0][1]) / 2 for line in lines for segment in line.get_segments()]
+
+
+def test_standard_errors_are_those_of_the_images(reports, tmp_path):
+    """Of the accuracy they are known: the error of a ratio of sums, by the delta method."""
+    folder, written = reports
+    figure = upper_bound([folder / "low"], tmp_path / "bars.png", metrics=["accuracy of segments"], resamples=4000)
+    lines = (folder / "low" / "records-0.jsonl").read_text().splitlines()
+    rows = [np.array(json.loads(line)["masks"]["segments"]) for line in lines]
+    right = np.array([row[row[:, 0] == row[:, 1], 2].sum() for row in rows])
+    masks = np.array([row[:, 2].sum() for row in rows])
+    rate = right.sum() / masks.sum()
+    assert 100 * rate == pytest.approx(written["low"].numbers["accuracy of segments"])
+    expected = 100 * np.sqrt(((right - rate * masks) ** 2).sum()) / masks.sum()
+    assert error_bars(figure) == [pytest.approx(expected, rel=0.06)]
+
+
+def test_a_report_alone_has_no_error_bars(reports, tmp_path):
+    alone = tmp_path / "report.json"
+    alone.write_bytes((reports[0] / "low" / "report.json").read_bytes())
+    assert error_bars(upper_bound([alone], tmp_path / "bars.png")) == []
+
+
+def test_standard_errors_are_those_of_reproduce(reports, tmp_path):
+    from maskadapter.evaluation.bootstrap import draws_of, image_counts, number_of, standard_error
+
+    folder, _ = reports
+    lines = (folder / "low" / "records-0.jsonl").read_text().splitlines()
+    split = Split("two", (True, False, True, False))
+    metrics = ("mIoU", "accuracy of class masks unseen")
+    expected = [
+        standard_error(draws_of(image_counts(map(json.loads, lines), metric, 4), number_of(metric, split)))
+        for metric in metrics
+    ]
+    assert error_bars(upper_bound([folder / "low"], tmp_path / "bars.png", metrics=metrics)) == pytest.approx(expected)
+
+
+def test_nothing_is_no_bar_and_zero_is_one(reports, tmp_path):
+    """One report lacks a measure, in the other it is 0."""
+    from matplotlib.colors import to_hex
+
+    for name, unseen in (("low", None), ("high", 0.0)):
+        content = json.loads((reports[0] / name / "report.json").read_text())
+        content["numbers in percent"]["mIoU unseen"] = unseen
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    sources, metrics = [tmp_path / "low.json", tmp_path / "high.json"], ("mIoU", "mIoU unseen")
+    (axes,) = upper_bound(sources, tmp_path / "bars.png", metrics=metrics).axes
+    assert [len(container.patches) for container in axes.containers] == [1, 2]
+    assert [text.get_text() for text in axes.texts].count("0.0") == 1
+    figure = upper_bound(sources, tmp_path / "bars.png", metrics=["mIoU unseen"])
+    patches = figure.legends[0].get_patches()
+    assert [to_hex(patch.get_facecolor()) for patch in patches] == [*map(to_hex, COLORS[:2])]  # without bar too
+    (axes,) = upper_bound(sources[1:], tmp_path / "bars.png", metrics=["mIoU unseen"]).axes
+    assert [patch.get_height() for patch in axes.containers[0].patches] == [0.0]
+
+
+def test_reports_that_cannot_be_compared(reports, tmp_path):
+    folder, _ = reports
+    output = tmp_path / "bars.png"
+    named(InMemory(samples(3)), tmp_path / "few", 0.5)
+    (tmp_path / "else.json").write_text("[]")
+    content = json.loads((folder / "low" / "report.json").read_text())
+    del content["numbers in percent"]["accuracy of segments"]
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    for sources, line in (
+        ([folder / "low", tmp_path / "few"], r"different images \(12 of small and 3 of small\): 'right 0.5'"),
+        ([folder / "low", folder / "low"], "two are called 'right 0.3'"),
+        ([tmp_path / "else.json"], "else.json is no report of maskadapter evaluate"),
+        ([tmp_path / "other.json"], "evaluate with --proposals ground-truth"),
+        ([tmp_path / "nowhere"], "no such file: .*nowhere"),
+        ([], "0 were given to be compared; 1 to 7"),
+    ):
+        with pytest.raises(MaskAdapterError, match=line):
+            upper_bound(sources, output)
+    with pytest.raises(MaskAdapterError, match="no measure 'PQ': choose from accuracy of segments"):
+        upper_bound([folder / "low"], output, metrics=["PQ"])
+    with pytest.raises(MaskAdapterError, match="no report has the measure mIoU seen"):
+        upper_bound([tmp_path / "few"], output, metrics=["mIoU seen"])
+    assert not output.exists()
+
+
+# The curve --------------------------------------------------------------------------------------------------------
+
+
+def log(folder, name, entries, rest=""):
+    (folder / name).mkdir()
+    (folder / name / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries) + rest)
+    return folder / name
+
+
+def entry(step, seen, unseen, dataset="ade"):
+    numbers = {"mIoU": 0.0, "mIoU seen": seen, "mIoU unseen": unseen, "PQ seen": seen / 2, "PQ unseen": unseen / 2}
+    return {"step": step, **{f"evaluation/{dataset}/{name}": value for name, value in numbers.items()}}
+
+
+def test_curves_are_the_logs_numbers(tmp_path):
+    one = log(tmp_path, "one", [{"step": 10, "lr": 0.1}, entry(20, 30.0, 10.0), entry(40, 28.0, 12.0)], '{"step": 60,')
+    two = log(tmp_path, "two", [entry(20, 31.0, 9.0)])
+    figure = unseen_curve([one, f"other={two}"], tmp_path / "curve.png")
+    lines = figure.axes[0].lines
+    told = {line.get_label(): (line.get_linestyle(), *map(list, line.get_data())) for line in lines}
+    assert told == {
+        "one, unseen": ("-", [20, 40], [10.0, 12.0]),
+        "one, seen": ("--", [20, 40], [30.0, 28.0]),
+        "other, unseen": ("-", [20], [9.0]),
+        "other, seen": ("--", [20], [31.0]),
+    }
+    assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color()
+    assert figure.axes[0].get_ylabel() == "mIoU on ade (%)"
+    assert unseen_curve([one], tmp_path / "pq.png", metric="PQ").axes[0].lines[0].get_ydata()[0] == 5.0
+
+
+def test_curves_that_cannot_be_drawn(tmp_path):
+    output = tmp_path / "curve.png"
+    both = log(tmp_path, "both", [entry(1, 1.0, 2.0), entry(1, 3.0, 4.0, "voc")])
+    ade = log(tmp_path, "ade", [entry(1, 1.0, 2.0)])
+    voc = log(tmp_path, "voc", [entry(1, 1.0, 2.0, "voc")])
+    seen = log(tmp_path, "seen", [{"step": 1, "evaluation/ade/mIoU seen": 3.0}])
+    for runs, given, line in (
+        ([tmp_path / "nowhere"], {}, r"no log\.jsonl in .*nowhere: give the folder of a run"),
+        ([seen], {}, r"tells nothing of seen and unseen classes: train with evaluation\.every"),
+        ([both], {}, "several data sets: choose from ade, voc"),
+        ([both], {"dataset": "coco"}, "no data set 'coco' in all runs: choose from ade, voc"),
+        ([ade, voc], {}, "no data set in common"),
+        ([ade], {"metric": "AP"}, "no metric 'AP' in all runs: choose from mIoU, PQ"),
+    ):
+        with pytest.raises(MaskAdapterError, match=line):
+            unseen_curve(runs, output, **given)
+    assert not output.exists()
+    assert unseen_curve([both], output, dataset="voc").axes[0].lines[0].get_ydata()[0] == 4.0
+
+
+# Results side by side ---------------------------------------------------------------------------------------------
+
+
+def test_a_gallery_of_images(quick, photos, tmp_path):
+    models = ("tiny", "tiny:pooling", "ours=own/file.safetensors:adapter")
+    figure = gallery(photos, tmp_path / "gallery.png", classes="cat, sky", models=models)
+    assert quick == [("tiny", None), ("tiny", "pooling"), ("own/file.safetensors", "adapter")]
+    assert len(figure.axes) == 2 * 4
+    titles = [text.get_text() for text in figure.texts if text.get_text()]
+    assert titles == ["image", "tiny", "tiny, pooling", "ours"]
+
+
+def test_a_gallery_of_a_data_set(quick, tmp_path):
+    dataset = InMemory(samples(3))
+    figure = gallery((), tmp_path / "gallery.png", dataset=dataset, numbers=[2, 0])
+    assert len(figure.axes) == 2 * 3
+    assert [text.get_text() for text in figure.texts if text.get_text()] == ["image", "truth", "tiny"]
+    assert [int(figure.axes[index].images[0].get_array()[0, 0, 0]) for index in (0, 3)] == [2, 0]
+    truth = figure.axes[1].images[0].get_array()
+    unlabeled = mask_at_print_size(dataset[2].target.labels() < 0, 3)
+    changed = (truth != 2).any(axis=2)
+    assert changed[~unlabeled].mean() > 0.99
+    assert changed[unlabeled].mean() < 0.5  # outlines and names
+
+
+def test_masks_that_overlap_lie_on_each_other_by_size():
+    masks = np.zeros((2, 4, 4), bool)
+    masks[0, :2, :2], masks[1, :3] = True, True
+    labels = labels_of(Target.of_masks(masks, [5, 6]))
+    assert labels.tolist() == [[5, 5, 6, 6], [5, 5, 6, 6], [6] * 4, [-1] * 4]
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({}, "give classes, or a data set"),
+        ({"classes": "cat", "models": []}, "0 models were given; 1 to 5"),
+        ({"classes": "cat", "models": ["tiny:adaptor"]}, "no embedding 'adaptor' in 'tiny:adaptor': adapter or pool"),
+        ({"dataset": InMemory(samples(1))}, "leave images and classes out"),
+        ({"dataset": InMemory(samples(1)), "images": (), "numbers": [1]}, "small has the images 0 to 0"),
+        ({"dataset": InMemory([]), "images": ()}, "0 images were given; 1 to 20"),
+    ],
+)
+def test_galleries_that_cannot_be_drawn(quick, photos, tmp_path, given, line):
+    with pytest.raises(MaskAdapterError, match=line):
+        gallery(given.pop("images", photos), tmp_path / "gallery.png", **given)
+    assert not (tmp_path / "gallery.png").exists()
+
+
+# The commands -----------------------------------------------------------------------------------------------------
+
+
+def test_the_commands_say_what_they_wrote(quick, reports, photos, tmp_path, capsys):
+    (tmp_path / "masks.json").write_text(
+        json.dumps([{"segmentation": [[0, 0, 60, 0, 60, 60, 0, 60]]}, {"segmentation": [[5, 5, 9, 5, 9, 9]]}])
+    )
+    curve = log(tmp_path, "run", [entry(1, 1.0, 2.0)])
+    (tmp_path / "own").mkdir()
+    for sample in samples(2, segments=9):
+        Image.fromarray(sample.image).save(tmp_path / "own" / sample.name)
+    (tmp_path / "labels").mkdir()
+    for sample in samples(2, segments=9):
+        Image.fromarray((sample.target.labels() + 1).astype(np.uint8)).save(tmp_path / "labels" / sample.name)
+    (tmp_path / "own.yaml").write_text(
+        "task: semantic\nclasses: [cat, dog, sky, grass]\nfirst_value: 1\nignore: [0]\n"
+        "val: {images: own, labels: labels}\n"
+    )
+    for words in (
+        ("activations", photos / "a.png", "--masks", tmp_path / "masks.json", "--single", 1),
+        ("tsne", tmp_path / "own.yaml", "--split", "none", "--top", 4),
+        ("upper-bound", reports[0] / "low", "--metric", "mIoU"),
+        ("unseen-curve", curve),
+        ("gallery", "--dataset", tmp_path / "own.yaml", "--number", 1, "-m", "tiny", "-m", "tiny:pooling"),
+        ("gallery", photos / "a.png", "-c", "cat, sky"),
+    ):
+        output = tmp_path / f"{words[0]}.png"
+        assert run(*words, "-o", output) == 0, capsys.readouterr().err
+        assert capsys.readouterr().out.split() == [str(output)]
+        with Image.open(output) as written:
+            written.load()
+        output.unlink()
+
+
+def test_a_mistake_in_a_command_is_one_line(tmp_path, capsys):
+    assert run("unseen-curve", tmp_path, "-o", tmp_path / "curve.png") == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: no log.jsonl in")
+    assert told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    assert run("gallery", "-o", tmp_path / "gallery.png", "--classes", "cat") == 2
+    assert "no images" in capsys.readouterr().err

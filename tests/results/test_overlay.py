@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskadapter.results.overlay import color_of, draw_overlay, label_image
+
+GREY = np.full((240, 320, 3), 128, np.uint8)
+
+
+def halves(shape=(240, 320)):
+    """Left half class 0, right half class 1."""
+    labels = np.zeros(shape, np.int32)
+    labels[:, shape[1] // 2 :] = 1
+    return labels
+
+
+def distance(one, other):
+    return np.abs(np.asarray(one, int) - np.asarray(other, int)).max()
+
+
+def test_colors_are_a_property_of_the_name():
+    assert color_of("cat") == color_of(" Cat ")
+    common = ["person", "cat", "dog", "sky", "grass", "tree", "wall", "building", "road", "floor", "table", "chair"]
+    assert len({color_of(name) for name in common}) == len(common)
+    assert all(0 <= value <= 255 for name in common for value in color_of(name))
+    # The same color in another year and another program: the documented images depend on it.
+    red, green, blue = color_of("sky")
+    assert blue > red
+    red, green, blue = color_of("grass")
+    assert green > red
+    assert green > blue
+
+
+def test_palette_is_told_apart_by_the_color_blind():
+    from skimage.color import rgb2lab
+
+    # Source: Machado, Oliveira, Fernandes 2009, severity 1.0, linear RGB.
+    sights = {
+        "normal": np.eye(3),
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    }
+    colors = np.array(sorted({color_of(f"name {index}") for index in range(2000)})) / 255
+    assert len(colors) == 24
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    for sight in sights.values():
+        seen = (linear @ np.array(sight).T).clip(0, 1)
+        seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+        lab = rgb2lab(seen[None])[0]
+        between = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 1e3 * np.eye(len(lab))
+        assert between.min() > 10
+
+
+def test_fill_is_between_the_image_and_the_color():
+    overlay = np.asarray(draw_overlay(GREY, halves(), ["cat", "dog"]))
+    assert overlay.shape == GREY.shape
+    for column, name in ((10, "cat"), (310, "dog")):
+        pixel = overlay[10, column].astype(int)
+        expected = 0.58 * 128 + 0.42 * np.array(color_of(name))
+        assert distance(pixel, expected) <= 2
+
+
+def test_border_has_the_color_of_either_side():
+    overlay = np.asarray(draw_overlay(GREY, halves(), ["cat", "dog"]))
+    assert distance(overlay[10, 159], color_of("cat")) < 40
+    assert distance(overlay[10, 160], color_of("dog")) < 40
+
+
+def test_pixels_of_no_class_stay_as_they_are():
+    labels = halves()
+    labels[:, 80:] = -1
+    overlay = np.asarray(draw_overlay(GREY, labels, ["cat", "dog"]))
+    assert (overlay[:, 80:] == 128).all()
+    assert not (draw_overlay(GREY, np.full((240, 320), -1, np.int32), ["cat"]) - GREY).any()
+
+
+def plates(image, labels, names):
+    """Pixels that text plates and legend changed: what differs from the same image with an invisible name."""
+    with_names = np.asarray(draw_overlay(image, labels, names), int)
+    tinted = with_names.copy()
+    for label, name in enumerate(names):
+        tinted[labels == label] = (0.58 * image[labels == label] + 0.42 * np.array(color_of(name))).astype(int)
+    return np.abs(with_names - tinted).max(axis=2) > 12
+
+
+def test_names_stand_inside_their_segments():
+    # A ring: its bounding box's center lies in the hole, so a name placed there would name the wrong thing.
+    rows, columns = np.mgrid[:600, :600]
+    radius = np.hypot(rows - 300, columns - 300)
+    labels = np.where(radius < 140, 1, 0).astype(np.int32)
+    labels[radius > 290] = 2
+    image = np.full((600, 600, 3), 128, np.uint8)
+    changed = plates(image, labels, ["ring", "hole", "rest"])
+    away_from_borders = (np.abs(radius - 140) > 6) & (np.abs(radius - 290) > 6)
+    for label in (0, 1):
+        assert (changed & away_from_borders & (labels == label)).sum() > 300
+    center = changed[200:400, 200:400] & (radius[200:400, 200:400] < 134)
+    rows_of_text = np.flatnonzero(center.any(axis=1))
+    assert rows_of_text.max() - rows_of_text.min() < 60  # one plate in the hole, its own
+
+
+def test_a_name_without_room_goes_to_the_legend():
+    labels = np.zeros((240, 320), np.int32)
+    labels[100:103, 100:103] = 1
+    changed = plates(GREY, labels, ["wall", "fly"])
+    corners = [changed[-40:, :80], changed[:40, :80], changed[-40:, -80:], changed[:40, -80:]]
+    assert max(int(corner.sum()) for corner in corners) > 300
+    assert not changed[90:97, 90:113].any()
+
+
+def test_large_images_get_large_names():
+    small = plates(GREY, halves(), ["cat", "dog"])
+    large = plates(np.full((960, 1280, 3), 128, np.uint8), halves((960, 1280)), ["cat", "dog"])
+    assert large.sum() > 4 * small.sum()
+
+
+def test_scores_are_written():
+    without = np.asarray(draw_overlay(GREY, halves(), ["cat", "dog"]), int)
+    with_scores = np.asarray(draw_overlay(GREY, halves(), ["cat", "dog"], scores=[0.91, 0.5]), int)
+    assert np.abs(without - with_scores).max() > 50
+
+
+@pytest.mark.parametrize(
+    "name", ["кошка", "猫", "قطة", "बिल्ली", "chaise à bébé", "🐈", "a" * 10_000, "\ud800", "a\nb\0c", "[bold]x[/]", "-"]
+)
+def test_names_of_any_script(name):
+    overlay = draw_overlay(GREY, halves(), [name, "dog"])
+    assert overlay.size == (320, 240)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 7), (30, 40)])
+def test_images_too_small_for_text(shape):
+    overlay = draw_overlay(
+        np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.int32), ["a long name for a small place"]
+    )
+    assert overlay.size == shape[::-1]
+
+
+def test_hundreds_of_classes():
+    labels = (np.arange(240)[:, None] // 8 * 40 + np.arange(320)[None] // 8).astype(np.int32)
+    overlay = draw_overlay(GREY, labels, [f"class {index}" for index in range(1200)])
+    assert overlay.size == (320, 240)
+
+
+def test_the_input_is_not_touched():
+    image, labels = GREY.copy(), halves()
+    draw_overlay(image, labels, ["cat", "dog"])
+    np.testing.assert_array_equal(image, GREY)
+    np.testing.assert_array_equal(labels, halves())
+
+
+@pytest.mark.parametrize(("largest", "mode"), [(0, "L"), (254, "L"), (255, "I;16"), (846, "I;16")])
+def test_label_image(tmp_path, largest, mode):
+    labels = np.array([[-1, 0], [largest, 3]], np.int32)
+    image = label_image(labels)
+    image.save(tmp_path / "labels.png")
+    with Image.open(tmp_path / "labels.png") as opened:
+        assert opened.mode == mode
+        np.testing.assert_array_equal(np.asarray(opened).astype(int) - 1, labels)
+
+
+def test_label_image_has_one_depth_for_one_vocabulary():
+    labels = np.array([[-1, 0]], np.int32)
+    assert label_image(labels, num_classes=255).mode == "L"
+    assert label_image(labels, num_classes=256).mode == "I;16"

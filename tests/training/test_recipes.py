@@ -1,0 +1,220 @@
+"""The published rows as recipes: all of them parse, and each differs from its table's base in what its name says."""
+
+from pathlib import Path
+
+import pytest
+
+from maskadapter.hub.model_zoo import CLIP_WEIGHTS, WEIGHTS
+from maskadapter.models.build import MODELS
+from maskadapter.training.recipe import read_recipe
+from maskadapter.vocabulary.vocabulary import Vocabulary
+
+FOLDER = Path(__file__).parents[2] / "recipes"
+FILES = sorted(FOLDER.rglob("*.yaml"))
+FEWEST = {
+    "table1": 6,
+    "table2": 2,
+    "table4": 4,
+    "table5": 2,
+    "table6": 6,
+    "table7": 5,
+    "table9": 2,
+    "table10": 2,
+    "recommended": 6,
+    "own": 3,
+}
+NAMES = ("fcclip-large", "maftplus-base", "maftplus-large")
+LVIS = {"name": "lvis-v1", "ratio": 1.0, "repeat_threshold": 0.001}
+
+
+def plain(name):
+    return {"name": name, "ratio": 1.0, "repeat_threshold": 0.0}
+
+
+# file -> what it changes in table 1's warm-up or mixed stage of FC-CLIP
+DIFFERENCES = {
+    "table2/fcclip-without-ensemble": {},
+    "table2/mask2former-without-ensemble": {},
+    "table4/warmup-alone": {},
+    "table4/mixed-alone": {"model.adapter": None},
+    "table4/no-consistency": {"loss.consistency": 0.0},
+    "table4/both-stages": {},
+    "table5/hungarian": {"masks.matcher": "hungarian"},
+    "table5/iou-0.7": {},
+    "table6/published-design": {},
+    "table6/one-4x4": {"model.patchify": "one-4x4"},
+    "table6/concatenate": {"model.fusion": "concatenate"},
+    "table6/without-features": {"model.use_features": False},
+    "table6/2-blocks": {"model.num_blocks": 2},
+    "table6/4-blocks": {"model.num_blocks": 4},
+    "table7/on-coco-panoptic": {},
+    "table7/on-coco-stuff": {"data.train": [plain("coco-stuff")]},
+    "table7/on-lvis": {"data.train": [LVIS]},
+    "table7/on-coco-panoptic-and-lvis": {"data.train": [plain("coco-panoptic"), LVIS]},
+    "table7/on-coco-stuff-and-lvis": {"data.train": [plain("coco-stuff"), LVIS]},
+    "table9/consistency-off": {"loss.consistency": 0.0},
+    "table9/consistency-on": {},
+    "table10/1-map": {"model.num_maps": 1},
+    "table10/16-maps": {},
+}
+
+
+def name_of(path):
+    return path.relative_to(FOLDER).with_suffix("").as_posix()
+
+
+def flat(name):
+    """A recipe's values by dotted key."""
+    content = read_recipe(FOLDER / f"{name}.yaml").model_dump(mode="json")
+    parts = {key: value for key, value in content.items() if isinstance(value, dict)}
+    values = {f"{part}.{key}": value for part, inside in parts.items() for key, value in inside.items()}
+    return {**values, "stage": content["stage"]}
+
+
+def difference(name, base):
+    """What a recipe has otherwise than another."""
+    theirs = flat(base)
+    return {key: value for key, value in flat(name).items() if value != theirs[key]}
+
+
+def test_every_table_has_its_files():
+    counts = {folder: len(list((FOLDER / folder).glob("*.yaml"))) for folder in FEWEST}
+    assert all(counts[folder] >= fewest for folder, fewest in FEWEST.items()), counts
+    assert {path.parent.name for path in FILES} == set(FEWEST)
+    assert len(FILES) == sum(counts.values())
+
+
+def test_a_file_name_says_which_recipe_it_is():
+    assert len({path.stem for path in FILES}) == len(FILES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_recipe_parses_and_names_what_there_is(path):
+    recipe = read_recipe(path)
+    assert recipe.model.name in MODELS
+    assert recipe.model.start in {*CLIP_WEIGHTS, *(weights.model for weights in WEIGHTS), "tiny"}
+    for name in (*(data.name for data in recipe.data.train), *recipe.evaluation.datasets):
+        assert len(Vocabulary.builtin(name))
+    if recipe.model.adapter:
+        stem = recipe.model.adapter.removeprefix("runs/").removesuffix("/model.safetensors")
+        (before,) = (other for other in FILES if other.stem == stem)
+        warmup = read_recipe(before)
+        assert warmup.stage == "warmup"
+        assert warmup.model.name == recipe.model.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_the_first_lines_say_which_row_it_is(path):
+    text = path.read_text(encoding="utf-8")
+    comment = " ".join(line[2:] for line in text.splitlines() if line.startswith("# "))
+    number = path.parent.name.removeprefix("table")
+    assert comment.startswith((f"Table {number}, ", f"Table {number} (") if number.isdigit() else "No published row: ")
+    if path.parent.name == "table1":
+        assert "Paper and official configuration differ, and the configuration is followed" in comment
+        named = "masks.soft_edges" in comment and "masks.left_over" in comment
+        assert named == path.stem.endswith("-mixed")
+        assert ("run.stochastic_depth" in comment) == (named and path.stem.startswith("maftplus"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_published_warmup(name):
+    maft = name != "fcclip-large"
+    expected = {
+        "stage": "warmup",
+        "model.name": name,
+        "model.start": name if maft else "clip-convnext-large",
+        "model.adapter": None,
+        "data.train": [plain("coco-stuff" if maft else "coco-panoptic")],
+        "data.crop": 768,
+        "data.scale": [0.1, 2.0],
+        "data.flip": 0.5,
+        "data.color": False,
+        "masks.ground_truth": 32,
+        "loss.classification": 2.0,
+        "loss.normalize": "process",
+        "optimizer.lr": 1e-4,
+        "optimizer.weight_decay": 0.05,
+        "optimizer.decayed": "official",
+        "optimizer.clip_norm": 1.0,
+        "schedule.kind": "steps",
+        "schedule.milestones": [260_231, 283_888],
+        "schedule.factor": 0.1,
+        "schedule.warmup": 0,
+        "run.iterations": 295_717,
+        "run.batch_size": 8,
+        "run.precision": "fp16",
+        "run.trainable_void": True,
+    }
+    recipe = flat(f"table1/{name}-warmup")
+    assert {key: recipe[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_published_second_stage_keeps_its_defects(name):
+    maft = name != "fcclip-large"
+    expected = {
+        "stage": "mixed",
+        "model.name": name,
+        "model.start": name,
+        "model.adapter": f"runs/{name}-warmup/model.safetensors",
+        "data.train": [plain("coco-stuff" if maft else "coco-panoptic")],
+        "data.crop": 1024,
+        "masks.ground_truth": 16,
+        "masks.predicted": 8,
+        "masks.matcher": "iou",
+        "masks.iou_threshold": 0.7,
+        "masks.matching_threshold": 0.5 if maft else 0.4,
+        "masks.soft_edges": True,
+        "masks.left_over": "full" if maft else "empty",
+        "masks.detach_true": not maft,
+        "loss.classification": 2.0,
+        "loss.consistency": 5.0,
+        "loss.normalize": "process",
+        "optimizer.lr": 1e-4,
+        "optimizer.weight_decay": 2e-5 if maft else 0.05,
+        "optimizer.decayed": "official",
+        "schedule.kind": "polynomial" if maft else "steps",
+        "run.iterations": 49_286,
+        "run.batch_size": 24,
+        "run.stochastic_depth": maft,
+        "run.trainable_void": not maft,
+    }
+    recipe = flat(f"table1/{name}-mixed")
+    assert {key: recipe[key] for key in expected} == expected
+    assert (recipe["schedule.power"] == 0.9) if maft else (recipe["schedule.milestones"] == [43_371, 47_314])
+    assert not maft or recipe["run.seed"] == 123
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_recommended_ones_leave_the_defects_out_and_nothing_else(name):
+    threshold = {"fcclip-large": 0.5, "maftplus-base": 0.45, "maftplus-large": 0.4}[name]
+    common = {"loss.normalize": "global", "optimizer.decayed": "matrices", "run.precision": "bf16"}
+    # The same transfer of text in both stages and at inference: the model's own.
+    transfer = {"model.transfer_norm": None} if name != "fcclip-large" else {}
+    assert difference(f"recommended/recommended-{name}-warmup", f"table1/{name}-warmup") == common | transfer
+    wanted = {
+        **common,
+        "model.adapter": f"runs/recommended-{name}-warmup/model.safetensors",
+        "masks.matching_threshold": threshold,
+        "masks.soft_edges": False,
+        "masks.left_over": "ignored",
+        "masks.detach_true": True,
+        "run.stochastic_depth": False,
+        "run.trainable_void": False,
+    }
+    published = flat(f"table1/{name}-mixed")
+    changed = {key: value for key, value in wanted.items() if value != published[key]}
+    assert difference(f"recommended/recommended-{name}-mixed", f"table1/{name}-mixed") == changed
+
+
+def test_every_ablation_is_checked():
+    others = {name_of(path) for path in FILES if path.parent.name not in ("table1", "recommended", "own")}
+    assert others == set(DIFFERENCES)
+
+
+@pytest.mark.parametrize(("name", "changes"), DIFFERENCES.items())
+def test_an_ablation_changes_what_it_is_about_and_nothing_else(name, changes):
+    base = f"table1/fcclip-large-{flat(name)['stage']}"
+    assert difference(name, base) == changes
+    if name.startswith(("table6", "table7", "table10")):
+        assert base.endswith("warmup")

@@ -1,0 +1,97 @@
+"""Every recipe runs one step, on models of the published kinds and hardly any size."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from maskadapter.data.scenes.scenes import Scenes
+from maskadapter.hub import loading as hub
+from maskadapter.models.clip.clip import Clip
+from maskadapter.models.maftplus import ContentDependentTransfer
+from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.models.preprocess import InputSize
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
+from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
+from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
+from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.training import start
+from maskadapter.training.recipe import read_recipe
+from maskadapter.training.trainer import train
+
+PUBLISHED = ("fcclip-large", "maftplus-base", "maftplus-large")
+FOLDER = Path(__file__).parents[2] / "recipes"
+FILES = sorted(FOLDER.rglob("*.yaml"))
+SMALL_CLIP = {
+    "embed_dim": 32,
+    "vision_cfg": {"timm_model_name": "mobilenetv2_035", "timm_pool": "", "timm_proj": "mlp", "image_size": 64},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+
+
+def small(published):
+    """A builder of a model of the same parts as a published one."""
+
+    def builder(pooler="adapter", generator=True, **adapter):
+        clip = Clip.build(SMALL_CLIP, output_stride=16)
+        masks = Mask2FormerHead(
+            PixelDecoder(clip.pyramid_dims, 32, 32, num_layers=1, num_heads=2),
+            MaskDecoder(32, 32, 32, num_queries=6, num_layers=1, num_heads=2, ffn_dim=16),
+        )
+        return OpenVocabularySegmenter(
+            clip,
+            masks if generator else None,
+            AdapterPooler(MaskAdapter(32, **{**adapter, "hidden_dim": 8})) if pooler == "adapter" else MaskPooling(),
+            InferenceConfig(InputSize(64, 64), seen_in="coco-panoptic", alpha=0.7, beta=0.9),
+            ContentDependentTransfer(32, num_heads=2) if published.startswith("maftplus") else None,
+        )
+
+    return builder
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """Published model -> file of its small counterpart, as a segmenter with pooling."""
+    folder = tmp_path_factory.mktemp("starts")
+    torch.manual_seed(0)
+    return {name: hub.save(small(name)("pooling", True), folder / f"{name}.safetensors", name) for name in PUBLISHED}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_one_step(file, started, tmp_path, monkeypatch):
+    recipe = read_recipe(file)
+    name = recipe.model.name
+    changes = {"adapter": None, "hidden_dim": 8}  # the warm-up's adapter has not been trained
+    if name in PUBLISHED:
+        monkeypatch.setitem(start.MODELS, name, small(name))
+        # A CLIP encoder is not on this machine: FC-CLIP's own file has the same CLIP.
+        changes["start"] = str(started[name])
+    model = recipe.model.model_copy(update=changes)
+    run = {"iterations": 1, "batch_size": 2, "precision": "fp32", "checkpoint_blocks": False}
+    changed = recipe.model_copy(
+        update={
+            "model": model,
+            "run": recipe.run.model_copy(update=run),
+            "data": recipe.data.model_copy(update={"crop": 64, "workers": 0}),
+        }
+    )
+    datasets = [Scenes(8, seed=part) for part in range(len(recipe.data.train))]
+    written = load_file(train(changed, datasets, tmp_path, device="cpu"))
+    begun = hub.find(model.start).tensors
+    assert any(key.startswith("pooler.adapter.") for key in written)
+    part = "generator." if recipe.stage == "generator" else "pooler."
+    trained = (part, *(("void_embedding.",) if recipe.run.trainable_void else ()))
+    assert all(
+        torch.equal(tensor.float(), written[key].float())
+        for key, tensor in begun.items()
+        if not key.startswith(trained)
+    )
+    void = written["void_embedding.weight"]
+    assert torch.equal(void, begun["void_embedding.weight"].float()) != recipe.run.trainable_void
+
+
+def test_all_of_them_were_found():
+    assert len(FILES) == sum(1 for path in FOLDER.rglob("*") if path.suffix in (".yaml", ".yml"))
+    assert len(FILES) >= 38

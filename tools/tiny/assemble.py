@@ -1,0 +1,78 @@
+"""Put the trained parts into the package's own classes, so that training, choosing and measuring run what the user
+runs.
+"""
+
+from pathlib import Path
+
+import torch
+from open_clip_import import open_clip  # noqa: F401  (declares what open_clip needs beside a CPU-only PyTorch)
+from safetensors import safe_open
+from text_encoder import EMBED_DIM, HEADS, LAYERS, WIDTH
+from torch import nn
+
+from maskadapter.models.clip.clip import Clip
+from maskadapter.models.poolers.pooler import MaskPooling
+from maskadapter.models.preprocess import InputSize
+from maskadapter.models.proposals.superpixels.region_head import RegionHead
+from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+
+TEMPLATES = ("{}", "a photo of a {}.")
+LONGEST = 640
+CONFIG = {
+    "embed_dim": EMBED_DIM,
+    "vision_cfg": {"timm_model_name": "mobilenetv2_100", "timm_pool": "", "timm_proj": "mlp", "image_size": 512},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": WIDTH, "heads": HEADS, "layers": LAYERS},
+}
+
+
+def build(alpha: float = 0.5, beta: float = 0.8) -> OpenVocabularySegmenter:
+    """The untrained model."""
+    clip = Clip.build(CONFIG, output_stride=16, templates=TEMPLATES)
+    inference = InferenceConfig(InputSize(LONGEST, LONGEST), seen_in="coco-panoptic", alpha=alpha, beta=beta)
+    return OpenVocabularySegmenter(clip, RegionHead(), MaskPooling("area"), inference)
+
+
+def text_state(image_encoder: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """State of `text_tower.TextTower` -> open_clip's keys, the table still in its two factors."""
+    return {name.replace("factor_", "token_embedding.factor_"): value for name, value in image_encoder.items()}
+
+
+def load_clip(model: nn.Module, work: Path) -> None:
+    """Fill in the two encoders from `text_tower.pt` and `image_tower.pt`."""
+    image_encoder, image = (
+        torch.load(work / "text_tower.pt", weights_only=True),
+        torch.load(work / "image_tower.pt", weights_only=True),
+    )
+    clip = model.clip.model
+    text = text_state(image_encoder)
+    text["token_embedding.weight"] = text.pop("token_embedding.factor_a") @ text.pop("token_embedding.factor_b")
+    missing, unexpected = clip.load_state_dict(text, strict=False)
+    assert not unexpected, unexpected
+    assert all(name.startswith("visual.") or name in ("logit_scale", "attn_mask") for name in missing), (
+        missing,
+        unexpected,
+    )
+    clip.visual.trunk.load_state_dict(image["trunk"])
+    clip.visual.head.load_state_dict(image["head"])
+    clip.logit_scale.data = image["logit_scale"].clone()
+
+
+def load_parts(model: OpenVocabularySegmenter, work: Path) -> OpenVocabularySegmenter:
+    """`load_clip`, and the generator and the void embedding from `generator.pt`."""
+    load_clip(model, work)
+    trained = torch.load(work / "generator.pt", weights_only=True)
+    model.generator.load_state_dict(trained["generator"])
+    model.void_embedding.weight.data = trained["void"].clone()
+    return model
+
+
+def load_packed(path: Path) -> OpenVocabularySegmenter:
+    """The model in a file of `pack.py`, in single precision."""
+    with safe_open(path, "pt") as file:
+        facts, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    table = "clip.model.token_embedding."
+    state[table + "weight"] = state.pop(table + "factor_a") @ state.pop(table + "factor_b")
+    model = build(float(facts["alpha"]), float(facts["beta"]))
+    model.load_state_dict(state)
+    return model.eval()
