@@ -1,0 +1,121 @@
+"""The harness itself: a logit within rounding of a threshold may flip, a real error may not."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from maskadapter.hub.key_names import to_official
+from parity.fixture import GOLDEN, Recording, read_golden, read_official
+from parity.stages import NEAR, compare_case
+from parity.test_official import _allowed, _comparison_of
+
+FIXTURES = os.environ.get("MASKADAPTER_FIXTURES")
+needs_fixtures = pytest.mark.skipif(
+    not FIXTURES or not (Path(FIXTURES) / "tiny_maft").is_dir(),
+    reason="MASKADAPTER_FIXTURES names no folder with the recordings",
+)
+
+
+def wrong_stages(recording: Recording, case: str = "A") -> list[str]:
+    compared = _comparison_of(recording, case)(recording, case, set())
+    return [comparison.stage for comparison in compared if not comparison.error <= _allowed(comparison)]
+
+
+def changed(recording: Recording, key: str, array: np.ndarray) -> Recording:
+    return dataclasses.replace(recording, tensors={**recording.tensors, key: array})
+
+
+@pytest.fixture(scope="module")
+def golden() -> Recording:
+    return read_golden(GOLDEN / "tiny_fcclip")
+
+
+@pytest.mark.parametrize("key", ["A.dec.pred_masks0", "A.dec.pred_masks2", "A.pred_masks"])
+def test_a_logit_within_rounding_of_zero_may_be_on_either_side(golden: Recording, key: str) -> None:
+    if key not in golden.tensors:
+        pytest.skip(f"the golden file holds no {key}")
+    logits = np.array(golden.tensors[key])
+    nearest = np.abs(logits).argmin()
+    assert np.abs(logits.flat[nearest]) < NEAR / 2 * np.abs(logits).max()  # else it says nothing
+    logits.flat[nearest] *= -1
+    assert wrong_stages(changed(golden, key, logits)) == []
+
+
+@pytest.mark.parametrize("key", ["A.dec.pred_masks0", "A.pred_masks"])
+def test_a_logit_on_the_wrong_side_is_found(golden: Recording, key: str) -> None:
+    if key not in golden.tensors:
+        pytest.skip(f"the golden file holds no {key}")
+    logits = np.array(golden.tensors[key])
+    logits.flat[np.abs(logits).argmax()] *= -1
+    assert key.removeprefix("A.") in wrong_stages(changed(golden, key, logits))
+
+
+@pytest.mark.parametrize("name", ["generator.mask_decoder.class_embed.layers.0.weight", "pooler.adapter.fuse.weight"])
+def test_wrong_weights_are_found(golden: Recording, name: str) -> None:
+    broken = {**golden.weights, name: golden.weights[name].flip(0)}
+    assert wrong_stages(dataclasses.replace(golden, weights=broken))
+
+
+@needs_fixtures
+@pytest.mark.parametrize("recording", ["tiny_fcclip", "tiny_maft"])
+def test_noise_of_another_processor_is_tolerated(recording: str) -> None:
+    """Rounding as another processor has it: CLIP's weights moved in their last bits move every stage a little."""
+    official = read_official(Path(str(FIXTURES)) / recording)
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        key: tensor * (1 + 1e-7 * torch.randn(tensor.shape, generator=generator)) if tensor.is_floating_point() else tensor
+        for key, tensor in official.weights.items()
+    }
+    noisy = dataclasses.replace(official, weights=weights)
+    for case in ("A", "B"):
+        assert [c for c in compare_case(noisy, case, set()) if not c.error <= _allowed(c)] == []
+
+
+@pytest.fixture
+def maftplus_warmup(tmp_path: Path) -> Path:
+    """An imitation of a recording of MAFT+'s warm-up: MAFT+'s own recording as the warm-up's package would write it, with
+    the official tensors of the stages that both have."""
+    source = Path(str(FIXTURES)) / "tiny_maft"
+    config = json.loads((source / "config.json").read_text())
+    cfg = yaml.safe_load(config["cfg"])
+    cfg["MODEL"]["META_ARCHITECTURE"] = "MASK_Adapter"
+    cfg["MODEL"]["MASK_ADAPTER"]["TRAIN_MAFT"] = True
+    config |= {"pkg": "mask_adapter", "cfg": yaml.safe_dump(cfg)}
+    official = read_official(source)
+    kept = {key: value for key, value in official.weights.items() if not key.startswith("generator.")}
+    torch.save({"model": {to_official(key): value for key, value in kept.items()}}, tmp_path / "model.pth")
+    outputs = np.load(source / "outputs.npz")
+    prefixes = ("A.images_tensor", "A.clip", "A.text_classifier", "A.pixel")
+    stages = {key: outputs[key] for key in outputs.files if key.startswith(prefixes)}
+    inputs = {key: array for key, array in np.load(source / "inputs.npz").items() if key.startswith("A.")}
+    labels = np.zeros(inputs["A.orig_uint8_hwc"].shape[:2], np.int64)
+    labels[20:90, 30:150] = 2
+    np.savez(tmp_path / "inputs.npz", **inputs, **{"A.sem_seg": labels})
+    np.savez(tmp_path / "outputs.npz", **stages)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+@needs_fixtures
+def test_a_warm_up_of_maftplus_is_read(maftplus_warmup: Path) -> None:
+    recording = read_official(maftplus_warmup)
+    assert recording.settings.transfer_heads == 8
+    met: set[str] = set()
+    compared = list(_comparison_of(recording, "A")(recording, "A", met))
+    assert [c for c in compared if not c.error <= _allowed(c)] == []
+    stages = {c.stage for c in compared}
+    assert {"clip_vis_dense_proj", "text_classifier_after_cdt", "text_classifier_final"} <= stages
+    assert not set(recording.tensors) - met
+
+
+@needs_fixtures
+def test_a_warm_up_of_maftplus_without_its_transfer_is_found(maftplus_warmup: Path) -> None:
+    recording = read_official(maftplus_warmup)
+    moved = {k: v * 2 if k.startswith("text_transfer.linear") else v for k, v in recording.weights.items()}
+    assert "text_classifier_after_cdt" in wrong_stages(dataclasses.replace(recording, weights=moved))
