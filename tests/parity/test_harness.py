@@ -36,24 +36,29 @@ def golden() -> Recording:
     return read_golden(GOLDEN / "tiny_fcclip")
 
 
-@pytest.mark.parametrize("key", ["A.dec.pred_masks0", "A.dec.pred_masks2", "A.pred_masks"])
-def test_a_logit_within_rounding_of_zero_may_be_on_either_side(golden: Recording, key: str) -> None:
-    if key not in golden.tensors:
-        pytest.skip(f"the golden file holds no {key}")
-    logits = np.array(golden.tensors[key])
-    nearest = np.abs(logits).argmin()
-    assert np.abs(logits.flat[nearest]) < NEAR / 2 * np.abs(logits).max()  # else it says nothing
-    logits.flat[nearest] *= -1
-    assert wrong_stages(changed(golden, key, logits)) == []
+def flip(recording: Recording, key: str, nearest: bool) -> Recording:
+    """The recording with one logit, the nearest to 0 or the farthest from it, on the other side of 0."""
+    logits = np.array(recording.tensors[key])
+    index = np.abs(logits).argmin() if nearest else np.abs(logits).argmax()
+    assert not nearest or np.abs(logits.flat[index]) < NEAR / 2 * np.abs(logits).max()  # else it says nothing
+    logits.flat[index] *= -1
+    return changed(recording, key, logits)
 
 
-@pytest.mark.parametrize("key", ["A.dec.pred_masks0", "A.pred_masks"])
-def test_a_logit_on_the_wrong_side_is_found(golden: Recording, key: str) -> None:
-    if key not in golden.tensors:
-        pytest.skip(f"the golden file holds no {key}")
-    logits = np.array(golden.tensors[key])
-    logits.flat[np.abs(logits).argmax()] *= -1
-    assert key.removeprefix("A.") in wrong_stages(changed(golden, key, logits))
+def test_a_logit_within_rounding_of_zero_may_be_on_either_side(golden: Recording) -> None:
+    assert wrong_stages(flip(golden, "A.pred_masks", nearest=True)) == []
+
+
+def test_a_logit_on_the_wrong_side_is_found(golden: Recording) -> None:
+    assert "pred_masks" in wrong_stages(flip(golden, "A.pred_masks", nearest=False))
+
+
+@needs_fixtures
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+def test_flips_between_the_layers_of_the_decoder(layer: int) -> None:
+    official = read_official(Path(str(FIXTURES)) / "tiny_fcclip")
+    assert wrong_stages(flip(official, f"A.dec.pred_masks{layer}", nearest=True)) == []
+    assert f"dec.pred_masks{layer}" in wrong_stages(flip(official, f"A.dec.pred_masks{layer}", nearest=False))
 
 
 @pytest.mark.parametrize("name", ["generator.mask_decoder.class_embed.layers.0.weight", "pooler.adapter.fuse.weight"])
