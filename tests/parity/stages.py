@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import torch
@@ -113,11 +114,8 @@ def near_thresholds(segmenter: OpenVocabularySegmenter) -> Iterator[list[str]]:
             found.append("mask logits")
         return logits
 
-    decoder.masks = watched
-    try:
+    with mock.patch.object(decoder, "masks", watched):
         yield found
-    finally:
-        del decoder.masks
 
 
 @torch.inference_mode()
@@ -211,7 +209,12 @@ def _generator(
 
 
 def _look_where_recorded(
-    stage: str, recorded: Tensor, size: torch.Size, found: list[Comparison], layer: nn.Module, inputs: tuple[Tensor, ...]
+    stage: str,
+    recorded: Tensor,
+    size: torch.Size,
+    found: list[Comparison],
+    layer: nn.Module,
+    inputs: tuple[Tensor, ...],
 ) -> tuple[Tensor, ...]:
     """Put the recorded masks in as what a layer's queries may attend to, its last input."""
     theirs, logits = attended(recorded, size)
