@@ -1,9 +1,10 @@
 """Every stage of one case, ours beside what the official code recorded, in the order of computation.
 
-Each stage starts from our own result of the stage before, with two exceptions. A stage whose weights a golden file leaves
-out passes the recorded result on. And where a threshold stands between two stages, the recorded masks are put in: on
-another processor a logit of 2e-6 may come out as -3e-6, and one location more or less in a mask moves everything behind
-it. Such a flip is looked for by itself: it is allowed only where the recorded logit lies within rounding of the threshold.
+Each stage starts from our own result of the stage before, with two exceptions. A stage whose weights a golden file
+leaves out passes the recorded result on. And where a threshold stands between two stages, the recorded masks are put
+in: on another processor a logit of 2e-6 may come out as -3e-6, and one location more or less in a mask moves everything
+behind it. Such a flip is looked for by itself: it is allowed only where the recorded logit lies within rounding of the
+threshold.
 """
 
 from collections.abc import Iterator
@@ -82,7 +83,8 @@ class Stages:
             yield Comparison(name, float((ours.long() != theirs.long()).float().mean()), share=True)
 
     def compare_binary(self, name: str, ours: Tensor, logits: Tensor, threshold: float = 0.0) -> Iterator[Comparison]:
-        """Bool masks made of ``logits``, recorded under ``name``; flips within rounding of the threshold do not count."""
+        """Bool masks made of ``logits``, recorded under ``name``; flips within rounding of the threshold do not
+        count."""
         theirs = self.recorded(name)
         if theirs is not None:
             yield Comparison(name, flips(ours, theirs.bool(), logits, threshold), share=True)

@@ -58,8 +58,8 @@ def test_a_logit_on_the_wrong_side_is_found(golden: Recording) -> None:
 @needs_fixtures
 @pytest.mark.parametrize("nearest", [True, False])
 def test_flips_of_ours_between_the_layers_of_the_decoder(monkeypatch: pytest.MonkeyPatch, nearest: bool) -> None:
-    """In the masks that the decoder makes of its queries, at any size, one logit is on the other side of 0: the nearest to
-    0 where that is within rounding of it, or the farthest."""
+    """In the masks that the decoder makes of its queries, at any size, one logit is on the other side of 0: the nearest
+    to 0 where that is within rounding of it, or the farthest."""
     count: list[Tensor] = []
     official = read_official(Path(str(FIXTURES)) / "tiny_fcclip")
     build = Recording.build
@@ -115,8 +115,8 @@ def test_noise_of_another_processor_is_tolerated(recording: str) -> None:
 
 @pytest.fixture
 def maftplus_warmup(tmp_path: Path) -> Path:
-    """An imitation of a recording of MAFT+'s warm-up: MAFT+'s own recording as the warm-up's package would write it, with
-    the official tensors of the stages that both have."""
+    """An imitation of a recording of MAFT+'s warm-up: MAFT+'s own recording as the warm-up's package would write it,
+    with the official tensors of the stages that both have."""
     source = Path(str(FIXTURES)) / "tiny_maft"
     config = json.loads((source / "config.json").read_text())
     cfg = yaml.safe_load(config["cfg"])

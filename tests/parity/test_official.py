@@ -21,8 +21,8 @@ from parity.warmup_evaluation import compare_true_masks
 TOLERANCE = 1e-4
 # Losses, and what one step makes of the parameters.
 TIGHT = {"loss_": 1e-5, "after_step.": 1e-5}
-# Behind a location that another processor may see or not, with nothing recorded to put in: one attended location more or
-# less moved the mask logits by 4.7e-3.
+# Behind a location that another processor may see or not, with nothing recorded to put in: one attended location more
+# or less moved the mask logits by 4.7e-3.
 AMBIGUOUS = 2e-2
 # Single pixels flip where two proposals tie to the last bit.
 SHARE = 1e-3

@@ -1,4 +1,5 @@
-"""The official warm-up package's evaluation of ground-truth masks, up to the class of every mask and the semantic result.
+"""The official warm-up package's evaluation of ground-truth masks, up to the class of every mask and the semantic
+result.
 
 It has quirks that are followed here and nowhere in the package: masks are stretched to the padded size instead of being
 padded, and the softmax is taken twice. Its panoptic and instance results, made from such numbers by thresholds that
