@@ -32,7 +32,7 @@ def compare_true_masks(recording: Recording, case: str, met: set[str]) -> Iterat
     yield from compare_adapter(s, segmenter, features, masks)
 
     text = segmenter.text_classifier(EncodedVocabulary(recording.settings.vocabulary, rows))
-    yield from s.compare("text_classifier_final", text.rows)
+    yield from s.compare("text_classifier_final", text.weights)
     logits = text.logits(segmenter.pooler.embed(features, masks, segmenter.clip.project), segmenter.clip.logit_scale)
     yield from s.compare("out_vocab_logits_with_void", logits)
     probs = logits.softmax(dim=-1)
