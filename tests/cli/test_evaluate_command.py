@@ -23,7 +23,7 @@ from maskadapter.hub.identification import Variant
 from maskadapter.models.build import MODELS
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.pipelines import model_evaluation as subject
 from maskadapter.vocabulary.vocabulary import Vocabulary
 

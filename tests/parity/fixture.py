@@ -23,7 +23,7 @@ from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD, Clip
 from maskadapter.models.clip.image_encoders import ConvolutionalEncoder
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder

@@ -128,7 +128,7 @@ def compare_case(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     features, rows = yield from compare_inputs(s, segmenter)
     encoded = EncodedVocabulary(recording.settings.vocabulary, rows)
     text = segmenter.text_classifier(encoded)
-    yield from s.compare("text_classifier_in_decoder", text.rows)
+    yield from s.compare("text_classifier_in_decoder", text.weights)
 
     if recording.holds("generator."):
         class_logits, mask_logits = yield from _generator(s, segmenter, features, text)
@@ -194,18 +194,20 @@ def _generator(
             layer.register_forward_pre_hook(partial(_look_where_recorded, f"dec.attention{i}", recorded, size, looks))
     seen = _record_outputs({str(i): layer for i, layer in enumerate(decoder.layers)})
     with near_thresholds(segmenter) as ambiguous:
-        mask_logits, _ = decoder(pixel_embedding, levels, text)
+        mask_logits, _ = decoder(pixel_embedding, levels)
     yield from looks
     queries = [decoder.query_feat.weight[None], *(seen[str(i)] for i in range(len(decoder.layers)))]
     for i, (query, recorded) in enumerate(zip(queries, recorded_masks, strict=False)):
         masks = decoder.masks(query, pixel_embedding)
         yield from s.compare(f"dec.pred_masks{i}", masks)
         masks = masks if recorded is None else recorded
-        yield from s.compare(f"dec.pred_logits{i}", decoder.classify(query, pixel_embedding, masks, text))
+        embeddings = decoder.class_embeddings(query, pixel_embedding, masks)
+        yield from s.compare(f"dec.pred_logits{i}", text.logits(embeddings, decoder.logit_scale))
     uncertain = bool(ambiguous) and recorded_masks[0] is None
     yield from s.compare("pred_masks", mask_logits, uncertain)
     mask_logits = s.need("pred_masks")
-    class_logits = decoder.classify(queries[-1], pixel_embedding, mask_logits, text)
+    embeddings = decoder.class_embeddings(queries[-1], pixel_embedding, mask_logits)
+    class_logits = text.logits(embeddings, decoder.logit_scale)
     yield from s.compare("pred_logits", class_logits, uncertain)
     return s.need("pred_logits") if uncertain else class_logits, mask_logits
 
@@ -250,12 +252,13 @@ def compare_adapter(
 def _out_vocabulary(
     s: Stages, segmenter: OpenVocabularySegmenter, features: ClipFeatures, mask_logits: Tensor, text: TextClassifier
 ) -> Iterator[Comparison]:
-    rows = text.rows
+    weights = text.weights
     if segmenter.text_transfer is not None:
-        rows = segmenter.text_transfer(text.rows, features.projected)
-        yield from s.compare("text_classifier_after_cdt", rows)
-    yield from s.compare("text_classifier_final", rows)
-    out_logits = segmenter.out_of_vocabulary_logits(NO_IMAGES, features, mask_logits, text)
+        weights = segmenter.text_transfer(text.weights, features.projected)
+        yield from s.compare("text_classifier_after_cdt", weights)
+    yield from s.compare("text_classifier_final", weights)
+    embeddings = segmenter.pooler(NO_IMAGES, features, mask_logits, segmenter.clip.project)
+    out_logits = segmenter.out_of_vocabulary_logits(features, embeddings, text)
     yield from s.compare("out_vocab_logits_with_void", out_logits)
     return out_logits
 

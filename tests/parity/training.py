@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.hub.key_names import to_ours
-from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import to_batch
@@ -18,6 +17,7 @@ from maskadapter.training.adapter.stages import AdapterStage, Batch, PredictedMa
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.optimizer import parameter_groups
 from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.proposals import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 from parity.fixture import Recording, Settings
@@ -96,7 +96,7 @@ class _Recorded(nn.Module):
         super().__init__()
         self.mask_logits = mask_logits
 
-    def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
+    def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         return Proposals(self.mask_logits)
 
 
@@ -152,9 +152,8 @@ def _proposals(s: Stages, segmenter: OpenVocabularySegmenter, batch: Batch) -> I
     """The mask generator's masks. The recorded ones then take their place: what follows makes them binary."""
     with torch.no_grad():
         features = segmenter.clip.encode_image(batch.images)
-        text = segmenter.text_classifier(batch.vocabulary)
         with near_thresholds(segmenter) as ambiguous:
-            logits = segmenter.generator(batch.images, features, text).mask_logits
+            logits = segmenter.generator(ImageBatch(batch.images, ()), features).mask_logits
     yield from s.compare("mask_pred_results", logits, ambiguous=bool(ambiguous))
     segmenter.generator = _Recorded(s.need("mask_pred_results"))
 
@@ -164,8 +163,7 @@ def _matches(s: Stages, stage: AdapterStage, batch: Batch, prepared: Prepared) -
     segmenter, settings, slots = stage.segmenter, stage.predicted, stage.true_slots
     with torch.no_grad():
         features = segmenter.clip.encode_image(batch.images)
-        text = segmenter.text_classifier(batch.vocabulary)
-        logits = segmenter.generator(batch.images, features, text).mask_logits
+        logits = segmenter.generator(ImageBatch(batch.images, ()), features).mask_logits
     for b, targets in enumerate(batch.targets):
         small = at_size(targets.masks, tuple(logits.shape[-2:]))
         yield from s.compare(f"iou{b}", mask_iou(logits[b].sigmoid() >= settings.matching_threshold, small > 0.5))
@@ -197,9 +195,8 @@ def _losses(s: Stages, stage: AdapterStage, prepared: Prepared) -> Iterator[Comp
         embeddings = segmenter.pooler.embed(features, prepared.masks, segmenter.clip.project)
         yield from s.compare("pooled_clip_feature", embeddings)
         text = segmenter.text_classifier(prepared.vocabulary)
-        if segmenter.text_transfer is not None:
-            text = text.with_rows(segmenter.text_transfer(text.rows, features.projected))
-        yield from s.compare("text_classifier", text.rows)
+        text = segmenter.transferred(text, features)
+        yield from s.compare("text_classifier", text.weights)
         yield from s.compare("mask_cls_results", text.logits(embeddings, segmenter.clip.logit_scale))
     losses = stage(prepared, prepared.counts())
     sum(losses.values()).backward()

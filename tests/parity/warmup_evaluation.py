@@ -33,11 +33,11 @@ def compare_true_masks(recording: Recording, case: str, met: set[str]) -> Iterat
     yield from compare_adapter(s, segmenter, features, masks)
 
     text = segmenter.text_classifier(EncodedVocabulary(recording.settings.vocabulary, rows))
-    yield from s.compare("text_classifier_in_decoder", text.rows)
+    yield from s.compare("text_classifier_in_decoder", text.weights)
     if segmenter.text_transfer is not None:
-        text = text.with_rows(segmenter.text_transfer(text.rows, features.projected))
-        yield from s.compare("text_classifier_after_cdt", text.rows)
-    yield from s.compare("text_classifier_final", text.rows)
+        text = text.with_weights(segmenter.text_transfer(text.weights, features.projected))
+        yield from s.compare("text_classifier_after_cdt", text.weights)
+    yield from s.compare("text_classifier_final", text.weights)
     logits = text.logits(segmenter.pooler.embed(features, masks, segmenter.clip.project), segmenter.clip.logit_scale)
     yield from s.compare("out_vocab_logits_with_void", logits)
     probs = logits.softmax(dim=-1)

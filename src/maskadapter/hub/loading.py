@@ -25,7 +25,7 @@ from maskadapter.hub.model_zoo import Weights, meant, weights_of
 from maskadapter.models.build import MODELS, PoolerName
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.by_name import generator_of
+from maskadapter.models.sources.mask_source import mask_source
 from maskadapter.system.cache_folder import cache_folder
 
 DEFAULT = "tiny"
@@ -41,7 +41,7 @@ def load(
     adapter: str | Path | None = None,
     architecture: str | None = None,
     device: str | torch.device = "cpu",
-    prune_proposals: bool = True,
+    prune_proposals: bool = False,
     masks: str | None = None,
 ) -> OpenVocabularySegmenter:
     """A model, ready to use.
@@ -55,10 +55,10 @@ def load(
         come from ``model``, everything else from the warm-up file; where both hold a tensor they must agree.
     like: name of the model that a file is to be read as, where its keys alone do not decide.
     device: where to put it, ``"cpu"``, ``"cuda"``, ``"mps"``.
-    fast: compute Mask-Adapter only for the proposals that can change the result and guess at the others, see
-        ``models.influence``; False computes all of them, as ``evaluate`` does.
-    masks: where masks come from instead of the model's own generator, see ``models.generators``: ``"sam:NAME"``,
-        ``"segmenter:NAME"`` or ``"superpixels"``.
+    prune_proposals: compute Mask-Adapter only for the proposals that can change the result, and estimate the others,
+        see ``models.proposal_pruning``.
+    masks: a source of masks that takes the place of the model's own proposals, see ``models.sources.mask_source``:
+        ``"sam:NAME"``, ``"segmenter:NAME"`` or ``"superpixels"``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, keys that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
@@ -68,7 +68,7 @@ def load(
     segmenter = _found(model, pooler, adapter, architecture, device)
     segmenter.inference = replace(segmenter.inference, prune_proposals=prune_proposals)
     if masks is not None:
-        segmenter.generator = generator_of(masks).to(device)
+        segmenter.mask_source = mask_source(masks, device)
     return segmenter
 
 

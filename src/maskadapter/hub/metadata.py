@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 

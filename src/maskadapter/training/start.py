@@ -15,7 +15,7 @@ from maskadapter.hub.identification import Variant
 from maskadapter.hub.model_zoo import CLIP_WEIGHTS, meant
 from maskadapter.models.build import MODELS
 from maskadapter.models.clip.clip import Clip
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.generator.initialization import start_generator
