@@ -94,7 +94,7 @@ def test_download_list_and_download_again(run, drive, weights):
 def test_what_goes_wrong_is_one_line_and_exit_2(run, drive):
     drive.files["/download"] = Answer(404)
     for arguments, message in [
-        (["download", "maftplus-bsae"], "did you mean maftplus-base?"),
+        (["download", "maftplus-bsae"], "did you mean 'maftplus-base'?"),
         (["download", "tiny"], "nothing to download"),
         (["download", "clip-convnext-base", "--offline"], "with a network"),
         (

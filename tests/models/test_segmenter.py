@@ -6,11 +6,11 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from maskadapter.errors import MaskAdapterError, MaskError, VocabularyError
-from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD, Clip
+from maskadapter.models.clip.clip import Clip
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
-from maskadapter.models.preprocess import InputSize, resize, to_batch
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, resize, to_batch
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder

@@ -20,12 +20,12 @@ from timm.models.convnext import ConvNeXt
 from torch import Tensor
 
 from maskadapter.hub.checkpoint import read_checkpoint
-from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD, Clip
+from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.image_encoders import ConvolutionalEncoder
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.pooler import AdapterPooler
-from maskadapter.models.preprocess import InputSize
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder

@@ -17,6 +17,7 @@ from torch import Tensor
 from maskadapter.errors import CheckpointError
 from maskadapter.hub.key_names import to_ours
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.error_text import first_line
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -163,8 +164,3 @@ def _refuse_compressed(path: Path) -> None:
         return  # torch.load says what is wrong with it
     if compressed:
         raise CheckpointError(f"{path} is a compressed archive and was not loaded: PyTorch writes uncompressed files")
-
-
-def first_line(error: Exception) -> str:
-    """The first line of another library's message, or the error's type where it says nothing."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

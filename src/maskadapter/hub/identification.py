@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from maskadapter.errors import CheckpointError
-from maskadapter.hub.checkpoint import Checkpoint, Differences, Shapes, compare, first_line
+from maskadapter.hub.checkpoint import Checkpoint, Differences, Shapes, compare
 from maskadapter.hub.key_names import to_official
 from maskadapter.models.build import MODELS, PoolerName
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.system.error_text import first_line
 
 HELD: tuple[PoolerName, ...] = ("adapter", "pooling")
 """What files are told apart by. Those for pooling do for cropping too: neither has weights of its own."""

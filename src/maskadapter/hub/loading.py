@@ -14,19 +14,19 @@ from maskadapter.hub import bare_clip
 from maskadapter.hub.checkpoint import (
     Checkpoint,
     compare,
-    first_line,
     read_checkpoint,
     write_checkpoint,
 )
 from maskadapter.hub.download import SourceName, download, is_offline, locate, present
 from maskadapter.hub.identification import Variant, identify
 from maskadapter.hub.metadata import apply_settings, changed, settings_of
-from maskadapter.hub.model_zoo import Weights, meant, weights_of
+from maskadapter.hub.model_zoo import Weights, weights_of
 from maskadapter.models.build import MODELS, PoolerName
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sources.by_name import generator_of
 from maskadapter.system.cache_folder import cache_folder
+from maskadapter.system.error_text import did_you_mean, first_line
 
 DEFAULT = "tiny"
 
@@ -219,7 +219,9 @@ def find(model: str | Path, pooler: PoolerName | None = None, may_download: bool
             raise _absent(weights)
         return read_checkpoint(found or fetch(weights))
     if not Path(model).suffix and not Path(model).exists():
-        raise CheckpointError(f"unknown model '{model}': {meant(str(model), list(MODELS))} Or give the path of a file")
+        raise CheckpointError(
+            f"unknown model '{model}': {did_you_mean(str(model), MODELS)}; or give the path of a file"
+        )
     return read_checkpoint(model)
 
 

@@ -12,12 +12,13 @@ from maskadapter.errors import CheckpointError, RecipeError
 from maskadapter.hub import loading as hub
 from maskadapter.hub.checkpoint import Checkpoint, compare, read_checkpoint
 from maskadapter.hub.identification import Variant
-from maskadapter.hub.model_zoo import CLIP_WEIGHTS, meant
+from maskadapter.hub.model_zoo import CLIP_WEIGHTS
 from maskadapter.models.build import MODELS
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.poolers.pooler import AdapterPooler
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.system.error_text import did_you_mean
 from maskadapter.training.generator.initialization import start_generator
 from maskadapter.training.recipe import Recipe
 
@@ -35,7 +36,7 @@ def start(recipe: Recipe) -> OpenVocabularySegmenter:
     """
     settings = recipe.model
     if settings.name not in MODELS:
-        raise RecipeError(f"unknown model '{settings.name}': {meant(settings.name, list(MODELS))}")
+        raise RecipeError(f"unknown model '{settings.name}': {did_you_mean(settings.name, MODELS)}")
     torch.manual_seed(recipe.run.seed)
     options = settings.model_dump(exclude={"name", "start", "adapter", "transfer_norm"}, exclude_none=True)
     segmenter = (_from_clip if settings.start in CLIP_WEIGHTS else _from_file)(recipe, options)

@@ -15,8 +15,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.checkpoint import first_line
+from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
 from maskadapter.models.clip.chunked_mlp import compute_in_pieces
 from maskadapter.models.clip.image_encoders import (
     STAGES,
@@ -27,14 +26,10 @@ from maskadapter.models.clip.image_encoders import (
     WholeImageEncoder,
 )
 from maskadapter.models.clip.text_cache import fingerprint
-from maskadapter.system.http_download import DownloadError
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
+from maskadapter.system.error_text import first_line
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.vocabulary.vocabulary import TEMPLATES
-
-# RGB mean and standard deviation in 0 to 255, the same for all CLIP models here. Source: official PIXEL_MEAN,
-# PIXEL_STD.
-PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
-PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
 
 CellOrder = Literal["channels-last", "as-stored"]
 
