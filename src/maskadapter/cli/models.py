@@ -82,7 +82,8 @@ def download(
 
     Example: [bold]maskadapter models download fcclip-large[/]
     """
-    from maskadapter.hub.download import is_offline, present, present_clip, read_record
+    from maskadapter.hub.download import present, present_clip, read_record
+    from maskadapter.system.offline import is_offline
     from maskadapter.hub.model_zoo import CLIP_WEIGHTS, weights_of
 
     if offline:
@@ -155,9 +156,9 @@ def check(
     """
     from dataclasses import asdict
 
-    from maskadapter.io.coco_format import write_json
     from maskadapter.pipelines.model_check import Finding
     from maskadapter.pipelines.model_check import check as examine
+    from maskadapter.system.json_files import write_json
 
     findings: list[Finding] = []
     steps = examine(file, pooler=pooler, architecture=architecture, device=device, root=root, images=images)

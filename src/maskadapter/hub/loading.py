@@ -17,7 +17,7 @@ from maskadapter.hub.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from maskadapter.hub.download import SourceName, download, is_offline, locate, present
+from maskadapter.hub.download import SourceName, download, locate, present
 from maskadapter.hub.identification import Variant, identify
 from maskadapter.hub.metadata import apply_settings, changed, settings_of
 from maskadapter.hub.model_zoo import Weights, weights_of
@@ -27,6 +27,7 @@ from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sources.by_name import generator_of
 from maskadapter.system.cache_folder import cache_folder
 from maskadapter.system.error_text import did_you_mean, first_line
+from maskadapter.system.offline import is_offline
 
 DEFAULT = "tiny"
 

@@ -1,19 +1,13 @@
 """COCO's file formats: run-length masks, instances, panoptic PNGs. Source: cocodataset.org, data format."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from pycocotools import mask as rle
 
-from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.results.postprocessing import PanopticMap, Taking, boxes_of
-from maskadapter.system.atomic_files import write_atomically
-
-MAX_JSON_BYTES = 500_000_000  # a film given by mistake is not read
+from maskadapter.errors import MaskError
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:
@@ -85,66 +79,6 @@ def categories(names: Sequence[str], is_thing: Sequence[bool]) -> list[dict[str,
     ]
 
 
-def panoptic_annotation(panoptic: PanopticMap, file_name: str, image_id: int = 1) -> dict[str, Any]:
-    """What the JSON says of one panoptic PNG."""
-    segments = []
-    for segment in panoptic.segments:
-        inside = panoptic.ids == segment.id
-        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
-        segments.append(
-            {
-                "id": segment.id,
-                "category_id": segment.label + 1,
-                "area": segment.area,
-                "bbox": [int(edge) for edge in box],
-                "iscrowd": 0,
-                "score": round(segment.score, 6),
-            }
-        )
-    return {"image_id": image_id, "file_name": file_name, "segments_info": segments}
-
-
-def instance_annotations(
-    found: Iterable[tuple[np.ndarray, Sequence[Taking]]], image_id: int = 1, first_id: int = 1
-) -> list[dict[str, Any]]:
-    """What the JSON says of instances, best first; empty masks are left out.
-
-    found: masks (H, W) bool, each with what it was taken for; one mask is in memory at a time.
-    """
-    rows: list[tuple[float, int, dict[str, Any]]] = []
-    for mask, takings in found:
-        area = int(mask.sum())
-        if not area:
-            continue
-        x, y, right, bottom = (float(edge) for edge in boxes_of(mask[None])[0])
-        shape = {"segmentation": encode_mask(mask), "area": area, "bbox": [x, y, right - x, bottom - y], "iscrowd": 0}
-        for taking in takings:
-            facts = {"category_id": taking.label + 1, "score": round(taking.score, 6)}
-            rows.append((-taking.score, taking.rank, {"image_id": image_id, **facts, **shape}))
-    rows.sort(key=lambda row: row[:2])
-    return [{"id": number, **annotation} for number, (_, _, annotation) in enumerate(rows, start=first_id)]
-
-
 def image_entry(file_name: str, size: tuple[int, int], image_id: int = 1) -> dict[str, Any]:
     """COCO's ``images`` entry of an image of ``size`` = (height, width)."""
     return {"id": image_id, "file_name": file_name, "height": size[0], "width": size[1]}
-
-
-def read_json(path: Path, refusal: type[MaskAdapterError], max_bytes: int = MAX_JSON_BYTES) -> Any:
-    """What a JSON file holds. Raises ``refusal``, one line: no such file, more than ``max_bytes``, no JSON."""
-    try:
-        if path.stat().st_size > max_bytes:
-            raise refusal(f"{path} is larger than {max_bytes:,} bytes; split it by image")
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise refusal(f"no such file: {path}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise refusal(f"cannot read {path} as JSON: {error}") from None
-
-
-def write_json(path: Path, content: Mapping[str, Any] | Iterable[Any]) -> Path:
-    """Write ``content`` whole or not at all."""
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from maskadapter.errors import MaskError
-from maskadapter.io.coco_format import decode_segmentation, panoptic_ids, read_json
+from maskadapter.io.coco_format import decode_segmentation, panoptic_ids
 from maskadapter.io.images import read_labels
+from maskadapter.system.json_files import read_json
 
 MAX_MASKS = 5_000
 """Most masks of one label map: a photograph given by mistake has thousands of values."""

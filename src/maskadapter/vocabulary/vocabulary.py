@@ -15,6 +15,7 @@ from pathlib import Path
 
 from maskadapter.errors import VocabularyError
 from maskadapter.system.error_text import did_you_mean
+from maskadapter.system.text_files import read_text
 
 # Source: FC-CLIP's VILD prompts in their order; some end in a full stop and some do not, and the published text
 # embeddings depend on it.
@@ -41,7 +42,7 @@ BACKGROUND = "coco-stuff"
 # The lists that say which classes are things, most trusted first: where two disagree on a word, the earlier decides.
 _THING_LISTS = ("coco-panoptic", "coco-stuff", "ade20k-150", "pascal-voc-20", "cityscapes", "lvis-v1")
 
-_MAX_BYTES = 10_000_000  # of a file of classes; a film given by mistake is not read
+_MAX_BYTES = 10_000_000  # of a file of classes
 
 _FOLDER = files("maskadapter") / "vocabulary" / "lists"
 
@@ -186,7 +187,7 @@ def _flags(vocabulary: Vocabulary, things: Iterable[str]) -> tuple[bool, ...]:
 def _groups(classes: object) -> list[tuple[str, ...]]:
     """Synonym groups of words, a file or a sequence; names are stripped and may repeat."""
     if isinstance(classes, Path) or (isinstance(classes, str) and _means_a_file(classes)):
-        return _split(_read(Path(classes)))
+        return _split(read_text(Path(classes), _MAX_BYTES, VocabularyError, "file of classes"))
     if isinstance(classes, str):
         if _means_a_list(classes.strip()):
             raise VocabularyError(_no_list(classes.strip()))
@@ -239,20 +240,6 @@ def _means_a_list(text: str) -> bool:
     if text in {name.split("-")[0] for name in builtin_names()}:
         return True
     return any(sign in text for sign in "-0123456789") and bool(get_close_matches(text, builtin_names(), 1, cutoff=0.8))
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.exists() and not path.is_file():
-            raise VocabularyError(f"{path} is no text file of classes")
-        if path.is_file() and path.stat().st_size > _MAX_BYTES:
-            raise VocabularyError(f"{path} is larger than {_MAX_BYTES:,} bytes: a text file of classes is needed")
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise VocabularyError(f"no such file of classes: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise VocabularyError(f"cannot read classes from {path}: {reason}") from None
 
 
 def _no_list(name: str) -> str:

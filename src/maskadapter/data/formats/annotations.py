@@ -8,7 +8,7 @@ from typing import Any
 from maskadapter.data.fingerprint import fingerprint_of
 from maskadapter.data.formats.packed_records import Records
 from maskadapter.errors import DatasetError
-from maskadapter.io.coco_format import read_json
+from maskadapter.system.json_files import read_json
 from maskadapter.system.progress import busy
 
 MAX_BYTES = 4_000_000_000

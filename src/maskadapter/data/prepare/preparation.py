@@ -11,7 +11,7 @@ from maskadapter.data.prepare import ade20k as prepare_ade20k
 from maskadapter.data.prepare import pascal as prepare_pascal
 from maskadapter.data.prepare.archives import AGAIN, Archive, download_archive, find_archive, folders_to_search, unpack
 from maskadapter.errors import DatasetError
-from maskadapter.hub.download import is_offline
+from maskadapter.system.offline import is_offline
 
 
 @dataclass(frozen=True)
