@@ -1,7 +1,7 @@
 """The file layout of a known data set, and which of its files are missing."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -36,6 +36,17 @@ class Gap:
 
     path: str
     text: str
+
+
+def too_few_images(place: str, found: int, count: int) -> Gap:
+    """Return the gap of a file or folder with fewer images than the official split."""
+    return Gap(place, f"{place} has {found:,} of {count:,} images")
+
+
+def missing_files(folder: str, names: Sequence[str]) -> Gap:
+    """Return the gap of one or more missing files: the message names the first and counts the others."""
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    return Gap(folder, f"{folder} lacks {names[0]}{more}")
 
 
 @dataclass(frozen=True)
@@ -82,17 +93,14 @@ class SplitFiles:
         files = self._listed()
         listed = len({image for image, _ in files})
         if listed < self.split.count:
-            gaps.append(Gap(self.split.listing, f"{self.split.listing} has {listed:,} of {self.split.count:,} images"))
+            gaps.append(too_few_images(self.split.listing, listed, self.split.count))
         # Folders are listed once: a stat call for every file takes minutes on a network drive.
         held = {parent: _names_in(parent) for parent in {path.parent for pair in files for path in pair}}
         missing: dict[Path, list[str]] = {}
         for path in dict.fromkeys(path for pair in files for path in pair):
             if path.name not in held[path.parent]:
                 missing.setdefault(path.parent, []).append(path.name)
-        for parent, names in missing.items():
-            place = parent.relative_to(self.folder).as_posix()
-            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-            gaps.append(Gap(place, f"{place} lacks {names[0]}{more}"))
+        gaps += [missing_files(parent.relative_to(self.folder).as_posix(), names) for parent, names in missing.items()]
         return gaps
 
     def _listed(self) -> list[Pair]:

@@ -17,7 +17,9 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 def open_dataset(
     name_or_path: str | Path, root: str | Path | None = None, split: str = "val", task: Task | None = None
 ) -> Dataset:
-    """Open a data set for reading. An incomplete copy of a known data set can be opened; ``prepare`` checks the counts.
+    """Open a data set for reading.
+
+    A known data set may have fewer images than the official one; ``prepare`` checks the counts.
 
     name_or_path: a known name such as "ade20k-150" (see ``maskadapter.data.catalog.KNOWN``), or a .yaml file that
         describes a data set of your own (see ``maskadapter.data.formats.custom``).

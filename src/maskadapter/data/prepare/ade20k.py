@@ -13,7 +13,7 @@ from PIL import Image
 
 from maskadapter.data.catalog import KNOWN, category_ids
 from maskadapter.data.formats.image_label_pairs import check_size, read_label
-from maskadapter.data.layout import Gap
+from maskadapter.data.layout import Gap, missing_files, too_few_images
 from maskadapter.data.prepare.conversion import convert_each, write_label
 from maskadapter.errors import DatasetError
 from maskadapter.system.atomic_files import write_atomically
@@ -30,10 +30,10 @@ def source_gaps(folder: Path, split: str) -> list[Gap]:
     count, found = KNOWN["ade20k-847"].splits[split].count, _images(folder, split)
     gaps = []
     if len(found) < count:
-        gaps.append(Gap(_RELEASE, f"{_RELEASE} has {len(found):,} of {count:,} images ADE_{split}_*.jpg"))
-    missing = [path for path in found if not _segmentation(path).is_file()]
+        gaps.append(too_few_images(_RELEASE, len(found), count))
+    missing = [_segmentation(path).name for path in found if not _segmentation(path).is_file()]
     if missing:
-        gaps.append(Gap(_RELEASE, f"{_RELEASE} lacks {_segmentation(missing[0]).name} and {len(missing) - 1:,} more"))
+        gaps.append(missing_files(_RELEASE, missing))
     return gaps
 
 

@@ -11,7 +11,7 @@ from scipy.io import loadmat
 
 from maskadapter.data.catalog import KNOWN, category_ids
 from maskadapter.data.formats.coco_json import class_of, in_file, read_annotations
-from maskadapter.data.layout import Gap, Split, SplitFiles
+from maskadapter.data.layout import Gap, Split, SplitFiles, missing_files, too_few_images
 from maskadapter.data.prepare.conversion import convert_each, write_label
 from maskadapter.errors import DatasetError, MaskError
 from maskadapter.io.coco_format import decode_segmentation
@@ -64,11 +64,11 @@ def source_gaps_59(folder: Path, split: str) -> list[Gap]:
         return gaps
     count, images = KNOWN["pascal-context-59"].splits[split].count, _images(folder / _JSON, split)
     if len(images) < count:
-        gaps.append(Gap(_JSON, f"{_JSON} has {len(images):,} of {count:,} images"))
+        gaps.append(too_few_images(_JSON, len(images), count))
     held = {path.name for path in (folder / "JPEGImages").iterdir()}
     missing = [image["file_name"] for image in images if image["file_name"] not in held]
     if missing:
-        gaps.append(Gap("JPEGImages", f"JPEGImages lacks {missing[0]} and {len(missing) - 1:,} more"))
+        gaps.append(missing_files("JPEGImages", missing))
     return gaps
 
 

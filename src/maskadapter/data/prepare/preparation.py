@@ -47,8 +47,8 @@ def prepare(name: str, root: str | Path, splits: Sequence[str] = ("train", "val"
 
     name: one of ``maskadapter.data.catalog.KNOWN``. root: the data set's own folder, or the folder that contains it.
         offline: download nothing.
-    Raises DatasetError where the data set is incomplete in the end: what is missing and where to get it. The part that
-    is there can be read nevertheless.
+    Raises DatasetError where the data set is incomplete in the end: what is missing and where to get it. A data set
+    with fewer images than the official one can be opened nevertheless.
     """
     known = known_set(name)
     for split in splits:
