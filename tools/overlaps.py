@@ -20,11 +20,11 @@ from torch import Tensor
 
 import maskadapter as ma
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
-from maskadapter.io.coco_format import write_json
 from maskadapter.models.proposals.superpixels.regions import Merging, Superpixels
 from maskadapter.models.sources.given_masks import rest_of
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 
 IMAGES = 60
 SOME = (10, 25)  # regions that are drawn

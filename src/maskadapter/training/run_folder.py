@@ -8,8 +8,8 @@ from types import EllipsisType
 from typing import Any
 
 from maskadapter.errors import RecipeError
-from maskadapter.io.coco_format import write_json
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 from maskadapter.training.recipe import Recipe, as_yaml, read_recipe
 
 # What may change between two parts of one run without making it another run.
