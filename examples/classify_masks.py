@@ -1,8 +1,8 @@
 """Classify masks from elsewhere: ``python examples/classify_masks.py [PHOTO MASKS [CLASSES]]``.
 
-MASKS is a label map, a panoptic PNG, COCO JSON, or a ``.npy`` file of bool (N, H, W). Without arguments it takes a photo
-of scikit-image, a cat, and segments from scikit-image's own graph-based segmentation. It prints the three most probable
-classes of every mask.
+MASKS is a label map, a panoptic PNG, COCO JSON, or a ``.npy`` file of bool (N, H, W). Without arguments it takes a
+photo of a cat and a graph-based segmentation of it, both from scikit-image. It prints the three most
+probable classes of every mask.
 """
 
 import sys

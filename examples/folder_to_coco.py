@@ -1,8 +1,8 @@
 """Turn a folder of images into a COCO training set: ``python examples/folder_to_coco.py [FOLDER] [CLASSES]``.
 
-Without arguments it writes three photos of scikit-image to ``photos/`` first. The set goes to ``dataset/``: the images and
-``annotations.json``. It needs ``pip install 'maskadapter[label]'``. Look at the labels before you train on them: they
-contain the model's errors.
+Without arguments it writes three photos of scikit-image to ``photos/`` first. The set goes to ``dataset/``: the images
+and ``annotations.json``. It needs ``pip install 'maskadapter[label]'``. Look at the labels before you train on them:
+they contain the model's errors.
 """
 
 import json

@@ -19,7 +19,8 @@ model = ma.load()
 # %%
 encoded = model.encode_image(photo)
 result = model.segment(encoded, "cup, saucer|plate, table, spoon")
-result
+labels = result.semantic()  # (H, W), index into result.class_names, -1 = none of them
+print({name: int((labels == index).sum()) for index, name in enumerate(result.class_names)})
 
 # %%
 for classes in ("drink, furniture", "cup, table", "coco-panoptic"):
