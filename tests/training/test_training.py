@@ -348,7 +348,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(recipe, t
         (["model.weights=clip-convnext-large"], {"stage": "mixed", "masks": PAIRS}, "has no mask generator"),
         (["run.precision=fp16"], {}, "needs a GPU"),
         (["upstream_quirks.text_transfer_norm=sum"], {}, "has no text transfer"),
-        ([], {"stage": "generator"}, "trains a Mask2Former generator"),
+        ([], {"stage": "generator"}, "trains a Mask2Former mask generator"),
     ],
 )
 def test_an_impossible_recipe_is_refused_before_it_starts(recipe, tmp_path, changes, parts, message):

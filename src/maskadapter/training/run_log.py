@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system import json_lines
+from maskadapter.system.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -27,7 +28,10 @@ class RunLog:
             return
         kept = [entry for entry in _sound_entries(path) if entry.get("step", step + 1) <= step]
         self._evaluated = {entry["step"] for entry in kept if any("evaluation/" in key for key in entry)}
-        json_lines.write(path, kept)
+        with write_atomically(path) as temporary:
+            temporary.touch()
+            for entry in kept:
+                json_lines.append(temporary, entry)
 
     def evaluated(self, step: int) -> bool:
         """Whether an evaluation after this step is in the log."""
