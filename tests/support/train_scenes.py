@@ -1,4 +1,6 @@
-"""Train by a recipe on procedural scenes, in processes started by a launcher: ``python train_scenes.py RECIPE OUTPUT PROCESSES``.
+"""Train by a recipe on procedural scenes, in processes started by a launcher.
+
+    python train_scenes.py RECIPE OUTPUT PROCESSES
 
 PROCESSES is how many are expected: a launcher may silently start fewer than it was asked for.
 """

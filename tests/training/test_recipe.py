@@ -89,7 +89,7 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_settings_without_effect_in_a_stage_are_refused(recipe):
     with pytest.raises(RecipeError, match="'masks' is for the adapter's stages"):
         read_recipe(recipe, ["stage=generator", "masks.ground_truth=3"])
-    with pytest.raises(RecipeError, match="upstream_quirks.unmatched_slots is for the adapter's stages"):
+    with pytest.raises(RecipeError, match=r"upstream_quirks.unmatched_slots is for the adapter's stages"):
         read_recipe(recipe, ["stage=generator", "upstream_quirks.unmatched_slots=full"])
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from maskadapter.errors import RecipeError
 from maskadapter.system.yaml_config import checked, read_yaml
-from maskadapter.training.upstream_quirks import TrainingQuirks
+from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -191,7 +191,7 @@ class Recipe(_Section):
     schedule: Schedule = Schedule()
     run: Run
     evaluation: Evaluation = Evaluation()
-    upstream_quirks: TrainingQuirks = TrainingQuirks()
+    upstream_quirks: TrainingQuirks = RECOMMENDED
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":

@@ -56,3 +56,7 @@ class TrainingQuirks(BaseModel):
     text_transfer_norm: TextTransferNorm | None = None
     """Where MAFT+'s text transfer has its norm during training, see ``ContentDependentTransfer``; null is the model's
     own place. Source: the official warm-up uses ``"update"``, whatever the second stage and inference do."""
+
+
+RECOMMENDED = TrainingQuirks()
+"""No quirk."""

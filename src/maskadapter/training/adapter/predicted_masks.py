@@ -1,4 +1,4 @@
-"""Predicted masks of the mixed stage: each is matched with a ground-truth mask and takes its class. Source: section 3.3."""
+"""Predicted masks of the mixed stage, each matched with a ground-truth mask. Source: paper, section 3.3."""
 
 from dataclasses import dataclass
 from typing import Literal

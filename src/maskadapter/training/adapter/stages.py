@@ -17,7 +17,7 @@ from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, c
 from maskadapter.training.adapter.mask_slots import labels_in_slots, masks_in_slots, sample_targets
 from maskadapter.training.adapter.predicted_masks import PredictedMasks, pair_masks
 from maskadapter.training.batch import Batch, Rngs
-from maskadapter.training.upstream_quirks import TrainingQuirks
+from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
 from maskadapter.types.clip_features import ClipFeatures
 
 
@@ -50,7 +50,7 @@ class AdapterStage(nn.Module):
         ground_truth_slots: at most so many ground-truth masks of each image. Source: official 32 in the warm-up, 16 in
             the mixed stage.
         predicted: None in the warm-up.
-        quirks: accidents of the official training to repeat.
+        quirks: accidents of the official training to repeat; by default none.
         classification, consistency: weights of the losses. Source: paper, section 4.1, 2.0 and 5.0.
 
     Source of everything: paper, section 3.3; official mask_adapter (warm-up), fcclip and maft (mixed).
@@ -61,7 +61,7 @@ class AdapterStage(nn.Module):
         segmenter: OpenVocabularySegmenter,
         ground_truth_slots: int,
         predicted: PredictedMasks | None = None,
-        quirks: TrainingQuirks = TrainingQuirks(),
+        quirks: TrainingQuirks = RECOMMENDED,
         classification: float = 2.0,
         consistency: float = 5.0,
     ) -> None:

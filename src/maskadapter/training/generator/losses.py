@@ -1,4 +1,4 @@
-"""The losses of a mask generator: class, mask and Dice. Source: Mask2Former, sections 3 and 3.3; FC-CLIP, section 3.2."""
+"""Losses of a mask generator: class, mask and Dice. Source: Mask2Former, sections 3 and 3.3; FC-CLIP, section 3.2."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
