@@ -120,7 +120,6 @@ def test_segment_passes_its_options_on(run, model, photo):
         "pooling",
         "--device",
         "mps",
-        "--exact",
         "--masks",
         "sam:some/model",
     )

@@ -53,15 +53,15 @@ Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")
 Prune = Annotated[
     bool,
     typer.Option(
-        "--fast/--exact",
-        help="Compute the adapter for the proposals that can change the result and guess at the others, or for all.",
+        "--fast",
+        help="Compute the adapter only for the proposals that can change the result, and estimate the others.",
     ),
 ]
 Masks = Annotated[
     str | None,
     typer.Option(
-        help="Where masks come from instead of the model's own generator: sam:NAME or segmenter:NAME, a model on the "
-        "Hugging Face hub or in a folder; or superpixels, without a network.",
+        help="Masks to classify instead of the model's own proposals: a file (label or panoptic PNG, COCO JSON, .npy of "
+        "bool (N, H, W)); sam:NAME or segmenter:NAME, a model on the Hugging Face hub or in a folder; or superpixels.",
         show_default=False,
     ),
 ]
