@@ -42,7 +42,6 @@ def segmenter(kind: str, clip: SmallClip, seed: int) -> OpenVocabularySegmenter:
         pooler = AdapterPooler(
             MaskAdapter(clip.embed_dim, hidden_dim=64, num_maps=maps, use_features=kind != "blind adapter")
         )
-    pooler.direct = True  # for so few cells and masks the sparse way is no faster
     whole = OpenVocabularySegmenter(clip, None, pooler, InferenceConfig(InputSize(128, 128), "scenes", 1.0, 1.0))  # type: ignore
     whole.void_embedding.requires_grad_(False)
     return whole

@@ -254,7 +254,9 @@ def test_crumbs_and_gaps_between_masks_are_no_regions():
 
 @pytest.mark.parametrize("kind", SAMS)
 def test_unmasked_regions_are_an_option(kind, image):
-    with_regions, without = everything(kind), everything(kind, unmasked_regions=False)
+    with_regions = everything(kind)
+    network, processor = with_regions.network, with_regions.processor
+    without = SegmentAnything(network, processor, OPTIONS.model_copy(update={"unmasked_regions": False}))
     own = without(image)
     assert len(own) == len(without.masks(image)[0])
     found = with_regions(image)
