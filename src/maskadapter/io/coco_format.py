@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.results.postprocessing import PanopticMap, Taking, boxes_of
+from maskadapter.results.postprocessing import ClassScore, PanopticMap, boxes_of
 from maskadapter.system.atomic_files import write_atomically
 
 MAX_JSON_BYTES = 500_000_000  # a film given by mistake is not read
@@ -106,7 +106,7 @@ def panoptic_annotation(panoptic: PanopticMap, file_name: str, image_id: int = 1
 
 
 def instance_annotations(
-    found: Iterable[tuple[np.ndarray, Sequence[Taking]]], image_id: int = 1, first_id: int = 1
+    found: Iterable[tuple[np.ndarray, Sequence[ClassScore]]], image_id: int = 1, first_id: int = 1
 ) -> list[dict[str, Any]]:
     """What the JSON says of instances, best first; empty masks are left out.
 

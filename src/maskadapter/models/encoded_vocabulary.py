@@ -36,7 +36,7 @@ class EncodedVocabulary:
         )
 
     def confusable_similarity(self, share: float) -> float:
-        """The cosine that only the fraction 1 - ``share`` of the pairs of different synonyms exceeds; 1 for one synonym.
+        """The cosine that only 1 - ``share`` of the pairs of different synonyms exceed; 1 for one synonym.
 
         Text encoders differ in how close unrelated words lie (0.2 in one, 0.8 in another), so a fixed cosine would not
         carry over from one to the next.
