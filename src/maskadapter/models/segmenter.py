@@ -50,8 +50,8 @@ class InferenceConfig:
     """Settings of inference that no weight shows. Source: the official configurations; see ``build.py`` for the values.
 
     input_size: see ``InputSize``. seen_in: the proposal head's training classes, by a list's name or one by one; a
-    class that shares a synonym with it is seen. alpha, beta: 0 to 1, weight of the out-of-vocabulary classifier for seen and
-    unseen classes.
+    class that shares a synonym with it is seen. alpha, beta: 0 to 1, weight of the out-of-vocabulary classifier for
+    seen and unseen classes.
     semantic_order, overlap_threshold, join_touching: see ``results.postprocessing``. prune_proposals: whether
     Mask-Adapter is computed only for the proposals that can change the result, see ``models.proposal_pruning``.
     """

@@ -76,8 +76,8 @@ def semantic_scores(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> It
     """Score of every class at every pixel, a tile of rows at a time: (rows, (K, rows, W)).
 
     The sum over proposals of class probability times mask probability. ``order`` selects what is upsampled to the
-    image's size: ``"masks-first"`` the mask logits, ``"classes-first"`` the class map computed at the network's size. The
-    official code takes the second when only the semantic result is asked for.
+    image's size: ``"masks-first"`` the mask logits, ``"classes-first"`` the class map computed at the network's size.
+    The official code takes the second when only the semantic result is asked for.
     """
     class_probs = probs[:, :-1]
     for rows in masks.tiles(channels=class_probs.shape[1]):

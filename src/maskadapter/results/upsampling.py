@@ -2,8 +2,8 @@
 
 The networks' masks are upsampled twice, bilinearly: to the padded input, whose padding is then cut off, and to the
 image. Both steps are linear in every axis, so any tile of output rows can be computed alone: an image of 48 megapixels
-never has all its masks in memory. Equal to two calls of ``torch.nn.functional.interpolate`` (bilinear, align_corners=False) but
-for rounding.
+never has all its masks in memory. Equal to two calls of ``torch.nn.functional.interpolate`` (bilinear,
+align_corners=False) but for rounding.
 """
 
 from collections.abc import Iterator
