@@ -258,7 +258,8 @@ class Segmentation:
 class Explanation:
     """The most probable classes of one segment.
 
-    name: the segment's class, or ``NONE``. segment: see ``Segment``. classes: best first, with probabilities from 0 to 1; "(nothing)" is void.
+    name: the segment's class, or ``NONE``. segment: see ``Segment``. classes: best first, with probabilities from 0 to
+    1; "(nothing)" is void.
     """
 
     name: str
