@@ -215,7 +215,7 @@ def test_bad_names_and_files_are_one_line(folders, small_config, tmp_path, capsy
         ma.load(cells)
     with pytest.raises(MaskAdapterError, match=r"no features of cells .*use embedding cropping"):
         ma.load(f"clip:local-dir:{folders['attention pooling']}", pooler="pooling")
-    with pytest.raises(MaskAdapterError, match="without an adapter: use embedding pooling or cropping"):
+    with pytest.raises(MaskAdapterError, match="without an adapter: use pooler pooling or cropping"):
         ma.load(cells, pooler="adapter")
     with pytest.raises(MaskAdapterError, match="leave adapter and like out"):
         ma.load(cells, adapter=tmp_path / "some.pth")

@@ -35,7 +35,7 @@ def list_models() -> None:
 
     table, figures = _table("model", "pooler", "size", "license", "source", "here"), _table("", "", *DATASETS)
     for model in find_models():
-        here = "no" if model.path is None else f"{model.path.stat().st_size / 1e9:.2f} GB"
+        here = "no" if model.path is None else f"{model.path.stat().st_size / 1e9:.2f} GB" if model.miou else "yes"
         if model.name == "tiny":
             here = "yes"
         table.add_row(model.name, model.pooler, model.size, model.license, ", ".join(model.sources), here)

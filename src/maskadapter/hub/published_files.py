@@ -77,7 +77,7 @@ def download(
     record = transfer.read_record(path)
     say(f"{weights.stem} is already here" + (f", from {record.place}" if record else ""))
     if source is not None or file is not None:
-        raise MaskAdapterError(f"{weights.stem} is already here and --source or --file asks for another: remove {path}")
+        raise MaskAdapterError(f"{weights.stem} is already here and --source or --file would bring another: remove {path}")
     return path
 
 
