@@ -120,17 +120,16 @@ def assemble(checkpoint: Checkpoint, variant: Variant, device: str | torch.devic
 
 
 def ready(segmenter: OpenVocabularySegmenter, device: str | torch.device) -> OpenVocabularySegmenter:
-    """A model whose weights do not change any more, on its device."""
+    """Freeze a model, move it to its device, and let it remember text embeddings."""
     segmenter = segmenter.requires_grad_(False).eval().to(device)
-    clip = segmenter.clip
-    segmenter.text_cache = TextCache(_text_cache_file(), clip.text_fingerprint, clip.text_stamp, clip.embed_dim)
+    segmenter.text_cache = TextCache(_text_cache_folder(), segmenter.clip)
     return segmenter
 
 
-def _text_cache_file() -> Path | None:
+def _text_cache_folder() -> Path | None:
     try:
-        return cache_folder() / "text.sqlite"
-    except MaskAdapterError:  # rows are then remembered in memory alone
+        return cache_folder() / "text-embeddings"
+    except MaskAdapterError:  # they are then remembered in memory alone
         return None
 
 
