@@ -102,7 +102,7 @@ def download(
         if path is None:
             from maskadapter.hub.loading import fetch
 
-            path = fetch(weights, source, file, say=print)
+            path = fetch(weights, source, file)
         else:
             record = read_record(path)
             print(f"{weights.stem} is already here" + (f", from {record.place}" if record else ""))

@@ -1,7 +1,7 @@
 """Models by name or by file: the weights found, put in strictly, and written."""
 
 import json
-from collections.abc import Callable
+import logging
 from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -29,6 +29,8 @@ from maskadapter.system.cache_folder import cache_folder
 from maskadapter.system.error_text import did_you_mean, first_line
 
 DEFAULT = "tiny"
+
+_log = logging.getLogger(__name__)
 
 # Of the settings that a file keeps, those that belong to its adapter.
 _OF_ADAPTER = ("adapter", "mask_threshold")
@@ -228,11 +230,10 @@ def fetch(
     weights: Weights,
     source: SourceName | None = None,
     file: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Download a published file and keep it if it holds the model that it is published as.
 
-    source, file, say: see ``maskadapter.hub.download.locate``; ``say`` is also told what came from where.
+    source, file: see ``maskadapter.hub.download.locate``. What comes from where is logged.
     Raises CheckpointError when the user forbade the network or the file holds another model, and DownloadError.
     """
     if is_offline():
@@ -246,13 +247,11 @@ def fetch(
                 "not kept; choose another by --source or --file"
             )
 
-    remote = locate(weights, source, file, say)
-    say(f"{weights.stem} is taken from {remote.place}")
+    remote = locate(weights, source, file)
+    _log.info("%s is taken from %s", weights.stem, remote.place)
     path, record = download(weights, remote, accept)
-    say(
-        f"sha256 {record.sha256}: "
-        + ("as the source states it" if record.stated else "the source states none; this one is recorded for later")
-    )
+    kind = "as the source states it" if record.stated else "the source states none; this one is recorded for later"
+    _log.info("sha256 %s: %s", record.sha256, kind)
     return path
 
 
