@@ -77,7 +77,7 @@ def download(
 
     if offline:
         os.environ["MASKADAPTER_OFFLINE"] = "1"
-    print(fetch(model, pooler, source, file, say=print))
+    print(fetch(model, pooler, source, file))
 
 
 @app.command()

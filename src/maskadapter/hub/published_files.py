@@ -1,6 +1,7 @@
 """Published weights on this machine: listed, downloaded, and kept if they hold what they are published as."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from maskadapter.hub.download import SourceName, is_offline, locate, present, pr
 from maskadapter.hub.identification import identify
 from maskadapter.hub.model_zoo import CLIP_WEIGHTS, WEIGHTS, Weights, weights_of
 from maskadapter.models.clip.clip import download_pretrained
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,6 @@ def download(
     pooler: str = "adapter",
     source: SourceName | None = None,
     file: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Download a published model, or a CLIP encoder to train from, and return the path of its file.
 
@@ -60,7 +62,8 @@ def download(
 
     model: a name of ``list_models``. pooler: ``"adapter"`` for the file with Mask-Adapter, ``"pooling"`` for the
     segmenter's own. source: ``"hub"`` or ``"drive"``; None takes the Hugging Face hub, and Google Drive for what the
-    hub lacks. file: the file's name on the hub. say: called with each line that reports what came from where.
+    hub lacks. file: the file's name on the hub.
+    What comes from where is logged.
     Raises CheckpointError for an unknown name, a forbidden network or a file of another model, DownloadError, and
     MaskAdapterError when source or file are given for a file that is already here.
     """
@@ -73,11 +76,13 @@ def download(
     weights = weights_of(model, pooler)
     path = present(weights)
     if path is None:
-        return fetch(weights, source, file, say)
+        return fetch(weights, source, file)
     record = transfer.read_record(path)
-    say(f"{weights.stem} is already here" + (f", from {record.place}" if record else ""))
+    _log.info("%s is already here%s", weights.stem, f", from {record.place}" if record else "")
     if source is not None or file is not None:
-        raise MaskAdapterError(f"{weights.stem} is already here and --source or --file would bring another: remove {path}")
+        raise MaskAdapterError(
+            f"{weights.stem} is already here and --source or --file would bring another: remove {path}"
+        )
     return path
 
 
@@ -85,11 +90,10 @@ def fetch(
     weights: Weights,
     source: SourceName | None = None,
     file: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Download a published file and keep it if it holds the model that it is published as.
 
-    source, file, say: as in ``download``.
+    source, file: as in ``download``. What comes from where is logged.
     Raises CheckpointError when the user forbade the network or the file holds another model, and DownloadError.
     """
     if is_offline():
@@ -105,11 +109,11 @@ def fetch(
             )
         assemble(checkpoint, found)
 
-    remote = locate(weights, source, file, say)
-    say(f"{weights.stem} is taken from {remote.place}")
+    remote = locate(weights, source, file)
+    _log.info("%s is taken from %s", weights.stem, remote.place)
     path, record = transfer.download(weights, remote, accept)
     stated = "as the source states it" if record.stated else "the source states none; this one is recorded for later"
-    say(f"sha256 {record.sha256}: {stated}")
+    _log.info("sha256 %s: %s", record.sha256, stated)
     return path
 
 

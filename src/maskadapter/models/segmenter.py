@@ -110,7 +110,7 @@ class OpenVocabularySegmenter(nn.Module):
         vocabulary = Vocabulary.of(classes, things)
         if self.text_cache is None:
             return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
-        rows = self.text_cache.rows(vocabulary.synonyms, self.clip.encode_text)
+        rows = self.text_cache.text_embeddings(vocabulary.synonyms)
         return EncodedVocabulary(vocabulary, rows.to(self.clip.logit_scale))
 
     @torch.inference_mode()

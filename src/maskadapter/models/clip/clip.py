@@ -238,13 +238,8 @@ class Clip(nn.Module):
         mean = torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1)
         return F.normalize(mean, dim=-1)
 
-    def text_stamp(self) -> tuple[Any, ...]:
-        """Changes when the text weights, their type or place, or the templates do: sums instead of a hash."""
-        sums = torch.stack([tensor.detach().float().sum() for tensor in self._text_tensors().values()])
-        return (self.templates, self.logit_scale.dtype, str(sums.device), *sums.tolist())
-
     def text_fingerprint(self) -> str:
-        """A hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
+        """Return a hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
         model = self.model
         image_encoder = (
             model.text if hasattr(model, "text") else model.transformer
