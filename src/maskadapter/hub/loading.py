@@ -16,7 +16,7 @@ from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.resolve import resolve, resolve_adapter
 from maskadapter.models.build import Architecture
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.by_name import generator_of
+from maskadapter.models.sources.mask_source import mask_source
 from maskadapter.system.error_text import first_line
 from maskadapter.system.renamed import refuse_old_keywords, refuse_old_sam_options
 
@@ -48,8 +48,8 @@ def load(
     device: where to compute, ``"cpu"``, ``"cuda"``, ``"mps"``.
     prune_proposals: compute Mask-Adapter only for the proposals that can change the result and estimate the others, see
         ``models.proposal_pruning``; False computes all of them.
-    masks: where masks come from instead of the model's own generator: ``"sam:NAME"``, ``"segmenter:NAME"`` or
-        ``"superpixels"``.
+    masks: a source of masks that takes the place of the model's own proposals, see ``models.sources.mask_source``:
+        ``"sam:NAME"``, ``"segmenter:NAME"`` or ``"superpixels"``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, tensors that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
@@ -60,7 +60,7 @@ def load(
     segmenter.inference = replace(segmenter.inference, prune_proposals=prune_proposals)
     if masks is not None:
         refuse_old_sam_options(masks)
-        segmenter.generator = generator_of(masks).to(device)
+        segmenter.mask_source = mask_source(masks, device)
     return segmenter
 
 

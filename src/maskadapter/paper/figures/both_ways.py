@@ -72,6 +72,7 @@ class BothWays:
         }
 
     def _encoded(self, image: np.ndarray, masks: np.ndarray) -> tuple[Tensor, ClipFeatures, Tensor, ImageSizes]:
-        images, sizes = self.segmenter.prepare(image)
+        inputs, sizes = self.segmenter.prepare(image)
+        images = inputs.pixels
         logits = at_stride_4(torch.from_numpy(masks), sizes).to(images)
         return images, self.segmenter.clip.encode_image(images), logits[None], sizes

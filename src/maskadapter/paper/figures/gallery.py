@@ -84,7 +84,7 @@ def gallery(
         for _, name, pooler in columns:
             with busy(f"loading {name}"):
                 segmenter = hub.load(name, pooler=pooler, device=device, prune_proposals=False)
-            encoded = segmenter.encode(vocabulary)
+            encoded = segmenter.encode_text(vocabulary)
             for index, photo in enumerate(photos):
                 add(segmenter.segment(photo, encoded, background=background).semantic(), index)
                 advance(1)
