@@ -19,13 +19,14 @@ from maskadapter.cli import main
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.coco_format import decode_segmentation
 from maskadapter.models.preprocess import from_batch, to_batch
 from maskadapter.models.sources.by_name import generator_of
 from maskadapter.models.sources.given_masks import as_proposals, rest_of
 from maskadapter.models.sources.segment_anything import PointGrid, SegmentAnything, distinct
 from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
-from maskadapter.pipelines import model_evaluation as subject
+from maskadapter.pipelines.model_evaluation import model_predictor
 from maskadapter.types.image_sizes import ImageSizes
 
 transformers = pytest.importorskip("transformers")
@@ -279,12 +280,12 @@ def test_by_name_through_load_segment_and_evaluate(kind, folders, tmp_path):
     assert not stop.value.code
     assert (tmp_path / "out" / "coffee-overlay.png").exists()
     root = own_set(tmp_path)
-    judged = subject.model("tiny", open_dataset(root / "own.yaml"), proposals=source)
-    assert judged.settings["proposals"] == source
-    assert judged.settings["weights of the masks"].startswith("sha256 ")
-    assert judged.settings.get("points", {"rest": True})["rest"] is True
-    assert not judged.paper
-    report = evaluate(judged.predict, open_dataset(root / "own.yaml"), tmp_path / "e", settings=judged.settings)
+    predictor = model_predictor(ModelSource("tiny"), open_dataset(root / "own.yaml"), masks=source)
+    assert predictor.settings["masks"] == source
+    assert predictor.settings["weights of the masks"].startswith("sha256 ")
+    assert predictor.settings.get("points", {"rest": True})["rest"] is True
+    assert predictor.published_as is None
+    report = evaluate(predictor.predict, open_dataset(root / "own.yaml"), tmp_path / "e", settings=predictor.settings)
     assert 0 <= report.numbers["mIoU"] <= 100
 
 

@@ -34,7 +34,8 @@ def models(context: typer.Context) -> None:
 def list_models() -> None:
     """List the models: size, license, source, whether they are here, and the paper's figures."""
     from maskadapter.hub.download import models_folder, present, present_clip
-    from maskadapter.hub.model_zoo import CLIP_WEIGHTS, DATASETS, HUB_REPOSITORY, WEIGHTS
+    from maskadapter.hub.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS
+    from maskadapter.paper.published import DATASETS, published_miou
 
     table, figures = _table("model", "pooler", "size", "license", "source", "here"), _table("", "", *DATASETS)
     table.add_row("tiny", "pooling", "20 MB", "Apache-2.0", "in the package", "yes")
@@ -43,7 +44,8 @@ def list_models() -> None:
         here = f"{path.stat().st_size / 1e9:.2f} GB" if path else "no"
         source = "hub, drive" if weights.hub_words else "drive"
         table.add_row(weights.model, weights.pooler, weights.size, weights.license, source, here)
-        figures.add_row(weights.model, weights.pooler, *(f"{weights.miou[name]:.1f}" for name in DATASETS))
+        miou = published_miou(weights.model, weights.pooler)
+        figures.add_row(weights.model, weights.pooler, *(f"{miou[name]:.1f}" for name in DATASETS))
     for name, image_encoder in CLIP_WEIGHTS.items():
         table.add_row(
             name,
@@ -156,11 +158,20 @@ def check(
     from dataclasses import asdict
 
     from maskadapter.io.coco_format import write_json
+    from maskadapter.paper.published import published_miou
     from maskadapter.pipelines.model_check import Finding
     from maskadapter.pipelines.model_check import check as examine
 
     findings: list[Finding] = []
-    steps = examine(file, pooler=pooler, architecture=architecture, device=device, root=root, images=images)
+    steps = examine(
+        file,
+        pooler=pooler,
+        architecture=architecture,
+        device=device,
+        root=root,
+        images=images,
+        expected_miou=lambda name, pooler: published_miou(name, pooler).get("A-150"),
+    )
     while True:
         with busy("checking"):
             finding = next(steps, None)
