@@ -1,8 +1,7 @@
 """Published weights on this machine: listed, downloaded, and kept if they hold what they are published as."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
@@ -23,8 +22,7 @@ class PublishedModel:
 
     name, pooler: as ``load`` takes them; the pooler of a CLIP encoder to train from is empty. size: as its source
     states it. license: SPDX identifier. sources: where it can be downloaded from. path: where it lies on this machine;
-    None before it is downloaded, and for the embedded model, which needs no download. miou: what the paper reports, in
-    percent, by data set.
+    None before it is downloaded, and for the embedded model, which needs no download.
     """
 
     name: str
@@ -33,7 +31,6 @@ class PublishedModel:
     license: str
     sources: tuple[str, ...]
     path: Path | None = None
-    miou: Mapping[str, float] = field(default_factory=dict)
 
 
 def list_models() -> list[PublishedModel]:
@@ -42,9 +39,7 @@ def list_models() -> list[PublishedModel]:
     for weights in WEIGHTS:
         sources = ("hub", "drive") if weights.hub_words else ("drive",)
         place = present(weights)
-        found.append(
-            PublishedModel(weights.model, weights.pooler, weights.size, weights.license, sources, place, weights.miou)
-        )
+        found.append(PublishedModel(weights.model, weights.pooler, weights.size, weights.license, sources, place))
     for name, clip in CLIP_WEIGHTS.items():
         found.append(PublishedModel(name, "", clip.size, clip.license, ("open_clip",), present_clip(clip)))
     return found

@@ -20,17 +20,19 @@ from maskadapter.data.catalog import KNOWN
 from maskadapter.data.dataset import Dataset
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import draws_of, image_counts, number_of, standard_error
+from maskadapter.evaluation.bootstrap import bootstrap, image_counts, metric_function, standard_error
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import PAPER, Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.records import Records
 from maskadapter.hub.loading import check_device
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.paper.published import SEEN_AND_UNSEEN, reference_figures
 from maskadapter.paper.tables.definitions import table_named
 from maskadapter.paper.tables.own_data import with_own
 from maskadapter.paper.tables.report import Cell, TableReport, holds_numbers
 from maskadapter.paper.tables.requirements import Given, proposals_for, weight_names, weights_for
 from maskadapter.paper.tables.table import TRUE_MASKS, Column, Row, Table
-from maskadapter.pipelines import model_evaluation as subject
+from maskadapter.pipelines.model_evaluation import model_predictor
 from maskadapter.system.atomic_files import readable
 from maskadapter.system.progress import busy
 
@@ -59,7 +61,7 @@ def reproduce(
         one is done or begun, the same call goes on.
     model, data: a model, a data set (known, or a YAML file) in place of the paper's, see ``own.with_own``.
     subset: which images of the data sets, ``val`` or ``train``. limit: only the first so many.
-    split: for columns of seen and unseen classes, as ``Split.of`` takes it, instead of the table's own.
+    split: for columns of seen and unseen classes, as ``Partition.of`` takes it, instead of the table's own.
     runs: folder of your trainings, with ``<recipe's name>/model.safetensors``. weights: files by name, see
         ``needs.weight_names``. download: whether what is not on this machine may be fetched.
     device: where to compute. What is evaluated now is logged.
@@ -103,7 +105,7 @@ class _Evaluated:
 
     names: tuple[str, ...]
     counts: Callable[[str], np.ndarray]
-    split: Split | None
+    partition: Partition | None
     seconds: float
     folder: Path
     whole: bool
@@ -184,20 +186,29 @@ class _Bench:
         assert not isinstance(dataset, MaskAdapterError)
         arguments = weights_for(row, column, self.given) | proposals_for(row, column, self.given)
         grouped = any(one.metric.endswith("seen") for one in columns)
-        split = Split.of(self.split, dataset.vocabulary, self.table.split) if grouped else None
+        partition = Partition.of(self.split, dataset.vocabulary, self.table.split) if grouped else None
         with busy("loading the model"):
-            judged = subject.model(dataset=dataset, device=self.device, **arguments)
+            predictor = model_predictor(
+                ModelSource(**{key: arguments.pop(key) for key in ("name", "pooler", "adapter") if key in arguments}),
+                dataset,
+                device=self.device,
+                branch=arguments["branch"],
+                masks=None if arguments["proposals"] == "generator" else arguments["proposals"],
+            )
+        reference = {}
+        if predictor.published_as is not None:
+            reference = reference_figures(*predictor.published_as, dataset, arguments["branch"], partition)
         folder = self.folder / _place(row) / _trial(column)
-        timed = _Timed(judged.predict, folder / "seconds.txt", torch.device(self.device))
+        timed = _Timed(predictor.predict, folder / "seconds.txt", torch.device(self.device))
         report = evaluate(
             timed,
             dataset,
             folder,
             metrics=("masks",) if arguments["proposals"] == TRUE_MASKS else ("semantic",),
             limit=self.limit,
-            split=split,
-            settings={**_written(judged.settings), "subset": self.subset},
-            paper=judged.paper,
+            partition=partition,
+            settings={**_written(predictor.settings), "split": self.subset},
+            reference=reference,
             share=(0, 1),
         )
         images = int(report.facts["images"])
@@ -207,7 +218,7 @@ class _Bench:
         return _Evaluated(
             names=tuple(record["name"] for record in records.read(images)),
             counts=lambda metric: image_counts(records.read(images), metric, len(dataset.vocabulary)),
-            split=split,
+            partition=partition,
             seconds=timed.median(),
             folder=folder,
             whole=known is not None and self.subset == "val" and images == known.splits["val"].count,
@@ -227,10 +238,10 @@ class _Bench:
         counts = evaluated.counts(column.metric)
         if not counts[:, 2].any():  # of masks that overlap nothing is painted
             return cell
-        split, number = evaluated.split, number_of(column.metric, evaluated.split)
-        draws = draws_of(counts, number)
+        partition, number = evaluated.partition, metric_function(column.metric, evaluated.partition)
+        draws = bootstrap(counts, number)
         drawn[row.label, column.key] = evaluated.names, draws
-        of_group = split is None or not column.metric.endswith("seen") or split.counts == PAPER
+        of_group = partition is None or not column.metric.endswith("seen") or partition.counts == SEEN_AND_UNSEEN
         own = row in self.original.rows and column in self.original.columns
         measured = number(counts.sum(axis=0))
         cell = replace(cell, measured=measured, error=standard_error(draws))
