@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_segmenter import CLASSES, small
 
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import Architecture, build
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types.encoded_image import EncodedImage
 
@@ -22,7 +22,7 @@ def image() -> np.ndarray:
 def tiny() -> OpenVocabularySegmenter:
     """The embedded model's parts with random weights: nested regions, which compete by text."""
     torch.manual_seed(0)
-    return MODELS["tiny"]("adapter").eval().requires_grad_(False)
+    return build(Architecture("tiny", "adapter")).eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("model", [small, lambda: small("pooling"), lambda: small(maft=True), tiny])

@@ -19,6 +19,7 @@ from maskadapter.cli import main
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.coco_format import decode_segmentation
 from maskadapter.io.masks import read_masks
 from maskadapter.models.sources.mask_source import mask_source, masks_from
@@ -26,7 +27,7 @@ from maskadapter.models.sources.segment_anything import SamOptions, SegmentAnyth
 from maskadapter.models.sources.superpixels import Superpixels
 from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
 from maskadapter.models.sources.unmasked_regions import unmasked_regions
-from maskadapter.pipelines import model_evaluation as subject
+from maskadapter.pipelines.model_evaluation import model_predictor
 from maskadapter.results.upsampling import Upsampler
 
 transformers = pytest.importorskip("transformers")
@@ -368,12 +369,12 @@ def test_by_name_through_load_segment_and_evaluate(kind, folders, tmp_path):
     assert not stop.value.code
     assert (tmp_path / "out" / "coffee-overlay.png").exists()
     root = own_set(tmp_path)
-    judged = subject.model("tiny", open_dataset(root / "own.yaml"), proposals=source)
-    assert judged.settings["proposals"] == source
-    assert judged.settings["weights of the masks"].startswith("sha256 ")
-    assert judged.settings.get("points", {"unmasked_regions": True})["unmasked_regions"] is True
-    assert not judged.paper
-    report = evaluate(judged.predict, open_dataset(root / "own.yaml"), tmp_path / "e", settings=judged.settings)
+    predictor = model_predictor(ModelSource("tiny"), open_dataset(root / "own.yaml"), masks=source)
+    assert predictor.settings["masks"] == source
+    assert predictor.settings["weights of the masks"].startswith("sha256 ")
+    assert predictor.settings.get("points", {"unmasked_regions": True})["unmasked_regions"] is True
+    assert predictor.published_as is None
+    report = evaluate(predictor.predict, open_dataset(root / "own.yaml"), tmp_path / "e", settings=predictor.settings)
     assert 0 <= report.numbers["mIoU"] <= 100
 
 

@@ -8,7 +8,8 @@ import torch
 from test_segmenter import small
 from torch import nn
 
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import Architecture, build
+from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
@@ -84,7 +85,7 @@ def test_no_proposals_and_numbers_that_are_none():
 @pytest.fixture
 def pooler():
     torch.manual_seed(0)
-    pooler = AdapterPooler(MaskAdapter(24, hidden_dim=32, num_maps=4))
+    pooler = AdapterPooler(MaskAdapter(24, AdapterConfig(hidden_dim=32, num_maps=4)))
     for block in pooler.adapter.blocks:
         nn.init.uniform_(block.gamma, 0.5, 1.0)
     return pooler.requires_grad_(False)
@@ -149,7 +150,7 @@ def test_mask_pooling_is_never_pruned():
 @pytest.fixture(scope="module")
 def segmenter():
     torch.manual_seed(0)
-    return MODELS["tiny-mask2former"]("adapter").eval().requires_grad_(False)
+    return build(Architecture("tiny-mask2former", "adapter")).eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("words", ["cat, dog", "cat"])
@@ -173,4 +174,4 @@ def test_pruning_is_a_setting_that_is_off_by_default(segmenter):
     pruned = segmenter.segment(image, "cat, dog")
     assert torch.equal(pruned.mask_logits, exact.mask_logits)
     assert not torch.equal(pruned.probs, exact.probs)
-    assert MODELS["tiny"]("adapter").inference.prune_proposals is False
+    assert build(Architecture("tiny", "adapter")).inference.prune_proposals is False

@@ -72,7 +72,7 @@ def test_a_run_writes_a_model_that_loads_and_everything_about_itself(recipe, tmp
     output = tmp_path / "run"
     path = run(recipe(), output)
     model = maskadapter.load(path)
-    assert model.pooler.adapter.num_maps == 2
+    assert model.pooler.adapter.config.num_maps == 2
     assert model.generator is not None  # the start's, so that the file segments
     assert read_recipe(output / "recipe.yaml") == read_recipe(tmp_path / "recipe.yaml")
     assert "torch" in json.loads((output / "versions.json").read_text())
@@ -341,7 +341,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_good_checkpoint(recipe, tm
     ("changes", "parts", "words"),
     [
         (["run.batch_size=13"], {}, "12 images, fewer than a batch of 13"),
-        (["model.name=tinny"], {}, "unknown model 'tinny': did you mean tiny?"),
+        (["model.name=tinny"], {}, "unknown model 'tinny': did you mean 'tiny'"),
         (["model.start=clip-convnext-large"], {"stage": "mixed", "masks": PAIRS}, "has no mask generator"),
         (["run.precision=fp16"], {}, "needs a GPU"),
         (["model.transfer_norm=sum"], {}, "has no transfer of text"),

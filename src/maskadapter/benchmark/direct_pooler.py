@@ -11,7 +11,7 @@ class DirectPooler(AdapterPooler):
     @classmethod
     def of(cls, pooler: AdapterPooler) -> "DirectPooler":
         """The same adapter, computed directly."""
-        return cls(pooler.adapter, pooler.mask_threshold, pooler.chunk)
+        return cls(pooler.adapter, chunk=pooler.chunk)
 
     def activation_maps(self, projected: Tensor, masks: Tensor) -> Tensor:
         """Raw maps (N, M, h, w) of one image: projected features (D, h, w), masks (N, H, W)."""

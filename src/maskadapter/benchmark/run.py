@@ -20,7 +20,7 @@ from maskadapter.benchmark.segments import compare_on_segments, draw_segments
 from maskadapter.benchmark.stages import PARTS, Answer, Computation, Input, answer
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import loading as hub
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import MODELS, Architecture, build
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
@@ -105,7 +105,7 @@ def _segmenter(model: str, device: str) -> OpenVocabularySegmenter:
     """Random weights of a named model's shapes, or the weights of a file."""
     if model in MODELS:
         torch.manual_seed(0)
-        segmenter = MODELS[model]("adapter").eval().requires_grad_(False).to(device)
+        segmenter = build(Architecture(model, "adapter")).eval().requires_grad_(False).to(device)
         for part in segmenter.pooler.modules():  # type: ignore[attr-defined]
             if hasattr(part, "gamma"):
                 nn.init.constant_(part.gamma, _LAYER_SCALE)

@@ -101,7 +101,7 @@ def answer(
     probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
     with clock.part("semantic map"):
         masks = Upsampler(mask_logits[0], given.sizes)
-        order = segmenter.inference.semantic_order
+        order = segmenter.semantic_order
         if computation == "direct":
             labels = np.concatenate(
                 [scores.argmax(dim=0).cpu().numpy() for _, scores in semantic_scores(masks, probs[0], order)]

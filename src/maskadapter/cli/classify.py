@@ -1,15 +1,19 @@
 """``maskadapter classify``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import maskadapter
 from maskadapter.cli.console import best_classes, show
-from maskadapter.cli.options import Adapter, Architecture, Classes, Device, ImageArgument, Model, Pooler
+from maskadapter.cli.options import Classes, Device, ImageArgument, with_model_source
 from maskadapter.system.progress import busy
 
+if TYPE_CHECKING:
+    from maskadapter.hub.model_source import ModelSource
 
+
+@with_model_source()
 def classify(
     image: ImageArgument,
     masks: Annotated[
@@ -22,11 +26,9 @@ def classify(
     ],
     classes: Classes,
     top: Annotated[int, typer.Option(min=1, help="How many classes to print for each mask.")] = 5,
-    model: Model = None,
-    pooler: Pooler = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
     device: Device = "cpu",
+    *,
+    source: "ModelSource",
 ) -> None:
     """Classify masks that you already have, from any source.
 
@@ -47,7 +49,7 @@ def classify(
     # Masks that cannot be read fail before the model is loaded.
     shares = [float(mask.mean()) for part in mask_parts(given, pixels.shape[:2], image.name) for mask in part]
     with busy("loading the model"):
-        segmenter = maskadapter.load(model, pooler=pooler, adapter=adapter, architecture=architecture, device=device)
+        segmenter = maskadapter.load(source, device=device)
     with busy(f"classifying {len(shares)} masks"):
         result = segmenter.classify(image, given, vocabulary)
     show(best_classes(shares, result.top(top)))

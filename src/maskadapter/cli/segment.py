@@ -10,23 +10,13 @@ import typer
 
 import maskadapter
 from maskadapter.cli.console import class_probabilities, shares, show
-from maskadapter.cli.options import (
-    Adapter,
-    Architecture,
-    Background,
-    Classes,
-    Device,
-    Masks,
-    Model,
-    Pooler,
-    Prune,
-    Things,
-)
+from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
+    from maskadapter.hub.model_source import ModelSource
     from maskadapter.pipelines.segmenting import Report
     from maskadapter.results.segmentation import Segmentation
 
@@ -42,6 +32,7 @@ Resume = Annotated[
 ]
 
 
+@with_model_source()
 def segment(
     images: ImagesArgument,
     classes: Classes,
@@ -57,12 +48,10 @@ def segment(
         bool, typer.Option("--explain", help="Print the five most probable classes of every segment of a single image.")
     ] = False,
     resume: Resume = False,
-    model: Model = None,
-    pooler: Pooler = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
     device: Device = "cpu",
     prune_proposals: Prune = False,
+    *,
+    source: "ModelSource",
 ) -> None:
     """Segment images into the classes you list.
 
@@ -85,14 +74,7 @@ def segment(
     if len(found) == 1:
         read_image(found[0].source)  # an image that cannot be read fails before the model is loaded
     with busy("loading the model"):
-        segmenter = maskadapter.load(
-            model,
-            pooler=pooler,
-            adapter=adapter,
-            architecture=architecture,
-            device=device,
-            prune_proposals=prune_proposals,
-        )
+        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
         given = None if masks is None else masks_from(masks, device)
 
     def report_one(result: "Segmentation", paths: list[Path]) -> None:
@@ -103,22 +85,20 @@ def segment(
         for path in paths:
             print(path)
 
-    settings = names_of(model, pooler, adapter, architecture, prune_proposals) | ({"masks": masks} if masks else {})
+    settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
     run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, masks=given)
     on_result = report_one if len(found) == 1 else None
     run_and_report(partial(run, resume=resume, settings=settings, on_result=on_result), output)
 
 
-def names_of(
-    model: str | None, pooler: str | None, adapter: Path | None, architecture: str | None, prune_proposals: bool
-) -> dict[str, Any]:
+def names_of(source: "ModelSource", prune_proposals: bool) -> dict[str, Any]:
     """Settings of the model for a run's record, without folders, which may have moved when the run is resumed."""
-    file = model and Path(model).is_file() and f"{Path(model).name}, {Path(model).stat().st_size:,} bytes"
+    path = Path(source.name)
     return {
-        "model": file or (model and Path(model).name),
-        "pooler": pooler,
-        "adapter": adapter and adapter.name,
-        "architecture": architecture,
+        "model": f"{path.name}, {path.stat().st_size:,} bytes" if path.is_file() else path.name,
+        "pooler": source.pooler,
+        "adapter": source.adapter and Path(source.adapter).name,
+        "architecture": source.architecture,
         "prune_proposals": prune_proposals,
     }
 

@@ -1,7 +1,6 @@
 """The whole method: CLIP, a proposal head, a pooler of masks, and the ensemble of two classifiers."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from maskadapter.io.masks import mask_parts
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
+from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.maftplus import ContentDependentTransfer
@@ -45,27 +45,6 @@ Classes = Any  # whatever Vocabulary.of takes
 CONFUSABLE = 0.97
 
 
-@dataclass(frozen=True)
-class InferenceConfig:
-    """Settings of inference that no weight shows. Source: the official configurations; see ``build.py`` for the values.
-
-    input_size: see ``InputSize``. seen_in: the proposal head's training classes, by a list's name or one by one; a
-    class that shares a synonym with it is seen. alpha, beta: 0 to 1, weight of the out-of-vocabulary classifier for
-    seen and unseen classes.
-    semantic_order, overlap_threshold, join_touching: see ``results.postprocessing``. prune_proposals: whether
-    Mask-Adapter is computed only for the proposals that can change the result, see ``models.proposal_pruning``.
-    """
-
-    input_size: InputSize
-    seen_in: str | tuple[str, ...]
-    alpha: float
-    beta: float
-    semantic_order: SemanticOrder = "masks-first"
-    overlap_threshold: float = 0.8
-    join_touching: bool = False
-    prune_proposals: bool = False
-
-
 class OpenVocabularySegmenter(nn.Module):
     """Segment an image into any classes, or classify given masks. Source: paper, figure 2 and section 3.4.
 
@@ -77,6 +56,7 @@ class OpenVocabularySegmenter(nn.Module):
         inference: settings.
         text_transfer: MAFT+'s content-dependent transfer, used by the out-of-vocabulary classifier alone.
         text_cache: remembers text embeddings; only for weights that do not change any more.
+        quirks: accidents of the official code to reproduce; None leaves the parts as they are.
 
     ``mask_source`` may be set: its masks then take the place of the proposal head's.
     """
@@ -89,6 +69,7 @@ class OpenVocabularySegmenter(nn.Module):
         inference: InferenceConfig,
         text_transfer: ContentDependentTransfer | None = None,
         text_cache: TextCache | None = None,
+        quirks: UpstreamQuirks | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
@@ -99,6 +80,24 @@ class OpenVocabularySegmenter(nn.Module):
         self.void_embedding = nn.Embedding(1, clip.embed_dim)
         self.inference = inference
         self.mask_source: MaskSource | None = None
+        self.semantic_order: SemanticOrder = "masks-first"
+        if quirks is not None:
+            self.quirks = quirks
+
+    @property
+    def quirks(self) -> UpstreamQuirks:
+        """The accidents of the official code that this model reproduces. Setting them changes how its parts compute."""
+        transfer_norm = UpstreamQuirks.transfer_norm
+        if self.text_transfer is not None:
+            transfer_norm = self.text_transfer.norm_placement
+        return UpstreamQuirks(self.clip.projection_layout, transfer_norm, self.semantic_order)
+
+    @quirks.setter
+    def quirks(self, quirks: UpstreamQuirks) -> None:
+        self.clip.projection_layout = quirks.projection_layout
+        if self.text_transfer is not None:
+            self.text_transfer.norm_placement = quirks.transfer_norm
+        self.semantic_order = quirks.semantic_order
 
     @torch.inference_mode()
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
@@ -112,7 +111,7 @@ class OpenVocabularySegmenter(nn.Module):
         vocabulary = Vocabulary.of(classes, things)
         if self.text_cache is None:
             return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
-        text_embeddings = self.text_cache.rows(vocabulary.synonyms, self.clip.encode_text)
+        text_embeddings = self.text_cache.text_embeddings(vocabulary.synonyms)
         return EncodedVocabulary(vocabulary, text_embeddings.to(self.clip.logit_scale))
 
     @torch.inference_mode()
@@ -185,7 +184,7 @@ class OpenVocabularySegmenter(nn.Module):
             probs[0],
             encoded.sizes,
             competing.vocabulary.names[len(vocabulary.vocabulary) :],
-            self.inference.semantic_order,
+            self.semantic_order,
             self.inference.overlap_threshold,
             self.inference.join_touching,
             file_name=encoded.file_name or "image.png",

@@ -23,18 +23,21 @@ class AdapterPooler(nn.Module):
     by ``SparseAdapter``, which gives the result of ``MaskAdapter.forward`` but for rounding.
 
     Args:
-        adapter: the trained ``MaskAdapter``.
-        mask_threshold: 0 to 1. Source: official MASK_THRESHOLD, 0.5 FC-CLIP, 0.45 MAFT+ base, 0.4 MAFT+ large.
+        adapter: the trained ``MaskAdapter``; its config has the ``mask_threshold``.
         chunk: masks that go through the adapter at a time; None for 8 on a CPU and 32 elsewhere. It bounds the memory
             and does not change the result.
     Source: paper, section 3.2.
     """
 
-    def __init__(self, adapter: MaskAdapter, mask_threshold: float = 0.5, chunk: int | None = None) -> None:
+    def __init__(self, adapter: MaskAdapter, *, chunk: int | None = None) -> None:
         super().__init__()
         self.adapter = adapter
-        self.mask_threshold = mask_threshold
         self.chunk = chunk
+
+    @property
+    def mask_threshold(self) -> float:
+        """0 to 1, see ``AdapterConfig``."""
+        return self.adapter.config.mask_threshold
 
     def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
         """Mask embeddings (B, N, D), see ``Pooler``. images: not used."""
@@ -61,7 +64,7 @@ class AdapterPooler(nn.Module):
     def activation_maps(self, projected: Tensor, masks: Tensor) -> Tensor:
         """Raw maps (N, M, h, w) of one image: projected features (D, h, w), masks (N, H, W)."""
         if not len(masks):
-            return projected.new_zeros(0, self.adapter.num_maps, *projected.shape[-2:])
+            return projected.new_zeros(0, self.adapter.config.num_maps, *projected.shape[-2:])
         if len(masks) <= FEW:
             return self.in_chunks(lambda part: self.adapter(projected[None], part[None])[0], masks)
         # Equal masks have equal maps: in the mixed stage of training the same mask stands in several slots.

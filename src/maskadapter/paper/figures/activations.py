@@ -118,7 +118,7 @@ def _given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> _Larges
 
 
 def _maps_of(ways: BothWays) -> int:
-    return int(ways.segmenter.pooler.adapter.num_maps)  # type: ignore[attr-defined]
+    return int(ways.segmenter.pooler.adapter.config.num_maps)  # type: ignore[attr-defined]
 
 
 def _named(
