@@ -66,7 +66,7 @@ class Fixed:
 
     encode_text = Halves.encode_text
 
-    def segment(self, source, encoded, background):
+    def segment(self, source, encoded, background, masks=None):
         self.image, self.panoptic = read_image(source), lambda: self.found
         return self
 
