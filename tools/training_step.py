@@ -26,7 +26,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
@@ -39,12 +39,14 @@ from torch import Tensor, nn
 
 import maskadapter as ma
 from maskadapter.benchmark.clock import Clock, peak_memory
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.run import processor
 from maskadapter.data.loading.batches import load_batches
 from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.loading.transforms import TrainingTransform
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.models.build import Architecture, build
+from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
@@ -91,7 +93,10 @@ class FromGroundTruth(nn.Module):
             shrunk = 1 - F.max_pool2d(1 - small, 3, 1, 1)
             copies = torch.stack([small.roll(1, dims=-1), grown, shrunk], dim=1).flatten(0, 1)[: len(row)]
             row[: len(copies)] = 20 * copies - 10
-        return Proposals(logits, own.class_logits)
+        return replace(own, mask_logits=logits)
+
+    def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
+        return self.generator.class_logits(proposals, text)  # type: ignore[operator]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +162,7 @@ class Training:
         with torch.no_grad():
             for parameter, value in zip(self.trained, self.start, strict=True):
                 parameter.copy_(value)
-        self.pooler.direct = computation == "direct"
+        self.segmenter.pooler = ReferencePooler(self.pooler) if computation == "direct" else self.pooler
         self.generator.targets = batch.targets
         with clock.part("prepare"):
             rngs = [torch.Generator().manual_seed(number) for number in range(len(batch.images))]

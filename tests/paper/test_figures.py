@@ -5,14 +5,14 @@ import sys
 
 import numpy as np
 import pytest
-from evaluated import WORDS, InMemory, samples
+from evaluated import VOCABULARY, InMemory, samples
 from PIL import Image
 from test_segmenter import small
 
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.hub import loading as hub
 from maskadapter.io import images as ma_images
 from maskadapter.io.masks import mask_parts
@@ -260,10 +260,10 @@ def test_activations_of_what_words_find(quick, photos, tmp_path):
 
 def test_words_name_given_masks(ways, quick, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        type(ways.segmenter), "classify", lambda self, image, masks, words: Classification(WORDS, np.eye(4)[:1])
+        type(ways.segmenter), "classify", lambda self, image, masks, words: Classification(VOCABULARY, np.eye(4)[:1])
     )
     masks = np.ones((1, 70, 110), bool)
-    figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, classes=WORDS, single=1)
+    figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, classes=VOCABULARY, single=1)
     assert figure.texts[-1].get_text() == "cat"
 
 
@@ -302,7 +302,7 @@ def test_a_point_for_every_mask(quick, tmp_path):
     order = np.argsort(-held, kind="stable")[:3]
     for axes in figure.axes:
         assert [len(points.get_offsets()) for points in axes.collections] == held[order].tolist()
-        assert [points.get_label() for points in axes.collections] == [WORDS.names[label] for label in order]
+        assert [points.get_label() for points in axes.collections] == [VOCABULARY.names[label] for label in order]
     again = tsne(dataset, tmp_path / "again.png", limit=3, top=3, split=None)
     assert (tmp_path / "tsne.png").read_bytes() == (tmp_path / "again.png").read_bytes()
     assert again.legends[0].get_title().get_text() == f"{held[order].sum()} masks of small"
@@ -329,7 +329,7 @@ def test_neighbors_are_counted():
         (InMemory(samples(1, segments=1, crowd=True)), {}, "the first 1 images of small have no masks"),
         (InMemory(samples(1)), {"top": 22}, "limit is 200, top 22; .* 1 to 21 classes"),
         (InMemory(samples(1)), {"limit": 0}, "limit is 0"),
-        (InMemory(samples(1)), {"split": "nothing"}, "no split 'nothing'"),
+        (InMemory(samples(1)), {"split": "nothing"}, "no partition 'nothing'"),
     ],
 )
 def test_planes_that_cannot_be_drawn(quick, tmp_path, dataset, given, line):
@@ -341,7 +341,7 @@ def test_planes_that_cannot_be_drawn(quick, tmp_path, dataset, given, line):
 # Names for ground-truth masks ---------------------------------------------------------------------------------------------
 
 
-def named(dataset, output, right, split=None, model=None):
+def named(dataset, output, right, partition=None, model=None):
     """A report of names that are right with a probability."""
 
     def classify(image, masks):
@@ -351,17 +351,19 @@ def named(dataset, output, right, split=None, model=None):
         visible = target.masks().any(axis=(1, 2))
         true = np.concatenate([target.classes[visible], np.unique(target.classes[visible])])
         said = np.where(rng.random(len(true)) < right, true, rng.integers(0, 4, len(true)))
-        return Classification(WORDS, np.eye(4)[said])
+        return Classification(VOCABULARY, np.eye(4)[said])
 
-    settings = {"model": model or f"right {right}", "proposals": "ground-truth"}
-    return evaluate(classify, dataset, output, metrics=["masks"], split=split, settings=settings)
+    settings = {"model": model or f"right {right}", "masks": "ground-truth"}
+    return evaluate(classify, dataset, output, metrics=["masks"], partition=partition, settings=settings)
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     folder, dataset = tmp_path_factory.mktemp("reports"), InMemory(samples(12))
-    split = Split("two", (True, False, True, False))
-    return folder, {name: named(dataset, folder / name, right, split) for name, right in (("low", 0.3), ("high", 0.9))}
+    partition = Partition("two", (True, False, True, False))
+    return folder, {
+        name: named(dataset, folder / name, right, partition) for name, right in (("low", 0.3), ("high", 0.9))
+    }
 
 
 def test_bars_are_the_reports_numbers(reports, tmp_path):
@@ -406,14 +408,14 @@ def test_a_report_alone_has_no_error_bars(reports, tmp_path):
 
 
 def test_standard_errors_are_those_of_reproduce(reports, tmp_path):
-    from maskadapter.evaluation.bootstrap import draws_of, image_counts, number_of, standard_error
+    from maskadapter.evaluation.bootstrap import bootstrap, image_counts, metric_function, standard_error
 
     folder, _ = reports
     lines = (folder / "low" / "records-0.jsonl").read_text().splitlines()
-    split = Split("two", (True, False, True, False))
+    partition = Partition("two", (True, False, True, False))
     metrics = ("mIoU", "accuracy of class masks unseen")
     expected = [
-        standard_error(draws_of(image_counts(map(json.loads, lines), metric, 4), number_of(metric, split)))
+        standard_error(bootstrap(image_counts(map(json.loads, lines), metric, 4), metric_function(metric, partition)))
         for metric in metrics
     ]
     assert error_bars(upper_bound([folder / "low"], tmp_path / "bars.png", metrics=metrics)) == pytest.approx(expected)
@@ -450,7 +452,7 @@ def test_reports_that_cannot_be_compared(reports, tmp_path):
         ([folder / "low", tmp_path / "few"], r"different images \(12 of small and 3 of small\): 'right 0.5'"),
         ([folder / "low", folder / "low"], "two are called 'right 0.3'"),
         ([tmp_path / "else.json"], "else.json is no report of maskadapter evaluate"),
-        ([tmp_path / "other.json"], "evaluate with --proposals ground-truth"),
+        ([tmp_path / "other.json"], "evaluate with --masks ground-truth"),
         ([tmp_path / "nowhere"], "no such file: .*nowhere"),
         ([], "0 were given to be compared; 1 to 7"),
     ):

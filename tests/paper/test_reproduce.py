@@ -20,13 +20,14 @@ from maskadapter.cli import main
 from maskadapter.data.catalog import KNOWN
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import DRAWS, SEED, draws_of, image_counts, number_of, standard_error
+from maskadapter.evaluation.bootstrap import RESAMPLES, SEED, bootstrap, image_counts, metric_function, standard_error
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.scores import scores_of
-from maskadapter.hub.model_zoo import DATASETS, weights_of
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.models.build import MODELS
 from maskadapter.models.clip.clip import image_encoder_of
+from maskadapter.paper.published import DATASETS, published_miou
 from maskadapter.paper.tables import reproduction as running
 from maskadapter.paper.tables.definitions import TABLES, table_named
 from maskadapter.paper.tables.own_data import with_own
@@ -34,7 +35,7 @@ from maskadapter.paper.tables.report import Cell, TableReport
 from maskadapter.paper.tables.reproduction import reproduce
 from maskadapter.paper.tables.requirements import Given, proposals_for, weight_names, weights_for
 from maskadapter.paper.tables.table import TRUE_MASKS
-from maskadapter.pipelines import model_evaluation as subject
+from maskadapter.pipelines.model_evaluation import model_predictor
 from maskadapter.training.recipe import read_recipe
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -140,7 +141,7 @@ def test_published_figures():
         for row in TABLES["table1"].rows
     }
     assert len(first) == 6
-    assert all(first[which] == dict(weights_of(*which).miou) for which in first)
+    assert all(first[which] == published_miou(*which) for which in first)
     assert {column.key for column in TABLES["table1"].columns} == set(DATASETS)
     second = {row.label: tuple(value.percent for value in row.published.values()) for row in TABLES["table2"].rows}
     for recipe, label in (("fcclip", "FC-CLIP: Mask-Adapter"), ("mask2former", "FC-CLIP: Mask2Former, Mask-Adapter")):
@@ -171,16 +172,16 @@ def records(count=40, seed=0):
 def test_a_draw_is_what_evaluate_would_say_of_its_images(metric, of, group):
     """The draws are made from counts; here the records themselves are drawn."""
     everything = [{key: value for key, value in record.items() if key in ("index", of)} for record in records()]
-    split = Split("by hand", (True, False, True))
+    partition = Partition("by hand", (True, False, True))
 
     def said(drawn):
-        return scores_of(lambda: iter(drawn), (of,), WORDS, "detectron2-main", split).numbers[metric + group]
+        return scores_of(lambda: iter(drawn), (of,), WORDS, "detectron2-main", partition).numbers[metric + group]
 
-    counts, number = image_counts(everything, metric + group, 3), number_of(metric + group, split)
+    counts, number = image_counts(everything, metric + group, 3), metric_function(metric + group, partition)
     assert number(counts.sum(axis=0)) == said(everything)
-    draws = draws_of(counts, number)
-    times = np.random.default_rng(SEED).multinomial(40, [1 / 40] * 40, size=DRAWS)
-    for which in (0, 1, DRAWS - 1):
+    draws = bootstrap(counts, number)
+    times = np.random.default_rng(SEED).multinomial(40, [1 / 40] * 40, size=RESAMPLES)
+    for which in (0, 1, RESAMPLES - 1):
         drawn = [record for record, often in zip(everything, times[which], strict=True) for _ in range(often)]
         assert draws[which] == pytest.approx(said(drawn), abs=1e-9)
 
@@ -190,7 +191,7 @@ def test_the_spread_is_that_of_a_coin():
     right = np.arange(200) % 4 > 0
     everything = [{"masks": {"segments": [[0, int(not one), 1]]}} for one in right]
     counts = image_counts(everything, "accuracy of segments", 3)
-    error = standard_error(draws_of(counts, number_of("accuracy of segments")))
+    error = standard_error(bootstrap(counts, metric_function("accuracy of segments")))
     assert error == pytest.approx(100 * math.sqrt(0.75 * 0.25 / 200), rel=0.07)
 
 
@@ -198,8 +199,8 @@ def test_what_two_rows_share_is_no_spread_of_their_difference():
     counts = image_counts(records(), "accuracy of segments", 3)
     better = counts.copy()
     better[:, 0] = (counts[:, 0] + counts[:, 2]) / 2  # half of what was wrong is right
-    number = number_of("accuracy of segments")
-    one, other = draws_of(2 * counts, number), draws_of(2 * better, number)
+    number = metric_function("accuracy of segments")
+    one, other = bootstrap(2 * counts, number), bootstrap(2 * better, number)
     assert standard_error(other - one) < standard_error(one)
     assert standard_error(one - one) == 0
     assert standard_error(one) > 1
@@ -207,7 +208,7 @@ def test_what_two_rows_share_is_no_spread_of_their_difference():
 
 def test_one_image_has_no_spread():
     counts = image_counts(list(records())[:1], "mIoU", 3)
-    assert math.isnan(standard_error(draws_of(counts, number_of("mIoU"))))
+    assert math.isnan(standard_error(bootstrap(counts, metric_function("mIoU"))))
 
 
 def test_one_s_own_model_and_data():
@@ -247,7 +248,7 @@ def arguments(table, label, key="mIoU", given=None):
 
 
 def test_what_a_model_is_asked_for(tmp_path):
-    """From the words of a table to the words of ``subject.model``."""
+    """From the words of a table to the words of ``model_predictor``."""
     files = {name: tmp_path / name for name in ("hungarian", "1-map", "ovseg", "fcclip-large-pooling")}
     for path in files.values():
         path.touch()
@@ -265,7 +266,11 @@ def test_what_a_model_is_asked_for(tmp_path):
     }
     joined = {"name": files["fcclip-large-pooling"], "adapter": files["1-map"]}
     assert arguments("table10", "FC-CLIP: 1 map", "mIoU", given) == {**joined, **generator}
-    assert arguments("table10", "FC-CLIP: 1 map", "alone", given) == {**joined, **generator, "branch": "out"}
+    assert arguments("table10", "FC-CLIP: 1 map", "alone", given) == {
+        **joined,
+        **generator,
+        "branch": "out-of-vocabulary",
+    }
     assert arguments("table10", "FC-CLIP: 1 map", "accuracy", given) == {
         "name": files["1-map"],
         "pooler": "adapter",
@@ -390,7 +395,7 @@ def test_rows_are_what_evaluate_says(third, own, tmp_path):
     report, output = third
     dataset, found = open_dataset(own), numbers_in(output, "table3")
     for how, pooler in (("mask pooling", "pooling"), ("Mask-Adapter", "adapter")):
-        judged = subject.model("tiny", dataset, pooler=pooler, proposals="ground-truth")
+        judged = model_predictor(ModelSource("tiny", pooler), dataset, masks="ground-truth")
         said = evaluate(judged.predict, dataset, tmp_path / pooler, metrics=["masks"]).numbers
         for column in report.table.columns:
             cell = found[f"tiny: {how}", column.metric]
@@ -407,7 +412,7 @@ def test_rows_are_what_evaluate_says(third, own, tmp_path):
 def test_masks_are_cropped_too(third, own, tmp_path):
     _, output = third
     dataset = open_dataset(own)
-    judged = subject.model("tiny", dataset, pooler="cropping", proposals="ground-truth")
+    judged = model_predictor(ModelSource("tiny", "cropping"), dataset, masks="ground-truth")
     said = evaluate(judged.predict, dataset, tmp_path, metrics=["masks"]).numbers
     assert numbers_in(output, "table3")["tiny: mask cropping", "mIoU"]["percent"] == said["mIoU"]
 

@@ -62,7 +62,7 @@ def test_one_image_leaves_no_record(photos, tmp_path):
 
 def test_words_are_encoded_once(photos, tmp_path, monkeypatch):
     model, calls = Halves(), []
-    monkeypatch.setattr(model, "encode", lambda *given: calls.append(given) or Halves().encode(*given))
+    monkeypatch.setattr(model, "encode_text", lambda *given: calls.append(given) or Halves().encode_text(*given))
     segment_images(model, photos, "cat, dog", tmp_path / "out", "labels", things=["dog"])
     assert calls == [("cat, dog", ["dog"])]
     assert json.loads((tmp_path / "out/run.json").read_text())["is_thing"] == [False, True]

@@ -12,7 +12,7 @@ class ReferencePooler(AdapterPooler):
     """
 
     def __init__(self, pooler: AdapterPooler) -> None:
-        super().__init__(pooler.adapter, pooler.chunk)
+        super().__init__(pooler.adapter, chunk=pooler.chunk)
 
     def activation_maps(self, projected: Tensor, masks: Tensor) -> Tensor:
         """Raw maps (N, M, h, w) of one image: projected features (D, h, w), masks (N, H, W)."""

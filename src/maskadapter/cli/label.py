@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import maskadapter
-from maskadapter.cli.options import Background, Classes, Device, Prune, Things, with_model_source
-from maskadapter.cli.segment import ImagesArgument, Resume, names_of, tell
+from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
+from maskadapter.cli.segment import ImagesArgument, Resume, names_of, run_and_report
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
@@ -30,6 +30,7 @@ def label(
     ] = 0.001,
     background: Background = BACKGROUND,
     things: Things = None,
+    masks: Masks = None,
     resume: Resume = False,
     device: Device = "cpu",
     prune_proposals: Prune = False,
@@ -41,6 +42,7 @@ def label(
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
     from maskadapter.io.image_files import find_image_files
+    from maskadapter.models.sources.mask_source import masks_from
     from maskadapter.pipelines.labeling import label_images
 
     vocabulary = Vocabulary.of(classes, things)
@@ -48,6 +50,7 @@ def label(
     found = find_image_files(images, output)
     with busy("loading the model"):
         segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
-    settings = names_of(source, prune_proposals)
+        given = None if masks is None else masks_from(masks, device)
+    settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
     run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
-    tell(partial(run, resume=resume, settings=settings), output)
+    run_and_report(partial(run, masks=given, resume=resume, settings=settings), output)

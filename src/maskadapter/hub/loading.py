@@ -48,8 +48,8 @@ def load(
     device: where to compute, ``"cpu"``, ``"cuda"``, ``"mps"``.
     prune_proposals: compute Mask-Adapter only for the proposals that can change the result and estimate the others, see
         ``models.proposal_pruning``; False computes all of them.
-    masks: where masks come from instead of the model's own generator: ``"sam:NAME"``, ``"segmenter:NAME"`` or
-        ``"superpixels"``.
+    masks: a source of masks that takes the place of the model's own proposals, see ``models.sources.mask_source``:
+        ``"sam:NAME"``, ``"segmenter:NAME"`` or ``"superpixels"``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, tensors that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.

@@ -111,7 +111,7 @@ class OpenVocabularySegmenter(nn.Module):
         vocabulary = Vocabulary.of(classes, things)
         if self.text_cache is None:
             return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
-        text_embeddings = self.text_cache.rows(vocabulary.synonyms, self.clip.encode_text)
+        text_embeddings = self.text_cache.text_embeddings(vocabulary.synonyms)
         return EncodedVocabulary(vocabulary, text_embeddings.to(self.clip.logit_scale))
 
     @torch.inference_mode()
@@ -316,8 +316,9 @@ class OpenVocabularySegmenter(nn.Module):
         return torch.cat([at_stride_4(torch.from_numpy(part), sizes) for part in parts]).to(device)
 
     def _among(self, vocabulary: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
-        limit = self.encode_text(BACKGROUND).confusable_similarity(CONFUSABLE)
-        return vocabulary.with_background(self.encode_text(background), limit)
+        usual = self.encode_text(BACKGROUND)
+        others = usual if background == BACKGROUND else self.encode_text(background)
+        return vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
 
 
 def _refuse_nan(numbers: Tensor) -> None:

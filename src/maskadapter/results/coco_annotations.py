@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from maskadapter.io.coco_format import encode_mask
-from maskadapter.results.postprocessing import PanopticMap, Taking, boxes_of
+from maskadapter.results.postprocessing import ClassScore, PanopticMap, boxes_of
 
 
 def panoptic_annotation(panoptic: PanopticMap, file_name: str, image_id: int = 1) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def panoptic_annotation(panoptic: PanopticMap, file_name: str, image_id: int = 1
 
 
 def instance_annotations(
-    found: Iterable[tuple[np.ndarray, Sequence[Taking]]], image_id: int = 1, first_id: int = 1
+    found: Iterable[tuple[np.ndarray, Sequence[ClassScore]]], image_id: int = 1, first_id: int = 1
 ) -> list[dict[str, Any]]:
     """Describe instances as COCO's JSON does, highest score first; empty masks are left out.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskadapter.data.dataset import Dataset
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
 LOGGED_METRICS = tuple(
@@ -39,7 +39,7 @@ class Validation:
                 self._output / "evaluation" / f"step-{step:08d}" / dataset.name,
                 metrics=None if segmenter.generator is not None else ("masks",),
                 limit=self._images or None,
-                split=Split.of("synonyms", dataset.vocabulary, segmenter.inference.seen_in),
+                partition=Partition.of("synonyms", dataset.vocabulary, segmenter.inference.seen_in),
                 settings={"run": self._run, "step": step},
             )
             numbers |= {

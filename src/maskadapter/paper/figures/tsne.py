@@ -7,7 +7,7 @@ import numpy as np
 
 from maskadapter.data.dataset import Dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.paper.figures.both_ways import BothWays
 from maskadapter.paper.figures.page import COLORS, TEXT, check_output, legend_shape, page
 from maskadapter.system.progress import bar, busy
@@ -41,7 +41,7 @@ def tsne(
     Color and shape tell the class.
 
     output: .png, .pdf or .svg. limit: only the first so many images. top: the classes with the most masks, 1 to 21.
-    split: unseen classes get triangles, see ``Split.of``; None tells them not apart. seed: of scikit-learn's t-SNE.
+    split: unseen classes get triangles, see ``Partition.of``; None tells them not apart. seed: of scikit-learn's t-SNE.
     model, adapter, like, device: as ``load`` takes them; the model needs an adapter.
 
     Distances are those between normalized embeddings. t-SNE keeps neighbors together and little else: neither the
@@ -49,7 +49,7 @@ def tsne(
     themselves: how many masks have a nearest neighbor, by cosine, of their own class.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError, one line: fewer than 5 masks, and what the
-    data set, ``Split.of`` and ``load`` raise.
+    data set, ``Partition.of`` and ``load`` raise.
     """
     path = check_output(output, "sklearn")
     if limit < 1 or not 1 <= top <= MOST_CLASSES:
@@ -57,7 +57,7 @@ def tsne(
     with busy("loading the model"):
         ways = BothWays.load(model, adapter, architecture, device)
     names = dataset.vocabulary.names
-    parted = None if split is None else Split.of(split, dataset.vocabulary, ways.segmenter.inference.seen_in)
+    parted = None if split is None else Partition.of(split, dataset.vocabulary, ways.segmenter.inference.seen_in)
     seen = np.ones(len(names), bool) if parted is None else np.array(parted.seen)
     vectors, classes = _embedded(ways, dataset, min(limit, len(dataset)))
     held = np.bincount(classes, minlength=len(names))

@@ -1,5 +1,6 @@
 """``reproduce``: everything that a table of the paper needs is evaluated, and put beside what was published."""
 
+import logging
 import math
 import os
 import re
@@ -19,19 +20,23 @@ from maskadapter.data.catalog import KNOWN
 from maskadapter.data.dataset import Dataset
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import draws_of, image_counts, number_of, standard_error
+from maskadapter.evaluation.bootstrap import bootstrap, image_counts, metric_function, standard_error
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import PAPER, Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.records import Records
 from maskadapter.hub.loading import check_device
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.paper.published import SEEN_AND_UNSEEN, reference_figures
 from maskadapter.paper.tables.definitions import table_named
 from maskadapter.paper.tables.own_data import with_own
 from maskadapter.paper.tables.report import Cell, TableReport, holds_numbers
 from maskadapter.paper.tables.requirements import Given, proposals_for, weight_names, weights_for
 from maskadapter.paper.tables.table import TRUE_MASKS, Column, Row, Table
-from maskadapter.pipelines import model_evaluation as subject
+from maskadapter.pipelines.model_evaluation import model_predictor
 from maskadapter.system.atomic_files import readable
 from maskadapter.system.progress import busy
+
+_log = logging.getLogger(__name__)
 
 
 def reproduce(
@@ -48,7 +53,6 @@ def reproduce(
     weights: Mapping[str, str | Path] | None = None,
     download: bool = False,
     device: str = "cpu",
-    say: Callable[[str], None] = lambda line: None,
 ) -> TableReport:
     """Evaluate the rows of a table and write ``<table>.json`` and ``<table>.md`` into the folder ``output``.
 
@@ -57,10 +61,10 @@ def reproduce(
         one is done or begun, the same call goes on.
     model, data: a model, a data set (known, or a YAML file) in place of the paper's, see ``own.with_own``.
     subset: which images of the data sets, ``val`` or ``train``. limit: only the first so many.
-    split: for columns of seen and unseen classes, as ``Split.of`` takes it, instead of the table's own.
+    split: for columns of seen and unseen classes, as ``Partition.of`` takes it, instead of the table's own.
     runs: folder of your trainings, with ``<recipe's name>/model.safetensors``. weights: files by name, see
         ``needs.weight_names``. download: whether what is not on this machine may be fetched.
-    device: where to compute. say: told what is evaluated now.
+    device: where to compute. What is evaluated now is logged.
 
     A row whose weights or data are not here is told, with what brings them, and the others are run. Images are judged
     by this process alone. Returns the report. Raises MaskAdapterError, one line, for a mistake in what was given and
@@ -80,7 +84,7 @@ def reproduce(
     folder = Path("reproduce") / original.name if output is None else Path(output)
     given = Given(Path(runs), files, download)
     bench = _Bench(made, original, given, folder, root, subset, str(split or made.split), limit, device)
-    report = TableReport(made, original, bench.cells(say), bench.facts)
+    report = TableReport(made, original, bench.cells(), bench.facts)
     written = folder / f"{made.name}.md"
     kept = not report.measured and holds_numbers(written.with_suffix(".json"))
     if not kept:
@@ -101,7 +105,7 @@ class _Evaluated:
 
     names: tuple[str, ...]
     counts: Callable[[str], np.ndarray]
-    split: Split | None
+    partition: Partition | None
     seconds: float
     folder: Path
     whole: bool
@@ -137,7 +141,7 @@ class _Bench:
                 opened[name] = error
         return opened
 
-    def cells(self, say: Callable[[str], None]) -> dict[tuple[str, str], Cell]:
+    def cells(self) -> dict[tuple[str, str], Cell]:
         """Every cell of the table; columns that differ in their measure alone share one evaluation."""
         trials: dict[tuple[str, str], list[Column]] = {}
         for row in self.table.rows:
@@ -151,7 +155,7 @@ class _Bench:
             missing = self._missing(row, columns[0])
             try:
                 if not missing:
-                    say(f"{number + 1} of {len(trials)}: {label} on {columns[0].dataset}")
+                    _log.info(f"{number + 1} of {len(trials)}: {label} on {columns[0].dataset}")
                     evaluated = self._evaluate(row, columns)
             except MaskAdapterError as error:
                 missing = (str(error),)
@@ -182,20 +186,29 @@ class _Bench:
         assert not isinstance(dataset, MaskAdapterError)
         arguments = weights_for(row, column, self.given) | proposals_for(row, column, self.given)
         grouped = any(one.metric.endswith("seen") for one in columns)
-        split = Split.of(self.split, dataset.vocabulary, self.table.split) if grouped else None
+        partition = Partition.of(self.split, dataset.vocabulary, self.table.split) if grouped else None
         with busy("loading the model"):
-            judged = subject.model(dataset=dataset, device=self.device, **arguments)
+            predictor = model_predictor(
+                ModelSource(**{key: arguments.pop(key) for key in ("name", "pooler", "adapter") if key in arguments}),
+                dataset,
+                device=self.device,
+                branch=arguments["branch"],
+                masks=None if arguments["proposals"] == "generator" else arguments["proposals"],
+            )
+        reference = {}
+        if predictor.published_as is not None:
+            reference = reference_figures(*predictor.published_as, dataset, arguments["branch"], partition)
         folder = self.folder / _place(row) / _trial(column)
-        timed = _Timed(judged.predict, folder / "seconds.txt", torch.device(self.device))
+        timed = _Timed(predictor.predict, folder / "seconds.txt", torch.device(self.device))
         report = evaluate(
             timed,
             dataset,
             folder,
             metrics=("masks",) if arguments["proposals"] == TRUE_MASKS else ("semantic",),
             limit=self.limit,
-            split=split,
-            settings={**_written(judged.settings), "subset": self.subset},
-            paper=judged.paper,
+            partition=partition,
+            settings={**_written(predictor.settings), "split": self.subset},
+            reference=reference,
             share=(0, 1),
         )
         images = int(report.facts["images"])
@@ -205,7 +218,7 @@ class _Bench:
         return _Evaluated(
             names=tuple(record["name"] for record in records.read(images)),
             counts=lambda metric: image_counts(records.read(images), metric, len(dataset.vocabulary)),
-            split=split,
+            partition=partition,
             seconds=timed.median(),
             folder=folder,
             whole=known is not None and self.subset == "val" and images == known.splits["val"].count,
@@ -225,10 +238,10 @@ class _Bench:
         counts = evaluated.counts(column.metric)
         if not counts[:, 2].any():  # of masks that overlap nothing is painted
             return cell
-        split, number = evaluated.split, number_of(column.metric, evaluated.split)
-        draws = draws_of(counts, number)
+        partition, number = evaluated.partition, metric_function(column.metric, evaluated.partition)
+        draws = bootstrap(counts, number)
         drawn[row.label, column.key] = evaluated.names, draws
-        of_group = split is None or not column.metric.endswith("seen") or split.counts == PAPER
+        of_group = partition is None or not column.metric.endswith("seen") or partition.counts == SEEN_AND_UNSEEN
         own = row in self.original.rows and column in self.original.columns
         measured = number(counts.sum(axis=0))
         cell = replace(cell, measured=measured, error=standard_error(draws))

@@ -32,7 +32,7 @@ def weight_names(table: Table) -> set[str]:
 
 
 def weights_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
-    """What ``subject.model`` needs to know of a row's weights. Nothing is loaded or downloaded.
+    """What ``model_predictor`` needs to know of a row's weights. Nothing is loaded or downloaded.
 
     Raises MaskAdapterError, one line, with what brings them where they lack.
     """
@@ -62,7 +62,7 @@ def weights_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
 
 
 def proposals_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
-    """What ``subject.model`` needs to know of masks and opinions; as ``weights_for``."""
+    """What ``model_predictor`` needs to know of masks and opinions; as ``weights_for``."""
     proposals = column.proposals or row.proposals
     if is_source(proposals):
         repository = parsed(proposals).name

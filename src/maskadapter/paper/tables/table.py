@@ -21,7 +21,7 @@ class Published:
 @dataclass(frozen=True)
 class Column:
     """One number of every row. key: by which ``Row.published`` names it. dataset: a known set or a YAML file. measure:
-    as ``evaluate`` names it. branch, proposals: as ``subject.model`` takes them, where they are not the row's own."""
+    as ``evaluate`` names it. branch, proposals: as ``model_predictor`` takes them, where they are not the row's own."""
 
     key: str
     dataset: str
@@ -31,7 +31,7 @@ class Column:
 
     @property
     def title(self) -> str:
-        alone = " by the embedding alone" * (self.branch == "out")
+        alone = " by the embedding alone" * (self.branch == "out-of-vocabulary")
         # The accuracies say themselves what they are of.
         true = " of ground-truth masks" * (self.proposals == TRUE_MASKS and self.metric.startswith("mIoU"))
         return f"{Path(self.dataset).stem}: {self.metric}{alone}{true}"
