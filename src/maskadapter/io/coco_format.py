@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.results.postprocessing import PanopticMap, Taking, boxes_of
+from maskadapter.results.postprocessing import ClassScore, PanopticMap, boxes_of
 from maskadapter.system.atomic_files import write_atomically
 
 MAX_JSON_BYTES = 500_000_000  # a film given by mistake is not read
@@ -106,22 +106,22 @@ def panoptic_annotation(panoptic: PanopticMap, file_name: str, image_id: int = 1
 
 
 def instance_annotations(
-    found: Iterable[tuple[np.ndarray, Sequence[Taking]]], image_id: int = 1, first_id: int = 1
+    found: Iterable[tuple[np.ndarray, Sequence[ClassScore]]], image_id: int = 1, first_id: int = 1
 ) -> list[dict[str, Any]]:
     """What the JSON says of instances, best first; empty masks are left out.
 
     found: masks (H, W) bool, each with what it was taken for; one mask is in memory at a time.
     """
     rows: list[tuple[float, int, dict[str, Any]]] = []
-    for mask, takings in found:
+    for mask, classes in found:
         area = int(mask.sum())
         if not area:
             continue
         x, y, right, bottom = (float(edge) for edge in boxes_of(mask[None])[0])
         shape = {"segmentation": encode_mask(mask), "area": area, "bbox": [x, y, right - x, bottom - y], "iscrowd": 0}
-        for taking in takings:
-            facts = {"category_id": taking.label + 1, "score": round(taking.score, 6)}
-            rows.append((-taking.score, taking.rank, {"image_id": image_id, **facts, **shape}))
+        for one in classes:
+            facts = {"category_id": one.label + 1, "score": round(one.score, 6)}
+            rows.append((-one.score, one.rank, {"image_id": image_id, **facts, **shape}))
     rows.sort(key=lambda row: row[:2])
     return [{"id": number, **annotation} for number, (_, _, annotation) in enumerate(rows, start=first_id)]
 

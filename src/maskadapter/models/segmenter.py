@@ -329,8 +329,9 @@ class OpenVocabularySegmenter(nn.Module):
         return torch.cat([at_stride_4(torch.from_numpy(part), sizes) for part in parts]).to(device)
 
     def _among(self, vocabulary: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
-        limit = self.encode_text(BACKGROUND).confusable_similarity(CONFUSABLE)
-        return vocabulary.with_background(self.encode_text(background), limit)
+        usual = self.encode_text(BACKGROUND)
+        others = usual if background == BACKGROUND else self.encode_text(background)
+        return vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
 
 
 def _refuse_nan(numbers: Tensor) -> None:
