@@ -73,12 +73,12 @@ def download(
     path = present(weights)
     if path is None:
         return fetch(weights, source, file)
-    record = transfer.read_record(path)
-    _log.info("%s is already here%s", weights.stem, f", from {record.place}" if record else "")
     if source is not None or file is not None:
         raise MaskAdapterError(
             f"{weights.stem} is already here and --source or --file would bring another: remove {path}"
         )
+    record = transfer.read_record(path)
+    _log.info("%s is already here%s", weights.stem, f", from {record.place}" if record else "")
     return path
 
 
