@@ -176,7 +176,7 @@ def test_a_draw_is_what_evaluate_would_say_of_its_images(metric, of, group):
     partition = Partition("by hand", (True, False, True))
 
     def said(drawn):
-        return scores_of(lambda: iter(drawn), (of,), WORDS, "detectron2-main", split).numbers[metric + group]
+        return scores_of(lambda: iter(drawn), (of,), WORDS, "detectron2-main", partition).numbers[metric + group]
 
     counts, number = image_counts(everything, metric + group, 3), metric_function(metric + group, partition)
     assert number(counts.sum(axis=0)) == said(everything)
