@@ -21,8 +21,10 @@ from torch import Tensor
 import maskadapter as ma
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
 from maskadapter.io.coco_format import write_json
-from maskadapter.models.proposals.superpixels.regions import Merging, Superpixels
-from maskadapter.models.sources.given_masks import rest_of
+from maskadapter.io.masks import read_masks
+from maskadapter.models.sources.given_masks import at_stride_4
+from maskadapter.models.sources.superpixels import Superpixels
+from maskadapter.models.sources.unmasked_regions import unmasked_regions
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
 
@@ -76,8 +78,8 @@ class ImagesArgument:
     def __init__(self, root: Path) -> None:
         self.dataset = ma.open_dataset("coco-panoptic", root, split="train")
         self.model = ma.load(pooler="pooling", prune_proposals=False)
-        self.encoded = self.model.encode(self.dataset.vocabulary)
-        self.regions = Superpixels(Merging(stride=4))  # at the stride of masks from outside
+        self.encoded = self.model.encode_text(self.dataset.vocabulary)
+        self.regions = Superpixels()
 
     def __iter__(self) -> Iterator[Tensor]:
         """Mask logits (N, h, w)."""
@@ -86,14 +88,16 @@ class ImagesArgument:
             sample = self.dataset[index]
             self.true = sample.target.labels()[1::STEP, 1::STEP]
             self.batch, self.sizes = self.model.prepare(sample.image)
-            self.features = self.model.clip.encode_image(self.batch)
-            yield self.regions(self.batch, self.features, self.text).mask_logits[0]
+            self.features = self.model.clip.encode_image(self.batch.pixels)
+            masks = read_masks(self.regions(sample.image), self.sizes.original)
+            yield at_stride_4(torch.from_numpy(masks), self.sizes)
 
     def named(self, masks: Tensor) -> Tensor:
         """(N, K)."""
         if not len(masks):
             return torch.zeros(0, len(self.dataset.vocabulary))
-        logits = self.model.out_of_vocabulary_logits(self.batch, self.features, masks[None], self.text)
+        embeddings = self.model.pooler(self.batch.pixels, self.features, masks[None], self.model.clip.project)
+        logits = self.model.out_of_vocabulary_logits(self.features, embeddings, self.text)
         return logits[0, :, :-1].softmax(dim=-1)
 
     def pixels(self, masks: Tensor) -> Tensor:
@@ -121,7 +125,9 @@ def with_gaps(images: ImagesArgument, masks: Tensor) -> dict[str, Tensor]:
         every = torch.cat([masks, extra])
         return plain_rule(images.named(every), images.pixels(every), torch.ones(len(every)))
 
-    pieces = rest_of(masks, images.sizes)
+    drawn = Upsampler(masks, images.sizes).logits(slice(0, images.sizes.original[0])) > 0
+    regions = [torch.from_numpy(one) for one in unmasked_regions(drawn.numpy(), images.sizes.original)]
+    pieces = at_stride_4(regions, images.sizes)
     one = pieces.amax(dim=0, keepdim=True) if len(pieces) else pieces
     plain = painted(masks[:0])
     whole = images.named(torch.full_like(masks[:1], 10.0)).argmax()

@@ -23,8 +23,8 @@ import maskadapter as ma
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
 from maskadapter.io.images import read_image
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.mask_adapter import pooling_weights
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.mask_adapter import pool_with_maps
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.proposal_pruning import DOUBT, RIVAL, SMALLEST, influential
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sparse_adapter import SparseAdapter
@@ -49,7 +49,7 @@ def main() -> None:
     model = ma.load("tiny", pooler="adapter")
     model.generator.merging = replace(model.generator.merging, num_proposals=options.proposals)  # type: ignore[union-attr]
     dataset = ma.open_dataset("coco-panoptic", options.root, split=options.split)
-    words = model.encode(options.classes)
+    words = model.encode_text(options.classes)
     judged = options.classes == dataset.name
     count = len(dataset) if options.split == "val" else options.images
     settings = [CHOSEN] if options.split == "val" else TRIED
@@ -86,25 +86,26 @@ class ImageFile:
     def __init__(self, model: OpenVocabularySegmenter, words: EncodedVocabulary, image: np.ndarray) -> None:
         batch, sizes = model.prepare(image)
         text = model.text_classifier(words)
-        features = model.clip.encode_image(batch)
+        features = model.clip.encode_image(batch.pixels)
         assert model.generator is not None
-        proposals = model.generator(batch, features, text)
+        proposals = model.generator(batch, features)
+        class_logits = model.class_logits(proposals, text)
         pooler = model.pooler
         assert isinstance(pooler, AdapterPooler)
         masks = proposals.mask_logits[0].sigmoid() > pooler.mask_threshold
 
         def probs(maps_of: Callable[[Tensor], Tensor]) -> Tensor:
-            weights = pooling_weights(torch.cat([maps_of(part) for part in masks.split(8)]))
-            pooled = model.clip.project(weights @ features.dense[0].flatten(1).T).mean(dim=1)
+            maps = torch.cat([maps_of(part) for part in masks.split(8)])
+            pooled = pool_with_maps(maps, features.dense[0], model.clip.project)
             logits = text.logits(pooled[None], model.clip.logit_scale)
-            return model.combine(proposals, logits, words.vocabulary)[0]
+            return model.combine(class_logits, logits, words.vocabulary)[0]
 
         self.mask_logits = proposals.mask_logits[0]
         self.masks = Upsampler(self.mask_logits, sizes)
-        self.settings = model.inference
+        self.settings, self.semantic_order = model.inference, model.semantic_order
         adapters = {reach: SparseAdapter(pooler.adapter, features.projected, reach) for reach in REACHES}
         self._probs = {reach: probs(adapter) for reach, adapter in adapters.items()}
-        self.guess = probs(adapters[REACHES[0]].rough)
+        self.guess = probs(adapters[REACHES[0]].estimate)
 
     def named(self, reach: tuple[int, ...], chosen: Tensor | None = None) -> Tensor:
         """(N, K + 1): computed with that reach for the chosen, (N,) bool, or for all; guessed for the others."""
@@ -139,7 +140,7 @@ class Table:
     def _results(self, probs: Tensor) -> tuple[np.ndarray, np.ndarray]:
         masks, settings = self._image.masks, self._image.settings
         panoptic = panoptic_map(masks, probs, self._is_thing, settings.overlap_threshold)
-        return semantic_map(masks, probs, settings.semantic_order), classes_of(panoptic)
+        return semantic_map(masks, probs, self._image.semantic_order), classes_of(panoptic)
 
     def __str__(self) -> str:
         lines = [

@@ -26,7 +26,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
@@ -39,14 +39,16 @@ from torch import Tensor, nn
 
 import maskadapter as ma
 from maskadapter.benchmark.clock import Clock, peak_memory
+from maskadapter.benchmark.direct_pooler import DirectPooler
 from maskadapter.benchmark.run import processor
 from maskadapter.data.loading.batches import load_batches
 from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.loading.transforms import TrainingTransform
 from maskadapter.data.scenes.scenes import Scenes
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import Architecture, build
+from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.training.adapter.iou_matching import at_size
@@ -89,7 +91,10 @@ class FromTruth(nn.Module):
             shrunk = 1 - F.max_pool2d(1 - small, 3, 1, 1)
             copies = torch.stack([small.roll(1, dims=-1), grown, shrunk], dim=1).flatten(0, 1)[: len(row)]
             row[: len(copies)] = 20 * copies - 10
-        return Proposals(logits, own.class_logits)
+        return replace(own, mask_logits=logits)
+
+    def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
+        return self.generator.class_logits(proposals, text)  # type: ignore[operator]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +112,7 @@ class Training:
     def __init__(self, recipe: Recipe, root: Path | None, batch_size: int) -> None:
         torch.manual_seed(0)
         self.recipe, self.batch_size = recipe, batch_size
-        self.segmenter = MODELS[recipe.model.name]("adapter").eval().requires_grad_(False)
+        self.segmenter = build(Architecture(recipe.model.name, "adapter")).eval().requires_grad_(False)
         pooler = self.segmenter.pooler
         assert isinstance(pooler, AdapterPooler)
         assert isinstance(self.segmenter.generator, nn.Module)
@@ -154,7 +159,7 @@ class Training:
         with torch.no_grad():
             for parameter, value in zip(self.trained, self.start, strict=True):
                 parameter.copy_(value)
-        self.pooler.direct = computation == "direct"
+        self.segmenter.pooler = DirectPooler.of(self.pooler) if computation == "direct" else self.pooler
         self.generator.targets = batch.targets
         with clock.part("prepare"):
             generators = [torch.Generator().manual_seed(number) for number in range(len(batch.images))]

@@ -6,8 +6,9 @@ from clip import SmallClip
 from torch import Tensor, nn
 
 from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import area_weights, weighted_sum
-from maskadapter.models.poolers.pooler import AdapterPooler, Project
+from maskadapter.models.poolers.pooler import Project
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
 from maskadapter.types.clip_features import ClipFeatures
@@ -41,7 +42,6 @@ def segmenter(kind: str, clip: SmallClip, seed: int) -> OpenVocabularySegmenter:
         pooler = AdapterPooler(
             MaskAdapter(clip.embed_dim, hidden_dim=64, num_maps=maps, use_features=kind != "blind adapter")
         )
-    pooler.direct = True  # for so few cells and masks the sparse way is no faster
     whole = OpenVocabularySegmenter(clip, None, pooler, InferenceConfig(InputSize(128, 128), "scenes", 1.0, 1.0))  # type: ignore
     whole.void_embedding.requires_grad_(False)
     return whole

@@ -31,7 +31,7 @@ class Segmented:
         labels[:4] = -1
         return labels
 
-    def save(self, folder, formats, stem):
+    def save(self, folder, formats, stem, activation_maps=None):
         return [folder / f"{stem}-{name}.png" for name in formats]
 
 
@@ -41,9 +41,7 @@ class Model:
     def __init__(self):
         self.given = []
 
-    def load(
-        self, model=None, pooler=None, adapter=None, architecture=None, device=None, prune_proposals=None, masks=None
-    ):
+    def load(self, model=None, pooler=None, adapter=None, architecture=None, device=None, prune_proposals=None):
         if model == "unknown":
             raise MaskAdapterError("no model 'unknown'")
         if model == "broken":
@@ -51,10 +49,14 @@ class Model:
         if model == "slow":
             raise KeyboardInterrupt
         self.given.append((model, pooler, device))
-        self.prune_proposals, self.masks = prune_proposals, masks
+        self.prune_proposals = prune_proposals
         return self
 
-    def encode(self, classes, things=None):
+    def encode_image(self, image, masks=None):
+        self.masks = masks
+        return image
+
+    def encode_text(self, classes, things=None):
         return SimpleNamespace(vocabulary=classes)
 
     def segment(self, image, encoded, background):
@@ -106,7 +108,9 @@ def test_segment(run, model, photo):
     assert out.splitlines()[4:] == ["results/photo-overlay.png", "results/photo-labels.png"]
 
 
-def test_segment_passes_its_options_on(run, model, photo):
+def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
+    source = "maskadapter.models.sources.mask_source.masks_from"
+    monkeypatch.setattr(source, lambda text, device: ("source", text, device))
     code, out, _ = run(
         "segment",
         photo,
@@ -120,13 +124,12 @@ def test_segment_passes_its_options_on(run, model, photo):
         "pooling",
         "--device",
         "mps",
-        "--exact",
         "--masks",
         "sam:some/model",
     )
     assert code == 0
     assert not model.prune_proposals
-    assert model.masks == "sam:some/model"
+    assert model.masks == ("source", "sam:some/model", "mps")
     assert model.given[0] == ("maftplus-base", "pooling", "mps")
     assert out.splitlines()[-1] == "out/photo-labels.png"
     assert "overlay" not in out
@@ -303,7 +306,7 @@ def test_mistakes_are_one_line_and_exit_2(run, model, photo, tmp_path):
         (["segment", photo, "--clases", "cat"], "No such option"),
         (["classify", photo, "-c", "cat"], "Missing option '--masks'"),
         (["classify", photo, "-c", "cat", "--masks", tmp_path / "masks.npy"], "5 x 5 pixels for an image of 60 x 40"),
-        (["classify", photo, "-c", "cat", "--masks", tmp_path / "gone.png"], "no such file: "),
+        (["classify", photo, "-c", "cat", "--masks", tmp_path / "gone.png"], "no file of masks '"),
     ]:
         code, out, err = run(*arguments)
         assert (code, out) == (2, ""), arguments

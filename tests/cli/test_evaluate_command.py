@@ -21,10 +21,11 @@ from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.predictions import Predictions
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.coco_format import encode_mask
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import Architecture, build
+from maskadapter.models.config import AdapterConfig
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.pipelines import model_evaluation
 from maskadapter.pipelines.masks_in_files import MasksInFiles
 from maskadapter.pipelines.model_evaluation import model_predictor
@@ -204,7 +205,7 @@ def test_branches(root, switches, alpha, beta, monkeypatch):
 
 
 def test_the_adapter_is_computed_for_all_proposals_by_default(root, monkeypatch):
-    segmenter = MODELS["tiny"]("adapter").eval().requires_grad_(False)
+    segmenter = build(Architecture("tiny", "adapter")).eval().requires_grad_(False)
     monkeypatch.setattr(model_evaluation, "_load", lambda *given: (segmenter, ("tiny", "adapter"), {}))
     dataset = open_dataset(root / "own.yaml")
     exact = model_predictor(ModelSource("file"), dataset).settings
@@ -251,8 +252,8 @@ def test_what_published_figures_may_be_compared_with(monkeypatch):
     assert model_predictor(tiny, dataset, alpha=0.5).published_as is None
     assert model_predictor(tiny, dataset, masks="superpixels").published_as is None
     for num_blocks, published_as in ((3, ("tiny", "adapter")), (2, None)):
-        segmenter = MODELS["tiny"]("pooling").eval()
-        segmenter.pooler = AdapterPooler(MaskAdapter(segmenter.clip.embed_dim, num_blocks=num_blocks))
+        segmenter = build(Architecture("tiny", "pooling")).eval()
+        segmenter.pooler = AdapterPooler(MaskAdapter(segmenter.clip.embed_dim, AdapterConfig(num_blocks=num_blocks)))
         loaded = (segmenter, ("tiny", "adapter"), {})
         monkeypatch.setattr(model_evaluation, "_load", lambda *given, loaded=loaded: loaded)
         assert model_predictor(ModelSource("file"), dataset).published_as == published_as
@@ -300,7 +301,7 @@ def with_transfer(monkeypatch, norm):
     def other(*arguments):
         segmenter, _, settings = load(*arguments)
         segmenter.text_transfer = ContentDependentTransfer(segmenter.clip.embed_dim, norm=norm)
-        segmenter.pooler = AdapterPooler(MaskAdapter(segmenter.clip.embed_dim), mask_threshold=0.4)
+        segmenter.pooler = AdapterPooler(MaskAdapter(segmenter.clip.embed_dim, AdapterConfig(mask_threshold=0.4)))
         made.append(segmenter)
         return segmenter, ("maftplus-large", "adapter"), settings
 

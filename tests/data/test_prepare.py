@@ -27,6 +27,13 @@ from maskadapter.system import http_download as transfer
 NAMES = sorted(PUBLISHED)
 
 
+@pytest.fixture
+def logged(caplog):
+    """The lines that the package has logged."""
+    caplog.set_level("INFO", logger="maskadapter")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
 @pytest.fixture(autouse=True)
 def two_images(monkeypatch):
     shrink_counts(monkeypatch)
@@ -81,12 +88,11 @@ def labels_of(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "ade20k-847"])
-def test_from_the_network_and_never_twice(name, root, server, monkeypatch):
+def test_from_the_network_and_never_twice(name, root, server, monkeypatch, logged):
     publish(monkeypatch, server, name)
-    said = []
-    own = prepare(name, root, say=said.append)
+    own = prepare(name, root)
     assert own == root / KNOWN[name].folder
-    assert "train: 2 images, complete" in said
+    assert "train: 2 images, complete" in logged()
     for split in ("train", "val"):
         dataset = open_dataset(name, root, split)
         assert (dataset.name, len(dataset), len(dataset.vocabulary)) == (name, 2, len(dataset.vocabulary))
@@ -224,24 +230,22 @@ def test_a_json_with_fewer_images_is_told(root):
         prepare("lvis-v1", root, offline=True)
 
 
-def test_semantic_labels_do_without_instance_labels(root):
+def test_semantic_labels_do_without_instance_labels(root, logged):
     put(root, "ade20k-150")
     (root / "annotations_instance.tar").unlink()
-    said = []
-    prepare("ade20k-150", root, ("val",), offline=True, say=said.append)
-    assert said[0] == "val: 2 images, complete"
-    assert said[1].startswith("val: no instance labels: annotations_instance/validation is missing")
+    prepare("ade20k-150", root, ("val",), offline=True)
+    assert logged()[0] == "val: 2 images, complete"
+    assert logged()[1].startswith("val: no instance labels: annotations_instance/validation is missing")
     with pytest.raises(DatasetError, match=r"annotations_instance/validation is missing; .*maskadapter prepare"):
         open_dataset("ade20k-150", root, task="panoptic")
 
 
-def test_instance_labels_that_cannot_be_had_are_told(root, server, monkeypatch):
+def test_instance_labels_that_cannot_be_had_are_told(root, server, monkeypatch, logged):
     publish(monkeypatch, server, "ade20k-150")
     del server.files["/annotations_instance.tar"]
-    said = []
-    prepare("ade20k-150", root, ("val",), say=said.append)
-    assert said[0] == "val: 2 images, complete"
-    assert said[1].startswith("val: no instance labels: cannot download annotations_instance.tar")
+    prepare("ade20k-150", root, ("val",))
+    assert logged()[0] == "val: 2 images, complete"
+    assert logged()[1].startswith("val: no instance labels: cannot download annotations_instance.tar")
 
 
 def test_an_unknown_name_or_split(root):
@@ -408,8 +412,8 @@ def test_the_command(root, capsys):
     put(root, "pascal-voc-20")
     code, written = run(capsys, "prepare", "pascal-voc-20", "--root", str(root), "--offline")
     assert not code
-    told = [*(f"{split}: 2 images, complete" for split in ("train", "val")), str(root / "VOCdevkit/VOC2012")]
-    assert written.out.splitlines() == told
+    assert written.out.splitlines() == [str(root / "VOCdevkit/VOC2012")]
+    assert written.err.splitlines() == ["train: 2 images, complete", "val: 2 images, complete"]
 
 
 def test_the_command_tells_what_is_missing(root, capsys):

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 import torch
 from file_server import Answer, Cut, FileServer, Served, closed_port
-from test_checkpoint import official_state, write
+from official_files import needed, official_state, write
 
 import maskadapter
 from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
 from maskadapter.hub import download
-from maskadapter.hub import loading as hub
+from maskadapter.hub import published_files as hub
 from maskadapter.hub.checkpoint import write_checkpoint
-from maskadapter.hub.identification import Variant, shapes_of
 from maskadapter.hub.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS, weights_of
+from maskadapter.models.build import MODELS, Architecture
 from maskadapter.models.clip.clip import Clip, download_pretrained
 from maskadapter.system import http_download as transfer
 from maskadapter.system.cache_folder import cache_folder
@@ -60,6 +60,13 @@ def alone(tmp_path, monkeypatch):
 @pytest.fixture
 def part(tmp_path):
     return tmp_path / "model.part.pth"
+
+
+@pytest.fixture
+def logged(caplog):
+    """The lines that the package has logged."""
+    caplog.set_level("INFO", logger="maskadapter")
+    return lambda: [record.getMessage() for record in caplog.records if record.name.startswith("maskadapter")]
 
 
 def one_line(caught):
@@ -156,7 +163,7 @@ def test_a_busy_server_is_tried_again_with_growing_patience(server, part, waits)
     ("answer", "message"),
     [
         (Answer(404), "has no such file"),
-        (Answer(403), "refuses it.*--source.*browser"),
+        (Answer(403), "refuses it.*browser"),
         (Answer(410), "sent 410 Gone"),
         (Answer(200, b"<title>Google Drive - Virus scan warning</title><form>", "text/html"), "did not scan the file"),
         (Answer(200, b"<p class='uc-error-caption'>Quota exceeded</p>", "text/html; charset=utf-8"), "too many people"),
@@ -271,7 +278,7 @@ def official(tmp_path_factory):
     """Small files with the keys and shapes of the published ones: bytes by model and pooler."""
     folder, files = tmp_path_factory.mktemp("official"), {}
     for weights in WEIGHTS:
-        state = official_state(Variant(weights.model, weights.pooler))
+        state = official_state(Architecture(weights.model, weights.pooler))
         files[weights.model, weights.pooler] = write(folder / "m.pth", {"model": state}).read_bytes()
     return files
 
@@ -300,42 +307,39 @@ def hugging_face(server, monkeypatch, official):
 
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=lambda weights: weights.stem)
-def test_every_model_comes_from_drive(drive, official, weights):
-    said = []
-    path = hub.fetch(weights, "drive", say=said.append)
+def test_every_model_comes_from_drive(drive, official, weights, logged):
+    path = hub.fetch(weights, "drive")
     assert path == download.models_folder() / f"{weights.stem}.pth" == download.present(weights)
     assert path.read_bytes() == official[weights.model, weights.pooler]
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     record = download.read_record(path)
     assert (record.sha256, record.stated, record.size) == (sha256, False, path.stat().st_size)
-    assert said[-1] == f"sha256 {sha256}: the source states none; this one is recorded for later"
+    assert logged()[-1] == f"sha256 {sha256}: the source states none; this one is recorded for later"
     names = {entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")}
     assert names == {path.name, f"{path.name}.json"}
 
 
 @pytest.mark.parametrize("weights", [w for w in WEIGHTS if w.hub_words], ids=lambda weights: weights.stem)
-def test_the_hub_is_taken_where_one_file_fits(hugging_face, official, weights):
-    said = []
-    path = hub.fetch(weights, say=said.append)
+def test_the_hub_is_taken_where_one_file_fits(hugging_face, official, weights, logged):
+    path = hub.fetch(weights)
     assert path.read_bytes() == official[weights.model, weights.pooler]
-    assert "is taken from Hugging Face owl10/Mask-Adapter, " in said[0]
-    assert said[-1].endswith("as the source states it")
+    assert "is taken from Hugging Face owl10/Mask-Adapter, " in logged()[0]
+    assert logged()[-1].endswith("as the source states it")
     assert download.read_record(path).stated
+    assert [entry for entry in path.parent.iterdir() if entry.is_dir()] == []
 
 
-def test_pooling_files_are_not_looked_for_on_the_hub(drive):
-    said = []
-    path = hub.fetch(weights_of("fcclip-large", "pooling"), say=said.append)
-    assert len(said) == 2  # no word of a hub that was passed over
+def test_pooling_files_are_not_looked_for_on_the_hub(drive, logged):
+    path = hub.fetch(weights_of("fcclip-large", "pooling"))
+    assert len(logged()) == 2  # nothing about a hub that was passed over
     assert path.name == "fcclip-large-pooling.pth"
     assert len(drive.asked) == 1
 
 
-def test_without_the_hub_drive_is_taken_and_said_so(drive):
-    said = []
-    hub.fetch(FCCLIP, say=said.append)
-    assert "cannot be listed" in said[0]
-    assert said[0].endswith("Google Drive is tried instead.")
+def test_without_the_hub_drive_is_taken_and_logged(drive, logged):
+    hub.fetch(FCCLIP)
+    assert "cannot be listed" in logged()[0]
+    assert logged()[0].endswith("Google Drive is tried instead.")
     with pytest.raises(DownloadError, match="owl10/Mask-Adapter cannot be listed") as caught:
         hub.fetch(FCCLIP, "hub")
     one_line(caught)
@@ -360,6 +364,24 @@ def test_when_not_exactly_one_file_of_the_hub_fits(server, monkeypatch, official
         assert hub.fetch(FCCLIP, file=names[0]).read_bytes() == body
     with pytest.raises(DownloadError, match=r"has no file 'other\.pth'"):
         hub.fetch(FCCLIP, file="other.pth")
+
+
+def test_a_hub_that_lists_a_file_and_does_not_send_it(hugging_face, logged):
+    for path in list(hugging_face.files):
+        if path.startswith(("/cdn/", f"/{HUB_REPOSITORY}/resolve/")):
+            hugging_face.files[path] = Answer(404)
+    with pytest.raises(
+        DownloadError, match=r"cannot download fcclip_.*pth from the Hugging Face.*--source drive$"
+    ) as caught:
+        hub.fetch(FCCLIP, "hub")
+    one_line(caught)
+    assert download.present(FCCLIP) is None
+
+
+def test_the_other_source_is_advised(drive):
+    drive.files[next(key for key in drive.files if FCCLIP.drive_id in key)] = Answer(403)
+    with pytest.raises(DownloadError, match=r"refuses it.*--source hub"):
+        hub.fetch(FCCLIP, "drive")
 
 
 def test_names_that_fit():
@@ -391,7 +413,7 @@ def test_a_source_that_states_no_checksum_is_held_to_its_first_file(drive, offic
     path.unlink()
     hub.fetch(FCCLIP, "drive").unlink()  # the same again
     key = next(key for key in drive.files if FCCLIP.drive_id in key)
-    state = official_state(Variant("fcclip-large", "adapter"), seed=1)
+    state = official_state(Architecture("fcclip-large", "adapter"), seed=1)
     content = io.BytesIO()
     torch.save({"model": state}, content)
     drive.files[key] = Served(content.getvalue(), "")
@@ -436,8 +458,8 @@ def test_load_downloads_once_and_finds_the_file_from_then_on(drive):
 
 
 def test_an_adapter_is_joined_to_the_segmenters_own_file(drive, tmp_path):
-    segmenter = official_state(Variant("maftplus-base", "pooling"))
-    warmup = official_state(Variant("maftplus-base", "adapter", generator=False), seed=1)
+    segmenter = official_state(Architecture("maftplus-base", "pooling"))
+    warmup = official_state(Architecture("maftplus-base", "adapter", generator=False), seed=1)
     warmup |= {key: value for key, value in segmenter.items() if key.startswith(("backbone.", "cdt."))}
     model = maskadapter.load("maftplus-base", adapter=write(tmp_path / "warmup.pth", {"model": warmup}))
     assert type(model.pooler).__name__ == "AdapterPooler"
@@ -480,7 +502,7 @@ def test_the_catalog_agrees_with_the_models():
     units = {"GB": 1e9, "MB": 1e6}
     for weights in WEIGHTS:
         number, unit = weights.size.rstrip("+").split()
-        shapes = shapes_of(Variant(weights.model, weights.pooler))
+        shapes = needed(Architecture(weights.model, weights.pooler))
         tensors = 4 * sum(torch.Size(shape).numel() for shape in shapes.values())
         if weights.size.endswith("+"):
             expected = tensors
@@ -491,7 +513,7 @@ def test_the_catalog_agrees_with_the_models():
         assert weights.clip in CLIP_WEIGHTS
     assert len({weights.drive_id for weights in WEIGHTS}) == len(WEIGHTS)
     assert {(weights.model, weights.pooler) for weights in WEIGHTS} == {
-        (name, pooler) for name in hub.MODELS if not name.startswith("tiny") for pooler in ("adapter", "pooling")
+        (name, pooler) for name in MODELS if not name.startswith("tiny") for pooler in ("adapter", "pooling")
     }
 
 

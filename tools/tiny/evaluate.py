@@ -33,7 +33,7 @@ def large(flags: list[bool], areas: list[float]) -> float:
 def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> dict:
     """settings: (alpha, beta) pairs; beta does not matter here, all of COCO's classes are seen."""
     vocabulary = Vocabulary.builtin("coco-panoptic")
-    encoded = model.encode(vocabulary)
+    encoded = model.encode_text(vocabulary)
     text = model.text_classifier(encoded)
     confusion = {pair: np.zeros((133, 133), np.int64) for pair in settings}
     right, fitting, total, words = dict.fromkeys(settings, 0), dict.fromkeys(settings, 0), 0, []
@@ -43,10 +43,12 @@ def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> d
         ids, labels = photo.masks()
         start = time.perf_counter()
         batch, sizes = model.prepare(image)
-        features = model.clip.encode_image(batch)
-        proposals = model.generator(batch, features, text)
-        out_logits = model.out_of_vocabulary_logits(batch, features, proposals.mask_logits, text)
-        probs = model.combine(proposals, out_logits, vocabulary)
+        features = model.clip.encode_image(batch.pixels)
+        proposals = model.generator(batch, features)
+        class_logits = model.class_logits(proposals, text)
+        embeddings = model.pooler(batch.pixels, features, proposals.mask_logits, model.clip.project)
+        out_logits = model.out_of_vocabulary_logits(features, embeddings, text)
+        probs = model.combine(class_logits, out_logits, vocabulary)
         own_setting = Segmentation(image, vocabulary, proposals.mask_logits[0], probs[0], sizes).semantic()
         seconds.append(time.perf_counter() - start)
 
@@ -56,12 +58,13 @@ def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> d
         full = torch.full((len(numbers), *sizes.padded), -10.0)
         full[:, : sizes.resized[0], : sizes.resized[1]] = masks
         truth = torch.tensor([labels[number - 1] for number in numbers])
-        logits = model.out_of_vocabulary_logits(batch, features, full[None], text)[0, :, :-1]
+        true_embeddings = model.pooler(batch.pixels, features, full[None], model.clip.project)
+        logits = model.out_of_vocabulary_logits(features, true_embeddings, text)[0, :, :-1]
         true_clip += (logits.argmax(-1) == truth).tolist()
         share = (full > 0).flatten(1).float().mean(1) * full[0].numel() / (sizes.resized[0] * sizes.resized[1])
         areas += share.tolist()
 
-        stride = model.generator.stride
+        stride = model.generator.merging.stride
         found = proposals.mask_logits[0, :, : sizes.resized[0] // stride, : sizes.resized[1] // stride] > 0
         flat = found.flatten(1).float()
         given = (full[:, : found.shape[1] * stride : stride, : found.shape[2] * stride : stride] > 0).flatten(1).float()
@@ -71,15 +74,15 @@ def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> d
         best_iou += best.tolist()
         combined = with_void(
             geometric_ensemble(
-                proposals.class_logits[..., :-1],
+                class_logits[..., :-1],
                 out_logits[..., :-1],
                 torch.ones(133, dtype=torch.bool),
                 settings[0][0],
                 1.0,
             ),
-            proposals.class_logits,
+            class_logits,
         )[0]
-        for name, value in (("clip", out_logits[0]), ("generator", proposals.class_logits[0]), ("ensemble", combined)):
+        for name, value in (("clip", out_logits[0]), ("generator", class_logits[0]), ("ensemble", combined)):
             predicted = value[which, :-1].argmax(-1)
             matched[name] += (predicted == truth)[best >= 0.5].tolist()
 
@@ -89,17 +92,17 @@ def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> d
         present = sorted(set(labels))
         words.append(len(present))
         few = Vocabulary(tuple(vocabulary.classes[i] for i in present), tuple(vocabulary.is_thing[i] for i in present))
-        few_encoded = model.encode(few)
+        few_encoded = model.encode_text(few)
         few_text = model.text_classifier(few_encoded)
-        few_proposals = model.generator(batch, features, few_text)
-        few_out = model.out_of_vocabulary_logits(batch, features, few_proposals.mask_logits, few_text)
+        few_class_logits = model.class_logits(proposals, few_text)
+        few_out = model.out_of_vocabulary_logits(features, embeddings, few_text)
         for pair in settings:
             for vocabulary_, generated, out, names in (
-                (vocabulary, proposals, out_logits, range(133)),
-                (few, few_proposals, few_out, present),
+                (vocabulary, class_logits, out_logits, range(133)),
+                (few, few_class_logits, few_out, present),
             ):
                 ensemble = geometric_ensemble(
-                    generated.class_logits[..., :-1],
+                    generated[..., :-1],
                     out[..., :-1],
                     torch.ones(len(vocabulary_), dtype=torch.bool),
                     pair[0],
@@ -111,8 +114,8 @@ def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> d
                     semantic = Segmentation(
                         image,
                         vocabulary_,
-                        generated.mask_logits[0],
-                        with_void(ensemble, generated.class_logits)[0],
+                        proposals.mask_logits[0],
+                        with_void(ensemble, generated)[0],
                         sizes,
                     ).semantic()
                 predicted = np.asarray([*names, -1])[semantic][known]

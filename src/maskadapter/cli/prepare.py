@@ -33,4 +33,4 @@ def prepare(
     from maskadapter.data.prepare.preparation import prepare as make_ready
 
     splits = ("train", "val") if split is None else (split,)
-    print(make_ready(name, root, splits, offline=offline, say=print))
+    print(make_ready(name, root, splits, offline=offline))

@@ -77,7 +77,6 @@ def reproduce(
             weights=files,
             download=download,
             device=device,
-            say=lambda line: print(line, file=sys.stderr),
         )
     except KeyboardInterrupt as stop:
         print(stop, file=sys.stderr)  # Typer makes it the exit code and forgets what it says

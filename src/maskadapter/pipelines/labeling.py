@@ -17,7 +17,15 @@ from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io.image_files import ImageFile
 from maskadapter.io.images import ORIENTATION
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.pipelines.segmenting import RECORD, Report, Sources, found, words, work_through
+from maskadapter.pipelines.segmenting import (
+    RECORD,
+    Report,
+    Sources,
+    found,
+    refuse_one_map_for_many,
+    words,
+    work_through,
+)
 from maskadapter.results.detections import load_supervision
 from maskadapter.results.postprocessing import PanopticMap
 from maskadapter.system.atomic_files import write_atomically
@@ -43,13 +51,14 @@ def label_images(
     min_area: float = 0.001,
     things: Iterable[str] | None = None,
     background: Any = BACKGROUND,
+    masks: Any = None,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Report:
     """Make a training set of images: their panoptic segments become its labels.
 
-    images: what ``find_image_files`` takes or returned. classes, things, background: as in ``segmenter.segment``; the
-        background gets no labels.
+    images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
+        ``segmenter.segment``; the background gets no labels.
     output: the set's own folder: ``images/``, and for
         - ``"coco"`` ``annotations.json``, and ``annotations/`` with the same image by image: run-length masks;
         - ``"yolo"`` ``labels/`` and ``data.yaml``: polygons, one line for each part of a segment;
@@ -72,10 +81,11 @@ def label_images(
         if not 0 <= share <= 1:
             raise MaskAdapterError(f"{name} is {share}: a number from 0 to 1 is needed")
     todo = [ImageFile(image.source, image.stem.replace("/", "__")) for image in found(images, output)]
+    refuse_one_map_for_many(masks, len(todo))
     twice = [stem for stem, times in Counter(image.stem for image in todo).items() if times > 1]
     if twice:
         raise MaskAdapterError(f"two images would be called {twice[0]} in the set: rename one of them")
-    encoded = segmenter.encode(classes, things)
+    encoded = segmenter.encode_text(classes, things)
     names = _distinct(encoded.vocabulary.names)
     _refuse_other_files(output, resume)
     folder, suffix = _LABELS[format]
@@ -83,7 +93,7 @@ def label_images(
     count: Counter[str] = Counter()
 
     def label(image: ImageFile) -> None:
-        result = segmenter.segment(image.source, encoded, background=background)
+        result = segmenter.segment(image.source, encoded, background=background, masks=masks)
         written = _write_image(image, result.image, output / "images")
         panoptic = result.panoptic()
         detections = _detections(panoptic, score, min_area)

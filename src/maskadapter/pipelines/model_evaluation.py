@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,16 +10,16 @@ from PIL import __version__ as pillow_version
 
 from maskadapter.data.dataset import Dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import bare_clip
-from maskadapter.hub import loading as hub
+from maskadapter.hub.assembling import assemble
+from maskadapter.hub.bare_clip import facts, is_bare
 from maskadapter.hub.download import folder_sha256, sha256_of
+from maskadapter.hub.loading import identified, load
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models.maftplus import NormPlacement
-from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.config import AdapterConfig, NormPlacement
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.by_name import generator_of, is_source, parsed
+from maskadapter.models.sources.mask_source import is_source, mask_source, parsed
 from maskadapter.models.sources.segment_anything import SegmentAnything
 from maskadapter.pipelines.masks_in_files import SUFFIXES, MasksInFiles
 from maskadapter.pipelines.predictor import Predictor, folder_facts
@@ -38,10 +37,6 @@ _WEIGHT_OF_CLIP: Mapping[Branch, float] = {"in-vocabulary": 0.0, "out-of-vocabul
 # Source: the official configurations of these sets ask for the semantic result alone, and the official code then
 # upsamples the class map instead of the masks. On A-150 each model has its own order.
 _CLASSES_FIRST = ("ade20k-847", "pascal-context-459", "pascal-context-59", "pascal-voc-20")
-
-_PUBLISHED_ADAPTER: Mapping[str, Any] = {
-    name: parameter.default for name, parameter in signature(MaskAdapter).parameters.items() if name != "feature_dim"
-}
 
 
 def model_predictor(
@@ -78,27 +73,32 @@ def model_predictor(
             f"{name_and_pooler[0]} has no mask generator: give masks (ground-truth, sam:NAME, superpixels or a folder)"
             ", or the segmenter's file as model and this one as adapter"
         )
-    own_norm = _set_transfer_norm(segmenter, transfer_norm, name_and_pooler[0])
+    if segmenter.text_transfer is None and transfer_norm is not None:
+        raise MaskAdapterError(f"{name_and_pooler[0]} has no text transfer, which MAFT+ has: leave transfer_norm out")
     other = masks if masks is not None and is_source(str(masks)) else None
     if other is not None:
-        segmenter.generator = generator_of(str(other)).to(device)
+        segmenter.mask_source = mask_source(str(other), device)
     if prune_proposals and (not isinstance(segmenter.pooler, AdapterPooler) or (masks is not None and other is None)):
         raise MaskAdapterError("only proposals of a model with Mask-Adapter can be pruned: leave prune_proposals out")
-    own = segmenter.inference
+    own, quirks = segmenter.inference, segmenter.quirks
     segmenter.inference = replace(
         own,
         alpha=_first(_WEIGHT_OF_CLIP.get(branch), alpha, own.alpha),
         beta=_first(_WEIGHT_OF_CLIP.get(branch), beta, own.beta),
-        semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else own.semantic_order,
         prune_proposals=prune_proposals,
     )
+    segmenter.quirks = replace(
+        quirks,
+        transfer_norm=transfer_norm or quirks.transfer_norm,
+        semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else quirks.semantic_order,
+    )
     settings |= _mask_settings(segmenter, masks) | _settings(segmenter, dataset.vocabulary, branch, masks)
-    encoded = segmenter.encode(dataset.vocabulary)
+    encoded = segmenter.encode_text(dataset.vocabulary)
     if masks == GROUND_TRUTH:
         return Predictor(partial(segmenter.classify, classes=encoded), settings, ("masks",), own.seen_in)
     if masks is not None and other is None:
         return Predictor(MasksInFiles(segmenter, encoded, Path(masks)), settings, None, own.seen_in)
-    as_published = masks is None and alpha is None and beta is None and transfer_norm in (None, own_norm)
+    as_published = masks is None and alpha is None and beta is None and transfer_norm in (None, quirks.transfer_norm)
     as_published = as_published and _has_published_design(segmenter)
     predict = partial(segmenter.segment, classes=encoded, background=None)
     return Predictor(predict, settings, None, own.seen_in, name_and_pooler if as_published else None)
@@ -129,37 +129,24 @@ def _check_masks(masks: str | Path | None) -> None:
 
 def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tuple[str, str], dict[str, Any]]:
     """Load a model; return it, its name and pooler, and what the report says about its weights."""
-    name = hub.DEFAULT if source.name is None else source.name
-    choice = {"pooler": source.pooler, "adapter": source.adapter, "architecture": source.architecture}
-    if bare_clip.is_bare(name):
-        pooler = source.pooler or "pooling"
-        segmenter = hub.load(name, **choice, device=device, prune_proposals=False)  # type: ignore[arg-type]
-        return segmenter, (str(name), pooler), {"model": f"a CLIP with {pooler}", **bare_clip.facts(str(name))}
-    checkpoint, variant = hub.identified(name, **choice)  # type: ignore[arg-type]
+    if is_bare(source.name):
+        name, pooler = str(source.name), source.pooler or "pooling"
+        return load(source, device=device), (name, pooler), {"model": f"a CLIP with {pooler}", **facts(name)}
+    checkpoint, architecture = identified(source)
     files = {"weights": checkpoint.source}
     if source.adapter is not None:
         files["adapter's weights"] = Path(source.adapter)
-    facts = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
-    segmenter = hub.assemble(checkpoint, variant, device)
-    return segmenter, (variant.name, variant.pooler), {"model": str(variant), **facts}
-
-
-def _set_transfer_norm(
-    segmenter: OpenVocabularySegmenter, norm: NormPlacement | None, name: str
-) -> NormPlacement | None:
-    """Move the norm of MAFT+'s text transfer, if asked to; return where the model has it."""
-    if segmenter.text_transfer is None:
-        if norm is not None:
-            raise MaskAdapterError(f"{name} has no text transfer, which MAFT+ has: leave transfer_norm out")
-        return None
-    own = segmenter.text_transfer.norm_placement
-    segmenter.text_transfer.norm_placement = norm or own
-    return own
+    hashes = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
+    segmenter = assemble(checkpoint, architecture, device)
+    return segmenter, (architecture.name, architecture.pooler), {"model": str(architecture), **hashes}
 
 
 def _has_published_design(segmenter: OpenVocabularySegmenter) -> bool:
     """Whether the adapter, if there is one, has the paper's design."""
-    return not isinstance(segmenter.pooler, AdapterPooler) or segmenter.pooler.adapter.options == _PUBLISHED_ADAPTER
+    if not isinstance(segmenter.pooler, AdapterPooler):
+        return True
+    paper, own = AdapterConfig(), segmenter.pooler.adapter.config
+    return replace(own, mask_threshold=paper.mask_threshold) == paper
 
 
 def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None) -> dict[str, Any]:
@@ -171,8 +158,8 @@ def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None)
         name = parsed(str(masks)).name
         if name and Path(name).is_dir():
             settings["weights of the masks"] = f"sha256 {folder_sha256(Path(name))}"
-        if isinstance(segmenter.generator, SegmentAnything):
-            settings["points"] = segmenter.generator.grid.model_dump()
+        if isinstance(segmenter.mask_source, SegmentAnything):
+            settings["points"] = segmenter.mask_source.options.model_dump()
         return settings
     path = Path(masks).resolve()
     if path.is_file():
@@ -194,7 +181,7 @@ def _settings(
             "alpha": inference.alpha,
             "beta": inference.beta,
             "seen by the ensemble": f"{seen} of {len(vocabulary)}, which share a synonym with {trained_on}",
-            "semantic order": inference.semantic_order,
+            "semantic order": segmenter.quirks.semantic_order,
             "overlap threshold": inference.overlap_threshold,
         }
         if inference.prune_proposals:

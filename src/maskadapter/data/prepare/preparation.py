@@ -1,5 +1,6 @@
 """Known data sets made ready: archives found or downloaded, unpacked, converted, counted."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from maskadapter.data.prepare import pascal as prepare_pascal
 from maskadapter.data.prepare.archives import AGAIN, Archive, download_archive, find_archive, folders_to_search, unpack
 from maskadapter.errors import DatasetError
 from maskadapter.hub.download import is_offline
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,6 @@ def prepare(
     splits: Sequence[str] = ("train", "val"),
     *,
     offline: bool = False,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Make a known data set ready for ``open_dataset``, and return its own folder.
 
@@ -44,7 +46,7 @@ def prepare(
     where an earlier one stopped. Archives stay and may be removed afterwards.
 
     name: one of ``maskadapter.data.catalog.KNOWN``. root: the set's own folder, or the folder that holds it. offline:
-        download nothing. say: told, line by line, what was found.
+        download nothing. What is found is logged.
     Raises DatasetError when the set is not whole in the end: what is missing and where to get it. What is there can be
     read all the same.
     """
@@ -52,7 +54,7 @@ def prepare(
     for split in splits:
         if split not in known.splits:
             raise DatasetError(f'{name} has no split "{split}"; there are {", ".join(known.splits)}')
-    work = _Work(known, Path(root), folder_of(known, Path(root)), offline or is_offline(), say)
+    work = _Work(known, Path(root), folder_of(known, Path(root)), offline or is_offline())
     told = {split: work.split(split) for split in splits}
     missing = "; ".join(f"{split}: {', '.join(lines)}" for split, lines in told.items() if lines)
     if missing:
@@ -68,7 +70,6 @@ class _Work:
     root: Path
     folder: Path
     offline: bool
-    say: Callable[[str], None]
 
     def split(self, split: str) -> list[str]:
         """Bring what a split needs, and return what is missing in the end."""
@@ -84,7 +85,7 @@ class _Work:
         else:
             told = self._complete(lambda: SplitFiles(self.folder, layout).gaps())
         if not told:
-            self.say(f"{split}: {layout.count:,} images, complete")
+            _log.info(f"{split}: {layout.count:,} images, complete")
             self._instances(split)
         return told
 
@@ -98,7 +99,9 @@ class _Work:
             told = self._complete(lambda: SplitFiles(self.folder, labels).gaps())
         except DatasetError as error:
             told = [str(error)]
-        self.say(f"{split}: " + ("instance labels, complete" if not told else f"no instance labels: {'; '.join(told)}"))
+        _log.info(
+            f"{split}: " + ("instance labels, complete" if not told else f"no instance labels: {'; '.join(told)}")
+        )
 
     def _complete(self, find_gaps: Callable[[], list[Gap]]) -> list[str]:
         """Unpack what fills the gaps. Returns what is left, and what would fill it."""

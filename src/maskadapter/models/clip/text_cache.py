@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from maskadapter.errors import MaskAdapterError
@@ -34,7 +35,7 @@ class TextEncoder(Protocol):
 class TextCache:
     """Computes the text embedding of a class name once, for this process and the next.
 
-    folder: holds one safetensors file per text encoder and prompts, called after their hash; made when something is
+    folder: holds one ``.npz`` file per text encoder and prompts, called after their hash; made when something is
         stored. None keeps the embeddings in memory alone. Processes may share the folder: a file appears whole, and
         what another process stored in the meantime stays. A file that cannot be used (no permission, no space,
         damaged) is done without: it only saves time.
@@ -81,29 +82,30 @@ class TextCache:
         if self._folder is None:
             return None
         self._fingerprint = self._fingerprint or self._encoder.text_fingerprint()
-        return self._folder / f"{self._fingerprint[:32]}.safetensors"
+        return self._folder / f"{self._fingerprint[:32]}.npz"
 
     def _store(self, path: Path | None) -> None:
         if path is None or not self._embeddings:
             return
         # Two processes that store at the same moment may lose some of each other's: these are encoded again.
         merged = _read(path, self._encoder.embed_dim) | self._embeddings
-        content = {"text_embeddings": torch.stack(list(merged.values()))}
+        embeddings = torch.stack(list(merged.values())).numpy()
         try:
             with write_atomically(path) as temporary:
-                save_file(content, temporary, metadata={"names": json.dumps(list(merged))})
-        except (MaskAdapterError, SafetensorError):
+                np.savez(temporary, names=np.array(json.dumps(list(merged))), text_embeddings=embeddings)
+        except MaskAdapterError:
             self._folder = None
 
 
 def _read(path: Path, dim: int) -> dict[str, Tensor]:
     """The embeddings in a file by class name; none where it is missing, damaged or of another width."""
     try:
-        with safe_open(path, framework="pt") as file:
-            names, embeddings = json.loads(file.metadata()["names"]), file.get_tensor("text_embeddings")
-        if embeddings.shape == (len(names), dim) and embeddings.dtype == torch.float32:
-            return dict(zip(names, embeddings, strict=True))
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        # Read at once, because another process may replace the file.
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as content:
+            names, embeddings = json.loads(content["names"].item()), content["text_embeddings"]
+        if embeddings.shape == (len(names), dim) and embeddings.dtype == np.float32:
+            return dict(zip(names, torch.from_numpy(embeddings), strict=True))
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return {}
 

@@ -1,5 +1,6 @@
 """``reproduce``: everything that a table of the paper needs is evaluated, and put beside what was published."""
 
+import logging
 import math
 import os
 import re
@@ -35,6 +36,8 @@ from maskadapter.pipelines.model_evaluation import model_predictor
 from maskadapter.system.atomic_files import readable
 from maskadapter.system.progress import busy
 
+_log = logging.getLogger(__name__)
+
 
 def reproduce(
     table: str,
@@ -50,7 +53,6 @@ def reproduce(
     weights: Mapping[str, str | Path] | None = None,
     download: bool = False,
     device: str = "cpu",
-    say: Callable[[str], None] = lambda line: None,
 ) -> TableReport:
     """Evaluate the rows of a table and write ``<table>.json`` and ``<table>.md`` into the folder ``output``.
 
@@ -62,7 +64,7 @@ def reproduce(
     split: for columns of seen and unseen classes, as ``Partition.of`` takes it, instead of the table's own.
     runs: folder of your trainings, with ``<recipe's name>/model.safetensors``. weights: files by name, see
         ``needs.weight_names``. download: whether what is not on this machine may be fetched.
-    device: where to compute. say: told what is evaluated now.
+    device: where to compute. What is evaluated now is logged.
 
     A row whose weights or data are not here is told, with what brings them, and the others are run. Images are judged
     by this process alone. Returns the report. Raises MaskAdapterError, one line, for a mistake in what was given and
@@ -82,7 +84,7 @@ def reproduce(
     folder = Path("reproduce") / original.name if output is None else Path(output)
     given = Given(Path(runs), files, download)
     bench = _Bench(made, original, given, folder, root, subset, str(split or made.split), limit, device)
-    report = TableReport(made, original, bench.cells(say), bench.facts)
+    report = TableReport(made, original, bench.cells(), bench.facts)
     written = folder / f"{made.name}.md"
     kept = not report.measured and holds_numbers(written.with_suffix(".json"))
     if not kept:
@@ -139,7 +141,7 @@ class _Bench:
                 opened[name] = error
         return opened
 
-    def cells(self, say: Callable[[str], None]) -> dict[tuple[str, str], Cell]:
+    def cells(self) -> dict[tuple[str, str], Cell]:
         """Every cell of the table; columns that differ in their measure alone share one evaluation."""
         trials: dict[tuple[str, str], list[Column]] = {}
         for row in self.table.rows:
@@ -153,7 +155,7 @@ class _Bench:
             missing = self._missing(row, columns[0])
             try:
                 if not missing:
-                    say(f"{number + 1} of {len(trials)}: {label} on {columns[0].dataset}")
+                    _log.info(f"{number + 1} of {len(trials)}: {label} on {columns[0].dataset}")
                     evaluated = self._evaluate(row, columns)
             except MaskAdapterError as error:
                 missing = (str(error),)
