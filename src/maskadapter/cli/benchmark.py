@@ -52,22 +52,24 @@ def benchmark(
     from maskadapter.benchmark.run import benchmark as run
     from maskadapter.io.coco_format import write_json
     from maskadapter.system.atomic_files import write_atomically
+    from maskadapter.system.progress import log_spinner
 
     if output.suffix != ".json":
         raise MaskAdapterError(f"output is {output}; a file that ends in .json is needed, the table goes beside it")
     if threads is not None:
         torch.set_num_threads(threads)
-    report = run(
-        model,
-        size=size,
-        images=images,
-        segments=segments,
-        classes=classes,
-        second_classes=second_classes,
-        proposals=proposals,
-        device=device,
-        precision=precision,
-    )
+    with log_spinner():
+        report = run(
+            model,
+            size=size,
+            images=images,
+            segments=segments,
+            classes=classes,
+            second_classes=second_classes,
+            proposals=proposals,
+            device=device,
+            precision=precision,
+        )
     write_json(output, report)
     markdown = benchmark_tables(report)
     with write_atomically(output.with_suffix(".md")) as path:

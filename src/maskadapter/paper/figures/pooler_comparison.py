@@ -1,7 +1,6 @@
-"""Mask pooling and Mask-Adapter on the features of one CLIP, side by side."""
+"""Compare mask pooling and Mask-Adapter on the same CLIP features of the same model."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch.nn import functional as F
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import bare_clip
 from maskadapter.hub import loading as hub
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.models.poolers.pooler import Pooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sources.given_masks import at_stride_4
@@ -18,57 +18,58 @@ from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_sizes import ImageSizes
 
+DEFAULT_MODEL = ModelSource()
+"""The embedded model."""
+
 POOLING, ADAPTER = "mask pooling", "Mask-Adapter"
 
 
 @dataclass(frozen=True)
-class BothWays:
-    """segmenter: a model with its adapter. ways: mask pooling as the same model is published with, and that adapter."""
+class PoolerComparison:
+    """One model and two poolers for it.
+
+    segmenter: a model with its adapter. poolers: by name, the mask pooling that the same model is published with, and
+    the model's own adapter.
+    """
 
     segmenter: OpenVocabularySegmenter
-    ways: dict[str, Pooler]
+    poolers: dict[str, Pooler]
 
     @classmethod
-    def load(
-        cls,
-        model: str | Path | None = None,
-        adapter: str | Path | None = None,
-        architecture: str | None = None,
-        device: str = "cpu",
-    ) -> "BothWays":
-        """Arguments and errors as those of ``hub.load``; a model without an adapter is refused."""
+    def load(cls, model: ModelSource = DEFAULT_MODEL, device: str = "cpu") -> "PoolerComparison":
+        """Load a model with its adapter. Raises as ``hub.load``, and MaskAdapterError for a CLIP without an adapter."""
         hub.check_device(device)
-        name = hub.DEFAULT if model is None else model
+        name = hub.DEFAULT if model.name is None else model.name
         if bare_clip.is_bare(name):
             raise MaskAdapterError(
                 f"{name} is a CLIP alone, without an adapter: give a model that has one, such as {hub.DEFAULT}"
             )
-        checkpoint, variant = hub.identified(name, "adapter", adapter, architecture)
+        checkpoint, variant = hub.identified(name, "adapter", model.adapter, model.architecture)
         segmenter = hub.assemble(checkpoint, variant, device)
-        with torch.device("meta"):  # for its way of pooling, which has no weights
+        with torch.device("meta"):  # mask pooling has no weights
             pooling = replace(variant, pooler="pooling", adapter=()).build().pooler
         return cls(segmenter, {POOLING: pooling, ADAPTER: segmenter.pooler})
 
     @torch.inference_mode()
     def maps(self, image: np.ndarray, masks: np.ndarray) -> dict[str, ActivationMaps]:
-        """Image (H, W, 3) uint8 and masks (N, H, W) bool -> where each way pools."""
+        """Compute where each pooler pools. image: (H, W, 3) uint8. masks: (N, H, W) bool."""
         _, features, logits, sizes = self._encoded(image, masks)
         return {
-            name: ActivationMaps(way.weights(features, logits)[0].float().cpu().numpy(), sizes)
-            for name, way in self.ways.items()
+            name: ActivationMaps(pooler.weights(features, logits)[0].float().cpu().numpy(), sizes)
+            for name, pooler in self.poolers.items()
         }
 
     @torch.inference_mode()
     def embeddings(self, image: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
-        """The masks' embeddings, (N, D) float32 of length 1, as they are compared with text."""
-        images, features, logits, _ = self._encoded(image, masks)
+        """Compute each pooler's embeddings of the masks, (N, D) float32, normalized as they are compared with text."""
+        batch, features, logits, _ = self._encoded(image, masks)
         project = self.segmenter.clip.project
         return {
-            name: F.normalize(way(images, features, logits, project)[0], dim=-1).float().cpu().numpy()
-            for name, way in self.ways.items()
+            name: F.normalize(pooler(batch, features, logits, project)[0], dim=-1).float().cpu().numpy()
+            for name, pooler in self.poolers.items()
         }
 
     def _encoded(self, image: np.ndarray, masks: np.ndarray) -> tuple[Tensor, ClipFeatures, Tensor, ImageSizes]:
-        images, sizes = self.segmenter.prepare(image)
-        logits = at_stride_4(torch.from_numpy(masks), sizes).to(images)
-        return images, self.segmenter.clip.encode_image(images), logits[None], sizes
+        batch, sizes = self.segmenter.prepare(image)
+        logits = at_stride_4(torch.from_numpy(masks), sizes).to(batch)
+        return batch, self.segmenter.clip.encode_image(batch), logits[None], sizes
