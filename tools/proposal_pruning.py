@@ -101,7 +101,7 @@ class ImageFile:
 
         self.mask_logits = proposals.mask_logits[0]
         self.masks = Upsampler(self.mask_logits, sizes)
-        self.settings = model.inference
+        self.settings, self.semantic_order = model.inference, model.semantic_order
         adapters = {reach: SparseAdapter(pooler.adapter, features.projected, reach) for reach in REACHES}
         self._probs = {reach: probs(adapter) for reach, adapter in adapters.items()}
         self.guess = probs(adapters[REACHES[0]].rough)
@@ -139,7 +139,7 @@ class Table:
     def _results(self, probs: Tensor) -> tuple[np.ndarray, np.ndarray]:
         masks, settings = self._image.masks, self._image.settings
         panoptic = panoptic_map(masks, probs, self._is_thing, settings.overlap_threshold)
-        return semantic_map(masks, probs, settings.semantic_order), classes_of(panoptic)
+        return semantic_map(masks, probs, self._image.semantic_order), classes_of(panoptic)
 
     def __str__(self) -> str:
         lines = [

@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+import maskadapter as ma
 from maskadapter.benchmark.clock import Clock, Counter, peak_memory
 from maskadapter.benchmark.photos import photo_readers
 from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.segments import draw_segments
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import loading as hub
 from maskadapter.io.coco_format import panoptic_image
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types.image_sizes import ImageSizes
@@ -70,7 +70,7 @@ def test_further_images_are_compared_and_not_timed(folder, monkeypatch, capsys):
     monkeypatch.setattr("maskadapter.benchmark.run.TIMED", 1)
     image = Image.open(folder / "photos" / "box.png")
     image.rotate(90, expand=True).save(folder / "photos" / "another.png")
-    path = hub.save(hub.load("tiny", pooler="adapter"), folder / "own.safetensors", "tiny")
+    path = ma.save(ma.load("tiny", pooler="adapter"), folder / "own.safetensors", "tiny")
     arguments = ("--size", 64, "--images", folder / "photos", "--classes", "box, ground, sky", "--precision", "bf16")
     assert not run(path, *arguments, "--output", folder / "report.json")
     report = json.loads((folder / "report.json").read_text())
@@ -149,7 +149,7 @@ def test_the_second_class_list_costs_little_on_an_encoded_image(folder):
 
 def test_the_reference_and_the_model_compute_the_same_embeddings():
     """The exact computation is the paper's formula but for rounding."""
-    model = hub.load("tiny", pooler="adapter")
+    model = ma.load("tiny", pooler="adapter")
     image = photo_readers()["coffee"]()
     batch, _ = model.prepare(image)
     masks = torch.zeros(1, 6, batch.shape[-2] // 4, batch.shape[-1] // 4)

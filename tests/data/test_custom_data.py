@@ -95,7 +95,7 @@ def test_coco_panoptic_with_classes_of_ones_own(coco):
     assert dataset[0].target.classes.tolist() == [2, 1]
     assert dataset.vocabulary.is_thing == (False, False, True)
     path = describe(coco, task="panoptic", classes=["rugs", "person"], val=files)
-    with pytest.raises(DatasetError, match=r'has the category "rug", which no class of .* did you mean "rugs"'):
+    with pytest.raises(DatasetError, match=r"has the category \"rug\", which no class of .* did you mean 'rugs'"):
         open_dataset(path)
 
 
@@ -132,7 +132,7 @@ SEMANTIC = {"task": "semantic", "classes": "classes.txt", **PARTS}
     [
         ({**SEMANTIC, "clases": "x"}, "unknown key 'clases'; did you mean 'classes'"),
         ({**SEMANTIC, "train": {"imges": "images", **PARTS["train"]}}, "key 'train.imges'; did you mean 'images'"),
-        ({**SEMANTIC, "zzz": 1}, "unknown key 'zzz'; there are classes, first_value, ignore"),
+        ({**SEMANTIC, "zzz": 1}, "unknown key 'zzz'; choose from classes, first_value, ignore"),
         ({**SEMANTIC, "task": "semantics"}, "task is 'semantics'; semantic, instance, panoptic are possible"),
         ({"classes": "classes.txt", **PARTS}, "task is 'None'"),
         ({**SEMANTIC, "task": ["semantic"]}, r"task is ..'semantic'"),

@@ -389,7 +389,7 @@ def test_sets_that_are_not_there(tmp_path):
     words = rf"no coco-stuff \(val\) in .*coco: val2017 is missing; .*maskadapter prepare coco-stuff --root {tmp_path}"
     with pytest.raises(DatasetError, match=words):
         open_dataset("coco-stuff", tmp_path)
-    with pytest.raises(DatasetError, match="did you mean coco-stuff"):
+    with pytest.raises(DatasetError, match="did you mean 'coco-stuff'"):
         open_dataset("coco-stuf", tmp_path)
     with pytest.raises(DatasetError, match='has no split "test"; there are train, val'):
         open_dataset("coco-stuff", tmp_path, "test")

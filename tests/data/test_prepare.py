@@ -245,7 +245,7 @@ def test_instance_labels_that_cannot_be_had_are_told(root, server, monkeypatch):
 
 
 def test_an_unknown_name_or_split(root):
-    with pytest.raises(DatasetError, match=r'no data set "ade20k"; did you mean ade20k-150 or ade20k-847.$'):
+    with pytest.raises(DatasetError, match=r"no data set \"ade20k\"; did you mean 'ade20k-150' or 'ade20k-847'.$"):
         prepare("ade20k", root)
     with pytest.raises(DatasetError, match='no split "test"; there are train, val'):
         prepare("lvis-v1", root, ("test",))

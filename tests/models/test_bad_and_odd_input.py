@@ -275,7 +275,7 @@ def claims(shape):
 
 
 def without_adapter():
-    maskadapter.hub.loading.convert("tiny", "model.safetensors", half=True)
+    maskadapter.convert("tiny", "model.safetensors", half=True)
     return "model.safetensors"
 
 
@@ -309,14 +309,14 @@ BAD = {
     "a file of comments": (lambda: words(file("c.txt", "# nothing\n"))(), "no classes"),
     "no such file of classes": (words("gone.txt"), "no such file of classes: gone.txt"),
     "classes that are no text": (lambda: words(file("c.txt", b"\xff\xfe\x00\xd8"))(), "not UTF-8 text"),
-    "a slip in a list's name": (words("ade20k-151"), 'did you mean "ade20k-150"'),
+    "a slip in a list's name": (words("ade20k-151"), "did you mean 'ade20k-150'"),
     "half a list's name": (words("lvis"), "did you mean"),
     "no valid text": (words("cat\udcff"), "no valid text"),
     "no option of that name": (lambda: ["segment", photo(), "--clases", "cat"], "No such option"),
     "no classes option": (lambda: ["segment", photo()], "Missing option '--classes'"),
     "no such command": (lambda: ["segmnt"], "No such command"),
     "an unknown format": (segment(photo, "--save", "svg"), "unknown format 'svg': choose from overlay"),
-    "an unknown background": (segment(photo, "--background", "coco-stuf"), 'did you mean "coco-stuff"'),
+    "an unknown background": (segment(photo, "--background", "coco-stuf"), "did you mean 'coco-stuff'"),
     "results in a file": (segment(photo, "-o", "photo.png"), "cannot write photo.png"),
     "results below a file": (segment(photo, "-o", "photo.png/out"), "cannot write photo.png"),
     "no such device": (segment(photo, "--device", "abacus"), "device 'abacus' cannot be used here"),

@@ -11,13 +11,13 @@ import torch
 import maskadapter as ma
 from maskadapter.cli import main
 from maskadapter.data.scenes.scenes import Scenes
-from maskadapter.errors import CheckpointError, MaskAdapterError
+from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.hub.bare_clip import facts
-from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD, Clip
+from maskadapter.models.clip.clip import Clip
 from maskadapter.models.poolers.mask_cropping import MaskCropping
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
 from maskadapter.pipelines import model_evaluation as subject
-from maskadapter.system.http_download import DownloadError
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 VISION = {

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import Architecture, build
+from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
 from maskadapter.models.preprocess import InputSize
@@ -83,7 +84,7 @@ def test_no_proposals_and_numbers_that_are_none():
 @pytest.fixture
 def pooler():
     torch.manual_seed(0)
-    pooler = AdapterPooler(MaskAdapter(24, hidden_dim=32, num_maps=4))
+    pooler = AdapterPooler(MaskAdapter(24, AdapterConfig(hidden_dim=32, num_maps=4)))
     for block in pooler.adapter.blocks:
         nn.init.uniform_(block.gamma, 0.5, 1.0)
     return pooler.requires_grad_(False)
@@ -146,7 +147,7 @@ def test_mask_pooling_takes_no_notice():
 @pytest.fixture(scope="module")
 def segmenter():
     torch.manual_seed(0)
-    return MODELS["tiny-mask2former"]("adapter").eval().requires_grad_(False)
+    return build(Architecture("tiny-mask2former", "adapter")).eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("words", ["cat, dog", "cat"])

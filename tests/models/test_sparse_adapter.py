@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.pooler import AdapterPooler
 from maskadapter.models.sparse_adapter import SparseAdapter
@@ -18,7 +19,7 @@ SIZE = (52, 72)
 def adapter_of(**options):
     """One whose blocks matter: a new one's layer scale is 1e-6."""
     torch.manual_seed(1)
-    adapter = MaskAdapter(24, **{"hidden_dim": 32, "num_maps": 4, **options})
+    adapter = MaskAdapter(24, AdapterConfig(**{"hidden_dim": 32, "num_maps": 4, **options}))
     for block in adapter.blocks:
         nn.init.uniform_(block.gamma, 0.5, 1.0)
     return adapter

@@ -9,11 +9,11 @@ from evaluated import WORDS, InMemory, samples
 from PIL import Image
 from test_segmenter import small
 
+import maskadapter as ma
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.partition import Split
-from maskadapter.hub import loading as hub
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io import images as ma_images
 from maskadapter.io.masks import mask_parts
@@ -51,7 +51,7 @@ def quick(comparison, monkeypatch):
     monkeypatch.setattr(PoolerComparison, "load", lambda *given: asked.append(given) or comparison)
     monkeypatch.setattr(
         "maskadapter.hub.loading.load",
-        lambda name, **given: asked.append((name, given["pooler"])) or comparison.segmenter,
+        lambda source, **given: asked.append((source.name, source.pooler)) or comparison.segmenter,
     )
     return asked
 
@@ -181,12 +181,12 @@ def test_both_poolers_are_those_of_the_model(comparison):
 
 
 def test_the_embedded_model_pools_as_it_does_alone():
-    loaded = PoolerComparison.load()
+    loaded = PoolerComparison.load(ModelSource())
     assert isinstance(loaded.poolers[ADAPTER], AdapterPooler)
     image = np.random.default_rng(1).integers(0, 256, (70, 110, 3), dtype=np.uint8)
     masks = np.zeros((1, 70, 110), bool)
     masks[0, 20:25, 30:37] = True  # smaller than a feature location: area weights
-    alone = hub.load("tiny", pooler="pooling").activation_maps(image, masks)
+    alone = ma.load("tiny", pooler="pooling").activation_maps(image, masks)
     np.testing.assert_allclose(loaded.maps(image, masks)[POOLING].weights, alone.weights, atol=1e-6)
 
 

@@ -24,7 +24,7 @@ from maskadapter.evaluation.bootstrap import DRAWS, SEED, draws_of, image_counts
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.partition import Split
 from maskadapter.evaluation.scores import scores_of
-from maskadapter.hub import loading as hub
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.model_zoo import DATASETS, weights_of
 from maskadapter.models.build import MODELS
 from maskadapter.models.clip.clip import image_encoder_of
@@ -35,7 +35,7 @@ from maskadapter.paper.tables.evaluation_folder import slug
 from maskadapter.paper.tables.own_data import with_own
 from maskadapter.paper.tables.report import TableReport
 from maskadapter.paper.tables.reproduction import reproduce
-from maskadapter.paper.tables.requirements import Given, proposals_for, weight_names, weights_for
+from maskadapter.paper.tables.requirements import Given, check_masks, masks_for, source_for, weight_names
 from maskadapter.paper.tables.row_evaluation import readable_settings
 from maskadapter.paper.tables.table import GROUND_TRUTH
 from maskadapter.paper.tables.timed_predictor import TimedPredictor
@@ -74,7 +74,7 @@ def own(tmp_path_factory):
 def trained(tmp_path_factory):
     """The embedded model with its adapter, as a training would have left it."""
     path = tmp_path_factory.mktemp("trained") / "model.safetensors"
-    return hub.save(ma.load("tiny", pooler="adapter"), path, "tiny")
+    return ma.save(ma.load("tiny", pooler="adapter"), path, "tiny")
 
 
 def run(*arguments):
@@ -244,55 +244,55 @@ def test_rows_that_a_model_cannot_make():
     ]
 
 
-def arguments_of(table, label, key="mIoU", given=None):
+def weights_and_masks(table, label, key="mIoU", given=None):
     row = next(row for row in TABLES[table].rows if row.label == label)
     column = next(column for column in TABLES[table].columns if column.key == key)
-    given = given or Given()
-    return weights_for(row, column, given) | proposals_for(row, column, given)
+    check_masks(row, column, given or Given())
+    return source_for(row, column, given or Given()), masks_for(row, column)
 
 
-def test_the_arguments_of_a_row(tmp_path):
-    """A row and a column become arguments of ``model_evaluation.model``."""
+def test_the_weights_and_masks_of_a_row(tmp_path):
     files = {name: tmp_path / name for name in ("hungarian", "1-map", "ovseg", "fcclip-large-pooling")}
     for path in files.values():
         path.touch()
     given = Given(files=files, download=True)
-    generator = {"proposals": "generator", "branch": "ensemble"}
-    assert arguments_of("table1", "FC-CLIP: Mask-Adapter", "A-150", given) == {
-        "name": "fcclip-large",
-        "pooler": "adapter",
-        **generator,
-    }
-    assert arguments_of("table5", "FC-CLIP: Hungarian", "mIoU", given) == {
-        "name": files["hungarian"],
-        "pooler": "adapter",
-        **generator,
-    }
-    joined = {"name": files["fcclip-large-pooling"], "adapter": files["1-map"]}
-    assert arguments_of("table10", "FC-CLIP: 1 map", "mIoU", given) == {**joined, **generator}
-    assert arguments_of("table10", "FC-CLIP: 1 map", "alone", given) == {**joined, **generator, "branch": "out"}
-    assert arguments_of("table10", "FC-CLIP: 1 map", "accuracy", given) == {
-        "name": files["1-map"],
-        "pooler": "adapter",
-        "proposals": GROUND_TRUTH,
-        "branch": "ensemble",
-    }
-    cropping = {"pooler": "cropping", "proposals": GROUND_TRUTH, "branch": "ensemble"}
-    assert arguments_of("table3", "CLIP ViT-L/14: mask cropping", "accuracy", given) == {
-        "name": "clip:ViT-L-14-quickgelu:openai",
-        **cropping,
-    }
-    assert arguments_of("table3", "OVSeg's CLIP: mask cropping", "accuracy", given) == {
-        "name": f"clip:ViT-L-14-quickgelu:{files['ovseg']}",
-        **cropping,
-    }
-    for label, rest in (("FC-CLIP: Mask-Adapter", ",rest=no"), ("FC-CLIP: Mask-Adapter, the rest too", "")):
-        assert arguments_of("table8", label, "mIoU", given) == {
-            "name": "fcclip-large",
-            "pooler": "adapter",
-            "proposals": f"sam:facebook/sam-vit-huge{rest}",
-            "branch": "ensemble",
-        }
+    joined = ModelSource(files["fcclip-large-pooling"], adapter=files["1-map"])
+    for table, label, key, source, masks in (
+        ("table1", "FC-CLIP: Mask-Adapter", "A-150", ModelSource("fcclip-large", "adapter"), None),
+        ("table5", "FC-CLIP: Hungarian", "mIoU", ModelSource(files["hungarian"], "adapter"), None),
+        ("table10", "FC-CLIP: 1 map", "mIoU", joined, None),
+        ("table10", "FC-CLIP: 1 map", "alone", joined, None),
+        ("table10", "FC-CLIP: 1 map", "accuracy", ModelSource(files["1-map"], "adapter"), GROUND_TRUTH),
+        (
+            "table3",
+            "CLIP ViT-L/14: mask cropping",
+            "accuracy",
+            ModelSource("clip:ViT-L-14-quickgelu:openai", "cropping"),
+            GROUND_TRUTH,
+        ),
+        (
+            "table3",
+            "OVSeg's CLIP: mask cropping",
+            "accuracy",
+            ModelSource(f"clip:ViT-L-14-quickgelu:{files['ovseg']}", "cropping"),
+            GROUND_TRUTH,
+        ),
+        (
+            "table8",
+            "FC-CLIP: Mask-Adapter",
+            "mIoU",
+            ModelSource("fcclip-large", "adapter"),
+            "sam:facebook/sam-vit-huge,rest=no",
+        ),
+        (
+            "table8",
+            "FC-CLIP: Mask-Adapter, the rest too",
+            "mIoU",
+            ModelSource("fcclip-large", "adapter"),
+            "sam:facebook/sam-vit-huge",
+        ),
+    ):
+        assert weights_and_masks(table, label, key, given) == (source, masks)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_missing_weights_name_what_brings_them(table, label, line, tmp_path, mon
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     row = next(row for row in TABLES[table].rows if row.label == label)
     with pytest.raises(MaskAdapterError, match=line):
-        weights_for(row, TABLES[table].columns[0], Given())
+        source_for(row, TABLES[table].columns[0], Given())
 
 
 def test_missing_mask_sources_name_what_brings_them(monkeypatch):
@@ -327,17 +327,17 @@ def test_missing_mask_sources_name_what_brings_them(monkeypatch):
     column = TABLES["table8"].columns[0]
     for row in TABLES["table8"].rows[1:]:
         with pytest.raises(MaskAdapterError, match=r"^facebook/sam-vit-huge is not on this machine: give --download"):
-            proposals_for(row, column, Given())
+            check_masks(row, column, Given())
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: f"/{repository}/{name}")
     for row in TABLES["table8"].rows[1:]:
-        assert proposals_for(row, column, Given())["proposals"] == row.proposals
+        assert check_masks(row, column, Given()) is None
 
 
 def test_mask_sources_without_a_repository(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
     (row, *_), (column, *_) = TABLES["table1"].rows, TABLES["table1"].columns
-    for proposals in ("superpixels", f"sam:{tmp_path}", f"sam:{tmp_path},points=16,rest=no"):
-        assert proposals_for(replace(row, proposals=proposals), column, Given())["proposals"] == proposals
+    for masks in ("superpixels", f"sam:{tmp_path}", f"sam:{tmp_path},points_per_side=16,rest=no"):
+        check_masks(replace(row, masks=masks), column, Given())
 
 
 def test_an_impossible_repository_name_is_one_line():
@@ -345,7 +345,7 @@ def test_an_impossible_repository_name_is_one_line():
     with pytest.raises(
         MaskAdapterError, match=r"^'no/such/folder' is neither a folder nor the name of a Hugging Face repository"
     ):
-        proposals_for(replace(row, proposals="sam:no/such/folder"), column, Given())
+        check_masks(replace(row, masks="sam:no/such/folder"), column, Given())
 
 
 @pytest.mark.parametrize(
@@ -361,8 +361,8 @@ def test_the_user_s_clip_is_downloaded_only_if_asked(name, repository, tmp_path,
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     row, column = with_own(TABLES["table3"], name).rows[0], TABLES["table3"].columns[0]
     with pytest.raises(MaskAdapterError, match=f"^{repository} is not on this machine: give --download"):
-        weights_for(row, column, Given())
-    assert weights_for(row, column, Given(download=True))["name"] == name
+        source_for(row, column, Given())
+    assert source_for(row, column, Given(download=True)).name == name
 
 
 def test_another_program_s_weights_in_the_cache_are_not_open_clip_s(monkeypatch):
@@ -374,12 +374,12 @@ def test_another_program_s_weights_in_the_cache_are_not_open_clip_s(monkeypatch)
     column = TABLES["table3"].columns[0]
     for name in ("clip:ViT-B-16:openai", "clip:hf-hub:laion/CLIP-ViT-B-16-laion2B-s34B-b88K"):
         with pytest.raises(MaskAdapterError, match="is not on this machine"):
-            weights_for(with_own(TABLES["table3"], name).rows[0], column, Given())
+            source_for(with_own(TABLES["table3"], name).rows[0], column, Given())
     row = with_own(TABLES["table3"], "clip:ViTamin-S:datacomp1b").rows[0]  # which keeps its weights in that file
-    assert weights_for(row, column, Given())["name"] == "clip:ViTamin-S:datacomp1b"
+    assert source_for(row, column, Given()).name == "clip:ViTamin-S:datacomp1b"
     kept.add("open_clip_model.safetensors")
     row = with_own(TABLES["table3"], "clip:ViT-B-16:openai").rows[0]
-    assert weights_for(row, column, Given())["name"] == "clip:ViT-B-16:openai"
+    assert source_for(row, column, Given()).name == "clip:ViT-B-16:openai"
 
 
 def test_a_clip_of_local_files_needs_no_network(tmp_path, monkeypatch):
@@ -387,7 +387,7 @@ def test_a_clip_of_local_files_needs_no_network(tmp_path, monkeypatch):
     (tmp_path / "clip.pt").touch()
     for name in (f"clip:ViT-B-16:{tmp_path / 'clip.pt'}", f"clip:local-dir:{tmp_path}"):
         row, column = with_own(TABLES["table3"], name).rows[0], TABLES["table3"].columns[0]
-        assert weights_for(row, column, Given())["name"] == name
+        assert source_for(row, column, Given()).name == name
 
 
 @pytest.fixture(scope="module")
@@ -401,7 +401,7 @@ def test_numbers_are_those_of_evaluate(third, own, tmp_path):
     report, output = third
     dataset, found = open_dataset(own), numbers_in(output, "table3")
     for how, pooler in (("mask pooling", "pooling"), ("Mask-Adapter", "adapter")):
-        subject = model_evaluation.model("tiny", dataset, pooler=pooler, proposals="ground-truth")
+        subject = model_evaluation.model(ModelSource("tiny", pooler), dataset, proposals="ground-truth")
         expected = evaluate(subject.predict, dataset, tmp_path / pooler, metrics=["masks"]).numbers
         for column in report.table.columns:
             cell = found[f"tiny: {how}", column.metric]
@@ -418,7 +418,7 @@ def test_numbers_are_those_of_evaluate(third, own, tmp_path):
 def test_masks_are_cropped_too(third, own, tmp_path):
     _, output = third
     dataset = open_dataset(own)
-    subject = model_evaluation.model("tiny", dataset, pooler="cropping", proposals="ground-truth")
+    subject = model_evaluation.model(ModelSource("tiny", "cropping"), dataset, proposals="ground-truth")
     expected = evaluate(subject.predict, dataset, tmp_path, metrics=["masks"]).numbers
     assert numbers_in(output, "table3")["tiny: mask cropping", "mIoU"]["percent"] == expected["mIoU"]
 
@@ -490,7 +490,7 @@ def small_ade(tmp_path, monkeypatch):
 
 def test_the_paper_s_own_rows_are_compared(small_ade, tmp_path, capsys):
     """The whole set of images, and not what depends on the paper's split."""
-    segmenter = hub.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
+    segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
     arguments = (
         "table4",
         "--root",
@@ -522,7 +522,7 @@ def test_rows_of_the_user_s_training(small_ade, trained, tmp_path, capsys):
     """A warm-up's file is evaluated alone on ground-truth masks, and joined to a segmenter for its proposals."""
     (tmp_path / "runs" / "published-design").mkdir(parents=True)
     (tmp_path / "runs" / "published-design" / "model.safetensors").symlink_to(trained)
-    segmenter = hub.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
+    segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
     arguments = ("table6", "--root", small_ade, "--runs", tmp_path / "runs", "-o", tmp_path / "out", "--limit", "1")
     assert run(*arguments) == 0
     content = json.loads((tmp_path / "out" / "table6.json").read_text())
@@ -615,7 +615,7 @@ def test_two_trainings_of_one_file_name(own, trained, tmp_path, monkeypatch):
     for number, path in enumerate(files):
         path.parent.mkdir(parents=True)
         segmenter.clip.model.logit_scale.data -= 0.1 * number
-        hub.save(segmenter, path, "tiny")
+        ma.save(segmenter, path, "tiny")
     made = [reproduce("table3", output=tmp_path / "out", model=path, data=own, limit=1) for path in files]
     assert [report.table.rows[0].of for report in made] == [*["run/model.safetensors"] * 2, "third/model.safetensors"]
     folders = {cell.folder for report in made for cell in report.cells.values()}

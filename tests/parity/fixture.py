@@ -20,16 +20,17 @@ from timm.models.convnext import ConvNeXt
 from torch import Tensor
 
 from maskadapter.hub.checkpoint import read_checkpoint
-from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD, Clip
+from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.image_encoders import ConvolutionalEncoder
+from maskadapter.models.config import AdapterConfig, InferenceConfig, UpstreamQuirks
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.pooler import AdapterPooler
-from maskadapter.models.preprocess import InputSize
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
-from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 COVERED = ("FCCLIP", "MAFT_Plus", "MASK_Adapter")  # META_ARCHITECTURE of the recordings that ``stages`` can follow
@@ -191,7 +192,7 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
     _tinyref_sizes.clear()
     _tinyref_sizes.update(settings.convnext)
     maft = settings.package == "maft"
-    clip = Clip.build(settings.clip, cell_order="as-stored" if maft else "channels-last")
+    clip = Clip.build(settings.clip, projection_layout="as-stored" if maft else "channels-last")
     pixel_decoder = PixelDecoder(
         clip.pyramid_dims, settings.pixel_dim, settings.mask_dim, settings.encoder_layers, settings.num_heads
     )
@@ -204,7 +205,10 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
         settings.num_heads,
         settings.ffn_dim,
     )
-    adapter = MaskAdapter(clip.embed_dim, settings.adapter_dim, num_maps=settings.num_maps)
+    adapter = MaskAdapter(
+        clip.embed_dim,
+        AdapterConfig(settings.adapter_dim, num_maps=settings.num_maps, mask_threshold=settings.mask_threshold),
+    )
     transfer = None
     if settings.transfer_heads:
         transfer = ContentDependentTransfer(clip.embed_dim, settings.transfer_heads, settings.transfer_norm)
@@ -213,7 +217,6 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
         seen_in="coco-panoptic",
         alpha=settings.alpha,
         beta=settings.beta,
-        semantic_order="masks-first" if settings.masks_first else "classes-first",
         overlap_threshold=settings.overlap_threshold,
     )
     # The warm-up stage's package has no generator.
@@ -221,9 +224,14 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
     return OpenVocabularySegmenter(
         clip,
         generator,
-        AdapterPooler(adapter, settings.mask_threshold),
+        AdapterPooler(adapter),
         inference,
         transfer,
+        quirks=UpstreamQuirks(
+            "as-stored" if maft else "channels-last",
+            settings.transfer_norm,
+            "masks-first" if settings.masks_first else "classes-first",
+        ),
     )
 
 

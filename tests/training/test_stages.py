@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from maskadapter.models.config import AdapterConfig, InferenceConfig
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.pooler import AdapterPooler
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.iou_matching import at_most, mask_iou, match_by_iou
 from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
 from maskadapter.training.adapter.mask_slots import drawn
@@ -71,7 +72,7 @@ def nothing():
 def segmenter():
     torch.manual_seed(0)
     inference = InferenceConfig(InputSize(SIZE, SIZE), seen_in="coco-panoptic", alpha=0.7, beta=0.9)
-    pooler = AdapterPooler(MaskAdapter(DIM, hidden_dim=8, num_blocks=1, num_maps=2))
+    pooler = AdapterPooler(MaskAdapter(DIM, AdapterConfig(hidden_dim=8, num_blocks=1, num_maps=2)))
     made = OpenVocabularySegmenter(RandomClip(), Squares(), pooler, inference)
     made.requires_grad_(False)
     made.pooler.requires_grad_(True)

@@ -341,7 +341,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_good_checkpoint(recipe, tm
     ("changes", "parts", "words"),
     [
         (["run.batch_size=13"], {}, "12 images, fewer than a batch of 13"),
-        (["model.name=tinny"], {}, "unknown model 'tinny': did you mean tiny?"),
+        (["model.name=tinny"], {}, "unknown model 'tinny': did you mean 'tiny'"),
         (["model.start=clip-convnext-large"], {"stage": "mixed", "masks": PAIRS}, "has no mask generator"),
         (["run.precision=fp16"], {}, "needs a GPU"),
         (["model.transfer_norm=sum"], {}, "has no transfer of text"),

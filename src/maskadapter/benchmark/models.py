@@ -9,7 +9,7 @@ from torch import nn
 from maskadapter.benchmark.proposal_substitution import SubstitutedProposals
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import loading as hub
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import MODELS, Architecture, build
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.poolers.pooler import AdapterPooler
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
@@ -57,7 +57,7 @@ def encode_classes(segmenter: OpenVocabularySegmenter, classes: Any) -> EncodedV
 def _timed_model(model: str, device: str) -> OpenVocabularySegmenter:
     if model in MODELS:
         torch.manual_seed(0)
-        segmenter = MODELS[model]("adapter").eval().requires_grad_(False).to(device)
+        segmenter = build(Architecture(model, "adapter")).eval().requires_grad_(False).to(device)
         assert isinstance(segmenter.pooler, AdapterPooler)
         for block in segmenter.pooler.adapter.blocks:
             nn.init.constant_(block.gamma, LAYER_SCALE)  # type: ignore[arg-type]

@@ -18,14 +18,14 @@ class ReferencePooler(AdapterPooler):
     """
 
     def __init__(self, pooler: AdapterPooler, chunk: int | None = None) -> None:
-        super().__init__(pooler.adapter, pooler.mask_threshold, chunk)
+        super().__init__(pooler.adapter, chunk=chunk)
 
     def forward(
         self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project, *_: Any, **__: Any
     ) -> Tensor:
         """Mask logits (B, N, h, w) -> embeddings (B, N, D), not normalized. Further arguments of poolers, which prune
         proposals, are ignored: every mask is computed."""
-        return self.embed(features, mask_logits.sigmoid() > self.mask_threshold, project)
+        return self.embed(features, mask_logits.sigmoid() > self.adapter.config.mask_threshold, project)
 
     def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
         """Masks (B, N, H, W), bool or 0 to 1 -> embeddings (B, N, D), not normalized."""

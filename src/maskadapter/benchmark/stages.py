@@ -96,7 +96,7 @@ def run_stages(
     probs = segmenter.combine(proposals, logits, encoded.vocabulary)
     with clock.part("semantic map"):
         masks = Upsampler(proposals.mask_logits[0], image.sizes)
-        order = segmenter.inference.semantic_order
+        order = segmenter.semantic_order
         if computation == "reference":
             labels = np.concatenate(
                 [scores.argmax(dim=0).cpu().numpy() for _, scores in semantic_scores(masks, probs[0], order)]

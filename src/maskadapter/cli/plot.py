@@ -1,12 +1,15 @@
 """``maskadapter plot``: the paper's kinds of figures."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from maskadapter.cli.options import Adapter, Architecture, Background, Device, Model
+from maskadapter.cli.options import Background, Device, with_model_source
 from maskadapter.vocabulary.vocabulary import BACKGROUND
+
+if TYPE_CHECKING:
+    from maskadapter.hub.model_source import ModelSource
 
 app = typer.Typer()
 
@@ -30,6 +33,7 @@ def plot(context: typer.Context) -> None:
 
 
 @app.command()
+@with_model_source("model", "adapter", "architecture")
 def activations(
     images: Annotated[list[str], typer.Argument(help="Files, folders or patterns.", show_default=False)],
     output: Output,
@@ -44,16 +48,14 @@ def activations(
     background: Background = BACKGROUND,
     top: Annotated[int, typer.Option(help="Masks of each image, the largest first.")] = 3,
     single: Annotated[int, typer.Option(help="Single maps of each mask, 0 to 4.")] = 3,
-    model: Model = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
+    *,
+    source: "ModelSource",
     device: Device = "cpu",
 ) -> None:
     """Draw where mask pooling and Mask-Adapter pool, mask by mask.
 
     Example: [bold]maskadapter plot activations photo.jpg --classes "cat, wall" --output maps.pdf[/]
     """
-    from maskadapter.hub.model_source import ModelSource
     from maskadapter.paper.figures.activations import activations as draw
     from maskadapter.system.progress import log_spinner
 
@@ -66,13 +68,14 @@ def activations(
             background=background,
             top=top,
             single=single,
-            model=ModelSource(model, adapter=adapter, architecture=architecture),
+            model=source,
             device=device,
         )
     print(output)
 
 
 @app.command()
+@with_model_source("model", "adapter", "architecture")
 def tsne(
     dataset: Annotated[str, typer.Argument(help="A data set's name, or a YAML file of your own.", show_default=False)],
     output: Output,
@@ -88,9 +91,8 @@ def tsne(
         ),
     ] = "synonyms",
     seed: Annotated[int, typer.Option(help="Seed of the arrangement.")] = 0,
-    model: Model = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
+    *,
+    source: "ModelSource",
     device: Device = "cpu",
 ) -> None:
     """Draw the embeddings of ground-truth masks on a plane, by mask pooling and by Mask-Adapter.
@@ -98,7 +100,6 @@ def tsne(
     Example: [bold]maskadapter plot tsne coco-panoptic --root datasets --output tsne.pdf[/]
     """
     from maskadapter.data.opening import open_dataset
-    from maskadapter.hub.model_source import ModelSource
     from maskadapter.paper.figures.tsne import tsne as draw
     from maskadapter.system.progress import log_spinner
 
@@ -110,7 +111,7 @@ def tsne(
             top=top,
             partition=None if partition == "none" else partition,
             seed=seed,
-            model=ModelSource(model, adapter=adapter, architecture=architecture),
+            model=source,
             device=device,
         )
     print(output)
@@ -208,7 +209,7 @@ def gallery(
     Example: [bold]maskadapter plot gallery photo.jpg --classes "cat, wall" -m tiny -m tiny:adapter -o gallery.pdf[/]
     """
     from maskadapter.data.opening import open_dataset
-    from maskadapter.hub.loading import DEFAULT
+    from maskadapter.hub.model_source import DEFAULT
     from maskadapter.paper.figures.gallery import gallery as draw
     from maskadapter.system.progress import log_spinner
 

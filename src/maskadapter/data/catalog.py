@@ -7,7 +7,6 @@ counts.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 
@@ -16,6 +15,7 @@ from maskadapter.data.formats.semantic_folder import values_from
 from maskadapter.data.layout import Split
 from maskadapter.data.prepare.archives import Archive
 from maskadapter.errors import DatasetError
+from maskadapter.system.error_text import did_you_mean
 from maskadapter.types.target import UNLABELED
 
 
@@ -237,12 +237,7 @@ KNOWN: Mapping[str, KnownSet] = {known.name: known for known in _SETS}
 def known_set(name: str) -> KnownSet:
     """The data set of that name. Raises DatasetError for an unknown one."""
     if name not in KNOWN:
-        close = [known for known in KNOWN if known.startswith(name)] or get_close_matches(name, KNOWN, 1, cutoff=0.5)
-        hint = (
-            f"did you mean {' or '.join(close)}?"
-            if close
-            else f"there are {', '.join(KNOWN)}, and files that end in .yaml"
-        )
+        hint = did_you_mean(name, KNOWN, otherwise=f"choose from {', '.join(KNOWN)}, or give a file that ends in .yaml")
         raise DatasetError(f'no data set "{name}"; {hint}')
     return KNOWN[name]
 

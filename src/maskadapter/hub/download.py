@@ -11,11 +11,11 @@ from typing import Literal
 
 from filelock import FileLock
 
-from maskadapter.errors import MaskAdapterError
+from maskadapter.errors import DownloadError, MaskAdapterError
 from maskadapter.hub.model_zoo import HUB_REPOSITORY, ClipWeights, Weights
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.cache_folder import cache_folder
-from maskadapter.system.http_download import DownloadError, fetch, forget
+from maskadapter.system.http_download import fetch, forget
 from maskadapter.system.progress import busy
 
 SourceName = Literal["hub", "drive"]

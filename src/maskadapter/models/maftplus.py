@@ -1,12 +1,9 @@
 """Content-dependent transfer: MAFT+ lets every image adjust the text embeddings. Source: MAFT+, section 3.3."""
 
-from typing import Literal
-
 from torch import Tensor, nn
 
+from maskadapter.models.config import NormPlacement
 from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
-
-NormPlacement = Literal["sum", "update"]
 
 
 class ContentDependentTransfer(nn.Module):
@@ -14,10 +11,8 @@ class ContentDependentTransfer(nn.Module):
 
     Args:
         dim: D. num_heads: 8 as published.
-        norm: ``"sum"`` gives LayerNorm(text + update), ``"update"`` gives text + LayerNorm(update). The official code
-            switches between the two with a test-time flag (PANOPTIC_ON False and True), so both made published numbers,
-            and the weights do not show which: MAFT+'s own semantic models and base with adapter use "sum"; large with
-            adapter and the warm-up stage of both use "update". ``norm_placement`` may be set on a loaded model.
+        norm: ``"sum"`` gives LayerNorm(text + update), ``"update"`` gives text + LayerNorm(update), see
+            ``UpstreamQuirks.transfer_norm``.
     """
 
     def __init__(self, dim: int, num_heads: int = 8, norm: NormPlacement = "sum") -> None:

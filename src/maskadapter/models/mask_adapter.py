@@ -6,13 +6,13 @@ and predicts *where to pool*: M maps per mask, each a weighting of all cells. Wh
 result still matches any text.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from maskadapter.models.config import AdapterConfig
 
 
 class ConvNeXtBlock(nn.Module):
@@ -55,12 +55,7 @@ class MaskAdapter(nn.Module):
 
     Args:
         feature_dim: D, channels of the projected dense features (768 for ConvNeXt-L, 640 for ConvNeXt-B).
-        hidden_dim: channels inside the blocks. Source: official NUM_CHANNELS, 768 for both sizes.
-        num_blocks: ConvNeXt blocks, 3 in the paper (2 and 4 are the ablation).
-        num_maps: M, 16 in the paper (1 to 16 are the ablation).
-        patchify: ``"two-3x3"``, two 3x3 convolutions of stride 2 (the paper's), or ``"one-4x4"``, one of stride 4.
-        fusion: ``"add"`` the mask's embedding to the features (the paper's), or ``"concatenate"`` the two.
-        use_features: False leaves CLIP's features out: the maps then depend on the mask alone (the ablation).
+        config: how it is built; None for the paper's settings.
 
     ``checkpoint_blocks`` may be set for training: the blocks then keep nothing inside for the backward pass and are
     computed again in it.
@@ -75,33 +70,17 @@ class MaskAdapter(nn.Module):
     def __init__(
         self,
         feature_dim: int,
-        hidden_dim: int = 768,
-        num_blocks: int = 3,
-        num_maps: int = 16,
-        patchify: Literal["two-3x3", "one-4x4"] = "two-3x3",
-        fusion: Literal["add", "concatenate"] = "add",
-        use_features: bool = True,
+        config: AdapterConfig | None = None,
     ) -> None:
         super().__init__()
-        # What another of the same kind is built with; files keep it, because not all of it shows in the weights.
-        self.options = {
-            "hidden_dim": hidden_dim,
-            "num_blocks": num_blocks,
-            "num_maps": num_maps,
-            "patchify": patchify,
-            "fusion": fusion,
-            "use_features": use_features,
-        }
+        self.config = config = config or AdapterConfig()
         self.checkpoint_blocks = False
-        self.num_maps = num_maps
-        self.fusion = fusion
-        self.use_features = use_features
-        self.patchify = nn.Sequential(*_patchify_layers(patchify, self.MASK_DIM, feature_dim))
-        concatenated = use_features and fusion == "concatenate"
-        self.fuse = nn.Conv2d(2 * feature_dim if concatenated else feature_dim, hidden_dim, kernel_size=1)
-        self.blocks = nn.ModuleList(ConvNeXtBlock(hidden_dim) for _ in range(num_blocks))
-        self.norm = nn.LayerNorm(hidden_dim)
-        self.final = nn.Conv2d(hidden_dim, num_maps, kernel_size=1)
+        self.patchify = nn.Sequential(*_patchify_layers(config.patchify, self.MASK_DIM, feature_dim))
+        concatenated = config.use_features and config.fusion == "concatenate"
+        self.fuse = nn.Conv2d(2 * feature_dim if concatenated else feature_dim, config.hidden_dim, kernel_size=1)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(config.hidden_dim) for _ in range(config.num_blocks))
+        self.norm = nn.LayerNorm(config.hidden_dim)
+        self.final = nn.Conv2d(config.hidden_dim, config.num_maps, kernel_size=1)
 
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
         """Semantic activation maps of every mask.
@@ -120,13 +99,13 @@ class MaskAdapter(nn.Module):
         for block in self.blocks:
             x = checkpoint(block, x, use_reentrant=False) if self.checkpoint_blocks else block(x)
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return self.final(x).view(batch, count, self.num_maps, height, width)
+        return self.final(x).view(batch, count, self.config.num_maps, height, width)
 
     def merge(self, features: Tensor, patches: Tensor) -> Tensor:
         """(N, D, h, w) each -> what the fusing convolution takes."""
-        if not self.use_features:
+        if not self.config.use_features:
             return patches
-        return features + patches if self.fusion == "add" else torch.cat([features, patches], dim=1)
+        return features + patches if self.config.fusion == "add" else torch.cat([features, patches], dim=1)
 
 
 def pooling_weights(activation_maps: Tensor) -> Tensor:

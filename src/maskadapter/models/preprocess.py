@@ -8,7 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD
+# Input mean and standard deviation of R, G and B, in 0 to 255: CLIP's, the same for all models here.
+# Source: official PIXEL_MEAN and PIXEL_STD.
+PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
+PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The whole method: CLIP, a mask generator, an embedding of masks, and the ensemble of the two opinions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from maskadapter.io.masks import mask_parts
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
+from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.maftplus import ContentDependentTransfer
@@ -50,26 +50,6 @@ class Generator(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class InferenceConfig:
-    """Settings of inference that no weight shows. Source: the official configurations; see ``build.py`` for the values.
-
-    input_size: see ``InputSize``. seen_in: the generator's training list, by its name or as names; a class that shares
-    a synonym with it is seen. alpha, beta: 0 to 1, CLIP's weight in the ensemble for seen and unseen classes.
-    semantic_order, overlap_threshold, join_touching: see ``maskadapter.results.postprocessing``. fast: whether Mask-Adapter is
-    computed only for the proposals that can change the result, and the others guessed at, see ``models.influence``.
-    """
-
-    input_size: InputSize
-    seen_in: str | tuple[str, ...]
-    alpha: float
-    beta: float
-    semantic_order: SemanticOrder = "masks-first"
-    overlap_threshold: float = 0.8
-    join_touching: bool = False
-    prune_proposals: bool = False
-
-
 class OpenVocabularySegmenter(nn.Module):
     """Segment an image by any words, or name given masks. Source: paper, figure 2 and section 3.4.
 
@@ -81,6 +61,7 @@ class OpenVocabularySegmenter(nn.Module):
         inference: settings.
         text_transfer: MAFT+'s content-dependent transfer, used for the out-of-vocabulary side alone.
         text_cache: remembers text embeddings; only for weights that do not change any more.
+        quirks: accidents of the official code to reproduce; None leaves the parts as they are.
     """
 
     def __init__(
@@ -91,6 +72,7 @@ class OpenVocabularySegmenter(nn.Module):
         inference: InferenceConfig,
         text_transfer: ContentDependentTransfer | None = None,
         text_cache: TextCache | None = None,
+        quirks: UpstreamQuirks | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
@@ -100,6 +82,24 @@ class OpenVocabularySegmenter(nn.Module):
         self.text_cache = text_cache
         self.void_embedding = nn.Embedding(1, clip.embed_dim)
         self.inference = inference
+        self.semantic_order: SemanticOrder = "masks-first"
+        if quirks is not None:
+            self.quirks = quirks
+
+    @property
+    def quirks(self) -> UpstreamQuirks:
+        """The accidents of the official code that this model reproduces. Setting them changes how its parts compute."""
+        transfer_norm = UpstreamQuirks.transfer_norm
+        if self.text_transfer is not None:
+            transfer_norm = self.text_transfer.norm_placement
+        return UpstreamQuirks(self.clip.projection_layout, transfer_norm, self.semantic_order)
+
+    @quirks.setter
+    def quirks(self, quirks: UpstreamQuirks) -> None:
+        self.clip.projection_layout = quirks.projection_layout
+        if self.text_transfer is not None:
+            self.text_transfer.norm_placement = quirks.transfer_norm
+        self.semantic_order = quirks.semantic_order
 
     @torch.inference_mode()
     def encode(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
@@ -151,7 +151,7 @@ class OpenVocabularySegmenter(nn.Module):
             probs[0],
             sizes,
             competing.vocabulary.names[len(encoded.vocabulary) :],
-            self.inference.semantic_order,
+            self.semantic_order,
             self.inference.overlap_threshold,
             self.inference.join_touching,
             file_name=file_name or "image.png",

@@ -59,7 +59,7 @@ class SparseAdapter:
     def __call__(self, masks: Tensor) -> Tensor:
         """masks: (N, H, W), 0 to 1 or bool, any resolution. Returns (N, M, h, w) raw maps."""
         if not len(masks):
-            return self._maps.new_zeros(0, self._adapter.num_maps, *self._cells)
+            return self._maps.new_zeros(0, self._adapter.config.num_maps, *self._cells)
         patches = self._patchify(masks)
         empty = self._equal(patches, self._patches[0])
         full = self._equal(patches, self._patches[1]) & ~empty

@@ -1,7 +1,6 @@
 """Settings in YAML: read with a size limit, checked against a schema, refused in one line that names the key."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from maskadapter.errors import MaskAdapterError
+from maskadapter.system.error_text import did_you_mean
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -55,8 +55,7 @@ def _described(schema: type[BaseModel], problem: Any) -> str:
     key = ".".join(map(str, place)) or "the settings"
     if problem["type"] == "extra_forbidden":
         known = _fields(schema, place[:-1])
-        close = get_close_matches(str(place[-1]), known, 1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}" if known else "remove it"
+        hint = did_you_mean(str(place[-1]), known, otherwise=None if known else "remove it")
         return f"unknown key '{key}'; {hint}"
     if problem["type"] == "missing":
         return f"'{key}' is missing"

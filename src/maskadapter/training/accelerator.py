@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
 from maskadapter.errors import RecipeError
-from maskadapter.hub.checkpoint import first_line
+from maskadapter.system.error_text import first_line
 from maskadapter.training.recipe import Recipe
 
 

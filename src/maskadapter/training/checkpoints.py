@@ -10,8 +10,8 @@ from zipfile import is_zipfile
 import torch
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.checkpoint import first_line
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.error_text import first_line
 
 _NAME = re.compile(r"step-(\d{8})\.pt")
 

@@ -17,7 +17,7 @@ from maskadapter.data.loading.batches import LoadedBatch, load_batches
 from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.loading.transforms import TrainingTransform
 from maskadapter.errors import MaskAdapterError, RecipeError
-from maskadapter.hub import loading as hub
+from maskadapter.hub.saving import save
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.preprocess import to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
@@ -135,7 +135,7 @@ class _Run:
                     self._evaluate(log, stop)
         path = self.output / "model.safetensors"
         if main:
-            hub.save(self.segmenter, path, self.recipe.model.name, trained_by=as_yaml(self.recipe))
+            save(self.segmenter, path, self.recipe.model.name, trained_by=as_yaml(self.recipe))
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return path

@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from maskadapter.errors import VocabularyError
+from maskadapter.system.error_text import did_you_mean
 
 # Source: FC-CLIP's VILD prompts in their order; some end in a full stop and some do not, and the published text
 # embeddings depend on it.
@@ -177,9 +178,8 @@ def _flags(vocabulary: Vocabulary, things: Iterable[str]) -> tuple[bool, ...]:
     wanted = {name for group in _groups(things) for name in group} if isinstance(things, str) else set(things)
     unknown = wanted.difference(vocabulary.synonyms)
     if unknown:
-        close = get_close_matches(min(unknown), vocabulary.synonyms, 1)
-        hint = f'; did you mean "{close[0]}"?' if close else ""
-        raise VocabularyError(f'things names "{min(unknown)}", which is none of the classes{hint}')
+        hint = did_you_mean(min(unknown), vocabulary.synonyms, otherwise="give names of the classes")
+        raise VocabularyError(f'things names "{min(unknown)}", which is none of the classes; {hint}')
     return tuple(not wanted.isdisjoint(synonyms) for synonyms in vocabulary.classes)
 
 
@@ -256,7 +256,4 @@ def _read(path: Path) -> str:
 
 
 def _no_list(name: str) -> str:
-    close = get_close_matches(name, builtin_names(), 1, cutoff=0.5)
-    return f'no built-in list "{name}"; ' + (
-        f'did you mean "{close[0]}"?' if close else f"there are {', '.join(builtin_names())}"
-    )
+    return f'no built-in list "{name}"; {did_you_mean(name, builtin_names())}'

@@ -9,7 +9,6 @@ Paths are relative to the file. ``docs/datasets.md`` walks through all keys.
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +21,7 @@ from maskadapter.data.formats.coco_panoptic import CocoPanoptic
 from maskadapter.data.formats.pairs import find_pairs
 from maskadapter.data.formats.semantic_folder import SemanticFolder, values_from
 from maskadapter.errors import DatasetError
+from maskadapter.system.error_text import did_you_mean
 from maskadapter.system.yaml_config import checked, read_yaml
 from maskadapter.types.target import UNLABELED
 from maskadapter.vocabulary.vocabulary import Vocabulary, builtin_names
@@ -188,9 +188,8 @@ def _categories(
     for row in listed:
         name = str(row["name"])
         if name not in class_of:
-            close = get_close_matches(name, class_of, 1)
-            hint = f'; did you mean "{close[0]}"?' if close else ""
-            raise DatasetError(f'{index} has the category "{name}", which no class of {path} names{hint}')
+            hint = did_you_mean(name, class_of, otherwise="add it to the classes")
+            raise DatasetError(f'{index} has the category "{name}", which no class of {path} names; {hint}')
         classes[int(row["id"])] = class_of[name]
     return vocabulary, classes
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from maskadapter.errors import DatasetError
+from maskadapter.errors import DatasetError, DownloadError
 from maskadapter.system.atomic_files import write_atomically
-from maskadapter.system.http_download import DownloadError, fetch, forget
+from maskadapter.system.http_download import fetch, forget
 from maskadapter.system.progress import bar
 
 AGAIN = "remove it, and the same command gets it again"

@@ -82,8 +82,7 @@ class AdapterPooler(nn.Module):
     The masks are binarized first: sigmoid(logit) > ``mask_threshold``, at their own resolution.
 
     Args:
-        adapter: the trained ``MaskAdapter``.
-        mask_threshold: 0 to 1. Source: official MASK_THRESHOLD, 0.5 FC-CLIP, 0.45 MAFT+ base, 0.4 MAFT+ large.
+        adapter: the trained ``MaskAdapter``; its config has the ``mask_threshold``.
         chunk: masks that go through the adapter at a time; None for 8 on a CPU and 32 elsewhere. It bounds the memory
             and does not change the result.
     Source: paper, section 3.2, equation 4; the projection before the mean is the official code's.
@@ -92,10 +91,9 @@ class AdapterPooler(nn.Module):
     every mask at every cell.
     """
 
-    def __init__(self, adapter: MaskAdapter, mask_threshold: float = 0.5, chunk: int | None = None) -> None:
+    def __init__(self, adapter: MaskAdapter, *, chunk: int | None = None) -> None:
         super().__init__()
         self.adapter = adapter
-        self.mask_threshold = mask_threshold
         self.chunk = chunk
         self.direct = False
 
@@ -133,6 +131,11 @@ class AdapterPooler(nn.Module):
             [self._embedded(partial(self._maps, one), some, dense, project) for one, some, dense in images]
         )
 
+    @property
+    def mask_threshold(self) -> float:
+        """0 to 1, see ``AdapterConfig``."""
+        return self.adapter.config.mask_threshold
+
     def _binary(self, mask_logits: Tensor) -> Tensor:
         parts = mask_logits.split(_TOGETHER, dim=1)
         return torch.cat([part.sigmoid() > self.mask_threshold for part in parts], dim=1)
@@ -144,7 +147,7 @@ class AdapterPooler(nn.Module):
     def _maps(self, features: Tensor, masks: Tensor) -> Tensor:
         """Of one image: features (D, h, w), masks (N, H, W) -> (N, M, h, w) raw maps."""
         if not len(masks):
-            return features.new_zeros(0, self.adapter.num_maps, *features.shape[-2:])
+            return features.new_zeros(0, self.adapter.config.num_maps, *features.shape[-2:])
         if self.direct or len(masks) <= _FEW:
             return self._in_chunks(lambda part: self.adapter(features[None], part[None])[0], masks)
         # Equal masks have equal maps: in the mixed stage of training the same mask stands in several slots.

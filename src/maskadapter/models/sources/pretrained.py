@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.checkpoint import first_line
+from maskadapter.system.error_text import first_line
 
 
 def pretrained(name: str, kind: str, examples: str) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.page import check_output
-from maskadapter.paper.figures.pooler_comparison import ADAPTER, DEFAULT_MODEL, POOLING, PoolerComparison
+from maskadapter.paper.figures.pooler_comparison import ADAPTER, POOLING, PoolerComparison
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def activations(
     background: Any = BACKGROUND,
     top: int = 3,
     single: int = 3,
-    model: ModelSource = DEFAULT_MODEL,
+    model: str | Path | ModelSource | None = None,
     device: str = "cpu",
 ) -> "Figure":
     """Draw a row for every mask: its outline, the weights of mask pooling, the mean of the adapter's maps, single maps.
@@ -49,7 +49,7 @@ def activations(
         classified among the classes, or numbered where there are no classes.
     background: classes that compete with the others, as ``segment`` takes them.
     top: how many masks of each image, the largest first. single: how many single maps of each mask, 0 to 4.
-    model: which weights; they need an adapter. device: where to compute.
+    model: as ``load`` takes it; it needs an adapter. device: where to compute.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError, one line: neither masks nor classes, nothing
     found, more than 20 images or rows, and what ``find_image_files``, ``mask_parts``, ``Vocabulary.of`` and ``load``
@@ -70,7 +70,7 @@ def activations(
     for image in found[:1]:
         _largest_given(masks, image, read_image(image.source), top)
     logger.info("loading the model")
-    comparison = PoolerComparison.load(model, device)
+    comparison = PoolerComparison.load(ModelSource.of(model), device)
     encoded = None if vocabulary is None else comparison.segmenter.encode(vocabulary)
     rows: list[Row] = []
     single = min(single, _number_of_maps(comparison) - 1)  # one map is its own mean
@@ -122,7 +122,7 @@ def _largest_given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) ->
 
 
 def _number_of_maps(comparison: PoolerComparison) -> int:
-    return int(comparison.segmenter.pooler.adapter.num_maps)  # type: ignore[attr-defined]
+    return int(comparison.segmenter.pooler.adapter.config.num_maps)  # type: ignore[attr-defined]
 
 
 def _masks_and_labels(

@@ -10,10 +10,11 @@ import numpy as np
 from maskadapter.data.dataset import Dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import loading as hub
-from maskadapter.hub.model_source import ModelSource
+from maskadapter.hub.model_source import DEFAULT, ModelSource
 from maskadapter.io.image_files import find_image_files
 from maskadapter.io.images import read_image
-from maskadapter.models.build import MODELS, PoolerName
+from maskadapter.models.build import MODELS
+from maskadapter.models.config import PoolerName
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.labeled import labeled
 from maskadapter.paper.figures.page import check_output
@@ -40,7 +41,7 @@ def gallery(
     dataset: Dataset | None = None,
     limit: int = 4,
     numbers: Sequence[int] | None = None,
-    models: Sequence[str | Path] = (hub.DEFAULT,),
+    models: Sequence[str | Path] = (DEFAULT,),
     device: str = "cpu",
 ) -> "Figure":
     """Draw a row for every image: the image, the ground truth where there is one, and the overlay of every model.
@@ -79,7 +80,7 @@ def gallery(
         add(labels, index)
     for title, model in columns.items():
         logger.info("loading %s", title)
-        segmenter = hub.load(model.name, pooler=model.pooler, device=device, prune_proposals=False)
+        segmenter = hub.load(model, device=device)
         encoded = segmenter.encode(vocabulary)
         for index, photo in enumerate(photos):
             logger.info("%s, image %d of %d", title, index + 1, len(photos))

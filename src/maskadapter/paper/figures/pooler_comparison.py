@@ -8,18 +8,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import bare_clip
-from maskadapter.hub import loading as hub
-from maskadapter.hub.model_source import ModelSource
+from maskadapter.hub.assembling import assemble
+from maskadapter.hub.bare_clip import is_bare
+from maskadapter.hub.loading import check_device, identified
+from maskadapter.hub.model_source import DEFAULT, ModelSource
+from maskadapter.models.build import build
 from maskadapter.models.poolers.pooler import Pooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sources.given_masks import at_stride_4
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_sizes import ImageSizes
-
-DEFAULT_MODEL = ModelSource()
-"""The embedded model."""
 
 POOLING, ADAPTER = "mask pooling", "Mask-Adapter"
 
@@ -36,18 +35,17 @@ class PoolerComparison:
     poolers: dict[str, Pooler]
 
     @classmethod
-    def load(cls, model: ModelSource = DEFAULT_MODEL, device: str = "cpu") -> "PoolerComparison":
+    def load(cls, model: ModelSource, device: str = "cpu") -> "PoolerComparison":
         """Load a model with its adapter. Raises as ``hub.load``, and MaskAdapterError for a CLIP without an adapter."""
-        hub.check_device(device)
-        name = hub.DEFAULT if model.name is None else model.name
-        if bare_clip.is_bare(name):
+        check_device(device)
+        if is_bare(model.name):
             raise MaskAdapterError(
-                f"{name} is a CLIP alone, without an adapter: give a model that has one, such as {hub.DEFAULT}"
+                f"{model.name} is a CLIP alone, without an adapter: give a model that has one, such as {DEFAULT}"
             )
-        checkpoint, variant = hub.identified(name, "adapter", model.adapter, model.architecture)
-        segmenter = hub.assemble(checkpoint, variant, device)
+        checkpoint, architecture = identified(replace(model, pooler="adapter"))
+        segmenter = assemble(checkpoint, architecture, device)
         with torch.device("meta"):  # mask pooling has no weights
-            pooling = replace(variant, pooler="pooling", adapter=()).build().pooler
+            pooling = build(replace(architecture, pooler="pooling")).pooler
         return cls(segmenter, {POOLING: pooling, ADAPTER: segmenter.pooler})
 
     @torch.inference_mode()

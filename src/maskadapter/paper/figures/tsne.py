@@ -11,7 +11,7 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.partition import Split
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.paper.figures.page import COLORS, TEXT, check_output, legend_shape, page
-from maskadapter.paper.figures.pooler_comparison import DEFAULT_MODEL, PoolerComparison
+from maskadapter.paper.figures.pooler_comparison import PoolerComparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +34,7 @@ def tsne(
     top: int = 12,
     partition: str | Path | None = "synonyms",
     seed: int = 0,
-    model: ModelSource = DEFAULT_MODEL,
+    model: str | Path | ModelSource | None = None,
     device: str = "cpu",
 ) -> "Figure":
     """Draw a point for every ground-truth mask but crowds, by mask pooling and by the Mask-Adapter of the same model.
@@ -44,7 +44,7 @@ def tsne(
     output: .png, .pdf or .svg. limit: only the first so many images. top: the classes with the most masks, 1 to 21.
     partition: which classes count as seen, as ``Partition.of`` takes it; unseen ones are triangles. None draws all
         alike. seed: of scikit-learn's t-SNE.
-    model: which weights; they need an adapter. device: where to compute.
+    model: as ``load`` takes it; it needs an adapter. device: where to compute.
 
     Distances are those between normalized embeddings. t-SNE keeps neighbors together and little else: neither the size
     of a cluster nor the distance between two means anything. The line below each panel is about the embeddings
@@ -57,7 +57,7 @@ def tsne(
     if limit < 1 or not 1 <= top <= MOST_CLASSES:
         raise MaskAdapterError(f"limit is {limit}, top {top}; at least 1 image and 1 to {MOST_CLASSES} classes")
     logger.info("loading the model")
-    comparison = PoolerComparison.load(model, device)
+    comparison = PoolerComparison.load(ModelSource.of(model), device)
     names, seen = dataset.vocabulary.names, np.ones(len(dataset.vocabulary), bool)
     if partition is not None:
         trained_on = comparison.segmenter.inference.seen_in

@@ -18,8 +18,8 @@ MIOU = (Column("mIoU", A150, "mIoU"),)
 SEEN_AND_UNSEEN = (Column("seen", A150, "mIoU seen"), Column("unseen", A150, "mIoU unseen"), *MIOU)
 
 ON_GROUND_TRUTH_MASKS = (
-    Column("accuracy", A150, "accuracy of class masks", proposals=GROUND_TRUTH),
-    Column("ground-truth masks", A150, "mIoU", proposals=GROUND_TRUTH),
+    Column("accuracy", A150, "accuracy of class masks", masks=GROUND_TRUTH),
+    Column("ground-truth masks", A150, "mIoU", masks=GROUND_TRUTH),
 )
 
 PARTITION_NOTE = (

@@ -15,7 +15,7 @@ def evaluation_folder(row: Row, column: Column) -> Path:
 
 def evaluation_name(column: Column) -> str:
     """Name what a column evaluates: the same for columns that differ in their metric alone."""
-    masks = ["ground-truth-masks"] * (column.proposals == GROUND_TRUTH)
+    masks = ["ground-truth-masks"] * (column.masks == GROUND_TRUTH)
     branch = [f"branch-{column.branch}"] * (column.branch is not None)
     return slug("-".join([Path(column.dataset).stem, *masks, *branch]))
 

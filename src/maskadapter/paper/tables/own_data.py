@@ -12,7 +12,7 @@ from maskadapter.system.atomic_files import readable
 def with_own(table: Table, model: str | None = None, data: str | None = None) -> Table:
     """Replace the model of every row by ``model``, and the data set of every column by ``data``.
 
-    Pooler, branch and proposals stay. A row or column that then equals an earlier one is left out, and so is a row that
+    Pooler, branch and masks stay. A row or column that then equals an earlier one is left out, and so is a row that
     nobody can run. A row with a training of its own cannot be made with another model: it stays, with that reason.
     """
     if data is not None:
@@ -25,7 +25,7 @@ def with_own(table: Table, model: str | None = None, data: str | None = None) ->
 def _columns(columns: tuple[Column, ...], data: str) -> tuple[Column, ...]:
     made: dict[object, Column] = {}
     for column in columns:
-        made.setdefault((column.metric, column.branch, column.proposals), replace(column, dataset=data))
+        made.setdefault((column.metric, column.branch, column.masks), replace(column, dataset=data))
     return tuple(made.values())
 
 
@@ -34,7 +34,7 @@ def _rows(rows: tuple[Row, ...], model: str) -> tuple[Row, ...]:
     made: dict[object, Row] = {}
     new_label: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: row.model != model):
-        use: object = (row.pooler, row.branch, row.proposals)
+        use: object = (row.pooler, row.branch, row.masks)
         new = replace(row, of=of, model=model, file="", note="", against=new_label.get(row.against, ""))
         if row.model == model and not row.recipe:
             new = row

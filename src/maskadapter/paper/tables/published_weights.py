@@ -43,14 +43,14 @@ def table_1() -> Table:
 
 def table_2() -> Table:
     """Seen and unseen classes of A-150 without the ensemble, with each model's own masks and with Mask2Former's."""
-    proposals = "segmenter:facebook/mask2former-swin-large-coco-panoptic"
+    masks = "segmenter:facebook/mask2former-swin-large-coco-panoptic"
     rows = [
         Row(
             "FC-CLIP",
             f"Mask2Former, {how}",
             "fcclip-large",
             pooler,
-            proposals=proposals,
+            masks=masks,
             against="FC-CLIP: Mask2Former, mask pooling" if pooler == "adapter" else "",
             published=without_ensemble(*figures),
         )
@@ -65,7 +65,7 @@ def table_2() -> Table:
         rows += rows_by_pooler(of, published, "out")
     notes = (
         PARTITION_NOTE,
-        f"Which Mask2Former the paper used is not known; here it is {proposals.partition(':')[2]}, and its masks are "
+        f"Which Mask2Former the paper used is not known; here it is {masks.partition(':')[2]}, and its masks are "
         "classified by FC-CLIP's CLIP.",
     )
     title = "Seen and unseen classes, without ensemble"
@@ -93,7 +93,7 @@ def table_3() -> Table:
         Row("CLIPSelf", "mask pooling", cited=_CLIPSELF),
         Row("FC-CLIP", "Mask-Adapter", "fcclip-large", against="CLIP ConvNeXt-L: mask pooling", published=about(69)),
     )
-    columns = (*ON_GROUND_TRUTH_MASKS, Column("segments", A150, "accuracy of segments", proposals=GROUND_TRUTH))
+    columns = (*ON_GROUND_TRUTH_MASKS, Column("segments", A150, "accuracy of segments", masks=GROUND_TRUTH))
     notes = (
         "In semantic labels a segment is everything that one class covers, so that on A-150 both accuracies are of the "
         "same masks.",
@@ -109,14 +109,14 @@ def table_8() -> Table:
             "FC-CLIP",
             "Mask-Adapter",
             "fcclip-large",
-            proposals="sam:facebook/sam-vit-huge,rest=no",
+            masks="sam:facebook/sam-vit-huge,rest=no",
             published=_figures(_TABLE_8, mIoU=31.5),
         ),
         Row(
             "FC-CLIP",
             "Mask-Adapter, the rest too",
             "fcclip-large",
-            proposals="sam:facebook/sam-vit-huge",
+            masks="sam:facebook/sam-vit-huge",
             against="FC-CLIP: Mask-Adapter",
         ),
     )

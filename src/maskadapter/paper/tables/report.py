@@ -78,7 +78,7 @@ class TableReport:
     def _json(self, row: Row, column: Column) -> dict[str, Any]:
         cell = self.cells[row.label, column.key]
         content: dict[str, Any] = {"data set": column.dataset, "metric": column.metric}
-        content |= {name: value for name in ("branch", "proposals") if (value := getattr(column, name)) is not None}
+        content |= {name: value for name in ("branch", "masks") if (value := getattr(column, name)) is not None}
         if cell.missing:
             content["missing"] = list(cell.missing)
         else:
@@ -160,7 +160,7 @@ def holds_numbers(path: Path) -> bool:
 
 
 def _made_with(row: Row) -> dict[str, str]:
-    names = ("model", "pooler", "branch", "proposals", "recipe")
+    names = ("model", "pooler", "branch", "masks", "recipe")
     return {} if row.cited else {name: value for name in names if (value := getattr(row, name))}
 
 

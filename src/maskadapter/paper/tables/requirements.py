@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.bare_clip import PREFIX, is_bare
 from maskadapter.hub.download import present
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.model_zoo import WEIGHTS, weights_of
 from maskadapter.models.clip.clip import repository_of
+from maskadapter.models.config import PoolerName
 from maskadapter.models.sources.by_name import is_source, parsed
 from maskadapter.paper.tables.table import GROUND_TRUTH, Column, Row, Table
 
@@ -34,13 +36,14 @@ def weight_names(table: Table) -> set[str]:
     return named | {weights.stem for weights in WEIGHTS if weights.model in models}
 
 
-def weights_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
-    """Return the arguments of ``model_evaluation.model`` for a row's weights. Nothing is loaded or downloaded.
+def source_for(row: Row, column: Column, given: Given) -> ModelSource:
+    """Return which weights a row needs for a column. Nothing is loaded or downloaded.
 
     Raises MaskAdapterError, one line, with the command that brings missing weights.
     """
     if row.cited:
         raise MaskAdapterError(row.cited)
+    pooler = cast(PoolerName, row.pooler)
     if row.recipe:
         name = Path(row.recipe).name
         trained = given.files.get(name, given.runs / name / "model.safetensors")
@@ -49,29 +52,33 @@ def weights_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
                 f"{trained} is missing: run 'maskadapter train recipes/{row.recipe}.yaml', or give "
                 f"--weights {name}=FILE"
             )
-        if row.joined and (column.proposals or row.proposals) != GROUND_TRUTH:
-            return {"name": _published(row.model, "pooling", given), "adapter": trained}
-        return {"name": trained, "pooler": row.pooler}
+        if row.joined and masks_for(row, column) != GROUND_TRUTH:
+            return ModelSource(_published(row.model, "pooling", given), adapter=trained)
+        return ModelSource(trained, pooler)
     if row.file:
         if row.file not in given.files:
             raise MaskAdapterError(f"its weights have to be given: --weights {row.file}=FILE")
-        return {"name": row.model.format(given.files[row.file]), "pooler": row.pooler}
+        return ModelSource(row.model.format(given.files[row.file]), pooler)
     if is_bare(row.model):
         config, _, tag = row.model.removeprefix(PREFIX).partition(":")
         if (kept := repository_of(config, tag)) is not None:
             _check_cached(*kept, given)
-        return {"name": row.model, "pooler": row.pooler}
-    return {"name": _published(row.model, row.pooler, given), "pooler": row.pooler}
+        return ModelSource(row.model, pooler)
+    return ModelSource(_published(row.model, row.pooler, given), pooler)
 
 
-def proposals_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
-    """Return the arguments of ``model_evaluation.model`` for masks and branch; raises as ``weights_for``."""
-    proposals = column.proposals or row.proposals
-    if is_source(proposals):
-        repository = parsed(proposals).name
+def check_masks(row: Row, column: Column, given: Given) -> None:
+    """Raise MaskAdapterError, as ``source_for``, where the network that makes a row's masks is missing."""
+    masks = masks_for(row, column)
+    if masks is not None and is_source(masks):
+        repository = parsed(masks).name
         if repository and not Path(repository).is_dir():
             _check_cached(repository, ("model.safetensors", "model.safetensors.index.json"), given)
-    return {"proposals": proposals, "branch": column.branch or row.branch}
+
+
+def masks_for(row: Row, column: Column) -> str | None:
+    """Return where the masks of a row come from in a column; None for the model's own."""
+    return column.masks or row.masks
 
 
 def _published(model: str, pooler: str, given: Given) -> str | Path:

@@ -14,7 +14,7 @@ from maskadapter.evaluation.bootstrap import image_counts
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.partition import Split
 from maskadapter.evaluation.records import Records
-from maskadapter.paper.tables.requirements import Given, proposals_for, weights_for
+from maskadapter.paper.tables.requirements import Given, masks_for, source_for
 from maskadapter.paper.tables.table import GROUND_TRUTH, Column, Row
 from maskadapter.paper.tables.timed_predictor import TimedPredictor
 from maskadapter.pipelines import model_evaluation
@@ -69,17 +69,19 @@ def evaluate_row(
     folder: of this evaluation; one that is begun is continued. trained_on: the class list that the table's models were
     trained on. Raises MaskAdapterError, one line, for what is missing or cannot be evaluated.
     """
-    arguments = weights_for(row, columns[0], options.given) | proposals_for(row, columns[0], options.given)
+    source, masks = source_for(row, columns[0], options.given), masks_for(row, columns[0])
     partition = None
     if any(column.metric.endswith("seen") for column in columns):
         partition = Split.of(options.partition, dataset.vocabulary, trained_on)
-    subject = model_evaluation.model(dataset=dataset, device=options.device, **arguments)
+    subject = model_evaluation.model(
+        source, dataset, device=options.device, branch=columns[0].branch or row.branch, proposals=masks or "generator"
+    )
     timed = TimedPredictor(subject.predict, folder / "seconds.txt", torch.device(options.device))
     report = evaluate(
         timed,
         dataset,
         folder,
-        metrics=("masks",) if arguments["proposals"] == GROUND_TRUTH else ("semantic",),
+        metrics=("masks",) if masks == GROUND_TRUTH else ("semantic",),
         limit=options.limit,
         split=partition,
         settings={**readable_settings(subject.settings), "split": options.split},

@@ -7,7 +7,7 @@ from pathlib import Path
 from maskadapter.pipelines.model_evaluation import Branch
 
 GROUND_TRUTH = "ground-truth"
-"""The ``proposals`` of a row or column that classifies ground-truth masks."""
+"""The ``masks`` of a row or column that classifies ground-truth masks."""
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,22 @@ class Column:
     """One number that is measured for every row.
 
     key: its name in ``Row.published``. dataset: a known data set or a YAML file. metric: as ``evaluate`` calls it.
-    branch, proposals: as ``Row`` has them; given here, they take the place of the row's.
+    branch, masks: as ``Row`` has them; given here, they take the place of the row's.
     """
 
     key: str
     dataset: str
     metric: str
     branch: Branch | None = None
-    proposals: str | None = None
+    masks: str | None = None
 
     @property
     def title(self) -> str:
         """The column's heading, such as ``ade20k-150: mIoU of ground-truth masks``."""
         alone = " by the out-of-vocabulary classifier alone" * (self.branch == "out")
         # The accuracies are always of ground-truth masks, and say so.
-        masks = " of ground-truth masks" * (self.proposals == GROUND_TRUTH and self.metric.startswith("mIoU"))
-        return f"{Path(self.dataset).stem}: {self.metric}{alone}{masks}"
+        given = " of ground-truth masks" * (self.masks == GROUND_TRUTH and self.metric.startswith("mIoU"))
+        return f"{Path(self.dataset).stem}: {self.metric}{alone}{given}"
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,11 @@ class Row:
 
     of: whose weights, for people. how: what is done with them, for people. model: a model's name or file; ``{}`` in it
         stands for a file that only the user has. pooler: ``"adapter"``, ``"pooling"`` or ``"cropping"``. branch: which
-        of the two classifiers counts, or the ensemble. proposals: where the masks come from, as ``evaluate`` takes it.
+        of the two classifiers counts, or the ensemble. masks: where they come from, as ``evaluate`` takes them; None
+        for the model's own.
     recipe: the training that makes the row's weights, ``table4/both-stages``; "" for published weights. joined: its
-        file comes from the warm-up and has no mask generator; for proposals it is joined to the segmenter ``model``.
+        file comes from the warm-up and has no mask generator; where one is needed it is joined to the segmenter
+        ``model``.
     file: the name under which ``--weights`` takes a file that only the user has. cited: why nobody can run the row.
     against: label of the row that this one is compared with, image by image. published: figures by the column's key.
     note: what else is known.
@@ -61,7 +63,7 @@ class Row:
     model: str = ""
     pooler: str = "adapter"
     branch: Branch = "ensemble"
-    proposals: str = "generator"
+    masks: str | None = None
     recipe: str = ""
     joined: bool = False
     file: str = ""

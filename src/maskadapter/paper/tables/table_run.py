@@ -13,7 +13,7 @@ from maskadapter.evaluation.bootstrap import draws_of, number_of, standard_error
 from maskadapter.evaluation.partition import PAPER
 from maskadapter.paper.tables.cell import Cell
 from maskadapter.paper.tables.evaluation_folder import evaluation_folder, evaluation_name
-from maskadapter.paper.tables.requirements import proposals_for, weights_for
+from maskadapter.paper.tables.requirements import check_masks, source_for
 from maskadapter.paper.tables.row_evaluation import RowEvaluation, RunOptions, evaluate_row
 from maskadapter.paper.tables.table import Column, Row, Table
 
@@ -84,7 +84,7 @@ class TableRun:
         if row.cited:
             return (row.cited,)
         missing = []
-        for requirement in (weights_for, proposals_for):
+        for requirement in (source_for, check_masks):
             try:
                 requirement(row, column, self.options.given)
             except MaskAdapterError as error:

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD
-from maskadapter.models.preprocess import content_size
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, content_size
 from maskadapter.models.proposals.superpixels.region_tree import Tree, choose, merge
 from maskadapter.models.sources.given_masks import INSIDE, as_proposals
 from maskadapter.types.clip_features import ClipFeatures
