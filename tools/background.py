@@ -66,7 +66,7 @@ def main() -> None:
     limits = ALL_LIMITS if arguments.split == "train2017" else (None, CONFUSABLE, 2.0)
 
     model, vocabulary, chance = maskadapter.load(), Vocabulary.builtin("coco-panoptic"), random.Random(0)
-    background = model.encode(BACKGROUND)
+    background = model.encode_text(BACKGROUND)
     measured: dict[float | None, list] = {limit: [] for limit in limits}
     photos = panoptic_photos(arguments.coco, arguments.split)[: arguments.images]
     with bar("images", len(photos)) as advance:
@@ -75,7 +75,7 @@ def main() -> None:
             labels = np.array([-2, *segment_classes])[ids]
             for _ in range(arguments.draws):
                 words, truth = draw(labels, vocabulary, chance)
-                encoded = model.encode(words)
+                encoded = model.encode_text(words)
                 for limit in limits:
                     competing = encoded
                     if limit is not None:

@@ -24,7 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     model = maskadapter.load(arguments.model)
-    words = model.encode("coco-panoptic")
+    words = model.encode_text("coco-panoptic")
     thing = is_thing(arguments.coco)
     rows: list[tuple[bool, float, bool, bool]] = []  # thing, share of the image, best word right, among the best five
     photos = panoptic_photos(arguments.coco, arguments.split)

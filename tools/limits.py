@@ -54,10 +54,10 @@ class Large:
 
     def substitute(self, vocabulary: Vocabulary) -> StageResults:
         """Give the large model the proposals that the embedded one finds for these classes."""
-        encoded = self._compared.encode(vocabulary)
+        encoded = self._compared.encode_text(vocabulary)
         found = run_stages(self._compared, self._asked, encoded, "pruned", Clock(CPU))
         assert isinstance(self.segmenter.generator, SubstitutedProposals)
-        self.segmenter.generator.substitute(found.proposals, self._asked.sizes, self._given.sizes)
+        self.segmenter.generator.substitute(found.proposals, found.class_logits, self._asked.sizes, self._given.sizes)
         return found
 
     def seconds(self, vocabulary: Vocabulary, computation: Computation) -> tuple[float, int]:

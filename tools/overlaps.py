@@ -76,7 +76,7 @@ class ImagesArgument:
     def __init__(self, root: Path) -> None:
         self.dataset = ma.open_dataset("coco-panoptic", root, split="train")
         self.model = ma.load(pooler="pooling", prune_proposals=False)
-        self.encoded = self.model.encode(self.dataset.vocabulary)
+        self.encoded = self.model.encode_text(self.dataset.vocabulary)
         self.regions = Superpixels(Merging(stride=4))  # at the stride of masks from outside
 
     def __iter__(self) -> Iterator[Tensor]:

@@ -24,7 +24,7 @@ from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_c
 from maskadapter.io.images import read_image
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.proposal_pruning import DOUBT, RIVAL, SMALLEST, influential
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sparse_adapter import SparseAdapter
@@ -49,7 +49,7 @@ def main() -> None:
     model = ma.load("tiny", pooler="adapter")
     model.generator.merging = replace(model.generator.merging, num_proposals=options.proposals)  # type: ignore[union-attr]
     dataset = ma.open_dataset("coco-panoptic", options.root, split=options.split)
-    words = model.encode(options.classes)
+    words = model.encode_text(options.classes)
     judged = options.classes == dataset.name
     count = len(dataset) if options.split == "val" else options.images
     settings = [CHOSEN] if options.split == "val" else TRIED

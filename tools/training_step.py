@@ -47,7 +47,7 @@ from maskadapter.data.loading.transforms import TrainingTransform
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.models.build import Architecture, build
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.training.adapter.iou_matching import at_size

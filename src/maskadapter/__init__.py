@@ -27,13 +27,13 @@ _HOME = {
     "AdapterConfig": "maskadapter.models.config",
     "InferenceConfig": "maskadapter.models.config",
     "UpstreamQuirks": "maskadapter.models.config",
-    "AdapterPooler": "maskadapter.models.poolers.pooler",
-    "MaskPooling": "maskadapter.models.poolers.pooler",
+    "AdapterPooler": "maskadapter.models.poolers.adapter_pooling",
+    "MaskPooling": "maskadapter.models.poolers.mask_pooling",
     "MaskCropping": "maskadapter.models.poolers.mask_cropping",
     "ClipFeatures": "maskadapter.types.clip_features",
     "Proposals": "maskadapter.types.proposals",
     "SegmentAnything": "maskadapter.models.sources.segment_anything",
-    "Superpixels": "maskadapter.models.proposals.superpixels.regions",
+    "Superpixels": "maskadapter.models.sources.superpixels",
     # what the commands do
     "segment_images": "maskadapter.pipelines.segmenting",
     "label_images": "maskadapter.pipelines.labeling",
@@ -83,9 +83,9 @@ if TYPE_CHECKING:
     from maskadapter.models.config import UpstreamQuirks as UpstreamQuirks
     from maskadapter.models.mask_adapter import MaskAdapter as MaskAdapter
     from maskadapter.models.poolers.mask_cropping import MaskCropping as MaskCropping
-    from maskadapter.models.poolers.pooler import AdapterPooler as AdapterPooler
-    from maskadapter.models.poolers.pooler import MaskPooling as MaskPooling
-    from maskadapter.models.proposals.superpixels.regions import Superpixels as Superpixels
+    from maskadapter.models.poolers.adapter_pooling import AdapterPooler as AdapterPooler
+    from maskadapter.models.poolers.mask_pooling import MaskPooling as MaskPooling
+    from maskadapter.models.sources.superpixels import Superpixels as Superpixels
     from maskadapter.models.segmenter import OpenVocabularySegmenter as OpenVocabularySegmenter
     from maskadapter.models.sources.segment_anything import SegmentAnything as SegmentAnything
     from maskadapter.paper.tables.reproduction import reproduce as reproduce

@@ -24,7 +24,7 @@ from maskadapter.models.build import Architecture, build
 from maskadapter.models.config import AdapterConfig
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.pipelines import model_evaluation as subject
 from maskadapter.vocabulary.vocabulary import Vocabulary
 

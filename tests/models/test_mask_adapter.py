@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
-from maskadapter.models.poolers.mask_pooling import area_weights, inside_weights, pool_inside, weighted_sum
-from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling, area_weights, inside_weights, pool_inside, weighted_sum
 from maskadapter.types.clip_features import ClipFeatures
 
 FEATURES = torch.randn(2, 24, 5, 7, generator=torch.Generator().manual_seed(0))

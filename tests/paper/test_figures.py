@@ -17,7 +17,8 @@ from maskadapter.evaluation.partition import Split
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io import images as ma_images
 from maskadapter.io.masks import mask_parts
-from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling
 from maskadapter.paper.figures import activations as drawn
 from maskadapter.paper.figures.activations import activations, most_different
 from maskadapter.paper.figures.gallery import gallery, labels_of
@@ -176,7 +177,7 @@ def test_both_poolers_are_those_of_the_model(comparison):
     vectors = comparison.embeddings(image, masks)
     np.testing.assert_allclose(np.linalg.norm(vectors[POOLING], axis=1), 1, atol=1e-5)
     labels = comparison.segmenter.classify(image, masks, "cat, dog, sky").labels
-    text_embeddings = comparison.segmenter.encode("cat, dog, sky").rows.numpy()
+    text_embeddings = comparison.segmenter.encode_text("cat, dog, sky").text_embeddings.numpy()
     np.testing.assert_array_equal((vectors[ADAPTER] @ text_embeddings.T).argmax(axis=1), labels)
 
 

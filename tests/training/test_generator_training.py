@@ -1,6 +1,7 @@
 """Training a mask generator: the assignment by brute force, the losses by hand, and a small one that learns."""
 
 from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,10 +21,17 @@ from maskadapter.training.generator.losses import GeneratorLoss, class_loss
 from maskadapter.training.generator.point_sampling import NUM_POINTS, read_at, uncertain_points, uniform_points
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.proposals import Proposals
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.target import Target
 
 CLASSES = 3
+
+
+class Head(NamedTuple):
+    """Predictions of one head, as the loss takes them."""
+
+    mask_logits: torch.Tensor
+    class_logits: torch.Tensor
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -36,10 +44,10 @@ def random_targets(count: int, size: tuple[int, int] = (8, 8), seed: int = 0) ->
     return MaskTargets(masks, torch.randint(CLASSES, (count,), generator=generator))
 
 
-def random_proposals(batch: int, queries: int, size: tuple[int, int] = (8, 8), seed: int = 0) -> Proposals:
+def random_proposals(batch: int, queries: int, size: tuple[int, int] = (8, 8), seed: int = 0) -> Head:
     generator = seeded(seed)
     masks = torch.randn(batch, queries, *size, generator=generator)
-    return Proposals(masks, torch.randn(batch, queries, CLASSES + 1, generator=generator))
+    return Head(masks, torch.randn(batch, queries, CLASSES + 1, generator=generator))
 
 
 def grid_points(height: int, width: int) -> torch.Tensor:
@@ -166,7 +174,7 @@ def test_nothing_to_match() -> None:
 
 
 def test_a_diverged_network_fails_in_its_loss_and_not_in_the_assignment() -> None:
-    broken = Proposals(torch.full((1, 3, 8, 8), torch.nan), torch.full((1, 3, CLASSES + 1), torch.nan))
+    broken = Head(torch.full((1, 3, 8, 8), torch.nan), torch.full((1, 3, CLASSES + 1), torch.nan))
     losses = GeneratorLoss(num_points=20)([broken], [random_targets(2)], seeded(), 1)
     assert all(loss.isnan() for loss in losses.values())
 
@@ -174,7 +182,7 @@ def test_a_diverged_network_fails_in_its_loss_and_not_in_the_assignment() -> Non
 # --- the losses
 
 
-def dense_losses(proposals: Proposals, targets: list[MaskTargets], num_masks: float) -> dict[str, torch.Tensor]:
+def dense_losses(proposals: Head, targets: list[MaskTargets], num_masks: float) -> dict[str, torch.Tensor]:
     """The losses over all pixels, one mask after the other."""
     entropy, dice = torch.zeros(()), torch.zeros(())
     log_probs, weights = [], []
@@ -236,7 +244,7 @@ def test_points_give_about_the_losses_of_all_pixels() -> None:
     masks = torch.stack([x**2 + y**2 < 0.5, x > 0])
     logits = torch.stack([4 * (0.4 - x**2 - y**2), 4 * x])
     targets = [MaskTargets(masks, torch.tensor([0, 1]))]
-    proposals = Proposals(logits[None], torch.zeros(1, 2, CLASSES + 1))
+    proposals = Head(logits[None], torch.zeros(1, 2, CLASSES + 1))
     losses = GeneratorLoss(importance=0.0)([proposals], targets, seeded(), num_masks=2)
     expected = dense_losses(proposals, targets, num_masks=2)
     for name, loss in losses.items():
@@ -265,11 +273,6 @@ def test_void_counts_a_tenth() -> None:
     log_probs = class_logits[0].log_softmax(-1)
     expected = -(0.1 * log_probs[0, CLASSES] + log_probs[1, 2]) / 1.1
     torch.testing.assert_close(class_loss(class_logits, [truth], [match], 0.1), expected)
-
-
-def test_a_generator_that_does_not_classify_cannot_be_trained() -> None:
-    with pytest.raises(MaskError, match="only one that classifies"):
-        GeneratorLoss()([Proposals(torch.zeros(1, 2, 4, 4))], [random_targets(1)], seeded(), 1)
 
 
 def test_the_published_numbers() -> None:
@@ -323,14 +326,18 @@ def small_text() -> TextClassifier:
     return TextClassifier(F.normalize(torch.randn(CLASSES + 1, 16, generator=seeded(3)), dim=-1), (1,) * CLASSES)
 
 
+def classified(generator: Mask2FormerHead, features: ClipFeatures, text: TextClassifier) -> list[Head]:
+    return [Head(one.mask_logits, generator.class_logits(one, text)) for one in generator.every_head(features)]
+
+
 def test_every_head_ends_with_what_forward_gives() -> None:
     generator = small_generator()
     images, _ = small_images()
-    heads = generator.every_head(images, pyramid_of(images), small_text())
-    last = generator(images, pyramid_of(images), small_text())
+    heads = generator.every_head(pyramid_of(images))
+    last = generator(ImageBatch(images, ()), pyramid_of(images))
     assert len(heads) == 4
     torch.testing.assert_close(heads[-1].mask_logits, last.mask_logits, rtol=0, atol=0)
-    torch.testing.assert_close(heads[-1].class_logits, last.class_logits, rtol=0, atol=0)
+    torch.testing.assert_close(heads[-1].class_embeddings, last.class_embeddings, rtol=0, atol=0)
     assert not torch.equal(heads[-2].mask_logits, last.mask_logits)
 
 
@@ -342,7 +349,7 @@ def test_every_parameter_of_the_generator_gets_a_gradient() -> None:
             torch.nn.init.normal_(attention.attention_weights.weight, std=0.1, generator=seeded(5))
             torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.1, generator=seeded(6))
     images, targets = small_images()
-    heads = generator.every_head(images, pyramid_of(images), small_text())
+    heads = classified(generator, pyramid_of(images), small_text())
     losses = GeneratorLoss(num_points=500)(heads, targets, seeded(), 1)
     for name in ("class", "mask", "dice"):  # each of them reaches back through the last layer
         last = torch.autograd.grad(losses[name], generator.mask_decoder.layers[-1].linear2.weight, retain_graph=True)
@@ -377,7 +384,7 @@ def test_a_small_generator_learns_two_images_by_heart() -> None:
     optimizer = torch.optim.AdamW(generator.parameters(), lr=2e-3)
     random, values = seeded(), []
     for _ in range(150):
-        losses = loss(generator.every_head(images, features, text), targets, random, sum(map(len, targets)))
+        losses = loss(classified(generator, features, text), targets, random, sum(map(len, targets)))
         total = sum(losses.values())
         optimizer.zero_grad()
         total.backward()
@@ -386,7 +393,7 @@ def test_a_small_generator_learns_two_images_by_heart() -> None:
         values.append(float(total.detach()))
     assert np.mean(values[-10:]) < np.mean(values[:3]) / 5
 
-    proposals = generator(images, features, text)
+    proposals = classified(generator, features, text)[-1]
     for index, truth in enumerate(targets):
         probs = proposals.class_logits[index].softmax(-1)
         for mask, label in zip(truth.masks, truth.classes, strict=True):

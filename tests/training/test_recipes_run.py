@@ -15,7 +15,8 @@ from maskadapter.models.clip.clip import Clip
 from maskadapter.models.config import InferenceConfig
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder

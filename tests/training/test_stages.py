@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.models.config import AdapterConfig, InferenceConfig
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.iou_matching import at_most, mask_iou, match_by_iou
@@ -20,6 +21,7 @@ from maskadapter.training.adapter.stages import AdapterStage, Batch, PredictedMa
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.optimizer import in_steps, parameter_groups, polynomial
 from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.proposals import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -47,13 +49,16 @@ class RandomClip(nn.Module):
 class Squares(nn.Module):
     """Proposals at stride 4: left half, right half, upper half, everything."""
 
-    def forward(self, images, features, text):
-        logits = torch.full((len(images), 4, SIZE // 4, SIZE // 4), -5.0)
+    def forward(self, inputs, features):
+        logits = torch.full((len(inputs.pixels), 4, SIZE // 4, SIZE // 4), -5.0)
         logits[:, 0, :, : SIZE // 8] = 5
         logits[:, 1, :, SIZE // 8 :] = 5
         logits[:, 2, : SIZE // 8] = 5
         logits[:, 3] = 5
-        return Proposals(logits, torch.zeros(len(images), 4, 3))
+        return Proposals(logits, torch.zeros(len(logits), 4, DIM))
+
+    def class_logits(self, proposals, text):
+        return torch.zeros(len(proposals.mask_logits), 4, 3)
 
 
 def halves():
@@ -181,8 +186,8 @@ def test_the_true_side_is_held_still_where_it_is_detached(segmenter):
 
 def test_soft_edges_blur_what_inference_does_not(segmenter):
     class Dots(nn.Module):
-        def forward(self, images, features, text):
-            logits = torch.full((len(images), 1, SIZE // 4, SIZE // 4), -5.0)
+        def forward(self, inputs, features):
+            logits = torch.full((len(inputs.pixels), 1, SIZE // 4, SIZE // 4), -5.0)
             logits[:, :, 4, 4:9] = 5
             return Proposals(logits, None)
 
@@ -194,7 +199,7 @@ def test_soft_edges_blur_what_inference_does_not(segmenter):
     _, soft = prepared(segmenter, targets, soft_edges=True)
     assert sharp.pairs.sum() == soft.pairs.sum() == 1
     assert not torch.equal(sharp.masks[:, 1], soft.masks[:, 1])
-    used = segmenter.generator(torch.zeros(1, 3, SIZE, SIZE), None, None).mask_logits.sigmoid() > 0.5
+    used = segmenter.generator(ImageBatch(torch.zeros(1, 3, SIZE, SIZE), ()), None).mask_logits.sigmoid() > 0.5
     inference = torch.nn.functional.interpolate(used.float(), (16, 16), mode="bilinear")
     assert torch.equal(sharp.masks[:, 1], inference[:, 0])
 
@@ -257,12 +262,12 @@ def test_a_step_is_the_same_computed_directly(segmenter, left_over):
     cut = halves()
     cut.masks[:, :8] = False  # or else predictions would be equal to them
     given = batch(cut, nothing())
-    vocabulary = EncodedVocabulary(given.vocabulary.vocabulary, given.vocabulary.rows.double())
+    vocabulary = EncodedVocabulary(given.vocabulary.vocabulary, given.vocabulary.text_embeddings.double())
     step = stage.prepare(Batch(given.images.double(), given.targets, vocabulary), generators(2))
     step = replace(step, masks=step.masks.double())
     found = []
-    for direct in (True, False):
-        segmenter.pooler.direct = direct
+    for pooler in (ReferencePooler(segmenter.pooler), segmenter.pooler):
+        segmenter.pooler = pooler
         losses = stage(step, step.counts())
         wanted = list(segmenter.pooler.parameters())
         found.append((losses, torch.autograd.grad(torch.stack(list(losses.values())).sum(), wanted)))

@@ -12,7 +12,7 @@ from torch import nn
 
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.config import InferenceConfig
-from maskadapter.models.poolers.pooler import MaskPooling
+from maskadapter.models.poolers.mask_pooling import MaskPooling
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter

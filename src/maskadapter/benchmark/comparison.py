@@ -73,7 +73,7 @@ class Comparison:
             computed = pruned.computed
             row |= _agreement(reference, pruned)
             if isinstance(substituted, SubstitutedProposals):
-                substituted.substitute(pruned.proposals, asked.sizes, prepared.sizes)
+                substituted.substitute(pruned.proposals, pruned.class_logits, asked.sizes, prepared.sizes)
         if timed:
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
                 row = self._time_stages(prepared, computed) | row

@@ -11,7 +11,7 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import loading as hub
 from maskadapter.models.build import MODELS, Architecture, build
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.vocabulary.vocabulary import Vocabulary
@@ -46,7 +46,7 @@ def encode_classes(segmenter: OpenVocabularySegmenter, classes: Any) -> EncodedV
     Random vectors are as good for random weights, and hundreds of names need not go through a large text encoder.
     """
     if segmenter.text_cache is not None:
-        return segmenter.encode(classes)
+        return segmenter.encode_text(classes)
     vocabulary = Vocabulary.of(classes)
     rng = torch.Generator().manual_seed(0)
     text_embeddings = torch.randn(len(vocabulary.synonyms), segmenter.clip.embed_dim, generator=rng)

@@ -1,31 +1,23 @@
 """Mask-Adapter as the paper writes it: every mask at every feature location. What the faster ways are compared with."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
-from maskadapter.models.poolers.pooler import AdapterPooler, Project
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.pooler import Project
 from maskadapter.types.clip_features import ClipFeatures
 
 
 class ReferencePooler(AdapterPooler):
     """Compute the embeddings of an ``AdapterPooler`` without any of its shortcuts, gradients included.
 
-    pooler: whose adapter and mask threshold are used. chunk: masks that go through the adapter at a time; None for 8 on
-    a CPU and 32 elsewhere. It bounds the memory and does not change the result.
+    pooler: whose adapter is used. chunk: masks that go through the adapter at a time; None for 8 on a CPU and 32
+    elsewhere. It bounds the memory and does not change the result.
     """
 
     def __init__(self, pooler: AdapterPooler, chunk: int | None = None) -> None:
-        super().__init__(pooler.adapter, chunk=chunk)
-
-    def forward(
-        self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project, *_: Any, **__: Any
-    ) -> Tensor:
-        """Mask logits (B, N, h, w) -> embeddings (B, N, D), not normalized. Further arguments of poolers, which prune
-        proposals, are ignored: every mask is computed."""
-        return self.embed(features, mask_logits.sigmoid() > self.adapter.config.mask_threshold, project)
+        super().__init__(pooler.adapter, chunk)
 
     def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
         """Masks (B, N, H, W), bool or 0 to 1 -> embeddings (B, N, D), not normalized."""

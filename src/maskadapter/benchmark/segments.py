@@ -12,7 +12,7 @@ from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.stages import PreparedImage
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types.image_sizes import ImageSizes
 
@@ -50,8 +50,8 @@ def compare_on_segments(
     """
     pooler = segmenter.pooler
     assert isinstance(pooler, AdapterPooler)
-    features = segmenter.clip.encode_image(image.batch)
-    masks = segments[None].to(image.batch.device)
+    features = segmenter.clip.encode_image(image.batch.pixels)
+    masks = segments[None].to(image.batch.pixels.device)
     with clock.part("reference"):
         reference = ReferencePooler(pooler).embed(features, masks, segmenter.clip.project)
     with clock.part("exact"):

@@ -1,7 +1,5 @@
 """Segment one image stage by stage, each stage timed and computed in a chosen way."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,10 +10,12 @@ from torch import Tensor
 from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.results.postprocessing import semantic_map, semantic_scores
 from maskadapter.results.upsampling import Upsampler
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.image_sizes import ImageSizes
 from maskadapter.types.proposals import Proposals
 
@@ -33,9 +33,9 @@ STAGES = ("image encoder", "mask generator", "adapter", "semantic map")
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """One image as a model takes it: batch (1, 3, H, W), normalized and padded, and its sizes."""
+    """One image as a model takes it, and its sizes."""
 
-    batch: Tensor
+    batch: ImageBatch
     sizes: ImageSizes
 
     @classmethod
@@ -48,12 +48,14 @@ class PreparedImage:
 class StageResults:
     """What one image gave.
 
-    labels: (H, W) int32, the class of every pixel. proposals: those of the mask generator. logits: (1, N, K + 1), the
-    out-of-vocabulary classifier's. computed: (1, N) bool, the proposals that went through the whole adapter.
+    labels: (H, W) int32, the class of every pixel. proposals: those of the mask generator. class_logits, logits:
+    (1, N, K + 1), of the in-vocabulary and of the out-of-vocabulary classifier. computed: (1, N) bool, the proposals
+    that went through the whole adapter.
     """
 
     labels: np.ndarray
     proposals: Proposals
+    class_logits: Tensor
     logits: Tensor
     computed: Tensor
 
@@ -74,46 +76,39 @@ def run_stages(
         choose: class scores of random weights decide nothing. The choice is made all the same, and its time counts.
     at_most: use only the first so many proposals.
     """
+    pooler = segmenter.pooler
+    assert isinstance(pooler, AdapterPooler)
     assert segmenter.generator is not None
-    text = segmenter.text_classifier(encoded)
+    text, project = segmenter.text_classifier(encoded), segmenter.clip.project
     with clock.part("image encoder"):
-        features = segmenter.clip.encode_image(image.batch)
+        features = segmenter.clip.encode_image(image.batch.pixels)
     with clock.part("mask generator"):
-        proposals = segmenter.generator(image.batch, features, text)
-    if at_most is not None:
-        assert proposals.class_logits is not None
-        proposals = Proposals(proposals.mask_logits[:, :at_most], proposals.class_logits[:, :at_most])
-    chosen = [torch.ones(proposals.mask_logits.shape[:2], dtype=torch.bool)]
+        proposals = segmenter.generator(image.batch, features)
+        class_logits = segmenter.generator.class_logits(proposals, text)[:, :at_most]
+    mask_logits = proposals.mask_logits[:, :at_most]
+    chosen = torch.ones(mask_logits.shape[:2], dtype=torch.bool)
 
-    def decide(estimate: Tensor) -> Tensor:
-        own = segmenter.influential(proposals, estimate, encoded.vocabulary)
-        chosen[0] = own if computed is None else computed
-        return chosen[0]
+    def choose(estimates: Tensor) -> Tensor:
+        nonlocal chosen
+        logits = segmenter.out_of_vocabulary_logits(features, estimates, text)
+        probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
+        own = torch.stack([influential(*one) for one in zip(mask_logits, probs, strict=True)])
+        chosen = own if computed is None else computed
+        return chosen
 
-    with clock.part("adapter"), pooler_for(segmenter, computation):
-        prune = decide if computation == "pruned" else None
-        logits = segmenter.out_of_vocabulary_logits(image.batch, features, proposals.mask_logits, text, prune)
-    probs = segmenter.combine(proposals, logits, encoded.vocabulary)
+    with clock.part("adapter"):
+        if computation == "pruned":
+            embeddings = pruned_embeddings(pooler, features, mask_logits, project, choose)
+        else:
+            exact_or_reference = ReferencePooler(pooler) if computation == "reference" else pooler
+            embeddings = exact_or_reference(image.batch.pixels, features, mask_logits, project)
+        logits = segmenter.out_of_vocabulary_logits(features, embeddings, text)
+    probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
     with clock.part("semantic map"):
-        masks = Upsampler(proposals.mask_logits[0], image.sizes)
-        order = segmenter.semantic_order
+        masks, order = Upsampler(mask_logits[0], image.sizes), segmenter.semantic_order
         if computation == "reference":
-            labels = np.concatenate(
-                [scores.argmax(dim=0).cpu().numpy() for _, scores in semantic_scores(masks, probs[0], order)]
-            )
+            tiles = semantic_scores(masks, probs[0], order)
+            labels = np.concatenate([scores.argmax(dim=0).cpu().numpy() for _, scores in tiles])
         else:
             labels = semantic_map(masks, probs[0], order)
-    return StageResults(labels, proposals, logits, chosen[0])
-
-
-@contextmanager
-def pooler_for(segmenter: OpenVocabularySegmenter, computation: Computation) -> Iterator[None]:
-    """Give a model the pooler of a computation while the block runs."""
-    own = segmenter.pooler
-    assert isinstance(own, AdapterPooler)
-    if computation == "reference":
-        segmenter.pooler = ReferencePooler(own)
-    try:
-        yield
-    finally:
-        segmenter.pooler = own
+    return StageResults(labels, proposals, class_logits, logits, chosen)

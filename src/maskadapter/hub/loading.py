@@ -16,7 +16,7 @@ from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.resolve import resolve, resolve_adapter
 from maskadapter.models.build import Architecture
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.by_name import generator_of
+from maskadapter.models.sources.mask_source import mask_source
 from maskadapter.system.error_text import first_line
 from maskadapter.system.renamed import refuse_old_keywords, refuse_old_sam_options
 
@@ -60,7 +60,7 @@ def load(
     segmenter.inference = replace(segmenter.inference, prune_proposals=prune_proposals)
     if masks is not None:
         refuse_old_sam_options(masks)
-        segmenter.generator = generator_of(masks).to(device)
+        segmenter.mask_source = mask_source(masks, device)
     return segmenter
 
 

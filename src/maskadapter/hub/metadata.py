@@ -10,7 +10,7 @@ from maskadapter.errors import CheckpointError
 from maskadapter.hub.checkpoint import Checkpoint
 from maskadapter.models.build import Architecture, published
 from maskadapter.models.config import AdapterConfig, InferenceConfig, ModelConfig, UpstreamQuirks
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.system.error_text import first_line
 

@@ -7,7 +7,7 @@ from maskadapter.models.proposals.mask2former.position_encoding import sine_posi
 
 
 class ContentDependentTransfer(nn.Module):
-    """Text rows look at the image's dense features and are moved by what they see.
+    """Text embeddings attend to the image's dense features and are updated by the result.
 
     Args:
         dim: D. num_heads: 8 as published.
@@ -22,12 +22,14 @@ class ContentDependentTransfer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.norm_placement = norm
 
-    def forward(self, rows: Tensor, projected: Tensor) -> Tensor:
-        """rows: (S + 1, D) text rows with void last. projected: (B, D, h, w). Returns (B, S + 1, D), not unit
-        vectors."""
-        text = rows.expand(len(projected), -1, -1)
-        cells = projected.flatten(-2).transpose(1, 2)
+    def forward(self, text_embeddings: Tensor, projected: Tensor) -> Tensor:
+        """Adapt text embeddings to each image.
+
+        text_embeddings: (S + 1, D), void last. projected: (B, D, h, w). Returns (B, S + 1, D), not unit vectors.
+        """
+        text = text_embeddings.expand(len(projected), -1, -1)
+        features = projected.flatten(-2).transpose(1, 2)
         position = sine_position_encoding(projected, projected.shape[1]).flatten(-2).transpose(1, 2)
-        update, _ = self.attention(text, cells + position, cells, need_weights=False)
+        update, _ = self.attention(text, features + position, features, need_weights=False)
         update = self.linear(update)
         return self.norm(text + update) if self.norm_placement == "sum" else text + self.norm(update)

@@ -29,6 +29,7 @@ from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.progress import bar
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.image_sizes import ImageSizes
 
 # Photographs that scikit-image brings along, and the word that names each. The other words compete.
@@ -127,7 +128,7 @@ def _values(checkpoint: Checkpoint) -> Finding:
 def _norms(segmenter: OpenVocabularySegmenter) -> Finding:
     """CLIP's scale and its text embeddings."""
     scale = float(segmenter.clip.logit_scale.exp())
-    rows = segmenter.encode("cat, a bowl of fruit, the night sky").rows
+    rows = segmenter.encode_text("cat, a bowl of fruit, the night sky").text_embeddings
     lengths = (rows.norm(dim=-1) - 1).abs().max().item()
     alike = (rows @ rows.T).fill_diagonal_(-1).max().item()
     # Source: CLIP's scale is clipped at 100 (Radford et al. 2021, section 2.5); it starts at 14 and grows.
@@ -141,7 +142,7 @@ def _norms(segmenter: OpenVocabularySegmenter) -> Finding:
 @torch.inference_mode()
 def _chunks(segmenter: OpenVocabularySegmenter) -> Finding:
     """Masks embedded together against one by one."""
-    images = _small_batch(segmenter)
+    images = _small_batch(segmenter).pixels
     features = segmenter.clip.encode_image(images)
     height, width = images.shape[-2] // 4, images.shape[-1] // 4
     masks = torch.full((1, 5, height, width), -10.0, device=images.device)
@@ -169,7 +170,7 @@ def _bands(segmenter: OpenVocabularySegmenter) -> Finding:
 @torch.inference_mode()
 def _sums(segmenter: OpenVocabularySegmenter) -> Finding:
     """Probabilities of a small image, computed twice."""
-    encoded = segmenter.encode(WORDS)
+    encoded = segmenter.encode_text(WORDS)
     if segmenter.generator is None:
         image = _photograph("chelsea")
         masks = np.ones((1, *image.shape[:2]), dtype=bool)
@@ -186,7 +187,7 @@ def _sums(segmenter: OpenVocabularySegmenter) -> Finding:
 
 def _words(segmenter: OpenVocabularySegmenter, judged: bool) -> Finding:
     """Whole photographs named: the words and the images meet only in weights that were trained."""
-    vocabulary = segmenter.encode(WORDS)
+    vocabulary = segmenter.encode_text(WORDS)
     told, right = [], 0
     for photo, word in PHOTOS.items():
         image = _photograph(photo)
@@ -214,7 +215,7 @@ def _photo(segmenter: OpenVocabularySegmenter) -> Finding:
 
 def _ade20k(segmenter: OpenVocabularySegmenter, architecture: Architecture, dataset: Dataset, images: int) -> Finding:
     """mIoU on the first images of ADE20K-150, with the range that other images of the same kind would give."""
-    encoded = segmenter.encode("ade20k-150")
+    encoded = segmenter.encode_text("ade20k-150")
     counts = []
     images = min(images, len(dataset))
     with bar("ADE20K", images) as step:
@@ -254,8 +255,8 @@ def _photograph(name: str) -> np.ndarray:
     return read_image(getattr(skimage.data, name)())
 
 
-def _small_batch(segmenter: OpenVocabularySegmenter) -> Tensor:
-    """(1, 3, 224, 320): a photograph small enough for every machine."""
+def _small_batch(segmenter: OpenVocabularySegmenter) -> ImageBatch:
+    """Pixels (1, 3, 224, 320): a photograph small enough for every machine."""
     return segmenter.prepare(_photograph("chelsea"), InputSize(320, 320))[0]
 
 

@@ -25,10 +25,10 @@ from maskadapter.io.masks import read_masks
 from maskadapter.models.build import Architecture
 from maskadapter.models.config import AdapterConfig, NormPlacement
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.by_name import generator_of, is_source, parsed
+from maskadapter.models.sources.mask_source import is_source, mask_source, parsed
 from maskadapter.models.sources.segment_anything import SegmentAnything
 from maskadapter.results.segmentation import Segmentation
 from maskadapter.types.image_sizes import ImageSizes
@@ -125,7 +125,7 @@ def model(
     for weight, value in (("alpha", alpha), ("beta", beta)):
         if value is not None and not 0 <= value <= 1:
             raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
-    other = generator_of(str(proposals)) if is_source(str(proposals)) else None
+    other = mask_source(str(proposals), device) if is_source(str(proposals)) else None
     if proposals not in ("generator", "ground-truth") and other is None and not Path(proposals).is_dir():
         raise MaskAdapterError(
             f"no proposals '{proposals}': give generator, ground-truth, sam:NAME, segmenter:NAME, "
@@ -139,7 +139,7 @@ def model(
         )
     proposed = proposals == "generator" or other is not None
     if other is not None:
-        segmenter.generator = other.to(device)
+        segmenter.mask_source = other
     if prune_proposals and (not proposed or not isinstance(segmenter.pooler, AdapterPooler)):
         raise MaskAdapterError("only the adapter of a generator's proposals can be computed in part: leave fast out")
     own, quirks = segmenter.inference, segmenter.quirks
@@ -158,7 +158,7 @@ def model(
         semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else quirks.semantic_order,
     )
     settings |= _told(segmenter, dataset.vocabulary, branch, proposals)
-    encoded = segmenter.encode(dataset.vocabulary)
+    encoded = segmenter.encode_text(dataset.vocabulary)
     trained_on = own.seen_in
     if proposals == "ground-truth":
         classify = lambda image, masks: segmenter.classify(image, masks, encoded)  # noqa: E731
@@ -254,8 +254,8 @@ def _told(
         place = parsed(str(proposals)).name
         if place and Path(place).is_dir():
             told["weights of the masks"] = f"sha256 {folder_sha256(Path(place))}"
-        if isinstance(segmenter.generator, SegmentAnything):
-            told["points"] = segmenter.generator.grid.model_dump()
+        if isinstance(segmenter.mask_source, SegmentAnything):
+            told["points"] = segmenter.mask_source.options.model_dump()
     if proposals == "generator":
         trained = inference.seen_in if isinstance(inference.seen_in, str) else "the model's own training list"
         seen = sum(vocabulary.seen(Vocabulary.of(inference.seen_in)))

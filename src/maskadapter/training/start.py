@@ -15,7 +15,7 @@ from maskadapter.hub.model_zoo import CLIP_WEIGHTS
 from maskadapter.hub.resolve import resolve
 from maskadapter.models.build import MODELS, Architecture, build, published
 from maskadapter.models.clip.clip import Clip
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.system.error_text import did_you_mean

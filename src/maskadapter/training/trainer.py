@@ -201,7 +201,8 @@ class _Run:
         targets = [_padded(MaskTargets.of(sample.target).kept().to(device), images) for sample in loaded.samples[part]]
         seeds = [_seed(self.recipe.run.seed, draw.number) for draw in loaded.draws[part]]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return Batch(images, targets, self.vocabularies[loaded.source]), generators
+        raw_images = [sample.image for sample in loaded.samples[part]]
+        return Batch(images, targets, self.vocabularies[loaded.source], raw_images), generators
 
     def _refuse(self, loaded: LoadedBatch, what: str, losses: Mapping[str, float]) -> None:
         names = ", ".join(sample.name for sample in loaded.samples[:4])
@@ -281,9 +282,9 @@ def _seen_in(datasets: Sequence[Dataset]) -> str | tuple[str, ...]:
 
 
 def _encoded(segmenter: OpenVocabularySegmenter, dataset: Dataset) -> EncodedVocabulary:
-    encoded = segmenter.encode(dataset.vocabulary)
+    encoded = segmenter.encode_text(dataset.vocabulary)
     # What inference mode made cannot take part in a computation with gradients.
-    return EncodedVocabulary(encoded.vocabulary, encoded.rows.clone())
+    return EncodedVocabulary(encoded.vocabulary, encoded.text_embeddings.clone())
 
 
 def _padded(targets: MaskTargets, images: Tensor) -> MaskTargets:

@@ -71,7 +71,7 @@ def activations(
         _largest_given(masks, image, read_image(image.source), top)
     logger.info("loading the model")
     comparison = PoolerComparison.load(ModelSource.of(model), device)
-    encoded = None if vocabulary is None else comparison.segmenter.encode(vocabulary)
+    encoded = None if vocabulary is None else comparison.segmenter.encode_text(vocabulary)
     rows: list[Row] = []
     single = min(single, _number_of_maps(comparison) - 1)  # one map is its own mean
     titles = ["mask", POOLING, f"{ADAPTER}, mean" if single else ADAPTER, *["single map"] * single]

@@ -81,7 +81,7 @@ def gallery(
     for title, model in columns.items():
         logger.info("loading %s", title)
         segmenter = hub.load(model, device=device)
-        encoded = segmenter.encode(vocabulary)
+        encoded = segmenter.encode_text(vocabulary)
         for index, photo in enumerate(photos):
             logger.info("%s, image %d of %d", title, index + 1, len(photos))
             add(segmenter.segment(photo, encoded, background=background).semantic(), index)

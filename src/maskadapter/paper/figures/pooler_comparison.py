@@ -60,14 +60,14 @@ class PoolerComparison:
     @torch.inference_mode()
     def embeddings(self, image: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
         """Compute each pooler's embeddings of the masks, (N, D) float32, normalized as they are compared with text."""
-        batch, features, logits, _ = self._encoded(image, masks)
+        pixels, features, logits, _ = self._encoded(image, masks)
         project = self.segmenter.clip.project
         return {
-            name: F.normalize(pooler(batch, features, logits, project)[0], dim=-1).float().cpu().numpy()
+            name: F.normalize(pooler(pixels, features, logits, project)[0], dim=-1).float().cpu().numpy()
             for name, pooler in self.poolers.items()
         }
 
     def _encoded(self, image: np.ndarray, masks: np.ndarray) -> tuple[Tensor, ClipFeatures, Tensor, ImageSizes]:
         batch, sizes = self.segmenter.prepare(image)
-        logits = at_stride_4(torch.from_numpy(masks), sizes).to(batch)
-        return batch, self.segmenter.clip.encode_image(batch), logits[None], sizes
+        logits = at_stride_4(torch.from_numpy(masks), sizes).to(batch.pixels)
+        return batch.pixels, self.segmenter.clip.encode_image(batch.pixels), logits[None], sizes

@@ -12,7 +12,7 @@ from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.model_zoo import WEIGHTS, weights_of
 from maskadapter.models.clip.clip import repository_of
 from maskadapter.models.config import PoolerName
-from maskadapter.models.sources.by_name import is_source, parsed
+from maskadapter.models.sources.mask_source import is_source, parsed
 from maskadapter.paper.tables.table import GROUND_TRUTH, Column, Row, Table
 
 

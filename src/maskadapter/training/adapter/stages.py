@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.iou_matching import Matches, at_most, at_size, mask_iou, match_by_iou
 from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
@@ -20,7 +21,7 @@ from maskadapter.training.adapter.mask_slots import drawn, in_slots, labels_in_s
 from maskadapter.training.generator.hungarian_matching import match_by_cost
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.proposals import Proposals
+from maskadapter.types.image_batch import ImageBatch
 
 Generators = Sequence[torch.Generator]
 """One for each image of a batch, on the CPU; several may be the same."""
@@ -29,11 +30,13 @@ Generators = Sequence[torch.Generator]
 @dataclass(frozen=True, eq=False)
 class Batch:
     """images: (B, 3, H, W), normalized and padded. targets: B, at the same size, without empty masks.
-    vocabulary: what their classes index."""
+    vocabulary: what their classes index. raw_images: B arrays (h, w, 3) uint8, before normalization and padding; only
+    proposal heads that work on superpixels need them."""
 
     images: Tensor
     targets: Sequence[MaskTargets]
     vocabulary: EncodedVocabulary
+    raw_images: Sequence[np.ndarray] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +131,7 @@ class AdapterStage(nn.Module):
     def forward(self, prepared: Prepared, counts: Tensor) -> dict[str, Tensor]:
         segmenter, features = self.segmenter, prepared.features
         embeddings = self._embedding.embed(features, prepared.masks, segmenter.clip.project)
-        text = segmenter.text_classifier(prepared.vocabulary)
-        if segmenter.text_transfer is not None:
-            text = text.with_rows(segmenter.text_transfer(text.rows, features.projected))
+        text = segmenter.transferred(segmenter.text_classifier(prepared.vocabulary), features)
         logits = text.logits(embeddings, segmenter.clip.logit_scale)
         sums = {"classification": classification_loss(logits, prepared.labels)}
         if self.predicted is not None:
@@ -157,14 +158,17 @@ class AdapterStage(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(B, P, 4h, 4w) predicted and ground-truth masks, (B, P) their classes, (B, P) which count."""
         assert self.segmenter.generator is not None
-        proposals = self.segmenter.generator(batch.images, features, self.segmenter.text_classifier(batch.vocabulary))
+        proposals = self.segmenter.generator(ImageBatch(batch.images, batch.raw_images), features)
+        text = self.segmenter.text_classifier(batch.vocabulary)
+        class_logits = self.segmenter.class_logits(proposals, text)
         size = (batch.images.shape[-2], batch.images.shape[-1])
         predicted, true, classes = [], [], []
         for index, (targets, generator) in enumerate(zip(batch.targets, generators, strict=True)):
             logits = proposals.mask_logits[index]
+            classified = None if class_logits is None else class_logits[index]
             small = at_size(targets.masks, (logits.shape[-2], logits.shape[-1]))
             chosen, stood_for = at_most(
-                self._match(settings, proposals, index, small, targets, generator), settings.slots, generator
+                self._match(settings, logits, classified, small, targets, generator), settings.slots, generator
             )
             binary = (logits[chosen].sigmoid() > self._embedding.mask_threshold).float()
             if settings.soft_edges:
@@ -184,15 +188,13 @@ class AdapterStage(nn.Module):
     @staticmethod
     def _match(
         settings: PredictedMasks,
-        proposals: Proposals,
-        index: int,
+        logits: Tensor,
+        class_logits: Tensor | None,
         small: Tensor,
         targets: MaskTargets,
         generator: torch.Generator,
     ) -> Matches:
-        logits = proposals.mask_logits[index]
         if settings.matcher == "iou":
             iou = mask_iou(logits.sigmoid() >= settings.matching_threshold, small > 0.5)
             return match_by_iou(iou, settings.iou_threshold, generator)
-        class_logits = None if proposals.class_logits is None else proposals.class_logits[index]
         return match_by_cost(logits, class_logits, targets, generator)

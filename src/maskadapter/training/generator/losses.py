@@ -7,12 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.errors import MaskError
 from maskadapter.training.adapter.iou_matching import Matches
 from maskadapter.training.generator.hungarian_matching import MatchingCosts, match_by_cost
 from maskadapter.training.generator.point_sampling import IMPORTANCE, NUM_POINTS, OVERSAMPLE, read_at, uncertain_points
 from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.types.proposals import Proposals
 
 
 @dataclass(frozen=True)
@@ -36,35 +34,32 @@ class GeneratorLoss:
 
     def __call__(
         self,
-        outputs: Sequence[Proposals],
+        outputs: Sequence[tuple[Tensor, Tensor]],
         targets: Sequence[MaskTargets],
         generator: torch.Generator,
         num_masks: float | Tensor,
     ) -> dict[str, Tensor]:
         """Weighted losses by name ("class", "mask", "dice"), summed over the heads.
 
-        outputs: what each head proposes for the B images. targets: B; an image may have no masks. generator: on the
+        outputs: of each head mask logits (B, N, h, w) and class logits (B, N, K + 1) for the B images. targets: B; an image may have no masks. generator: on the
         CPU, for all points. num_masks: above 0, what the mask losses are divided by: the number of ground-truth masks, in the
         mean over all processes.
-
-        Raises MaskError for a generator that does not classify.
         """
         total: dict[str, Tensor] = {}
-        for proposals in outputs:
-            for name, loss in self._of_head(proposals, targets, generator, num_masks).items():
+        for head in outputs:
+            for name, loss in self._of_head(*head, targets, generator, num_masks).items():
                 total[name] = total[name] + loss if name in total else loss
         return total
 
     def _of_head(
         self,
-        proposals: Proposals,
+        mask_logits: Tensor,
+        class_logits: Tensor,
         targets: Sequence[MaskTargets],
         generator: torch.Generator,
         num_masks: float | Tensor,
     ) -> dict[str, Tensor]:
-        if proposals.class_logits is None:
-            raise MaskError("this generator gives no class logits; only one that classifies can be trained")
-        mask_logits, class_logits = proposals.mask_logits.float(), proposals.class_logits.float()
+        mask_logits, class_logits = mask_logits.float(), class_logits.float()
         matches = [
             match_by_cost(masks, classes, truth, generator, self.costs)
             for masks, classes, truth in zip(mask_logits, class_logits, targets, strict=True)

@@ -56,5 +56,7 @@ class GeneratorStage(nn.Module):
         generator = self.segmenter.generator
         assert isinstance(generator, Mask2FormerHead)
         text = self.segmenter.text_classifier(prepared.vocabulary)
-        heads = generator.every_head(prepared.images, prepared.features, text)
+        heads = [
+            (head.mask_logits, generator.class_logits(head, text)) for head in generator.every_head(prepared.features)
+        ]
         return self.loss(heads, prepared.targets, prepared.random, counts[0].clamp(min=1))
