@@ -27,9 +27,9 @@ from maskadapter.benchmark.machine import processor
 from maskadapter.benchmark.models import benchmark_models, encode_classes
 from maskadapter.benchmark.proposal_substitution import SubstitutedProposals
 from maskadapter.benchmark.stages import STAGES, Computation, PreparedImage, StageResults, run_stages
-from maskadapter.io.coco_format import write_json
 from maskadapter.models.preprocess import InputSize
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 MODEL, SIZE, PROPOSALS = "fcclip-large", InputSize(896, 896), 250

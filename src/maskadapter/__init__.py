@@ -82,12 +82,12 @@ if TYPE_CHECKING:
     from maskadapter.models.config import InferenceConfig as InferenceConfig
     from maskadapter.models.config import UpstreamQuirks as UpstreamQuirks
     from maskadapter.models.mask_adapter import MaskAdapter as MaskAdapter
-    from maskadapter.models.poolers.mask_cropping import MaskCropping as MaskCropping
     from maskadapter.models.poolers.adapter_pooling import AdapterPooler as AdapterPooler
+    from maskadapter.models.poolers.mask_cropping import MaskCropping as MaskCropping
     from maskadapter.models.poolers.mask_pooling import MaskPooling as MaskPooling
-    from maskadapter.models.sources.superpixels import Superpixels as Superpixels
     from maskadapter.models.segmenter import OpenVocabularySegmenter as OpenVocabularySegmenter
     from maskadapter.models.sources.segment_anything import SegmentAnything as SegmentAnything
+    from maskadapter.models.sources.superpixels import Superpixels as Superpixels
     from maskadapter.paper.tables.reproduction import reproduce as reproduce
     from maskadapter.pipelines.labeling import label_images as label_images
     from maskadapter.pipelines.model_check import check_model as check_model

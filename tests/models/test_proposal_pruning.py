@@ -12,7 +12,6 @@ from maskadapter.models.build import Architecture, build
 from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.poolers.mask_pooling import MaskPooling
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sparse_adapter import SparseAdapter
@@ -175,4 +174,4 @@ def test_pruning_is_a_setting_that_is_off_by_default(segmenter):
     pruned = segmenter.segment(image, "cat, dog")
     assert torch.equal(pruned.mask_logits, exact.mask_logits)
     assert not torch.equal(pruned.probs, exact.probs)
-    assert MODELS["tiny"]("adapter").inference.prune_proposals is False
+    assert build(Architecture("tiny", "adapter")).inference.prune_proposals is False

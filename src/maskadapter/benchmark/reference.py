@@ -12,12 +12,12 @@ from maskadapter.types.clip_features import ClipFeatures
 class ReferencePooler(AdapterPooler):
     """Compute the embeddings of an ``AdapterPooler`` without any of its shortcuts, gradients included.
 
-    pooler: whose adapter is used. chunk: masks that go through the adapter at a time; None for 8 on a CPU and 32
-    elsewhere. It bounds the memory and does not change the result.
+    pooler: whose adapter is used. chunk: masks that go through the adapter at a time; None for as many as
+    the pooler takes. It bounds the memory and does not change the result.
     """
 
     def __init__(self, pooler: AdapterPooler, chunk: int | None = None) -> None:
-        super().__init__(pooler.adapter, chunk)
+        super().__init__(pooler.adapter, chunk or pooler.chunk)
 
     def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
         """Masks (B, N, H, W), bool or 0 to 1 -> embeddings (B, N, D), not normalized."""

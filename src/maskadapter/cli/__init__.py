@@ -14,6 +14,7 @@ import maskadapter
 from maskadapter.cli import models, plot
 from maskadapter.cli.benchmark import benchmark
 from maskadapter.cli.classify import classify
+from maskadapter.cli.console import show_log
 from maskadapter.cli.evaluate import evaluate
 from maskadapter.cli.label import label
 from maskadapter.cli.prepare import prepare
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 a fault of the program, 2 a mistake in what was given, 130 Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    show_log()
     try:
         for argument in given:
             refuse_old_sam_options(argument)

@@ -50,8 +50,8 @@ def benchmark(
 
     from maskadapter.benchmark.report import benchmark_tables
     from maskadapter.benchmark.run import benchmark as run
-    from maskadapter.io.coco_format import write_json
     from maskadapter.system.atomic_files import write_atomically
+    from maskadapter.system.json_files import write_json
     from maskadapter.system.progress import log_spinner
 
     if output.suffix != ".json":

@@ -121,8 +121,8 @@ def check(
     """
     from dataclasses import asdict, replace
 
-    from maskadapter.io.coco_format import write_json
     from maskadapter.pipelines.model_check import Finding, check_model
+    from maskadapter.system.json_files import write_json
 
     findings: list[Finding] = []
     steps = check_model(replace(source, name=file), device=device, root=root, images=images)

@@ -45,8 +45,6 @@ Classes = Any  # whatever Vocabulary.of takes
 CONFUSABLE = 0.97
 
 
-
-
 class OpenVocabularySegmenter(nn.Module):
     """Segment an image into any classes, or classify given masks. Source: paper, figure 2 and section 3.4.
 
