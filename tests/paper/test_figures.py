@@ -13,7 +13,7 @@ import maskadapter as ma
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io import images as ma_images
 from maskadapter.io.masks import mask_parts
@@ -331,7 +331,7 @@ def test_neighbors_are_counted():
         (InMemory(samples(1, segments=1, crowd=True)), {}, "the first 1 images of small have no masks"),
         (InMemory(samples(1)), {"top": 22}, "limit is 200, top 22; .* 1 to 21 classes"),
         (InMemory(samples(1)), {"limit": 0}, "limit is 0"),
-        (InMemory(samples(1)), {"partition": "nothing"}, "no split 'nothing'"),
+        (InMemory(samples(1)), {"partition": "nothing"}, "no partition 'nothing'"),
     ],
 )
 def test_planes_that_cannot_be_drawn(quick, tmp_path, dataset, given, line):
@@ -356,13 +356,13 @@ def report_of(dataset, output, right, partition=None, model=None):
         return Classification(WORDS, np.eye(4)[predicted])
 
     settings = {"model": model or f"right {right}", "proposals": "ground-truth"}
-    return evaluate(classify, dataset, output, metrics=["masks"], split=partition, settings=settings)
+    return evaluate(classify, dataset, output, metrics=["masks"], partition=partition, settings=settings)
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     folder, dataset = tmp_path_factory.mktemp("reports"), InMemory(samples(12))
-    partition = Split("two", (True, False, True, False))
+    partition = Partition("two", (True, False, True, False))
     rates = {"low": 0.3, "high": 0.9}
     return folder, {name: report_of(dataset, folder / name, right, partition) for name, right in rates.items()}
 
@@ -409,14 +409,14 @@ def test_a_report_alone_has_no_error_bars(reports, tmp_path):
 
 
 def test_standard_errors_are_those_of_reproduce(reports, tmp_path):
-    from maskadapter.evaluation.bootstrap import draws_of, image_counts, number_of, standard_error
+    from maskadapter.evaluation.bootstrap import bootstrap, image_counts, metric_function, standard_error
 
     folder, _ = reports
     lines = (folder / "low" / "records-0.jsonl").read_text().splitlines()
-    partition = Split("two", (True, False, True, False))
+    partition = Partition("two", (True, False, True, False))
     metrics = ("mIoU", "accuracy of class masks unseen")
     expected = [
-        standard_error(draws_of(image_counts(map(json.loads, lines), metric, 4), number_of(metric, partition)))
+        standard_error(bootstrap(image_counts(map(json.loads, lines), metric, 4), metric_function(metric, partition)))
         for metric in metrics
     ]
     assert error_bars(upper_bound([folder / "low"], tmp_path / "bars.png", metrics=metrics)) == pytest.approx(expected)
@@ -453,7 +453,7 @@ def test_reports_that_cannot_be_compared(reports, tmp_path):
         ([folder / "low", tmp_path / "few"], r"different images \(12 of small and 3 of small\): 'right 0.5'"),
         ([folder / "low", folder / "low"], "two have the label 'right 0.3'"),
         ([tmp_path / "else.json"], "else.json is not a report of maskadapter evaluate"),
-        ([tmp_path / "other.json"], "evaluate with --proposals ground-truth"),
+        ([tmp_path / "other.json"], "evaluate with --masks ground-truth"),
         ([tmp_path / "nowhere"], "no such file: .*nowhere"),
         ([], "0 were given to be compared; 1 to 7"),
     ):

@@ -20,14 +20,14 @@ from maskadapter.cli import main
 from maskadapter.data.catalog import KNOWN
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import DRAWS, SEED, draws_of, image_counts, number_of, standard_error
+from maskadapter.evaluation.bootstrap import RESAMPLES, SEED, bootstrap, image_counts, metric_function, standard_error
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.scores import scores_of
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.hub.model_zoo import DATASETS, weights_of
 from maskadapter.models.build import MODELS
 from maskadapter.models.clip.clip import image_encoder_of
+from maskadapter.paper.published import DATASETS, published_miou
 from maskadapter.paper.tables import reproduction
 from maskadapter.paper.tables.cell import Cell
 from maskadapter.paper.tables.definitions import TABLES, table_named
@@ -37,9 +37,8 @@ from maskadapter.paper.tables.report import TableReport
 from maskadapter.paper.tables.reproduction import reproduce
 from maskadapter.paper.tables.requirements import Given, check_masks, masks_for, source_for, weight_names
 from maskadapter.paper.tables.row_evaluation import readable_settings
-from maskadapter.paper.tables.table import GROUND_TRUTH
 from maskadapter.paper.tables.timed_predictor import TimedPredictor
-from maskadapter.pipelines import model_evaluation
+from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, model_predictor
 from maskadapter.training.recipe import read_recipe
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -139,13 +138,13 @@ def test_every_recipe_of_a_table_has_its_row(name):
 
 
 def test_published_figures():
-    """Those of table 1 are in the model zoo too, those of table 2 in the first lines of its recipes."""
+    """Those of table 1 are looked up, those of table 2 in the first lines of its recipes."""
     first = {
         (row.model, row.pooler): {key: value.percent for key, value in row.published.items()}
         for row in TABLES["table1"].rows
     }
     assert len(first) == 6
-    assert all(first[which] == dict(weights_of(*which).miou) for which in first)
+    assert all(first[which] == published_miou(*which) for which in first)
     assert {column.key for column in TABLES["table1"].columns} == set(DATASETS)
     second = {row.label: tuple(value.percent for value in row.published.values()) for row in TABLES["table2"].rows}
     for recipe, label in (("fcclip", "FC-CLIP: Mask-Adapter"), ("mask2former", "FC-CLIP: Mask2Former, Mask-Adapter")):
@@ -176,16 +175,16 @@ def records(count=40, seed=0):
 def test_a_bootstrap_sample_is_what_evaluate_computes_of_its_images(metric, of, group):
     """Samples are computed from counts; here the records themselves are sampled."""
     everything = [{key: value for key, value in record.items() if key in ("index", of)} for record in records()]
-    partition = Split("by hand", (True, False, True))
+    partition = Partition("by hand", (True, False, True))
 
     def evaluated(sample):
         return scores_of(lambda: iter(sample), (of,), CLASSES, "detectron2-main", partition).numbers[metric + group]
 
-    counts, number = image_counts(everything, metric + group, 3), number_of(metric + group, partition)
+    counts, number = image_counts(everything, metric + group, 3), metric_function(metric + group, partition)
     assert number(counts.sum(axis=0)) == evaluated(everything)
-    samples = draws_of(counts, number)
-    times = np.random.default_rng(SEED).multinomial(40, [1 / 40] * 40, size=DRAWS)
-    for which in (0, 1, DRAWS - 1):
+    samples = bootstrap(counts, number)
+    times = np.random.default_rng(SEED).multinomial(40, [1 / 40] * 40, size=RESAMPLES)
+    for which in (0, 1, RESAMPLES - 1):
         sample = [record for record, often in zip(everything, times[which], strict=True) for _ in range(often)]
         assert samples[which] == pytest.approx(evaluated(sample), abs=1e-9)
 
@@ -195,7 +194,7 @@ def test_the_standard_error_is_that_of_a_coin():
     right = np.arange(200) % 4 > 0
     everything = [{"masks": {"segments": [[0, int(not one), 1]]}} for one in right]
     counts = image_counts(everything, "accuracy of segments", 3)
-    error = standard_error(draws_of(counts, number_of("accuracy of segments")))
+    error = standard_error(bootstrap(counts, metric_function("accuracy of segments")))
     assert error == pytest.approx(100 * math.sqrt(0.75 * 0.25 / 200), rel=0.07)
 
 
@@ -203,8 +202,8 @@ def test_what_two_rows_share_does_not_add_to_the_error_of_their_difference():
     counts = image_counts(records(), "accuracy of segments", 3)
     better = counts.copy()
     better[:, 0] = (counts[:, 0] + counts[:, 2]) / 2  # half of what was wrong is right
-    number = number_of("accuracy of segments")
-    one, other = draws_of(2 * counts, number), draws_of(2 * better, number)
+    number = metric_function("accuracy of segments")
+    one, other = bootstrap(2 * counts, number), bootstrap(2 * better, number)
     assert standard_error(other - one) < standard_error(one)
     assert standard_error(one - one) == 0
     assert standard_error(one) > 1
@@ -212,7 +211,7 @@ def test_what_two_rows_share_does_not_add_to_the_error_of_their_difference():
 
 def test_one_image_has_no_standard_error():
     counts = image_counts(list(records())[:1], "mIoU", 3)
-    assert math.isnan(standard_error(draws_of(counts, number_of("mIoU"))))
+    assert math.isnan(standard_error(bootstrap(counts, metric_function("mIoU"))))
 
 
 def test_the_user_s_model_and_data():
@@ -401,8 +400,8 @@ def test_numbers_are_those_of_evaluate(third, own, tmp_path):
     report, output = third
     dataset, found = open_dataset(own), numbers_in(output, "table3")
     for how, pooler in (("mask pooling", "pooling"), ("Mask-Adapter", "adapter")):
-        subject = model_evaluation.model(ModelSource("tiny", pooler), dataset, proposals="ground-truth")
-        expected = evaluate(subject.predict, dataset, tmp_path / pooler, metrics=["masks"]).numbers
+        predictor = model_predictor(ModelSource("tiny", pooler), dataset, masks="ground-truth")
+        expected = evaluate(predictor.predict, dataset, tmp_path / pooler, metrics=["masks"]).numbers
         for column in report.table.columns:
             cell = found[f"tiny: {how}", column.metric]
             assert cell["percent"] == expected[column.metric]
@@ -418,8 +417,8 @@ def test_numbers_are_those_of_evaluate(third, own, tmp_path):
 def test_masks_are_cropped_too(third, own, tmp_path):
     _, output = third
     dataset = open_dataset(own)
-    subject = model_evaluation.model(ModelSource("tiny", "cropping"), dataset, proposals="ground-truth")
-    expected = evaluate(subject.predict, dataset, tmp_path, metrics=["masks"]).numbers
+    predictor = model_predictor(ModelSource("tiny", "cropping"), dataset, masks="ground-truth")
+    expected = evaluate(predictor.predict, dataset, tmp_path, metrics=["masks"]).numbers
     assert numbers_in(output, "table3")["tiny: mask cropping", "mIoU"]["percent"] == expected["mIoU"]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from maskadapter.data.dataset import Dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.paper.figures.page import COLORS, TEXT, check_output, legend_shape, page
 from maskadapter.paper.figures.pooler_comparison import PoolerComparison
@@ -61,7 +61,7 @@ def tsne(
     names, seen = dataset.vocabulary.names, np.ones(len(dataset.vocabulary), bool)
     if partition is not None:
         trained_on = comparison.segmenter.inference.seen_in
-        seen = np.array(Split.of(partition, dataset.vocabulary, trained_on).seen)
+        seen = np.array(Partition.of(partition, dataset.vocabulary, trained_on).seen)
     embeddings, classes = _embed_dataset(comparison, dataset, min(limit, len(dataset)))
     held = np.bincount(classes, minlength=len(names))
     shown = [label for label in np.argsort(-held, kind="stable")[:top].tolist() if held[label]]

@@ -9,10 +9,18 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, cast
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import DRAWS, SEED, draws_of, image_counts, number_of, parted, standard_error
 from maskadapter.evaluation.bootstrap import METRICS as KNOWN
+from maskadapter.evaluation.bootstrap import (
+    RESAMPLES,
+    SEED,
+    bootstrap,
+    image_counts,
+    metric_function,
+    name_and_group,
+    standard_error,
+)
 from maskadapter.evaluation.metrics.semantic import CONVENTIONS, Convention
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.records import Records
 from maskadapter.paper.figures.labeled import labeled
 from maskadapter.paper.figures.page import COLORS, COLUMN, TEXT, check_output, legend_shape, page
@@ -48,12 +56,12 @@ def upper_bound(
     output: str | Path,
     *,
     metrics: Sequence[str] = METRICS,
-    resamples: int = DRAWS,
+    resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> "Figure":
     """Draw a bar for every report and metric, with the standard error where the report's records lie beside it.
 
-    reports: of ``maskadapter evaluate ... --proposals ground-truth`` on the same images: ``report.json`` or its
+    reports: of ``maskadapter evaluate ... --masks ground-truth`` on the same images: ``report.json`` or its
         folder, or ``"LABEL=PATH"``; without a label the report's model.
     output: .png, .pdf or .svg. metrics: ``"accuracy of segments"``, ``"accuracy of class masks"`` or ``"mIoU"``, in
         percent, each also with `` seen`` or `` unseen`` behind it. One that no report has is left out, and so is the
@@ -67,7 +75,7 @@ def upper_bound(
     """
     path = check_output(output)
     for metric in metrics:
-        if parted(metric)[0] not in KNOWN:
+        if name_and_group(metric)[0] not in KNOWN:
             raise MaskAdapterError(f"no metric '{metric}': choose from {', '.join(KNOWN)}; seen, unseen may follow")
     found = labeled(reports, _read)
     first = next(iter(found.values()))
@@ -131,7 +139,7 @@ def _read(source: str) -> tuple[str, _Report]:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise MaskAdapterError(f"{file} is not a report of maskadapter evaluate") from None
     if "accuracy of segments" not in numbers:
-        raise MaskAdapterError(f"{file} is not of ground-truth masks: evaluate with --proposals ground-truth")
+        raise MaskAdapterError(f"{file} is not of ground-truth masks: evaluate with --masks ground-truth")
     return label, report
 
 
@@ -143,11 +151,11 @@ def _standard_errors(report: _Report, metrics: Sequence[str], resamples: int, se
         return {}
     stated = str(report.facts.get("convention", "")).partition(":")[0]
     convention = cast(Convention, stated if stated in CONVENTIONS else "detectron2-main")
-    partition = Split("the report's", tuple(one.get("seen") is True for one in report.classes))
+    partition = Partition("the report's", tuple(one.get("seen") is True for one in report.classes))
     errors = {}
     for metric in filter(report.has, metrics):
         counts = image_counts(records.read(count), metric, len(report.classes))
-        error = standard_error(draws_of(counts, number_of(metric, partition, convention), resamples, seed))
+        error = standard_error(bootstrap(counts, metric_function(metric, partition, convention), resamples, seed))
         if not math.isnan(error):
             errors[metric] = error
     return errors

@@ -1,17 +1,9 @@
-"""Data sets and columns that several tables of the paper share."""
+"""Columns that several tables of the paper share."""
 
-from maskadapter.paper.tables.table import GROUND_TRUTH, Column
+from maskadapter.paper.tables.table import Column
+from maskadapter.pipelines.model_evaluation import GROUND_TRUTH
 
 A150 = "ade20k-150"
-
-DATASETS = {
-    "A-847": "ade20k-847",
-    "PC-459": "pascal-context-459",
-    "A-150": A150,
-    "PC-59": "pascal-context-59",
-    "PAS-20": "pascal-voc-20",
-}
-"""The paper's names of its test sets -> ours."""
 
 MIOU = (Column("mIoU", A150, "mIoU"),)
 

@@ -5,7 +5,8 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
-from maskadapter.paper.tables.table import GROUND_TRUTH, Column, Row
+from maskadapter.paper.tables.table import Column, Row
+from maskadapter.pipelines.model_evaluation import GROUND_TRUTH
 
 
 def evaluation_folder(row: Row, column: Column) -> Path:

@@ -1,8 +1,6 @@
 """Tables 1, 2, 3, 8 and 11: rows that need published weights and no training."""
 
-from collections.abc import Mapping
-
-from maskadapter.hub.model_zoo import WITHOUT_ENSEMBLE, weights_of
+from maskadapter.paper.published import DATASETS, published_miou, published_row
 from maskadapter.paper.tables.columns import (
     A150,
     DATASETS,
@@ -11,8 +9,8 @@ from maskadapter.paper.tables.columns import (
     PARTITION_NOTE,
     SEEN_AND_UNSEEN,
 )
-from maskadapter.paper.tables.table import GROUND_TRUTH, Column, Published, Row, Table
-from maskadapter.pipelines.model_evaluation import Branch
+from maskadapter.paper.tables.table import Column, Published, Row, Table
+from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, Branch
 
 _MODELS = {"FC-CLIP": "fcclip-large", "MAFT+ base": "maftplus-base", "MAFT+ large": "maftplus-large"}
 _POOLERS = {"mask pooling": "pooling", "Mask-Adapter": "adapter"}
@@ -34,10 +32,7 @@ _CLIPSELF = (
 def table_1() -> Table:
     """Main results: every model with mask pooling and with Mask-Adapter, on five data sets."""
     columns = tuple(Column(key, dataset, "mIoU") for key, dataset in DATASETS.items())
-    rows: list[Row] = []
-    for of, model in _MODELS.items():
-        published = {name: _figures(_TABLE_1, **weights_of(model, name).miou) for name in _POOLERS.values()}
-        rows += rows_by_pooler(of, published, "ensemble")
+    rows = (row for of in _MODELS for row in rows_by_pooler(of, "ensemble"))
     return Table("table1", "Main results, mIoU with ensemble", columns, tuple(rows))
 
 
@@ -52,17 +47,11 @@ def table_2() -> Table:
             pooler,
             masks=masks,
             against="FC-CLIP: Mask2Former, mask pooling" if pooler == "adapter" else "",
-            published=without_ensemble(*figures),
+            published=_figures(_TABLE_2, **dict(zip(("seen", "unseen", "mIoU"), figures, strict=True))),
         )
         for (how, pooler), figures in zip(_POOLERS.items(), ((34.8, 17.5, 26.0), (45.3, 21.8, 33.4)), strict=True)
     ]
-    for of, model in _MODELS.items():
-        published = {
-            pooler: without_ensemble(*WITHOUT_ENSEMBLE[model, pooler])
-            for pooler in _POOLERS.values()
-            if (model, pooler) in WITHOUT_ENSEMBLE
-        }
-        rows += rows_by_pooler(of, published, "out")
+    rows += [row for of in _MODELS for row in rows_by_pooler(of, "out-of-vocabulary")]
     notes = (
         PARTITION_NOTE,
         f"Which Mask2Former the paper used is not known; here it is {masks.partition(':')[2]}, and its masks are "
@@ -131,15 +120,16 @@ def table_8() -> Table:
 
 def table_11() -> Table:
     """Each of the two classifiers alone, and their ensemble."""
-    alone = WITHOUT_ENSEMBLE["fcclip-large", "adapter"][2]
+    alone = _published("fcclip-large", "adapter", "out-of-vocabulary")["mIoU"].percent
+    both = published_miou("fcclip-large", "adapter")["A-150"]
     first = "FC-CLIP: in-vocabulary classifier alone"
     rows = (
-        Row("FC-CLIP", "in-vocabulary classifier alone", "fcclip-large", branch="in"),
+        Row("FC-CLIP", "in-vocabulary classifier alone", "fcclip-large", branch="in-vocabulary"),
         Row(
             "FC-CLIP",
             "Mask-Adapter alone",
             "fcclip-large",
-            branch="out",
+            branch="out-of-vocabulary",
             against=first,
             published=_figures(f"the same row in {_TABLE_2}", mIoU=alone),
         ),
@@ -148,16 +138,16 @@ def table_11() -> Table:
             "ensemble",
             "fcclip-large",
             against=first,
-            published=_figures(f"the same row in {_TABLE_1}", mIoU=weights_of("fcclip-large").miou["A-150"]),
+            published=_figures(f"the same row in {_TABLE_1}", mIoU=both),
         ),
     )
     return Table("table11", "Each classifier alone, and both", MIOU, rows)
 
 
-def rows_by_pooler(of: str, published: Mapping[str, Mapping[str, Published]], branch: Branch) -> tuple[Row, ...]:
+def rows_by_pooler(of: str, branch: Branch) -> tuple[Row, ...]:
     """Return the rows of a published model: with its own mask pooling, and with Mask-Adapter.
 
-    of: the paper's name of the model. published: figures by pooler and column.
+    of: the paper's name of the model. branch: ``ensemble``, as in table 1, or ``out-of-vocabulary``, as in table 2.
     """
     return tuple(
         Row(
@@ -167,15 +157,20 @@ def rows_by_pooler(of: str, published: Mapping[str, Mapping[str, Published]], br
             pooler,
             branch,
             against=f"{of}: mask pooling" if pooler == "adapter" else "",
-            published=published.get(pooler, {}),
+            published=_published(_MODELS[of], pooler, branch),
         )
         for how, pooler in _POOLERS.items()
     )
 
 
-def without_ensemble(seen: float, unseen: float, both: float) -> dict[str, Published]:
-    """Return the figures of a row of table 2 by column."""
-    return _figures(_TABLE_2, seen=seen, unseen=unseen, mIoU=both)
+def _published(model: str, pooler: str, branch: Branch) -> dict[str, Published]:
+    """Figures by column: of table 1 for each data set, of table 2 for seen, unseen and all classes of A-150."""
+    row = published_row(model, pooler, branch)
+    if row is None:
+        return {}
+    if branch == "ensemble":
+        return _figures(_TABLE_1, **{name: metrics["mIoU"] for name, metrics in row.percent.items()})
+    return _figures(_TABLE_2, **{name.removeprefix("mIoU "): value for name, value in row.percent["A-150"].items()})
 
 
 def _figures(source: str, **percent: float) -> dict[str, Published]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskadapter.evaluation.bootstrap import DRAWS
+from maskadapter.evaluation.bootstrap import RESAMPLES
 from maskadapter.paper.tables.cell import Cell
 from maskadapter.paper.tables.table import Column, Published, Row, Table
 from maskadapter.system.atomic_files import readable, write_atomically
@@ -125,7 +125,7 @@ class TableReport:
         return "\n".join(markdown_table([header[place] for place in kept], rows, "".join(align[p] for p in kept)))
 
     def _notes(self) -> list[str]:
-        notes = [f"Measured: percent ± standard error over images (bootstrap, {DRAWS:,} samples)."]
+        notes = [f"Measured: percent ± standard error over images (bootstrap, {RESAMPLES:,} samples)."]
         if any(not math.isnan(cell.difference) for cell in self.cells.values()):
             notes.append("Against N: the difference from row N on the same images ± its own standard error.")
         if any(not math.isnan(cell.seconds) for cell in self.cells.values()):

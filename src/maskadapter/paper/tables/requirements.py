@@ -13,7 +13,8 @@ from maskadapter.hub.model_zoo import WEIGHTS, weights_of
 from maskadapter.models.clip.clip import repository_of
 from maskadapter.models.config import PoolerName
 from maskadapter.models.sources.mask_source import is_source, parsed
-from maskadapter.paper.tables.table import GROUND_TRUTH, Column, Row, Table
+from maskadapter.paper.tables.table import Column, Row, Table
+from maskadapter.pipelines.model_evaluation import GROUND_TRUTH
 
 
 @dataclass(frozen=True)

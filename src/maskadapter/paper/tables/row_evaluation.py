@@ -12,12 +12,13 @@ from maskadapter.data.catalog import KNOWN
 from maskadapter.data.dataset import Dataset
 from maskadapter.evaluation.bootstrap import image_counts
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.records import Records
+from maskadapter.paper.published import reference_figures
 from maskadapter.paper.tables.requirements import Given, masks_for, source_for
-from maskadapter.paper.tables.table import GROUND_TRUTH, Column, Row
+from maskadapter.paper.tables.table import Column, Row
 from maskadapter.paper.tables.timed_predictor import TimedPredictor
-from maskadapter.pipelines import model_evaluation
+from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, model_predictor
 from maskadapter.system.atomic_files import readable
 
 
@@ -55,7 +56,7 @@ class RowEvaluation:
 
     image_names: tuple[str, ...]
     counts: Callable[[str], np.ndarray]
-    partition: Split | None
+    partition: Partition | None
     seconds: float
     folder: Path
     whole: bool
@@ -72,20 +73,22 @@ def evaluate_row(
     source, masks = source_for(row, columns[0], options.given), masks_for(row, columns[0])
     partition = None
     if any(column.metric.endswith("seen") for column in columns):
-        partition = Split.of(options.partition, dataset.vocabulary, trained_on)
-    subject = model_evaluation.model(
-        source, dataset, device=options.device, branch=columns[0].branch or row.branch, proposals=masks or "generator"
+        partition = Partition.of(options.partition, dataset.vocabulary, trained_on)
+    branch = columns[0].branch or row.branch
+    predictor = model_predictor(source, dataset, device=options.device, branch=branch, masks=masks)
+    reference = (
+        {} if predictor.published_as is None else reference_figures(*predictor.published_as, dataset, branch, partition)
     )
-    timed = TimedPredictor(subject.predict, folder / "seconds.txt", torch.device(options.device))
+    timed = TimedPredictor(predictor.predict, folder / "seconds.txt", torch.device(options.device))
     report = evaluate(
         timed,
         dataset,
         folder,
         metrics=("masks",) if masks == GROUND_TRUTH else ("semantic",),
         limit=options.limit,
-        split=partition,
-        settings={**readable_settings(subject.settings), "split": options.split},
-        paper=subject.paper,
+        partition=partition,
+        settings={**readable_settings(predictor.settings), "split": options.split},
+        reference=reference,
         share=(0, 1),
     )
     images = int(report.facts["images"])

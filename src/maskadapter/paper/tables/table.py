@@ -4,10 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskadapter.pipelines.model_evaluation import Branch
-
-GROUND_TRUTH = "ground-truth"
-"""The ``masks`` of a row or column that classifies ground-truth masks."""
+from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, Branch
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Column:
     @property
     def title(self) -> str:
         """The column's heading, such as ``ade20k-150: mIoU of ground-truth masks``."""
-        alone = " by the out-of-vocabulary classifier alone" * (self.branch == "out")
+        alone = " by the out-of-vocabulary classifier alone" * (self.branch == "out-of-vocabulary")
         # The accuracies are always of ground-truth masks, and say so.
         given = " of ground-truth masks" * (self.masks == GROUND_TRUTH and self.metric.startswith("mIoU"))
         return f"{Path(self.dataset).stem}: {self.metric}{alone}{given}"

@@ -9,8 +9,8 @@ import numpy as np
 from maskadapter.data.dataset import Dataset
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import draws_of, number_of, standard_error
-from maskadapter.evaluation.partition import PAPER
+from maskadapter.evaluation.bootstrap import bootstrap, metric_function, standard_error
+from maskadapter.paper.published import SEEN_AND_UNSEEN
 from maskadapter.paper.tables.cell import Cell
 from maskadapter.paper.tables.evaluation_folder import evaluation_folder, evaluation_name
 from maskadapter.paper.tables.requirements import check_masks, source_for
@@ -105,8 +105,8 @@ class TableRun:
         counts = evaluated.counts(column.metric)
         if not counts[:, 2].any():  # no label map is painted of masks that overlap
             return cell
-        metric = number_of(column.metric, evaluated.partition)
-        samples, measured = draws_of(counts, metric), metric(counts.sum(axis=0))
+        metric = metric_function(column.metric, evaluated.partition)
+        samples, measured = bootstrap(counts, metric), metric(counts.sum(axis=0))
         self._samples[row.label, column.key] = names, samples
         cell = replace(cell, measured=measured, error=standard_error(samples))
         cell = replace(cell, comparable=paper is not None and self._comparable(row, column, evaluated))
@@ -121,4 +121,4 @@ class TableRun:
         if row not in self.original.rows or column not in self.original.columns or not evaluated.whole:
             return False
         partition = evaluated.partition
-        return partition is None or not column.metric.endswith("seen") or partition.counts == PAPER
+        return partition is None or not column.metric.endswith("seen") or partition.counts == SEEN_AND_UNSEEN
