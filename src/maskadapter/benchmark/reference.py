@@ -17,7 +17,7 @@ class ReferencePooler(AdapterPooler):
     """
 
     def __init__(self, pooler: AdapterPooler, chunk: int | None = None) -> None:
-        super().__init__(pooler.adapter, chunk or pooler.chunk)
+        super().__init__(pooler.adapter, chunk=chunk or pooler.chunk)
 
     def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
         """Masks (B, N, H, W), bool or 0 to 1 -> embeddings (B, N, D), not normalized."""
