@@ -52,7 +52,7 @@ class Large:
         self._asked = Input.of(self._judge, image)
 
     def lend(self, vocabulary: Vocabulary) -> Answer:
-        answered = answer(self._judge, self._asked, self._judge.encode(vocabulary), "default", Clock(CPU))
+        answered = answer(self._judge, self._asked, self._judge.encode_text(vocabulary), "default", Clock(CPU))
         assert isinstance(self.segmenter.generator, Borrowed)
         self.segmenter.generator.lend(answered.proposals, self._asked.sizes, self._given.sizes)
         return answered

@@ -50,7 +50,7 @@ def measured(count: int, size: tuple[int, int], way: str) -> dict[str, Any]:
     """way: ``classify``, or ``segment`` with its class map."""
     image = np.asarray(Image.fromarray(data.coffee()).resize(size[::-1]))
     model = ma.load(pooler="adapter")
-    words = model.encode("ade20k-150")
+    words = model.encode_text("ade20k-150")
     with tempfile.TemporaryDirectory() as folder:
         file = write_json(Path(folder) / "masks.json", masks_of(count, size))
         with peak_memory(torch.device("cpu")) as most:

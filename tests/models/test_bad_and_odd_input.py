@@ -275,7 +275,7 @@ def claims(shape):
 
 
 def without_adapter():
-    maskadapter.hub.loading.convert("tiny", "model.safetensors", half=True)
+    maskadapter.convert("tiny", "model.safetensors", half=True)
     return "model.safetensors"
 
 

@@ -36,7 +36,7 @@ def photos(tmp_path):
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_list_of_files_is_what_save_writes(photos, tmp_path, format):
     model = Halves()
-    written = model.segment(photos / "d.png", model.encode("cat, wall")).save(tmp_path / "one", format)
+    written = model.segment(photos / "d.png", model.encode_text("cat, wall")).save(tmp_path / "one", format)
     assert tuple(path.name.removeprefix("d") for path in written) == ENDINGS[format]
 
 

@@ -57,7 +57,7 @@ def segment_each(
     ``segmenter.segment``. on_error: called with an image that cannot be read and the reason, and the next one follows;
     without it the error is raised.
     """
-    encoded = segmenter.encode(classes, things)
+    encoded = segmenter.encode_text(classes, things)
     for image in found(images):
         try:
             result = _segment(segmenter, image, encoded, background)
@@ -97,7 +97,7 @@ def segment_images(
     """
     output, names = Path(output), check_formats(formats)
     todo = found(images, output)
-    encoded = segmenter.encode(classes, things)
+    encoded = segmenter.encode_text(classes, things)
     endings = [ending for name in names for ending in ENDINGS[name]]
 
     def work(image: ImageFile) -> None:

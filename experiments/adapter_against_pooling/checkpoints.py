@@ -1,4 +1,4 @@
-"""Steps that can be stopped at any time: a checkpoint that is whole or not there, and a log of one line a report."""
+"""Checkpoints that are written whole or not at all, logs of JSON lines, and the learning rate."""
 
 import json
 import os
@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 
+from maskadapter.system import json_lines
+
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint in one move."""
+    """Replace the checkpoint in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
@@ -18,25 +20,25 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
+    """The checkpoint, or None without one."""
     return torch.load(path, weights_only=True) if path.exists() else None
 
 
 def report(path: Path, **values: Any) -> None:
     """Append to the log, and print."""
-    line = json.dumps({"at": time.strftime("%H:%M:%S"), **values})
-    print(path.stem, line, flush=True)
+    entry = {"at": time.strftime("%H:%M:%S"), **values}
+    print(path.stem, json.dumps(entry), flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as log:
-        log.write(line + "\n")
+    json_lines.append(path, entry)
 
 
 def minutes(path: Path) -> float:
-    """Processor time of what a log reports: lost work between a checkpoint and a stop is not in it."""
-    return sum(json.loads(line)["cpu_seconds"] for line in path.read_text(encoding="utf-8").splitlines()) / 60
+    """Processor time in a log; work lost between a checkpoint and a stop is not in it."""
+    return sum(entry["cpu_seconds"] for entry in json_lines.read(path)) / 60
 
 
 def rate(step: int, steps: int, peak: float, warmup: int = 200) -> float:
-    """Learning rate: up in a line, down along a cosine to 0."""
+    """Learning rate: linear warm-up, then a cosine to 0."""
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * (step - warmup) / (steps - warmup)))))

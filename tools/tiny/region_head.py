@@ -1,14 +1,14 @@
-"""Train the region head of the superpixel generator on the tree's own proposals.
+"""Train the region head, which classifies the superpixel tree's proposals.
 
-A proposal that lies in one labeled class is that class, the more so the better it covers a segment; one that covers
-several classes is void. So nested proposals do not paint over each other at inference.
+The target of a proposal inside one labeled class is that class, the more so the better it covers a segment; the target
+of one that covers several classes is void. So nested proposals do not compete at inference.
 
-    python tools/tiny/generator.py prepare --number 0 --shared ../shared --work build/tiny
-    python tools/tiny/generator.py prepare --number 1 --shared ../shared --work build/tiny
-    python tools/tiny/generator.py train --shared ../shared --work build/tiny
+    python tools/tiny/region_head.py prepare --number 0 --shared ../shared --work build/tiny
+    python tools/tiny/region_head.py prepare --number 1 --shared ../shared --work build/tiny
+    python tools/tiny/region_head.py train --shared ../shared --work build/tiny
 
-One thread: about 5 minutes for each pass of `prepare`, 2 for `train`. Reads `text_tower.pt`, `image_tower.pt`.
-Writes `proposals_<number>.pt`, `generator.pt`.
+One thread: about 5 minutes for each pass of `prepare`, 2 for `train`. Reads `text_encoder.pt`, `image_encoder.pt`.
+Writes `proposals_<number>.pt`, `region_head.pt`.
 """
 
 import argparse
@@ -26,14 +26,15 @@ from torch.nn import functional as F
 
 from maskadapter.models.preprocess import to_batch
 
-LABELLED = 0.5  # least labeled share of a proposal on photographs whose background is not labeled
+LABELED = 0.5  # least labeled share of a proposal on photographs whose background is not labeled
 
 
 def overlaps(
     masks: torch.Tensor, ids: torch.Tensor, labels: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """masks (N, h, w) bool, ids (h, w) segment numbers -> per proposal: class, purity, IoU with its best segment or
-    class, labeled share.
+    """Class, purity, IoU with its best segment or class, and labeled share of each proposal.
+
+    masks: (N, h, w) bool. ids: (h, w), segment numbers. labels: class of each segment.
     """
     numbers = torch.arange(1, len(labels) + 1)
     segments = (ids.flatten()[None] == numbers[:, None]).float()
@@ -55,7 +56,7 @@ def overlaps(
 def proposals_of(
     model, image: np.ndarray, ids: np.ndarray
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """-> masks (N, h, w) and segment numbers (h, w) at the generator's stride, pooled features, shape features."""
+    """Masks (N, h, w) and segment numbers (h, w) at the region head's stride, pooled features, shape features."""
     batch = to_batch([image], model.clip.size_divisor)
     features = model.clip.encode_image(batch)
     masks, pooled, shape = model.generator.propose(batch[0], features.dense[0], features.projected[0])
@@ -65,7 +66,7 @@ def proposals_of(
 
 
 def prepare(model, photos: list[Photo], work: Path, number: int) -> None:
-    rng, rows, start = random.Random(number), [], time.time()
+    rng, found, start = random.Random(number), [], time.time()
     for index, photo in enumerate(photos):
         ids, labels = photo.masks()
         image = photo.image()
@@ -80,9 +81,9 @@ def prepare(model, photos: list[Photo], work: Path, number: int) -> None:
             continue
         masks, small, pooled, shape = proposals_of(model, image, ids)
         best, purity, iou, labeled = overlaps(masks, small, labels)
-        kept = torch.ones(len(best), dtype=torch.bool) if "png" in photo.segments else labeled >= LABELLED
+        kept = torch.ones(len(best), dtype=torch.bool) if "png" in photo.segments else labeled >= LABELED
         area = masks.flatten(1).float().mean(1)
-        rows.append(
+        found.append(
             {
                 "pooled": pooled[kept].half(),
                 "shape": shape[kept],
@@ -94,13 +95,11 @@ def prepare(model, photos: list[Photo], work: Path, number: int) -> None:
         )
         if index % 50 == 0:
             print(number, index, f"{time.time() - start:.0f} s", flush=True)
-    torch.save({key: torch.cat([row[key] for row in rows]) for key in rows[0]}, work / f"proposals_{number}.pt")
+    torch.save({key: torch.cat([one[key] for one in found]) for key in found[0]}, work / f"proposals_{number}.pt")
 
 
 def confidence(purity: torch.Tensor, iou: torch.Tensor) -> torch.Tensor:
-    """How much a proposal should speak, 0 to 1; the rest is void. Parts of one thing speak softly, mixtures not at
-    all.
-    """
+    """Target probability of a proposal's class, 0 to 1; the rest is void. Low for parts, 0 for mixtures."""
     return ((purity - 0.4) / 0.45).clamp(0, 1) * (0.3 + 0.7 * iou)
 
 
@@ -125,20 +124,22 @@ def train(model, shared: Path, work: Path, steps: int) -> None:
     for step in range(steps):
         chosen = torch.randint(len(weight), (1024,))
         label, share = data["label"][chosen], target_share[chosen]
-        # Small vocabularies too: void must hold beside 5 words as it does beside 133.
+        # Small vocabularies too: void has to compete with 5 classes as well as with 133.
         keep = torch.ones(133, dtype=torch.bool)
         if torch.rand(()) < 0.5:
             keep = torch.rand(133) < torch.rand(()) * 0.5 + 0.03
-        rows = torch.stack(
+        text_embeddings = torch.stack(
             [group[int(torch.randint(len(group), ())) if torch.rand(()) < 0.5 else 0] for group in groups]
         )
         pooled = F.dropout(data["pooled"][chosen].float(), 0.2)
         shape = data["shape"][chosen] + torch.randn(len(chosen), data["shape"].shape[1]) * 0.03
         embeddings = F.normalize(F.dropout(generator.embed(pooled, shape), 0.1), dim=-1)
         logits = (
-            generator.logit_scale.exp().clamp(max=100) * embeddings @ torch.cat([rows, F.normalize(void, dim=-1)]).T
+            generator.logit_scale.exp().clamp(max=100)
+            * embeddings
+            @ torch.cat([text_embeddings, F.normalize(void, dim=-1)]).T
         )
-        # Each row sees its own class and the drawn ones.
+        # Each proposal is compared with its own class and the drawn ones.
         visible = keep[None] | (F.one_hot(label, 133) > 0)
         logits = logits.masked_fill(~F.pad(visible, (0, 1), value=True), -1e4)
         log_probs = logits.log_softmax(-1)
@@ -152,7 +153,7 @@ def train(model, shared: Path, work: Path, steps: int) -> None:
         if (step + 1) % 100 == 0:
             print(step + 1, f"loss {running / 100:.3f} scale {float(generator.logit_scale.exp()):.1f}", flush=True)
             running = 0.0
-    torch.save({"generator": generator.state_dict(), "void": void.detach()}, work / "generator.pt")
+    torch.save({"generator": generator.state_dict(), "void": void.detach()}, work / "region_head.pt")
 
 
 def main() -> None:

