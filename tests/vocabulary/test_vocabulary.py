@@ -50,7 +50,7 @@ def test_builtin_lists_count_their_things(name, things):
 def test_synonyms_are_kept_to_the_letter():
     by_name = dict(zip(Vocabulary.builtin("coco-stuff").names, Vocabulary.builtin("coco-stuff").classes, strict=True))
     assert by_name["wall-wood"] == ("wall-wood", "wood wall", "wall wood")
-    assert Vocabulary.builtin("pascal-voc-20").names[0] == "aeroplane"  # the background class is no word
+    assert Vocabulary.builtin("pascal-voc-20").names[0] == "aeroplane"  # without the background class
     # The official list repeats a synonym: dropping it would change nothing but the text matrix that is compared.
     assert Vocabulary.builtin("ade20k-150").synonyms.count("kitchen range") == 2
 
