@@ -7,6 +7,7 @@ Every measurement has a process of its own. Memory is beyond what the loaded mod
 ``results/benchmarks/many-masks-cpu.json`` and ``.md``; some minutes on two cores.
 """
 
+import argparse
 import multiprocessing
 import tempfile
 import time
@@ -63,6 +64,7 @@ def measured(count: int, size: tuple[int, int], way: str) -> dict[str, Any]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rows = []
     for way, size in [("classify", SIZES[0]), ("segment", SIZES[0]), ("classify", SIZES[1])]:
         for count in COUNTS if size == SIZES[0] else COUNTS[:2]:
