@@ -68,7 +68,7 @@ def main() -> None:
     limits = ALL_LIMITS if arguments.split == "train2017" else (None, CONFUSABLE, 2.0)
 
     model, vocabulary, rng = maskadapter.load(), Vocabulary.builtin("coco-panoptic"), random.Random(0)
-    background = model.encode(BACKGROUND)
+    background = model.encode_text(BACKGROUND)
     measured: dict[float | None, list] = {limit: [] for limit in limits}
     photos = panoptic_photos(arguments.coco, arguments.split)[: arguments.images]
     with bar("images", len(photos)) as advance:
@@ -77,7 +77,7 @@ def main() -> None:
             labels = np.array([-2, *segment_classes])[ids]
             for _ in range(arguments.samples):
                 names, ground_truth = sample_classes(labels, vocabulary, rng)
-                encoded = model.encode(names)
+                encoded = model.encode_text(names)
                 for limit in limits:
                     competing = encoded
                     if limit is not None:

@@ -23,7 +23,7 @@ model = maskadapter.load()
 encode, asked = model.clip.encode_text, []
 model.clip.encode_text = lambda names: (asked.extend(names), encode(names))[1]
 start = time.perf_counter()
-model.encode("ade20k-847")
+model.encode_text("ade20k-847")
 count = len(maskadapter.Vocabulary.builtin("ade20k-847").synonyms)
 print(f"ade20k-847, {count} names: {time.perf_counter() - start:.2f} s, {len(asked)} of them encoded")
 """
@@ -57,7 +57,7 @@ def large_image(folder: Path) -> None:
     photo = Image.open(Path(skimage.__file__).parent / "data" / "coffee.png")
     photo.resize((8000, 6000), Image.Resampling.BICUBIC).save(folder / "large.jpg")
     model = maskadapter.load()
-    model.encode("coco-stuff")
+    model.encode_text("coco-stuff")
     base, peak, over = memory(), [0.0], threading.Event()
 
     def watch() -> None:

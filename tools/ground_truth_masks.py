@@ -24,7 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     model = maskadapter.load(arguments.model)
-    classes = model.encode("coco-panoptic")
+    classes = model.encode_text("coco-panoptic")
     thing = is_thing(arguments.coco)
     rows: list[tuple[bool, float, bool, bool]] = []  # thing, share of the image, top 1 right, in top 5
     photos = panoptic_photos(arguments.coco, arguments.split)

@@ -25,8 +25,9 @@ from skimage.draw import ellipse
 import maskadapter as ma
 from maskadapter.benchmark.clock import peak_memory
 from maskadapter.benchmark.run import processor
-from maskadapter.io.coco_format import encode_mask, write_json
+from maskadapter.io.coco_format import encode_mask
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 COUNTS = (500, 1000, 2000, 4000)
@@ -50,7 +51,7 @@ def measured(count: int, size: tuple[int, int], way: str) -> dict[str, Any]:
     """way: ``classify``, or ``segment`` with its class map."""
     image = np.asarray(Image.fromarray(data.coffee()).resize(size[::-1]))
     model = ma.load(pooler="adapter")
-    words = model.encode("ade20k-150")
+    words = model.encode_text("ade20k-150")
     with tempfile.TemporaryDirectory() as folder:
         file = write_json(Path(folder) / "masks.json", masks_of(count, size))
         with peak_memory(torch.device("cpu")) as most:

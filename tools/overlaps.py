@@ -20,11 +20,11 @@ from torch import Tensor
 
 import maskadapter as ma
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
-from maskadapter.io.coco_format import write_json
 from maskadapter.models.proposals.superpixels.regions import Merging, Superpixels
 from maskadapter.models.sources.given_masks import rest_of
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 
 IMAGES = 60
 SOME = (10, 25)  # regions in the sample
@@ -76,7 +76,7 @@ class TrainingImages:
     def __init__(self, root: Path) -> None:
         self.dataset = ma.open_dataset("coco-panoptic", root, split="train")
         self.model = ma.load(pooler="pooling", prune_proposals=False)
-        self.encoded = self.model.encode(self.dataset.vocabulary)
+        self.encoded = self.model.encode_text(self.dataset.vocabulary)
         self.regions = Superpixels(Merging(stride=4))  # at the stride of given masks
 
     def __iter__(self) -> Iterator[Tensor]:

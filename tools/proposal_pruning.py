@@ -24,7 +24,7 @@ from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_c
 from maskadapter.io.images import read_image
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.proposal_pruning import DOUBT, RIVAL, SMALLEST, influential
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sparse_adapter import SparseAdapter
@@ -52,7 +52,7 @@ def main() -> None:
     model = ma.load("tiny", pooler="adapter")
     model.generator.merging = replace(model.generator.merging, num_proposals=options.proposals)  # type: ignore[union-attr]
     dataset = ma.open_dataset("coco-panoptic", options.root, split=options.split)
-    classes = model.encode(options.classes)
+    classes = model.encode_text(options.classes)
     evaluated = options.classes == dataset.name
     count = len(dataset) if options.split == "val" else options.images
     settings = [CHOSEN] if options.split == "val" else TRIED
@@ -104,7 +104,7 @@ class OneImage:
 
         self.mask_logits = proposals.mask_logits[0]
         self.masks = Upsampler(self.mask_logits, sizes)
-        self.settings = model.inference
+        self.settings, self.semantic_order = model.inference, model.semantic_order
         adapters = {reach: SparseAdapter(pooler.adapter, features.projected, reach) for reach in REACHES}
         self._probs = {reach: probs(adapter) for reach, adapter in adapters.items()}
         self.estimate = probs(adapters[REACHES[0]].rough)
@@ -141,7 +141,7 @@ class Table:
     def _results(self, probs: Tensor) -> tuple[np.ndarray, np.ndarray]:
         masks, settings = self._image.masks, self._image.settings
         panoptic = panoptic_map(masks, probs, self._is_thing, settings.overlap_threshold)
-        return semantic_map(masks, probs, settings.semantic_order), classes_of(panoptic)
+        return semantic_map(masks, probs, self._image.semantic_order), classes_of(panoptic)
 
     def __str__(self) -> str:
         lines = [

@@ -44,9 +44,9 @@ from maskadapter.data.loading.batches import load_batches
 from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.loading.transforms import TrainingTransform
 from maskadapter.data.scenes.scenes import Scenes
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import Architecture, build
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.training.adapter.iou_matching import resize_masks
@@ -109,7 +109,7 @@ class Training:
     def __init__(self, recipe: Recipe, root: Path | None, batch_size: int) -> None:
         torch.manual_seed(0)
         self.recipe, self.batch_size = recipe, batch_size
-        self.segmenter = MODELS[recipe.model.architecture]("adapter").eval().requires_grad_(False)
+        self.segmenter = build(Architecture(recipe.model.architecture, "adapter")).eval().requires_grad_(False)
         pooler = self.segmenter.pooler
         assert isinstance(pooler, AdapterPooler)
         assert isinstance(self.segmenter.generator, nn.Module)

@@ -13,8 +13,8 @@ from world import ATTRIBUTES, render, single_scenes, test_scenes
 
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import area_weights, weighted_sum
-from maskadapter.models.poolers.pooler import AdapterPooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.mask_slots import labels_in_slots, masks_in_slots
 from maskadapter.types.clip_features import ClipFeatures

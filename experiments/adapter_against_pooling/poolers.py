@@ -6,8 +6,9 @@ from clip import SmallClip
 from torch import Tensor, nn
 
 from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import area_weights, weighted_sum
-from maskadapter.models.poolers.pooler import AdapterPooler, Project
+from maskadapter.models.poolers.pooler import Project
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
 from maskadapter.types.clip_features import ClipFeatures

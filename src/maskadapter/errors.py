@@ -22,6 +22,10 @@ class CheckpointError(MaskAdapterError):
     """Weights that are missing, damaged, unsafe, or belong to another model."""
 
 
+class DownloadError(MaskAdapterError):
+    """A download that failed: no network, no such file, refused, or not the file that was expected."""
+
+
 class DatasetError(MaskAdapterError):
     """A data set that is not there, not whole, or labeled with what it does not list."""
 

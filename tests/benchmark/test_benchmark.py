@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
+import maskadapter
 from maskadapter.benchmark.clock import Clock, Counter, peak_memory
 from maskadapter.benchmark.photos import photographs
 from maskadapter.benchmark.segments import draw_segments
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import loading as hub
 from maskadapter.io.coco_format import panoptic_image
 from maskadapter.types.image_sizes import ImageSizes
 
@@ -66,7 +66,7 @@ def test_further_images_are_compared_and_not_timed(folder, monkeypatch, capsys):
     monkeypatch.setattr("maskadapter.benchmark.run.TIMED", 1)
     image = Image.open(folder / "photos" / "box.png")
     image.rotate(90, expand=True).save(folder / "photos" / "another.png")
-    path = hub.save(hub.load("tiny", pooler="adapter"), folder / "own.safetensors", "tiny")
+    path = maskadapter.save(maskadapter.load("tiny", pooler="adapter"), folder / "own.safetensors", "tiny")
     words = ("--size", 64, "--images", folder / "photos", "--classes", "box, ground, sky", "--precision", "bf16")
     assert not run(path, *words, "--output", folder / "report.json")
     report = json.loads((folder / "report.json").read_text())

@@ -295,7 +295,7 @@ def test_mistakes_are_one_line_and_exit_2(run, model, photo, tmp_path):
         (["segment", photo], "Missing option '--classes'"),
         (["segment", photo, "-c", " , "], "no classes: name at least one"),
         (["segment", photo, "-c", "gone.txt"], "no such file of classes: gone.txt"),
-        (["segment", photo, "-c", "ade20k-151"], 'did you mean "ade20k-150"'),
+        (["segment", photo, "-c", "ade20k-151"], "did you mean 'ade20k-150'"),
         (["segment", photo, "-c", "cat", "-m", "unknown"], "no model 'unknown'"),
         (["segment", photo, "-c", "cat", "--pooler", "crop"], "--pooler"),
         (["segment"], "Missing argument"),

@@ -19,11 +19,12 @@ from maskadapter.data.formats.coco_panoptic import CocoPanoptic
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.hub.identification import Variant
-from maskadapter.models.build import MODELS
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.models.build import Architecture, build
+from maskadapter.models.config import AdapterConfig
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.pipelines import model_evaluation as subject
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -163,7 +164,7 @@ def test_no_proposals_at_all(root, tmp_path):
     (tmp_path / "masks").mkdir()
     for name in "ab":
         np.save(tmp_path / "masks" / f"{name}.npy", np.zeros((0, 96, 192), bool))
-    judged = subject.model("tiny", dataset, proposals=tmp_path / "masks")
+    judged = subject.model(ModelSource("tiny"), dataset, proposals=tmp_path / "masks")
     result = judged.predict.of(dataset[0])
     assert (result.semantic() == -1).all()
     assert result.panoptic().segments == ()
@@ -191,7 +192,7 @@ def test_branches(root, switches, alpha, beta, monkeypatch):
     monkeypatch.setattr(
         "maskadapter.models.segmenter.OpenVocabularySegmenter.segment", lambda *a, **k: Asked()(*a, **k)
     )
-    judged = subject.model("tiny", open_dataset(root / "own.yaml"), **switches)
+    judged = subject.model(ModelSource("tiny"), open_dataset(root / "own.yaml"), **switches)
     judged.predict(np.zeros((8, 8, 3), np.uint8))
     assert asked == [(alpha, beta, {"background": None})]  # every pixel goes to a class
     assert (judged.settings["alpha"], judged.settings["beta"]) == (alpha, beta)
@@ -199,18 +200,18 @@ def test_branches(root, switches, alpha, beta, monkeypatch):
 
 
 def test_the_adapter_is_computed_for_all_proposals_unless_told_otherwise(root, monkeypatch):
-    segmenter = MODELS["tiny"]("adapter").eval().requires_grad_(False)
+    segmenter = build(Architecture("tiny", "adapter")).eval().requires_grad_(False)
     monkeypatch.setattr(subject, "_loaded", lambda *given: (segmenter, None, {}))
     dataset = open_dataset(root / "own.yaml")
-    told = subject.model("file", dataset).settings
+    told = subject.model(ModelSource("file"), dataset).settings
     assert not segmenter.inference.prune_proposals
-    prune_proposals = subject.model("file", dataset, prune_proposals=True).settings
+    prune_proposals = subject.model(ModelSource("file"), dataset, prune_proposals=True).settings
     assert segmenter.inference.prune_proposals
     assert prune_proposals.items() - told.items() == {
         ("adapter", "computed for the proposals that can change the result")
     }
     with pytest.raises(MaskAdapterError, match="leave fast out"):
-        subject.model("file", dataset, proposals="ground-truth", prune_proposals=True)
+        subject.model(ModelSource("file"), dataset, proposals="ground-truth", prune_proposals=True)
 
 
 @pytest.mark.parametrize(
@@ -231,27 +232,27 @@ def test_the_adapter_is_computed_for_all_proposals_unless_told_otherwise(root, m
 )
 def test_switches_that_contradict_each_other(root, switches, line):
     with pytest.raises(MaskAdapterError, match=line):
-        subject.model("tiny", open_dataset(root / "own.yaml"), **switches)
+        subject.model(ModelSource("tiny"), open_dataset(root / "own.yaml"), **switches)
 
 
 def test_the_official_order_of_semantic_sets():
     for name, order in (("ade20k-847", "classes-first"), ("pascal-voc-20", "classes-first"), ("coco", "masks-first")):
         dataset = InMemory([], Vocabulary.of("cat, dog"), "semantic", name)
-        assert subject.model("tiny", dataset).settings["semantic order"] == order
+        assert subject.model(ModelSource("tiny"), dataset).settings["semantic order"] == order
 
 
 def test_the_papers_figure_is_for_whole_sets():
     whole = InMemory([None] * 2000, Vocabulary.builtin("ade20k-150"), "semantic", "ade20k-150")
-    assert subject.published(Variant("fcclip-large", "adapter"), whole) == {"mIoU": 36.6}
-    assert subject.published(Variant("maftplus-base", "pooling"), whole) == {"mIoU": 34.5}
-    assert subject.published(Variant("tiny", "pooling"), whole) == {}
-    assert subject.published(Variant("fcclip-large", "adapter"), replace(whole, samples=[None] * 50)) == {}
-    assert subject.published(Variant("fcclip-large", "adapter"), replace(whole, name="own")) == {}
+    assert subject.published(Architecture("fcclip-large", "adapter"), whole) == {"mIoU": 36.6}
+    assert subject.published(Architecture("maftplus-base", "pooling"), whole) == {"mIoU": 34.5}
+    assert subject.published(Architecture("tiny", "pooling"), whole) == {}
+    assert subject.published(Architecture("fcclip-large", "adapter"), replace(whole, samples=[None] * 50)) == {}
+    assert subject.published(Architecture("fcclip-large", "adapter"), replace(whole, name="own")) == {}
 
 
 def test_the_papers_figure_is_for_semantic_labels_and_the_published_adapter():
     whole = InMemory([None] * 2000, Vocabulary.builtin("ade20k-150"), "semantic", "ade20k-150")
-    variant = Variant("fcclip-large", "adapter")
+    variant = Architecture("fcclip-large", "adapter")
     assert subject.published(variant, replace(whole, task="panoptic")) == {}
     assert subject.published(replace(variant, adapter=(("num_blocks", 2),)), whole) == {}
     defaults = (("fusion", "add"), ("num_blocks", 3), ("num_maps", 16), ("use_features", True))
@@ -260,11 +261,11 @@ def test_the_papers_figure_is_for_semantic_labels_and_the_published_adapter():
 
 def test_the_papers_figures_without_the_ensemble():
     whole = InMemory([None] * 2000, Vocabulary.builtin("ade20k-150"), "semantic", "ade20k-150")
-    pooling, adapter = (Variant("fcclip-large", pooler) for pooler in ("pooling", "adapter"))
+    pooling, adapter = (Architecture("fcclip-large", pooler) for pooler in ("pooling", "adapter"))
     assert subject.published(pooling, whole, "out") == {"mIoU": 26.5, "mIoU seen": 34.6, "mIoU unseen": 18.6}
     assert subject.published(adapter, whole, "out") == {"mIoU": 35.4, "mIoU seen": 46.2, "mIoU unseen": 24.8}
     assert subject.published(adapter, whole, "in") == {}
-    assert subject.published(Variant("maftplus-large", "adapter"), whole, "out") == {}
+    assert subject.published(Architecture("maftplus-large", "adapter"), whole, "out") == {}
     voc = InMemory([None] * 1449, Vocabulary.builtin("pascal-voc-20"), "semantic", "pascal-voc-20")
     assert subject.published(adapter, voc) == {"mIoU": 95.5}
     assert subject.published(adapter, voc, "out") == {}
@@ -274,8 +275,8 @@ def test_the_branch_decides_which_of_the_papers_figures_is_told(monkeypatch):
     asked = []
     monkeypatch.setattr(subject, "published", lambda variant, dataset, branch: asked.append(branch) or {"mIoU": 1.0})
     dataset = InMemory([], Vocabulary.of("cat, dog"), "semantic")
-    assert subject.model("tiny", dataset, branch="out").paper == {"mIoU": 1.0}
-    assert subject.model("tiny", dataset, alpha=0.5).paper == {}
+    assert subject.model(ModelSource("tiny"), dataset, branch="out").paper == {"mIoU": 1.0}
+    assert subject.model(ModelSource("tiny"), dataset, alpha=0.5).paper == {}
     assert asked == ["out"]
 
 
@@ -286,7 +287,7 @@ def with_transfer(monkeypatch, norm):
     def other(*arguments):
         segmenter, variant, settings = loaded(*arguments)
         segmenter.text_transfer = ContentDependentTransfer(segmenter.clip.embed_dim, norm=norm)
-        segmenter.pooler = AdapterPooler(MaskAdapter(segmenter.clip.embed_dim), mask_threshold=0.4)
+        segmenter.pooler = AdapterPooler(MaskAdapter(segmenter.clip.embed_dim, AdapterConfig(mask_threshold=0.4)))
         made.append(segmenter)
         return segmenter, variant, settings
 
@@ -300,7 +301,7 @@ def test_where_the_text_transfer_has_its_norm(monkeypatch):
     monkeypatch.setattr(subject, "published", lambda *_: {"mIoU": 1.0})
     dataset = InMemory([], Vocabulary.of("cat, dog"), "semantic")
     for given, used, paper in ((None, "update", True), ("update", "update", True), ("sum", "sum", False)):
-        judged = subject.model("tiny", dataset, transfer_norm=given)
+        judged = subject.model(ModelSource("tiny"), dataset, transfer_norm=given)
         assert made[-1].text_transfer.norm_placement == judged.settings["norm of the text transfer"] == used
         assert judged.settings["mask threshold"] == 0.4
         assert bool(judged.paper) == paper

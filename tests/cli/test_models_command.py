@@ -6,14 +6,13 @@ import os
 import pytest
 import torch
 from file_server import Answer, Cut, FileServer, Served, closed_port
-from test_checkpoint import official_state, write
+from official_files import official_state, write
 
 import maskadapter
 from maskadapter.cli import main
 from maskadapter.hub.checkpoint import read_checkpoint
-from maskadapter.hub.identification import Variant
 from maskadapter.hub.model_zoo import WEIGHTS, weights_of
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import Architecture, build
 from maskadapter.system import http_download as transfer
 
 BASE = weights_of("maftplus-base")
@@ -46,7 +45,7 @@ def run(capsys):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "model.pth"
-    return write(path, {"model": official_state(Variant("maftplus-base", "adapter"))}).read_bytes()
+    return write(path, {"model": official_state(Architecture("maftplus-base", "adapter"))}).read_bytes()
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def test_download_list_and_download_again(run, drive, weights):
 def test_what_goes_wrong_is_one_line_and_exit_2(run, drive):
     drive.files["/download"] = Answer(404)
     for arguments, message in [
-        (["download", "maftplus-bsae"], "did you mean maftplus-base?"),
+        (["download", "maftplus-bsae"], "did you mean 'maftplus-base'?"),
         (["download", "tiny"], "nothing to download"),
         (["download", "clip-convnext-base", "--offline"], "with a network"),
         (
@@ -145,7 +144,7 @@ def test_convert(run, tmp_path):
         assert torch.equal(tensor, loaded.state_dict()[key]), key
     assert read_checkpoint(target).metadata["converted_from"] == "tiny.safetensors"
     whole = target.stat().st_size
-    assert "there already" in run("models", "convert", "tiny", target)[2]
+    assert "exists already" in run("models", "convert", "tiny", target)[2]
     assert target.stat().st_size == whole
     assert run("models", "convert", "tiny", target, "--overwrite", "--half")[0] == 0
     assert target.stat().st_size < 0.55 * whole
@@ -155,9 +154,9 @@ def test_convert(run, tmp_path):
 
 
 def test_numbers_that_16_bits_cannot_hold_are_not_converted(run, tmp_path):
-    model = MODELS["tiny"]("pooling", True)
+    model = build(Architecture("tiny", "pooling"))
     torch.nn.init.constant_(model.void_embedding.weight, 1e6)
-    path = maskadapter.hub.loading.save(model, tmp_path / "big.safetensors", "tiny")
+    path = maskadapter.save(model, tmp_path / "big.safetensors", "tiny")
     code, _, err = run("models", "convert", path, tmp_path / "half.safetensors", "--half")
     assert code == 2
     assert "void_embedding.weight has numbers that 16 bits cannot hold" in err
@@ -177,9 +176,9 @@ def test_check(run, tmp_path):
 
 
 def test_a_failed_check_is_reported_and_exits_2(run, tmp_path):
-    model = MODELS["tiny"]("pooling", True)
+    model = build(Architecture("tiny", "pooling"))
     torch.nn.init.constant_(model.void_embedding.weight, float("nan"))
-    path = maskadapter.hub.loading.save(model, tmp_path / "nan.safetensors", "tiny")
+    path = maskadapter.save(model, tmp_path / "nan.safetensors", "tiny")
     code, out, err = run("models", "check", path, "--json", tmp_path / "report.json")
     assert code == 2
     assert "failed NaN or infinite numbers in void_embedding.weight" in " ".join(out.split())

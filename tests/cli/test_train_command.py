@@ -77,7 +77,7 @@ def test_changes_and_another_folder(mine):
         (("own.yaml", "--set", "optimzer.lr=1"), "did you mean 'optimizer'?"),
         (("own.yaml", "--set", "optimizer.lr=0"), "'optimizer.lr' is 0"),
         (("own.yaml", "--set", "data.colour=true"), "unknown key 'data.colour': it is now 'data.color'"),
-        (("own.yaml", "--set", "data.train=[{name: coco-panoptic}]"), "coco-panoptic is in no folder that is known"),
+        (("own.yaml", "--set", "data.train=[{name: coco-panoptic}]"), "coco-panoptic needs the folder that holds it"),
         (("own.yaml", "--set", "data.train=[{name: coco-panopti}]"), "did you mean"),
         (("own.yaml", "--set", "data.train=[{name: other.yaml}]"), "no such file: other.yaml"),
         (("own.yaml", "--set", "run.batch_size=5"), "4 images, fewer than a batch of 5"),

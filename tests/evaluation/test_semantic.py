@@ -118,13 +118,13 @@ def test_split_by_a_file(tmp_path):
     path.write_text("pet\n")  # shown for the last, a mere synonym of the others
     assert Split.of(str(path), vocabulary).seen == (False, False, False, True)
     path.write_text("cat\ndogg\n")
-    with pytest.raises(VocabularyError, match=r'names "dogg", which is none of the classes; did you mean "dog"\?'):
+    with pytest.raises(VocabularyError, match=r"names \"dogg\", which is none of the classes; did you mean 'dog'\?"):
         Split.of(path, vocabulary)
 
 
 def test_a_split_that_is_none():
     vocabulary = Vocabulary.of("cat, dog")
-    with pytest.raises(VocabularyError, match="did you mean synonyms"):
+    with pytest.raises(VocabularyError, match="did you mean 'synonyms'"):
         Split.of("synonym", vocabulary, "coco-stuff")
     with pytest.raises(VocabularyError, match="needs the list that the model was trained on"):
         Split.of("synonyms", vocabulary)

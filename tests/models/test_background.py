@@ -21,7 +21,7 @@ def test_words_that_mean_nearly_the_same_do_not_compete():
     world = encoded(["sky", ("dog", "hound"), "grass"], [[0, 0, 1], [0.2, 0.2, 1], [1, 0.1, 0], [0, 1, 0.1]])
     both = ours.with_background(world, 0.9)
     assert both.vocabulary.classes == (("puppy",), ("lawn", "turf"), ("sky",))
-    assert torch.equal(both.rows, torch.cat([ours.rows, world.rows[:1]]))
+    assert torch.equal(both.text_embeddings, torch.cat([ours.text_embeddings, world.text_embeddings[:1]]))
     assert both.vocabulary.is_thing[2] is False
     assert len(ours.with_background(world, 2.0).vocabulary) == 5
     assert len(ours.with_background(world, -1.0).vocabulary) == 2
@@ -32,7 +32,7 @@ def test_how_close_is_nearly_the_same_depends_on_the_text_encoder():
     spread = torch.randn(40, 64, generator=torch.Generator().manual_seed(0))
     wide, narrow = encoded(names, spread.tolist()), encoded(names, (spread + 3).tolist())
     assert wide.confusable_similarity(0.97) < 0.4 < 0.8 < narrow.confusable_similarity(0.97)
-    cosines = (wide.rows @ wide.rows.T)[~torch.eye(40, dtype=torch.bool)]
+    cosines = (wide.text_embeddings @ wide.text_embeddings.T)[~torch.eye(40, dtype=torch.bool)]
     assert (cosines >= wide.confusable_similarity(0.97)).float().mean() == pytest.approx(0.03, abs=0.002)
     assert encoded(["one"], [[1, 0]]).confusable_similarity(0.97) == 1
 

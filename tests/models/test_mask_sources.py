@@ -21,8 +21,8 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.io.coco_format import decode_segmentation
 from maskadapter.models.preprocess import from_batch, to_batch
-from maskadapter.models.sources.by_name import generator_of
 from maskadapter.models.sources.given_masks import as_proposals, rest_of
+from maskadapter.models.sources.mask_source import generator_of
 from maskadapter.models.sources.segment_anything import PointGrid, SegmentAnything, distinct
 from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
 from maskadapter.pipelines import model_evaluation as subject
@@ -349,7 +349,7 @@ def test_sam_comes_from_the_hub(folders, tmp_path):
     tried = """
 import sys
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.sources.by_name import generator_of
+from maskadapter.models.sources.mask_source import generator_of
 for name in sys.argv[1:]:
     try:
         print(name, type(generator_of(f"sam:{name}").network).__name__)

@@ -6,16 +6,20 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from maskadapter.errors import MaskAdapterError, MaskError, VocabularyError
-from maskadapter.models.clip.clip import PIXEL_MEAN, PIXEL_STD, Clip
+from maskadapter.models.clip.clip import Clip
+from maskadapter.models.config import AdapterConfig, InferenceConfig
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
-from maskadapter.models.preprocess import InputSize, resize, to_batch
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, image_batch, resize, to_batch
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
-from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sources.given_masks import at_stride_4
+from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.image_sizes import ImageSizes
 from maskadapter.types.proposals import Proposals
 
@@ -29,12 +33,14 @@ WORDS = ["cat", ("sofa", "couch"), "wall"]
 
 def small(pooler: str = "adapter", generator: bool = True, maft: bool = False) -> OpenVocabularySegmenter:
     torch.manual_seed(0)
-    clip = Clip.build(CLIP, templates=("a photo of a {}.", "{}"), cell_order="as-stored" if maft else "channels-last")
+    clip = Clip.build(
+        CLIP, templates=("a photo of a {}.", "{}"), projection_layout="as-stored" if maft else "channels-last"
+    )
     parts = PixelDecoder(clip.pyramid_dims, 32, 32, 1, 4), MaskDecoder(32, 32, 32, 10, 3, 4, 16)
     return OpenVocabularySegmenter(
         clip,
         Mask2FormerHead(*parts) if generator else None,
-        AdapterPooler(MaskAdapter(32, 32)) if pooler == "adapter" else MaskPooling(),
+        AdapterPooler(MaskAdapter(32, AdapterConfig(32))) if pooler == "adapter" else MaskPooling(),
         InferenceConfig(InputSize(96, 96), "coco-panoptic", alpha=0.7, beta=0.9),
         ContentDependentTransfer(32, 4) if maft else None,
     ).eval()
@@ -70,8 +76,8 @@ def test_any_size_of_image(size: tuple[int, int]) -> None:
 
 def test_words_encoded_once_give_the_same_result(image: np.ndarray) -> None:
     model = small()
-    encoded = model.encode(WORDS)
-    torch.testing.assert_close(encoded.rows.norm(dim=-1), torch.ones(4))
+    encoded = model.encode_text(WORDS)
+    torch.testing.assert_close(encoded.text_embeddings.norm(dim=-1), torch.ones(4))
     first, second = model.segment(image, WORDS), model.segment(image, encoded)
     assert torch.equal(first.probs, second.probs)
     assert (first.semantic() == second.semantic()).all()
@@ -132,8 +138,8 @@ def test_a_generator_that_does_not_classify_leaves_the_choice_to_clip(image: np.
     result = model.segment(image, WORDS)
 
     class Silent(torch.nn.Module):
-        def forward(self, *args: object) -> Proposals:
-            return Proposals(inner(*args).mask_logits)
+        def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
+            return Proposals(inner(inputs, features).mask_logits)
 
     model.generator = Silent()
     silent = model.segment(image, WORDS)
@@ -206,19 +212,19 @@ def test_masks_keep_their_outline_at_stride_4_and_small_ones_their_cell() -> Non
 def test_images_of_a_batch_do_not_influence_each_other(image: np.ndarray) -> None:
     model = small()
     other = np.ascontiguousarray(image[::-1])
-    encoded = model.encode(WORDS)
+    encoded = model.encode_text(WORDS)
     with torch.inference_mode():
-        together = model(to_batch([image, other], 32), encoded)
-        alone = model(to_batch([other], 32), encoded)
+        together = model(image_batch([image, other], 32), encoded)
+        alone = model(image_batch([other], 32), encoded)
     for both, one in zip(together, alone, strict=True):
         torch.testing.assert_close(both[1:], one, atol=1e-4, rtol=1e-3)
 
 
 def test_things_may_be_said_with_the_words_or_later(image: np.ndarray) -> None:
     model = small()
-    encoded = model.encode(["cat", "wall"])
+    encoded = model.encode_text(["cat", "wall"])
     assert encoded.vocabulary.is_thing == (True, False)
-    assert model.encode(encoded, things=["wall"]).vocabulary.is_thing == (False, True)
+    assert model.encode_text(encoded, things=["wall"]).vocabulary.is_thing == (False, True)
     assert model.segment(image, encoded, things=["wall"]).vocabulary.is_thing == (False, True)
 
 

@@ -16,7 +16,8 @@ from maskadapter.evaluation.partition import Split
 from maskadapter.hub import loading as hub
 from maskadapter.io import images as ma_images
 from maskadapter.io.masks import mask_parts
-from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling
 from maskadapter.paper.figures import activations as drawn
 from maskadapter.paper.figures.activations import activations, differing
 from maskadapter.paper.figures.both_ways import ADAPTER, POOLING, BothWays
@@ -174,7 +175,7 @@ def test_both_ways_are_those_of_the_model(ways):
     vectors = ways.embeddings(image, masks)
     np.testing.assert_allclose(np.linalg.norm(vectors[POOLING], axis=1), 1, atol=1e-5)
     named = ways.segmenter.classify(image, masks, "cat, dog, sky").labels
-    rows = ways.segmenter.encode("cat, dog, sky").rows.numpy()
+    rows = ways.segmenter.encode_text("cat, dog, sky").text_embeddings.numpy()
     np.testing.assert_array_equal((vectors[ADAPTER] @ rows.T).argmax(axis=1), named)
 
 

@@ -24,7 +24,6 @@ from maskadapter.evaluation.bootstrap import DRAWS, SEED, draws_of, image_counts
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.partition import Split
 from maskadapter.evaluation.scores import scores_of
-from maskadapter.hub import loading as hub
 from maskadapter.hub.model_zoo import DATASETS, weights_of
 from maskadapter.models.build import MODELS
 from maskadapter.models.clip.clip import image_encoder_of
@@ -70,7 +69,7 @@ def own(tmp_path_factory):
 def trained(tmp_path_factory):
     """The embedded model with its adapter, as a training would have left it."""
     path = tmp_path_factory.mktemp("trained") / "model.safetensors"
-    return hub.save(ma.load("tiny", pooler="adapter"), path, "tiny")
+    return ma.save(ma.load("tiny", pooler="adapter"), path, "tiny")
 
 
 def run(*words):
@@ -480,7 +479,7 @@ def small_ade(tmp_path, monkeypatch):
 
 def test_the_paper_s_own_rows_are_compared(small_ade, tmp_path, capsys):
     """The whole set of images, and not what depends on the paper's split."""
-    segmenter = hub.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
+    segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
     words = ("table4", "--root", small_ade, "--weights", f"fcclip-large-pooling={segmenter}", "-o", tmp_path / "out")
 
     def cell(metric="mIoU"):
@@ -504,7 +503,7 @@ def test_rows_of_one_s_own_training(small_ade, trained, tmp_path, capsys):
     """A warm-up's file is judged alone on ground-truth masks, and joined to a segmenter for the generator's."""
     (tmp_path / "runs" / "published-design").mkdir(parents=True)
     (tmp_path / "runs" / "published-design" / "model.safetensors").symlink_to(trained)
-    segmenter = hub.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
+    segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
     words = ("table6", "--root", small_ade, "--runs", tmp_path / "runs", "-o", tmp_path / "out", "--limit", "1")
     assert run(*words) == 0
     content = json.loads((tmp_path / "out" / "table6.json").read_text())
@@ -597,7 +596,7 @@ def test_two_trainings_of_one_file_name(own, trained, tmp_path, monkeypatch):
     for number, path in enumerate(files):
         path.parent.mkdir(parents=True)
         segmenter.clip.model.logit_scale.data -= 0.1 * number
-        hub.save(segmenter, path, "tiny")
+        ma.save(segmenter, path, "tiny")
     made = [reproduce("table3", output=tmp_path / "out", model=path, data=own, limit=1) for path in files]
     assert [report.table.rows[0].of for report in made] == [*["run/model.safetensors"] * 2, "third/model.safetensors"]
     folders = {cell.folder for report in made for cell in report.cells.values()}

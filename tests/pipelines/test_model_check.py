@@ -12,10 +12,9 @@ from PIL import Image
 import maskadapter
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import loading as hub
 from maskadapter.hub.checkpoint import read_checkpoint, write_checkpoint
-from maskadapter.hub.identification import Variant
-from maskadapter.models.build import MODELS
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.models.build import Architecture, build
 from maskadapter.models.preprocess import InputSize
 from maskadapter.pipelines import model_check as check
 from maskadapter.vocabulary.vocabulary import Vocabulary
@@ -32,21 +31,21 @@ def model():
 def small_adapter(tmp_path_factory):
     """The embedded model with an adapter that moved away from its start, as training would: file and model."""
     torch.manual_seed(0)
-    model = MODELS["tiny"]("adapter", True)
+    model = build(Architecture("tiny", "adapter"))
     model.load_state_dict(maskadapter.load().state_dict(), strict=False)
     for block in model.pooler.adapter.blocks:
         torch.nn.init.normal_(block.gamma)
     model.inference = replace(model.inference, input_size=InputSize(224, 224))  # quicker
     path = tmp_path_factory.mktemp("adapter") / "adapter.safetensors"
-    return hub.save(model, path, "tiny"), model.eval()
+    return maskadapter.save(model, path, "tiny"), model.eval()
 
 
 def findings(*arguments, **options):
-    return {finding.name: finding for finding in check.check(*arguments, **options)}
+    return {finding.name: finding for finding in check.check_model(*arguments, **options)}
 
 
 def test_a_file_with_adapter_passes(small_adapter):
-    found = findings(small_adapter[0], architecture="tiny")
+    found = findings(ModelSource(small_adapter[0], architecture="tiny"))
     assert list(found) == ["file", "keys", "values", "norms", "chunks", "bands", "sums", "words", "photo"]
     assert {finding.name for finding in found.values() if finding.passed is not True} == {"file", "words"}
     assert found["keys"].text.startswith("tiny with adapter: ")
@@ -57,7 +56,7 @@ def test_a_file_with_adapter_passes(small_adapter):
 def test_a_warm_up_file_is_checked_without_segmenting(tmp_path, small_adapter):
     model = small_adapter[1]
     model = type(model)(model.clip, None, model.pooler, model.inference)
-    found = findings(hub.save(model, tmp_path / "warmup.safetensors", "tiny"))
+    found = findings(maskadapter.save(model, tmp_path / "warmup.safetensors", "tiny"))
     assert found["keys"].text.startswith("tiny with adapter, without a mask generator")
     assert found["sums"].passed
     assert found["photo"].passed is None
@@ -70,7 +69,7 @@ def test_the_sha256_is_held_against_the_record(small_adapter, tmp_path):
     note = tmp_path / "m.safetensors.json"
 
     def first():
-        return next(check.check(path))
+        return next(check.check_model(path))
 
     assert first().passed is None
     note.write_text(json.dumps(record))
@@ -92,7 +91,7 @@ def test_keys_that_fit_no_model_end_the_report(small_adapter, tmp_path):
 
 
 def test_an_adapter_that_was_never_trained_fails(tmp_path):
-    path = hub.save(MODELS["tiny"]("adapter", True), tmp_path / "m.safetensors", "tiny")
+    path = maskadapter.save(build(Architecture("tiny", "adapter")), tmp_path / "m.safetensors", "tiny")
     found = findings(path)
     assert list(found)[-1] == "values"
     assert found["values"].passed is False
@@ -217,7 +216,7 @@ class Oracle:
 
 
 def test_miou_beside_the_papers(ade20k):
-    fcclip = Variant("fcclip-large", "adapter")
+    fcclip = Architecture("fcclip-large", "adapter")
     dataset = open_dataset("ade20k-150", ade20k.parent)
     right = check._ade20k(Oracle([0, 1, 2]), fcclip, dataset, 20)
     assert right.passed
@@ -233,7 +232,7 @@ def test_miou_beside_the_papers(ade20k):
 
 
 def test_a_model_on_images_of_ade20k(ade20k, small_adapter):
-    finding = check._ade20k(small_adapter[1], Variant("tiny", "adapter"), open_dataset("ade20k-150", ade20k), 1)
+    finding = check._ade20k(small_adapter[1], Architecture("tiny", "adapter"), open_dataset("ade20k-150", ade20k), 1)
     assert finding.passed is None
     assert 0 <= finding.figures["miou"] <= 1
     assert finding.figures["images"] == 1
@@ -243,4 +242,4 @@ def test_a_folder_that_is_not_ade20k(ade20k, tmp_path):
     next((ade20k / "annotations" / "validation").iterdir()).unlink()
     for root in (ade20k, tmp_path):
         with pytest.raises(MaskAdapterError, match=r"no (whole )?ade20k-150 .*run: maskadapter prepare"):
-            next(check.check("tiny", root=root))
+            next(check.check_model("tiny", root=root))

@@ -18,7 +18,7 @@ class Halves:
     def __init__(self):
         self.given = []
 
-    def encode(self, classes, things=None):
+    def encode_text(self, classes, things=None):
         if isinstance(classes, SimpleNamespace):
             return classes
         return SimpleNamespace(vocabulary=Vocabulary.of(classes, things))
@@ -26,7 +26,7 @@ class Halves:
     def segment(self, source, encoded, background="coco-stuff"):
         self.given.append(source)
         if isinstance(encoded, Vocabulary):
-            encoded = self.encode(encoded)
+            encoded = self.encode_text(encoded)
         image = read_image(source)
         height, width = image.shape[:2]
         gray = image.mean(axis=2)
@@ -42,7 +42,6 @@ class Halves:
             probs,
             sizes,
             file_name=name,
-            activate=lambda masks: SimpleNamespace(drawn=lambda *given: Image.fromarray(image)),
         )
 
 

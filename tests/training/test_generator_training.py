@@ -2,6 +2,7 @@
 learns."""
 
 from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -26,10 +27,17 @@ from maskadapter.training.generator.point_sampling import (
 )
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.proposals import Proposals
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.target import Target
 
 CLASSES = 3
+
+
+class Head(NamedTuple):
+    """Predictions of one head, as the loss takes them."""
+
+    mask_logits: torch.Tensor
+    class_logits: torch.Tensor
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -42,10 +50,10 @@ def random_targets(count: int, size: tuple[int, int] = (8, 8), seed: int = 0) ->
     return MaskTargets(masks, torch.randint(CLASSES, (count,), generator=rng))
 
 
-def random_proposals(batch: int, queries: int, size: tuple[int, int] = (8, 8), seed: int = 0) -> Proposals:
+def random_proposals(batch: int, queries: int, size: tuple[int, int] = (8, 8), seed: int = 0) -> Head:
     rng = seeded(seed)
     masks = torch.randn(batch, queries, *size, generator=rng)
-    return Proposals(masks, torch.randn(batch, queries, CLASSES + 1, generator=rng))
+    return Head(masks, torch.randn(batch, queries, CLASSES + 1, generator=rng))
 
 
 def grid_points(height: int, width: int) -> torch.Tensor:
@@ -165,12 +173,12 @@ def test_nothing_to_match() -> None:
 
 
 def test_a_diverged_network_fails_in_its_loss_and_not_in_the_assignment() -> None:
-    broken = Proposals(torch.full((1, 3, 8, 8), torch.nan), torch.full((1, 3, CLASSES + 1), torch.nan))
+    broken = Head(torch.full((1, 3, 8, 8), torch.nan), torch.full((1, 3, CLASSES + 1), torch.nan))
     losses = MaskGeneratorLoss(num_points=20)([broken], [random_targets(2)], seeded(), 1)
     assert all(loss.isnan() for loss in losses.values())
 
 
-def dense_losses(proposals: Proposals, targets: list[MaskTargets], num_masks: float) -> dict[str, torch.Tensor]:
+def dense_losses(proposals: Head, targets: list[MaskTargets], num_masks: float) -> dict[str, torch.Tensor]:
     """The losses over all pixels, one mask after the other."""
     entropy, dice = torch.zeros(()), torch.zeros(())
     log_probs, weights = [], []
@@ -232,7 +240,7 @@ def test_points_give_about_the_losses_of_all_pixels() -> None:
     masks = torch.stack([x**2 + y**2 < 0.5, x > 0])
     logits = torch.stack([4 * (0.4 - x**2 - y**2), 4 * x])
     targets = [MaskTargets(masks, torch.tensor([0, 1]))]
-    proposals = Proposals(logits[None], torch.zeros(1, 2, CLASSES + 1))
+    proposals = Head(logits[None], torch.zeros(1, 2, CLASSES + 1))
     losses = MaskGeneratorLoss(importance=0.0)([proposals], targets, seeded(), num_masks=2)
     expected = dense_losses(proposals, targets, num_masks=2)
     for name, loss in losses.items():
@@ -261,11 +269,6 @@ def test_void_counts_a_tenth() -> None:
     log_probs = class_logits[0].log_softmax(-1)
     expected = -(0.1 * log_probs[0, CLASSES] + log_probs[1, 2]) / 1.1
     torch.testing.assert_close(class_loss(class_logits, [targets], [match], 0.1), expected)
-
-
-def test_a_mask_generator_without_class_logits_cannot_be_trained() -> None:
-    with pytest.raises(MaskError, match="only one that classifies"):
-        MaskGeneratorLoss()([Proposals(torch.zeros(1, 2, 4, 4))], [random_targets(1)], seeded(), 1)
 
 
 def test_the_published_numbers() -> None:
@@ -317,14 +320,18 @@ def small_text() -> TextClassifier:
     return TextClassifier(F.normalize(torch.randn(CLASSES + 1, 16, generator=seeded(3)), dim=-1), (1,) * CLASSES)
 
 
+def classified(generator: Mask2FormerHead, features: ClipFeatures, text: TextClassifier) -> list[Head]:
+    return [Head(one.mask_logits, generator.class_logits(one, text)) for one in generator.every_head(features)]
+
+
 def test_every_head_ends_with_what_forward_gives() -> None:
     generator = small_head()
     images, _ = small_images()
-    heads = generator.every_head(images, pyramid_of(images), small_text())
-    last = generator(images, pyramid_of(images), small_text())
+    heads = generator.every_head(pyramid_of(images))
+    last = generator(ImageBatch(images, ()), pyramid_of(images))
     assert len(heads) == 4
     torch.testing.assert_close(heads[-1].mask_logits, last.mask_logits, rtol=0, atol=0)
-    torch.testing.assert_close(heads[-1].class_logits, last.class_logits, rtol=0, atol=0)
+    torch.testing.assert_close(heads[-1].class_embeddings, last.class_embeddings, rtol=0, atol=0)
     assert not torch.equal(heads[-2].mask_logits, last.mask_logits)
 
 
@@ -336,7 +343,7 @@ def test_every_parameter_of_the_generator_gets_a_gradient() -> None:
             torch.nn.init.normal_(attention.attention_weights.weight, std=0.1, generator=seeded(5))
             torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.1, generator=seeded(6))
     images, targets = small_images()
-    heads = generator.every_head(images, pyramid_of(images), small_text())
+    heads = classified(generator, pyramid_of(images), small_text())
     losses = MaskGeneratorLoss(num_points=500)(heads, targets, seeded(), 1)
     for name in ("class", "mask", "dice"):  # each of them reaches back through the last layer
         last = torch.autograd.grad(losses[name], generator.mask_decoder.layers[-1].linear2.weight, retain_graph=True)
@@ -371,7 +378,7 @@ def test_a_small_generator_learns_two_images_by_heart() -> None:
     optimizer = torch.optim.AdamW(generator.parameters(), lr=2e-3)
     rng, values = seeded(), []
     for _ in range(150):
-        losses = loss(generator.every_head(images, features, text), targets, rng, sum(map(len, targets)))
+        losses = loss(classified(generator, features, text), targets, rng, sum(map(len, targets)))
         total = sum(losses.values())
         optimizer.zero_grad()
         total.backward()
@@ -380,7 +387,7 @@ def test_a_small_generator_learns_two_images_by_heart() -> None:
         values.append(float(total.detach()))
     assert np.mean(values[-10:]) < np.mean(values[:3]) / 5
 
-    proposals = generator(images, features, text)
+    proposals = classified(generator, features, text)[-1]
     for index, own in enumerate(targets):
         probs = proposals.class_logits[index].softmax(-1)
         for mask, label in zip(own.masks, own.classes, strict=True):

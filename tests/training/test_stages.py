@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from maskadapter.benchmark.reference import ReferencePooler
+from maskadapter.models.config import AdapterConfig, InferenceConfig
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, sample_matches
 from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
 from maskadapter.training.adapter.mask_slots import sample_targets
@@ -24,6 +25,7 @@ from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.parameter_groups import parameter_groups
 from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.proposals import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -51,13 +53,16 @@ class RandomClip(nn.Module):
 class Squares(nn.Module):
     """Proposals at stride 4: left half, right half, upper half, everything."""
 
-    def forward(self, images, features, text):
-        logits = torch.full((len(images), 4, SIZE // 4, SIZE // 4), -5.0)
+    def forward(self, inputs, features):
+        logits = torch.full((len(inputs.pixels), 4, SIZE // 4, SIZE // 4), -5.0)
         logits[:, 0, :, : SIZE // 8] = 5
         logits[:, 1, :, SIZE // 8 :] = 5
         logits[:, 2, : SIZE // 8] = 5
         logits[:, 3] = 5
-        return Proposals(logits, torch.zeros(len(images), 4, 3))
+        return Proposals(logits, torch.zeros(len(logits), 4, DIM))
+
+    def class_logits(self, proposals, text):
+        return torch.zeros(len(proposals.mask_logits), 4, 3)
 
 
 def halves():
@@ -76,7 +81,7 @@ def nothing():
 def segmenter():
     torch.manual_seed(0)
     inference = InferenceConfig(InputSize(SIZE, SIZE), seen_in="coco-panoptic", alpha=0.7, beta=0.9)
-    pooler = AdapterPooler(MaskAdapter(DIM, hidden_dim=8, num_blocks=1, num_maps=2))
+    pooler = AdapterPooler(MaskAdapter(DIM, AdapterConfig(hidden_dim=8, num_blocks=1, num_maps=2)))
     made = OpenVocabularySegmenter(RandomClip(), Squares(), pooler, inference)
     made.requires_grad_(False)
     made.pooler.requires_grad_(True)
@@ -186,8 +191,8 @@ def test_a_detached_ground_truth_embedding_gets_no_gradient(segmenter):
 
 def test_soft_mask_edges_blur_masks_unlike_inference(segmenter):
     class Dots(nn.Module):
-        def forward(self, images, features, text):
-            logits = torch.full((len(images), 1, SIZE // 4, SIZE // 4), -5.0)
+        def forward(self, inputs, features):
+            logits = torch.full((len(inputs.pixels), 1, SIZE // 4, SIZE // 4), -5.0)
             logits[:, :, 4, 4:9] = 5
             return Proposals(logits, None)
 
@@ -199,7 +204,7 @@ def test_soft_mask_edges_blur_masks_unlike_inference(segmenter):
     _, soft = prepared(segmenter, targets, soft_mask_edges=True)
     assert sharp.pairs.sum() == soft.pairs.sum() == 1
     assert not torch.equal(sharp.masks[:, 1], soft.masks[:, 1])
-    used = segmenter.generator(torch.zeros(1, 3, SIZE, SIZE), None, None).mask_logits.sigmoid() > 0.5
+    used = segmenter.generator(ImageBatch(torch.zeros(1, 3, SIZE, SIZE), ()), None).mask_logits.sigmoid() > 0.5
     inference = torch.nn.functional.interpolate(used.float(), (16, 16), mode="bilinear")
     assert torch.equal(sharp.masks[:, 1], inference[:, 0])
 
@@ -262,7 +267,7 @@ def test_a_step_is_the_same_with_the_reference_computation(segmenter, unmatched_
     cut = halves()
     cut.masks[:, :8] = False  # or else predictions would be equal to them
     given = batch(cut, nothing())
-    vocabulary = EncodedVocabulary(given.vocabulary.vocabulary, given.vocabulary.rows.double())
+    vocabulary = EncodedVocabulary(given.vocabulary.vocabulary, given.vocabulary.text_embeddings.double())
     step = stage.prepare(Batch(given.images.double(), given.targets, vocabulary), rngs(2))
     step = replace(step, masks=step.masks.double())
     found = []

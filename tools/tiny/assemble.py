@@ -10,10 +10,11 @@ from text_encoder import EMBED_DIM, HEADS, LAYERS, WIDTH
 from torch import nn
 
 from maskadapter.models.clip.clip import Clip
-from maskadapter.models.poolers.pooler import MaskPooling
+from maskadapter.models.config import InferenceConfig
+from maskadapter.models.poolers.mask_pooling import MaskPooling
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
-from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.models.segmenter import OpenVocabularySegmenter
 
 TEMPLATES = ("{}", "a photo of a {}.")
 LONGEST = 640

@@ -35,7 +35,7 @@ def large(flags: list[bool], areas: list[float]) -> float:
 def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) -> dict:
     """settings: (alpha, beta) pairs; beta does not matter here, all of COCO's classes are seen."""
     vocabulary = Vocabulary.builtin("coco-panoptic")
-    encoded = model.encode(vocabulary)
+    encoded = model.encode_text(vocabulary)
     text = model.text_classifier(encoded)
     confusion = {pair: np.zeros((133, 133), np.int64) for pair in settings}
     right, fitting, total, class_counts = dict.fromkeys(settings, 0), dict.fromkeys(settings, 0), 0, []
@@ -91,7 +91,7 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
         present = sorted(set(labels))
         class_counts.append(len(present))
         few = Vocabulary(tuple(vocabulary.classes[i] for i in present), tuple(vocabulary.is_thing[i] for i in present))
-        few_encoded = model.encode(few)
+        few_encoded = model.encode_text(few)
         few_text = model.text_classifier(few_encoded)
         few_proposals = model.generator(batch, features, few_text)
         few_out = model.out_of_vocabulary_logits(batch, features, few_proposals.mask_logits, few_text)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.image_sizes import ImageSizes
 from maskadapter.types.proposals import Proposals
 
@@ -23,16 +24,22 @@ class Borrowed(nn.Module):
         self.generator = generator
         self._lent: Proposals | None = None
 
-    def lend(self, proposals: Proposals, own: ImageSizes, asked: ImageSizes) -> None:
-        """Keep what ``forward`` will answer with: proposals of one image of the frame ``own``, brought to stride 4 of
-        the frame ``asked``."""
+    def lend(self, proposals: Proposals, class_logits: Tensor, own: ImageSizes, asked: ImageSizes) -> None:
+        """Keep what ``forward`` and ``class_logits`` will answer with: proposals of one image of the sizes ``own``,
+        brought to stride 4 of the sizes ``asked``, and their class logits."""
         stride = own.padded[0] // proposals.mask_logits.shape[-2]
         masks = proposals.mask_logits[..., : own.resized[0] // stride, : own.resized[1] // stride]
         masks = F.interpolate(masks, (asked.resized[0] // 4, asked.resized[1] // 4), mode="area")
         bottom, right = (full // 4 - side for full, side in zip(asked.padded, masks.shape[-2:], strict=True))
-        self._lent = Proposals(F.pad(masks, (0, right, 0, bottom), value=_NOWHERE), proposals.class_logits)
+        self._lent = Proposals(F.pad(masks, (0, right, 0, bottom), value=_NOWHERE), class_logits)
 
-    def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
+    def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         assert self._lent is not None
-        self.generator(images, features, text)
+        self._own = self.generator(inputs, features)
         return self._lent
+
+    def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
+        """What was lent stands in the place of class embeddings."""
+        assert proposals.class_embeddings is not None
+        self.generator.class_logits(self._own, text)  # type: ignore[operator]
+        return proposals.class_embeddings

@@ -1,53 +1,19 @@
 """Mask-Adapter as the paper writes it: every mask at every feature location. What the faster ways are compared with."""
 
-from typing import Any
-
-import torch
 from torch import Tensor
 
-from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
-from maskadapter.models.poolers.pooler import AdapterPooler, Project
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 
 
 class ReferencePooler(AdapterPooler):
-    """Compute the embeddings of an ``AdapterPooler`` without any of its shortcuts, gradients included.
+    """Pool with maps of ``MaskAdapter.forward`` instead of ``SparseAdapter``'s, gradients included.
 
-    pooler: whose adapter and mask threshold are used. chunk: masks that go through the adapter at a time; None for 8 on
-    a CPU and 32 elsewhere. It bounds the memory and does not change the result.
+    pooler: whose adapter is used, and whose chunk of masks at a time.
     """
 
-    def __init__(self, pooler: AdapterPooler, chunk: int | None = None) -> None:
-        super().__init__(pooler.adapter, pooler.mask_threshold, chunk)
+    def __init__(self, pooler: AdapterPooler) -> None:
+        super().__init__(pooler.adapter, pooler.chunk)
 
-    def forward(
-        self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project, *_: Any, **__: Any
-    ) -> Tensor:
-        """Mask logits (B, N, h, w) -> embeddings (B, N, D), not normalized. Further arguments of poolers, which prune
-        proposals, are ignored: every mask is computed."""
-        return self.embed(features, mask_logits.sigmoid() > self.mask_threshold, project)
-
-    def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
-        """Masks (B, N, H, W), bool or 0 to 1 -> embeddings (B, N, D), not normalized."""
-        at_a_time = self.chunk or (8 if masks.device.type == "cpu" else 32)
-        embeddings = []
-        for projected, dense, of_image in zip(features.projected, features.dense, masks, strict=True):
-            parts = of_image.split(at_a_time)
-            embeddings.append(
-                torch.cat([reference_embeddings(self.adapter, projected, dense, part, project) for part in parts])
-            )
-        return torch.stack(embeddings)
-
-
-def reference_embeddings(
-    adapter: MaskAdapter, projected: Tensor, dense: Tensor, masks: Tensor, project: Project
-) -> Tensor:
-    """Pool CLIP's features of one image with each of the adapter's M maps, project each result, average the M.
-
-    projected: (D, h, w), the adapter's input. dense: (C, h, w), what is pooled. masks: (N, H, W), bool or 0 to 1.
-    project: CLIP's projection, (..., C) -> (..., D). Returns (N, D), not normalized.
-    Source: paper, section 3.2, equation 4; the projection before the mean is the official code's.
-    """
-    activation_maps = adapter(projected[None], masks[None])[0]
-    pooled = pooling_weights(activation_maps) @ dense.flatten(1).T
-    return project(pooled).mean(dim=1)
+    def activation_maps(self, projected: Tensor, masks: Tensor) -> Tensor:
+        """Raw maps (N, M, h, w) of one image: projected features (D, h, w), masks (N, H, W)."""
+        return self.in_chunks(lambda part: self.adapter(projected[None], part[None])[0], masks)

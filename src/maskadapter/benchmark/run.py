@@ -20,9 +20,9 @@ from maskadapter.benchmark.segments import compare_on_segments, draw_segments
 from maskadapter.benchmark.stages import PARTS, Answer, Computation, Input, answer
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import loading as hub
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import MODELS, Architecture, build
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter
@@ -105,7 +105,7 @@ def _segmenter(model: str, device: str) -> OpenVocabularySegmenter:
     """Random weights of a named model's shapes, or the weights of a file."""
     if model in MODELS:
         torch.manual_seed(0)
-        segmenter = MODELS[model]("adapter").eval().requires_grad_(False).to(device)
+        segmenter = build(Architecture(model, "adapter")).eval().requires_grad_(False).to(device)
         for part in segmenter.pooler.modules():  # type: ignore[attr-defined]
             if hasattr(part, "gamma"):
                 nn.init.constant_(part.gamma, _LAYER_SCALE)
@@ -120,7 +120,7 @@ def encoded_for(segmenter: OpenVocabularySegmenter, classes: Any) -> EncodedVoca
     """With the text encoder's own rows where weights are real; random unit vectors say as much for random weights, and
     hundreds of names need not go through a large text encoder for them."""
     if segmenter.text_cache is not None:
-        return segmenter.encode(classes)
+        return segmenter.encode_text(classes)
     vocabulary = Vocabulary.of(classes)
     rows = torch.randn(len(vocabulary.synonyms), segmenter.clip.embed_dim, generator=torch.Generator().manual_seed(0))
     return EncodedVocabulary(vocabulary, nn.functional.normalize(rows, dim=-1).to(segmenter.clip.logit_scale))
@@ -143,7 +143,7 @@ class _Run:
         self._segmenter, self._judge, self._size, self._precision = segmenter, judge, size, precision
         self._device = segmenter.clip.logit_scale.device
         self.encoded = encoded_for(segmenter, classes)
-        self._words = self.encoded if judge is segmenter else judge.encode(self.encoded.vocabulary)
+        self._words = self.encoded if judge is segmenter else judge.encode_text(self.encoded.vocabulary)
         self._clocks = {computation: Clock(self._device) for computation in COMPUTATIONS}
         self._counters = {computation: Counter() for computation in COMPUTATIONS}
         self._segments: dict[str, Any] = {}
@@ -172,7 +172,7 @@ class _Run:
             chosen = default.computed
             row |= _compared(direct, default)
             if isinstance(self._segmenter.generator, Borrowed):
-                self._segmenter.generator.lend(default.proposals, asked.sizes, given.sizes)
+                self._segmenter.generator.lend(default.proposals, default.class_logits, asked.sizes, given.sizes)
         if timed:
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
                 row = self._timed(given, chosen) | row

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.stages import Input
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types.image_sizes import ImageSizes
 
@@ -41,12 +42,11 @@ def compare_on_segments(segmenter: OpenVocabularySegmenter, given: Input, segmen
     as a share of the largest number in them."""
     pooler = segmenter.pooler
     assert isinstance(pooler, AdapterPooler)
-    features = segmenter.clip.encode_image(given.batch)
-    masks = segments[None].to(given.batch.device)
+    features = segmenter.clip.encode_image(given.batch.pixels)
+    masks = segments[None].to(given.batch.pixels.device)
     embeddings = {}
-    for name in ("direct", "exact"):
-        pooler.direct = name == "direct"
+    for name, computed in (("direct", ReferencePooler(pooler)), ("exact", pooler)):
         with clock.part(name):
-            embeddings[name] = pooler.embed(features, masks, segmenter.clip.project)
+            embeddings[name] = computed.embed(features, masks, segmenter.clip.project)
     difference = (embeddings["exact"] - embeddings["direct"]).abs().max() / embeddings["direct"].abs().max()
     return float(difference)

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
+from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.results.postprocessing import semantic_map, semantic_scores
 from maskadapter.results.upsampling import Upsampler
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.image_sizes import ImageSizes
 from maskadapter.types.proposals import Proposals
 
@@ -28,9 +31,9 @@ PARTS = ("image encoder", "mask generator", "adapter", "semantic map")
 
 @dataclass(frozen=True)
 class Input:
-    """One image at a network's size: batch (1, 3, H, W)."""
+    """One image at a network's size."""
 
-    batch: Tensor
+    batch: ImageBatch
     sizes: ImageSizes
 
     @classmethod
@@ -40,11 +43,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Answer:
-    """labels: (H, W) int32, the class of every pixel. proposals: of the generator. logits: (1, N, K + 1), what the
-    adapter takes them for. computed: (1, N) bool, which of them went through it."""
+    """labels: (H, W) int32, the class of every pixel. proposals: of the generator, and their class logits. logits:
+    (1, N, K + 1), those of the adapter. computed: (1, N) bool, which of them went through it."""
 
     labels: np.ndarray
     proposals: Proposals
+    class_logits: Tensor
     logits: Tensor
     computed: Tensor
 
@@ -66,33 +70,42 @@ def answer(
     """
     assert isinstance(segmenter.pooler, AdapterPooler)
     assert segmenter.generator is not None
-    segmenter.pooler.direct = computation == "direct"
+    pooler = ReferencePooler(segmenter.pooler) if computation == "direct" else segmenter.pooler
     text = segmenter.text_classifier(encoded)
     with clock.part("image encoder"):
-        features = segmenter.clip.encode_image(given.batch)
+        features = segmenter.clip.encode_image(given.batch.pixels)
     with clock.part("mask generator"):
-        proposals = segmenter.generator(given.batch, features, text)
-    if at_most is not None:
-        assert proposals.class_logits is not None
-        proposals = Proposals(proposals.mask_logits[:, :at_most], proposals.class_logits[:, :at_most])
-    chosen = [torch.ones(proposals.mask_logits.shape[:2], dtype=torch.bool)]
+        proposals = segmenter.generator(given.batch, features)
+        class_logits = segmenter.class_logits(proposals, text)
+    assert class_logits is not None
+    mask_logits, class_logits = proposals.mask_logits[:, :at_most], class_logits[:, :at_most]
+    chosen = [torch.ones(mask_logits.shape[:2], dtype=torch.bool)]
 
-    def decide(guess: Tensor) -> Tensor:
-        own = segmenter.influential(proposals, guess, encoded.vocabulary)
+    def choose(estimates: Tensor) -> Tensor:
+        probs = segmenter.combine(class_logits, logits_of(estimates), encoded.vocabulary)
+        own = torch.stack([influential(*image) for image in zip(mask_logits, probs, strict=True)])
         chosen[0] = own if computed is None else computed
         return chosen[0]
 
     with clock.part("adapter"):
-        careful = decide if computation == "default" else None
-        logits = segmenter.out_of_vocabulary_logits(given.batch, features, proposals.mask_logits, text, careful)
-    probs = segmenter.combine(proposals, logits, encoded.vocabulary)
+        transferred = segmenter.transferred(text, features)
+
+        def logits_of(embeddings: Tensor) -> Tensor:
+            return transferred.logits(embeddings, segmenter.clip.logit_scale)
+
+        if computation == "default":
+            embeddings = pruned_embeddings(pooler, features, mask_logits, segmenter.clip.project, choose)
+        else:
+            embeddings = pooler(given.batch.pixels, features, mask_logits, segmenter.clip.project)
+        logits = logits_of(embeddings)
+    probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
     with clock.part("semantic map"):
-        masks = Upsampler(proposals.mask_logits[0], given.sizes)
-        order = segmenter.inference.semantic_order
+        masks = Upsampler(mask_logits[0], given.sizes)
+        order = segmenter.semantic_order
         if computation == "direct":
             labels = np.concatenate(
                 [scores.argmax(dim=0).cpu().numpy() for _, scores in semantic_scores(masks, probs[0], order)]
             )
         else:
             labels = semantic_map(masks, probs[0], order)
-    return Answer(labels, proposals, logits, chosen[0])
+    return Answer(labels, proposals, class_logits, logits, chosen[0])

@@ -1,16 +1,20 @@
 """``maskadapter classify``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import maskadapter
 from maskadapter.cli.console import show, words
-from maskadapter.cli.options import Adapter, Architecture, Classes, Device, ImageArgument, Model, Pooler
+from maskadapter.cli.options import Classes, Device, ImageArgument, with_model_source
 from maskadapter.system.progress import busy
 
+if TYPE_CHECKING:
+    from maskadapter.hub.model_source import ModelSource
 
+
+@with_model_source()
 def classify(
     image: ImageArgument,
     masks: Annotated[
@@ -19,11 +23,9 @@ def classify(
     ],
     classes: Classes,
     top: Annotated[int, typer.Option(min=1, help="How many words to print for each mask.")] = 5,
-    model: Model = None,
-    pooler: Pooler = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
     device: Device = "cpu",
+    *,
+    source: "ModelSource",
 ) -> None:
     """Name masks that you already have, from any source.
 
@@ -39,7 +41,7 @@ def classify(
     # Masks that cannot be read are told before the model is loaded.
     shares = [float(mask.mean()) for part in mask_parts(masks, pixels.shape[:2], image.name) for mask in part]
     with busy("loading the model"):
-        segmenter = maskadapter.load(model, pooler=pooler, adapter=adapter, architecture=architecture, device=device)
+        segmenter = maskadapter.load(source, device=device)
     with busy(f"naming {len(shares)} masks"):
         result = segmenter.classify(image, masks, vocabulary)
     show(words(shares, result.top(top)))

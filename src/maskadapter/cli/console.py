@@ -1,5 +1,7 @@
-"""What the commands write to the terminal: tables."""
+"""What the commands write to the terminal: tables, and what the library logs."""
 
+import logging
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,21 @@ if TYPE_CHECKING:
     from maskadapter.results.segmentation import Explanation
 
 _MOST_ROWS = 30
+
+
+class _Lines(logging.Handler):
+    """Writes each message as a line on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+def show_log() -> None:
+    """Show what the library logs while a command runs."""
+    logger = logging.getLogger("maskadapter")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Lines) for handler in logger.handlers):
+        logger.addHandler(_Lines())
 
 
 def show(table: "Table") -> None:

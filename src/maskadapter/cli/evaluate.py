@@ -88,6 +88,7 @@ def evaluate(
     from maskadapter.data.opening import open_dataset
     from maskadapter.evaluation.evaluator import evaluate as run
     from maskadapter.evaluation.partition import Split
+    from maskadapter.hub.model_source import ModelSource
     from maskadapter.models.build import MODELS
     from maskadapter.pipelines import model_evaluation as subject
     from maskadapter.system.processes import place
@@ -98,11 +99,8 @@ def evaluate(
     else:
         with busy("loading the model"):
             judged = subject.model(
-                model,
+                ModelSource(model, pooler, adapter, architecture),
                 images,
-                pooler=pooler,
-                adapter=adapter,
-                architecture=architecture,
                 # Every process of a launcher takes the GPU of its own number.
                 device=f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device,
                 branch=branch,

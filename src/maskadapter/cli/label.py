@@ -2,17 +2,21 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 import maskadapter
-from maskadapter.cli.options import Adapter, Architecture, Background, Classes, Device, Model, Pooler, Prune, Things
+from maskadapter.cli.options import Background, Classes, Device, Prune, Things, with_model_source
 from maskadapter.cli.segment import ImagesArgument, Resume, names_of, tell
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
+if TYPE_CHECKING:
+    from maskadapter.hub.model_source import ModelSource
 
+
+@with_model_source()
 def label(
     images: ImagesArgument,
     classes: Classes,
@@ -27,12 +31,10 @@ def label(
     background: Background = BACKGROUND,
     things: Things = None,
     resume: Resume = False,
-    model: Model = None,
-    pooler: Pooler = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
     device: Device = "cpu",
-    prune_proposals: Prune = True,
+    prune_proposals: Prune = False,
+    *,
+    source: "ModelSource",
 ) -> None:
     """Make a training set: images with the segments found in them.
 
@@ -45,14 +47,7 @@ def label(
     others = None if background == "none" else Vocabulary.of(background)
     found = find_image_files(images, output)
     with busy("loading the model"):
-        segmenter = maskadapter.load(
-            model,
-            pooler=pooler,
-            adapter=adapter,
-            architecture=architecture,
-            device=device,
-            prune_proposals=prune_proposals,
-        )
-    settings = names_of(model, pooler, adapter, architecture, prune_proposals)
+        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
+    settings = names_of(source, prune_proposals)
     run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
     tell(partial(run, resume=resume, settings=settings), output)

@@ -200,7 +200,7 @@ def gallery(
     Example: [bold]maskadapter plot gallery photo.jpg --classes "cat, wall" -m tiny -m tiny:adapter -o gallery.pdf[/]
     """
     from maskadapter.data.opening import open_dataset
-    from maskadapter.hub.loading import DEFAULT
+    from maskadapter.hub.model_source import DEFAULT
     from maskadapter.paper.figures.gallery import gallery as draw
 
     draw(

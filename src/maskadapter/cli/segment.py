@@ -10,23 +10,13 @@ import typer
 
 import maskadapter
 from maskadapter.cli.console import reasons, shares, show
-from maskadapter.cli.options import (
-    Adapter,
-    Architecture,
-    Background,
-    Classes,
-    Device,
-    Masks,
-    Model,
-    Pooler,
-    Prune,
-    Things,
-)
+from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
+    from maskadapter.hub.model_source import ModelSource
     from maskadapter.pipelines.segmenting import Report
     from maskadapter.results.segmentation import Segmentation
 
@@ -42,6 +32,7 @@ Resume = Annotated[
 ]
 
 
+@with_model_source()
 def segment(
     images: ImagesArgument,
     classes: Classes,
@@ -57,12 +48,10 @@ def segment(
         bool, typer.Option("--explain", help="Print the five best words of every segment of a single image.")
     ] = False,
     resume: Resume = False,
-    model: Model = None,
-    pooler: Pooler = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
     device: Device = "cpu",
-    prune_proposals: Prune = True,
+    prune_proposals: Prune = False,
+    *,
+    source: "ModelSource",
 ) -> None:
     """Segment one image or many into the classes you name.
 
@@ -84,15 +73,7 @@ def segment(
     if len(found) == 1:
         read_image(found[0].source)  # an image that cannot be read is told before the model is loaded
     with busy("loading the model"):
-        segmenter = maskadapter.load(
-            model,
-            pooler=pooler,
-            adapter=adapter,
-            architecture=architecture,
-            device=device,
-            prune_proposals=prune_proposals,
-            masks=masks,
-        )
+        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals, masks=masks)
 
     def told(result: "Segmentation", paths: list[Path]) -> None:
         labels = result.semantic()
@@ -102,21 +83,19 @@ def segment(
         for path in paths:
             print(path)
 
-    settings = names_of(model, pooler, adapter, architecture, prune_proposals) | ({"masks": masks} if masks else {})
+    settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
     run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, resume=resume)
     tell(partial(run, settings=settings, on_result=told if len(found) == 1 else None), output)
 
 
-def names_of(
-    model: str | None, pooler: str | None, adapter: Path | None, architecture: str | None, prune_proposals: bool
-) -> dict[str, Any]:
-    """What a run's record says of the model: no folders, which may be others when the run is resumed."""
-    file = model and Path(model).is_file() and f"{Path(model).name}, {Path(model).stat().st_size:,} bytes"
+def names_of(source: "ModelSource", prune_proposals: bool) -> dict[str, Any]:
+    """What a run's record states about the model: no folders, which may be others when the run is resumed."""
+    path = Path(source.name)
     return {
-        "model": file or (model and Path(model).name),
-        "pooler": pooler,
-        "adapter": adapter and adapter.name,
-        "architecture": architecture,
+        "model": f"{path.name}, {path.stat().st_size:,} bytes" if path.is_file() else path.name,
+        "pooler": source.pooler,
+        "adapter": source.adapter and Path(source.adapter).name,
+        "architecture": source.architecture,
         "prune_proposals": prune_proposals,
     }
 

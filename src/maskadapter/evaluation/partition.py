@@ -1,12 +1,12 @@
 """Classes that were seen in training and classes that were not, for means of each kind apart."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
 from maskadapter.errors import VocabularyError
+from maskadapter.system.error_text import did_you_mean
 from maskadapter.vocabulary.vocabulary import Vocabulary, builtin_names
 
 PAPER = (74, 76)
@@ -56,17 +56,17 @@ class Split:
         if str(train) in builtin_names():
             return cls(f"synonyms shared with {train}", vocabulary.seen(Vocabulary.builtin(str(train))))
         if not Path(train).is_file():
-            close = get_close_matches(str(train), ["synonyms", *builtin_names()], 1)
-            hint = f"did you mean {close[0]}?" if close else "give synonyms, a built-in list or a text file"
+            hint = did_you_mean(
+                str(train), ["synonyms", *builtin_names()], otherwise="give synonyms, a built-in list or a text file"
+            )
             raise VocabularyError(f"no split '{train}', and no such file: {hint}")
         seen = [False] * len(vocabulary)
         for name in Vocabulary.of(Path(train)).synonyms:
             shown = [index for index, other in enumerate(vocabulary.names) if other == name]
             meant = shown or [index for index, names in enumerate(vocabulary.classes) if name in names]
             if not meant:
-                close = get_close_matches(name, vocabulary.synonyms, 1)
-                hint = f'; did you mean "{close[0]}"?' if close else ""
-                raise VocabularyError(f'{train} names "{name}", which is none of the classes{hint}')
+                hint = did_you_mean(name, vocabulary.synonyms, otherwise="give names of the classes")
+                raise VocabularyError(f'{train} names "{name}", which is none of the classes; {hint}')
             for index in meant:
                 seen[index] = True
         return cls(f"names in {Path(train).name}", tuple(seen))

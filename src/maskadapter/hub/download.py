@@ -11,11 +11,11 @@ from typing import Literal
 
 from filelock import FileLock
 
-from maskadapter.errors import MaskAdapterError
+from maskadapter.errors import DownloadError, MaskAdapterError
 from maskadapter.hub.model_zoo import HUB_REPOSITORY, ClipWeights, Weights
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.cache_folder import cache_folder
-from maskadapter.system.http_download import DownloadError, fetch, forget
+from maskadapter.system.http_download import fetch, forget
 from maskadapter.system.progress import busy
 
 SourceName = Literal["hub", "drive"]
@@ -46,12 +46,6 @@ class Record:
 
 def models_folder() -> Path:
     return cache_folder() / "models"
-
-
-def is_offline() -> bool:
-    """Whether the user forbade the network: ``MASKADAPTER_OFFLINE`` or ``HF_HUB_OFFLINE`` is set to yes."""
-    given = (os.environ.get(name, "").strip().lower() for name in ("MASKADAPTER_OFFLINE", "HF_HUB_OFFLINE"))
-    return any(value in ("1", "true", "yes", "on") for value in given)
 
 
 def present(weights: Weights) -> Path | None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from maskadapter.errors import CheckpointError
+from maskadapter.system.error_text import did_you_mean
 
 HUB_REPOSITORY = "owl10/Mask-Adapter"
 DATASETS = ("A-150", "A-847", "PC-459", "PC-59", "PAS-20")
@@ -160,10 +160,4 @@ def weights_of(model: str, pooler: str = "adapter") -> Weights:
         raise CheckpointError("tiny is part of the package: there is nothing to download")
     if model == "tiny-mask2former":
         raise CheckpointError(f"no weights of {model} are published: train them with recipes/own/tiny-generator.yaml")
-    raise CheckpointError(f"no published weights are called '{model}': {meant(model, [*names, *CLIP_WEIGHTS])}")
-
-
-def meant(given: str, names: list[str]) -> str:
-    """The end of an error line: the name that was probably meant, or all of them."""
-    close = get_close_matches(given.lower(), names, n=1)
-    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(names)}."
+    raise CheckpointError(f"no published weights are called '{model}': {did_you_mean(model, [*names, *CLIP_WEIGHTS])}")

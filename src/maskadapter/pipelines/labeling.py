@@ -75,7 +75,7 @@ def label_images(
     twice = [stem for stem, times in Counter(image.stem for image in todo).items() if times > 1]
     if twice:
         raise MaskAdapterError(f"two images would be called {twice[0]} in the set: rename one of them")
-    encoded = segmenter.encode(classes, things)
+    encoded = segmenter.encode_text(classes, things)
     names = _distinct(encoded.vocabulary.names)
     _refuse_other_files(output, resume)
     folder, suffix = _LABELS[format]

@@ -16,17 +16,20 @@ from maskadapter.data.dataset import Dataset
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import CheckpointError
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
-from maskadapter.hub import loading as hub
+from maskadapter.hub.assembling import assemble
 from maskadapter.hub.checkpoint import Checkpoint
 from maskadapter.hub.download import read_record, sha256_of
-from maskadapter.hub.identification import Variant, identify
+from maskadapter.hub.identification import identify
+from maskadapter.hub.loading import find
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.model_zoo import weights_of
 from maskadapter.io.images import read_image
-from maskadapter.models.build import PoolerName
+from maskadapter.models.build import Architecture
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.progress import bar
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.image_sizes import ImageSizes
 
 # Photographs that scikit-image brings along, and the word that names each. The other words compete.
@@ -49,50 +52,51 @@ class Finding:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check(
-    model: str | Path,
+def check_model(
+    source: str | Path | ModelSource,
     *,
-    pooler: PoolerName = "adapter",
-    architecture: str | None = None,
     device: str = "cpu",
     root: str | Path | None = None,
     images: int = 20,
 ) -> Iterator[Finding]:
-    """Examine a file of weights, one finding after the other.
+    """Check a file of weights: what it is, whether it is whole, whether it computes what it should.
 
-    model, like, device: as for ``maskadapter.load``; nothing is downloaded. embedding: which file of a named model.
+    Yields one finding after the other. source: a model's name, the path of a file, or a ``ModelSource``; nothing is
+    downloaded. device: as ``load`` takes it.
     root: folder of ADE20K (``ADEChallengeData2016`` or its parent); with it the mIoU on the first ``images``
         validation images is measured.
     Raises CheckpointError for a file that cannot be read, DatasetError for a folder that does not hold
     ADE20K-150.
     """
     dataset = open_dataset("ade20k-150", root) if root is not None else None
-    checkpoint = hub.find(model, pooler, may_download=False)
+    source = ModelSource.of(source)
+    checkpoint = find(source, may_download=False)
     yield _file(checkpoint)
     try:
-        variant = identify(checkpoint, architecture or ("tiny" if str(model) == "tiny" else None))
+        architecture = identify(checkpoint, source)
+        segmenter = assemble(checkpoint, architecture, device)
     except CheckpointError as error:
         yield Finding("keys", False, str(error))
         return
     names = "official names" if checkpoint.official else "this project's names"
-    yield Finding("keys", True, f"{variant}: {len(checkpoint.tensors)} tensors, {names}", {"model": str(variant)})
+    text = f"{architecture}: {len(checkpoint.tensors)} tensors, {names}"
+    yield Finding("keys", True, text, {"model": str(architecture)})
     values = _values(checkpoint)
     yield values
     if not values.passed:
         return
-    segmenter = hub.assemble(checkpoint, variant, device)
     segmenter.text_cache = None  # what is examined is computed, not remembered
     del checkpoint
     steps: list[Callable[[OpenVocabularySegmenter], Finding]] = [_norms, _chunks, _bands, _sums]
     for step in steps:
         yield step(segmenter)
-    yield _words(segmenter, judged=variant.name != "tiny")
+    yield _words(segmenter, judged=architecture.name != "tiny")
     if segmenter.generator is None:
         yield Finding("photo", None, "not segmented: the file holds no mask generator")
         return
     yield _photo(segmenter)
     if dataset is not None:
-        yield _ade20k(segmenter, variant, dataset, images)
+        yield _ade20k(segmenter, architecture, dataset, images)
 
 
 def _file(checkpoint: Checkpoint) -> Finding:
@@ -124,7 +128,7 @@ def _values(checkpoint: Checkpoint) -> Finding:
 def _norms(segmenter: OpenVocabularySegmenter) -> Finding:
     """CLIP's scale and its text embeddings."""
     scale = float(segmenter.clip.logit_scale.exp())
-    rows = segmenter.encode("cat, a bowl of fruit, the night sky").rows
+    rows = segmenter.encode_text("cat, a bowl of fruit, the night sky").text_embeddings
     lengths = (rows.norm(dim=-1) - 1).abs().max().item()
     alike = (rows @ rows.T).fill_diagonal_(-1).max().item()
     # Source: CLIP's scale is clipped at 100 (Radford et al. 2021, section 2.5); it starts at 14 and grows.
@@ -138,7 +142,7 @@ def _norms(segmenter: OpenVocabularySegmenter) -> Finding:
 @torch.inference_mode()
 def _chunks(segmenter: OpenVocabularySegmenter) -> Finding:
     """Masks embedded together against one by one."""
-    images = _small_batch(segmenter)
+    images = _small_batch(segmenter).pixels
     features = segmenter.clip.encode_image(images)
     height, width = images.shape[-2] // 4, images.shape[-1] // 4
     masks = torch.full((1, 5, height, width), -10.0, device=images.device)
@@ -166,7 +170,7 @@ def _bands(segmenter: OpenVocabularySegmenter) -> Finding:
 @torch.inference_mode()
 def _sums(segmenter: OpenVocabularySegmenter) -> Finding:
     """Probabilities of a small image, computed twice."""
-    encoded = segmenter.encode(WORDS)
+    encoded = segmenter.encode_text(WORDS)
     if segmenter.generator is None:
         image = _photograph("chelsea")
         masks = np.ones((1, *image.shape[:2]), dtype=bool)
@@ -183,7 +187,7 @@ def _sums(segmenter: OpenVocabularySegmenter) -> Finding:
 
 def _words(segmenter: OpenVocabularySegmenter, judged: bool) -> Finding:
     """Whole photographs named: the words and the images meet only in weights that were trained."""
-    vocabulary = segmenter.encode(WORDS)
+    vocabulary = segmenter.encode_text(WORDS)
     told, right = [], 0
     for photo, word in PHOTOS.items():
         image = _photograph(photo)
@@ -209,9 +213,9 @@ def _photo(segmenter: OpenVocabularySegmenter) -> Finding:
     return Finding("photo", bool((labels >= 0).any()), text, {"seconds": seconds, "bytes": memory, "cat": share})
 
 
-def _ade20k(segmenter: OpenVocabularySegmenter, variant: Variant, dataset: Dataset, images: int) -> Finding:
+def _ade20k(segmenter: OpenVocabularySegmenter, architecture: Architecture, dataset: Dataset, images: int) -> Finding:
     """mIoU on the first images of ADE20K-150, with the range that other images of the same kind would give."""
-    encoded = segmenter.encode("ade20k-150")
+    encoded = segmenter.encode_text("ade20k-150")
     counts = []
     images = min(images, len(dataset))
     with bar("ADE20K", images) as step:
@@ -227,9 +231,9 @@ def _ade20k(segmenter: OpenVocabularySegmenter, variant: Variant, dataset: Datas
     low, high = np.percentile([mean_iou(table[draw].sum(axis=0)) for draw in draws], [5, 95])
     text = f"mIoU {miou:.1%} on {images} images (drawn anew: {low:.1%} to {high:.1%})"
     figures = {"miou": miou, "low": float(low), "high": float(high), "images": images}
-    if variant.name == "tiny":
+    if architecture.name == "tiny":
         return Finding("ade20k", None, f"{text}; not judged, no figure to compare with", figures)
-    expected = weights_of(variant.name, variant.pooler).miou["A-150"] / 100
+    expected = weights_of(architecture.name, architecture.pooler).miou["A-150"] / 100
     text += f"; the paper has {expected:.1%} on all 2,000: so few images show the order of size, not more"
     return Finding("ade20k", bool(high >= ENOUGH_MIOU * expected), text, {**figures, "paper": expected})
 
@@ -251,8 +255,8 @@ def _photograph(name: str) -> np.ndarray:
     return read_image(getattr(skimage.data, name)())
 
 
-def _small_batch(segmenter: OpenVocabularySegmenter) -> Tensor:
-    """(1, 3, 224, 320): a photograph small enough for every machine."""
+def _small_batch(segmenter: OpenVocabularySegmenter) -> ImageBatch:
+    """Pixels (1, 3, 224, 320): a photograph small enough for every machine."""
     return segmenter.prepare(_photograph("chelsea"), InputSize(320, 320))[0]
 
 

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,20 +15,20 @@ from maskadapter.data.dataset import Dataset, Sample
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.evaluator import Metric
 from maskadapter.evaluation.predictions import PanopticImages, Predictions, file_of, read_predictions
-from maskadapter.hub import bare_clip
-from maskadapter.hub import loading as hub
+from maskadapter.hub.assembling import assemble
+from maskadapter.hub.bare_clip import facts, is_bare
 from maskadapter.hub.download import folder_sha256, sha256_of
-from maskadapter.hub.identification import Variant
+from maskadapter.hub.loading import identified, load
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.model_zoo import WEIGHTS, WITHOUT_ENSEMBLE
 from maskadapter.io.masks import read_masks
-from maskadapter.models.build import PoolerName
+from maskadapter.models.build import Architecture
+from maskadapter.models.config import AdapterConfig, NormPlacement
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.maftplus import NormPlacement
-from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.by_name import generator_of, is_source, parsed
+from maskadapter.models.sources.mask_source import is_source, mask_source, parsed
 from maskadapter.models.sources.segment_anything import SegmentAnything
 from maskadapter.results.segmentation import Segmentation
 from maskadapter.types.image_sizes import ImageSizes
@@ -50,10 +49,6 @@ _IN_THE_PAPER = {
     "pascal-context-459": "PC-459",
     "pascal-context-59": "PC-59",
     "pascal-voc-20": "PAS-20",
-}
-
-_PUBLISHED_ADAPTER: Mapping[str, Any] = {
-    name: parameter.default for name, parameter in signature(MaskAdapter).parameters.items() if name != "feature_dim"
 }
 
 # Source: the official configurations of these sets ask for the semantic result alone, and the official code then
@@ -99,12 +94,9 @@ def _contents(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
 
 
 def model(
-    name: str | Path,
+    source: ModelSource,
     dataset: Dataset,
     *,
-    pooler: PoolerName | None = None,
-    adapter: str | Path | None = None,
-    architecture: str | None = None,
     device: str = "cpu",
     branch: Branch = "ensemble",
     alpha: float | None = None,
@@ -115,7 +107,7 @@ def model(
 ) -> Subject:
     """A model of this project on a data set's classes; every pixel goes to one of them.
 
-    name, embedding, adapter, like, device: as ``maskadapter.load`` takes them.
+    source: which weights. device: as ``maskadapter.load`` takes it.
     branch: see ``Branch``. alpha, beta: 0 to 1, CLIP's weight for seen and unseen classes, instead of the model's own.
     proposals: ``generator``; ``ground-truth``, the ground-truth masks, of which only the names are judged (measure
         ``masks``); or, named by the embedding alone, another generator's, ``sam:NAME``, ``segmenter:NAME`` or
@@ -133,52 +125,56 @@ def model(
     for weight, value in (("alpha", alpha), ("beta", beta)):
         if value is not None and not 0 <= value <= 1:
             raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
-    other = generator_of(str(proposals)) if is_source(str(proposals)) else None
+    other = mask_source(str(proposals), device) if is_source(str(proposals)) else None
     if proposals not in ("generator", "ground-truth") and other is None and not Path(proposals).is_dir():
         raise MaskAdapterError(
             f"no proposals '{proposals}': give generator, ground-truth, sam:NAME, segmenter:NAME, "
             "superpixels or a folder of masks"
         )
-    segmenter, variant, settings = _loaded(name, pooler, adapter, architecture, device)
+    segmenter, architecture, settings = _loaded(source, device)
     if proposals == "generator" and segmenter.generator is None:
         raise MaskAdapterError(
-            f"{name} holds no mask generator: evaluate it with proposals ground-truth, sam:NAME, superpixels or a "
+            f"{source.name} holds no mask generator: evaluate it with proposals ground-truth, sam:NAME, superpixels or a "
             "folder, or give the segmenter's file and this one as adapter"
         )
     proposed = proposals == "generator" or other is not None
     if other is not None:
-        segmenter.generator = other.to(device)
+        segmenter.mask_source = other
     if prune_proposals and (not proposed or not isinstance(segmenter.pooler, AdapterPooler)):
         raise MaskAdapterError("only the adapter of a generator's proposals can be computed in part: leave fast out")
-    own, own_norm = segmenter.inference, None
-    if segmenter.text_transfer is not None:
-        own_norm = segmenter.text_transfer.norm_placement
-        segmenter.text_transfer.norm_placement = transfer_norm or own_norm
-    elif transfer_norm is not None:
-        raise MaskAdapterError(f"{variant.name} has no text transfer, which MAFT+ has: leave transfer-norm out")
+    own, quirks = segmenter.inference, segmenter.quirks
+    if segmenter.text_transfer is None and transfer_norm is not None:
+        raise MaskAdapterError(f"{architecture.name} has no text transfer, which MAFT+ has: leave transfer-norm out")
     weight_of_clip = _WEIGHT_OF_CLIP.get(branch)
     segmenter.inference = replace(
         own,
         alpha=next(value for value in (weight_of_clip, alpha, own.alpha) if value is not None),
         beta=next(value for value in (weight_of_clip, beta, own.beta) if value is not None),
-        semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else own.semantic_order,
         prune_proposals=prune_proposals,
     )
+    segmenter.quirks = replace(
+        quirks,
+        transfer_norm=transfer_norm or quirks.transfer_norm,
+        semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else quirks.semantic_order,
+    )
     settings |= _told(segmenter, dataset.vocabulary, branch, proposals)
-    encoded = segmenter.encode(dataset.vocabulary)
+    encoded = segmenter.encode_text(dataset.vocabulary)
     trained_on = own.seen_in
     if proposals == "ground-truth":
         classify = lambda image, masks: segmenter.classify(image, masks, encoded)  # noqa: E731
         return Subject(classify, settings, ("masks",), trained_on)
     if not proposed:
         return Subject(GivenProposals(segmenter, encoded, Path(proposals)), settings, None, trained_on)
-    as_published = other is None and alpha is None and beta is None and transfer_norm in (None, own_norm)
-    paper = published(variant, dataset, branch) if as_published else {}
+    as_published = other is None and alpha is None and beta is None and transfer_norm in (None, quirks.transfer_norm)
+    adapter = segmenter.pooler.adapter.config if isinstance(segmenter.pooler, AdapterPooler) else None
+    paper = published(architecture, dataset, branch, adapter) if as_published else {}
     predict = lambda image: segmenter.segment(image, encoded, background=None)  # noqa: E731
     return Subject(predict, settings, None, trained_on, paper)
 
 
-def published(variant: Variant, dataset: Dataset, branch: Branch = "ensemble") -> dict[str, float]:
+def published(
+    architecture: Architecture, dataset: Dataset, branch: Branch = "ensemble", adapter: AdapterConfig | None = None
+) -> dict[str, float]:
     """The paper's figures for a model on a whole data set, in percent by measure; nothing where it has none.
 
     They are of the published adapter, and of the data set's semantic labels: on ADE20K those that follow from another
@@ -186,9 +182,10 @@ def published(variant: Variant, dataset: Dataset, branch: Branch = "ensemble") -
     """
     if dataset.name not in _IN_THE_PAPER or len(dataset) != known_set(dataset.name).splits["val"].count:
         return {}
-    if dataset.task != "semantic" or dict(variant.adapter).items() - _PUBLISHED_ADAPTER.items():
+    other_adapter = adapter and replace(adapter, mask_threshold=0.5) != AdapterConfig()
+    if dataset.task != "semantic" or other_adapter:
         return {}
-    which = (variant.name, variant.pooler)
+    which = (architecture.name, architecture.pooler)
     if branch == "out" and dataset.name == "ade20k-150" and which in WITHOUT_ENSEMBLE:
         return dict(zip(("mIoU seen", "mIoU unseen", "mIoU"), WITHOUT_ENSEMBLE[which], strict=True))
     figures = {(weights.model, weights.pooler): weights.miou for weights in WEIGHTS}
@@ -229,22 +226,18 @@ class GivenProposals(Predictions):
         )
 
 
-def _loaded(
-    name: str | Path, pooler: PoolerName | None, adapter: str | Path | None, architecture: str | None, device: str
-) -> tuple[OpenVocabularySegmenter, Variant, dict[str, Any]]:
-    """As ``hub.load`` does it, and what the report says of the weights."""
-    if bare_clip.is_bare(name):
-        alone = hub.load(
-            name, pooler=pooler, adapter=adapter, architecture=architecture, device=device, prune_proposals=False
-        )
-        variant = Variant(str(name), pooler or "pooling", generator=False)
-        return alone, variant, {"model": f"a CLIP with {variant.pooler}", **bare_clip.facts(str(name))}
-    checkpoint, variant = hub.identified(name, pooler, adapter, architecture)
+def _loaded(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, Architecture, dict[str, Any]]:
+    """Load as ``load`` does, and return what the report states about the weights besides."""
+    if is_bare(source.name):
+        alone = Architecture(str(source.name), source.pooler or "pooling", generator=False)
+        told = {"model": f"a CLIP with {alone.pooler}", **facts(str(source.name))}
+        return load(source, device=device), alone, told
+    checkpoint, architecture = identified(source)
     files = {"weights": checkpoint.source}
-    if adapter is not None:
-        files["adapter's weights"] = Path(adapter)
+    if source.adapter is not None:
+        files["adapter's weights"] = Path(source.adapter)
     told = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
-    return hub.assemble(checkpoint, variant, device), variant, {"model": str(variant), **told}
+    return assemble(checkpoint, architecture, device), architecture, {"model": str(architecture), **told}
 
 
 def _told(
@@ -261,8 +254,8 @@ def _told(
         place = parsed(str(proposals)).name
         if place and Path(place).is_dir():
             told["weights of the masks"] = f"sha256 {folder_sha256(Path(place))}"
-        if isinstance(segmenter.generator, SegmentAnything):
-            told["points"] = segmenter.generator.grid.model_dump()
+        if isinstance(segmenter.mask_source, SegmentAnything):
+            told["points"] = segmenter.mask_source.options.model_dump()
     if proposals == "generator":
         trained = inference.seen_in if isinstance(inference.seen_in, str) else "the model's own training list"
         seen = sum(vocabulary.seen(Vocabulary.of(inference.seen_in)))
@@ -271,7 +264,7 @@ def _told(
             "alpha": inference.alpha,
             "beta": inference.beta,
             "seen by the ensemble": f"{seen} of {len(vocabulary)}, which share a synonym with {trained}",
-            "semantic order": inference.semantic_order,
+            "semantic order": segmenter.semantic_order,
             "overlap threshold": inference.overlap_threshold,
         }
         if inference.prune_proposals:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io.coco_format import write_json
 from maskadapter.io.image_files import ImageFile, find_image_files
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.results.segmentation import ENDINGS, Segmentation, check_formats
+from maskadapter.system.json_files import write_json
 from maskadapter.system.progress import bar
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
@@ -57,7 +57,7 @@ def segment_each(
     ``segmenter.segment``. on_error: called with an image that cannot be read and the reason, and the next one follows;
     without it the error is raised.
     """
-    encoded = segmenter.encode(classes, things)
+    encoded = segmenter.encode_text(classes, things)
     for image in found(images):
         try:
             result = _segment(segmenter, image, encoded, background)
@@ -97,7 +97,7 @@ def segment_images(
     """
     output, names = Path(output), check_formats(formats)
     todo = found(images, output)
-    encoded = segmenter.encode(classes, things)
+    encoded = segmenter.encode_text(classes, things)
     endings = [ending for name in names for ending in ENDINGS[name]]
 
     def work(image: ImageFile) -> None:

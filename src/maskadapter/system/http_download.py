@@ -19,7 +19,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
-from maskadapter.errors import MaskAdapterError
+from maskadapter.errors import DownloadError
 from maskadapter.system import progress
 
 WAITS = (1.0, 2.0, 4.0, 8.0)
@@ -29,10 +29,6 @@ TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 20
 _SPARE = 64 << 20  # bytes that stay free on the disk
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
-
-
-class DownloadError(MaskAdapterError):
-    """A file that did not come: no network, not there, refused, not what it should be."""
 
 
 class _Cut(Exception):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,9 +19,11 @@ class Batch:
     """Images with their ground-truth masks.
 
     images: (B, 3, H, W), normalized and padded. targets: B, at the same size, without empty masks. vocabulary: the
-    classes that the targets index, with their text embeddings.
+    classes that the targets index, with their text embeddings. raw_images: B arrays (h, w, 3) uint8, before
+    normalization and padding; only proposal heads that work on superpixels need them.
     """
 
     images: Tensor
     targets: Sequence[MaskTargets]
     vocabulary: EncodedVocabulary
+    raw_images: Sequence[np.ndarray] = ()

@@ -1,20 +1,21 @@
 """The model of a recipe with its initial weights: frozen parts from one file, the adapter from another."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
 import torch
 from timm.layers import DropPath
-from torch import Tensor
 
 from maskadapter.errors import CheckpointError, RecipeError
-from maskadapter.hub import loading as hub
-from maskadapter.hub.checkpoint import Checkpoint, compare, read_checkpoint
+from maskadapter.hub.checkpoint import Checkpoint, compare, read_checkpoint, shapes_of
+from maskadapter.hub.joining import refuse_another_clip
+from maskadapter.hub.metadata import read_settings
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.model_zoo import CLIP_WEIGHTS
-from maskadapter.models.build import MODELS
+from maskadapter.hub.resolve import resolve
+from maskadapter.models.build import MODELS, Architecture, build, published
 from maskadapter.models.clip.clip import Clip
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.system.error_text import did_you_mean
@@ -42,12 +43,16 @@ def initial_model(recipe: Recipe) -> OpenVocabularySegmenter:
     if norm is not None:
         if segmenter.text_transfer is None:
             raise RecipeError(f"upstream_quirks.text_transfer_norm is for MAFT+ models: {name} has no text transfer")
-        segmenter.text_transfer.norm_placement = norm
+        segmenter.quirks = replace(segmenter.quirks, transfer_norm=norm)
     return _trainable(segmenter, recipe)
 
 
 def _build(recipe: Recipe, generator: bool) -> OpenVocabularySegmenter:
-    return MODELS[recipe.model.architecture]("adapter", generator, **adapter_config(recipe))
+    """The untrained model with the adapter that the recipe asks for."""
+    architecture = Architecture(recipe.model.architecture, "adapter", generator)
+    config = published(architecture)
+    assert config.adapter is not None
+    return build(architecture, replace(config, adapter=replace(config.adapter, **adapter_config(recipe))))
 
 
 def _from_clip(recipe: Recipe) -> OpenVocabularySegmenter:
@@ -65,7 +70,7 @@ def _from_clip(recipe: Recipe) -> OpenVocabularySegmenter:
             "own file"
         )
     clip = Clip.pretrained(encoder.config, encoder.tag)
-    differences = compare(_shapes(segmenter.clip.state_dict()), _shapes(clip.state_dict()))
+    differences = compare(shapes_of(segmenter.clip.state_dict()), shapes_of(clip.state_dict()))
     if differences:
         raise RecipeError(
             f"model.weights is {settings.weights}, not the CLIP of {settings.architecture}: {differences}"
@@ -79,7 +84,7 @@ def _from_clip(recipe: Recipe) -> OpenVocabularySegmenter:
 
 def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
     settings = recipe.model
-    checkpoint = hub.find(settings.weights, "pooling")
+    checkpoint = read_checkpoint(resolve(ModelSource(settings.weights, "pooling")))
     held = any(key.startswith("generator.") for key in checkpoint.tensors)
     if recipe.stage == "mixed" and not held:
         raise RecipeError(f"{checkpoint.source} holds no mask generator: the mixed stage needs a segmenter's file")
@@ -94,14 +99,14 @@ def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
     # These may be new, because they are trained; where the file has them, they have to fit.
     trained = ("void_embedding.",) + ("generator.",) * (recipe.stage == "generator")
     may_lack = {key for key in wanted if key.startswith(trained) and key not in frozen}
-    differences = compare(_shapes({key: t for key, t in wanted.items() if key not in may_lack}), _shapes(frozen))
+    differences = compare(shapes_of({key: t for key, t in wanted.items() if key not in may_lack}), shapes_of(frozen))
     if differences:
         raise CheckpointError(f"{checkpoint.source} does not hold {settings.architecture}: {differences}")
     _initialize_generator(segmenter, recipe, may_lack)
     segmenter.load_state_dict(frozen, strict=False)
     if settings.adapter is not None:
         warmup = read_checkpoint(settings.adapter)
-        hub.refuse_another_clip(checkpoint, warmup)
+        refuse_another_clip(checkpoint, warmup)
         _load_adapter(segmenter, warmup)
     elif adapter:
         _load_adapter(segmenter, checkpoint)
@@ -111,10 +116,7 @@ def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
 
 def _seen_in(checkpoint: Checkpoint) -> dict[str, Any]:
     """The training classes of the file's mask generator, where it states them; other settings depend on the pooler."""
-    try:
-        seen_in = json.loads(checkpoint.metadata.get("settings", "{}")).get("inference", {}).get("seen_in")
-    except (ValueError, AttributeError):
-        raise CheckpointError(f"{checkpoint.source} has damaged settings") from None
+    seen_in = read_settings(checkpoint).get("inference", {}).get("seen_in")
     return {} if seen_in is None else {"seen_in": tuple(seen_in) if isinstance(seen_in, list) else seen_in}
 
 
@@ -129,7 +131,7 @@ def _load_adapter(segmenter: OpenVocabularySegmenter, checkpoint: Checkpoint) ->
     if not tensors:
         raise CheckpointError(f"{checkpoint.source} holds no adapter: give the file that the warm-up wrote")
     adapter = _pooler(segmenter).adapter
-    differences = compare(_shapes(adapter.state_dict()), _shapes(tensors))
+    differences = compare(shapes_of(adapter.state_dict()), shapes_of(tensors))
     if differences:
         raise CheckpointError(f"{checkpoint.source} holds another adapter than the recipe's model: {differences}")
     adapter.load_state_dict(tensors)
@@ -155,7 +157,3 @@ def _trainable(segmenter: OpenVocabularySegmenter, recipe: Recipe) -> OpenVocabu
 def _pooler(segmenter: OpenVocabularySegmenter) -> AdapterPooler:
     assert isinstance(segmenter.pooler, AdapterPooler)
     return segmenter.pooler
-
-
-def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}

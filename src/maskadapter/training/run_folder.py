@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from maskadapter.errors import RecipeError
-from maskadapter.io.coco_format import write_json
+from maskadapter.system.json_files import write_json
 from maskadapter.system.run_folder import claim
 from maskadapter.training.recipe import Recipe, as_yaml
 

@@ -13,7 +13,7 @@ from maskadapter.data.loading.batches import LoadedBatch, load_batches
 from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.loading.transforms import TrainingTransform
 from maskadapter.errors import MaskAdapterError, RecipeError
-from maskadapter.hub import loading as hub
+from maskadapter.hub.saving import save
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.accelerator import accelerator_for
@@ -110,7 +110,7 @@ class _Run:
             self._loop(log, stop)
         path = self.output / "model.safetensors"
         if main:
-            hub.save(self.segmenter, path, self.recipe.model.architecture, trained_by=as_yaml(self.recipe))
+            save(self.segmenter, path, self.recipe.model.architecture, trained_by=as_yaml(self.recipe))
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return path
@@ -219,6 +219,6 @@ def _seen_in(datasets: Sequence[Dataset]) -> str | tuple[str, ...]:
 
 
 def _encoded(segmenter: OpenVocabularySegmenter, dataset: Dataset) -> EncodedVocabulary:
-    encoded = segmenter.encode(dataset.vocabulary)
+    encoded = segmenter.encode_text(dataset.vocabulary)
     # A tensor that was made in inference mode cannot take part in a computation with gradients.
-    return EncodedVocabulary(encoded.vocabulary, encoded.rows.clone())
+    return EncodedVocabulary(encoded.vocabulary, encoded.text_embeddings.clone())

@@ -129,13 +129,14 @@ class TrainingStep:
 
     def _batch(self, loaded: LoadedBatch, part: slice) -> tuple[Batch, Rngs]:
         device, divisor = self._accelerator.device, self._segmenter.clip.size_divisor
-        images = to_batch([sample.image for sample in loaded.samples[part]], divisor, device)
+        raw_images = [sample.image for sample in loaded.samples[part]]
+        images = to_batch(raw_images, divisor, device)
         targets = [
             _padded(MaskTargets.of(sample.target).nonempty().to(device), images) for sample in loaded.samples[part]
         ]
         seeds = [seed_of(self._recipe.run.seed, draw.number) for draw in loaded.draws[part]]
         rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return Batch(images, targets, self._vocabularies[loaded.source]), rngs
+        return Batch(images, targets, self._vocabularies[loaded.source], raw_images), rngs
 
 
 def seed_of(*numbers: int) -> int:

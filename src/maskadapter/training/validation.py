@@ -31,7 +31,7 @@ class Validation:
         training = {module: module.training for module in segmenter.modules()}
         segmenter.eval()  # stochastic depth may be on
         for dataset in self._datasets:
-            encoded = segmenter.encode(dataset.vocabulary)
+            encoded = segmenter.encode_text(dataset.vocabulary)
             predict = partial(segmenter.segment, classes=encoded, background=None)
             report = evaluate(
                 predict if segmenter.generator is not None else partial(segmenter.classify, classes=encoded),

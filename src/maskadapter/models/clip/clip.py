@@ -5,7 +5,7 @@ open_clip is imported here and nowhere else.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import open_clip
 import timm
@@ -15,8 +15,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.checkpoint import first_line
+from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
 from maskadapter.models.clip.chunked_mlp import compute_in_pieces
 from maskadapter.models.clip.image_encoders import (
     STAGES,
@@ -27,16 +26,11 @@ from maskadapter.models.clip.image_encoders import (
     WholeImageEncoder,
 )
 from maskadapter.models.clip.text_cache import fingerprint
-from maskadapter.system.http_download import DownloadError
+from maskadapter.models.config import ProjectionLayout
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
+from maskadapter.system.error_text import first_line
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.vocabulary.vocabulary import TEMPLATES
-
-# RGB mean and standard deviation in 0 to 255, the same for all CLIP models here. Source: official PIXEL_MEAN,
-# PIXEL_STD.
-PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
-PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
-
-CellOrder = Literal["channels-last", "as-stored"]
 
 
 def download_pretrained(config: str, tag: str) -> Path:
@@ -91,10 +85,7 @@ class Clip(nn.Module):
         model: a model of open_clip, such as ``open_clip.CLIP``.
         tokenizer: list of strings -> (n, context) token ids.
         templates: prompts with one ``{}``; a text embedding is the mean over them.
-        cell_order: how the cells of the dense map are lined up for the projection. ``"channels-last"`` is right: every
-            cell's own channels. ``"as-stored"`` reshapes the (C, h, w) map to (h * w, C) without moving the channels
-            last, so that rows mix channels and places. MAFT+ was trained that way and needs it; its authors know.
-            Source: official maft, visual_prediction_forward_convnext.
+        projection_layout: how the dense map is lined up for the projection, see ``UpstreamQuirks``.
         encoder: how the cells of the image encoder are had; None for what ``encoder_of`` says.
         colors: mean and standard deviation, 0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and
             PIXEL_STD, in which ``images`` always come.
@@ -105,7 +96,7 @@ class Clip(nn.Module):
         model: nn.Module,
         tokenizer: Any,
         templates: Sequence[str] = TEMPLATES,
-        cell_order: CellOrder = "channels-last",
+        projection_layout: ProjectionLayout = "channels-last",
         image_encoder: ImageEncoder | None = None,
         colors: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
@@ -116,7 +107,7 @@ class Clip(nn.Module):
         compute_in_pieces(model)
         self.tokenizer = tokenizer
         self.templates = tuple(templates)
-        self.cell_order = cell_order
+        self.projection_layout = projection_layout
 
     @classmethod
     def build(cls, config: str | Mapping[str, Any], output_stride: int = 32, **options: Any) -> "Clip":
@@ -306,7 +297,7 @@ class Clip(nn.Module):
 
     def _project_cells(self, dense: Tensor) -> Tensor:
         batch, channels, height, width = dense.shape
-        if self.cell_order == "channels-last":
+        if self.projection_layout == "channels-last":
             cells = dense.permute(0, 2, 3, 1)
         else:
             cells = dense.reshape(batch, height, width, channels)

@@ -69,7 +69,7 @@ def activations(
         _given(masks, image, read_image(image.source), top)
     with busy("loading the model"):
         ways = BothWays.load(model, adapter, architecture, device)
-    encoded = None if vocabulary is None else ways.segmenter.encode(vocabulary)
+    encoded = None if vocabulary is None else ways.segmenter.encode_text(vocabulary)
     rows: list[Row] = []
     single = min(single, _maps_of(ways) - 1)  # one map is its own mean
     titles = ["mask", POOLING, f"{ADAPTER}, mean" if single else ADAPTER, *["single map"] * single]
@@ -118,7 +118,7 @@ def _given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> _Larges
 
 
 def _maps_of(ways: BothWays) -> int:
-    return int(ways.segmenter.pooler.adapter.num_maps)  # type: ignore[attr-defined]
+    return int(ways.segmenter.pooler.adapter.config.num_maps)  # type: ignore[attr-defined]
 
 
 def _named(

@@ -9,8 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import bare_clip
-from maskadapter.hub import loading as hub
+from maskadapter.hub.assembling import assemble
+from maskadapter.hub.bare_clip import is_bare
+from maskadapter.hub.loading import check_device, identified
+from maskadapter.hub.model_source import DEFAULT, ModelSource
+from maskadapter.models.build import build
 from maskadapter.models.poolers.pooler import Pooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sources.given_masks import at_stride_4
@@ -37,16 +40,16 @@ class BothWays:
         device: str = "cpu",
     ) -> "BothWays":
         """Arguments and errors as those of ``hub.load``; a model without an adapter is refused."""
-        hub.check_device(device)
-        name = hub.DEFAULT if model is None else model
-        if bare_clip.is_bare(name):
+        check_device(device)
+        name = DEFAULT if model is None else model
+        if is_bare(name):
             raise MaskAdapterError(
-                f"{name} is a CLIP alone, without an adapter: give a model that has one, such as {hub.DEFAULT}"
+                f"{name} is a CLIP alone, without an adapter: give a model that has one, such as {DEFAULT}"
             )
-        checkpoint, variant = hub.identified(name, "adapter", adapter, architecture)
-        segmenter = hub.assemble(checkpoint, variant, device)
+        checkpoint, found = identified(ModelSource(name, "adapter", adapter, architecture))
+        segmenter = assemble(checkpoint, found, device)
         with torch.device("meta"):  # for its way of pooling, which has no weights
-            pooling = replace(variant, pooler="pooling", adapter=()).build().pooler
+            pooling = build(replace(found, pooler="pooling")).pooler
         return cls(segmenter, {POOLING: pooling, ADAPTER: segmenter.pooler})
 
     @torch.inference_mode()
@@ -69,6 +72,7 @@ class BothWays:
         }
 
     def _encoded(self, image: np.ndarray, masks: np.ndarray) -> tuple[Tensor, ClipFeatures, Tensor, ImageSizes]:
-        images, sizes = self.segmenter.prepare(image)
+        inputs, sizes = self.segmenter.prepare(image)
+        images = inputs.pixels
         logits = at_stride_4(torch.from_numpy(masks), sizes).to(images)
         return images, self.segmenter.clip.encode_image(images), logits[None], sizes

@@ -10,9 +10,11 @@ import numpy as np
 from maskadapter.data.dataset import Dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import loading as hub
+from maskadapter.hub.model_source import DEFAULT
 from maskadapter.io.image_files import find_image_files
 from maskadapter.io.images import read_image
-from maskadapter.models.build import MODELS, PoolerName
+from maskadapter.models.build import MODELS
+from maskadapter.models.config import PoolerName
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.labeled import split_label
 from maskadapter.paper.figures.page import check_output
@@ -38,7 +40,7 @@ def gallery(
     dataset: Dataset | None = None,
     limit: int = 4,
     numbers: Sequence[int] | None = None,
-    models: Sequence[str | Path] = (hub.DEFAULT,),
+    models: Sequence[str | Path] = (DEFAULT,),
     device: str = "cpu",
 ) -> "Figure":
     """Draw a row for every image: the image, the ground truth where there is one, and the overlay of every model.
@@ -82,7 +84,7 @@ def gallery(
         for _, name, pooler in columns:
             with busy(f"loading {name}"):
                 segmenter = hub.load(name, pooler=pooler, device=device, prune_proposals=False)
-            encoded = segmenter.encode(vocabulary)
+            encoded = segmenter.encode_text(vocabulary)
             for index, photo in enumerate(photos):
                 add(segmenter.segment(photo, encoded, background=background).semantic(), index)
                 advance(1)

@@ -10,7 +10,7 @@ from maskadapter.hub.bare_clip import PREFIX, is_bare
 from maskadapter.hub.download import present
 from maskadapter.hub.model_zoo import WEIGHTS, weights_of
 from maskadapter.models.clip.clip import repository_of
-from maskadapter.models.sources.by_name import is_source, parsed
+from maskadapter.models.sources.mask_source import is_source, parsed
 from maskadapter.paper.tables.table import TRUE_MASKS, Column, Row, Table
 
 

@@ -14,7 +14,6 @@ from maskadapter.training.generator.hungarian_matching import match_by_cost
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.matches import Matches
 from maskadapter.training.upstream_quirks import TrainingQuirks
-from maskadapter.types.proposals import Proposals
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class MaskPairs:
 
 
 def pair_masks(
-    proposals: Proposals,
+    mask_logits: Tensor,
+    class_logits: Tensor | None,
     batch: Batch,
     settings: PredictedMasks,
     quirks: TrainingQuirks,
@@ -57,16 +57,17 @@ def pair_masks(
 ) -> MaskPairs:
     """Match the proposals of a batch with its ground-truth masks.
 
-    proposals: of B images. mask_threshold: 0 to 1, at which the masks that are trained on are binary. size: (h, w) of
+    mask_logits: (B, N, h, w), the proposals' masks. class_logits: (B, N, K + 1), void last, for the Hungarian matcher; None
+    where nothing classifies the proposals. mask_threshold: 0 to 1, at which the masks that are trained on are binary. size: (h, w) of
     the masks that are returned. rngs: B.
     """
     input_size = (batch.images.shape[-2], batch.images.shape[-1])
     predicted, ground_truth, classes = [], [], []
     for index, (targets, rng) in enumerate(zip(batch.targets, rngs, strict=True)):
-        logits = proposals.mask_logits[index]
-        class_logits = None if proposals.class_logits is None else proposals.class_logits[index]
+        logits = mask_logits[index]
+        classified = None if class_logits is None else class_logits[index]
         small = resize_masks(targets.masks, (logits.shape[-2], logits.shape[-1]))
-        matches = _match(logits, class_logits, small, targets, settings, rng)
+        matches = _match(logits, classified, small, targets, settings, rng)
         chosen, matched = sample_matches(matches, settings.slots, rng)
         binary = (logits[chosen].sigmoid() > mask_threshold).float()
         if quirks.soft_mask_edges:

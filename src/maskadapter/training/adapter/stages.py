@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.iou_matching import resize_masks
 from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
@@ -19,6 +19,7 @@ from maskadapter.training.adapter.predicted_masks import PredictedMasks, pair_ma
 from maskadapter.training.batch import Batch, Rngs
 from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
 from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_batch import ImageBatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +89,18 @@ class AdapterStage(nn.Module):
         counted = torch.zeros(len(targets), 0, dtype=torch.bool, device=batch.images.device)
         if self.predicted is not None:
             assert self.segmenter.generator is not None
-            text = self.segmenter.text_classifier(batch.vocabulary)
-            proposals = self.segmenter.generator(batch.images, features, text)
-            pairs = pair_masks(proposals, batch, self.predicted, self.quirks, self._pooler.mask_threshold, size, rngs)
+            proposals = self.segmenter.generator(ImageBatch(batch.images, batch.raw_images), features)
+            class_logits = self.segmenter.class_logits(proposals, self.segmenter.text_classifier(batch.vocabulary))
+            pairs = pair_masks(
+                proposals.mask_logits,
+                class_logits,
+                batch,
+                self.predicted,
+                self.quirks,
+                self._pooler.mask_threshold,
+                size,
+                rngs,
+            )
             masks += [pairs.predicted, pairs.ground_truth]
             labels += [pairs.labels, pairs.labels]
             counted = pairs.counted
@@ -101,9 +111,7 @@ class AdapterStage(nn.Module):
         """Weighted losses by name. counts: (2,), what they are divided by, see ``Prepared.counts``."""
         segmenter, features = self.segmenter, prepared.features
         embeddings = self._pooler.embed(features, prepared.masks, segmenter.clip.project)
-        text = segmenter.text_classifier(prepared.vocabulary)
-        if segmenter.text_transfer is not None:
-            text = text.with_rows(segmenter.text_transfer(text.rows, features.projected))
+        text = segmenter.transferred(segmenter.text_classifier(prepared.vocabulary), features)
         logits = text.logits(embeddings, segmenter.clip.logit_scale)
         sums = {"classification": classification_loss(logits, prepared.labels)}
         if self.predicted is not None:

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.errors import MaskError
 from maskadapter.training.generator.hungarian_matching import MatchingCosts, match_by_cost
 from maskadapter.training.generator.point_sampling import (
     IMPORTANCE,
@@ -18,7 +17,6 @@ from maskadapter.training.generator.point_sampling import (
 )
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.matches import Matches
-from maskadapter.types.proposals import Proposals
 
 
 @dataclass(frozen=True)
@@ -43,35 +41,32 @@ class MaskGeneratorLoss:
 
     def __call__(
         self,
-        outputs: Sequence[Proposals],
+        outputs: Sequence[tuple[Tensor, Tensor]],
         targets: Sequence[MaskTargets],
         rng: torch.Generator,
         num_masks: float | Tensor,
     ) -> dict[str, Tensor]:
         """Weighted losses by name ("class", "mask", "dice").
 
-        outputs: the proposals of each head for B images. targets: B; an image may have no masks. rng: on the CPU, for
-        all points. num_masks: above 0, what the mask losses are divided by: the number of ground-truth masks, in the
-        mean over all processes.
-
-        Raises MaskError for proposals without class logits.
+        outputs: of each head mask logits (B, N, h, w) and class logits (B, N, K + 1) of B images. targets: B; an image
+        may have no masks. rng: on the CPU, for all points. num_masks: above 0, what the mask losses are divided by: the
+        number of ground-truth masks, in the mean over all processes.
         """
         total: dict[str, Tensor] = {}
-        for proposals in outputs:
-            for name, loss in self._of_head(proposals, targets, rng, num_masks).items():
+        for head in outputs:
+            for name, loss in self._of_head(*head, targets, rng, num_masks).items():
                 total[name] = total[name] + loss if name in total else loss
         return total
 
     def _of_head(
         self,
-        proposals: Proposals,
+        mask_logits: Tensor,
+        class_logits: Tensor,
         targets: Sequence[MaskTargets],
         rng: torch.Generator,
         num_masks: float | Tensor,
     ) -> dict[str, Tensor]:
-        if proposals.class_logits is None:
-            raise MaskError("this mask generator gives no class logits; only one that classifies can be trained")
-        mask_logits, class_logits = proposals.mask_logits.float(), proposals.class_logits.float()
+        mask_logits, class_logits = mask_logits.float(), class_logits.float()
         matches = [
             match_by_cost(masks, classes, own, rng, self.costs)
             for masks, classes, own in zip(mask_logits, class_logits, targets, strict=True)

@@ -58,5 +58,5 @@ class MaskGeneratorStage(nn.Module):
         head = self.segmenter.generator
         assert isinstance(head, Mask2FormerHead)
         text = self.segmenter.text_classifier(prepared.vocabulary)
-        outputs = head.every_head(prepared.images, prepared.features, text)
+        outputs = [(one.mask_logits, head.class_logits(one, text)) for one in head.every_head(prepared.features)]
         return self.loss(outputs, prepared.targets, prepared.rng, counts[0].clamp(min=1))

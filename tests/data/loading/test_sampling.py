@@ -1,4 +1,4 @@
-"""The order of a training, and reading it."""
+"""The order of training batches, and loading them."""
 
 from collections import Counter
 from itertools import islice
@@ -16,7 +16,7 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
 class Numbered:
-    """Noise, of which some cannot be read."""
+    """Images of noise, some of which cannot be read."""
 
     task = "semantic"
 
@@ -63,7 +63,7 @@ def test_a_batch_that_spans_two_epochs_loses_nothing():
     assert Counter(drawn) == dict.fromkeys(range(7), 3)
 
 
-def test_the_order_is_the_seed_s():
+def test_the_order_depends_on_the_seed():
     orders = [_indices(TrainingOrder([Numbered(50)], batch_size=5, seed=seed), 20) for seed in (1, 1, 2)]
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
@@ -90,7 +90,7 @@ def test_processes_share_the_batch_that_one_would_see_alone(processes):
     assert [_flat(step) for step in zip(*parts, strict=True)] == alone
 
 
-def test_steps_are_shared_out_by_ratio_and_each_is_of_one_data_set():
+def test_steps_are_divided_by_ratio_and_each_is_of_one_data_set():
     order = TrainingOrder([Numbered(10), Numbered(11, "other")], batch_size=2, ratios=[1, 3])
     batches = list(islice(order.batches(), 6000))
     assert all(len({draw.source for draw in batch}) == 1 for batch in batches)
@@ -122,11 +122,11 @@ def test_rare_classes_come_as_often_as_their_factor_says():
         (lambda: TrainingOrder([Numbered(3)], batch_size=4), RecipeError, "'numbered' has 3 images.*batch of 4"),
         (lambda: TrainingOrder([Numbered(3)], 2, ratios=[1, 2]), RecipeError, "1 positive numbers"),
         (lambda: TrainingOrder([Numbered(3)], 2, ratios=[0]), RecipeError, "positive"),
-        (lambda: TrainingOrder([Numbered(3)], 2, repeat_thresholds=[0.1]), DatasetError, "cannot say which classes"),
+        (lambda: TrainingOrder([Numbered(3)], 2, repeat_thresholds=[0.1]), DatasetError, "does not know which classes"),
         (lambda: TrainingOrder([Numbered(9)], 4).batches(processes=3), RecipeError, "multiple of 3"),
     ],
 )
-def test_what_cannot_be_is_refused(make, error, words):
+def test_impossible_orders_are_refused(make, error, words):
     with pytest.raises(error, match=words):
         make()
 
@@ -151,7 +151,7 @@ def test_workers_load_what_one_process_loads():
             assert all((a == b).all() for a, b in zip(arrays, others, strict=True))
 
 
-def test_a_image_that_comes_again_is_transformed_anew():
+def test_an_image_that_comes_again_is_transformed_anew():
     images = [
         image for _, _, samples in _loaded([Numbered(3)], 0, steps=8) for name, image, _ in samples if name[0] == "1"
     ]
@@ -160,6 +160,6 @@ def test_a_image_that_comes_again_is_transformed_anew():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_sample_is_told_in_its_own_words(workers):
+def test_the_error_of_a_damaged_sample_arrives_unchanged(workers):
     with pytest.raises(DatasetError, match=r"^damaged image 1.png$"):
         _loaded([Numbered(3, damaged=[1])], workers)

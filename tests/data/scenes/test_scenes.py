@@ -1,4 +1,4 @@
-"""Procedural scenes."""
+"""Synthetic scenes."""
 
 from collections import Counter
 from itertools import product
@@ -12,7 +12,7 @@ from maskadapter.errors import DatasetError
 from maskadapter.types.target import UNLABELED
 
 
-def test_a_scene_is_its_number_s_whatever_was_drawn_before():
+def test_a_scene_depends_only_on_seed_and_index():
     scenes = Scenes(50, seed=3, stuff=True)
     again, longer = Scenes(50, seed=3, stuff=True), Scenes(1000, seed=3, stuff=True)
     for index in (17, 0, 17, 49):
@@ -74,7 +74,7 @@ def test_the_glyph_is_whole_inside_its_mask():
             assert 0.06 < (mask & white).sum() / mask.sum() < 0.5
 
 
-def test_glyphs_and_textures_are_told_apart_by_their_pixels():
+def test_glyphs_and_textures_differ():
     y, x = np.mgrid[-1.5:1.5:0.02, -1.5:1.5:0.02].astype(np.float32)
     drawn = {name: draw(x, y) for name, draw in GLYPHS.items()}
     for mask in drawn.values():
@@ -96,16 +96,16 @@ def test_blobs_hide_parts_of_each_other():
     assert min(areas) < 0.9 * min(alone)
 
 
-def test_seen_and_unseen_share_every_pair_of_words_and_no_name():
+def test_seen_and_unseen_share_every_pair_of_parts_and_no_class():
     names = compositions(stuff=True)
     assert len(set(names)) == len(names) == len(TEXTURES) * len(COLORS) * (len(GLYPHS) + 1)
-    unseen = {words for words in names if is_held_out(words)}
+    unseen = {parts for parts in names if is_held_out(parts)}
     seen = set(names) - unseen
     assert len(unseen) == len(names) // 3
     for first, second in ((0, 1), (0, 2), (1, 2)):
-        pairs = {(words[first], words[second]) for words in names}
-        assert {(words[first], words[second]) for words in seen} == pairs
-    assert Scenes(1, stuff=True).seen == tuple(words in seen for words in names)
+        pairs = {(parts[first], parts[second]) for parts in names}
+        assert {(parts[first], parts[second]) for parts in seen} == pairs
+    assert Scenes(1, stuff=True).seen == tuple(parts in seen for parts in names)
 
 
 @pytest.mark.parametrize("stuff", [False, True])
@@ -133,6 +133,6 @@ def test_a_caption_names_everything_in_any_order():
 
 
 @pytest.mark.parametrize("fields", [{"size": 31}, {"things": (0, 2)}, {"things": (3, 2)}, {"length": 0}])
-def test_what_cannot_be_drawn_is_refused(fields):
+def test_impossible_scenes_are_refused(fields):
     with pytest.raises(DatasetError, match="cannot be drawn"):
         Scenes(**{"length": 1, **fields})

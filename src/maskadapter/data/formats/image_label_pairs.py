@@ -1,4 +1,4 @@
-"""Images and the label files that belong to them."""
+"""Finding and reading images together with their label files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,11 +13,11 @@ Pair = tuple[Path, Path]
 """An image and its label file."""
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff")
-"""Formats that keep every value; JPEG would change the labels."""
+"""Lossless formats; JPEG would change the values."""
 
 
 def find_pairs(images: Path, labels: Path) -> list[Pair]:
-    """Every image in a folder and its subfolders with the label of the same name in the other folder, sorted.
+    """Pair every image in a folder and its subfolders with the label file of the same name in ``labels``, sorted.
 
     Raises DatasetError for an image without a label, ImageError for a folder without images.
     """
@@ -31,21 +31,22 @@ def find_pairs(images: Path, labels: Path) -> list[Pair]:
     if missing:
         raise DatasetError(
             f"{missing[0]} has no label in {labels}"
-            + (f", and {len(missing) - 1:,} more have none" if len(missing) > 1 else "")
+            + (f", and {len(missing) - 1:,} other images have none" if len(missing) > 1 else "")
             + f": {missing[0].stem}{LABEL_SUFFIXES[0]} is needed"
         )
     return [(image, label) for image, label in pairs if label is not None]
 
 
 def pairs_named(names: Iterable[str], images: Path, labels: Path, suffix: str) -> list[Pair]:
-    """The pairs of a list of names without suffix: ``images/name.jpg`` with ``labels/name`` + ``suffix``."""
+    """Pair ``images/name.jpg`` with ``labels/name`` + ``suffix`` for every name; files may be missing."""
     return [(images / f"{name}.jpg", labels / f"{name}{suffix}") for name in names]
 
 
 def read_pair(image: Path, label: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The image, (H, W, 3) uint8, and the values of its label, (H, W) or (H, W, 3) integers.
+    """Read an image, (H, W, 3) uint8, and the values of its label file, (H, W) or (H, W, 3) integers.
 
-    Raises DatasetError for a missing or damaged label and for one of another size; ImageError for the image.
+    Raises DatasetError for a label file that is missing, damaged or of another size than the image; ImageError for an
+    image that cannot be read.
     """
     pixels, values = read_image(image), read_label(label, image)
     check_size(image, pixels, str(label), (values.shape[0], values.shape[1]))
@@ -53,7 +54,10 @@ def read_pair(image: Path, label: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_label(label: Path, image: Path) -> np.ndarray:
-    """The values of a label file. Raises DatasetError where it is missing or damaged."""
+    """Read the values of a label file, (H, W) or (H, W, 3) integers.
+
+    image: its image, for the message. Raises DatasetError where the label file is missing or damaged.
+    """
     if not label.is_file():
         raise DatasetError(f"{image} has no label: {label} is missing")
     try:
@@ -64,7 +68,11 @@ def read_label(label: Path, image: Path) -> np.ndarray:
 
 
 def check_size(path: Path, image: np.ndarray, label: str, size: tuple[int, int]) -> None:
-    """Raises DatasetError where a label of ``size`` = (height, width) does not fit its image."""
+    """Check that a label has the size of its image.
+
+    path, image: file and pixels of the image. label: what the message calls the label. size: (height, width) of the
+    label. Raises DatasetError where the two sizes differ.
+    """
     height, width = image.shape[:2]
     if size != (height, width):
         raise DatasetError(

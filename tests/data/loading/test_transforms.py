@@ -1,4 +1,4 @@
-"""Training transforms: what holds for every draw. That they draw as the official mappers do: parity/test_mappers."""
+"""Properties of the training transform for random seeds. parity/test_mappers compares it with the official mappers."""
 
 from random import Random
 
@@ -19,7 +19,7 @@ def _sample(height=40, width=60):
     return Sample(image, Target(np.arange(count), np.zeros(count, bool), ids), "image")
 
 
-def test_a_image_that_is_not_scaled_keeps_its_pixels():
+def test_an_image_that_is_not_scaled_keeps_its_pixels():
     sample = _sample(64, 64)
     made = TrainingTransform(64, scale=(1.0, 1.0), flip=0.0)(sample, random_state(0, 0))
     assert (made.image == sample.image).all()
@@ -61,7 +61,7 @@ def test_masks_that_may_overlap_are_treated_like_a_map():
         assert (of_map.image == of_masks.image).all()
 
 
-def test_a_image_without_segments_and_a_strip_are_harmless():
+def test_an_image_without_segments_and_a_strip_are_harmless():
     nothing = Target(np.zeros(0, np.int64), np.zeros(0, bool), np.full((1, 400), UNLABELED, np.int32))
     sample = Sample(np.zeros((1, 400, 3), np.uint8), nothing, "strip")
     for index in range(20):

@@ -1,4 +1,4 @@
-"""One's own data, described by a YAML file."""
+"""A user's own data set, described by a YAML file."""
 
 import json
 import pickle
@@ -53,7 +53,9 @@ def test_values_with_an_offset_and_ignored_ones(labels):
     dataset = open_dataset(describe(labels, task="semantic", **keys, **PARTS), split="train")
     assert (dataset.name, dataset[0].target.classes.tolist()) == ("garden", [2])
     dataset = open_dataset(describe(labels, task="semantic", **{**keys, "ignore": []}, **PARTS), split="train")
-    with pytest.raises(DatasetError, match=r"a\.png has the value 0 at 24 pixels, which none of the 3 classes"):
+    with pytest.raises(
+        DatasetError, match=r"a\.png has the value 0 at 24 pixels, which stands for none of the 3 classes"
+    ):
         dataset[0]
 
 
@@ -88,14 +90,16 @@ def test_coco_instances_with_the_categories_of_the_file(coco):
     assert np.array_equal(dataset[0].target.masks()[0], halves(1, 0).astype(bool))
 
 
-def test_coco_panoptic_with_classes_of_ones_own(coco):
+def test_coco_panoptic_with_classes_of_the_user(coco):
     files = {"images": "images", "annotations": "panoptic.json", "labels": "labels"}
     path = describe(coco, task="panoptic", classes=["sky", "carpet|rug", "person"], things=["person"], val=files)
     dataset = open_dataset(path)
     assert dataset[0].target.classes.tolist() == [2, 1]
     assert dataset.vocabulary.is_thing == (False, False, True)
     path = describe(coco, task="panoptic", classes=["rugs", "person"], val=files)
-    with pytest.raises(DatasetError, match=r'has the category "rug", which no class of .* did you mean "rugs"'):
+    with pytest.raises(
+        DatasetError, match=r"has the category \"rug\", which is not among the classes of .* did you mean 'rugs'"
+    ):
         open_dataset(path)
 
 
@@ -114,7 +118,7 @@ def test_both_splits_have_one_vocabulary(coco):
     assert second[0].target.classes.tolist() == [1]
 
 
-def test_categories_without_flags_are_what_the_lists_say(coco):
+def test_the_lists_decide_for_categories_without_flags(coco):
     content = json.loads((coco / "instances.json").read_bytes())
     for row in content["categories"]:
         del row["isthing"]
@@ -132,8 +136,8 @@ SEMANTIC = {"task": "semantic", "classes": "classes.txt", **PARTS}
     [
         ({**SEMANTIC, "clases": "x"}, "unknown key 'clases'; did you mean 'classes'"),
         ({**SEMANTIC, "train": {"imges": "images", **PARTS["train"]}}, "key 'train.imges'; did you mean 'images'"),
-        ({**SEMANTIC, "zzz": 1}, "unknown key 'zzz'; there are classes, first_value, ignore"),
-        ({**SEMANTIC, "task": "semantics"}, "task is 'semantics'; semantic, instance, panoptic are possible"),
+        ({**SEMANTIC, "zzz": 1}, "unknown key 'zzz'; choose from classes, first_value, ignore"),
+        ({**SEMANTIC, "task": "semantics"}, "task is 'semantics'; choose from semantic, instance, panoptic"),
         ({"classes": "classes.txt", **PARTS}, "task is 'None'"),
         ({**SEMANTIC, "task": ["semantic"]}, r"task is ..'semantic'"),
         ({**SEMANTIC, "train": {"images": "images"}}, "'train.labels' is missing"),
@@ -142,7 +146,7 @@ SEMANTIC = {"task": "semantic", "classes": "classes.txt", **PARTS}
         ({**SEMANTIC, "first_value": -1}, "'first_value' is -1: .* greater than or equal to 0"),
         ({**SEMANTIC, "ignore": [1]}, "ignores the value 1, which is a class"),
         ({**SEMANTIC, "classes": ["cat", False]}, r"'classes.* is False: .* string"),
-        ({**SEMANTIC, "classes": ["cat", "cat", "sofa"]}, "names 3 classes, and some of them twice"),
+        ({**SEMANTIC, "classes": ["cat", "cat", "sofa"]}, "lists 3 classes, some of them twice"),
         ({**SEMANTIC, "classes": "names.txt"}, r"no such file of classes: .*names\.txt"),
         ({**SEMANTIC, "things": ["dog"]}, 'things names "dog"'),
         (
@@ -152,27 +156,27 @@ SEMANTIC = {"task": "semantic", "classes": "classes.txt", **PARTS}
     ],
 )
 def test_descriptions_that_do_not_fit(labels, content, words):
-    with pytest.raises(MaskAdapterError, match=words) as told:
+    with pytest.raises(MaskAdapterError, match=words) as refused:
         open_dataset(describe(labels, **content), split="train")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["cat, dog\nsofa\n", "cat\nsofa\ncat\n", "cat,\ndog, sofa\n"])
 def test_lines_that_would_shift_the_values(labels, text):
     write(labels / "classes.txt", text)
-    with pytest.raises(DatasetError, match=r"classes\.txt has . lines and . classes: a class a line"):
+    with pytest.raises(DatasetError, match=r"classes\.txt has . lines and . classes: one class a line"):
         open_dataset(describe(labels, **SEMANTIC), split="train")
 
 
 def test_the_descriptions_of_the_documentation_are_valid(tmp_path):
-    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 4
     for block in blocks:
         assert read_description(write(tmp_path / "x.yaml", block)).task in block
 
 
-def test_files_that_are_no_description(labels):
+def test_files_that_are_not_a_description(labels):
     with pytest.raises(DatasetError, match=r"no such file: nothing\.yaml"):
         open_dataset("nothing.yaml")
     for text in ("just words", "a: [", "- 1"):
@@ -185,9 +189,9 @@ def test_files_that_are_no_description(labels):
     with pytest.raises(DatasetError, match="larger than 1,000,000"):
         open_dataset(labels / "custom.yaml")
     path = describe(labels, **SEMANTIC)
-    with pytest.raises(DatasetError, match='describes no "val" data'):
+    with pytest.raises(DatasetError, match='describes no "val" split'):
         open_dataset(path)
     with pytest.raises(DatasetError, match='no split "test"'):
         open_dataset(path, split="test")
-    with pytest.raises(DatasetError, match="has no panoptic truth; it has semantic"):
+    with pytest.raises(DatasetError, match="has no panoptic ground truth; it has semantic"):
         open_dataset(path, split="train", task="panoptic")
