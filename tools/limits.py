@@ -47,13 +47,13 @@ class Large:
     """The model with proposals for one image."""
 
     def __init__(self, image: np.ndarray) -> None:
-        self.segmenter, self._judge = models(MODEL, PROPOSALS, "cpu")
+        self.segmenter, self._small = models(MODEL, PROPOSALS, "cpu")
         self.segmenter.inference = replace(self.segmenter.inference, input_size=SIZE, prune_proposals=True)
         self._given = Input.of(self.segmenter, image, SIZE)
-        self._asked = Input.of(self._judge, image)
+        self._asked = Input.of(self._small, image)
 
     def lend(self, vocabulary: Vocabulary) -> Answer:
-        answered = answer(self._judge, self._asked, self._judge.encode_text(vocabulary), "default", Clock(CPU))
+        answered = answer(self._small, self._asked, self._small.encode_text(vocabulary), "default", Clock(CPU))
         assert isinstance(self.segmenter.generator, Borrowed)
         self.segmenter.generator.lend(answered.proposals, self._asked.sizes, self._given.sizes)
         return answered

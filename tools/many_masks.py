@@ -83,8 +83,8 @@ def main() -> None:
     lines = ["| | image | masks | seconds | a thousand | GB |", "|---|---:|---:|---:|---:|---:|"]
     for row in rows:
         thousand = row["seconds"] / row["masks"] * 1000
-        told = f"{row['masks']:,} | {row['seconds']:.1f} | {thousand:.1f} | {row['GB']:.2f}"
-        lines.append(f"| {row['way']} | {row['image']} | {told} |")
+        numbers = f"{row['masks']:,} | {row['seconds']:.1f} | {thousand:.1f} | {row['GB']:.2f}"
+        lines.append(f"| {row['way']} | {row['image']} | {numbers} |")
     lines += ["", "; ".join(f"{name}: {value}" for name, value in facts.items()) + "."]
     with write_atomically(RESULTS / "many-masks-cpu.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
