@@ -18,7 +18,7 @@ RENAMED_KEYS = {
     "model.name": "model.architecture",
     "model.start": "model.weights",
     "model.transfer_norm": "upstream_quirks.text_transfer_norm",
-    "data.colour": "data.color",
+    "data.colour": "data.color",  # old word
     "masks.soft_edges": "upstream_quirks.soft_mask_edges",
     "masks.left_over": "upstream_quirks.unmatched_slots",
     "masks.detach_true": "upstream_quirks.detach_ground_truth",
@@ -26,7 +26,7 @@ RENAMED_KEYS = {
     "optimizer.decayed": "upstream_quirks.decayed_parameters",
     "run.stochastic_depth": "upstream_quirks.clip_stochastic_depth",
     "run.trainable_void": "upstream_quirks.train_void_embedding",
-    "evaluation.pictures": "evaluation.images",
+    "evaluation.pictures": "evaluation.images",  # old word
 }
 """Keys of recipes written for version 0.1 and their names now; the old ones are refused."""
 
@@ -206,7 +206,7 @@ class Recipe(_Section):
         if self.stage == "warmup" and self.masks.predicted:
             raise ValueError("the warm-up trains on ground-truth masks alone: masks.predicted is for the mixed stage")
         if self.run.batch_size % self.run.accumulate:
-            raise ValueError(f"run.batch_size {self.run.batch_size} is no multiple of run.accumulate")
+            raise ValueError(f"run.batch_size {self.run.batch_size} is not a multiple of run.accumulate")
         if self.evaluation.every and not self.evaluation.datasets:
             raise ValueError("evaluation.every needs evaluation.datasets")
         return self

@@ -17,7 +17,7 @@ LOGGED_METRICS = tuple(
 class Validation:
     """Evaluates a model between two steps. Reports lie in ``<output>/evaluation/step-<n>/<data set>``.
 
-    datasets: what on. run: fingerprint of the recipe, so that records of another run are not taken for this one's.
+    datasets: what on. run: fingerprint of the recipe, so that records of another run are not reused.
     images: at most so many of each data set; 0 takes all. A model with a mask generator is evaluated by its
     segmentation, one without (a warm-up from a CLIP encoder) by the classes of ground-truth masks.
     """
