@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+from maskadapter.system.memory import resident_bytes
 
 _EVERY = 0.002  # seconds between two looks at the memory
 
@@ -62,12 +63,12 @@ def peak_memory(device: torch.device) -> Iterator[list[float]]:
         yield most
         most.append((torch.cuda.max_memory_allocated(device) - before) / 1e9)
         return
-    process, over, seen = psutil.Process(), threading.Event(), [0]
-    before = process.memory_info().rss
+    over, seen = threading.Event(), [0]
+    before = resident_bytes()
 
     def watch() -> None:
         while not over.wait(_EVERY):
-            seen.append(max(seen.pop(), process.memory_info().rss))
+            seen.append(max(seen.pop(), resident_bytes()))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

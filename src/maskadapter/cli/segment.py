@@ -27,7 +27,7 @@ from maskadapter.system.progress import busy
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
-    from maskadapter.pipelines.segmenting import Report
+    from maskadapter.pipelines.image_run import Report
     from maskadapter.results.segmentation import Segmentation
 
 ImagesArgument = Annotated[
