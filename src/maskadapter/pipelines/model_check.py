@@ -1,6 +1,5 @@
 """What a file of weights is, and whether it computes what it should on this machine."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from maskadapter.io.images import read_image
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.results.upsampling import Upsampler
+from maskadapter.system.memory import peak_bytes
 from maskadapter.system.progress import bar
 from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.image_sizes import ImageSizes
@@ -261,12 +261,5 @@ def _small_batch(segmenter: OpenVocabularySegmenter) -> ImageBatch:
 
 
 def _peak_memory(device: torch.device) -> int | None:
-    """Bytes: of the GPU, else of the whole process; None where the system does not tell."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """Bytes: of the GPU, else of the whole process; None where the system does not state them."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_bytes() or None
