@@ -26,9 +26,9 @@ from maskadapter.benchmark.borrowed import Borrowed
 from maskadapter.benchmark.clock import Clock, peak_memory
 from maskadapter.benchmark.run import encoded_for, models, processor
 from maskadapter.benchmark.stages import PARTS, Answer, Computation, Input, answer
-from maskadapter.io.coco_format import write_json
 from maskadapter.models.preprocess import InputSize
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 MODEL, SIZE, PROPOSALS = "fcclip-large", InputSize(896, 896), 250

@@ -8,8 +8,8 @@ found no pair with empty and full masks, so that more masks are equal. Images an
 ``--root``, whose folder holds ``annotations``, ``train2017`` and so on, and otherwise procedural scenes; they are
 flipped, scaled, cropped and padded as in training.
 
-The masks of a generator with random weights match no ground-truth mask. So it does its own work, which counts, and then answers
-with masks made of the true ones at stride 4: moved by a cell, grown by one, shrunk by one.
+The masks of a mask generator with random weights match no ground-truth mask. So it does its own work, which counts, and
+then answers with ground-truth masks at stride 4: moved by a pixel, grown by one, shrunk by one.
 
 Seconds: every batch goes through both computations, one after the other in one process, in another order each time,
 with the same weights before each. Memory: of a whole step of the fullest batch beyond what is held before it (weights,
@@ -51,10 +51,12 @@ from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
 from maskadapter.system.atomic_files import write_atomically
-from maskadapter.training.adapter.iou_matching import at_size
-from maskadapter.training.adapter.stages import AdapterStage, Batch, PredictedMasks, Prepared
+from maskadapter.training.adapter.iou_matching import resize_masks
+from maskadapter.training.adapter.predicted_masks import PredictedMasks
+from maskadapter.training.adapter.stages import AdapterStage, Prepared
+from maskadapter.training.batch import Batch
 from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.optimizer import parameter_groups
+from maskadapter.training.parameter_groups import parameter_groups
 from maskadapter.training.recipe import Recipe, read_recipe
 from maskadapter.types.proposals import Proposals
 
@@ -73,8 +75,8 @@ SMALL = 64  # pixels: the crop of a step that loads libraries and makes the opti
 GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 
 
-class FromTruth(nn.Module):
-    """A generator that does its own work and then answers with copies of ground-truth masks. See above."""
+class FromGroundTruth(nn.Module):
+    """A mask generator that does its own work and then answers with copies of ground-truth masks. See above."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -86,7 +88,7 @@ class FromTruth(nn.Module):
         own: Proposals = self.generator(*inputs)
         logits = own.mask_logits.clone()
         for row, targets in zip(logits, self.targets, strict=True):
-            small = (at_size(targets.masks, (row.shape[-2], row.shape[-1])) > 0.5).float()
+            small = (resize_masks(targets.masks, (row.shape[-2], row.shape[-1])) > 0.5).float()
             grown = F.max_pool2d(small, 3, 1, 1)
             shrunk = 1 - F.max_pool2d(1 - small, 3, 1, 1)
             copies = torch.stack([small.roll(1, dims=-1), grown, shrunk], dim=1).flatten(0, 1)[: len(row)]
@@ -112,7 +114,7 @@ class Training:
     def __init__(self, recipe: Recipe, root: Path | None, batch_size: int) -> None:
         torch.manual_seed(0)
         self.recipe, self.batch_size = recipe, batch_size
-        self.segmenter = build(Architecture(recipe.model.name, "adapter")).eval().requires_grad_(False)
+        self.segmenter = build(Architecture(recipe.model.architecture, "adapter")).eval().requires_grad_(False)
         pooler = self.segmenter.pooler
         assert isinstance(pooler, AdapterPooler)
         assert isinstance(self.segmenter.generator, nn.Module)
@@ -121,13 +123,14 @@ class Training:
             nn.init.constant_(block.gamma, LAYER_SCALE)  # type: ignore[arg-type]
         pooler.adapter.requires_grad_(True)
         pooler.adapter.checkpoint_blocks = recipe.run.checkpoint_blocks
-        self.segmenter.void_embedding.requires_grad_(recipe.run.trainable_void)
-        self.segmenter.generator = self.generator = FromTruth(self.segmenter.generator)
-        masks, loss = recipe.masks, recipe.loss
-        settings = masks.model_dump(exclude={"ground_truth", "predicted"})
-        predicted = PredictedMasks(slots=masks.predicted, **settings)
-        self.stage = AdapterStage(self.segmenter, masks.ground_truth, predicted, loss.classification, loss.consistency)
-        groups = parameter_groups(self.stage, recipe.optimizer.weight_decay, recipe.optimizer.decayed)
+        self.segmenter.void_embedding.requires_grad_(recipe.trains_void_embedding)
+        self.segmenter.generator = self.generator = FromGroundTruth(self.segmenter.generator)
+        masks, loss, quirks = recipe.masks, recipe.loss, recipe.upstream_quirks
+        predicted = PredictedMasks(masks.matcher, masks.iou_threshold, masks.matching_threshold, masks.predicted)
+        self.stage = AdapterStage(
+            self.segmenter, masks.ground_truth, predicted, quirks, loss.classification, loss.consistency
+        )
+        groups = parameter_groups(self.stage, recipe.optimizer.weight_decay, quirks.decayed_parameters)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.optimizer.lr)
         self.trained = [p for p in self.stage.parameters() if p.requires_grad]
         self.start = [p.detach().clone() for p in self.trained]
@@ -137,7 +140,7 @@ class Training:
             if root is None
             else ma.open_dataset("coco-panoptic", root, split="train")
         )
-        # Random unit vectors for names: the text encoder has no part in a step.
+        # Random unit vectors for class names: the text encoder has no part in a step.
         vocabulary = self.dataset.vocabulary
         rows = torch.randn(len(vocabulary.synonyms), self.segmenter.clip.embed_dim)
         self.encoded = EncodedVocabulary(vocabulary, F.normalize(rows, dim=-1))
@@ -150,7 +153,7 @@ class Training:
         found = []
         for loaded, _ in zip(load_batches([self.dataset], [transform], draws, seed), range(count), strict=False):
             images = to_batch([sample.image for sample in loaded.samples], self.segmenter.clip.size_divisor, CPU)
-            targets = [MaskTargets.of(sample.target).kept() for sample in loaded.samples]
+            targets = [MaskTargets.of(sample.target).nonempty() for sample in loaded.samples]
             found.append(Batch(images, targets, self.encoded))
         return found
 
@@ -162,8 +165,8 @@ class Training:
         self.segmenter.pooler = DirectPooler.of(self.pooler) if computation == "direct" else self.pooler
         self.generator.targets = batch.targets
         with clock.part("prepare"):
-            generators = [torch.Generator().manual_seed(number) for number in range(len(batch.images))]
-            prepared = self.stage.prepare(batch, generators)
+            rngs = [torch.Generator().manual_seed(number) for number in range(len(batch.images))]
+            prepared = self.stage.prepare(batch, rngs)
         with clock.part("trainable half"):
             losses = self.stage(prepared, prepared.counts())
             torch.stack(list(losses.values())).sum().backward()
@@ -295,7 +298,7 @@ def main() -> None:
 def _facts(options: argparse.Namespace) -> dict[str, Any]:
     libraries = ("maskadapter", "torch", "timm", "open_clip_torch")
     return {
-        "model": f"{_recipe(options.recipes[0]).model.name}, random weights, layer scale {LAYER_SCALE}",
+        "model": f"{_recipe(options.recipes[0]).model.architecture}, random weights, layer scale {LAYER_SCALE}",
         "images": "procedural scenes" if options.root is None else "COCO 2017 train, panoptic labels",
         "crop": options.crop,
         "batch": options.batch,

@@ -1,4 +1,4 @@
-"""What is saved opens in the tools it is for, and says the same."""
+"""COCO files keep their content, and pycocotools reads them."""
 
 import json
 

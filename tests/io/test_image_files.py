@@ -1,4 +1,4 @@
-"""Which images are meant, and what their results are called."""
+"""Finding image files, and the names of their results."""
 
 import io
 import os
@@ -91,7 +91,7 @@ def test_a_image_given_twice_is_done_once():
 
 def test_two_results_of_one_name_are_refused():
     touch("p/x.jpg", "q/x.jpg")
-    with pytest.raises(MaskAdapterError, match=r"results of p/x\.jpg and q/x\.jpg would have one name"):
+    with pytest.raises(MaskAdapterError, match=r"results of p/x\.jpg and q/x\.jpg would have the same name"):
         find_image_files(["p", "q"])
     assert stems(".") == ["p/x", "q/x"]
 
@@ -109,7 +109,7 @@ def test_results_are_not_read_as_images():
 @pytest.mark.parametrize("source", ["p", "p/*.jpg"])
 def test_results_among_the_images_are_refused(source):
     touch("p/x.jpg")
-    with pytest.raises(MaskAdapterError, match=r"lie among the images in p .*choose another folder"):
+    with pytest.raises(MaskAdapterError, match=r"lie among the images in p, .*choose another output folder"):
         find_image_files(source, "p/../p")
 
 
@@ -145,16 +145,16 @@ def test_names_that_are_no_text():
         ("gone.jpg", "no such file or folder: gone.jpg"),
         ("gone/", "no such file or folder: gone"),
         ("p/x.txt/y.jpg", "cannot look for images in p/x.txt/y.jpg: Not a directory"),
-        ("p", r"no images in p: files that end in \.jpg, .*\.j2k count"),
+        ("p", r"no images in p: files that end in \.jpg, .*\.j2k are looked for"),
         ("p/*.jpg", r"no images in p/\*\.jpg: files that end in \.jpg"),
         ("gone/*.jpg", r"no images in gone/\*\.jpg"),
-        ("", "an empty name is no image"),
+        ("", "an empty name is not an image"),
         ([], "no images: name a file"),
         ("a\0b.jpg", "cannot look for images in"),
         ("x" * 300 + ".jpg", "cannot look for images in x+.jpg: File name too long"),
     ],
 )
-def test_mistakes_are_told_in_one_line(sources, message):
+def test_mistakes_are_one_line(sources, message):
     touch("p/x.txt")
     with pytest.raises(MaskAdapterError, match=message) as error:
         find_image_files(sources)
@@ -229,7 +229,7 @@ def test_standard_input_that_is_no_image(pipe, monkeypatch):
         with pytest.raises(ImageError, match=message):
             find_image_files("-")
     pipe(data, terminal=True)
-    with pytest.raises(ImageError, match="- means an image through standard input"):
+    with pytest.raises(ImageError, match="- means an image on standard input"):
         find_image_files("-")
     pipe(data)
     monkeypatch.setattr(images, "MAX_BYTES", len(data) - 1)

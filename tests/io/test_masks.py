@@ -151,7 +151,7 @@ def test_masks_from_detections():
     ("content", "message"),
     [
         ("{", "as JSON"),
-        ("{}", "no COCO file"),
+        ("{}", "not a COCO file"),
         ('[{"bbox": [1, 2, 3, 4]}]', "no 'segmentation'"),
         ('[{"segmentation": 5}]', "not a COCO segmentation"),
         ('[{"segmentation": {"size": [5, 5], "counts": "0"}}]', "5 x 5 pixels came with an image of 3 x 2"),

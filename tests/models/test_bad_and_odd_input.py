@@ -287,7 +287,7 @@ def other_keys():
 # name -> (arguments, words of the message)
 BAD = {
     "no such image": (lambda: ["segment", "gone.jpg", *CLASSES], "no such file or folder: gone.jpg"),
-    "an empty name": (lambda: ["segment", "", *CLASSES], "an empty name is no image"),
+    "an empty name": (lambda: ["segment", "", *CLASSES], "an empty name is not an image"),
     "an empty file": (segment(lambda: file("photo.jpg", b"")), "not an image that can be read"),
     "text": (segment(lambda: file("photo.jpg", "words")), "not an image that can be read"),
     "a web page": (segment(lambda: file("photo.png", "<!DOCTYPE html><html>")), "not an image that can be read"),
@@ -311,7 +311,7 @@ BAD = {
     "classes that are no text": (lambda: words(file("c.txt", b"\xff\xfe\x00\xd8"))(), "not UTF-8 text"),
     "a slip in a list's name": (words("ade20k-151"), "did you mean 'ade20k-150'"),
     "half a list's name": (words("lvis"), "did you mean"),
-    "no valid text": (words("cat\udcff"), "no valid text"),
+    "no valid text": (words("cat\udcff"), "not valid text"),
     "no option of that name": (lambda: ["segment", photo(), "--clases", "cat"], "No such option"),
     "no classes option": (lambda: ["segment", photo()], "Missing option '--classes'"),
     "no such command": (lambda: ["segmnt"], "No such command"),
@@ -335,7 +335,7 @@ BAD = {
     "a photo as masks": (classify(lambda: photo("masks.tif", "F")), "no label map"),
     "broken JSON": (classify(lambda: file("masks.json", "[{")), "cannot read masks.json as JSON"),
     "deep JSON": (classify(lambda: file("masks.json", "[" * 100_000)), "cannot read masks.json as JSON"),
-    "other JSON": (classify(lambda: as_json({"cats": 1})), "the JSON is no COCO file"),
+    "other JSON": (classify(lambda: as_json({"cats": 1})), "the JSON is not a COCO file"),
     "JSON of a number": (classify(lambda: as_json(3)), "masks.json"),
     "an annotation without mask": (classify(lambda: as_json([{"bbox": [1, 2, 3, 4]}])), "no 'segmentation'"),
     "run lengths of another size": (classify(lambda: coco({"size": [9, 9], "counts": [81]})), "9 x 9 pixels"),

@@ -123,7 +123,7 @@ def test_what_a_row_is_made_with_exists(table, row):
         assert row.model in MODELS
     if row.recipe:
         recipe = read_recipe(RECIPES / f"{row.recipe}.yaml")
-        assert recipe.model.name == row.model
+        assert recipe.model.architecture == row.model
         assert (recipe.stage == "warmup") == row.joined
         assert row.recipe.startswith(f"{table.name}/")
 

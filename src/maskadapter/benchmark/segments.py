@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
-from maskadapter.benchmark.direct_pooler import DirectPooler
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.stages import Input
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
@@ -45,7 +45,7 @@ def compare_on_segments(segmenter: OpenVocabularySegmenter, given: Input, segmen
     features = segmenter.clip.encode_image(given.batch.pixels)
     masks = segments[None].to(given.batch.pixels.device)
     embeddings = {}
-    for name, computed in (("direct", DirectPooler.of(pooler)), ("exact", pooler)):
+    for name, computed in (("direct", ReferencePooler(pooler)), ("exact", pooler)):
         with clock.part(name):
             embeddings[name] = computed.embed(features, masks, segmenter.clip.project)
     difference = (embeddings["exact"] - embeddings["direct"]).abs().max() / embeddings["direct"].abs().max()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
-from maskadapter.benchmark.direct_pooler import DirectPooler
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
@@ -70,7 +70,7 @@ def answer(
     """
     assert isinstance(segmenter.pooler, AdapterPooler)
     assert segmenter.generator is not None
-    pooler = DirectPooler.of(segmenter.pooler) if computation == "direct" else segmenter.pooler
+    pooler = ReferencePooler(segmenter.pooler) if computation == "direct" else segmenter.pooler
     text = segmenter.text_classifier(encoded)
     with clock.part("image encoder"):
         features = segmenter.clip.encode_image(given.batch.pixels)

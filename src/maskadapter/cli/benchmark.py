@@ -42,8 +42,8 @@ def benchmark(
 
     from maskadapter.benchmark.report import table
     from maskadapter.benchmark.run import benchmark as run
-    from maskadapter.io.coco_format import write_json
     from maskadapter.system.atomic_files import write_atomically
+    from maskadapter.system.json_files import write_json
 
     if output.suffix != ".json":
         raise MaskAdapterError(f"output is {output}; a file that ends in .json is needed, the table goes beside it")

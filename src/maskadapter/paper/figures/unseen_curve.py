@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskadapter.errors import MaskAdapterError
 from maskadapter.paper.figures.labeled import labeled
 from maskadapter.paper.figures.page import COLORS, COLUMN, check_output, legend_shape, page
-from maskadapter.training.validation import WATCHED
+from maskadapter.training.validation import LOGGED_METRICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ def unseen_curve(
     curves = labeled(runs, _read)
     dataset = _chosen("data set", dataset, [list(found) for found in curves.values()])
     of_set = {label: found[dataset] for label, found in curves.items()}
-    metrics = [name for name in WATCHED if not name.endswith("seen")]
+    metrics = [name for name in LOGGED_METRICS if not name.endswith("seen")]
     metric = _chosen("metric", metric, [[m for m in metrics if m in found] for found in of_set.values()], first=True)
     columns, high = legend_shape(
         [f"{label}, {kind}" for label in of_set for kind in ("unseen", "seen")], COLUMN, most=2

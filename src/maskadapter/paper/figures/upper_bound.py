@@ -21,9 +21,9 @@ from maskadapter.evaluation.bootstrap import (
 from maskadapter.evaluation.metrics.semantic import CONVENTIONS, Convention
 from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.records import Records
-from maskadapter.io.coco_format import read_json
 from maskadapter.paper.figures.labeled import labeled
 from maskadapter.paper.figures.page import COLORS, COLUMN, TEXT, check_output, legend_shape, page
+from maskadapter.system.json_files import read_json
 from maskadapter.system.progress import bar
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.evaluation.bootstrap import RESAMPLES
-from maskadapter.io.coco_format import write_json
 from maskadapter.paper.tables.table import Column, Published, Row, Table
 from maskadapter.system.atomic_files import readable, write_atomically
+from maskadapter.system.json_files import write_json
 
 WIDTH = 100
 """Columns of text that are aimed at."""
