@@ -23,7 +23,7 @@ from skimage.draw import ellipse
 
 import maskadapter as ma
 from maskadapter.benchmark.clock import peak_memory
-from maskadapter.benchmark.run import processor
+from maskadapter.benchmark.machine import processor
 from maskadapter.io.coco_format import encode_mask
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json

@@ -332,7 +332,7 @@ BAD = {
     "pickled masks": (classify(pickled), "not a NumPy array file"),
     "a header that lies": (classify(lambda: claims((10**9, *SIZE))), "not a NumPy array file"),
     "masks that are text": (classify(lambda: file("masks.txt", "words")), "not an image that can be read"),
-    "a photo as masks": (classify(lambda: photo("masks.tif", "F")), "no label map"),
+    "a photo as masks": (classify(lambda: photo("masks.tif", "F")), "not a label map"),
     "broken JSON": (classify(lambda: file("masks.json", "[{")), "cannot read masks.json as JSON"),
     "deep JSON": (classify(lambda: file("masks.json", "[" * 100_000)), "cannot read masks.json as JSON"),
     "other JSON": (classify(lambda: as_json({"cats": 1})), "the JSON is not a COCO file"),
