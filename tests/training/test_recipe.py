@@ -3,7 +3,8 @@
 import pytest
 
 from maskadapter.errors import RecipeError
-from maskadapter.training.recipe import RENAMED_KEYS, Recipe, adapter_config, as_yaml, read_recipe
+from maskadapter.system.renamed import renamed
+from maskadapter.training.recipe import Recipe, adapter_config, as_yaml, read_recipe
 
 WHOLE = """
 stage: warmup
@@ -112,7 +113,7 @@ def test_an_old_key_is_refused_with_its_new_name(recipe, old, new):
 
 
 def test_new_names_of_old_keys_exist():
-    for old, new in RENAMED_KEYS.items():
+    for old, new in renamed("recipe key").items():
         for key, known in ((old, False), (new, True)):
             section, name = key.split(".")
             assert (name in Recipe.model_fields[section].annotation.model_fields) == known, key
