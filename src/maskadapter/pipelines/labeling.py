@@ -120,7 +120,7 @@ def label_images(
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Number the names that repeat: ADE20K's long list has two kinds of "pot", and a set tells classes apart by name."""
+    """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
     seen: Counter[str] = Counter()
     distinct = []
     for name in names:

@@ -62,7 +62,7 @@ def write_record(output: Path, settings: Mapping[str, Any], versions: Mapping[st
 
 
 def remove_from_record(output: Path, images: Sequence[ImageFile]) -> None:
-    """Remove images, whose files are about to be written by an unrecorded run, from the record in ``output``, if any."""
+    """Remove images, whose files a run without a record is about to write, from the record in ``output``, if any."""
     stems = {image.stem for image in images}
     try:
         record = json.loads((output / RECORD).read_text(encoding="utf-8"))
