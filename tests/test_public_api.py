@@ -4,7 +4,7 @@ import sys
 import pytest
 
 import maskadapter
-from maskadapter.models.build import Architecture, build
+from maskadapter.models.builder import Architecture, build
 from maskadapter.system.renamed import renamed
 
 

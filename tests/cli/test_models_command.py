@@ -10,9 +10,9 @@ from official_files import official_state, write
 
 import maskadapter
 from maskadapter.cli import main
-from maskadapter.hub.checkpoint import read_checkpoint
-from maskadapter.hub.model_zoo import WEIGHTS, weights_of
-from maskadapter.models.build import Architecture, build
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
+from maskadapter.hub.zoo.model_zoo import WEIGHTS, weights_of
+from maskadapter.models.builder import Architecture, build
 from maskadapter.paper.published import published_miou
 from maskadapter.system import http_download as transfer
 

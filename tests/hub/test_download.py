@@ -19,11 +19,11 @@ from official_files import needed, official_state, write
 
 import maskadapter
 from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
-from maskadapter.hub import download
-from maskadapter.hub import published_files as hub
-from maskadapter.hub.checkpoint import write_checkpoint
-from maskadapter.hub.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS, weights_of
-from maskadapter.models.build import MODELS, Architecture
+from maskadapter.hub.checkpoints.checkpoint import write_checkpoint
+from maskadapter.hub.zoo import published_files as hub
+from maskadapter.hub.zoo import weight_downloads as download
+from maskadapter.hub.zoo.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS, weights_of
+from maskadapter.models.builder import MODELS, Architecture
 from maskadapter.models.clip.clip import Clip, download_pretrained
 from maskadapter.system import http_download as transfer
 from maskadapter.system.cache_folder import cache_folder
@@ -566,7 +566,7 @@ def small_clip(tmp_path):
     """A CLIP of open_clip that is small enough for a test: its name, and weights in a file."""
     import open_clip
 
-    from maskadapter.models.build import TINY_CLIP
+    from maskadapter.models.builder import TINY_CLIP
 
     text = {**TINY_CLIP["text_cfg"], "width": 64, "heads": 2, "layers": 1}
     config = tmp_path / "small_clip_for_a_test.json"

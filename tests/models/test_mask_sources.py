@@ -22,8 +22,8 @@ from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.coco_format import decode_segmentation
 from maskadapter.io.masks import read_masks
-from maskadapter.models.sources.mask_source import mask_source, masks_from
 from maskadapter.models.sources.segment_anything import SamOptions, SegmentAnything, distinct
+from maskadapter.models.sources.source_names import mask_source, masks_from
 from maskadapter.models.sources.superpixels import Superpixels
 from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
 from maskadapter.models.sources.unmasked_regions import unmasked_regions
@@ -441,7 +441,7 @@ def test_sam_comes_from_the_hub(folders, tmp_path):
     tried = """
 import sys
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.sources.mask_source import mask_source
+from maskadapter.models.sources.source_names import mask_source
 for name in sys.argv[1:]:
     try:
         print(name, type(mask_source(f"sam:{name}").network).__name__)

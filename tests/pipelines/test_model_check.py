@@ -12,9 +12,9 @@ from PIL import Image
 import maskadapter
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.checkpoint import read_checkpoint, write_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models.build import Architecture, build
+from maskadapter.models.builder import Architecture, build
 from maskadapter.models.preprocess import InputSize
 from maskadapter.pipelines import model_check as check
 from maskadapter.vocabulary.vocabulary import Vocabulary

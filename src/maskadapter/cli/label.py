@@ -10,10 +10,10 @@ import maskadapter
 from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
 from maskadapter.cli.segment import ImagesArgument, Resume, names_of, run_and_report
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
-    from maskadapter.hub.model_source import ModelSource
+    from maskadapter.hub import ModelSource
 
 
 @with_model_source()
@@ -43,9 +43,9 @@ def label(
 
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
-    from maskadapter.io.image_files import find_image_files
-    from maskadapter.models.sources.mask_source import masks_from
-    from maskadapter.pipelines.labeling import label_images
+    from maskadapter.io import find_image_files
+    from maskadapter.models.sources import masks_from
+    from maskadapter.pipelines import label_images
 
     vocabulary = Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io.image_files import ImageFile, find_image_files
+from maskadapter.io import ImageFile, find_image_files
 from maskadapter.pipelines.run_record import (
     read_versions,
     refuse_new_names,

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import ndimage
 
-from maskadapter.io.coco_format import categories, encode_mask, image_entry
-from maskadapter.results.detections import load_supervision
-from maskadapter.results.postprocessing import PanopticMap, Segment
+from maskadapter.io import categories, encode_mask, image_entry
+from maskadapter.results import PanopticMap, Segment, load_supervision
 from maskadapter.system.atomic_files import write_atomically
 
 if TYPE_CHECKING:

@@ -12,16 +12,15 @@ import numpy as np
 from PIL import Image
 
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io.image_files import ImageFile
-from maskadapter.io.images import ORIENTATION
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.io import ORIENTATION, ImageFile
+from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import Report, Sources, find_images, refuse_one_map_for_many, run_over_images
 from maskadapter.pipelines.label_formats import LABEL_FILES, Format, join_coco, label_text, write_yolo_classes
 from maskadapter.pipelines.run_record import RECORD, vocabulary_settings
-from maskadapter.results.detections import load_supervision
+from maskadapter.results import load_supervision
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.renamed import refuse_old_keywords
-from maskadapter.vocabulary.vocabulary import BACKGROUND
+from maskadapter.vocabulary import BACKGROUND
 
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 

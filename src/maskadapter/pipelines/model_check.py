@@ -11,25 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.data.dataset import Dataset
-from maskadapter.data.opening import open_dataset
+from maskadapter.data import Dataset, open_dataset
 from maskadapter.errors import CheckpointError
-from maskadapter.evaluation.bootstrap import bootstrap
-from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
-from maskadapter.hub.assembling import assemble
-from maskadapter.hub.checkpoint import Checkpoint
-from maskadapter.hub.download import read_record, sha256_of
-from maskadapter.hub.identification import identify
-from maskadapter.hub.loading import find
-from maskadapter.hub.model_source import ModelSource
-from maskadapter.io.images import read_image
-from maskadapter.models.preprocess import InputSize
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.results.upsampling import Upsampler
+from maskadapter.evaluation import bootstrap
+from maskadapter.evaluation.metrics import confusion, mean_iou, pixel_counts
+from maskadapter.hub import ModelSource, assemble, find, identify
+from maskadapter.hub.checkpoints import Checkpoint
+from maskadapter.hub.zoo import read_record, sha256_of
+from maskadapter.io import read_image
+from maskadapter.models import InputSize, OpenVocabularySegmenter
+from maskadapter.results import Upsampler
 from maskadapter.system.memory import peak_bytes
 from maskadapter.system.progress import bar
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.types import ImageBatch, ImageSizes
 
 # Photographs of scikit-image, and the class of each. The other classes compete.
 PHOTOS = {"chelsea": "cat", "coffee": "cup", "rocket": "rocket", "astronaut": "person"}

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io.image_files import ImageFile
+from maskadapter.io import ImageFile
 from maskadapter.system.json_files import write_json
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.vocabulary import Vocabulary
 
 RECORD = "run.json"
 """The file, in the folder of results, that holds the settings they were made with and their images."""

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import ImageError
-from maskadapter.io.image_files import ImageFile
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.io import ImageFile
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import Report, Sources, find_images, refuse_one_map_for_many, run_over_images
 from maskadapter.pipelines.run_record import vocabulary_settings
-from maskadapter.results.segmentation import ENDINGS, Segmentation, check_formats
+from maskadapter.results import ENDINGS, Segmentation, check_formats
 from maskadapter.system.renamed import refuse_old_keywords
-from maskadapter.types.encoded_image import EncodedImage
-from maskadapter.vocabulary.vocabulary import BACKGROUND
+from maskadapter.types import EncodedImage
+from maskadapter.vocabulary import BACKGROUND
 
 
 def segment_each(

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from maskadapter.data.dataset import Dataset
-from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Partition
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.data import Dataset
+from maskadapter.evaluation import Partition, evaluate
+from maskadapter.models import OpenVocabularySegmenter
 
 LOGGED_METRICS = tuple(
     f"{metric}{part}" for metric in ("mIoU", "accuracy of segments", "PQ", "AP") for part in ("", " seen", " unseen")

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from maskadapter.errors import CheckpointError
-from maskadapter.hub.key_names import to_ours
+from maskadapter.hub.checkpoints.key_names import to_ours
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.error_text import first_line
 
