@@ -171,7 +171,7 @@ def test_a_busy_server_is_tried_again_with_growing_patience(server, part, waits)
         (Answer(200, b"<title>Sign in</title><style>p {x: 1}</style>", "text/html"), "web page instead.*'Sign in'"),
     ],
 )
-def test_what_is_no_file_is_told_in_one_line_and_not_kept(server, part, answer, message):
+def test_what_is_not_a_file_is_reported_in_one_line_and_not_kept(server, part, answer, message):
     server.files["/f"] = answer
     with pytest.raises(DownloadError, match=message) as caught:
         fetch(f"{server.address}/f", part, "model")
@@ -220,7 +220,7 @@ def test_redirects_are_followed_but_not_without_end_and_not_away_from_https(serv
     assert handler.redirect_request(request, io.BytesIO(), 302, "", {}, "https://other.example/f") is not None
 
 
-def test_a_full_disk_is_told_before_and_while_it_happens(server, part, monkeypatch):
+def test_a_full_disk_is_reported_before_and_while_it_happens(server, part, monkeypatch):
     server.files["/f"] = Served(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(transfer.shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(1_000_000))
@@ -438,7 +438,7 @@ def test_another_model_is_not_kept(drive, official):
 
 
 @pytest.mark.parametrize("variable", ["MASKADAPTER_OFFLINE", "HF_HUB_OFFLINE"])
-def test_offline_nothing_is_asked_and_the_command_is_told(drive, monkeypatch, variable):
+def test_offline_nothing_is_asked_and_the_command_is_reported(drive, monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
     command = "run 'maskadapter models download fcclip-large --pooler pooling' with a network"
     with pytest.raises(CheckpointError, match=command) as caught:
@@ -479,7 +479,7 @@ def test_several_that_want_one_file_at_once_get_it(drive):
     assert sum(asked.path.startswith("/download") for asked in drive.asked) == 1
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch, drive):
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path, monkeypatch, drive):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MASKADAPTER_CACHE", str(tmp_path / "file"))
     with pytest.raises(DownloadError, match=r"cannot make .*set MASKADAPTER_CACHE"):
