@@ -6,14 +6,14 @@ import os
 import pytest
 import torch
 from file_server import Answer, Cut, FileServer, Served, closed_port
-from test_checkpoint import official_state, write
+from official_files import official_state, write
 
 import maskadapter
 from maskadapter.cli import main
 from maskadapter.hub.checkpoint import read_checkpoint
-from maskadapter.hub.identification import Variant
 from maskadapter.hub.model_zoo import WEIGHTS, weights_of
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import Architecture, build
+from maskadapter.paper.published import published_miou
 from maskadapter.system import http_download as transfer
 
 BASE = weights_of("maftplus-base")
@@ -46,7 +46,7 @@ def run(capsys):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "model.pth"
-    return write(path, {"model": official_state(Variant("maftplus-base", "adapter"))}).read_bytes()
+    return write(path, {"model": official_state(Architecture("maftplus-base", "adapter"))}).read_bytes()
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_list(run, tmp_path):
         assert facts[-1] == "no"
         assert "Apache-2.0" in facts
         assert " ".join(facts).count(entry.size) == 1
-        assert figures[2:] == [f"{value:.1f}" for value in entry.miou.values()]
+        assert figures[2:] == [f"{value:.1f}" for value in published_miou(entry.model, entry.pooler).values()]
     assert sum(row[:1] == ["clip-convnext-large"] for row in rows) == 1
     assert str(tmp_path / "cache" / "models") in out
 
@@ -83,10 +83,9 @@ def test_download_list_and_download_again(run, drive, weights):
     row = next(line for line in run("models", "list")[1].splitlines() if line.startswith("maftplus-base   "))
     assert row.rstrip().endswith("GB")
     asked = len(drive.asked)
-    code, out, _ = run("models", "download", "maftplus-base", "--offline")
-    assert code == 0
-    assert out.splitlines()[0].startswith("maftplus-base-adapter is already here, from Google Drive, id ")
-    assert out.splitlines()[1] == path.strip()
+    code, out, err = run("models", "download", "maftplus-base", "--offline")
+    assert (code, out) == (0, path)
+    assert err.startswith("maftplus-base-adapter is already here, from Google Drive, id ")
     code, _, err = run("models", "download", "maftplus-base", "--source", "hub")
     assert code == 2
     assert "would bring another: remove " in err
@@ -148,7 +147,7 @@ def test_convert(run, tmp_path):
         assert torch.equal(tensor, loaded.state_dict()[key]), key
     assert read_checkpoint(target).metadata["converted_from"] == "tiny.safetensors"
     whole = target.stat().st_size
-    assert "there already" in run("models", "convert", "tiny", target)[2]
+    assert "exists already" in run("models", "convert", "tiny", target)[2]
     assert target.stat().st_size == whole
     assert run("models", "convert", "tiny", target, "--overwrite", "--half")[0] == 0
     assert target.stat().st_size < 0.55 * whole
@@ -158,9 +157,9 @@ def test_convert(run, tmp_path):
 
 
 def test_numbers_that_16_bits_cannot_hold_are_not_converted(run, tmp_path):
-    model = MODELS["tiny"]("pooling", True)
+    model = build(Architecture("tiny", "pooling"))
     torch.nn.init.constant_(model.void_embedding.weight, 1e6)
-    path = maskadapter.hub.loading.save(model, tmp_path / "big.safetensors", "tiny")
+    path = maskadapter.save(model, tmp_path / "big.safetensors", "tiny")
     code, _, err = run("models", "convert", path, tmp_path / "half.safetensors", "--half")
     assert code == 2
     assert "void_embedding.weight has numbers that 16 bits cannot hold" in err
@@ -180,9 +179,9 @@ def test_check(run, tmp_path):
 
 
 def test_a_failed_check_is_reported_and_exits_2(run, tmp_path):
-    model = MODELS["tiny"]("pooling", True)
+    model = build(Architecture("tiny", "pooling"))
     torch.nn.init.constant_(model.void_embedding.weight, float("nan"))
-    path = maskadapter.hub.loading.save(model, tmp_path / "nan.safetensors", "tiny")
+    path = maskadapter.save(model, tmp_path / "nan.safetensors", "tiny")
     code, out, err = run("models", "check", path, "--json", tmp_path / "report.json")
     assert code == 2
     assert "failed NaN or infinite numbers in void_embedding.weight" in " ".join(out.split())

@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from official_files import needed, official_state, write
 from torch import Tensor
 
 import maskadapter
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub import loading as hub
 from maskadapter.hub.checkpoint import Checkpoint, compare, read_checkpoint, write_checkpoint
-from maskadapter.hub.identification import Variant, shapes_of
 from maskadapter.hub.key_names import to_official, to_ours
-from maskadapter.models.build import MODELS
+from maskadapter.models.build import Architecture, build, published
+from maskadapter.models.config import AdapterConfig
 
 KEYS = Path(__file__).parents[1] / "official_keys"
-VARIANTS = {
-    "fcclip-large": Variant("fcclip-large", "adapter"),
-    "maftplus-base": Variant("maftplus-base", "adapter"),
-    "maftplus-large": Variant("maftplus-large", "adapter"),
-    "fcclip-large-warmup": Variant("fcclip-large", "adapter", generator=False),
-    "maftplus-base-warmup": Variant("maftplus-base", "adapter", generator=False),
+ARCHITECTURES = {
+    "fcclip-large": Architecture("fcclip-large", "adapter"),
+    "maftplus-base": Architecture("maftplus-base", "adapter"),
+    "maftplus-large": Architecture("maftplus-large", "adapter"),
+    "fcclip-large-warmup": Architecture("fcclip-large", "adapter", generator=False),
+    "maftplus-base-warmup": Architecture("maftplus-base", "adapter", generator=False),
 }
 PUBLISHED = ["fcclip-large", "maftplus-base", "maftplus-large"]
 
@@ -36,38 +36,24 @@ def official_shapes(name: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(shape) for key, shape in json.loads((KEYS / f"{name}.json").read_text()).items()}
 
 
-def official_state(variant: Variant, seed: int = 0) -> dict[str, Tensor]:
-    """A state dict under official names. Every tensor is one random number seen through strides of zero: all shapes are
-    real, and the file stays small."""
-    generator = torch.Generator().manual_seed(seed)
-    shapes = shapes_of(variant)
-    return {to_official(key): torch.rand((), generator=generator).expand(shape) for key, shape in shapes.items()}
-
-
 def on_meta(name: str, pooler: str = "adapter") -> maskadapter.OpenVocabularySegmenter:
     with torch.device("meta"):
-        return MODELS[name](pooler, True)
-
-
-def write(path: Path, state: object) -> Path:
-    torch.save(state, path)
-    return path
+        return build(Architecture(name, pooler))
 
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, Tensor]:
-    return official_state(Variant("maftplus-base", "adapter"))
+    return official_state(Architecture("maftplus-base", "adapter"))
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_official_key_is_consumed(name: str) -> None:
-    needed = shapes_of(VARIANTS[name])
     found = {to_ours(key): shape for key, shape in official_shapes(name).items()}
     assert len(found) > 500
-    assert not compare(needed, found)
+    assert not compare(needed(ARCHITECTURES[name]), found)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_names_translate_both_ways(name: str) -> None:
     keys = list(official_shapes(name))
     ours = [to_ours(key) for key in keys]
@@ -101,36 +87,36 @@ SETTINGS = {
 @pytest.mark.parametrize("variant", SETTINGS, ids=str)
 def test_published_settings(variant: tuple) -> None:
     with torch.device("meta"):
-        model = MODELS[variant[0]](*variant[1:])
+        model = build(Architecture(*variant))
     size, seen_in, alpha, beta, order, overlap, threshold, norm, queries = SETTINGS[variant]
     inference = model.inference
     assert (inference.input_size.shortest, inference.input_size.longest) == size
     assert (inference.seen_in, inference.alpha, inference.beta) == (seen_in, alpha, beta)
-    assert (inference.semantic_order, inference.overlap_threshold) == (order, overlap)
+    assert (model.quirks.semantic_order, inference.overlap_threshold) == (order, overlap)
     assert getattr(model.pooler, "mask_threshold", None) == threshold
     assert getattr(model.text_transfer, "norm_placement", None) == norm
-    assert model.clip.cell_order == ("channels-last" if norm is None else "as-stored")
+    assert model.quirks.projection_layout == ("channels-last" if norm is None else "as-stored")
     assert (model.generator.mask_decoder.query_feat.num_embeddings if model.generator else None) == queries
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("pooler", ["adapter", "pooling"])
 def test_an_official_file_is_known_by_its_path_alone(tmp_path: Path, name: str, pooler: str) -> None:
-    state = official_state(Variant(name, pooler))
+    state = official_state(Architecture(name, pooler))
     path = write(tmp_path / "model.pth", {"model": state, "optimizer": {}, "iteration": 1})
     model = maskadapter.load(path)
     expected = on_meta(name, pooler)
-    assert model.inference == replace(expected.inference, prune_proposals=True)
+    assert model.inference == expected.inference
     assert type(model.pooler) is type(expected.pooler)
-    assert model.clip.cell_order == expected.clip.cell_order
+    assert model.quirks == expected.quirks
     for key, tensor in model.state_dict().items():
         assert torch.equal(tensor.flatten()[:1], state[to_official(key)].flatten()[:1]), key
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_segmenter_and_a_warmup_file_are_fused(tmp_path: Path, name: str) -> None:
-    segmenter = official_state(Variant(name, "pooling"))
-    warmup = official_state(Variant(name, "adapter", generator=False), seed=1)
+    segmenter = official_state(Architecture(name, "pooling"))
+    warmup = official_state(Architecture(name, "adapter", generator=False), seed=1)
     warmup |= {key: value for key, value in segmenter.items() if key.startswith(("backbone.", "cdt."))}
     # The official tool reads FC-CLIP's file from its 'model' entry and MAFT+'s as bare tensors.
     content = {"model": segmenter} if name == "fcclip-large" else segmenter
@@ -141,7 +127,8 @@ def test_a_segmenter_and_a_warmup_file_are_fused(tmp_path: Path, name: str) -> N
     for key, tensor in ours.items():
         source = warmup if key.startswith("pooler.") else segmenter
         assert torch.equal(tensor.flatten()[:1], source[to_official(key)].flatten()[:1]), key
-    assert model.inference == replace(on_meta(name).inference, prune_proposals=True)
+    assert model.inference == on_meta(name).inference
+    assert model.quirks == on_meta(name).quirks
 
 
 @pytest.mark.parametrize(
@@ -155,15 +142,15 @@ def test_a_segmenter_and_a_warmup_file_are_fused(tmp_path: Path, name: str) -> N
 )
 def test_a_joined_model_infers_as_published_with_an_adapter(tmp_path: Path, kept: str) -> None:
     """Not as its warm-up did, which had no generator, nor as was published without an adapter."""
-    segmenter = official_state(Variant("maftplus-base", "pooling"))
-    warmup = official_state(Variant("maftplus-base", "adapter", generator=False), seed=1)
+    segmenter = official_state(Architecture("maftplus-base", "pooling"))
+    warmup = official_state(Architecture("maftplus-base", "adapter", generator=False), seed=1)
     warmup |= {key: value for key, value in segmenter.items() if key.startswith(("backbone.", "cdt."))}
     path = write(tmp_path / "segmenter.pth", {"model": segmenter})
     if kept != "official":
         model = maskadapter.load(path)
         if kept == "of one's own":
             model.inference = replace(model.inference, alpha=0.25, seen_in=("cat", "dog"))
-        path = hub.save(model, tmp_path / "segmenter.safetensors", "maftplus-base")
+        path = maskadapter.save(model, tmp_path / "segmenter.safetensors", "maftplus-base")
     if kept == "by an earlier version":
         checkpoint = read_checkpoint(path)
         settings = json.loads(checkpoint.metadata["settings"])
@@ -171,27 +158,29 @@ def test_a_joined_model_infers_as_published_with_an_adapter(tmp_path: Path, kept
         del settings["inference"]["join_touching"]
         write_checkpoint(path, checkpoint.tensors, {**checkpoint.metadata, "settings": json.dumps(settings)})
     own = maskadapter.load(write(tmp_path / "warmup.pth", {"model": warmup}))
-    own.pooler.mask_threshold = 0.3
-    adapter = hub.save(own, tmp_path / "warmup.safetensors", "maftplus-base")
+    own.pooler.adapter.config = replace(own.pooler.adapter.config, mask_threshold=0.3)
+    adapter = maskadapter.save(own, tmp_path / "warmup.safetensors", "maftplus-base")
     joined = maskadapter.load(path, adapter=adapter)
     assert joined.pooler.mask_threshold == 0.3
-    assert joined.text_transfer.norm_placement == on_meta("maftplus-base").text_transfer.norm_placement
+    assert joined.quirks == on_meta("maftplus-base").quirks
     if kept == "of one's own":
         assert (joined.inference.alpha, joined.inference.seen_in) == (0.25, ("cat", "dog"))
     else:
-        assert joined.inference == replace(on_meta("maftplus-base").inference, prune_proposals=True)
+        assert joined.inference == on_meta("maftplus-base").inference
 
 
 def test_an_adapter_trained_on_another_clip_is_refused(tmp_path: Path) -> None:
-    segmenter = write(tmp_path / "s.pth", official_state(Variant("maftplus-base", "pooling")))
-    warmup = write(tmp_path / "w.pth", official_state(Variant("maftplus-base", "adapter", generator=False), seed=1))
+    segmenter = write(tmp_path / "s.pth", official_state(Architecture("maftplus-base", "pooling")))
+    warmup = write(
+        tmp_path / "w.pth", official_state(Architecture("maftplus-base", "adapter", generator=False), seed=1)
+    )
     with pytest.raises(CheckpointError, match="different values of clip"):
         maskadapter.load(segmenter, adapter=warmup)
 
 
 def test_fusing_two_different_models_is_refused(tmp_path: Path) -> None:
-    segmenter = write(tmp_path / "s.pth", official_state(Variant("fcclip-large", "pooling")))
-    warmup = write(tmp_path / "w.pth", official_state(Variant("maftplus-base", "adapter", generator=False)))
+    segmenter = write(tmp_path / "s.pth", official_state(Architecture("fcclip-large", "pooling")))
+    warmup = write(tmp_path / "w.pth", official_state(Architecture("maftplus-base", "adapter", generator=False)))
     with pytest.raises(CheckpointError, match="not of one model"):
         maskadapter.load(segmenter, adapter=warmup)
 
@@ -207,32 +196,32 @@ def test_a_changed_key_is_refused_with_its_name(tmp_path: Path, state: dict[str,
 
 def test_a_missing_key_is_refused_with_its_name(tmp_path: Path, state: dict[str, Tensor]) -> None:
     path = write(tmp_path / "m.pth", {"model": {key: value for key, value in state.items() if key != KEY}})
-    with pytest.raises(CheckpointError, match=f"closest is maftplus-base with adapter: missing: {KEY}"):
+    with pytest.raises(CheckpointError, match=f"does not fit maftplus-base with adapter: missing: {KEY}"):
         maskadapter.load(path)
 
 
 def test_an_extra_key_is_refused_with_its_name(tmp_path: Path, state: dict[str, Tensor]) -> None:
-    path = write(tmp_path / "m.pth", {"model": {**state, "surplus.weight": torch.zeros(1)}})
-    with pytest.raises(CheckpointError, match=r"unexpected: surplus\.weight"):
+    path = write(tmp_path / "m.pth", {"model": {**state, "left.over": torch.zeros(1)}})
+    with pytest.raises(CheckpointError, match=r"unexpected: left\.over"):
         maskadapter.load(path)
 
 
-def test_like_names_the_model_to_compare_with(tmp_path: Path, state: dict[str, Tensor]) -> None:
+def test_an_architecture_names_the_model_to_compare_with(tmp_path: Path, state: dict[str, Tensor]) -> None:
     path = write(tmp_path / "m.pth", {"model": state})
-    with pytest.raises(CheckpointError, match="closest is fcclip-large"):
+    with pytest.raises(CheckpointError, match="does not fit fcclip-large with adapter"):
         maskadapter.load(path, architecture="fcclip-large")
     with pytest.raises(CheckpointError, match="unknown model 'fcclip'"):
         maskadapter.load(path, architecture="fcclip")
 
 
 def test_what_training_leaves_behind_is_no_part_of_the_model(tmp_path: Path) -> None:
-    state = official_state(Variant("maftplus-base", "pooling"))
+    state = official_state(Architecture("maftplus-base", "pooling"))
     leftovers = {"criterion.empty_weight": torch.zeros(172), "backbone_t.clip_model.logit_scale": torch.zeros(())}
     assert maskadapter.load(write(tmp_path / "m.pth", {**state, **leftovers})).generator is not None
 
 
-def test_the_wanted_embedding_must_be_in_the_file(tmp_path: Path, state: dict[str, Tensor]) -> None:
-    pooling = write(tmp_path / "p.pth", official_state(Variant("maftplus-base", "pooling")))
+def test_the_wanted_pooler_must_be_in_the_file(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    pooling = write(tmp_path / "p.pth", official_state(Architecture("maftplus-base", "pooling")))
     with pytest.raises(CheckpointError, match="holds no adapter"):
         maskadapter.load(pooling, pooler="adapter")
     with pytest.raises(CheckpointError, match="would leave it out"):
@@ -313,7 +302,7 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path: Path) -
 def test_names_that_are_no_text_and_whole_numbers_as_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no state dict"):
         read_checkpoint(write(tmp_path / "m.pth", {0: torch.zeros(1)}))
-    state = official_state(Variant("maftplus-base", "pooling"))
+    state = official_state(Architecture("maftplus-base", "pooling"))
     state = {key: torch.zeros((), dtype=torch.int64).expand(tensor.shape) for key, tensor in state.items()}
     with pytest.raises(CheckpointError, match="wrong type") as caught:
         maskadapter.load(write(tmp_path / "m.pth", state))
@@ -321,7 +310,7 @@ def test_names_that_are_no_text_and_whole_numbers_as_weights_are_refused(tmp_pat
 
 
 def test_half_precision_files_become_float32(tmp_path: Path) -> None:
-    state = {key: tensor.half() for key, tensor in official_state(Variant("maftplus-base", "pooling")).items()}
+    state = {key: tensor.half() for key, tensor in official_state(Architecture("maftplus-base", "pooling")).items()}
     model = maskadapter.load(write(tmp_path / "m.pth", state))
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
@@ -363,7 +352,7 @@ def test_unknown_names_and_missing_files(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("settings", ["{", "[]", '{"inference": {}}', '{"inference": {"input_size": {"longest": 3}}}'])
 def test_damaged_settings_give_one_line(tmp_path: Path, settings: str) -> None:
-    tensors = {to_ours(k): t.clone() for k, t in official_state(Variant("tiny", "pooling")).items()}
+    tensors = {to_ours(k): t.clone() for k, t in official_state(Architecture("tiny", "pooling")).items()}
     path = tmp_path / "m.safetensors"
     write_checkpoint(path, tensors, {"model": "tiny", "settings": settings})
     with pytest.raises(CheckpointError, match="damaged settings") as caught:
@@ -373,27 +362,28 @@ def test_damaged_settings_give_one_line(tmp_path: Path, settings: str) -> None:
 
 @pytest.mark.parametrize("earlier", [{}, {"exact": True}, {"prune_proposals": False}, {"fast": False}])
 def test_how_to_compute_is_no_setting_of_a_file(tmp_path: Path, earlier: dict[str, bool]) -> None:
-    path = hub.save(MODELS["tiny"]("pooling"), tmp_path / "m.safetensors", "tiny")
+    path = maskadapter.save(build(Architecture("tiny", "pooling")), tmp_path / "m.safetensors", "tiny")
     saved = read_checkpoint(path)
     settings = json.loads(saved.metadata["settings"])
     assert not {"prune_proposals", "exact"} & set(settings["inference"])
     settings["inference"] |= earlier
     write_checkpoint(path, saved.tensors, {**saved.metadata, "settings": json.dumps(settings)})
-    assert maskadapter.load(path).inference.prune_proposals
-    assert not maskadapter.load(path, prune_proposals=False).inference.prune_proposals
+    assert not maskadapter.load(path).inference.prune_proposals
+    assert maskadapter.load(path, prune_proposals=True).inference.prune_proposals
 
 
 @pytest.mark.slow
 def test_a_model_saved_as_safetensors_comes_back(tmp_path: Path) -> None:
-    model = MODELS["maftplus-base"]("adapter", True)
+    model = build(Architecture("maftplus-base", "adapter"))
     model.inference = replace(model.inference, alpha=0.25)
-    model.pooler.mask_threshold = 0.3
-    path = hub.save(model, tmp_path / "m.safetensors", "maftplus-base", license="Apache-2.0")
+    model.pooler.adapter.config = replace(model.pooler.adapter.config, mask_threshold=0.3)
+    model.quirks = replace(model.quirks, transfer_norm="update", semantic_order="masks-first")
+    path = maskadapter.save(model, tmp_path / "m.safetensors", "maftplus-base", license="Apache-2.0")
     checkpoint = read_checkpoint(path)
     assert checkpoint.metadata["model"] == "maftplus-base"
     assert checkpoint.metadata["license"] == "Apache-2.0"
-    again = maskadapter.load(path, prune_proposals=False)
-    assert again.inference == model.inference
+    again = maskadapter.load(path)
+    assert (again.inference, again.quirks) == (model.inference, model.quirks)
     assert again.pooler.mask_threshold == 0.3
     assert isinstance(checkpoint, Checkpoint)
     for key, tensor in model.state_dict().items():
@@ -402,10 +392,12 @@ def test_a_model_saved_as_safetensors_comes_back(tmp_path: Path) -> None:
 
 def test_an_adapter_other_than_the_published_one_is_saved_and_loaded(tmp_path):
     torch.manual_seed(0)
-    variant = Variant("tiny", "adapter", generator=False, adapter=(("num_blocks", 1), ("num_maps", 3)))
-    path = hub.save(variant.build(), tmp_path / "small.safetensors", "tiny")
+    architecture = Architecture("tiny", "adapter", generator=False)
+    adapter = AdapterConfig(hidden_dim=256, num_blocks=1, num_maps=3)
+    made = build(architecture, replace(published(architecture), adapter=adapter))
+    path = maskadapter.save(made, tmp_path / "small.safetensors", "tiny")
     loaded = maskadapter.load(path)
-    assert loaded.pooler.adapter.num_maps == 3
+    assert loaded.pooler.adapter.config == adapter
     assert len(loaded.pooler.adapter.blocks) == 1
 
 

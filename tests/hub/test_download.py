@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 import torch
 from file_server import Answer, Cut, FileServer, Served, closed_port
-from test_checkpoint import official_state, write
+from official_files import needed, official_state, write
 
 import maskadapter
 from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
 from maskadapter.hub import download
-from maskadapter.hub import loading as hub
+from maskadapter.hub import published_files as hub
 from maskadapter.hub.checkpoint import write_checkpoint
-from maskadapter.hub.identification import Variant, shapes_of
-from maskadapter.hub.model_zoo import CLIP_WEIGHTS, DATASETS, HUB_REPOSITORY, WEIGHTS, weights_of
+from maskadapter.hub.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS, weights_of
+from maskadapter.models.build import MODELS, Architecture
 from maskadapter.models.clip.clip import Clip, download_pretrained
 from maskadapter.system import http_download as transfer
 from maskadapter.system.cache_folder import cache_folder
@@ -278,7 +278,7 @@ def official(tmp_path_factory):
     """Small files with the keys and shapes of the published ones: bytes by model and pooler."""
     folder, files = tmp_path_factory.mktemp("official"), {}
     for weights in WEIGHTS:
-        state = official_state(Variant(weights.model, weights.pooler))
+        state = official_state(Architecture(weights.model, weights.pooler))
         files[weights.model, weights.pooler] = write(folder / "m.pth", {"model": state}).read_bytes()
     return files
 
@@ -413,7 +413,7 @@ def test_a_source_that_states_no_checksum_is_held_to_its_first_file(drive, offic
     path.unlink()
     hub.fetch(FCCLIP, "drive").unlink()  # the same again
     key = next(key for key in drive.files if FCCLIP.drive_id in key)
-    state = official_state(Variant("fcclip-large", "adapter"), seed=1)
+    state = official_state(Architecture("fcclip-large", "adapter"), seed=1)
     content = io.BytesIO()
     torch.save({"model": state}, content)
     drive.files[key] = Served(content.getvalue(), "")
@@ -458,8 +458,8 @@ def test_load_downloads_once_and_finds_the_file_from_then_on(drive):
 
 
 def test_an_adapter_is_joined_to_the_segmenters_own_file(drive, tmp_path):
-    segmenter = official_state(Variant("maftplus-base", "pooling"))
-    warmup = official_state(Variant("maftplus-base", "adapter", generator=False), seed=1)
+    segmenter = official_state(Architecture("maftplus-base", "pooling"))
+    warmup = official_state(Architecture("maftplus-base", "adapter", generator=False), seed=1)
     warmup |= {key: value for key, value in segmenter.items() if key.startswith(("backbone.", "cdt."))}
     model = maskadapter.load("maftplus-base", adapter=write(tmp_path / "warmup.pth", {"model": warmup}))
     assert type(model.pooler).__name__ == "AdapterPooler"
@@ -502,7 +502,7 @@ def test_the_catalog_agrees_with_the_models():
     units = {"GB": 1e9, "MB": 1e6}
     for weights in WEIGHTS:
         number, unit = weights.size.rstrip("+").split()
-        shapes = shapes_of(Variant(weights.model, weights.pooler))
+        shapes = needed(Architecture(weights.model, weights.pooler))
         tensors = 4 * sum(torch.Size(shape).numel() for shape in shapes.values())
         if weights.size.endswith("+"):
             expected = tensors
@@ -510,11 +510,10 @@ def test_the_catalog_agrees_with_the_models():
             adapter = [shape for key, shape in shapes.items() if key.startswith("pooler.")]
             expected = tensors + 8 * sum(torch.Size(shape).numel() for shape in adapter)
         assert float(number) * units[unit] == pytest.approx(expected, rel=0.005), weights.stem
-        assert tuple(weights.miou) == DATASETS
         assert weights.clip in CLIP_WEIGHTS
     assert len({weights.drive_id for weights in WEIGHTS}) == len(WEIGHTS)
     assert {(weights.model, weights.pooler) for weights in WEIGHTS} == {
-        (name, pooler) for name in hub.MODELS if not name.startswith("tiny") for pooler in ("adapter", "pooling")
+        (name, pooler) for name in MODELS if not name.startswith("tiny") for pooler in ("adapter", "pooling")
     }
 
 

@@ -14,10 +14,11 @@ from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.hub.bare_clip import facts
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.poolers.mask_cropping import MaskCropping
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
-from maskadapter.pipelines import model_evaluation as subject
+from maskadapter.pipelines.model_evaluation import model_predictor
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 VISION = {
@@ -93,7 +94,7 @@ def test_masks_are_pooled_in_every_kind_of_encoder(folders, kind):
     assert named.probs.shape == (3, 3)
     assert np.isfinite(named.probs).all()
     assert not np.allclose(named.probs[0], named.probs[1])
-    features = model.clip.encode_image(model.prepare(image())[0])
+    features = model.clip.encode_image(model.prepare(image())[0].pixels)
     assert features.dense.shape[-2:] == features.projected.shape[-2:]
     assert features.projected.shape[1] == 32
 
@@ -131,35 +132,28 @@ def test_a_cell_of_a_resnet_is_projected_as_its_attention_does(folders):
     torch.testing.assert_close(clip.project(cell), pool(everywhere), rtol=1e-4, atol=1e-5)
 
 
-def test_a_crop_is_what_its_options_say():
+def test_a_crop_is_the_square_around_the_mask_on_the_mean_color():
     image = torch.arange(1.0, 13).view(1, 1, 12).expand(3, 6, 12).contiguous()  # columns 1 to 12
     mask = torch.zeros(6, 12, dtype=torch.bool)
     mask[1:3, 2:6] = True  # a box of 2 x 4
     mask[1, 2] = False
-
-    def crop(size, **options):
-        return MaskCropping(lambda images: images, size, 1, **options).crop(image, mask)[0]
-
-    square = crop(4)
+    square = MaskCropping(lambda images: images, 4, 1).crop(image, mask)[0]
     assert square[0].tolist() == [0, 0, 0, 0]  # a row above the box: the mean color
     assert square[1].tolist() == [0, 4, 5, 6]
     assert square[2].tolist() == [3, 4, 5, 6]
-    assert crop(4, background="kept")[1].tolist() == [3, 4, 5, 6]
-    assert crop(4, background="kept")[0].tolist() == [3, 4, 5, 6]
-    padded = crop(8, padding=0.5, background="kept")  # from column 0, and from a row above the image
-    assert padded[:1].tolist() == [[0.0] * 8]
-    assert padded[4].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
-    stretched = crop(4, square=False, background="kept")
-    assert stretched.amin() > 2.5  # nothing but the box
-    with pytest.raises(MaskAdapterError, match="padding is -1"):
-        crop(4, padding=-1)
+    tall = torch.zeros(6, 12, dtype=torch.bool)
+    tall[:, 0] = True  # its square reaches beyond the image
+    crop = MaskCropping(lambda images: images, 6, 1).crop(image, tall)[0]
+    assert crop.tolist() == [[0, 0, 1, 0, 0, 0]] * 6
 
 
 def test_named_models_crop_with_their_own_clip(tmp_path):
     dataset = Scenes(1)
-    judged = subject.model("tiny", dataset, pooler="cropping", proposals="ground-truth")
-    assert judged.settings["model"].startswith("tiny with cropping")
-    report = evaluate(judged.predict, dataset, tmp_path / "run", metrics=judged.metrics, settings=judged.settings)
+    predictor = model_predictor(ModelSource("tiny", "cropping"), dataset, masks="ground-truth")
+    assert predictor.settings["model"].startswith("tiny with cropping")
+    report = evaluate(
+        predictor.predict, dataset, tmp_path / "run", metrics=predictor.metrics, settings=predictor.settings
+    )
     assert 0 <= report.numbers["accuracy of segments"] <= 100
     model = ma.load("tiny", pooler="cropping")
     with pytest.raises(MaskAdapterError, match="no activation maps"):
@@ -169,16 +163,18 @@ def test_named_models_crop_with_their_own_clip(tmp_path):
 def test_a_clip_alone_is_evaluated_and_told_apart(folders, tmp_path):
     dataset = Scenes(1)
     name = f"clip:local-dir:{folders['transformer']}"
-    judged = subject.model(name, dataset, proposals="ground-truth", pooler="cropping")
-    assert judged.settings["model"] == "a CLIP with cropping"
-    assert judged.settings["weights"] != facts(f"clip:local-dir:{folders['resnet']}")["weights"]
-    report = evaluate(judged.predict, dataset, tmp_path / "run", metrics=judged.metrics, settings=judged.settings)
+    predictor = model_predictor(ModelSource(name, "cropping"), dataset, masks="ground-truth")
+    assert predictor.settings["model"] == "a CLIP with cropping"
+    assert predictor.settings["weights"] != facts(f"clip:local-dir:{folders['resnet']}")["weights"]
+    report = evaluate(
+        predictor.predict, dataset, tmp_path / "run", metrics=predictor.metrics, settings=predictor.settings
+    )
     assert 0 <= report.numbers["accuracy of segments"] <= 100
-    pieces = subject.model(name, dataset, proposals="superpixels")
+    pieces = model_predictor(ModelSource(name), dataset, masks="superpixels")
     report = evaluate(pieces.predict, dataset, tmp_path / "pieces", settings=pieces.settings)
     assert 0 <= report.numbers["mIoU"] <= 100
-    with pytest.raises(MaskAdapterError, match="holds no mask generator"):
-        subject.model(name, dataset)
+    with pytest.raises(MaskAdapterError, match="has no mask generator"):
+        model_predictor(ModelSource(name), dataset)
 
 
 @pytest.fixture
@@ -211,11 +207,13 @@ class Mischief:
 
 def test_bad_names_and_files_are_one_line(folders, small_config, tmp_path, capsys):
     cells = f"clip:local-dir:{folders['timm transformer']}"
-    with pytest.raises(MaskAdapterError, match=r"no features of cells .*VisionTransformer.*use embedding cropping"):
+    with pytest.raises(
+        MaskAdapterError, match=r"VisionTransformer.* has no feature map to pool: use the pooler cropping"
+    ):
         ma.load(cells)
-    with pytest.raises(MaskAdapterError, match=r"no features of cells .*use embedding cropping"):
+    with pytest.raises(MaskAdapterError, match=r"has no feature map to pool: use the pooler cropping"):
         ma.load(f"clip:local-dir:{folders['attention pooling']}", pooler="pooling")
-    with pytest.raises(MaskAdapterError, match="without an adapter: use embedding pooling or cropping"):
+    with pytest.raises(MaskAdapterError, match="without an adapter: use pooler pooling or cropping"):
         ma.load(cells, pooler="adapter")
     with pytest.raises(MaskAdapterError, match="leave adapter and like out"):
         ma.load(cells, adapter=tmp_path / "some.pth")

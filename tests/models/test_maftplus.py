@@ -67,7 +67,7 @@ def test_the_order_of_cells_is_an_option() -> None:
         one_cell = right.project(features.dense[0, :, 2, 3])
         torch.testing.assert_close(features.projected[0, :, 2, 3], one_cell, atol=1e-5, rtol=1e-4)
 
-        mixed = Clip(right.model, right.tokenizer, cell_order="as-stored").encode_image(images)
+        mixed = Clip(right.model, right.tokenizer, projection_layout="as-stored").encode_image(images)
         first_row = mixed.dense.flatten()[: mixed.dense.shape[1]]  # channels of many places, as they lie in memory
         torch.testing.assert_close(mixed.projected[0, :, 0, 0], right.project(first_row), atol=1e-5, rtol=1e-4)
         assert not torch.allclose(mixed.projected, features.projected, atol=1e-2)

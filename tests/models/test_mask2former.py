@@ -4,7 +4,7 @@ import torch
 
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.proposals.mask2former import mask_decoder, pixel_decoder
-from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, cell_centers
+from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, location_centers
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder, attend, where_to_look
 from maskadapter.models.proposals.mask2former.pixel_decoder import EncoderLayer
 
@@ -28,7 +28,7 @@ def test_deformable_attention_point_by_point() -> None:
     torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.5)
     length = sum(h * w for h, w in sizes)
     query, values = torch.randn(2, 1, length, dim, dtype=torch.float64)
-    places = cell_centers(sizes, architecture=query)
+    places = location_centers(sizes, example=query)
     attention.requires_grad_(False)
     got = attention(query, places, attention.values(values), sizes)[0]
 
@@ -78,9 +78,9 @@ def test_cells_go_through_a_layer_a_piece_at_a_time(monkeypatch) -> None:
     layer = EncoderLayer(32, 4).double()
     torch.nn.init.normal_(layer.self_attn.sampling_offsets.weight, std=0.5)
     x, position = torch.randn(2, 2, 68, 32, dtype=torch.float64)
-    places = cell_centers(sizes, architecture=x)
+    places = location_centers(sizes, example=x)
     whole = layer(x, position[:1], places, sizes)
-    monkeypatch.setattr(pixel_decoder, "_CELLS", 30)
+    monkeypatch.setattr(pixel_decoder, "_LOCATIONS", 30)
     torch.testing.assert_close(layer(x, position[:1], places, sizes), whole)
     separate = [layer(one[None], position[:1], places, sizes) for one in x]
     torch.testing.assert_close(torch.cat(separate), whole)
@@ -93,7 +93,7 @@ def test_where_queries_look_follows_from_their_masks_made_smaller(monkeypatch) -
     levels = [torch.randn(1, 16, *size, dtype=torch.float64) for size in ((2, 2), (5, 3), (8, 6))]
     looked = []
     monkeypatch.setattr(mask_decoder, "where_to_look", lambda masks: looked.append(masks) or where_to_look(masks))
-    heads = decoder.every_head(pixels, levels, TextClassifier(torch.randn(4, 16, dtype=torch.float64), (2, 1)))
+    heads = decoder.every_head(pixels, levels)
     assert len(looked) == 4
     for number, (masks, (full, _)) in enumerate(zip(looked, heads[:-1], strict=True)):
         size = levels[number % 3].shape[-2:]
@@ -101,15 +101,14 @@ def test_where_queries_look_follows_from_their_masks_made_smaller(monkeypatch) -
         torch.testing.assert_close(masks, expected)
 
 
-def test_the_decoder_classifies_once() -> None:
+def test_the_decoder_embeds_for_classification_once() -> None:
     torch.manual_seed(0)
     decoder = MaskDecoder(16, dim=16, mask_dim=16, num_queries=5, num_layers=3, num_heads=4, ffn_dim=8)
     calls = []
     decoder.class_embed.register_forward_hook(lambda *_: calls.append(1))
     levels = [torch.randn(2, 16, size, size) for size in (2, 4, 8)]
-    text = TextClassifier(torch.randn(4, 16), (2, 1))
-    masks, logits = decoder(torch.randn(2, 16, 16, 16), levels, text)
-    assert (masks.shape, logits.shape) == ((2, 5, 16, 16), (2, 5, 3))
+    masks, embeddings = decoder(torch.randn(2, 16, 16, 16), levels)
+    assert (masks.shape, embeddings.shape) == ((2, 5, 16, 16), (2, 5, 16))
     assert len(calls) == 1
 
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
-from maskadapter.models.poolers.mask_pooling import area_weights, inside_weights, pool_inside, weighted_sum
-from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling, area_weights, inside_weights, pool_inside, weighted_sum
 from maskadapter.types.clip_features import ClipFeatures
 
 FEATURES = torch.randn(2, 24, 5, 7, generator=torch.Generator().manual_seed(0))
@@ -20,23 +21,23 @@ MASKS = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(1)) > 0
 def test_every_choice_gives_maps_of_the_features_size(
     patchify: str, fusion: str, num_blocks: int, num_maps: int
 ) -> None:
-    adapter = MaskAdapter(24, 32, num_blocks, num_maps, patchify, fusion)
+    adapter = MaskAdapter(24, AdapterConfig(32, num_blocks, num_maps, patchify, fusion))
     assert adapter(FEATURES, MASKS).shape == (2, 3, num_maps, 5, 7)
     assert len(adapter.blocks) == num_blocks
 
 
 def test_without_features_the_maps_depend_on_the_mask_alone() -> None:
     torch.manual_seed(0)
-    blind = MaskAdapter(24, 32, use_features=False)
+    blind = MaskAdapter(24, AdapterConfig(32, use_features=False))
     assert torch.equal(blind(FEATURES, MASKS), blind(FEATURES + 1, MASKS))
     assert not torch.equal(blind(FEATURES, MASKS), blind(FEATURES, ~MASKS))
-    seeing = MaskAdapter(24, 32)
+    seeing = MaskAdapter(24, AdapterConfig(32))
     assert not torch.equal(seeing(FEATURES, MASKS), seeing(FEATURES + 1, MASKS))
 
 
 def test_masks_do_not_influence_each_other_nor_do_images() -> None:
     torch.manual_seed(0)
-    adapter = MaskAdapter(24, 32)
+    adapter = MaskAdapter(24, AdapterConfig(32))
     together = adapter(FEATURES, MASKS)
     alone = adapter(FEATURES[1:], MASKS[1:, 2:])
     torch.testing.assert_close(together[1:, 2:], alone, atol=1e-6, rtol=1e-5)
@@ -44,7 +45,7 @@ def test_masks_do_not_influence_each_other_nor_do_images() -> None:
 
 def test_an_unknown_patchify_is_refused() -> None:
     with pytest.raises(ValueError, match="'two-3x3' or 'one-4x4' is needed"):
-        MaskAdapter(24, patchify="three-5x5")
+        MaskAdapter(24, AdapterConfig(patchify="three-5x5"))
 
 
 def test_pooling_weights_are_normalized_sigmoids() -> None:
@@ -61,7 +62,7 @@ def test_pooling_weights_survive_maps_whose_sigmoids_all_underflow() -> None:
 
 def test_each_pooled_vector_is_projected_before_the_mean() -> None:
     torch.manual_seed(0)
-    adapter = MaskAdapter(24, 32, num_maps=4)
+    adapter = MaskAdapter(24, AdapterConfig(32, num_maps=4))
     features = ClipFeatures({}, dense=torch.randn(2, 6, 5, 7), projected=FEATURES)
     logits = torch.where(MASKS, 9.0, -9.0)
 
@@ -80,7 +81,7 @@ def test_each_pooled_vector_is_projected_before_the_mean() -> None:
 def test_chunks_do_not_change_the_embedding(chunk: int) -> None:
     torch.manual_seed(0)
     features = ClipFeatures({}, dense=torch.randn(2, 24, 5, 7), projected=FEATURES)
-    adapter, logits = MaskAdapter(24, 32), torch.where(MASKS, 9.0, -9.0)
+    adapter, logits = MaskAdapter(24, AdapterConfig(32)), torch.where(MASKS, 9.0, -9.0)
     whole = AdapterPooler(adapter)(torch.empty(0), features, logits, lambda x: x)
     parts = AdapterPooler(adapter, chunk=chunk)(torch.empty(0), features, logits, lambda x: x)
     torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)
@@ -89,7 +90,11 @@ def test_chunks_do_not_change_the_embedding(chunk: int) -> None:
 def test_no_masks_give_no_embeddings() -> None:
     features = ClipFeatures({}, dense=FEATURES, projected=FEATURES)
     none = torch.zeros(2, 0, 40, 56)
-    assert AdapterPooler(MaskAdapter(24, 32))(torch.empty(0), features, none, lambda x: x).shape == (2, 0, 24)
+    assert AdapterPooler(MaskAdapter(24, AdapterConfig(32)))(torch.empty(0), features, none, lambda x: x).shape == (
+        2,
+        0,
+        24,
+    )
     assert MaskPooling()(torch.empty(0), features, none, lambda x: x).shape == (2, 0, 24)
 
 

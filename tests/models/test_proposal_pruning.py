@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from test_segmenter import small
 from torch import nn
 
-from maskadapter.models.build import MODELS
-from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.models.build import Architecture, build
+from maskadapter.models.config import AdapterConfig
+from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.proposal_pruning import influential
+from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.types.clip_features import ClipFeatures
 
@@ -83,16 +85,18 @@ def test_no_proposals_and_numbers_that_are_none():
 @pytest.fixture
 def pooler():
     torch.manual_seed(0)
-    pooler = AdapterPooler(MaskAdapter(24, hidden_dim=32, num_maps=4))
+    pooler = AdapterPooler(MaskAdapter(24, AdapterConfig(hidden_dim=32, num_maps=4)))
     for block in pooler.adapter.blocks:
         nn.init.uniform_(block.gamma, 0.5, 1.0)
     return pooler.requires_grad_(False)
 
 
-def embedded(pooler, logits, decide=None):
+def embedded(pooler, logits, choose=None):
     torch.manual_seed(1)
     features = ClipFeatures({}, torch.randn(2, 8, *CELLS), torch.randn(2, 24, *CELLS))
-    return pooler(torch.zeros(1), features, logits, lambda pooled: pooled, decide)
+    if choose is None:
+        return pooler(torch.zeros(1), features, logits, lambda pooled: pooled)
+    return pruned_embeddings(pooler, features, logits, lambda pooled: pooled, choose)
 
 
 def test_what_is_decided_on_is_computed_and_the_rest_is_a_guess(pooler):
@@ -117,7 +121,7 @@ def test_what_is_decided_on_is_computed_and_the_rest_is_a_guess(pooler):
 
 
 def test_with_the_whole_reach_what_is_computed_is_exact(pooler, monkeypatch):
-    monkeypatch.setattr("maskadapter.models.poolers.pooler._REACH", (3,))
+    monkeypatch.setattr("maskadapter.models.proposal_pruning._REACH", (3,))
     logits = torch.stack([boxes(30, 20, 12, 5), boxes(6, 25, 9, 40)])
     everything = embedded(pooler, logits, lambda guess: torch.ones(guess.shape[:2], dtype=torch.bool))
     torch.testing.assert_close(everything, embedded(pooler, logits))
@@ -128,25 +132,25 @@ def test_a_guess_is_right_where_it_can_be(pooler):
     adapter = SparseAdapter(pooler.adapter, torch.randn(1, 24, *CELLS))
     masks = torch.stack([torch.zeros(40, 56), torch.ones(40, 56), torch.ones(40, 56)])
     masks[2, :, 28:] = 0
-    rough, exact = adapter.rough(masks), adapter(masks)
-    torch.testing.assert_close(rough[:2], exact[:2])
-    torch.testing.assert_close(rough[2, :, :, :6], exact[1, :, :, :6])
-    torch.testing.assert_close(rough[2, :, :, 8:], exact[0, :, :, 8:])
+    estimate, exact = adapter.estimate(masks), adapter(masks)
+    torch.testing.assert_close(estimate[:2], exact[:2])
+    torch.testing.assert_close(estimate[2, :, :, :6], exact[1, :, :, :6])
+    torch.testing.assert_close(estimate[2, :, :, 8:], exact[0, :, :, 8:])
 
 
-def test_mask_pooling_takes_no_notice():
-    features = ClipFeatures({}, torch.randn(1, 8, *CELLS), torch.randn(1, 24, *CELLS))
-    pool = MaskPooling()
-    assert torch.equal(
-        pool(torch.zeros(1), features, boxes(30, 20)[None], lambda x: x, lambda guess: 1 / 0),
-        pool(torch.zeros(1), features, boxes(30, 20)[None], lambda x: x),
-    )
+def test_mask_pooling_is_never_pruned():
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    model = small("pooling")
+    exact = model.segment(image, "cat, dog")
+    model.inference = replace(model.inference, prune_proposals=True)
+    assert model.encode_image(image).mask_embeddings is not None
+    assert torch.equal(model.segment(image, "cat, dog").probs, exact.probs)
 
 
 @pytest.fixture(scope="module")
 def segmenter():
     torch.manual_seed(0)
-    return MODELS["tiny-mask2former"]("adapter").eval().requires_grad_(False)
+    return build(Architecture("tiny-mask2former", "adapter")).eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("words", ["cat, dog", "cat"])
@@ -156,18 +160,18 @@ def test_a_new_generator_of_which_nothing_is_sure(segmenter, words):
     assert segmenter.segment(image, words).size == (60, 80)
 
 
-def test_fast_is_a_setting_that_the_embedding_follows(segmenter, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        AdapterPooler,
-        "forward",
-        lambda self, images, features, masks, project, decide: seen.append(decide) or 1 / 0,
-    )
-    for prune_proposals in (True, False):
-        segmenter.inference = replace(
-            segmenter.inference, prune_proposals=prune_proposals, input_size=InputSize(96, 96)
-        )
-        with pytest.raises(ZeroDivisionError):
-            segmenter.segment(np.zeros((60, 80, 3), np.uint8), "cat, dog")
-    assert seen[1] is None
-    assert seen[0](torch.zeros(1, 50, segmenter.clip.embed_dim)).shape == (1, 50)
+def test_pruning_is_a_setting_that_is_off_by_default(segmenter):
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    segmenter.inference = replace(segmenter.inference, prune_proposals=False, input_size=InputSize(96, 96))
+    exact = segmenter.segment(image, "cat, dog")
+    pooler = segmenter.pooler
+    encoded = segmenter.encode_image(image)
+    maps = pooler.adapter(encoded.features.projected, pooler.binary(encoded.proposals.mask_logits))[0]
+    embeddings = pool_with_maps(maps, encoded.features.dense[0], segmenter.clip.project)
+    torch.testing.assert_close(encoded.mask_embeddings[0], embeddings, rtol=1e-4, atol=1e-5)
+    segmenter.inference = replace(segmenter.inference, prune_proposals=True)
+    assert segmenter.encode_image(image).mask_embeddings is None
+    pruned = segmenter.segment(image, "cat, dog")
+    assert torch.equal(pruned.mask_logits, exact.mask_logits)
+    assert not torch.equal(pruned.probs, exact.probs)
+    assert build(Architecture("tiny", "adapter")).inference.prune_proposals is False

@@ -15,21 +15,21 @@ import numpy as np
 import timm
 import torch
 import yaml
-from safetensors.torch import load_file
 from timm.models.convnext import ConvNeXt
 from torch import Tensor
 
 from maskadapter.hub.checkpoint import read_checkpoint
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.image_encoders import ConvolutionalEncoder
+from maskadapter.models.config import AdapterConfig, InferenceConfig, UpstreamQuirks
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
-from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 COVERED = ("FCCLIP", "MAFT_Plus", "MASK_Adapter")  # META_ARCHITECTURE of the recordings that ``stages`` can follow
@@ -70,6 +70,8 @@ class Settings:
     train_seed: int | None = None
     match_seed: int | None = None
     grad_norm: float | None = None
+    weight_decay: float | None = None
+    trainable: list[str] | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -111,7 +113,8 @@ class Recording:
 def read_golden(folder: Path) -> Recording:
     settings = Settings(**json.loads((folder / "settings.json").read_text()))
     tensors = np.load(folder / "tensors.npz")
-    return Recording(folder.name, settings, tensors, load_file(folder / "weights.safetensors"), golden=True)
+    weights = read_checkpoint(folder / "weights.safetensors").tensors
+    return Recording(folder.name, settings, tensors, weights, golden=True)
 
 
 def read_official(folder: Path) -> Recording:
@@ -140,7 +143,9 @@ def settings_of(config: dict[str, Any]) -> Settings:
     }
     wrong = {name: values for name, values in fixed.items() if values[0] != values[1]}
     assert not wrong, f"{config['job']} was recorded with settings that are fixed here: {wrong}"
-    transfer = model.get("cdt_params", cfg.get("cdt_params")) if config["pkg"] == "maft" else None
+    # MAFT+ itself, and the warm-up of its adapter, which is recorded by the warm-up's package.
+    maftplus = config["pkg"] == "maft" or bool(adapter.get("TRAIN_MAFT"))
+    transfer = model.get("cdt_params", cfg.get("cdt_params")) if maftplus else None
     cases = [key.removesuffix(".height_width") for key in notes if key.endswith(".height_width")]
     return Settings(
         package=config["pkg"],
@@ -175,13 +180,15 @@ def settings_of(config: dict[str, Any]) -> Settings:
             case: {
                 "padded": [-(-length // 32) * 32 for length in notes[f"{case}.image_sizes"][0]],
                 "resized": notes[f"{case}.image_sizes"][0],
-                "image": notes[f"{case}.height_width"],
+                "original": notes[f"{case}.height_width"],
             }
             for case in cases
         },
         train_seed=notes.get("train.torch_manual_seed"),
         match_seed=notes.get("match.torch_manual_seed"),
         grad_norm=notes.get("train.grad_norm"),
+        weight_decay=cfg["SOLVER"]["WEIGHT_DECAY"],
+        trainable=notes.get("train.trainable"),
     )
 
 
@@ -190,8 +197,7 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
         timm.models.register_model(convnext_tinyref)
     _tinyref_sizes.clear()
     _tinyref_sizes.update(settings.convnext)
-    maft = settings.package == "maft"
-    clip = Clip.build(settings.clip, cell_order="as-stored" if maft else "channels-last")
+    clip = Clip.build(settings.clip, projection_layout="as-stored" if settings.transfer_heads else "channels-last")
     pixel_decoder = PixelDecoder(
         clip.pyramid_dims, settings.pixel_dim, settings.mask_dim, settings.encoder_layers, settings.num_heads
     )
@@ -204,7 +210,10 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
         settings.num_heads,
         settings.ffn_dim,
     )
-    adapter = MaskAdapter(clip.embed_dim, settings.adapter_dim, num_maps=settings.num_maps)
+    adapter = MaskAdapter(
+        clip.embed_dim,
+        AdapterConfig(settings.adapter_dim, num_maps=settings.num_maps, mask_threshold=settings.mask_threshold),
+    )
     transfer = None
     if settings.transfer_heads:
         transfer = ContentDependentTransfer(clip.embed_dim, settings.transfer_heads, settings.transfer_norm)
@@ -213,7 +222,6 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
         seen_in="coco-panoptic",
         alpha=settings.alpha,
         beta=settings.beta,
-        semantic_order="masks-first" if settings.masks_first else "classes-first",
         overlap_threshold=settings.overlap_threshold,
     )
     # The warm-up stage's package has no generator.
@@ -221,9 +229,14 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
     return OpenVocabularySegmenter(
         clip,
         generator,
-        AdapterPooler(adapter, settings.mask_threshold),
+        AdapterPooler(adapter),
         inference,
         transfer,
+        quirks=UpstreamQuirks(
+            "as-stored" if settings.transfer_heads else "channels-last",
+            settings.transfer_norm,
+            "masks-first" if settings.masks_first else "classes-first",
+        ),
     )
 
 

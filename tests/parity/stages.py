@@ -1,14 +1,21 @@
 """Every stage of one case, ours beside what the official code recorded, in the order of computation.
 
-Each stage starts from our own result of the stage before. Only a stage whose weights a golden file leaves out passes
-the recorded result on.
+Each stage starts from our own result of the stage before, with two exceptions. A stage whose weights a golden file
+leaves out passes the recorded result on. And where a threshold stands between two stages, the recorded masks are put
+in: on another processor a logit of 2e-6 may come out as -3e-6, and one location more or less in a mask moves everything
+behind it. Such a flip is looked for by itself: it is allowed only where the recorded logit lies within rounding of the
+threshold.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.models.classifier import TextClassifier
@@ -30,12 +37,18 @@ def sampled(scores: Tensor) -> Tensor:
     return scores[:, ::13, ::13]
 
 
+# Of the largest logit: a logit nearer to its threshold than this may come out on the other side of it.
+NEAR = 1e-4
+
+
 class Comparison(NamedTuple):
-    """error: max |a - b| / max |b|, or the share of differing entries where ``share``."""
+    """error: max |a - b| / max |b|, or the share of differing entries where ``share``. ambiguous: something before this
+    stage depends on a logit within rounding of its threshold, and the recording holds nothing to put in its place."""
 
     stage: str
     error: float
     share: bool
+    ambiguous: bool = False
 
 
 class Stages:
@@ -57,7 +70,7 @@ class Stages:
         assert tensor is not None, f"{self.recording.name} holds no {self.case}.{name}"
         return tensor
 
-    def compare(self, name: str, ours: Tensor | np.ndarray) -> Iterator[Comparison]:
+    def compare(self, name: str, ours: Tensor | np.ndarray, ambiguous: bool = False) -> Iterator[Comparison]:
         theirs = self.recorded(name)
         if theirs is None:
             return
@@ -65,9 +78,46 @@ class Stages:
         assert ours.shape == theirs.shape, f"{name}: ours {tuple(ours.shape)}, recorded {tuple(theirs.shape)}"
         if theirs.is_floating_point():
             error = (ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-12)
-            yield Comparison(name, float(error), share=False)
+            yield Comparison(name, float(error), share=False, ambiguous=ambiguous)
         else:
             yield Comparison(name, float((ours.long() != theirs.long()).float().mean()), share=True)
+
+    def compare_binary(self, name: str, ours: Tensor, logits: Tensor, threshold: float = 0.0) -> Iterator[Comparison]:
+        """Bool masks made of ``logits``, recorded under ``name``; flips within rounding of the threshold do not
+        count."""
+        theirs = self.recorded(name)
+        if theirs is not None:
+            yield Comparison(name, flips(ours, theirs.bool(), logits, threshold), share=True)
+
+
+def flips(ours: Tensor, theirs: Tensor, logits: Tensor, threshold: float = 0.0) -> float:
+    """Share of entries that differ although their logit is not within rounding of the threshold."""
+    certain = (logits - threshold).abs() > NEAR * logits.abs().max()
+    return float(((ours != theirs) & certain).float().mean())
+
+
+def attended(mask_logits: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
+    """Where the queries of a decoder layer may look, (B, N, h * w) bool, and the logits that say so. Source: official
+    MultiScaleMaskedTransformerDecoder: the masks at the level's size, everywhere where a mask is empty."""
+    logits = F.interpolate(mask_logits, size, mode="bilinear", align_corners=False).flatten(-2)
+    inside = logits.sigmoid() >= 0.5
+    return inside | ~inside.any(dim=-1, keepdim=True), logits
+
+
+@contextmanager
+def near_thresholds(segmenter: OpenVocabularySegmenter) -> Iterator[list[str]]:
+    """Collects which decoder layers get masks with logits within rounding of their threshold."""
+    decoder, found = segmenter.generator.mask_decoder, []
+    masks_of = decoder.masks
+
+    def watched(queries: Tensor, pixels: Tensor) -> Tensor:
+        logits = masks_of(queries, pixels)
+        if bool((logits.abs() < NEAR * logits.abs().max()).any()):
+            found.append("mask logits")
+        return logits
+
+    with mock.patch.object(decoder, "masks", watched):
+        yield found
 
 
 @torch.inference_mode()
@@ -78,23 +128,27 @@ def compare_case(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     features, rows = yield from compare_inputs(s, segmenter)
     encoded = EncodedVocabulary(recording.settings.vocabulary, rows)
     text = segmenter.text_classifier(encoded)
-    yield from s.compare("text_classifier_in_decoder", text.rows)
+    yield from s.compare("text_classifier_in_decoder", text.weights)
 
     if recording.holds("generator."):
         class_logits, mask_logits = yield from _generator(s, segmenter, features, text)
     else:
         class_logits, mask_logits = s.need("pred_logits"), s.need("pred_masks")
-    masks = mask_logits.sigmoid() > segmenter.pooler.mask_threshold
-    yield from s.compare("adapter.in_masks", masks)
+    threshold = segmenter.pooler.mask_threshold
+    masks = mask_logits.sigmoid() > threshold
+    yield from s.compare_binary("adapter.in_masks", masks, mask_logits, float(torch.tensor(threshold).logit()))
+    recorded_masks = s.recorded("adapter.in_masks")
+    masks = masks if recorded_masks is None else recorded_masks.bool()
     yield from compare_adapter(s, segmenter, features, masks)
     if recording.holds("clip.model.visual.head.") and (
         segmenter.text_transfer is None or recording.holds("text_transfer.")
     ):
-        out_logits = yield from _out_vocabulary(s, segmenter, features, mask_logits, text)
+        out_logits = yield from _out_vocabulary(s, segmenter, features, torch.where(masks, 10.0, -10.0), text)
     else:
         out_logits = s.need("out_vocab_logits_with_void")
     probs = yield from _ensemble(s, class_logits, out_logits)
-    yield from _results(s, mask_logits, probs)
+    recorded_probs = s.recorded("mask_cls_probs")
+    yield from _results(s, mask_logits, probs if recorded_probs is None else recorded_probs)
     met |= s.met
 
 
@@ -132,16 +186,46 @@ def _generator(
         yield from s.compare(f"pixdec.multi_scale{i}", level)
     yield from s.compare("pixdec.mask_features", pixel_embedding)
 
+    recorded_masks = [s.recorded(f"dec.pred_masks{i}") for i in range(len(decoder.layers))]
+    looks: list[Comparison] = []
+    for i, (layer, recorded) in enumerate(zip(decoder.layers, recorded_masks, strict=True)):
+        if recorded is not None:
+            size = levels[i % decoder.NUM_LEVELS].shape[-2:]
+            layer.register_forward_pre_hook(partial(_look_where_recorded, f"dec.attention{i}", recorded, size, looks))
     seen = _record_outputs({str(i): layer for i, layer in enumerate(decoder.layers)})
-    mask_logits, class_logits = decoder(pixel_embedding, levels, text)
-    queries = [decoder.query_feat.weight[None], *(seen[str(i)] for i in range(len(decoder.layers) - 1))]
-    for i, query in enumerate(queries):
+    with near_thresholds(segmenter) as ambiguous:
+        mask_logits, _ = decoder(pixel_embedding, levels)
+    yield from looks
+    queries = [decoder.query_feat.weight[None], *(seen[str(i)] for i in range(len(decoder.layers)))]
+    for i, (query, recorded) in enumerate(zip(queries, recorded_masks, strict=False)):
         masks = decoder.masks(query, pixel_embedding)
         yield from s.compare(f"dec.pred_masks{i}", masks)
-        yield from s.compare(f"dec.pred_logits{i}", decoder.classify(query, pixel_embedding, masks, text))
-    yield from s.compare("pred_masks", mask_logits)
-    yield from s.compare("pred_logits", class_logits)
-    return class_logits, mask_logits
+        masks = masks if recorded is None else recorded
+        embeddings = decoder.class_embeddings(query, pixel_embedding, masks)
+        yield from s.compare(f"dec.pred_logits{i}", text.logits(embeddings, decoder.logit_scale))
+    uncertain = bool(ambiguous) and recorded_masks[0] is None
+    yield from s.compare("pred_masks", mask_logits, uncertain)
+    mask_logits = s.need("pred_masks")
+    class_embeddings = decoder.class_embeddings(queries[-1], pixel_embedding, mask_logits)
+    class_logits = text.logits(class_embeddings, decoder.logit_scale)
+    yield from s.compare("pred_logits", class_logits, uncertain)
+    return s.need("pred_logits") if uncertain else class_logits, mask_logits
+
+
+def _look_where_recorded(
+    stage: str,
+    recorded: Tensor,
+    size: torch.Size,
+    found: list[Comparison],
+    layer: nn.Module,
+    inputs: tuple[Tensor, ...],
+) -> tuple[Tensor, ...]:
+    """Put the recorded masks in as what a layer's queries may attend to, its last input."""
+    theirs, logits = attended(recorded, size)
+    # A mask that is empty or not by one uncertain location is uncertain everywhere.
+    uncertain = (logits.amax(dim=-1, keepdim=True).abs() < NEAR * logits.abs().max()).expand_as(theirs)
+    found.append(Comparison(stage, flips(inputs[-1] | uncertain, theirs | uncertain, logits), share=True))
+    return (*inputs[:-1], theirs)
 
 
 def compare_adapter(
@@ -168,12 +252,13 @@ def compare_adapter(
 def _out_vocabulary(
     s: Stages, segmenter: OpenVocabularySegmenter, features: ClipFeatures, mask_logits: Tensor, text: TextClassifier
 ) -> Iterator[Comparison]:
-    rows = text.rows
+    weights = text.weights
     if segmenter.text_transfer is not None:
-        rows = segmenter.text_transfer(text.rows, features.projected)
-        yield from s.compare("text_classifier_after_cdt", rows)
-    yield from s.compare("text_classifier_final", rows)
-    out_logits = segmenter.out_of_vocabulary_logits(NO_IMAGES, features, mask_logits, text)
+        weights = segmenter.text_transfer(text.weights, features.projected)
+        yield from s.compare("text_classifier_after_cdt", weights)
+    yield from s.compare("text_classifier_final", weights)
+    embeddings = segmenter.pooler(NO_IMAGES, features, mask_logits, segmenter.clip.project)
+    out_logits = segmenter.out_of_vocabulary_logits(features, embeddings, text)
     yield from s.compare("out_vocab_logits_with_void", out_logits)
     return out_logits
 

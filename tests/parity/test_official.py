@@ -21,6 +21,9 @@ from parity.warmup_evaluation import compare_true_masks
 TOLERANCE = 1e-4
 # Losses, and what one step makes of the parameters.
 TIGHT = {"loss_": 1e-5, "after_step.": 1e-5}
+# Behind a location that another processor may see or not, with nothing recorded to put in: one attended location more
+# or less moved the mask logits by 4.7e-3.
+AMBIGUOUS = 2e-2
 # Single pixels flip where two proposals tie to the last bit.
 SHARE = 1e-3
 
@@ -57,6 +60,8 @@ def _comparison_of(recording: Recording, case: str) -> Callable[[Recording, str,
 
 
 def _allowed(comparison: Comparison) -> float:
+    if comparison.ambiguous:
+        return AMBIGUOUS
     tight = [tolerance for start, tolerance in TIGHT.items() if comparison.stage.startswith(start)]
     return SHARE if comparison.share else min([TOLERANCE, *tight])
 
@@ -78,7 +83,7 @@ def test_every_stage(folder: Path, report) -> None:
     for case in cases:
         for comparison in _comparison_of(recording, case)(recording, case, met):
             comparisons.append((case, comparison))
-            report.rows.append((recording.name, case, *comparison))
+            report.rows.append((recording.name, case, *comparison[:3]))
     unmet = [key for key in recording.tensors if key not in met]
 
     assert comparisons

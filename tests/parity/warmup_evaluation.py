@@ -1,4 +1,5 @@
-"""The official warm-up package's evaluation of ground-truth masks, up to the class of every mask and the semantic result.
+"""The official warm-up package's evaluation of ground-truth masks, up to the class of every mask and the semantic
+result.
 
 It has quirks that are followed here and nowhere in the package: masks are stretched to the padded size instead of being
 padded, and the softmax is taken twice. Its panoptic and instance results, made from such numbers by thresholds that
@@ -32,7 +33,11 @@ def compare_true_masks(recording: Recording, case: str, met: set[str]) -> Iterat
     yield from compare_adapter(s, segmenter, features, masks)
 
     text = segmenter.text_classifier(EncodedVocabulary(recording.settings.vocabulary, rows))
-    yield from s.compare("text_classifier_final", text.rows)
+    yield from s.compare("text_classifier_in_decoder", text.weights)
+    if segmenter.text_transfer is not None:
+        text = segmenter.transferred(text, features)
+        yield from s.compare("text_classifier_after_cdt", text.weights)
+    yield from s.compare("text_classifier_final", text.weights)
     logits = text.logits(segmenter.pooler.embed(features, masks, segmenter.clip.project), segmenter.clip.logit_scale)
     yield from s.compare("out_vocab_logits_with_void", logits)
     probs = logits.softmax(dim=-1)
@@ -41,7 +46,7 @@ def compare_true_masks(recording: Recording, case: str, met: set[str]) -> Iterat
     yield from s.compare("mask_pred_results", stretched)
     sizes = recording.settings.frames[case]
     cropped = stretched[..., : sizes["resized"][0], : sizes["resized"][1]]
-    sized = F.interpolate(cropped, tuple(sizes["image"]), mode="bilinear")[0]
+    sized = F.interpolate(cropped, tuple(sizes["original"]), mode="bilinear")[0]
     yield from s.compare("mask_pred_post_sigmoid", sized)
     class_probs = probs[0].softmax(dim=-1)[:, :-1]
     yield from s.compare("mask_cls_result", class_probs)

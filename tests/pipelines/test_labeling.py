@@ -64,9 +64,9 @@ class Fixed:
     def __init__(self, ids, segments):
         self.found = PanopticMap(ids, tuple(segments))
 
-    encode = Halves.encode
+    encode_text = Halves.encode_text
 
-    def segment(self, source, encoded, background):
+    def segment(self, source, encoded, background, masks=None):
         self.image, self.panoptic = read_image(source), lambda: self.found
         return self
 
@@ -93,7 +93,7 @@ def test_a_coco_set_loads_back_exactly(photos, tmp_path, stand_in):
     reread = COCO(tmp_path / "set/annotations.json")
     for image in reread.loadImgs(reread.getImgIds()):
         name = image["file_name"]
-        expected = model.segment(tmp_path / "set/images" / name, model.encode("cat, dog, cow"), None).panoptic()
+        expected = model.segment(tmp_path / "set/images" / name, model.encode_text("cat, dog, cow"), None).panoptic()
         assert len(expected.segments) == len(found[name])
         annotations = reread.loadAnns(reread.getAnnIds(image["id"]))
         for segment, mask, label, annotation in zip(
@@ -129,7 +129,7 @@ def test_smooth_segments_load_back_as_polygons(photos, tmp_path, format):
     label_images(model, photos, "cat, dog", tmp_path / "set", format)
     classes, found = load(tmp_path / "set", format)
     for name in IMAGES:
-        expected = model.segment(tmp_path / "set/images" / name, model.encode("cat, dog")).panoptic()
+        expected = model.segment(tmp_path / "set/images" / name, model.encode_text("cat, dog")).panoptic()
         for segment in expected.segments:
             label = classes.index(("cat", "dog")[segment.label])
             assert iou(union(found[name], label, expected.ids.shape), expected.ids == segment.id) > 0.995

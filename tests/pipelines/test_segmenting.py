@@ -17,12 +17,12 @@ from PIL import Image
 
 import maskadapter
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io.coco_format import write_json
 from maskadapter.io.image_files import find_image_files
 from maskadapter.pipelines import image_run, run_record
 from maskadapter.pipelines.segmenting import segment_each, segment_images
 from maskadapter.results.segmentation import ENDINGS, FORMATS, Segmentation
 from maskadapter.system import progress
+from maskadapter.system.json_files import write_json
 
 NAMES = ("a/x.png", "b/x.png", "c.jpg", "d.png", "e.png")
 PHOTOS = Path(skimage.__file__).parent / "data"
@@ -36,7 +36,7 @@ def photos(tmp_path):
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_list_of_files_is_what_save_writes(photos, tmp_path, format):
     model = Halves()
-    written = model.segment(photos / "d.png", model.encode("cat, wall")).save(tmp_path / "one", format)
+    written = model.segment(photos / "d.png", model.encode_text("cat, wall")).save(tmp_path / "one", format)
     assert tuple(path.name.removeprefix("d") for path in written) == ENDINGS[format]
 
 
@@ -62,7 +62,7 @@ def test_one_image_leaves_no_record(photos, tmp_path):
 
 def test_words_are_encoded_once(photos, tmp_path, monkeypatch):
     model, calls = Halves(), []
-    monkeypatch.setattr(model, "encode", lambda *given: calls.append(given) or Halves().encode(*given))
+    monkeypatch.setattr(model, "encode_text", lambda *given: calls.append(given) or Halves().encode_text(*given))
     segment_images(model, photos, "cat, dog", tmp_path / "out", "labels", things=["dog"])
     assert calls == [("cat, dog", ["dog"])]
     assert json.loads((tmp_path / "out/run.json").read_text())["is_thing"] == [False, True]

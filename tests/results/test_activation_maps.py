@@ -41,7 +41,7 @@ def test_pooling_weights_lie_inside_the_mask(image):
 
 def test_the_embedding_is_what_its_weights_pool(image):
     model = small()
-    batch, _ = model.prepare(image)
+    batch = model.prepare(image)[0].pixels
     with torch.inference_mode():
         features = model.clip.encode_image(batch)
         logits = torch.randn(1, 5, 24, 32, generator=torch.Generator().manual_seed(0)) * 10
@@ -85,15 +85,23 @@ def test_a_sheet_of_any_image(count, maps, size):
 
 
 def test_the_sheet_is_saved_with_the_result(image, tmp_path):
-    result = small().segment(image, ["cat", "wall"])
-    (path,) = result.save(tmp_path, "activations", stem="photo")
+    model = small()
+    encoded = model.encode_image(image)
+    result = model.segment(encoded, ["cat", "wall"])
+    maps = model.activation_maps(encoded, result)
+    assert len(maps.weights) == len(result.largest_segments())
+    (path,) = result.save(tmp_path, "activations", stem="photo", activation_maps=maps)
     assert path.name == "photo-activations.png"
     assert Image.open(path).size[0] > 100
+    masks = result.panoptic().masks(result.largest_segments())
+    np.testing.assert_array_equal(maps.weights, model.activation_maps(image, masks).weights)
 
 
-def test_a_result_without_its_model_says_so(image, tmp_path):
+def test_a_sheet_needs_activation_maps_of_its_result(image, tmp_path):
     sizes = ImageSizes((96, 128), (61, 96), (70, 110))
     lone = Segmentation(image, Vocabulary.of("cat"), torch.zeros(0, 24, 32), torch.zeros(0, 2), sizes)
-    with pytest.raises(MaskAdapterError, match="made without a model"):
-        lone.save(tmp_path, "activations")
+    with pytest.raises(MaskAdapterError, match=r"give activation_maps=model.activation_maps\(image, result\)"):
+        lone.save(tmp_path, ["overlay", "activations"])
+    with pytest.raises(MaskAdapterError, match="2 activation maps came for 0 segments"):
+        lone.save(tmp_path, "activations", activation_maps=ActivationMaps(np.ones((2, 1, 3, 4), np.float32), sizes))
     assert not list(tmp_path.iterdir())

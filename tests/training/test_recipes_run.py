@@ -1,5 +1,6 @@
 """Every recipe runs one step, on models of the published kinds and hardly any size."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,17 +8,21 @@ import torch
 from safetensors.torch import load_file
 
 from maskadapter.data.scenes.scenes import Scenes
-from maskadapter.hub import loading as hub
+from maskadapter.hub.checkpoint import read_checkpoint
+from maskadapter.hub.saving import save
+from maskadapter.models.build import Architecture, published
 from maskadapter.models.clip.clip import Clip
+from maskadapter.models.config import InferenceConfig
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.pooler import AdapterPooler, MaskPooling
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
-from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
-from maskadapter.training import start
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.training import initial_weights
 from maskadapter.training.recipe import read_recipe
 from maskadapter.training.trainer import train
 
@@ -31,10 +36,10 @@ SMALL_CLIP = {
 }
 
 
-def small(published):
+def small(name):
     """A builder of a model of the same parts as a published one."""
 
-    def builder(pooler="adapter", generator=True, **adapter):
+    def builder(architecture, config):
         clip = Clip.build(SMALL_CLIP, output_stride=16)
         masks = Mask2FormerHead(
             PixelDecoder(clip.pyramid_dims, 32, 32, num_layers=1, num_heads=2),
@@ -42,10 +47,10 @@ def small(published):
         )
         return OpenVocabularySegmenter(
             clip,
-            masks if generator else None,
-            AdapterPooler(MaskAdapter(32, **{**adapter, "hidden_dim": 8})) if pooler == "adapter" else MaskPooling(),
+            masks if architecture.generator else None,
+            AdapterPooler(MaskAdapter(32, replace(config.adapter, hidden_dim=8))) if config.adapter else MaskPooling(),
             InferenceConfig(InputSize(64, 64), seen_in="coco-panoptic", alpha=0.7, beta=0.9),
-            ContentDependentTransfer(32, num_heads=2) if published.startswith("maftplus") else None,
+            ContentDependentTransfer(32, num_heads=2) if name.startswith("maftplus") else None,
         )
 
     return builder
@@ -56,18 +61,23 @@ def started(tmp_path_factory):
     """Published model -> file of its small counterpart, as a segmenter with pooling."""
     folder = tmp_path_factory.mktemp("starts")
     torch.manual_seed(0)
-    return {name: hub.save(small(name)("pooling", True), folder / f"{name}.safetensors", name) for name in PUBLISHED}
+    files = {}
+    for name in PUBLISHED:
+        pooling = Architecture(name, "pooling")
+        model = small(name)(pooling, published(pooling))
+        files[name] = save(model, folder / f"{name}.safetensors", name)
+    return files
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_one_step(file, started, tmp_path, monkeypatch):
     recipe = read_recipe(file)
-    name = recipe.model.name
+    name = recipe.model.architecture
     changes = {"adapter": None, "hidden_dim": 8}  # the warm-up's adapter has not been trained
     if name in PUBLISHED:
-        monkeypatch.setitem(start.MODELS, name, small(name))
-        # A CLIP encoder is not on this machine: FC-CLIP's own file has the same CLIP.
-        changes["start"] = str(started[name])
+        monkeypatch.setitem(initial_weights.MODELS, name, small(name))
+        # A CLIP encoder would be downloaded: FC-CLIP's own file has the same CLIP.
+        changes["weights"] = str(started[name])
     model = recipe.model.model_copy(update=changes)
     run = {"iterations": 1, "batch_size": 2, "precision": "fp32", "checkpoint_blocks": False}
     changed = recipe.model_copy(
@@ -79,17 +89,17 @@ def test_one_step(file, started, tmp_path, monkeypatch):
     )
     datasets = [Scenes(8, seed=part) for part in range(len(recipe.data.train))]
     written = load_file(train(changed, datasets, tmp_path, device="cpu"))
-    begun = hub.find(model.start).tensors
+    begun = read_checkpoint(model.weights).tensors
     assert any(key.startswith("pooler.adapter.") for key in written)
     part = "generator." if recipe.stage == "generator" else "pooler."
-    trained = (part, *(("void_embedding.",) if recipe.run.trainable_void else ()))
+    trained = (part, *(("void_embedding.",) if recipe.trains_void_embedding else ()))
     assert all(
         torch.equal(tensor.float(), written[key].float())
         for key, tensor in begun.items()
         if not key.startswith(trained)
     )
     void = written["void_embedding.weight"]
-    assert torch.equal(void, begun["void_embedding.weight"].float()) != recipe.run.trainable_void
+    assert torch.equal(void, begun["void_embedding.weight"].float()) != recipe.trains_void_embedding
 
 
 def test_all_of_them_were_found():

@@ -1,4 +1,4 @@
-"""The command ``maskadapter``: a subcommand reads its words, calls public functions and prints.
+"""The command ``maskadapter``: a subcommand reads its options, calls public functions and prints.
 
 Libraries are imported where they are used, so that ``--help`` does not wait for PyTorch.
 """
@@ -22,6 +22,7 @@ from maskadapter.cli.reproduce import reproduce
 from maskadapter.cli.segment import segment
 from maskadapter.cli.train import train
 from maskadapter.errors import MaskAdapterError
+from maskadapter.system.renamed import advice
 
 app = typer.Typer(
     add_completion=False,
@@ -47,7 +48,7 @@ def entry(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
 ) -> None:
-    """Open-vocabulary segmentation: an image and any words give masks with names; your own masks get names."""
+    """Open-vocabulary segmentation: segment images into classes you name, and classify masks from any source."""
     if version:
         print(f"maskadapter {maskadapter.__version__}")
     elif context.invoked_subcommand is None:
@@ -60,14 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     debug = "--debug" in given
     show_log()
     try:
-        sys.exit(app([word for word in given if word != "--debug"], prog_name="maskadapter", standalone_mode=False))
+        sys.exit(app([one for one in given if one != "--debug"], prog_name="maskadapter", standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except Exception as error:
         if debug:
             traceback.print_exception(error)
         line, code = _explained(error)
-    # Names of files and words may hold line breaks; the message stays one line.
+    # Names of files and classes may hold line breaks; the message stays one line.
     print("error:", " ".join(line.split()), file=sys.stderr)
     sys.exit(code)
 
@@ -78,5 +79,16 @@ def _explained(error: Exception) -> tuple[str, int]:
         return str(error), 2
     if hasattr(error, "format_message"):
         # A mistake in the options. Typer carries its own copy of click and does not export the common class.
-        return f"{error.format_message()} See maskadapter --help", 2
+        return _renamed(error) or f"{error.format_message()} See maskadapter --help", 2
     return f"{type(error).__name__}: {error}; run with --debug for the traceback", 1
+
+
+def _renamed(error: Exception) -> str | None:
+    """The line about an option that has a new name: one that the command does not know, or --split, which has another
+    meaning since version 0.2. None for any other mistake."""
+    unknown = getattr(error, "option_name", None)
+    if unknown is not None:
+        return advice("option", unknown)
+    if "--split" in getattr(getattr(error, "param", None), "opts", ()):
+        return f"{advice('option', '--split')}; --split is train or val"
+    return None

@@ -2,17 +2,21 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 import maskadapter
-from maskadapter.cli.options import Adapter, Architecture, Background, Classes, Device, Model, Pooler, Prune, Things
-from maskadapter.cli.segment import ImagesArgument, Resume, names_of, tell
+from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
+from maskadapter.cli.segment import ImagesArgument, Resume, names_of, run_and_report
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
+if TYPE_CHECKING:
+    from maskadapter.hub.model_source import ModelSource
 
+
+@with_model_source()
 def label(
     images: ImagesArgument,
     classes: Classes,
@@ -28,33 +32,27 @@ def label(
     ] = 0.001,
     background: Background = BACKGROUND,
     things: Things = None,
+    masks: Masks = None,
     resume: Resume = False,
-    model: Model = None,
-    pooler: Pooler = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
     device: Device = "cpu",
-    prune_proposals: Prune = True,
+    prune_proposals: Prune = False,
+    *,
+    source: "ModelSource",
 ) -> None:
     """Make a training set: images with the segments found in them as labels.
 
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
     from maskadapter.io.image_files import find_image_files
+    from maskadapter.models.sources.mask_source import masks_from
     from maskadapter.pipelines.labeling import label_images
 
     vocabulary = Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)
     found = find_image_files(images, output)
     with busy("loading the model"):
-        segmenter = maskadapter.load(
-            model,
-            pooler=pooler,
-            adapter=adapter,
-            architecture=architecture,
-            device=device,
-            prune_proposals=prune_proposals,
-        )
-    settings = names_of(model, pooler, adapter, architecture, prune_proposals)
+        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
+        given = None if masks is None else masks_from(masks, device)
+    settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
     run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
-    tell(partial(run, resume=resume, settings=settings), output)
+    run_and_report(partial(run, masks=given, resume=resume, settings=settings), output)

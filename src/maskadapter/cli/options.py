@@ -1,7 +1,10 @@
 """Options that several commands share."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,7 +14,7 @@ Classes = Annotated[
     typer.Option(
         "--classes",
         "-c",
-        help='Words such as "cat, sofa|couch, wall" (| joins synonyms), a text file with one class a line, or a '
+        help='Class names such as "cat, sofa|couch, wall" (| joins synonyms), a text file with one class a line, or a '
         "built-in list such as ade20k-150.",
         show_default=False,
     ),
@@ -20,15 +23,15 @@ Things = Annotated[
     str | None,
     typer.Option(
         help="Classes that are counted one by one (cat), all others being stuff (sky); without it as the built-in "
-        "lists say.",
+        "lists have it.",
         show_default=False,
     ),
 ]
 Background = Annotated[
     str,
     typer.Option(
-        help="Words that stand for the rest of the world: what they win is none of the classes. As --classes, or none "
-        "to give every pixel to a class.",
+        help="Classes that stand for the rest of the world: a pixel that one of them wins belongs to none of yours. As "
+        "--classes, or none to give every pixel to one of your classes.",
     ),
 ]
 Model = Annotated[
@@ -39,7 +42,7 @@ Model = Annotated[
 ]
 Pooler = Annotated[
     Literal["adapter", "pooling", "cropping"] | None,
-    typer.Option(help="How a mask becomes an embedding; without it as the model was made.", show_default=False),
+    typer.Option(help="How a mask becomes an embedding; without it as the weights were made for.", show_default=False),
 ]
 Adapter = Annotated[
     Path | None,
@@ -47,21 +50,57 @@ Adapter = Annotated[
 ]
 Architecture = Annotated[
     str | None,
-    typer.Option(help="The model that a file is read as, where its keys alone do not tell.", show_default=False),
+    typer.Option(help="The named model that a file is read as, if its content does not decide.", show_default=False),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
 Prune = Annotated[
     bool,
     typer.Option(
-        "--fast/--exact",
-        help="Compute the adapter for the proposals that can change the result and guess at the others, or for all.",
+        "--fast",
+        help="Compute the adapter only for the proposals that can change the result, and estimate the others.",
     ),
 ]
 Masks = Annotated[
     str | None,
     typer.Option(
-        help="Where masks come from instead of the model's own generator: sam:NAME or segmenter:NAME, a model on the "
-        "Hugging Face hub or in a folder; or superpixels, without a network.",
+        help="Masks to classify instead of the model's own proposals: a file (label or panoptic PNG, COCO JSON, .npy "
+        "of bool (N, H, W)); sam:NAME or segmenter:NAME, a model on the Hugging Face hub or in a folder; or "
+        "superpixels.",
         show_default=False,
     ),
 ]
+
+_OF_SOURCE = {"model": Model, "pooler": Pooler, "adapter": Adapter, "architecture": Architecture}
+
+
+def with_model_source(*chosen: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that choose weights, in place of its parameter ``source``, a ``ModelSource``.
+
+    chosen: some of ``model``, ``pooler``, ``adapter`` and ``architecture``; all of them when it is empty.
+    """
+    names = chosen or tuple(_OF_SOURCE)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            from maskadapter.hub.model_source import ModelSource
+
+            values = {name: given.pop(name) for name in names}
+            values["name"] = values.pop("model", None)
+            command(**given, source=ModelSource(**{key: value for key, value in values.items() if value is not None}))
+
+        parameters = []
+        for parameter in signature.parameters.values():
+            if parameter.name == "source":
+                parameters += [
+                    parameter.replace(name=name, annotation=_OF_SOURCE[name], default=None) for name in names
+                ]
+            else:
+                parameters.append(parameter)
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate

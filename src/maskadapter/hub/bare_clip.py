@@ -1,4 +1,7 @@
-"""Any CLIP of open_clip by itself, to name masks with: the paper's baselines. Source: paper, Figure 1 and Table 3."""
+"""Any CLIP of open_clip by itself, which classifies given masks: the paper's baselines.
+
+Source: paper, Figure 1 and Table 3.
+"""
 
 from pathlib import Path
 
@@ -6,42 +9,46 @@ import torch
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.download import folder_sha256, sha256_of
-from maskadapter.models.build import LONGER_896, PoolerName, pooler_of
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.models.build import LONGER_896, pooler_of
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.image_encoders import TransformerEncoder
+from maskadapter.models.config import InferenceConfig
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.models.segmenter import OpenVocabularySegmenter
 
 PREFIX = "clip:"
 
 _WITH_WEIGHTS = ("hf-hub:", "local-dir:")
-# A transformer is shown images of about twice the size that it was trained with: its cells are then as many as those
-# of a convolutional encoder at 896, and their places not too far from those it knows. Not searched for.
+# A transformer gets images of about twice the size that it was trained with: it then has as many patches as a
+# convolutional encoder has feature locations at 896, at positions near those it knows. Not searched for.
 _TIMES_ITS_SIZE = 2
 
 
 def is_bare(model: str | Path) -> bool:
-    """Whether a model's name means a CLIP by itself."""
+    """Return whether a model's name means a CLIP by itself."""
     return str(model).startswith(PREFIX)
 
 
-def load(model: str, pooler: PoolerName | None = None) -> OpenVocabularySegmenter:
-    """A segmenter without generator: it names masks that it is given.
+def load_bare_clip(source: ModelSource) -> OpenVocabularySegmenter:
+    """Return a segmenter without mask generator, which classifies the masks that it is given.
 
-    model: ``clip:NAME:WEIGHTS``, open_clip's name of a configuration and its tag or a file of weights:
-        ``"clip:ViT-B-16:openai"``, ``"clip:ViT-L-14-quickgelu:ovseg_clip.pt"``; or ``clip:hf-hub:ORGANISATION/NAME``,
-        ``clip:local-dir:FOLDER``.
-    embedding: ``"pooling"``, the default, or ``"cropping"``.
+    source: its name is ``clip:NAME:WEIGHTS``, open_clip's name of a configuration and its tag or a file of weights:
+        ``"clip:ViT-B-16:openai"``, ``"clip:ViT-L-14-quickgelu:ovseg_clip.pt"``; or ``clip:hf-hub:ORGANIZATION/NAME``,
+        ``clip:local-dir:FOLDER``. Its pooler is ``"pooling"``, the default, or ``"cropping"``.
     Raises MaskAdapterError, one line; CheckpointError and DownloadError among them.
     """
+    model, pooler = str(source.name), source.pooler
+    if source.adapter is not None or source.architecture is not None:
+        raise MaskAdapterError(f"{model} is a CLIP alone: leave adapter and architecture out")
     if pooler == "adapter":
-        raise MaskAdapterError(f"{model} is a CLIP alone, without an adapter: use embedding pooling or cropping")
+        raise MaskAdapterError(f"{model} is a CLIP alone, without an adapter: use pooler pooling or cropping")
     name, weights = _parts(model)
     clip = Clip.published(name, weights, whole_images=pooler == "cropping")
     size = LONGER_896
     if isinstance(clip.image_encoder, TransformerEncoder):
         size = InputSize(_TIMES_ITS_SIZE * clip.image_size, _TIMES_ITS_SIZE * clip.image_size)
-    # alpha and beta weigh a generator's own opinion, which there is none of.
+    # alpha and beta weigh the in-vocabulary classifier of a mask generator; there is none.
     inference = InferenceConfig(size, seen_in=(), alpha=1.0, beta=1.0)
     segmenter = OpenVocabularySegmenter(clip, None, pooler_of(pooler or "pooling", clip), inference)
     torch.nn.init.zeros_(segmenter.void_embedding.weight)
@@ -49,7 +56,7 @@ def load(model: str, pooler: PoolerName | None = None) -> OpenVocabularySegmente
 
 
 def facts(model: str) -> dict[str, str]:
-    """What tells these weights from others: the sha256 of the file or folder, or where they are published."""
+    """Return what identifies these weights: the sha256 of the file or folder, or where they are published."""
     name, weights = _parts(model)
     if weights is not None and Path(weights).is_file():
         return {"clip": name, "weights": f"{Path(weights).name}, sha256 {sha256_of(Path(weights))}"}
@@ -67,7 +74,7 @@ def _parts(model: str) -> tuple[str, str | None]:
     name, _, weights = rest.partition(":")
     if not name or not weights:
         raise MaskAdapterError(
-            f"'{model}' names no CLIP: clip:NAME:WEIGHTS is needed, such as clip:ViT-B-16:openai, with open_clip's "
-            "name and tag or a file"
+            f"'{model}' is not the name of a CLIP: clip:NAME:WEIGHTS is needed, such as clip:ViT-B-16:openai, with "
+            "open_clip's name and tag or a file"
         )
     return name, weights

@@ -1,4 +1,4 @@
-"""Weight files: read without executing anything, compared key by key, written whole or not at all."""
+"""Files of weights: read without executing anything, compared key by key, written whole or not at all."""
 
 import json
 import warnings
@@ -35,13 +35,15 @@ _SAFE_GLOBALS: list[Any] = [
 # Left in official files by training, of no use to the model: FC-CLIP's loss weights, MAFT+'s second, frozen CLIP.
 _TRAINING_LEFTOVERS = ("criterion.empty_weight", "backbone_t.")
 
+_TOKEN_TABLE = "clip.model.token_embedding"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file under our names.
+    """The tensors of a file under this project's key names.
 
-    source: where it came from. official: whether the file uses the official names. metadata: what a safetensors file
-    says of itself, empty for others.
+    source: the file. official: whether it uses the official key names. metadata: of a safetensors file; empty for
+    others.
     """
 
     source: Path
@@ -51,13 +53,22 @@ class Checkpoint:
 
     @property
     def shapes(self) -> Shapes:
-        return {key: tuple(tensor.shape) for key, tensor in self.tensors.items()}
+        """The shape of every tensor, by its key."""
+        return shapes_of(self.tensors)
+
+    @property
+    def model(self) -> str | None:
+        """The named model that the metadata state; the embedded file has it under ``name``."""
+        return self.metadata.get("model") or self.metadata.get("name")
+
+    def has(self, prefix: str) -> bool:
+        """Whether a key starts with ``prefix``."""
+        return any(key.startswith(prefix) for key in self.tensors)
 
 
 @dataclass(frozen=True)
 class Differences:
-    """How the keys of a file differ from what a model needs. ``changed`` holds (key, needed shape, shape in the
-    file)."""
+    """How the keys of a file differ from those of a model. ``changed`` holds (key, needed shape, shape in the file)."""
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
@@ -80,8 +91,13 @@ class Differences:
         return "; ".join(parts)
 
 
+def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
+    """Return the shape of every tensor, by its key."""
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
 def compare(needed: Shapes, found: Shapes) -> Differences:
-    """What is missing, left over, or of another shape."""
+    """Return which keys are missing, left over, or of another shape."""
     return Differences(
         missing=tuple(sorted(needed.keys() - found.keys())),
         unexpected=tuple(sorted(found.keys() - needed.keys())),
@@ -120,7 +136,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {_renamed(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-            return Checkpoint(path, tensors, official=False, metadata=file.metadata() or {})
+            return Checkpoint(path, _multiplied(tensors), official=False, metadata=file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} cannot be read as safetensors ({first_line(error)}): download or write it again"
@@ -130,6 +146,14 @@ def _read_safetensors(path: Path) -> Checkpoint:
 def _renamed(key: str) -> str:
     """Files of version 0.1 hold the adapter as ``embedding.adapter``."""
     return key.replace("embedding.adapter.", "pooler.adapter.", 1) if key.startswith("embedding.adapter.") else key
+
+
+def _multiplied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The embedded file stores the table of token embeddings as two factors, to be small."""
+    factors = [tensors.pop(f"{_TOKEN_TABLE}.factor_{side}", None) for side in "ab"]
+    if factors[0] is not None and factors[1] is not None:
+        tensors[f"{_TOKEN_TABLE}.weight"] = factors[0].float() @ factors[1].float()
+    return tensors
 
 
 def _read_pickle(path: Path) -> Checkpoint:
@@ -148,7 +172,7 @@ def _read_pickle(path: Path) -> Checkpoint:
     if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
         raise CheckpointError(f"{path} holds no state dict: a 'model' entry or bare tensors by name are needed")
     if not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} holds no state dict: values that are not tensors stand among them")
+        raise CheckpointError(f"{path} holds no state dict: some of its values are not tensors")
     tensors = {to_ours(key): tensor for key, tensor in state.items() if not key.startswith(_TRAINING_LEFTOVERS)}
     return Checkpoint(path, tensors, official=True, metadata={})
 

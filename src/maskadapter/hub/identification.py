@@ -1,127 +1,60 @@
-"""Which model a file holds: its keys and shapes decide, and they must fit exactly."""
+"""Which model a file of weights holds, by its metadata or by a few tell-tale keys and shapes."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
-
-import torch
+from dataclasses import replace
 
 from maskadapter.errors import CheckpointError
-from maskadapter.hub.checkpoint import Checkpoint, Differences, Shapes, compare
-from maskadapter.hub.key_names import to_official
-from maskadapter.models.build import MODELS, PoolerName
-from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.system.error_text import first_line
+from maskadapter.hub.checkpoint import Checkpoint
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.models.build import MODELS, Architecture
+from maskadapter.models.config import PoolerName
+from maskadapter.system.error_text import did_you_mean
 
-HELD: tuple[PoolerName, ...] = ("adapter", "pooling")
-"""What files are told apart by. Those for pooling do for cropping too: neither has weights of its own."""
-
-AdapterOptions = tuple[tuple[str, Any], ...]
+# Either shows D, the width of the space that images and text share.
+_WIDTH = ("clip.model.text_projection", "void_embedding.weight")
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One way in which a named model occurs in files: with either embedding, with or without its mask generator.
+def identify(checkpoint: Checkpoint, source: ModelSource | None = None) -> Architecture:
+    """Return which model a file holds; whether every tensor fits is left to ``assemble``.
 
-    adapter: what its adapter has other than the published ones, pairs of a ``MaskAdapter`` argument and its value.
+    source: what the caller knows: ``architecture`` names the model and overrules the file, ``pooler`` has to be in the
+    file. Raises CheckpointError, one line: an unknown model, no sign of a known one, another pooler.
     """
-
-    name: str
-    pooler: PoolerName
-    generator: bool = True
-    adapter: AdapterOptions = ()
-
-    def __str__(self) -> str:
-        return f"{self.name} with {self.pooler}" + ("" if self.generator else ", without a mask generator")
-
-    def build(self) -> OpenVocabularySegmenter:
-        return MODELS[self.name](self.pooler, self.generator, **dict(self.adapter))
+    source = source or ModelSource()
+    name = source.architecture or checkpoint.model or _by_shapes(checkpoint)
+    if name not in MODELS:
+        if source.architecture is None:
+            raise CheckpointError(f"{checkpoint.source} says it is '{name}', which this version does not know")
+        raise CheckpointError(f"unknown model '{name}': {did_you_mean(name, MODELS)}")
+    if not checkpoint.has("pooler.adapter."):
+        return _with_pooler(Architecture(name, "pooling"), source.pooler, checkpoint)
+    return _with_pooler(Architecture(name, "adapter", checkpoint.has("generator.")), source.pooler, checkpoint)
 
 
-def identify(checkpoint: Checkpoint, architecture: str | None = None, pooler: PoolerName | None = None) -> Variant:
-    """The one variant that holds exactly the tensors of a file, or CheckpointError with what differs."""
-    if architecture is not None and architecture not in MODELS:
-        raise CheckpointError(f"unknown model '{architecture}': choose from {', '.join(MODELS)}")
-    stated = checkpoint.metadata.get("model")
-    names = [name for name in (architecture, stated) if name is not None][:1] or list(MODELS)
-    unknown = [name for name in names if name not in MODELS]
-    if unknown:
-        raise CheckpointError(f"{checkpoint.source} says it is '{unknown[0]}', which this version does not know")
-    variants = _variants(names, _adapter_of(checkpoint))
-    compared = {variant: compare(shapes_of(variant), checkpoint.shapes) for variant in variants}
-    fitting = [variant for variant, differences in compared.items() if not differences]
-    if len(fitting) == 1:
-        return _with_embedding(fitting[0], pooler, checkpoint)
-    if fitting:
-        raise CheckpointError(
-            f"{checkpoint.source} fits {', '.join(map(str, fitting))}: say which by architecture=NAME"
-        )
-    closest = min(compared, key=lambda variant: len(compared[variant]))
-    advice = "" if architecture else "; if it is another model, say so by architecture=NAME"
+def _by_shapes(checkpoint: Checkpoint) -> str:
+    """The name of the model that a file without metadata, such as an official one, holds."""
+    shapes = checkpoint.shapes
+    width = next((shapes[key][-1] for key in _WIDTH if shapes.get(key)), None)
+    if width == 384:
+        return "tiny-mask2former" if checkpoint.has("generator.mask_decoder.") else "tiny"
+    if width == 640:
+        return "maftplus-base"
+    if width == 768:
+        return "maftplus-large" if checkpoint.has("text_transfer.") else "fcclip-large"
     raise CheckpointError(
-        f"{checkpoint.source} fits no model. The closest is {closest}: "
-        f"{_described(compared[closest], checkpoint)}{advice}"
+        f"{checkpoint.source} fits no model: embeddings of 384, 640 or 768 numbers are needed, and it has "
+        f"{width or 'none'}; if it holds one of {', '.join(MODELS)}, say so by architecture=NAME"
     )
 
 
-def shapes_of(variant: Variant) -> Shapes:
-    """Names and shapes of every tensor of a variant; nothing is allocated."""
-    absent = ("pooler.",) * (variant.pooler != "adapter") + ("generator.",) * (not variant.generator)
-    whole = _all_shapes(variant.name, variant.adapter)
-    return {key: shape for key, shape in whole.items() if not key.startswith(absent)}
-
-
-@cache
-def _all_shapes(name: str, adapter: AdapterOptions) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        whole = Variant(name, "adapter", adapter=adapter).build()
-    return {key: tuple(tensor.shape) for key, tensor in whole.state_dict().items()}
-
-
-def _variants(names: list[str], adapter: AdapterOptions) -> Iterator[Variant]:
-    for name in names:
-        for pooler in HELD:
-            yield Variant(name, pooler, adapter=adapter if pooler == "adapter" else ())
-        yield Variant(name, "adapter", generator=False, adapter=adapter)
-
-
-def _adapter_of(checkpoint: Checkpoint) -> AdapterOptions:
-    """What a file of this project says of its adapter; nothing in official files and in those of earlier versions."""
-    try:
-        stated = json.loads(checkpoint.metadata.get("settings", "{}")).get("adapter", {})
-        with torch.device("meta"):
-            MaskAdapter(feature_dim=1, **stated)
-    except Exception as error:  # anything may stand in a damaged file
-        raise CheckpointError(f"{checkpoint.source} has damaged settings ({first_line(error)})") from None
-    return tuple(sorted(stated.items()))
-
-
-def _with_embedding(variant: Variant, wanted: PoolerName | None, checkpoint: Checkpoint) -> Variant:
-    if wanted is None or wanted == variant.pooler:
-        return variant
-    if wanted == "cropping" and variant.pooler == "pooling":
-        return replace(variant, pooler=wanted)
+def _with_pooler(held: Architecture, wanted: PoolerName | None, checkpoint: Checkpoint) -> Architecture:
+    if wanted is None or wanted == held.pooler:
+        return held
+    if wanted == "cropping" and held.pooler == "pooling":  # neither has weights of its own
+        return replace(held, pooler=wanted)
     if wanted == "adapter":
         raise CheckpointError(
             f"{checkpoint.source} holds no adapter: add adapter=<warm-up file>, or use pooler='pooling'"
         )
     raise CheckpointError(
-        f"{checkpoint.source} holds an adapter, and embedding='{wanted}' would leave it out: give the segmenter's own "
-        "file"
-    )
-
-
-def _described(differences: Differences, checkpoint: Checkpoint) -> str:
-    """Differences under the names that the file uses."""
-    if not checkpoint.official:
-        return str(differences)
-    return str(
-        Differences(
-            missing=tuple(map(to_official, differences.missing)),
-            unexpected=tuple(map(to_official, differences.unexpected)),
-            changed=tuple((to_official(key), needed, got) for key, needed, got in differences.changed),
-        )
+        f"{checkpoint.source} holds an adapter, and pooler='{wanted}' would leave it out: give the segmenter's own file"
     )

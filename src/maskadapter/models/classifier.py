@@ -1,4 +1,4 @@
-"""From embeddings to class logits: cosine similarity with text rows, the best synonym of each class, void last."""
+"""Classify embeddings by text: cosine similarity with text embeddings, the best synonym of each class, void last."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,40 +7,40 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# CLIP never scales a cosine by more than this. Source: OFFICIAL code, get_classification_logits; Radford et al. 2021,
+# CLIP never scales a cosine by more than this. Source: official code, get_classification_logits; Radford et al. 2021,
 # 2.5.
 MAX_LOGIT_SCALE = 100.0
 
 
 @dataclass(frozen=True)
 class TextClassifier:
-    """Text embeddings used as a linear classifier.
+    """Text embeddings as a linear classifier.
 
-    rows: (S + 1, D) or, when they depend on the image, (B, S + 1, D): one row per synonym, then the void row.
+    weights: (S + 1, D) or, when they depend on the image, (B, S + 1, D): a text embedding per synonym, then void's.
     group_sizes: number of synonyms of each of the K classes; they sum to S.
     """
 
-    rows: Tensor
+    weights: Tensor
     group_sizes: Sequence[int]
 
     def __post_init__(self) -> None:
-        if self.rows.shape[-2] != sum(self.group_sizes) + 1:
-            raise ValueError(f"{self.rows.shape[-2]} rows for {sum(self.group_sizes)} synonyms and void")
+        if self.weights.shape[-2] != sum(self.group_sizes) + 1:
+            raise ValueError(f"{self.weights.shape[-2]} text embeddings for {sum(self.group_sizes)} synonyms and void")
 
-    def with_rows(self, rows: Tensor) -> "TextClassifier":
-        """The same classes with other rows (MAFT+ rewrites them for every image)."""
-        return replace(self, rows=rows)
+    def with_weights(self, weights: Tensor) -> "TextClassifier":
+        """The same classes with other weights (MAFT+ computes them anew for every image)."""
+        return replace(self, weights=weights)
 
     def logits(self, embeddings: Tensor, logit_scale: Tensor) -> Tensor:
         """Class logits of embeddings.
 
-        embeddings: (B, N, D), any length; they are L2-normalized here. The rows are taken as they are: MAFT+'s leave a
-        LayerNorm and are not unit vectors. logit_scale: scalar, the logarithm of the scale.
+        embeddings: (B, N, D), any length; they are L2-normalized here. The weights are not: MAFT+'s come out of a
+        LayerNorm and are no unit vectors. logit_scale: scalar, the logarithm of the scale.
         Returns (B, N, K + 1), void last: scale x cosine, the maximum over the synonyms of a class.
         Source: FC-CLIP 3.3; official get_classification_logits.
         """
         scale = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
-        similarity = scale * F.normalize(embeddings, dim=-1) @ self.rows.transpose(-1, -2)
+        similarity = scale * F.normalize(embeddings, dim=-1) @ self.weights.transpose(-1, -2)
         count = len(self.group_sizes) + 1
         sizes = torch.tensor([*self.group_sizes, 1], device=similarity.device)
         class_of = torch.arange(count, device=similarity.device).repeat_interleave(

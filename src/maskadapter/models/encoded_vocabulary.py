@@ -1,4 +1,4 @@
-"""A vocabulary with its text embeddings, alone or among the names of what else an image may show."""
+"""A vocabulary with its text embeddings, alone or together with a background vocabulary."""
 
 from dataclasses import dataclass
 
@@ -10,34 +10,45 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class EncodedVocabulary:
-    """A vocabulary and its text embeddings: rows (S, D), one unit vector per synonym. Encode once for many images."""
+    """A vocabulary and its text embeddings, encoded once for many images.
+
+    text_embeddings: (S, D), one unit vector per synonym.
+    """
 
     vocabulary: Vocabulary
-    rows: Tensor
+    text_embeddings: Tensor
 
     def with_background(self, background: "EncodedVocabulary", similarity: float) -> "EncodedVocabulary":
-        """These K classes, then those of the background that mean something else.
+        """Append the background's classes, but for those that mean nearly the same as one of ours.
 
-        A short list lacks the rest of the world, and every pixel would go to one of its words; the background's words
-        compete for them. A background class is left out where one of its synonyms has a cosine of ``similarity`` or
-        more to one of ours: "dog" must not take the pixels of "puppy". Its classes count as stuff.
+        A short list of classes lacks the rest of the world, and every pixel would go to one of them; the background
+        competes for pixels. A background class is left out where one of its synonyms has a cosine of ``similarity`` or
+        more with one of ours: "dog" must not win the pixels of "puppy". Background classes count as stuff.
         """
-        closeness = (background.rows @ self.rows.T).amax(dim=1)
-        groups = closeness.split(background.vocabulary.group_sizes)
-        kept = [index for index, group in enumerate(groups) if group.max() < similarity]
-        rows = background.rows.split(background.vocabulary.group_sizes)
+        closest = (background.text_embeddings @ self.text_embeddings.T).amax(dim=1).tolist()
+        kept, start = [], 0
+        for index, count in enumerate(background.vocabulary.group_sizes):
+            if max(closest[start : start + count]) < similarity:
+                kept.append(index)
+            start += count
+        embeddings = background.text_embeddings.split(background.vocabulary.group_sizes)
         classes = (*self.vocabulary.classes, *(background.vocabulary.classes[index] for index in kept))
         is_thing = (*self.vocabulary.is_thing, *(False for _ in kept))
         return EncodedVocabulary(
-            Vocabulary(classes, is_thing), torch.cat([self.rows, *(rows[index] for index in kept)])
+            Vocabulary(classes, is_thing), torch.cat([self.text_embeddings, *(embeddings[index] for index in kept)])
         )
 
     def confusable_similarity(self, share: float) -> float:
-        """The cosine that only the fraction 1 - ``share`` of the pairs of different words exceeds; 1 for one word.
+        """The cosine that only 1 - ``share`` of the pairs of different synonyms exceed; 1 for one synonym.
 
         Text encoders differ in how close unrelated words lie (0.2 in one, 0.8 in another), so a fixed cosine would not
         carry over from one to the next.
         """
-        cosines = self.rows @ self.rows.T
+        cosines = self.text_embeddings @ self.text_embeddings.T
         different = cosines[~torch.eye(len(cosines), dtype=torch.bool, device=cosines.device)]
-        return float(different.float().quantile(share)) if len(different) else 1.0
+        if not len(different):
+            return 1.0
+        # The quantile, interpolated between its two neighbors: without sorting all pairs.
+        place = share * (len(different) - 1)
+        upper = different.float().topk(len(different) - int(place)).values[-2:].flip(0)
+        return float(torch.lerp(upper[0], upper[-1], place - int(place)))

@@ -1,23 +1,18 @@
 """Content-dependent transfer: MAFT+ lets every image adjust the text embeddings. Source: MAFT+, section 3.3."""
 
-from typing import Literal
-
 from torch import Tensor, nn
 
+from maskadapter.models.config import NormPlacement
 from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
-
-NormPlacement = Literal["sum", "update"]
 
 
 class ContentDependentTransfer(nn.Module):
-    """Text rows look at the image's dense features and are moved by what they see.
+    """Text embeddings attend to the image's dense features and are updated by the result.
 
     Args:
         dim: D. num_heads: 8 as published.
-        norm: ``"sum"`` gives LayerNorm(text + update), ``"update"`` gives text + LayerNorm(update). The official code
-            switches between the two with a test-time flag (PANOPTIC_ON False and True), so both made published numbers,
-            and the weights do not show which: MAFT+'s own semantic models and base with adapter use "sum"; large with
-            adapter and the warm-up stage of both use "update". ``norm_placement`` may be set on a loaded model.
+        norm: ``"sum"`` gives LayerNorm(text + update), ``"update"`` gives text + LayerNorm(update), see
+            ``UpstreamQuirks.transfer_norm``.
     """
 
     def __init__(self, dim: int, num_heads: int = 8, norm: NormPlacement = "sum") -> None:
@@ -27,12 +22,14 @@ class ContentDependentTransfer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.norm_placement = norm
 
-    def forward(self, rows: Tensor, projected: Tensor) -> Tensor:
-        """rows: (S + 1, D) text rows with void last. projected: (B, D, h, w). Returns (B, S + 1, D), not unit
-        vectors."""
-        text = rows.expand(len(projected), -1, -1)
-        cells = projected.flatten(-2).transpose(1, 2)
+    def forward(self, text_embeddings: Tensor, projected: Tensor) -> Tensor:
+        """Adapt text embeddings to each image.
+
+        text_embeddings: (S + 1, D), void last. projected: (B, D, h, w). Returns (B, S + 1, D), not unit vectors.
+        """
+        text = text_embeddings.expand(len(projected), -1, -1)
+        features = projected.flatten(-2).transpose(1, 2)
         position = sine_position_encoding(projected, projected.shape[1]).flatten(-2).transpose(1, 2)
-        update, _ = self.attention(text, cells + position, cells, need_weights=False)
+        update, _ = self.attention(text, features + position, features, need_weights=False)
         update = self.linear(update)
         return self.norm(text + update) if self.norm_placement == "sum" else text + self.norm(update)

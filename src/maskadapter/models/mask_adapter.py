@@ -1,18 +1,21 @@
-"""Mask-Adapter: from masks and CLIP's dense features to semantic activation maps. Source: paper, section 3.2.
+"""Mask-Adapter: predict from masks and CLIP's dense features where to pool, then pool. Source: paper, section 3.2.
 
-Pooling CLIP features inside a mask is a poor way to name it: CLIP was trained on whole images, and what it knows of
-an object does not lie evenly inside the object's outline. The adapter looks at the mask and at the features together
-and predicts *where to pool*: M maps per mask, each a weighting of all cells. What is pooled stays CLIP's, so that the
-result still matches any text.
+Pooling CLIP's features inside a mask classifies it poorly: CLIP was trained on whole images, and its evidence for an
+object is not spread evenly inside the object's outline. The adapter takes the mask and the features together and
+predicts *where to pool*: M semantic activation maps per mask, each a weighting of all feature locations
+(``MaskAdapter``, equation 3). CLIP's own features are pooled with them (``pool_with_maps``, equation 4), so that the
+resulting mask embedding still matches any text.
 """
 
-from typing import Literal
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from maskadapter.models.config import AdapterConfig
 
 
 class ConvNeXtBlock(nn.Module):
@@ -35,39 +38,34 @@ class ConvNeXtBlock(nn.Module):
         return x + self.residual(self.dwconv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def residual(self, y: Tensor) -> Tensor:
-        """(..., C), cells that have been convolved -> what is added to each."""
+        """The residual branch after the convolution, location by location: (..., C) -> (..., C)."""
         return self.gamma * self.narrowed(self.widened(y))
 
     def widened(self, y: Tensor) -> Tensor:
-        """(..., C) -> (..., 4 C), before the activation."""
+        """The norm and the first layer of the MLP, before the activation: (..., C) -> (..., 4 C)."""
         return self.pwconv1(self.norm(y))
 
     def narrowed(self, hidden: Tensor) -> Tensor:
-        """(..., 4 C) -> (..., C)."""
+        """The activation and the second layer of the MLP: (..., 4 C) -> (..., C)."""
         return self.pwconv2(F.gelu(hidden))
 
 
 class MaskAdapter(nn.Module):
-    """Masks + CLIP's dense features -> semantic activation maps. Source: paper, section 3.2, figure 3, equation 3.
+    """Predict semantic activation maps from masks and CLIP's features. Source: paper, section 3.2, equation 3.
 
     The mask is patchified to the features' resolution, added to the features, fused by three ConvNeXt blocks, and read
     out as ``num_maps`` maps.
 
     Args:
         feature_dim: D, channels of the projected dense features (768 for ConvNeXt-L, 640 for ConvNeXt-B).
-        hidden_dim: channels inside the blocks. Source: official NUM_CHANNELS, 768 for both sizes.
-        num_blocks: ConvNeXt blocks, 3 in the paper (2 and 4 are the ablation).
-        num_maps: M, 16 in the paper (1 to 16 are the ablation).
-        patchify: ``"two-3x3"``, two 3x3 convolutions of stride 2 (the paper's), or ``"one-4x4"``, one of stride 4.
-        fusion: ``"add"`` the mask's embedding to the features (the paper's), or ``"concatenate"`` the two.
-        use_features: False leaves CLIP's features out: the maps then depend on the mask alone (the ablation).
+        config: how it is built; None for the paper's settings.
 
     ``checkpoint_blocks`` may be set for training: the blocks then keep nothing inside for the backward pass and are
     computed again in it.
 
     Where the official code differs from the text, the code is followed, since it made the published weights: equation 4
     pools with each map and averages; the code projects each of the pooled vectors into the text space *before* the mean
-    (see ``AdapterPooler``). Between the fusing convolution and the first block stands no activation.
+    (see ``pool_with_maps``). Between the fusing convolution and the first block stands no activation.
     """
 
     MASK_DIM = 16  # channels of the patchified mask. Source: official MASK_IN_CHANNELS
@@ -75,40 +73,24 @@ class MaskAdapter(nn.Module):
     def __init__(
         self,
         feature_dim: int,
-        hidden_dim: int = 768,
-        num_blocks: int = 3,
-        num_maps: int = 16,
-        patchify: Literal["two-3x3", "one-4x4"] = "two-3x3",
-        fusion: Literal["add", "concatenate"] = "add",
-        use_features: bool = True,
+        config: AdapterConfig | None = None,
     ) -> None:
         super().__init__()
-        # What another of the same kind is built with; files keep it, because not all of it shows in the weights.
-        self.options = {
-            "hidden_dim": hidden_dim,
-            "num_blocks": num_blocks,
-            "num_maps": num_maps,
-            "patchify": patchify,
-            "fusion": fusion,
-            "use_features": use_features,
-        }
+        self.config = config = config or AdapterConfig()
         self.checkpoint_blocks = False
-        self.num_maps = num_maps
-        self.fusion = fusion
-        self.use_features = use_features
-        self.patchify = nn.Sequential(*_patchify_layers(patchify, self.MASK_DIM, feature_dim))
-        concatenated = use_features and fusion == "concatenate"
-        self.fuse = nn.Conv2d(2 * feature_dim if concatenated else feature_dim, hidden_dim, kernel_size=1)
-        self.blocks = nn.ModuleList(ConvNeXtBlock(hidden_dim) for _ in range(num_blocks))
-        self.norm = nn.LayerNorm(hidden_dim)
-        self.final = nn.Conv2d(hidden_dim, num_maps, kernel_size=1)
+        self.patchify = nn.Sequential(*_patchify_layers(config.patchify, self.MASK_DIM, feature_dim))
+        concatenated = config.use_features and config.fusion == "concatenate"
+        self.fuse = nn.Conv2d(2 * feature_dim if concatenated else feature_dim, config.hidden_dim, kernel_size=1)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(config.hidden_dim) for _ in range(config.num_blocks))
+        self.norm = nn.LayerNorm(config.hidden_dim)
+        self.final = nn.Conv2d(config.hidden_dim, config.num_maps, kernel_size=1)
 
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
-        """Semantic activation maps of every mask.
+        """Predict the semantic activation maps of every mask.
 
         features: (B, D, h, w), CLIP's dense features after its projection, not normalized.
         masks: (B, N, H, W), 0 to 1 or bool, any resolution; resized to four times the features' here.
-        Returns (B, N, M, h, w) raw maps; their weights are sigmoid(map) / sum(sigmoid(map)) (``pooling_weights``).
+        Returns (B, N, M, h, w) raw maps; ``pooling_weights`` normalizes them.
         """
         batch, count = masks.shape[:2]
         height, width = features.shape[-2:]
@@ -120,26 +102,39 @@ class MaskAdapter(nn.Module):
         for block in self.blocks:
             x = checkpoint(block, x, use_reentrant=False) if self.checkpoint_blocks else block(x)
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return self.final(x).view(batch, count, self.num_maps, height, width)
+        return self.final(x).view(batch, count, self.config.num_maps, height, width)
 
     def merge(self, features: Tensor, patches: Tensor) -> Tensor:
-        """(N, D, h, w) each -> what the fusing convolution takes."""
-        if not self.use_features:
+        """Join features and patchified masks, (N, D, h, w) each, for the fusing convolution."""
+        if not self.config.use_features:
             return patches
-        return features + patches if self.fusion == "add" else torch.cat([features, patches], dim=1)
+        return features + patches if self.config.fusion == "add" else torch.cat([features, patches], dim=1)
+
+
+def pool_with_maps(activation_maps: Tensor, dense_features: Tensor, project: Callable[[Tensor], Tensor]) -> Tensor:
+    """Equation 4: pool CLIP's features with each of a mask's M maps, project what is pooled, average over the maps.
+
+    activation_maps: (N, M, h, w), raw maps of one image's N masks. dense_features: (C, h, w), CLIP's last map before
+    its projection. project: CLIP's projection, (..., C) -> (..., D).
+    Returns mask embeddings (N, D), not normalized: comparable with CLIP's text embeddings.
+    Source: paper, equation 4; the projection before the mean is the official code's.
+    """
+    weights = pooling_weights(activation_maps)
+    pooled = weights @ dense_features.flatten(1).T
+    return project(pooled).mean(dim=1)
 
 
 def pooling_weights(activation_maps: Tensor) -> Tensor:
-    """Normalize maps to weights that sum to 1 over the cells: sigmoid(map) / sum(sigmoid(map)).
+    """Normalize maps to weights that sum to 1 over all locations: sigmoid(map) / sum(sigmoid(map)).
 
-    (B, N, M, h, w) -> (B, N, M, h * w). Computed as softmax(logsigmoid(map)), which is the same and does not divide by
+    (..., M, h, w) -> (..., M, h * w). Computed as softmax(logsigmoid(map)), which is the same and does not divide by
     zero where every sigmoid underflows. Source: paper, equation 4; official code.
     """
     return F.logsigmoid(activation_maps.flatten(-2)).softmax(dim=-1)
 
 
 def _patchify_layers(kind: str, mask_dim: int, feature_dim: int) -> list[nn.Module]:
-    """(N, 1, 4h, 4w) -> (N, feature_dim, h, w)."""
+    """Layers that embed masks at the features' resolution: (N, 1, 4h, 4w) -> (N, feature_dim, h, w)."""
     if kind == "two-3x3":
         first = mask_dim // 4
         layers: list[nn.Module] = [

@@ -1,4 +1,4 @@
-"""From an image to what the networks take: resized, normalized, padded."""
+"""Prepare images for the networks: resize, normalize, pad."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from maskadapter.types.image_batch import ImageBatch
+
 # Input mean and standard deviation of R, G and B, in 0 to 255: CLIP's, the same for all models here.
 # Source: official PIXEL_MEAN and PIXEL_STD.
 PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
@@ -16,7 +18,7 @@ PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
 
 @dataclass(frozen=True)
 class InputSize:
-    """How large an image is made before it goes in.
+    """The rule for the size that an image is resized to before it enters the networks.
 
     The shorter side becomes ``shortest`` pixels, unless the longer would then exceed ``longest``: then the longer side
     becomes ``longest``. With the two equal, the longer side always becomes that. Source: official MIN_SIZE_TEST and
@@ -27,7 +29,7 @@ class InputSize:
     longest: int
 
     def of(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) that an image of ``size`` (height, width) gets, at least 1."""
+        """Size that an image of ``size`` is resized to, (height, width) each, at least 1."""
         height, width = size
         scale = self.shortest / min(height, width)
         wanted = height * scale, width * scale
@@ -37,10 +39,15 @@ class InputSize:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 -> (*size, 3) uint8, Pillow's bilinear filter. Source: official test mapper."""
+    """Resize an image (H, W, 3) uint8 to (*size, 3) by Pillow's bilinear filter. Source: official test mapper."""
     if image.shape[:2] == size:
         return image
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def image_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | str = "cpu") -> ImageBatch:
+    """Normalized and raw pixels of images, see ``to_batch``."""
+    return ImageBatch(to_batch(images, divisor, device), images)
 
 
 def to_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | str = "cpu") -> Tensor:
@@ -58,20 +65,3 @@ def to_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | 
         pixels = torch.tensor(image, device=device).permute(2, 0, 1).float()
         row[:, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
     return batch
-
-
-def content_size(image: Tensor) -> tuple[int, int]:
-    """(3, H, W) -> (height, width) without the padding: rows and columns of exact zeros at the bottom and the right."""
-    filled = (image != 0).any(0)
-    rows, columns = filled.any(1).nonzero(), filled.any(0).nonzero()
-    if len(rows) == 0:
-        return image.shape[1], image.shape[2]
-    return int(rows[-1]) + 1, int(columns[-1]) + 1
-
-
-def from_batch(image: Tensor) -> np.ndarray:
-    """What ``to_batch`` was given: (3, H, W) of its result -> (h, w, 3) uint8 RGB, without the padding."""
-    height, width = content_size(image)
-    mean, std = (image.new_tensor(one)[:, None, None] for one in (PIXEL_MEAN, PIXEL_STD))
-    pixels = (image[:, :height, :width] * std + mean).round().clamp(0, 255)
-    return pixels.permute(1, 2, 0).to(torch.uint8).cpu().numpy()

@@ -1,45 +1,80 @@
-"""Which proposals can change a result: told from a guess at all their names, before any is named with care.
+"""Compute Mask-Adapter only for the proposals that can change a result, and estimate the embeddings of the others.
 
-A guess costs next to nothing, and where it is wrong it seldom matters: many proposals agree, or are surely of nothing.
-The three shares were chosen on training images, see ``docs/performance.md``.
+An estimate costs next to nothing, and where it is wrong it seldom matters: many proposals agree, or are surely void.
+The three thresholds were chosen on training images, see ``docs/performance.md``.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# By what share the probabilities of a guessed proposal may be off.
+from maskadapter.models.poolers.adapter_pooling import FEW, AdapterPooler
+from maskadapter.models.poolers.pooler import Project
+from maskadapter.models.sparse_adapter import SparseAdapter
+from maskadapter.types.clip_features import ClipFeatures
+
+# The probabilities of an estimated proposal may be off by this share.
 DOUBT = 0.4
-# Of the image: fewer cells than this may turn.
+# Share of the image: a proposal that can change the class of fewer pixels is not computed.
 SMALLEST = 0.0005
-# A name that comes so near the best one of a proposal may turn out to be the better one.
+# A class whose probability is at least this share of the best class's may turn out to be the better one.
 RIVAL = 0.5
 
-# Where all proposals together weigh less than this is none: far from every mask each is a little above 0.
+# Where all proposals together have a lower score than this there is none: far from every mask each is a bit above 0.
 _NOTHING = 0.01
+# Feature locations on each side that each block is taken to see, see ``SparseAdapter``; chosen together with the three
+# thresholds.
+_REACH = (2, 0)
+
+
+def pruned_embeddings(
+    pooler: AdapterPooler,
+    features: ClipFeatures,
+    mask_logits: Tensor,
+    project: Project,
+    choose: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Mask embeddings (B, N, D): computed where ``choose`` says so, estimated elsewhere.
+
+    features, mask_logits, project: see ``Pooler``. choose: from estimates (B, N, D) which to compute, (B, N) bool.
+    """
+    masks = pooler.binary(mask_logits)
+    if masks.shape[1] <= FEW:
+        return pooler.embed(features, masks, project)
+    adapters = [SparseAdapter(pooler.adapter, one[None], _REACH) for one in features.projected]
+    images = list(zip(adapters, masks, features.dense, strict=True))
+    embeddings = torch.stack(
+        [pooler.pool(partial(pooler.in_chunks, one.estimate), some, dense, project) for one, some, dense in images]
+    )
+    for estimated, chosen, (adapter, some, dense) in zip(embeddings, choose(embeddings), images, strict=True):
+        estimated[chosen] = pooler.pool(partial(pooler.in_chunks, adapter), some[chosen], dense, project)
+    return embeddings
 
 
 def influential(
     mask_logits: Tensor, probs: Tensor, doubt: float = DOUBT, smallest: float = SMALLEST, rival: float = RIVAL
 ) -> Tensor:
-    """(N,) bool: the proposals whose true names may turn the class of pixels, or their own where they are segments.
+    """Which proposals can change the class of pixels, or their own class where they are segments: (N,) bool.
 
-    mask_logits: (N, h, w). probs: (N, K + 1), the guess: class probabilities with void last, each row summing to 1.
+    mask_logits: (N, h, w). probs: (N, K + 1), estimated class probabilities with void last, each row sums to 1.
 
-    A proposal turns a cell where ``doubt`` times what it adds there to the best class and to the second exceeds what
-    the one is ahead of the other. It is a segment where void is not its best class, and its name may turn where its
-    second class has more than ``rival`` of the probability of the first. This is no proof that the others change
-    nothing.
+    A proposal can change a pixel where ``doubt`` times what it adds there to the scores of the best and the second
+    class exceeds the difference of the two. It is a segment where void is not its best class, and its class can change
+    where its second class has more than ``rival`` of the probability of the first. This is no proof that the others
+    change nothing.
     """
     class_probs, void = probs[:, :-1], probs[:, -1]
     if not probs.numel() or class_probs.shape[1] < 2:
         return torch.zeros_like(void, dtype=torch.bool)
-    # Half the resolution tells the same and costs a quarter.
+    # Half the resolution chooses the same and costs a quarter.
     masks = F.avg_pool2d(mask_logits[None], 2, ceil_mode=True)[0].sigmoid()
     scores = torch.einsum("nk,nhw->khw", class_probs, masks)
     best, label = scores.max(dim=0)
     next_best, rival_label = scores.scatter(0, label[None], -torch.inf).max(dim=0)
     added = (class_probs[:, label.flatten()] + class_probs[:, rival_label.flatten()]).view_as(masks) * masks
-    turns = ((doubt * added > best - next_best) & (best > _NOTHING)).flatten(1).float().mean(dim=1) > smallest
+    changes = ((doubt * added > best - next_best) & (best > _NOTHING)).flatten(1).float().mean(dim=1) > smallest
     first, second = class_probs.topk(2, dim=-1).values.unbind(dim=-1)
-    return turns | ((first > void) & (second > rival * first))
+    return changes | ((first > void) & (second > rival * first))

@@ -1,10 +1,8 @@
-"""The whole method: CLIP, a mask generator, an embedding of masks, and the ensemble of the two opinions."""
+"""The whole method: CLIP, a proposal head, a pooler of masks, and the ensemble of two classifiers."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,101 +15,149 @@ from maskadapter.io.masks import mask_parts
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
+from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.maftplus import ContentDependentTransfer
-from maskadapter.models.poolers.pooler import Decide, Pooler
-from maskadapter.models.preprocess import InputSize, resize, to_batch
-from maskadapter.models.proposal_pruning import influential
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.pooler import Pooler
+from maskadapter.models.preprocess import InputSize, image_batch, resize
+from maskadapter.models.proposal_pruning import influential, pruned_embeddings
+from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.given_masks import at_stride_4
+from maskadapter.models.sources.mask_source import MaskSource, is_source, mask_source
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.classification import Classification
 from maskadapter.results.postprocessing import SemanticOrder
 from maskadapter.results.segmentation import Segmentation
 from maskadapter.system.atomic_files import readable
+from maskadapter.system.renamed import advice
 from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import EncodedImage
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.image_sizes import ImageSizes
 from maskadapter.types.proposals import Proposals
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 Classes = Any  # whatever Vocabulary.of takes
 
-# Words closer than this share of the list's pairs are taken to mean the same. Chosen on 50 COCO training images with
-# the embedded model: a plateau from 0.90 to 0.98, see docs/everyday.md.
+# Synonyms with a higher cosine than this share of the list's pairs are taken to mean the same. Chosen on 50 COCO
+# training images with the embedded model: a plateau from 0.90 to 0.98, see docs/everyday.md.
 CONFUSABLE = 0.97
 
 
-class Generator(Protocol):
-    """Anything that proposes masks."""
-
-    def __call__(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
-        """images (B, 3, H, W) normalized and padded; the features and text embeddings are there for those that use
-        them."""
-        ...
-
-
-@dataclass(frozen=True)
-class InferenceConfig:
-    """Settings of inference that no weight shows. Source: the official configurations; see ``build.py`` for the values.
-
-    input_size: see ``InputSize``. seen_in: the generator's training list, by its name or as names; a class that shares
-    a synonym with it is seen. alpha, beta: 0 to 1, CLIP's weight in the ensemble for seen and unseen classes.
-    semantic_order, overlap_threshold, join_touching: see ``maskadapter.results.postprocessing``. fast: whether Mask-Adapter is
-    computed only for the proposals that can change the result, and the others guessed at, see ``models.influence``.
-    """
-
-    input_size: InputSize
-    seen_in: str | tuple[str, ...]
-    alpha: float
-    beta: float
-    semantic_order: SemanticOrder = "masks-first"
-    overlap_threshold: float = 0.8
-    join_touching: bool = False
-    prune_proposals: bool = False
-
-
 class OpenVocabularySegmenter(nn.Module):
-    """Segment an image by any words, or name given masks. Source: paper, figure 2 and section 3.4.
+    """Segment an image into any classes, or classify given masks. Source: paper, figure 2 and section 3.4.
 
     Args:
         clip: image and text encoder.
-        generator: proposes masks and, unless its class logits are None, classifies them (in-vocabulary). None: the
-            weights hold no generator (warm-up files); ``classify`` works, ``segment`` does not.
-        embedding: from masks to CLIP embeddings (out-of-vocabulary): mask pooling or Mask-Adapter.
+        generator: the proposal head: proposes masks and classifies them (in-vocabulary). None: the weights hold none
+            (warm-up files, a CLIP alone); ``classify`` works, and ``segment`` needs masks.
+        pooler: from masks to CLIP embeddings (out-of-vocabulary): mask pooling, mask cropping or Mask-Adapter.
         inference: settings.
-        text_transfer: MAFT+'s content-dependent transfer, used for the out-of-vocabulary side alone.
+        text_transfer: MAFT+'s content-dependent transfer, used by the out-of-vocabulary classifier alone.
         text_cache: remembers text embeddings; only for weights that do not change any more.
+        quirks: accidents of the official code to reproduce; None leaves the parts as they are.
+
+    ``mask_source`` may be set: its masks then take the place of the proposal head's.
     """
 
     def __init__(
         self,
         clip: Clip,
-        generator: nn.Module | None,
+        generator: ProposalHead | None,
         pooler: Pooler,
         inference: InferenceConfig,
         text_transfer: ContentDependentTransfer | None = None,
         text_cache: TextCache | None = None,
+        quirks: UpstreamQuirks | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
-        self.generator: Generator | None = generator
+        self.generator = generator
         self.pooler = pooler
         self.text_transfer = text_transfer
         self.text_cache = text_cache
         self.void_embedding = nn.Embedding(1, clip.embed_dim)
         self.inference = inference
+        self.mask_source: MaskSource | None = None
+        self.semantic_order: SemanticOrder = "masks-first"
+        if quirks is not None:
+            self.quirks = quirks
+
+    @property
+    def quirks(self) -> UpstreamQuirks:
+        """The accidents of the official code that this model reproduces. Setting them changes how its parts compute."""
+        transfer_norm = UpstreamQuirks.transfer_norm
+        if self.text_transfer is not None:
+            transfer_norm = self.text_transfer.norm_placement
+        return UpstreamQuirks(self.clip.projection_layout, transfer_norm, self.semantic_order)
+
+    @quirks.setter
+    def quirks(self, quirks: UpstreamQuirks) -> None:
+        self.clip.projection_layout = quirks.projection_layout
+        if self.text_transfer is not None:
+            self.text_transfer.norm_placement = quirks.transfer_norm
+        self.semantic_order = quirks.semantic_order
+
+    def __getattr__(self, name: str) -> Any:
+        line = advice("attribute", name)
+        if line is not None:
+            raise AttributeError(line)
+        return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        line = advice("attribute", name)
+        if line is not None:
+            raise AttributeError(line)
+        super().__setattr__(name, value)
 
     @torch.inference_mode()
-    def encode(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
-        """Text embeddings of classes. classes: whatever ``Vocabulary.of`` takes; things: names that count as things."""
+    def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
+        """Text embeddings of classes, computed once for many images.
+
+        classes: whatever ``Vocabulary.of`` takes, or an encoded vocabulary. things: names of classes that are things.
+        """
         if isinstance(classes, EncodedVocabulary):
             vocabulary = Vocabulary.of(classes.vocabulary, things)
-            return EncodedVocabulary(vocabulary, classes.rows.to(self.clip.logit_scale))
+            return EncodedVocabulary(vocabulary, classes.text_embeddings.to(self.clip.logit_scale))
         vocabulary = Vocabulary.of(classes, things)
         if self.text_cache is None:
             return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
-        rows = self.text_cache.text_embeddings(vocabulary.synonyms)
-        return EncodedVocabulary(vocabulary, rows.to(self.clip.logit_scale))
+        text_embeddings = self.text_cache.text_embeddings(vocabulary.synonyms)
+        return EncodedVocabulary(vocabulary, text_embeddings.to(self.clip.logit_scale))
+
+    @torch.inference_mode()
+    def encode_image(self, image: Any, masks: Any = None) -> EncodedImage:
+        """Compute everything about an image that does not depend on classes: features, proposals, their embeddings.
+
+        ``segment``, ``classify`` and ``activation_maps`` take the result in place of the image; another list of classes
+        then costs its text embeddings and matrix products.
+
+        image: whatever ``read_image`` takes; the result does not share its memory. Or an ``EncodedImage``, whose
+            features are used again for other masks. masks: as in ``segment``.
+        Raises ImageError, MaskError.
+        """
+        if isinstance(image, EncodedImage) and masks is None:
+            return image
+        features = None
+        if isinstance(image, EncodedImage):
+            pixels, file_name, features = image.image, image.file_name, image.features
+        else:
+            pixels, file_name = _pixels(image), _file_name(image)
+            masks = self.mask_source if masks is None else masks
+        inputs, sizes = self.prepare(pixels)
+        given = None if masks is None else self._mask_logits(masks, pixels, sizes, file_name)
+        if features is None:
+            features = self.clip.encode_image(inputs.pixels)
+        proposals = None
+        if given is not None:
+            proposals = Proposals(given[None])
+        elif self.generator is not None:
+            proposals = self.generator(inputs, features)
+        embeddings = None if proposals is None else self.mask_embeddings(inputs, features, proposals)
+        kept = ClipFeatures({}, features.dense, features.projected)
+        return EncodedImage(pixels, file_name, sizes, kept, proposals, embeddings)
 
     @torch.inference_mode()
     def segment(
@@ -122,146 +168,170 @@ class OpenVocabularySegmenter(nn.Module):
         background: Classes | None = BACKGROUND,
         masks: Any = None,
     ) -> Segmentation:
-        """Segment one image.
+        """Segment one image into the given classes.
 
-        image: whatever ``read_image`` takes. classes: words (see ``Vocabulary.of``) or what ``encode`` returned.
+        image: whatever ``read_image`` takes, or an ``EncodedImage``. classes: see ``Vocabulary.of``, or the result of
+            ``encode_text``.
         things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
-        background: words that stand for the rest of the world and compete with the classes, but for those that mean
-            nearly the same as one of them; pixels that they win are none of the classes. None or "none": every pixel
-            goes to one of the classes, as data sets are evaluated.
-        masks: as ``classify`` takes them, instead of the generator's; the embedding alone names them.
-        Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no mask generator.
+        background: classes that stand for the rest of the world and compete with yours, but for those that mean nearly
+            the same as one of yours; pixels that they win belong to no class. None or "none": every pixel goes to one
+            of your classes, as data sets are evaluated.
+        masks: instead of the model's own proposals, classified by the out-of-vocabulary classifier alone: as
+            ``classify`` takes them.
+        Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head.
         """
-        if self.generator is None and masks is None:
+        encoded = self.encode_image(image, masks)
+        if encoded.proposals is None:
             raise MaskAdapterError(
                 "these weights hold no mask generator: give masks, load them with masks='sam:NAME', or load a "
                 "segmenter's file with adapter=<this file>"
             )
-        file_name, image = _file_name(image), read_image(image)
-        batch, sizes = self.prepare(image)
-        given = None if masks is None else self._cells(masks, sizes, file_name).to(batch)[None]
-        encoded = self.encode(classes, things)
-        competing = encoded if background in (None, "none") else self._among(encoded, background)
-        mask_logits, probs = self(batch, competing, given)
+        vocabulary = self.encode_text(classes, things)
+        competing = vocabulary if background in (None, "none") else self._among(vocabulary, background)
+        probs = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
         _refuse_nan(probs)
         return Segmentation(
-            image,
-            encoded.vocabulary,
-            mask_logits[0],
+            encoded.image,
+            vocabulary.vocabulary,
+            encoded.proposals.mask_logits[0],
             probs[0],
-            sizes,
-            competing.vocabulary.names[len(encoded.vocabulary) :],
-            self.inference.semantic_order,
+            encoded.sizes,
+            competing.vocabulary.names[len(vocabulary.vocabulary) :],
+            self.semantic_order,
             self.inference.overlap_threshold,
             self.inference.join_touching,
-            file_name=file_name or "image.png",
-            activate=partial(self.activation_maps, image),
+            file_name=encoded.file_name or "image.png",
         )
 
     @torch.inference_mode()
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
-        """Name given masks: the embedding alone decides, no generator, no void.
+        """Classify given masks by the out-of-vocabulary classifier alone: no proposal head, no void.
 
-        masks: (N, H, W) bool at the image's own size, a file, COCO annotations, detections: whatever ``mask_parts``
-            takes; they may overlap or be empty.
+        image, classes: as in ``segment``. masks: (N, H, W) bool at the image's own size, a file, COCO annotations,
+            detections: whatever ``mask_parts`` takes; they may overlap or be empty. Or a ``MaskSource``, which gets the
+            original image, or the name of one such as ``"sam:NAME"``, which is loaded for this call.
         """
-        file_name, image = _file_name(image), read_image(image)
-        batch, sizes = self.prepare(image)
-        mask_logits = self._cells(masks, sizes, file_name).to(batch)
-        encoded = self.encode(classes)
-        features = self.clip.encode_image(batch)
-        logits = self.out_of_vocabulary_logits(batch, features, mask_logits[None], self.text_classifier(encoded))
+        encoded, vocabulary = self.encode_image(image, masks), self.encode_text(classes)
+        embeddings = encoded.mask_embeddings
+        if embeddings is None:
+            assert encoded.proposals is not None
+            assert isinstance(self.pooler, AdapterPooler)
+            binary = self.pooler.binary(encoded.proposals.mask_logits)
+            embeddings = self.pooler.embed(encoded.features, binary, self.clip.project)
+        logits = self.out_of_vocabulary_logits(encoded.features, embeddings, self.text_classifier(vocabulary))
         _refuse_nan(logits)
-        return Classification(encoded.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
+        return Classification(vocabulary.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
 
     @torch.inference_mode()
     def activation_maps(self, image: Any, masks: Any) -> ActivationMaps:
-        """Where CLIP's features are pooled for each mask. image, masks: as in ``classify``."""
-        file_name, image = _file_name(image), read_image(image)
-        batch, sizes = self.prepare(image)
-        mask_logits = self._cells(masks, sizes, file_name).to(batch)
-        weights = self.pooler.weights(self.clip.encode_image(batch), mask_logits[None])
-        return ActivationMaps(weights[0].float().cpu().numpy(), sizes)
+        """Where CLIP's features are pooled for each mask.
 
-    def prepare(self, image: np.ndarray, size: InputSize | None = None) -> tuple[Tensor, ImageSizes]:
-        """(H, W, 3) uint8 -> a batch of one, (1, 3, h, w) normalized and padded, and the sizes on the way. size: of the
-        input instead of the model's own."""
+        image, masks: as in ``classify``; or a ``Segmentation`` for its largest segments, as its ``save`` draws them.
+        """
+        if isinstance(masks, Segmentation):
+            masks = masks.panoptic().masks(masks.largest_segments())
+        encoded = image if isinstance(image, EncodedImage) else self.encode_image(image, masks=[])  # features alone
+        mask_logits = self._mask_logits(masks, encoded.image, encoded.sizes, encoded.file_name)
+        weights = self.pooler.weights(encoded.features, mask_logits[None])
+        return ActivationMaps(weights[0].float().cpu().numpy(), encoded.sizes)
+
+    def prepare(self, image: np.ndarray, size: InputSize | None = None) -> tuple[ImageBatch, ImageSizes]:
+        """A batch of one image (H, W, 3) uint8, normalized and padded, and the sizes on the way. size: of the input
+        instead of the model's own."""
         original = (image.shape[0], image.shape[1])
         resized = (size or self.inference.input_size).of(original)
-        batch = to_batch([resize(image, resized)], self.clip.size_divisor, self.clip.logit_scale.device)
-        return batch, ImageSizes(padded=(batch.shape[-2], batch.shape[-1]), resized=resized, original=original)
+        batch = image_batch([resize(image, resized)], self.clip.size_divisor, self.clip.logit_scale.device)
+        padded = (batch.pixels.shape[-2], batch.pixels.shape[-1])
+        return batch, ImageSizes(padded=padded, resized=resized, original=original)
 
-    def forward(
-        self, images: Tensor, encoded: EncodedVocabulary, mask_logits: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """images: (B, 3, H, W), normalized and padded. mask_logits: given masks instead of the generator's, (B, N, h,
-        w). Returns mask logits (B, N, h, w) and probabilities (B, N, K + 1)."""
-        text = self.text_classifier(encoded)
-        features = self.clip.encode_image(images)
-        if mask_logits is None:
-            assert self.generator is not None
-            proposals = self.generator(images, features, text)
-        else:
-            proposals = Proposals(mask_logits)
-        decide = None
-        if self.inference.prune_proposals:
-            decide = partial(self.influential, proposals, vocabulary=encoded.vocabulary)
-        out_logits = self.out_of_vocabulary_logits(images, features, proposals.mask_logits, text, decide)
-        return proposals.mask_logits, self.combine(proposals, out_logits, encoded.vocabulary)
+    def forward(self, inputs: ImageBatch, vocabulary: EncodedVocabulary) -> tuple[Tensor, Tensor]:
+        """Mask logits (B, N, h, w) of the proposal head, and their class probabilities (B, N, K + 1), void last."""
+        assert self.generator is not None
+        features = self.clip.encode_image(inputs.pixels)
+        proposals = self.generator(inputs, features)
+        embeddings = self.mask_embeddings(inputs, features, proposals)
+        return proposals.mask_logits, self.class_probs(features, proposals, embeddings, vocabulary)
 
-    def influential(self, proposals: Proposals, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """(B, N) bool: which proposals can change the result. out_logits: (B, N, K + 1), a guess at CLIP's opinion."""
-        probs = self.combine(proposals, out_logits, vocabulary)
-        return torch.stack([influential(*one) for one in zip(proposals.mask_logits, probs, strict=True)])
+    def mask_embeddings(self, inputs: ImageBatch, features: ClipFeatures, proposals: Proposals) -> Tensor | None:
+        """CLIP embeddings of proposals (B, N, D); None where they are pruned, which depends on the classes."""
+        if self.inference.prune_proposals and isinstance(self.pooler, AdapterPooler):
+            return None
+        return self.pooler(inputs.pixels, features, proposals.mask_logits, self.clip.project)
 
-    def text_classifier(self, encoded: EncodedVocabulary) -> TextClassifier:
-        """Text rows with the void embedding, a learned unit vector, as the last."""
-        void = F.normalize(self.void_embedding.weight, dim=-1)
-        return TextClassifier(torch.cat([encoded.rows.to(void), void]), encoded.vocabulary.group_sizes)
-
-    def out_of_vocabulary_logits(
+    def class_probs(
         self,
-        images: Tensor,
         features: ClipFeatures,
-        mask_logits: Tensor,
-        text: TextClassifier,
-        decide: Decide | None = None,
+        proposals: Proposals,
+        mask_embeddings: Tensor | None,
+        vocabulary: EncodedVocabulary,
     ) -> Tensor:
-        """CLIP's own opinion of masks (B, N, h, w): class logits (B, N, K + 1), void last.
+        """Class probabilities of proposals (B, N, K + 1), void last. mask_embeddings: see the method."""
+        text = self.text_classifier(vocabulary)
+        class_logits = self.class_logits(proposals, text)
+        text = self.transferred(text, features)
 
-        decide: a guess at these logits -> (B, N) bool, of which masks they are to be computed with care; without it
-        those of all are.
-        """
-        if self.text_transfer is not None:
-            text = text.with_rows(self.text_transfer(text.rows, features.projected))
+        def probs(embeddings: Tensor) -> Tensor:
+            out_logits = text.logits(embeddings, self.clip.logit_scale)
+            return self.combine(class_logits, out_logits, vocabulary.vocabulary)
 
-        def logits(embeddings: Tensor) -> Tensor:
-            return text.logits(embeddings, self.clip.logit_scale)
+        def choose(estimates: Tensor) -> Tensor:
+            images = zip(proposals.mask_logits, probs(estimates), strict=True)
+            return torch.stack([influential(*image) for image in images])
 
-        careful = None if decide is None else lambda guess: decide(logits(guess))
-        return logits(self.pooler(images, features, mask_logits, self.clip.project, careful))
+        if mask_embeddings is None:
+            assert isinstance(self.pooler, AdapterPooler)
+            project = self.clip.project
+            mask_embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, project, choose)
+        return probs(mask_embeddings)
 
-    def combine(self, proposals: Proposals, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """Probabilities (B, N, K + 1), void last: the generator's opinion and CLIP's, (B, N, K + 1), or CLIP's alone
-        where the generator has none."""
-        if proposals.class_logits is None:
-            void = proposals.void_probs
+    def text_classifier(self, vocabulary: EncodedVocabulary) -> TextClassifier:
+        """Text embeddings as a classifier, with the void embedding, a learned unit vector, as the last."""
+        void = F.normalize(self.void_embedding.weight, dim=-1)
+        weights = torch.cat([vocabulary.text_embeddings.to(void), void])
+        return TextClassifier(weights, vocabulary.vocabulary.group_sizes)
+
+    def transferred(self, text: TextClassifier, features: ClipFeatures) -> TextClassifier:
+        """The out-of-vocabulary classifier of each image: the text classifier itself, or what MAFT+ makes of it."""
+        if self.text_transfer is None:
+            return text
+        return text.with_weights(self.text_transfer(text.weights, features.projected))
+
+    def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor | None:
+        """The in-vocabulary classifier: (B, N, K + 1), void last; None for masks that no proposal head made."""
+        if proposals.class_embeddings is None:
+            return None
+        assert self.generator is not None
+        return self.generator.class_logits(proposals, text)
+
+    def out_of_vocabulary_logits(self, features: ClipFeatures, mask_embeddings: Tensor, text: TextClassifier) -> Tensor:
+        """The out-of-vocabulary classifier: class logits (B, N, K + 1) of mask embeddings (B, N, D), void last."""
+        return self.transferred(text, features).logits(mask_embeddings, self.clip.logit_scale)
+
+    def combine(self, class_logits: Tensor | None, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """Probabilities (B, N, K + 1), void last, of the in-vocabulary and the out-of-vocabulary classifier; of the
+        second alone, without void, where there is no first."""
+        if class_logits is None:
             probs = out_logits[..., :-1].softmax(dim=-1)
-            void = torch.zeros_like(probs[..., 0]) if void is None else void.to(probs)
-            return torch.cat([probs * (1 - void[..., None]), void[..., None]], dim=-1)
-        settings, class_logits = self.inference, proposals.class_logits
+            return torch.cat([probs, torch.zeros_like(probs[..., :1])], dim=-1)
+        settings = self.inference
         seen = torch.tensor(vocabulary.seen(Vocabulary.of(settings.seen_in)), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
         return with_void(probs, class_logits)
 
-    def _cells(self, masks: Any, sizes: ImageSizes, file_name: str | None) -> Tensor:
-        """Masks as ``mask_parts`` takes them -> (N, h, w) logits at stride 4 of the input."""
+    def _mask_logits(self, masks: Any, image: np.ndarray, sizes: ImageSizes, file_name: str | None) -> Tensor:
+        """Masks as ``segment`` takes them -> (N, h, w) logits at stride 4 of the input."""
+        device = self.clip.logit_scale.device
+        if isinstance(masks, str) and is_source(masks):
+            masks = mask_source(masks, device)
+        if callable(masks):
+            masks = masks(image)
         parts = mask_parts(masks, sizes.original, file_name)
-        return torch.cat([at_stride_4(torch.from_numpy(part), sizes) for part in parts])
+        return torch.cat([at_stride_4(torch.from_numpy(part), sizes) for part in parts]).to(device)
 
-    def _among(self, encoded: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
-        limit = self.encode(BACKGROUND).confusable_similarity(CONFUSABLE)
-        return encoded.with_background(self.encode(background), limit)
+    def _among(self, vocabulary: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
+        usual = self.encode_text(BACKGROUND)
+        others = usual if background == BACKGROUND else self.encode_text(background)
+        return vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
 
 
 def _refuse_nan(numbers: Tensor) -> None:
@@ -270,6 +340,11 @@ def _refuse_nan(numbers: Tensor) -> None:
             "the model computes no numbers (NaN or infinity): its weights are broken, or too large for their type; "
             "run maskadapter models check on them"
         )
+
+
+def _pixels(image: Any) -> np.ndarray:
+    pixels = read_image(image)
+    return pixels if isinstance(image, str | Path) else pixels.copy()  # the caller's array stays the caller's
 
 
 def _file_name(image: Any) -> str | None:

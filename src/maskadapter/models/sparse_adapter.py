@@ -1,8 +1,8 @@
-"""The adapter's maps for less: its blocks are computed only where a mask's boundary can be felt.
+"""Compute the adapter's maps only where a mask's boundary lies in the receptive field: the same result, faster.
 
-Far inside a mask and far outside it, a cell sees nothing but ones or nothing but zeros within its receptive field, and
-has the value that the full mask, or the empty one, has at that cell. These two go through the adapter once an image;
-every other mask pays for the cells in between. Each block's convolution widens what is felt by three cells.
+Far inside a mask and far outside it, a location sees only ones or only zeros within its receptive field, and has the
+value that a full mask, or an empty one, has at that location. These two go through the adapter once per image; for
+every other mask only the locations in between are computed. Each block's convolution adds three locations.
 But for rounding the result is that of ``MaskAdapter.forward``, and so are the gradients of its parameters and of the
 features; masks are data and get none.
 """
@@ -16,18 +16,18 @@ from torch.utils.checkpoint import checkpoint
 
 from maskadapter.models.mask_adapter import ConvNeXtBlock, MaskAdapter
 
-_ROWS = 1024  # cells that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor
+_ROWS = 1024  # locations that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor
 # Share of the largest value by which the patches of two equal windows may differ, because masks are resized before. In
-# half precision such patches are equal or they are not, and a wider limit would take others for them.
+# half precision such patches are equal or they are not, and a wider limit would accept different ones.
 _ROUNDING = 2e-6
 
 
 class SparseAdapter:
     """Semantic activation maps of any number of masks of one image.
 
-    adapter: the network. features: (1, D, h, w), the image's projected dense features. reach: cells on each side that
-    each block's convolution is taken to see, the last number for all further blocks: with fewer than it does see, cells
-    that feel a boundary from afar alone are taken to feel none, and the result is near the exact one.
+    adapter: the network. features: (1, D, h, w), the image's projected dense features. reach: locations on each side
+    that each block's convolution is taken to see, the last number for all further blocks: with fewer than it does see,
+    the influence of a distant boundary is neglected, and the result is near the exact one.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class SparseAdapter:
     ) -> None:
         self._adapter = adapter
         self._reach = [reach[min(number, len(reach) - 1)] for number in range(len(adapter.blocks))]
-        self._cells = (features.shape[-2], features.shape[-1])
+        self._size = (features.shape[-2], features.shape[-1])
         last = adapter.patchify[-1]
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
         # The stem's last convolution and the fusing one are linear, with nothing in between: together they are one
-        # small matrix, and what the mask has no part in is computed once an image.
+        # small matrix, and the part that does not depend on the mask is computed once per image.
         self._from_mask = adapter.fuse.weight.flatten(1)[:, -last.out_channels :] @ last.weight.flatten(1)
-        bias = last.bias[None, :, None, None].expand(1, -1, *self._cells)
+        bias = last.bias[None, :, None, None].expand(1, -1, *self._size)
         self._from_features = adapter.fuse(adapter.merge(features, bias)).permute(0, 2, 3, 1)
 
-        # Of the empty and the full mask, (2, h, w, ...): patches, what each block gives, maps.
+        # Of the empty and the full mask, (2, h, w, ...): patches, each block's output, maps.
         self._patches = self._patchify(torch.stack([torch.zeros(4, 4), torch.ones(4, 4)]).to(features))
         everywhere = torch.ones(self._patches.shape[:-1], dtype=torch.bool, device=features.device)
         x = self._enter(self._patches)
@@ -59,7 +59,7 @@ class SparseAdapter:
     def __call__(self, masks: Tensor) -> Tensor:
         """masks: (N, H, W), 0 to 1 or bool, any resolution. Returns (N, M, h, w) raw maps."""
         if not len(masks):
-            return self._maps.new_zeros(0, self._adapter.num_maps, *self._cells)
+            return self._maps.new_zeros(0, self._adapter.config.num_maps, *self._size)
         patches = self._patchify(masks)
         empty = self._equal(patches, self._patches[0])
         full = self._equal(patches, self._patches[1]) & ~empty
@@ -71,9 +71,9 @@ class SparseAdapter:
             x = _filled(known, full, mixed, self._through(block, x, mixed))
         return _filled(self._maps, full, mixed, self._read_out(x[mixed])).permute(0, 3, 1, 2)
 
-    def rough(self, masks: Tensor) -> Tensor:
-        """A guess at the same, (N, H, W) -> (N, M, h, w), that costs next to nothing: each cell has the value of the
-        full or of the empty mask, or lies between the two as its patch does. No block is computed."""
+    def estimate(self, masks: Tensor) -> Tensor:
+        """Estimate the maps without computing a block, (N, H, W) -> (N, M, h, w): each location has the value of the
+        full or of the empty mask, or one between the two as its patch lies between theirs."""
         patches = self._patchify(masks)
         to_empty, to_full = ((patches - known).abs().sum(dim=-1, keepdim=True) for known in self._patches)
         share = to_empty / (to_empty + to_full).clamp(min=torch.finfo(patches.dtype).tiny)
@@ -81,17 +81,17 @@ class SparseAdapter:
 
     def _patchify(self, masks: Tensor) -> Tensor:
         """(N, H, W) -> (N, h, w, MASK_DIM), before the stem's last convolution."""
-        size = (4 * self._cells[0], 4 * self._cells[1])
+        size = (4 * self._size[0], 4 * self._size[1])
         masks = masks.detach()[:, None].to(self._from_features.dtype)
         masks = F.interpolate(masks, size, mode="bilinear", align_corners=False)
         return self._adapter.patchify[:-1](masks).permute(0, 2, 3, 1)
 
     def _enter(self, patches: Tensor) -> Tensor:
-        """(N, h, w, MASK_DIM) -> (N, h, w, C), what the first block takes."""
+        """The first block's input (N, h, w, C) from patches (N, h, w, MASK_DIM)."""
         return F.linear(patches, self._from_mask).add_(self._from_features)
 
     def _through(self, block: ConvNeXtBlock, x: Tensor, chosen: Tensor) -> Tensor:
-        """What a block gives at some cells: x (N, h, w, C), chosen (N, h, w) bool with n true cells -> (n, C)."""
+        """A block's output (n, C) at some locations: x (N, h, w, C), chosen (N, h, w) bool with n true entries."""
         convolved = block.dwconv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)[chosen]
         return x[chosen] + torch.cat([self._residual(block, rows) for rows in convolved.split(_ROWS)])
 
@@ -115,23 +115,23 @@ class SparseAdapter:
         return ((patches - known).abs() <= limit).all(dim=-1)
 
 
-def _surrounded(cells: Tensor, reach: int) -> Tensor:
-    """(N, h, w) bool: where all cells are true within ``reach``; beyond the border is none."""
-    return F.max_pool2d((~cells)[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] == 0
+def _surrounded(inside: Tensor, reach: int) -> Tensor:
+    """(N, h, w) bool: where everything is true within ``reach``; beyond the border nothing counts."""
+    return F.max_pool2d((~inside)[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] == 0
 
 
 def _made_again(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """function(rows), of which only ``rows`` is kept. The backward pass computes the rest again, but for the last step:
-    that one's result is not needed there. Where it is the only matrix product, as in ``narrowed``, no product is
-    computed twice, and what is computed again is cheap: a LayerNorm, a GELU."""
+    """Compute function(rows) and keep only ``rows``: the backward pass computes the rest again, but for the last step,
+    whose result it does not need. Where it is the only matrix product, as in ``narrowed``, no product is
+    computed twice, and the recomputed steps are cheap: a LayerNorm, a GELU."""
     return checkpoint(function, rows, use_reentrant=False, preserve_rng_state=False)
 
 
 def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
-    """Cells of masks from what is known and what was computed.
+    """Put values of masks together from the known ones and the computed ones.
 
-    known: (2, h, w, C), of the empty and the full mask. full, mixed: (N, h, w) bool, not both. rows: of the mixed
-    cells, (n, C). Returns (N, h, w, C).
+    known: (2, h, w, C), of the empty and the full mask. full, mixed: (N, h, w) bool, not both. rows: (n, C),
+    computed at the mixed locations. Returns (N, h, w, C).
     """
     filled = torch.where(full[..., None], known[1], known[0])
     return filled.index_put_(mixed.nonzero(as_tuple=True), rows)

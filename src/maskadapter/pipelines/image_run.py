@@ -50,6 +50,12 @@ def find_images(images: Sources, output: Path | None = None) -> list[ImageFile]:
     return [*ready, *find_image_files([source for source in given if not isinstance(source, ImageFile)], output)]
 
 
+def refuse_one_map_for_many(masks: Any, images: int) -> None:
+    """Raise MaskAdapterError for a file of one image's masks given with many images."""
+    if images > 1 and isinstance(masks, Path) and masks.suffix.lower() != ".json":
+        raise MaskAdapterError(f"{masks} holds masks of one image, and {images:,} were given: give one COCO JSON file")
+
+
 def run_over_images(
     images: Sequence[ImageFile],
     output: Path,

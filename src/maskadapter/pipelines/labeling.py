@@ -15,16 +15,18 @@ from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io.image_files import ImageFile
 from maskadapter.io.images import ORIENTATION
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images
+from maskadapter.pipelines.image_run import Report, Sources, find_images, refuse_one_map_for_many, run_over_images
 from maskadapter.pipelines.label_formats import LABEL_FILES, Format, join_coco, label_text, write_yolo_classes
 from maskadapter.pipelines.run_record import RECORD, vocabulary_settings
 from maskadapter.results.detections import load_supervision
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.vocabulary.vocabulary import BACKGROUND
 
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 
 
+@refuse_old_keywords
 def label_images(
     segmenter: OpenVocabularySegmenter,
     images: Sources,
@@ -35,13 +37,14 @@ def label_images(
     min_area: float = 0.001,
     things: Iterable[str] | None = None,
     background: Any = BACKGROUND,
+    masks: Any = None,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Report:
     """Make a training set of images: their panoptic segments become its labels.
 
-    images: what ``find_image_files`` takes or returned. classes, things, background: as in ``segmenter.segment``; the
-        background gets no labels.
+    images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
+        ``segmenter.segment``; the background gets no labels.
     output: the set's own folder: ``images/``, and for
         - ``"coco"`` ``annotations.json``, and ``annotations/`` with the same image by image: run-length masks;
         - ``"yolo"`` ``labels/`` and ``data.yaml``: polygons, one line for each part of a segment;
@@ -65,12 +68,13 @@ def label_images(
         if not 0 <= share <= 1:
             raise MaskAdapterError(f"{name} is {share}: a number from 0 to 1 is needed")
     todo = [ImageFile(image.source, image.stem.replace("/", "__")) for image in find_images(images, output)]
+    refuse_one_map_for_many(masks, len(todo))
     twice = [stem for stem, times in Counter(image.stem for image in todo).items() if times > 1]
     if twice:
         raise MaskAdapterError(f"two images would be called {twice[0]} in the set: rename one of them")
     if format != "coco":
         load_supervision()  # a missing library is reported before the first image
-    encoded = segmenter.encode(classes, things)
+    encoded = segmenter.encode_text(classes, things)
     names = _distinct(encoded.vocabulary.names)
     _refuse_other_files(output, resume)
     folder, suffix = LABEL_FILES[format]
@@ -78,7 +82,7 @@ def label_images(
     count: Counter[str] = Counter()
 
     def label(image: ImageFile) -> None:
-        result = segmenter.segment(image.source, encoded, background=background)
+        result = segmenter.segment(image.source, encoded, background=background, masks=masks)
         written = _write_image(image, result.image, output / "images")
         panoptic = result.panoptic()
         least = max(1, min_area * panoptic.ids.size)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io.coco_format import write_json
 from maskadapter.io.image_files import ImageFile
+from maskadapter.system.json_files import write_json
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 RECORD = "run.json"

@@ -9,9 +9,11 @@ from maskadapter.errors import ImageError
 from maskadapter.io.image_files import ImageFile
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images
+from maskadapter.pipelines.image_run import Report, Sources, find_images, refuse_one_map_for_many, run_over_images
 from maskadapter.pipelines.run_record import vocabulary_settings
 from maskadapter.results.segmentation import ENDINGS, Segmentation, check_formats
+from maskadapter.system.renamed import refuse_old_keywords
+from maskadapter.types.encoded_image import EncodedImage
 from maskadapter.vocabulary.vocabulary import BACKGROUND
 
 
@@ -21,18 +23,21 @@ def segment_each(
     classes: Any,
     things: Iterable[str] | None = None,
     background: Any = BACKGROUND,
+    masks: Any = None,
     on_error: Callable[[ImageFile, ImageError], object] | None = None,
 ) -> Iterator[tuple[ImageFile, Segmentation]]:
     """Yield the segmentation of one image after another, each computed when it is asked for; nothing is kept.
 
-    images: what ``find_image_files`` takes or returned. classes, things, background: as in
+    images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
     ``segmenter.segment``. on_error: called with an image that cannot be read and the reason, and the next one follows;
     without it the error is raised.
     """
-    encoded = segmenter.encode(classes, things)
+    vocabulary = segmenter.encode_text(classes, things)
     for image in find_images(images):
         try:
-            result = _segment(segmenter, image, encoded, background)
+            encoded = segmenter.encode_image(image.source, masks)
+            result = _segment(segmenter, image, encoded, vocabulary, background)
+            del encoded
         except ImageError as error:
             if on_error is None:
                 raise
@@ -42,6 +47,7 @@ def segment_each(
         del result  # before the next one is computed
 
 
+@refuse_old_keywords
 def segment_images(
     segmenter: OpenVocabularySegmenter,
     images: Sources,
@@ -50,13 +56,15 @@ def segment_images(
     formats: str | Sequence[str] = ("overlay", "labels"),
     things: Iterable[str] | None = None,
     background: Any = BACKGROUND,
+    masks: Any = None,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
     on_result: Callable[[Segmentation, list[Path]], object] | None = None,
 ) -> Report:
     """Segment many images and save each result below ``output``, named by the image's stem.
 
-    images: what ``find_image_files`` takes or returned. classes, things, background: as in ``segmenter.segment``;
+    images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
+    ``segmenter.segment``; masks from a file are those that it holds for the image's name.
     formats: as in ``Segmentation.save``. resume: leave out the images whose files an earlier run with the same
     settings wrote; without it they are written anew. settings: what else the results depend on, for ``resume`` to
     compare: the model's name, for example. on_result: called with every result and the paths of its files.
@@ -69,12 +77,15 @@ def segment_images(
     """
     output, names = Path(output), check_formats(formats)
     todo = find_images(images, output)
-    encoded = segmenter.encode(classes, things)
+    refuse_one_map_for_many(masks, len(todo))
+    vocabulary = segmenter.encode_text(classes, things)
     endings = [ending for name in names for ending in ENDINGS[name]]
 
     def work(image: ImageFile) -> None:
-        result = _segment(segmenter, image, encoded, background)
-        paths = result.save(output, names, stem=image.stem)
+        encoded = segmenter.encode_image(image.source, masks)
+        result = _segment(segmenter, image, encoded, vocabulary, background)
+        maps = segmenter.activation_maps(encoded, result) if "activations" in names else None
+        paths = result.save(output, names, stem=image.stem, activation_maps=maps)
         if on_result is not None:
             on_result(result, paths)
 
@@ -84,7 +95,7 @@ def segment_images(
         {
             "command": "segment",
             **(settings or {}),
-            **vocabulary_settings(encoded.vocabulary, background),
+            **vocabulary_settings(vocabulary.vocabulary, background),
             "formats": names,
         },
         files=lambda image: [output / f"{image.stem}{ending}" for ending in endings],
@@ -95,7 +106,11 @@ def segment_images(
 
 
 def _segment(
-    segmenter: OpenVocabularySegmenter, image: ImageFile, encoded: EncodedVocabulary, background: Any
+    segmenter: OpenVocabularySegmenter,
+    image: ImageFile,
+    encoded: EncodedImage,
+    vocabulary: EncodedVocabulary,
+    background: Any,
 ) -> Segmentation:
-    result = segmenter.segment(image.source, encoded, background=background)
+    result = segmenter.segment(encoded, vocabulary, background=background)
     return result if isinstance(image.source, Path) else replace(result, file_name=f"{image.stem}.png")

@@ -1,4 +1,4 @@
-"""What the user gets for masks of their own: names."""
+"""The result of classifying given masks."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Classification:
-    """Names for given masks. probs: (N, K) float32, each row sums to 1, over ``class_names``."""
+    """Class probabilities of N given masks. probs: (N, K) float32 over ``class_names``, each row sums to 1."""
 
     vocabulary: Vocabulary = field(repr=False)
     probs: np.ndarray
@@ -30,7 +30,7 @@ class Classification:
         return self.probs.max(axis=1)
 
     def top(self, count: int = 5) -> list[list[tuple[str, float]]]:
-        """For each of the N masks its ``count`` best words with their probabilities, best first."""
+        """The ``count`` most probable classes of each of the N masks with their probabilities, best first."""
         order = (-self.probs).argsort(axis=1, kind="stable")[:, :count]
         return [
             [(self.class_names[index], float(row[index])) for index in best]

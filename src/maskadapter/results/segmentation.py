@@ -1,6 +1,6 @@
-"""What the user gets back for an image and words: masks with names."""
+"""The result of segmenting an image: masks with classes, in every form that they are asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,13 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.io import coco_format as coco
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation
 from maskadapter.results.detections import panoptic_detections
 from maskadapter.results.overlay import draw_overlay, label_image
 from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, SemanticOrder
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 from maskadapter.types.image_sizes import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -42,7 +44,7 @@ _MOST_DRAWN = 8  # segments on a sheet of activation maps, the largest
 
 
 def check_formats(formats: str | Sequence[str]) -> list[str]:
-    """The names in ``formats``, a sequence or words between commas; MaskAdapterError for one that is not known."""
+    """Split and check formats, a sequence or one text with commas. Raises MaskAdapterError for one that is unknown."""
     names = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
     for name in names:
         if name not in FORMATS:
@@ -52,17 +54,18 @@ def check_formats(formats: str | Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """One segmented image. It keeps what the networks said at their own resolution; results are made when asked for.
+    """One segmented image: plain data that can be pickled, without the model.
+
+    It keeps the networks' predictions at their own resolution; results at the image's size are made when asked for.
 
     image: (H, W, 3) uint8 RGB, the image, upright.
     vocabulary: the K classes.
-    mask_logits: (N, h, w), proposals at the generator's resolution, covering the padded input.
-    probs: (N, K + L + 1), each proposal's probabilities of the classes, of the background, void last; rows sum to 1.
+    mask_logits: (N, h, w), proposals at the networks' resolution, covering the padded input.
+    probs: (N, K + L + 1), probabilities of the classes, of the background's classes, void last; each row sums to 1.
     sizes: how the input relates to the image.
-    background: L further names that competed with the classes; what they win is none of the classes.
-    semantic_order, overlap_threshold: as in ``maskadapter.results.postprocessing``. join_touching: see the function there.
-    file_name: the image's, where it came from a file; saved files are called after it.
-    activate: what makes the activation maps of masks (N, H, W) bool, None where nothing can.
+    background: names of L further classes that competed with the K; pixels that they win belong to no class.
+    semantic_order, overlap_threshold: as in ``results.postprocessing``. join_touching: see the function there.
+    file_name: the image's, where it came from a file; saved files are named after it.
     """
 
     image: np.ndarray = field(repr=False)
@@ -75,7 +78,6 @@ class Segmentation:
     overlap_threshold: float = 0.8
     join_touching: bool = False
     file_name: str = "image.png"
-    activate: Callable[[np.ndarray], ActivationMaps] | None = field(default=None, repr=False)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -92,31 +94,32 @@ class Segmentation:
         return self._semantic
 
     def panoptic(self) -> PanopticMap:
-        """Every pixel to one segment: ids (H, W) int32, 0 = none, and the list of segments."""
+        """Segments that do not overlap: ids (H, W) int32, 0 = none, and the list of segments."""
         return postprocess.without_labels_from(self._everything, len(self.vocabulary))
 
     def instances(self, top: int = 100) -> Instances:
-        """The things among the ``top`` best pairs of proposal and class: masks (N, H, W) bool, boxes xyxy, labels and
-        scores, best first. All masks are at the image's size: N bytes per pixel."""
+        """The things among the ``top`` best pairs of proposal and class, best first.
+
+        Masks (N, H, W) bool at the image's size (N bytes per pixel), boxes xyxy in pixels, labels and scores.
+        """
         return postprocess.instances(self._masks(), self._class_probs, self.vocabulary.is_thing, top)
 
     def explain(self, top: int = 5) -> list["Explanation"]:
-        """Why every segment has its name: its ``top`` best words with their probabilities, largest segment first.
+        """The ``top`` most probable classes of every segment, largest segment first.
 
-        Segments that the background won are among them: their name is ``NONE``, and their words say what they were
-        taken for.
+        Segments that the background won are among them: their name is ``NONE``, and their classes are the background's.
         """
-        words = (*self.class_names, *self.background, "(nothing)")
+        names = (*self.class_names, *self.background, "(nothing)")
         explained = []
         for segment in sorted(self._everything.segments, key=lambda segment: -segment.area):
             probs = self.probs[segment.proposal].float().cpu()
             best = probs.argsort(descending=True, stable=True)[:top].tolist()
             name = self.class_names[segment.label] if segment.label < len(self.vocabulary) else NONE
-            explained.append(Explanation(name, segment, tuple((words[index], float(probs[index])) for index in best)))
+            explained.append(Explanation(name, segment, tuple((names[index], float(probs[index])) for index in best)))
         return explained
 
     def summary(self, top: int = 5) -> dict[str, Any]:
-        """The result in numbers, ready for JSON: share of every class, and the segments with their best words."""
+        """The result in numbers, ready for JSON: share of every class, and the segments with their best classes."""
         labels = self.semantic()
         pixels = np.bincount((labels + 1).ravel(), minlength=len(self.vocabulary) + 1).tolist()
         return {
@@ -134,7 +137,7 @@ class Segmentation:
                     "is_thing": explained.segment.is_thing,
                     "area": explained.segment.area,
                     "score": explained.segment.score,
-                    "words": [{"name": name, "probability": probability} for name, probability in explained.words],
+                    "classes": [{"name": name, "probability": probability} for name, probability in explained.classes],
                 }
                 for explained in self.explain(top)
             ],
@@ -145,21 +148,31 @@ class Segmentation:
         ``data``."""
         return panoptic_detections(self.panoptic(), self.class_names)
 
+    def largest_segments(self) -> list[Segment]:
+        """The panoptic segments that a sheet of activation maps shows, at most 8, the largest first."""
+        return sorted(self.panoptic().segments, key=lambda segment: -segment.area)[:_MOST_DRAWN]
+
     def save(
-        self, folder: str | Path, formats: str | Sequence[str] = ("overlay", "labels"), stem: str | None = None
+        self,
+        folder: str | Path,
+        formats: str | Sequence[str] = ("overlay", "labels"),
+        stem: str | None = None,
+        activation_maps: ActivationMaps | None = None,
     ) -> list[Path]:
-        """Write results into ``folder``, made if needed, and return their paths. ``stem``: instead of the
-        image's own name.
+        """Write results into ``folder``, made if needed, and return their paths. stem: instead of the image's own name.
 
         ``overlay``: ``<stem>-overlay.png``, the image with its segments drawn over it. ``labels``:
         ``<stem>-labels.png``, value = index + 1 and 0 = none, 8 bit (16 bit above 255 classes), and
         ``<stem>-classes.json``. ``panoptic``: ``<stem>-panoptic.png`` and ``<stem>-panoptic.json`` as COCO has them.
         ``coco``: ``<stem>-instances.json``, COCO instances with run-length masks and scores. Category ids: index + 1.
         ``summary``: ``<stem>-summary.json``, see ``summary``. ``activations``: ``<stem>-activations.png``, where the
-        model pooled for the largest segments.
-        Raises MaskAdapterError for an unknown format or a folder that cannot be written.
+        model pooled for the largest segments; it needs ``activation_maps``, the result of
+        ``model.activation_maps(image, result)``.
+        Raises MaskAdapterError for an unknown format, missing activation maps, a folder that cannot be written.
         """
         formats = check_formats(formats)
+        if "activations" in formats:
+            activation_maps = self._checked(activation_maps)
         stem = stem or Path(self.file_name).stem
         folder = Path(folder)
         written = []
@@ -171,15 +184,16 @@ class Segmentation:
             labels = label_image(self.semantic(), len(self.vocabulary))
             written.append(_write_png(folder / f"{stem}-labels.png", labels))
             values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-            written.append(coco.write_json(folder / f"{stem}-classes.json", values))
+            written.append(write_json(folder / f"{stem}-classes.json", values))
         if "panoptic" in formats:
             written += self._write_panoptic(folder, stem)
         if "coco" in formats:
             written.append(self._write_instances(folder, stem))
         if "summary" in formats:
-            written.append(coco.write_json(folder / f"{stem}-summary.json", self.summary()))
+            written.append(write_json(folder / f"{stem}-summary.json", self.summary()))
         if "activations" in formats:
-            written.append(self._write_activations(folder, stem))
+            assert activation_maps is not None
+            written.append(self._write_activations(folder, stem, activation_maps))
         return written
 
     def _write_panoptic(self, folder: Path, stem: str) -> list[Path]:
@@ -187,37 +201,46 @@ class Segmentation:
         image = _write_png(folder / f"{stem}-panoptic.png", coco.panoptic_image(panoptic.ids))
         content = {
             "images": [coco.image_entry(self.file_name, self.size)],
-            "annotations": [coco.panoptic_annotation(panoptic, image.name)],
+            "annotations": [panoptic_annotation(panoptic, image.name)],
             "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
         }
-        return [image, coco.write_json(folder / f"{stem}-panoptic.json", content)]
+        return [image, write_json(folder / f"{stem}-panoptic.json", content)]
 
     def _write_instances(self, folder: Path, stem: str) -> Path:
         found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
         content = {
             "images": [coco.image_entry(self.file_name, self.size)],
-            "annotations": coco.instance_annotations(found),
+            "annotations": instance_annotations(found),
             "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
         }
-        return coco.write_json(folder / f"{stem}-instances.json", content)
+        return write_json(folder / f"{stem}-instances.json", content)
 
-    def _write_activations(self, folder: Path, stem: str) -> Path:
-        if self.activate is None:
-            raise MaskAdapterError("this result was made without a model that can show its activation maps")
-        panoptic = self.panoptic()
-        largest = sorted(panoptic.segments, key=lambda segment: -segment.area)[:_MOST_DRAWN]
-        masks = panoptic.masks(largest)
+    def _checked(self, activation_maps: ActivationMaps | None) -> ActivationMaps:
+        if activation_maps is None:
+            raise MaskAdapterError(
+                "activations need activation maps: give activation_maps=model.activation_maps(image, result)"
+            )
+        if len(activation_maps.weights) != len(self.largest_segments()):
+            raise MaskAdapterError(
+                f"{len(activation_maps.weights)} activation maps came for {len(self.largest_segments())} segments: "
+                "give those of model.activation_maps(image, result) of this result"
+            )
+        return activation_maps
+
+    def _write_activations(self, folder: Path, stem: str, activation_maps: ActivationMaps) -> Path:
+        largest = self.largest_segments()
         names = [self.class_names[segment.label] for segment in largest]
-        return _write_png(folder / f"{stem}-activations.png", self.activate(masks).drawn(self.image, masks, names))
+        sheet = activation_maps.drawn(self.image, self.panoptic().masks(largest), names)
+        return _write_png(folder / f"{stem}-activations.png", sheet)
 
     @property
     def _class_probs(self) -> "Tensor":
-        """(N, K + 1): without the background's columns."""
+        """Probabilities without the background's: (N, K + 1)."""
         return self.probs[:, [*range(len(self.vocabulary)), -1]]
 
     @cached_property
     def _everything(self) -> PanopticMap:
-        """The panoptic result with the background's segments."""
+        """The panoptic result including the background's segments."""
         is_thing = (*self.vocabulary.is_thing, *(False for _ in self.background))
         panoptic = postprocess.panoptic_map(self._masks(), self.probs, is_thing, self.overlap_threshold)
         return postprocess.join_touching(panoptic) if self.join_touching else panoptic
@@ -235,12 +258,15 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """name: the segment's class, or ``NONE``. segment: see ``Segment``. words: what it was taken for, best first, with
-    probabilities from 0 to 1; "(nothing)" is void."""
+    """The most probable classes of one segment.
+
+    name: the segment's class, or ``NONE``. segment: see ``Segment``. classes: best first, with probabilities from 0 to
+    1; "(nothing)" is void.
+    """
 
     name: str
     segment: Segment
-    words: tuple[tuple[str, float], ...]
+    classes: tuple[tuple[str, float], ...]
 
 
 def _write_png(path: Path, image: Image.Image) -> Path:

@@ -1,4 +1,4 @@
-"""Candidate masks of a batch of images."""
+"""Candidate masks of a batch of images, before any text is compared with them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,24 +11,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Proposals:
-    """Candidate masks of a batch of images and, where the generator classifies, its opinion of each.
+    """N candidate masks for each image of a batch, and what a proposal head needs to classify them by any text.
 
-    mask_logits: (B, N, h, w); a pixel belongs to the mask where sigmoid(logit) > 0.5.
-    class_logits: (B, N, K + 1), the void class last, or None from a generator that does not classify (SAM, files).
-    void_probs: (B, N), 0 to 1, how surely a mask is of nothing, from a generator that tells this without our classes.
+    mask_logits: (B, N, h, w); a pixel belongs to the mask where the logit is positive.
+    class_embeddings: (B, N, D), compared with text embeddings by the head that made them; None for masks from a mask
+        source, which classifies nothing.
+    parents, areas: (B, N), only from heads with nested masks: the index of the smallest mask around each, -1 for none,
+        and the number of locations inside each.
 
     Raises MaskError when the shapes do not fit together.
     """
 
     mask_logits: "Tensor"
-    class_logits: "Tensor | None" = None
-    void_probs: "Tensor | None" = None
+    class_embeddings: "Tensor | None" = None
+    parents: "Tensor | None" = None
+    areas: "Tensor | None" = None
 
     def __post_init__(self) -> None:
         if self.mask_logits.ndim != 4:
             raise MaskError(f"mask_logits has shape {tuple(self.mask_logits.shape)}; (B, N, h, w) is needed")
-        if self.class_logits is not None and self.class_logits.shape[:2] != self.mask_logits.shape[:2]:
+        if self.class_embeddings is not None and self.class_embeddings.shape[:2] != self.mask_logits.shape[:2]:
             raise MaskError(
-                f"class_logits has shape {tuple(self.class_logits.shape)}; "
-                f"(B, N, K + 1) with (B, N) = {tuple(self.mask_logits.shape[:2])} is needed"
+                f"class_embeddings has shape {tuple(self.class_embeddings.shape)}; "
+                f"(B, N, D) with (B, N) = {tuple(self.mask_logits.shape[:2])} is needed"
             )

@@ -1,4 +1,4 @@
-"""The ground truth about one image: which pixels are what."""
+"""The ground truth of one image: its segments and their classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from maskadapter.errors import MaskError
 
 UNLABELED = -1
-"""What no class and no segment covers: left out of every measure and every loss."""
+"""Value of pixels without a class or a segment; metrics and losses ignore them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ open_clip is imported here and nowhere else.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import open_clip
 import timm
@@ -26,16 +26,15 @@ from maskadapter.models.clip.image_encoders import (
     WholeImageEncoder,
 )
 from maskadapter.models.clip.text_cache import fingerprint
+from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
 from maskadapter.system.error_text import first_line
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.vocabulary.vocabulary import TEMPLATES
 
-CellOrder = Literal["channels-last", "as-stored"]
-
 
 def download_pretrained(config: str, tag: str) -> Path:
-    """The file of a pretrained CLIP, through open_clip: from the Hugging Face hub or from its cache on this machine.
+    """Download the file of a pretrained CLIP through open_clip, or find it in the cache of the Hugging Face hub.
 
     Raises DownloadError, one line: open_clip knows no such tag, hub not reachable.
     """
@@ -64,7 +63,8 @@ def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def image_encoder_of(visual: Any) -> ImageEncoder:
-    """How the cells of an image encoder of open_clip are had. Raises MaskAdapterError for a encoder that shows none."""
+    """Wrap an image encoder of open_clip so that it gives a feature map. Raises MaskAdapterError for one that has
+    none."""
     if isinstance(visual, ModifiedResNet):
         return AttentionPoolEncoder(visual)
     if isinstance(visual, VisionTransformer):
@@ -74,8 +74,8 @@ def image_encoder_of(visual: Any) -> ImageEncoder:
     elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
         return ConvolutionalEncoder(visual)
     raise MaskAdapterError(
-        f"no features of cells can be pooled of this image encoder ({type(getattr(visual, 'trunk', visual)).__name__}): "
-        "use embedding cropping"
+        f"this image encoder ({type(getattr(visual, 'trunk', visual)).__name__}) has no feature map to pool: use the "
+        "pooler cropping"
     )
 
 
@@ -86,11 +86,8 @@ class Clip(nn.Module):
         model: a model of open_clip, such as ``open_clip.CLIP``.
         tokenizer: list of strings -> (n, context) token ids.
         templates: prompts with one ``{}``; a text embedding is the mean over them.
-        cell_order: how the cells of the dense map are lined up for the projection. ``"channels-last"`` is right: every
-            cell's own channels. ``"as-stored"`` reshapes the (C, h, w) map to (h * w, C) without moving the channels
-            last, so that rows mix channels and places. MAFT+ was trained that way and needs it; its authors know.
-            Source: official maft, visual_prediction_forward_convnext.
-        encoder: how the cells of the image encoder are had; None for what ``encoder_of`` says.
+        projection_layout: how the dense map is lined up for the projection, see ``UpstreamQuirks``.
+        image_encoder: wraps the image encoder; None for the result of ``image_encoder_of``.
         colors: mean and standard deviation, 0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and
             PIXEL_STD, in which ``images`` always come.
     """
@@ -100,7 +97,7 @@ class Clip(nn.Module):
         model: nn.Module,
         tokenizer: Any,
         templates: Sequence[str] = TEMPLATES,
-        cell_order: CellOrder = "channels-last",
+        projection_layout: ProjectionLayout = "channels-last",
         image_encoder: ImageEncoder | None = None,
         colors: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
@@ -111,7 +108,7 @@ class Clip(nn.Module):
         compute_in_pieces(model)
         self.tokenizer = tokenizer
         self.templates = tuple(templates)
-        self.cell_order = cell_order
+        self.projection_layout = projection_layout
 
     @classmethod
     def build(cls, config: str | Mapping[str, Any], output_stride: int = 32, **options: Any) -> "Clip":
@@ -151,7 +148,7 @@ class Clip(nn.Module):
 
         name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANISATION/NAME"`` or
         ``"local-dir:FOLDER"``, which bring their weights. weights: open_clip's tag, downloaded on first use, or a file.
-        whole_images: only whole images are to be embedded; otherwise cells too.
+        whole_images: encode whole images alone, for encoders without a feature map.
         Raises CheckpointError, DownloadError, or MaskAdapterError, see ``encoder_of``.
         """
         named = weights is not None and not Path(weights).is_file()
@@ -180,7 +177,7 @@ class Clip(nn.Module):
 
     @property
     def _text_width(self) -> int:
-        """D of text encoders whose parts are not known here: open_clip does not tell it of all of them."""
+        """D of text encoders of other kinds: open_clip does not state it for all of them."""
         with torch.inference_mode():
             return self.model.encode_text(self.tokenizer(["a"]).to(self.logit_scale.device)).shape[-1]
 
@@ -207,29 +204,30 @@ class Clip(nn.Module):
         return self.model.logit_scale
 
     def restore_causal_mask(self) -> None:
-        """Compute the text encoder's mask of later tokens anew: no checkpoint holds it, and on the meta device it has
-        no values."""
+        """Compute the text encoder's causal mask: no checkpoint holds it, and on the meta device it has no values."""
         length = self.model.attn_mask.shape[0]
         mask = torch.full((length, length), float("-inf"), device=self.logit_scale.device)
         self.model.register_buffer("attn_mask", mask.triu(1), persistent=False)
 
     def encode_image(self, images: Tensor) -> ClipFeatures:
-        """images: (B, 3, H, W), RGB, normalized with PIXEL_MEAN and PIXEL_STD; H, W multiples of ``size_divisor``."""
+        """Feature maps of images (B, 3, H, W), RGB, normalized with PIXEL_MEAN and PIXEL_STD; H and W are multiples of
+        ``size_divisor``."""
         dense, pyramid = self.image_encoder.features(self._as_trained(images))
         return ClipFeatures(pyramid=pyramid, dense=dense, projected=self._project_cells(dense))
 
     def encode_whole(self, images: Tensor) -> Tensor:
-        """(B, D), CLIP's own embeddings of whole images, not normalized. images: (B, 3, S, S), normalized as for
+        """CLIP's own embeddings (B, D) of whole images, not normalized. images: (B, 3, S, S), normalized as for
         ``encode_image``, S the ``image_size``."""
         return self.image_encoder.whole(self._as_trained(images))
 
     def project(self, features: Tensor) -> Tensor:
-        """(..., C) -> (..., D): CLIP's own last step, as if each vector were an image of one cell. Not normalized."""
+        """CLIP's last step, (..., C) -> (..., D), as if each vector were an image's pooled features. Not normalized."""
         projected = self.image_encoder.project(features.reshape(-1, features.shape[-1]))
         return projected.view(*features.shape[:-1], projected.shape[-1])
 
     def encode_text(self, names: Sequence[str], batch_size: int = 256) -> Tensor:
-        """One unit vector per name, (len(names), D): prompts normalized, averaged over the templates, normalized again.
+        """Embed names, one unit vector each, (len(names), D): prompts are normalized, averaged over the templates, and
+        normalized again.
 
         Source: FC-CLIP's official code, get_text_classifier.
         """
@@ -256,7 +254,7 @@ class Clip(nn.Module):
 
     @property
     def _plain_text(self) -> bool:
-        """Whether the text encoder is CLIP's own: no token sees a later one, and the highest id ends a text."""
+        """Whether the text encoder is CLIP's own: causal, and the highest token id ends a text."""
         model = self.model
         return (
             isinstance(model, open_clip.CLIP)
@@ -270,7 +268,7 @@ class Clip(nn.Module):
         return {name: tensor for name, tensor in state.items() if not name.startswith(("visual.", "logit_"))}
 
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Token ids (n, context) -> unit vectors (n, D), as open_clip's ``encode_text`` gives them.
+        """Embed token ids (n, context) as unit vectors (n, D), as open_clip's ``encode_text`` does.
 
         No token sees a later one, so what stands behind the last end of text (the highest id) is left out: names are
         about ten tokens long and the context is 77.
@@ -284,7 +282,7 @@ class Clip(nn.Module):
         return F.normalize(x[torch.arange(len(x), device=x.device), ends] @ model.text_projection, dim=-1)
 
     def _as_trained(self, images: Tensor) -> Tensor:
-        """Images as this CLIP was trained with, from images normalized with PIXEL_MEAN and PIXEL_STD."""
+        """Normalize images as this CLIP was trained, from images normalized with PIXEL_MEAN and PIXEL_STD."""
         if self._colors is None:
             return images
         mean, std, given_mean, given_std = (
@@ -296,7 +294,7 @@ class Clip(nn.Module):
 
     def _project_cells(self, dense: Tensor) -> Tensor:
         batch, channels, height, width = dense.shape
-        if self.cell_order == "channels-last":
+        if self.projection_layout == "channels-last":
             cells = dense.permute(0, 2, 3, 1)
         else:
             cells = dense.reshape(batch, height, width, channels)

@@ -1,48 +1,77 @@
-"""Average features inside masks."""
+"""Mask pooling: average CLIP's features inside each mask."""
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-CellSize = tuple[int, int]
+from maskadapter.models.poolers.pooler import Project
+from maskadapter.types.clip_features import ClipFeatures
+
+Size = tuple[int, int]
+"""(height, width) of a feature map."""
+
+
+class MaskPooling(nn.Module):
+    """Average CLIP's dense features inside the mask, then project: FC-CLIP and MAFT+ as published. One map per mask.
+
+    Args:
+        weights: ``"inside"`` counts a feature location where the resized mask logit is positive (as published);
+            ``"area"`` weighs it by the share of it that the mask covers, better for masks smaller than one location.
+    Source: FC-CLIP, section 3.3.
+    """
+
+    def __init__(self, weights: Literal["inside", "area"] = "inside") -> None:
+        super().__init__()
+        self._weigh = {"inside": inside_weights, "area": area_weights}[weights]
+
+    def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
+        """Mask embeddings (B, N, D), see ``Pooler``. images: not used."""
+        return project(weighted_sum(features.dense, self.weights(features, mask_logits)[:, :, 0]))
+
+    def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
+        """Pooling weights (B, N, 1, h, w), see ``Pooler``; all 0 for a mask that covers no location."""
+        size = (features.dense.shape[-2], features.dense.shape[-1])
+        return self._weigh(mask_logits.to(features.dense.dtype), size)[:, :, None]
 
 
 def pool_inside(features: Tensor, mask_logits: Tensor) -> Tensor:
-    """Mean of the features over the cells inside each mask.
+    """Average features over the locations inside each mask.
 
-    features: (B, C, h, w). mask_logits: (B, N, H, W). Returns (B, N, C); zeros for a mask that covers no cell.
+    features: (B, C, h, w). mask_logits: (B, N, H, W). Returns (B, N, C); zeros for a mask that covers no location.
     Source: FC-CLIP, 3.2; official MaskPooling.
     """
     return weighted_sum(features, inside_weights(mask_logits, (features.shape[-2], features.shape[-1])))
 
 
 def weighted_sum(features: Tensor, weights: Tensor) -> Tensor:
-    """features (B, C, h, w), weights (B, N, h, w) -> (B, N, C)."""
+    """Sum features (B, C, h, w) with weights (B, N, h, w): (B, N, C)."""
     return torch.einsum("bchw,bnhw->bnc", features, weights)
 
 
-def inside_weights(mask_logits: Tensor, cells: CellSize) -> Tensor:
-    """Equal weights for the cells inside a mask: where its logit, resized to ``cells`` = (h, w), is positive.
+def inside_weights(mask_logits: Tensor, size: Size) -> Tensor:
+    """Weigh all locations inside a mask equally: those where its logit, resized to ``size`` = (h, w), is positive.
 
-    (B, N, H, W) -> (B, N, h, w); each sums to 1, or to 0 for a mask that covers no cell.
+    (B, N, H, W) -> (B, N, h, w); each map sums to 1, or to 0 for a mask that covers no location.
     """
-    if mask_logits.shape[-2:] != cells and mask_logits.shape[1]:
-        mask_logits = F.interpolate(mask_logits, cells, mode="bilinear", align_corners=False)
-    return _normalized((mask_logits.detach() > 0).to(mask_logits.dtype), cells)
+    if mask_logits.shape[-2:] != size and mask_logits.shape[1]:
+        mask_logits = F.interpolate(mask_logits, size, mode="bilinear", align_corners=False)
+    return _normalized((mask_logits.detach() > 0).to(mask_logits.dtype), size)
 
 
-def area_weights(mask_logits: Tensor, cells: CellSize) -> Tensor:
-    """Weights by how much of each cell a mask covers: small masks keep a value.
+def area_weights(mask_logits: Tensor, size: Size) -> Tensor:
+    """Weigh each feature location by the share of it that a mask covers, so that small masks keep a value.
 
-    (B, N, H, W), at a resolution of at least ``cells`` = (h, w), -> (B, N, h, w), each sums to 1.
+    (B, N, H, W), at a resolution of at least ``size`` = (h, w), -> (B, N, h, w); each map sums to 1.
     """
     inside = (mask_logits.detach() > 0).to(mask_logits.dtype)
-    return _normalized(F.adaptive_avg_pool2d(inside, cells) if inside.shape[1] else inside, cells)
+    return _normalized(F.adaptive_avg_pool2d(inside, size) if inside.shape[1] else inside, size)
 
 
-def _normalized(weights: Tensor, cells: CellSize) -> Tensor:
+def _normalized(weights: Tensor, size: Size) -> Tensor:
     if not weights.shape[1]:
-        return weights.new_zeros(*weights.shape[:2], *cells)
-    # Source of the 1e-8: official MaskPooling.
-    total = weights.sum(dim=(-2, -1), keepdim=True, dtype=torch.float32) + 1e-8  # in half precision 1e-8 would be 0
+        return weights.new_zeros(*weights.shape[:2], *size)
+    # 1e-8 would be 0 in half precision. Source of the number: official MaskPooling.
+    total = weights.sum(dim=(-2, -1), keepdim=True, dtype=torch.float32) + 1e-8
     return (weights / total).to(weights.dtype)

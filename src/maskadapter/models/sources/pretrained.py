@@ -1,4 +1,4 @@
-"""Networks of transformers with their image processors, from the Hugging Face hub or a folder."""
+"""Load networks of transformers with their image processors, from the Hugging Face hub or a folder."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,10 @@ from maskadapter.system.extras import load_extra
 
 
 def pretrained(name: str, kind: str, examples: str) -> tuple[Any, Any]:
-    """A network and its processor. name: of a model on the hub, or a folder. kind: the class of transformers that loads
-    it. examples: of what fits. Only safetensors are read: pickles could execute anything.
+    """Load a network and its image processor.
+
+    name: of a model on the hub, or a folder. kind: the class of transformers that loads it. examples: models of that
+    kind, for the error. Only safetensors are read: pickles could execute anything.
 
     Raises MaskAdapterError, one line.
     """
@@ -19,13 +21,13 @@ def pretrained(name: str, kind: str, examples: str) -> tuple[Any, Any]:
         raise MaskAdapterError(f"there is no folder {name}; nor is that a name on the Hugging Face hub")
     try:
         loader = getattr(transformers, kind)
-        network, told = loader.from_pretrained(
+        network, report = loader.from_pretrained(
             name, use_safetensors=True, output_loading_info=True, trust_remote_code=False
         )
         processor = transformers.AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # transformers and the hub's library bring many kinds
         raise MaskAdapterError(f"{name} cannot be loaded ({first_line(error)[:300]}); {examples} can") from error
-    missing = [*told["missing_keys"], *told["mismatched_keys"]]
+    missing = [*report["missing_keys"], *report["mismatched_keys"]]
     if missing:  # transformers would go on with random numbers
         raise MaskAdapterError(f"{name} lacks {len(missing)} tensors of {type(network).__name__}, such as {missing[0]}")
     return network.eval().requires_grad_(False), processor

@@ -1,28 +1,28 @@
-"""Mask2Former, MaskFormer and EoMT of transformers as mask generators: their masks, our names.
+"""Mask2Former, MaskFormer and EoMT of transformers as mask sources: their masks without their classes.
 
-They were trained on a closed list of classes. What they take a mask for is left aside; whether it is of anything at
-all is kept. Source: paper, Table 2, "Mask2Former".
+They were trained on a closed list of classes, which is not used, but for "no object": a query whose best class it is
+gives no mask. Source: paper, Table 2, "Mask2Former".
 """
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.preprocess import InputSize, from_batch, resize
-from maskadapter.models.sources.given_masks import INSIDE, as_proposals
+from maskadapter.io.coco_format import encode_mask
+from maskadapter.models.preprocess import InputSize, resize
 from maskadapter.models.sources.pretrained import pretrained
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.proposals import Proposals
+from maskadapter.results.upsampling import Upsampler
+from maskadapter.types.image_sizes import ImageSizes, Size
 
 _DIVISOR = 32  # of the sides of images that may have any size
 
 
-class UniversalSegmenter(nn.Module):
-    """Class-agnostic proposals, with the probability that each is of nothing.
+class UniversalSegmenter:
+    """A mask source.
 
     Args:
         network: of transformers' universal segmentation family. processor: its image processor: size, mean and
@@ -30,64 +30,51 @@ class UniversalSegmenter(nn.Module):
     """
 
     def __init__(self, network: nn.Module, processor: Any) -> None:
-        super().__init__()
-        self.network = network
+        self.network: Any = network
         self.processor = processor
 
     @classmethod
-    def from_pretrained(cls, name: str) -> "UniversalSegmenter":
-        """name: of a model on the Hugging Face hub (``facebook/mask2former-swin-large-coco-panoptic``), or a folder.
+    def from_pretrained(cls, name: str, device: str | torch.device = "cpu") -> "UniversalSegmenter":
+        """Load a model from the Hugging Face hub (``facebook/mask2former-swin-large-coco-panoptic``) or a folder.
 
-        Raises MaskAdapterError, one line, for names that do not exist or are gated, without a network, and for models
-        of another kind.
+        Raises MaskAdapterError, one line, for names that do not exist or are gated, without an internet connection, and
+        for models of another kind.
         """
-        kind = "AutoModelForUniversalSegmentation"
-        return cls(*pretrained(name, kind, "Mask2Former, MaskFormer, EoMT"))
+        network, processor = pretrained(name, "AutoModelForUniversalSegmentation", "Mask2Former, MaskFormer, EoMT")
+        return cls(network.to(device), processor)
 
-    def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
-        """images: (B, 3, H, W), normalized and padded; the others are not used. Returns mask logits (B, N, H / 4,
-        W / 4), the probability that a mask is of nothing, (B, N), and no class logits."""
-        masks, void = zip(*(self._of_one(image) for image in images), strict=True)
-        return as_proposals(masks, void)
-
-    def _of_one(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        pixels_of = from_batch(image)
-        original = (pixels_of.shape[0], pixels_of.shape[1])
-        resized, padded = self._sizes(original)
-        processor, parameter = self.processor, next(self.network.parameters())
-        pixels = torch.tensor(resize(pixels_of, resized)).permute(2, 0, 1).to(parameter) / 255
-        mean, std = (pixels.new_tensor(one)[:, None, None] for one in (processor.image_mean, processor.image_std))
-        pixels = F.pad((pixels - mean) / std, (0, padded[1] - resized[1], 0, padded[0] - resized[0]))
-        answer = self.network(pixel_values=pixels[None])
+    @torch.no_grad()
+    def __call__(self, image: np.ndarray) -> list[dict[str, Any]]:
+        """Masks of an image (H, W, 3) uint8 RGB as annotations with run lengths; none of them is empty."""
+        sizes = self._sizes((image.shape[0], image.shape[1]))
+        parameter = next(self.network.parameters())
+        pixels = torch.tensor(resize(image, sizes.resized)).permute(2, 0, 1).to(parameter) / 255
+        mean, std = (
+            pixels.new_tensor(one)[:, None, None] for one in (self.processor.image_mean, self.processor.image_std)
+        )
+        below, right = (full - side for full, side in zip(sizes.padded, sizes.resized, strict=True))
+        answer = self.network(pixel_values=F.pad((pixels - mean) / std, (0, right, 0, below))[None])
         if not hasattr(answer, "masks_queries_logits"):
             raise MaskAdapterError(f"{type(self.network).__name__} gives no masks; Mask2Former, MaskFormer and EoMT do")
-        shares = (resized[0] / padded[0], resized[1] / padded[1])
-        logits = answer.masks_queries_logits[0].to(image)
-        masks = _read(logits, shares, original, (image.shape[1], image.shape[2]))
-        return masks, answer.class_queries_logits[0].softmax(dim=-1)[:, -1].to(image)
+        classes = answer.class_queries_logits[0]
+        found = answer.masks_queries_logits[0][classes.argmax(dim=-1) != classes.shape[-1] - 1]
+        masks = (_at_image_size(one, sizes) for one in found.float())
+        return [{"segmentation": encode_mask(mask)} for mask in masks if mask.any()]
 
-    def _sizes(self, image: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """What an image is resized to, and padded to: (height, width) each."""
+    def _sizes(self, image: Size) -> ImageSizes:
+        """Sizes of an image on its way through the network."""
         size = self.processor.size
         shortest = size.get("shortest_edge") or min(size["height"], size["width"])
         longest = size.get("longest_edge") or max(shortest, size.get("height") or 0, size.get("width") or 0)
         fixed = getattr(self.network.config, "image_size", None)
         if fixed is not None:  # a plain vision transformer takes one size
-            return InputSize(fixed, fixed).of(image), (fixed, fixed)
+            return ImageSizes((fixed, fixed), InputSize(fixed, fixed).of(image), image)
         resized = InputSize(shortest, longest).of(image)
-        return resized, (-(-resized[0] // _DIVISOR) * _DIVISOR, -(-resized[1] // _DIVISOR) * _DIVISOR)
+        padded = (-(-resized[0] // _DIVISOR) * _DIVISOR, -(-resized[1] // _DIVISOR) * _DIVISOR)
+        return ImageSizes(padded, resized, image)
 
 
-def _read(logits: Tensor, shares: tuple[float, float], image: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Mask logits at the cells of stride 4 of another input.
-
-    logits: (N, h, w), of the network's own padded input, of which the image takes ``shares`` (height, width).
-    image: its size in the other input, of ``size``; (height, width) each. Returns (N, size / 4).
-    """
-    lines, columns = (
-        (torch.arange(full // 4, device=logits.device) + 0.5) * 4 / side for full, side in zip(size, image, strict=True)
-    )
-    y, x = torch.meshgrid(2 * lines * shares[0] - 1, 2 * columns * shares[1] - 1, indexing="ij")
-    read = F.grid_sample(logits[None], torch.stack([x, y], dim=-1)[None], padding_mode="border", align_corners=False)[0]
-    inside = (lines < 1)[:, None] & (columns < 1)
-    return torch.where(inside, read, -INSIDE)
+def _at_image_size(logits: Tensor, sizes: ImageSizes) -> np.ndarray:
+    """One mask's logits (h, w) over the padded input -> (H, W) bool at the image's size."""
+    upsampler = Upsampler(logits[None], sizes)
+    return np.concatenate([(upsampler.logits(rows)[0] > 0).cpu().numpy() for rows in upsampler.tiles()])

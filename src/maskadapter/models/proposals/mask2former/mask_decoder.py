@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.poolers.mask_pooling import pool_inside
 from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
 
@@ -85,33 +84,31 @@ class MaskDecoder(nn.Module):
         # CLIP's own starting temperature, 1 / 0.07. Source: FC-CLIP, official predictor
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
-    def forward(self, pixel_embedding: Tensor, levels: Sequence[Tensor], text: TextClassifier) -> tuple[Tensor, Tensor]:
+    def forward(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """pixel_embedding: (B, mask_dim, H / 4, W / 4). levels: coarsest first, (B, dim, h_i, w_i).
 
-        Returns mask logits (B, N, H / 4, W / 4) and class logits (B, N, K + 1), void last.
+        Returns mask logits (B, N, H / 4, W / 4) and class embeddings (B, N, text_dim).
         """
         *_, queries = self._refine(pixel_embedding, levels)
         mask_logits = self.masks(queries, pixel_embedding)
-        return mask_logits, self.classify(queries, pixel_embedding, mask_logits, text)
+        return mask_logits, self.class_embeddings(queries, pixel_embedding, mask_logits)
 
-    def every_head(
-        self, pixel_embedding: Tensor, levels: Sequence[Tensor], text: TextClassifier
-    ) -> list[tuple[Tensor, Tensor]]:
-        """What ``forward`` returns, of all ``num_layers + 1`` prediction heads, the last one last: training asks each
-        of them for the ground truth. Source: Mask2Former, section 3.2."""
+    def every_head(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Predictions of all ``num_layers + 1`` prediction heads, each as ``forward`` returns it, the last one last:
+        training compares each of them with the ground truth. Source: Mask2Former, section 3.2."""
         heads = []
         for queries in self._refine(pixel_embedding, levels):
             mask_logits = self.masks(queries, pixel_embedding)
-            heads.append((mask_logits, self.classify(queries, pixel_embedding, mask_logits, text)))
+            heads.append((mask_logits, self.class_embeddings(queries, pixel_embedding, mask_logits)))
         return heads
 
     def _refine(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> Iterator[Tensor]:
         """Queries (B, N, C) before the first layer and after each."""
         batch, dim = len(pixel_embedding), self.query_feat.embedding_dim
-        cells = [m.flatten(-2).transpose(1, 2) + e for m, e in zip(levels, self.level_embed.weight, strict=True)]
+        features = [m.flatten(-2).transpose(1, 2) + e for m, e in zip(levels, self.level_embed.weight, strict=True)]
         positions = [sine_position_encoding(m, dim).flatten(-2).transpose(1, 2) for m in levels]
-        # Masks at a level's size, which say where to look, are those of full size made smaller. Both are linear, so
-        # the pixel embedding is made smaller once instead of the masks of every layer.
+        # Queries attend inside their masks, downsampled to a level's size. Prediction and downsampling are linear, so
+        # the pixel embedding is downsampled once instead of the masks of every layer.
         pixels = pixel_embedding.detach()
         small = [F.interpolate(pixels, m.shape[-2:], mode="bilinear", align_corners=False) for m in levels]
         queries = self.query_feat.weight.expand(batch, -1, -1)
@@ -122,19 +119,18 @@ class MaskDecoder(nn.Module):
             level = i % self.NUM_LEVELS
             with torch.no_grad():
                 seen = where_to_look(self.masks(queries, small[level]))
-            queries = layer(queries, query_position, cells[level], positions[level], seen)
+            queries = layer(queries, query_position, features[level], positions[level], seen)
             yield queries
 
     def masks(self, queries: Tensor, pixel_embedding: Tensor) -> Tensor:
-        """Mask logits (B, N, H / 4, W / 4) of queries (B, N, C): how well a pixel's embedding agrees with the
-        query's."""
+        """Mask logits (B, N, H / 4, W / 4) of queries (B, N, C): dot products with the embedding of every pixel."""
         return torch.einsum("bnc,bchw->bnhw", self.mask_embed(self.decoder_norm(queries)), pixel_embedding)
 
-    def classify(self, queries: Tensor, pixel_embedding: Tensor, mask_logits: Tensor, text: TextClassifier) -> Tensor:
-        """Class logits (B, N, K + 1): the query and what lies inside its mask, compared with text. Source: FC-CLIP
-        3.2."""
+    def class_embeddings(self, queries: Tensor, pixel_embedding: Tensor, mask_logits: Tensor) -> Tensor:
+        """Embeddings (B, N, text_dim) to compare with text, from each query and the pixels inside its mask. Source:
+        FC-CLIP 3.2."""
         pooled = self.mask_pooling_proj(pool_inside(pixel_embedding, mask_logits))
-        return text.logits(self.class_embed(pooled + self.decoder_norm(queries)), self.logit_scale)
+        return self.class_embed(pooled + self.decoder_norm(queries))
 
 
 def where_to_look(mask_logits: Tensor) -> Tensor:
@@ -145,8 +141,11 @@ def where_to_look(mask_logits: Tensor) -> Tensor:
 
 
 def attend(attention: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-    """What ``attention`` itself computes, with one mask (B, N, L) for all heads: it wants one for each of them, and
-    makes numbers of it, which takes longer than attending."""
+    """Apply ``attention`` with one mask (B, N, L) shared by all heads.
+
+    ``nn.MultiheadAttention`` itself needs a mask for each head and converts it to floats, which takes longer than the
+    attention.
+    """
     inputs = zip((query, key, value), attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3), strict=True)
     q, k, v = (F.linear(x, w, b).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for x, w, b in inputs)
     attended = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None])

@@ -1,33 +1,35 @@
-"""The embedded model's generator: regions of ``models.regions``, and a small head that says what a region shows.
+"""The embedded model's proposal head: nested regions of superpixels, and a small network that classifies them.
 
-It says void where a region covers several things or a part of one.
+It predicts void where a region covers several things or a part of one.
 """
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.proposals.superpixels.region_tree import Tree, cut
+from maskadapter.models.proposals.superpixels.region_tree import Tree, cut, nesting
 from maskadapter.models.proposals.superpixels.regions import Merging, pool, without_padding
 from maskadapter.models.sources.given_masks import INSIDE
 from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_batch import ImageBatch
+from maskadapter.types.image_sizes import Size
 from maskadapter.types.proposals import Proposals
 
 SHAPE_FEATURES = 15
-# Added to the void logit of a proposal that `cut` leaves out, so that it only speaks where nothing else does, and taken
-# from that of one that speaks: parts were trained to speak softly, and void would be the best class of all of them.
-SILENCE, VOICE = 3.0, 6.0
+# ``cut`` chooses among nested proposals. The void logit of one left out is raised, so that it wins only where no other
+# proposal does; that of a chosen one is lowered: parts were trained with low scores, and void would win all of them.
+LEFT_OUT, CHOSEN = 3.0, 6.0
 
 
 def shape_features(
     tree: Tree, nodes: np.ndarray, labels: np.ndarray, areas: np.ndarray, colors: np.ndarray, embeddings: np.ndarray
 ) -> np.ndarray:
-    """(N, SHAPE_FEATURES) numbers about size, place, outline, purity and color of nodes; all within a few units of
-    zero.
+    """Describe nodes by size, place, outline, purity and color: (N, SHAPE_FEATURES), within a few units of zero.
 
-    A node of one thing has leaves that agree in feature and color; one of several things has not: void needs to know.
+    The leaves of a node of one thing agree in feature and color, those of several things do not: this separates void.
     """
     height, width = labels.shape
     y, x = np.divmod(np.arange(labels.size), width)
@@ -65,10 +67,11 @@ def shape_features(
 
 
 class RegionHead(nn.Module):
-    """See the module's text. ``forward`` is deterministic and runs the tree on the CPU.
+    """Propose nested regions of superpixels and embed them for classification. The tree is built on the CPU.
 
-    merging: see ``Merging``. split_bonus: see ``region_tree.cut``. The others: channels of CLIP's dense features, its
-    embeddings' width, and the head's own.
+    Args:
+        in_channels: C of CLIP's dense features. embed_dim: D of its embeddings. hidden: width of the network between.
+        merging: see ``Merging``. split_bonus: see ``region_tree.cut``.
     """
 
     def __init__(
@@ -87,39 +90,61 @@ class RegionHead(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(2.6593))  # CLIP's ln(1 / 0.07)
 
     def embed(self, pooled: Tensor, shape: Tensor) -> Tensor:
-        """The region head: pooled dense features (..., C), shape (..., SHAPE_FEATURES) -> embeddings (..., D)."""
+        """Class embeddings (..., D) of regions: pooled dense features (..., C), shape (..., SHAPE_FEATURES)."""
         return self.output(F.gelu(self.hidden(torch.cat([self.norm(pooled), shape], -1))))
 
-    def propose(self, image: Tensor, dense: Tensor, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One image (3, H, W) with its dense (C, h, w) and projected (D, h, w) features.
+    def propose(
+        self, image: np.ndarray, padded: Size, dense: Tensor, projected: Tensor
+    ) -> tuple[np.ndarray, Tensor, Tensor]:
+        """Propose regions of one image.
 
-        Returns masks (N, H / stride, W / stride) bool, pooled dense features (N, C), shape (N, SHAPE_FEATURES).
+        image: (h, w, 3) uint8 RGB at the input's size. padded: (H, W) of the input. dense (C, h', w') and projected
+        (D, h', w') features cover the padded input.
+        Returns masks (N, h / stride, w / stride) bool, pooled dense features (N, C), shape (N, SHAPE_FEATURES).
         """
-        found = self.merging.regions(image, projected)
-        features = pool(found.labels, len(found.areas), without_padding(dense, image))
+        resized = (image.shape[0], image.shape[1])
+        guide = without_padding(projected, resized, padded) if projected.numel() else None
+        found = self.merging.regions(image, guide)
+        features = pool(found.labels, len(found.areas), without_padding(dense, resized, padded))
         members = found.tree.members[found.nodes] * found.areas
         pooled = features.new_tensor(members / members.sum(1, keepdims=True)) @ features
         numbers = shape_features(found.tree, found.nodes, found.labels, found.areas, found.colors, found.embeddings)
-        return found.masks, pooled, features.new_tensor(numbers)
+        return found.masks(), pooled, features.new_tensor(numbers)
 
-    def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
-        """images: (B, 3, H, W), normalized and padded. text: a TextClassifier over K classes.
+    def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
+        """Propose regions of every image of a batch.
 
-        Returns mask_logits (B, N, H / stride, W / stride), +-10, and class_logits (B, N, K + 1), void last.
-        An image with fewer nodes than another of its batch is filled up with empty masks whose class is void.
+        Returns mask_logits (B, N, H / stride, W / stride), +-10, class_embeddings (B, N, D), parents and areas (B, N).
+        An image with fewer regions than another of its batch is filled up with empty masks.
         """
-        proposed = [self.propose(*one) for one in zip(images, features.dense, features.projected, strict=True)]
-        count = max(len(masks) for masks, _, _ in proposed)
-        mask_logits, class_logits = [], []
-        for masks, pooled, shape in proposed:
-            missing = count - len(masks)
-            logits = text.logits(self.embed(pooled, shape)[None], self.logit_scale)[0]
-            confidence = 1 - logits.detach().softmax(-1)[:, -1]
-            speaks = cut(masks.flatten(1).cpu().numpy(), confidence.float().cpu().numpy(), self.split_bonus)
-            shift = torch.where(torch.from_numpy(speaks), -VOICE, SILENCE).to(logits)
-            logits = torch.cat([logits[:, :-1], logits[:, -1:] + shift[:, None]], -1)
-            void = logits.new_full((missing, logits.shape[1]), -100.0)
-            void[:, -1] = 100.0
-            class_logits.append(torch.cat([logits, void]))
-            mask_logits.append(F.pad((masks.to(logits) * 2 - 1), (0, 0, 0, 0, 0, missing), value=-1.0) * INSIDE)
-        return Proposals(torch.stack(mask_logits), torch.stack(class_logits))
+        padded = (inputs.pixels.shape[-2], inputs.pixels.shape[-1])
+        size = [-(-side // self.merging.stride) for side in padded]
+        images = zip(inputs.images, features.dense, features.projected, strict=True)
+        proposed = [self.propose(image, padded, dense, projected) for image, dense, projected in images]
+        batch, count = len(proposed), max(len(masks) for masks, _, _ in proposed)
+        pooled = pad_sequence([pooled for _, pooled, _ in proposed], batch_first=True)
+        shape = pad_sequence([shape for _, _, shape in proposed], batch_first=True)
+        inside = torch.zeros(batch, count, *size, dtype=torch.bool)
+        parents = torch.full((batch, count), -1)
+        for number, (masks, _, _) in enumerate(proposed):
+            inside[number, : len(masks), : masks.shape[1], : masks.shape[2]] = torch.from_numpy(masks)
+            parents[number, : len(masks)] = torch.from_numpy(nesting(inside[number, : len(masks)].flatten(1).numpy()))
+        mask_logits = (inside.to(pooled) * 2 - 1) * INSIDE
+        areas = inside.flatten(2).sum(-1).float().to(pooled.device)
+        return Proposals(mask_logits, self.embed(pooled, shape), parents.to(pooled.device), areas)
+
+    def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
+        """Classify proposals: (B, N, K + 1), void last. Nested proposals compete; an empty mask is void."""
+        assert proposals.class_embeddings is not None
+        assert proposals.parents is not None
+        assert proposals.areas is not None
+        logits = text.logits(proposals.class_embeddings, self.logit_scale)
+        confidence = 1 - logits.detach().softmax(-1)[..., -1]
+        nested, areas, sure = (one.cpu().numpy() for one in (proposals.parents, proposals.areas, confidence.float()))
+        cuts = [cut(*image, split_bonus=self.split_bonus) for image in zip(nested, areas, sure, strict=True)]
+        chosen = torch.from_numpy(np.stack(cuts)).to(logits.device)
+        void = logits[..., -1:] + torch.where(chosen, -CHOSEN, LEFT_OUT).to(logits)[..., None]
+        logits = torch.cat([logits[..., :-1], void], -1)
+        empty = logits.new_full((logits.shape[-1],), -100.0)
+        empty[-1] = 100.0
+        return torch.where(proposals.areas[..., None] > 0, logits, empty)

@@ -1,4 +1,4 @@
-"""A tree of regions: pieces of an image merged pair by pair, and what of it becomes a proposal.
+"""Merge the pieces of an image pair by pair into a tree, and choose proposals among its nodes.
 
 Pure functions on NumPy arrays.
 """
@@ -25,12 +25,12 @@ def merge(
     color_weight: float,
     size_power: float,
 ) -> Tree:
-    """Greedy merging of adjacent pieces, cheapest first.
+    """Merge adjacent pieces greedily, cheapest pair first.
 
     neighbors (E, 2) pairs; areas (L,) shares of the image; colors (L, 3) Lab; features (L, C), compared by their
     cosine.
-    cost = (1 - cosine + color_weight * Lab distance / 100) * (smaller area) ** size_power: the power lets crumbs go
-    first.
+    cost = (1 - cosine + color_weight * Lab distance / 100) * (smaller area) ** size_power: the power makes tiny pieces
+    merge first.
     """
     count = len(areas)
     area = np.concatenate([areas, np.zeros(count - 1)])
@@ -82,9 +82,9 @@ def merge(
 
 
 def choose(tree: Tree, areas: np.ndarray, limit: int, smallest: float) -> np.ndarray:
-    """Up to `limit` node indices, ascending: those that stay whole the longest while all around them is merged.
+    """Choose up to ``limit`` nodes, ascending indices: those that stay whole longest while their surroundings merge.
 
-    areas: (L,) shares of the image. Nodes below `smallest` of the image are left out.
+    areas: (L,) shares of the image. Nodes below ``smallest`` of the image are left out.
     """
     area = tree.members @ areas
     persistence = tree.cost[tree.parent] - tree.cost
@@ -94,33 +94,45 @@ def choose(tree: Tree, areas: np.ndarray, limit: int, smallest: float) -> np.nda
     return np.sort(order[np.isfinite(score[order]) | (order == len(score) - 1)])
 
 
-def cut(masks: np.ndarray, confidence: np.ndarray, split_bonus: float) -> np.ndarray:
-    """Which nested proposals speak: (N,) bool, none of them inside another one.
+def nesting(masks: np.ndarray) -> np.ndarray:
+    """(N,) int64: for each mask the smallest other mask that contains it, -1 for none.
 
-    masks: (N, P) bool, nested or disjoint. confidence: (N,) 0 to 1, how surely a proposal is one thing.
-    split_bonus: 0 to 1, the smaller, the finer the cut.
-
-    A node speaks where its own area x confidence x split_bonus is at least what the best nodes inside it add up to:
-    without this, one node that covers the image outshouts all of its parts.
+    masks: (N, P) bool, nested or disjoint.
     """
     flat = masks.astype(np.float32)
     area, shared = flat.sum(1), flat @ flat.T
     order = np.argsort(area, kind="stable").tolist()
+    parents = np.full(len(order), -1)
+    for rank, node in enumerate(order):
+        inside = (other for other in order[rank + 1 :] if shared[node, other] >= area[node] - 0.5)
+        parents[node] = next(inside, -1)
+    return parents
+
+
+def cut(parents: np.ndarray, areas: np.ndarray, confidence: np.ndarray, split_bonus: float) -> np.ndarray:
+    """Choose among nested proposals: (N,) bool, no chosen proposal inside another chosen one.
+
+    parents: (N,) see ``nesting``. areas: (N,) pixels. confidence: (N,) 0 to 1, how likely a proposal is one thing.
+    split_bonus: 0 to 1, the smaller, the finer the cut.
+
+    A node is chosen where its own area x confidence x split_bonus is at least the sum of the best nodes inside it:
+    without this, one node that covers the image would beat all of its parts.
+    """
+    order = np.argsort(areas, kind="stable").tolist()
     children: list[list[int]] = [[] for _ in order]
     roots: list[int] = []
-    for rank, node in enumerate(order):
-        parent = next((other for other in order[rank + 1 :] if shared[node, other] >= area[node] - 0.5), None)
-        (roots if parent is None else children[parent]).append(node)
+    for node in order:
+        (roots if parents[node] < 0 else children[parents[node]]).append(node)
     value, whole = np.zeros(len(order)), np.zeros(len(order), bool)
     for node in order:
-        inside, own = value[children[node]].sum(), area[node] * confidence[node]
+        inside, own = value[children[node]].sum(), areas[node] * confidence[node]
         # Nodes that were too small to be proposals leave holes: a node stays whole unless its parts cover half of it.
-        whole[node] = own * split_bonus >= inside or area[children[node]].sum() < area[node] / 2
+        whole[node] = own * split_bonus >= inside or areas[children[node]].sum() < areas[node] / 2
         value[node] = own if whole[node] else inside
-    speaks, open_nodes = np.zeros(len(order), bool), roots
+    chosen, open_nodes = np.zeros(len(order), bool), roots
     while open_nodes:
         node = open_nodes.pop()
-        speaks[node] = whole[node]
+        chosen[node] = whole[node]
         if not whole[node]:
             open_nodes += children[node]
-    return speaks
+    return chosen

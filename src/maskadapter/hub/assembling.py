@@ -1,0 +1,68 @@
+"""A model built for the tensors of a file, and filled with them."""
+
+from pathlib import Path
+
+import torch
+
+from maskadapter.errors import CheckpointError, MaskAdapterError
+from maskadapter.hub.checkpoint import Checkpoint, Differences, compare, shapes_of
+from maskadapter.hub.key_names import to_official
+from maskadapter.hub.metadata import config_of
+from maskadapter.models.build import Architecture, build
+from maskadapter.models.clip.text_cache import TextCache
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.system.cache_folder import cache_folder
+from maskadapter.system.error_text import first_line
+
+
+def assemble(
+    checkpoint: Checkpoint, architecture: Architecture, device: str | torch.device = "cpu"
+) -> OpenVocabularySegmenter:
+    """Return a model with the tensors and settings of a file, ready to use.
+
+    Raises CheckpointError, one line: tensors that are missing, left over, of another shape or type; damaged settings.
+    """
+    config = config_of(checkpoint, architecture)
+    with torch.device("meta"):  # no time is spent on random values that the file replaces
+        segmenter = build(architecture, config)
+    differences = compare(shapes_of(segmenter.state_dict()), checkpoint.shapes)
+    if differences:
+        raise CheckpointError(
+            f"{checkpoint.source} does not fit {architecture}: {_described(differences, checkpoint)}; if it holds "
+            "another model, say so by architecture=NAME"
+        )
+    # Files may hold half precision; the models are float32.
+    tensors = {key: t.float() if t.is_floating_point() else t for key, t in checkpoint.tensors.items()}
+    try:
+        segmenter.load_state_dict(tensors, strict=True, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{checkpoint.source} holds tensors of the wrong type ({first_line(error)})") from error
+    segmenter.clip.restore_causal_mask()
+    return ready(segmenter, device)
+
+
+def ready(segmenter: OpenVocabularySegmenter, device: str | torch.device) -> OpenVocabularySegmenter:
+    """Freeze a model, move it to its device, and let it remember text embeddings."""
+    segmenter = segmenter.requires_grad_(False).eval().to(device)
+    segmenter.text_cache = TextCache(_text_cache_folder(), segmenter.clip)
+    return segmenter
+
+
+def _text_cache_folder() -> Path | None:
+    try:
+        return cache_folder() / "text-embeddings"
+    except MaskAdapterError:  # they are then remembered in memory alone
+        return None
+
+
+def _described(differences: Differences, checkpoint: Checkpoint) -> str:
+    """Differences under the names that the file uses."""
+    if not checkpoint.official:
+        return str(differences)
+    return str(
+        Differences(
+            missing=tuple(map(to_official, differences.missing)),
+            unexpected=tuple(map(to_official, differences.unexpected)),
+            changed=tuple((to_official(key), needed, got) for key, needed, got in differences.changed),
+        )
+    )

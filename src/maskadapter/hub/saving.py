@@ -1,0 +1,58 @@
+"""Models written as safetensors, with the facts that loading needs."""
+
+import json
+from pathlib import Path
+
+from maskadapter.errors import CheckpointError, MaskAdapterError
+from maskadapter.hub.assembling import assemble
+from maskadapter.hub.checkpoint import write_checkpoint
+from maskadapter.hub.loading import identified
+from maskadapter.hub.metadata import settings_of
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.models.build import Architecture
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.system.renamed import refuse_old_keywords
+
+
+def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **metadata: str) -> Path:
+    """Write a model as a safetensors file that ``load`` takes, and return its path.
+
+    name: the named model that it is (``"tiny"``). metadata: facts of your own to keep in the file, such as a license.
+    Raises CheckpointError when the file cannot be written.
+    """
+    facts = {"format": "maskadapter", "model": name, "settings": json.dumps(settings_of(segmenter))}
+    write_checkpoint(path, segmenter.state_dict(), {**metadata, **facts})
+    return Path(path)
+
+
+@refuse_old_keywords
+def convert(
+    source: str | Path,
+    destination: str | Path,
+    *,
+    architecture: str | None = None,
+    half: bool = False,
+    overwrite: bool = False,
+) -> Architecture:
+    """Write any file that ``load`` takes as safetensors of this project, and return which model it holds.
+
+    source: an official ``.pth``, or the name of a model whose weights are on this machine. destination: a path that
+    ends in ``.safetensors``. architecture: as ``load`` takes it. half: store 16 bits a number; they become 32 again
+    when they are loaded, rounded. overwrite: replace a file that exists.
+    Raises CheckpointError as ``load`` does, and for numbers that 16 bits cannot hold; MaskAdapterError for a
+    destination of another format or one that exists.
+    """
+    destination = Path(destination)
+    if destination.suffix != ".safetensors":
+        raise MaskAdapterError(f"{destination} does not end in .safetensors, the format that is written")
+    if destination.exists() and not overwrite:
+        raise MaskAdapterError(f"{destination} exists already: give another name, or overwrite it (--overwrite)")
+    checkpoint, found = identified(ModelSource(source, architecture=architecture), may_download=False)
+    segmenter = assemble(checkpoint, found)
+    if half:
+        segmenter = segmenter.half()
+        for key, tensor in segmenter.state_dict().items():
+            if not tensor.isfinite().all():
+                raise CheckpointError(f"{source}: {key} has numbers that 16 bits cannot hold; convert without --half")
+    save(segmenter, destination, found.name, converted_from=checkpoint.source.name)
+    return found

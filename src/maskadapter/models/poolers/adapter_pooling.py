@@ -1,0 +1,87 @@
+"""Mask-Adapter as a pooler: activation maps for each mask, and CLIP's features pooled with them."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps, pooling_weights
+from maskadapter.models.poolers.pooler import Project
+from maskadapter.models.sparse_adapter import SparseAdapter
+from maskadapter.types.clip_features import ClipFeatures
+
+_TOGETHER = 256  # masks whose maps are in memory together
+FEW = 3
+"""Up to so many masks the sparse computation is slower: it also needs the maps of an empty and a full mask."""
+
+
+class AdapterPooler(nn.Module):
+    """Pool CLIP's dense features with the adapter's M maps of each mask, project and average: equation 4.
+
+    The masks are binarized first: sigmoid(logit) > ``mask_threshold``, at their own resolution. The maps are computed
+    by ``SparseAdapter``, which gives the result of ``MaskAdapter.forward`` but for rounding.
+
+    Args:
+        adapter: the trained ``MaskAdapter``; its config has the ``mask_threshold``.
+        chunk: masks that go through the adapter at a time; None for 8 on a CPU and 32 elsewhere. It bounds the memory
+            and does not change the result.
+    Source: paper, section 3.2.
+    """
+
+    def __init__(self, adapter: MaskAdapter, *, chunk: int | None = None) -> None:
+        super().__init__()
+        self.adapter = adapter
+        self.chunk = chunk
+
+    @property
+    def mask_threshold(self) -> float:
+        """0 to 1, see ``AdapterConfig``."""
+        return self.adapter.config.mask_threshold
+
+    def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
+        """Mask embeddings (B, N, D), see ``Pooler``. images: not used."""
+        return self.embed(features, self.binary(mask_logits), project)
+
+    def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
+        """Pooling weights (B, N, M, h, w), see ``Pooler``."""
+        images = zip(features.projected, self.binary(mask_logits), strict=True)
+        maps = torch.stack([self.activation_maps(*image) for image in images])
+        return pooling_weights(maps).unflatten(-1, features.dense.shape[-2:])
+
+    def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
+        """Embeddings (B, N, D) of masks (B, N, H, W) that are bool or 0 to 1, as in training."""
+        images = zip(features.projected, masks, features.dense, strict=True)
+        return torch.stack(
+            [self.pool(partial(self.activation_maps, one), some, dense, project) for one, some, dense in images]
+        )
+
+    def binary(self, mask_logits: Tensor) -> Tensor:
+        """(B, N, H, W) logits -> bool: what the adapter takes for the mask."""
+        parts = mask_logits.split(_TOGETHER, dim=1)
+        return torch.cat([part.sigmoid() > self.mask_threshold for part in parts], dim=1)
+
+    def activation_maps(self, projected: Tensor, masks: Tensor) -> Tensor:
+        """Raw maps (N, M, h, w) of one image: projected features (D, h, w), masks (N, H, W)."""
+        if not len(masks):
+            return projected.new_zeros(0, self.adapter.config.num_maps, *projected.shape[-2:])
+        if len(masks) <= FEW:
+            return self.in_chunks(lambda part: self.adapter(projected[None], part[None])[0], masks)
+        # Equal masks have equal maps: in the mixed stage of training the same mask stands in several slots.
+        masks, which = masks.detach().unique(dim=0, return_inverse=True)
+        return self.in_chunks(SparseAdapter(self.adapter, projected[None]), masks)[which]
+
+    def in_chunks(self, maps_of: Callable[[Tensor], Tensor], masks: Tensor) -> Tensor:
+        """Apply ``maps_of`` to some masks at a time."""
+        return torch.cat([maps_of(part) for part in self._split(masks)])
+
+    def pool(self, maps_of: Callable[[Tensor], Tensor], masks: Tensor, dense: Tensor, project: Project) -> Tensor:
+        """Embeddings (N, D) of one image's masks (N, H, W), with the maps of ``maps_of`` and features (C, h, w)."""
+        embeddings = []
+        for part in masks.split(_TOGETHER):
+            embeddings += [pool_with_maps(maps, dense, project) for maps in self._split(maps_of(part))]
+        return torch.cat(embeddings)
+
+    def _split(self, masks: Tensor) -> Sequence[Tensor]:
+        # On a CPU small tensors stay in its cache, and their memory is used again instead of given back.
+        return masks.split(self.chunk or (8 if masks.device.type == "cpu" else 32))
