@@ -1,4 +1,4 @@
-"""Errors that are no fault of the program: one line with what was given, what is needed, and what to do."""
+"""Errors that come from the input: one line with what was given, what is needed, and what to do."""
 
 
 class MaskAdapterError(Exception):

@@ -438,7 +438,7 @@ def test_another_model_is_not_kept(drive, official):
 
 
 @pytest.mark.parametrize("variable", ["MASKADAPTER_OFFLINE", "HF_HUB_OFFLINE"])
-def test_offline_nothing_is_asked_and_the_command_is_reported(drive, monkeypatch, variable):
+def test_offline_nothing_is_requested_and_the_error_has_the_command(drive, monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
     command = "run 'maskadapter models download fcclip-large --pooler pooling' with a network"
     with pytest.raises(CheckpointError, match=command) as caught:
@@ -479,7 +479,7 @@ def test_several_that_want_one_file_at_once_get_it(drive):
     assert sum(asked.path.startswith("/download") for asked in drive.asked) == 1
 
 
-def test_a_folder_that_cannot_be_written_is_reported(tmp_path, monkeypatch, drive):
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, drive):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MASKADAPTER_CACHE", str(tmp_path / "file"))
     with pytest.raises(DownloadError, match=r"cannot make .*set MASKADAPTER_CACHE"):
@@ -594,7 +594,7 @@ def test_a_pretrained_encoder_is_loaded_exactly(small_clip, tmp_path):
         Clip.pretrained(name, "nonsense")
 
 
-def test_a_encoder_that_cannot_be_downloaded_gives_one_line(monkeypatch):
+def test_an_encoder_that_cannot_be_downloaded_gives_one_line(monkeypatch):
     import open_clip
 
     def refuse(known):
@@ -606,7 +606,7 @@ def test_a_encoder_that_cannot_be_downloaded_gives_one_line(monkeypatch):
     one_line(caught)
 
 
-def test_a_encoder_comes_from_the_hub_through_open_clip(server, tmp_path):
+def test_an_encoder_comes_from_the_hub_through_open_clip(server, tmp_path):
     """In a process of its own: huggingface_hub reads HF_ENDPOINT when it is imported."""
     image_encoder = CLIP_WEIGHTS["clip-convnext-base"]
     server.add_repository(image_encoder.repository, {"open_clip_pytorch_model.bin": b"weights"})

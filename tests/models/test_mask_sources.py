@@ -186,14 +186,19 @@ def test_proposals_are_those_of_transformers_own_pipeline(kind, crop_n_layers, i
             ),
         )
     pipeline = transformers.pipeline("mask-generation", model=network, image_processor=processor)
-    theirs = pipeline(
-        Image.fromarray(image),
-        points_per_batch=7,
-        points_per_crop=4,
-        crops_n_layers=crop_n_layers,
-        pred_iou_thresh=-999,
-        stability_score_thresh=0.01,
-    )
+    try:
+        theirs = pipeline(
+            Image.fromarray(image),
+            points_per_batch=7,
+            points_per_crop=4,
+            crops_n_layers=crop_n_layers,
+            pred_iou_thresh=-999,
+            stability_score_thresh=0.01,
+        )
+    except RuntimeError as error:
+        if crop_n_layers and "stack expects each tensor to be equal size" in str(error):
+            pytest.skip("the pipeline of this transformers cannot stack crops of different sizes")
+        raise
     runs, scores = SegmentAnything(network, processor, options).masks(image)
     assert len(runs) == len(theirs["masks"]) >= 3
     torch.testing.assert_close(scores, theirs["scores"])

@@ -182,7 +182,7 @@ def test_the_least_area_counts(photos, tmp_path):
 
 
 @pytest.mark.parametrize("format", ["yolo", "voc"])
-def test_a_image_without_labels_is_background(photos, tmp_path, format):
+def test_an_image_without_labels_is_background(photos, tmp_path, format):
     label_images(Halves(), photos, "cat, dog", tmp_path / "set", format, score=1)
     _, found = load(tmp_path / "set", format)
     assert [len(found[name]) for name in IMAGES] == [0] * 4
@@ -236,7 +236,7 @@ def test_odd_images_agree_with_their_labels(tmp_path):
     assert (tmp_path / "set/images/wrong.png").exists()
 
 
-def test_a_image_that_is_no_file(tmp_path):
+def test_an_image_that_is_no_file(tmp_path):
     pixels = Image.new("RGB", (30, 20), "teal")
     report = label_images(Halves(), [ImageFile(pixels, "stdin")], "cat", tmp_path / "set", "yolo")
     assert report.done == 1
@@ -292,7 +292,7 @@ def test_a_folder_with_something_in_it_is_refused(photos, tmp_path):
         label_images(Halves(), photos / "c.jpg", "cat", photos / "d.png")
 
 
-def test_mistakes_are_told(photos, tmp_path):
+def test_mistakes_are_one_line(photos, tmp_path):
     for given, message in [
         ({"format": "csv"}, "unknown format 'csv': choose from coco, yolo, voc"),
         ({"score": 1.5}, "score is 1.5: a number from 0 to 1"),

@@ -1,4 +1,4 @@
-"""Many images: everything is written, what fails is told, and a run that was stopped can go on."""
+"""Many images: everything is written, what fails is reported, and a run that was stopped can go on."""
 
 import gc
 import json
@@ -68,7 +68,7 @@ def test_words_are_encoded_once(photos, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "out/run.json").read_text())["is_thing"] == [False, True]
 
 
-def test_images_that_fail_are_told_and_the_others_done(photos, tmp_path, monkeypatch):
+def test_images_that_fail_are_reported_and_the_others_done(photos, tmp_path, monkeypatch):
     (photos / "bad.jpg").write_text("words")
     (photos / "cut.png").write_bytes((photos / "d.png").read_bytes()[:300])
     os.symlink("gone.png", photos / "dead.png")
@@ -322,7 +322,7 @@ def test_other_images_of_the_same_name_are_done_again(photos, tmp_path):
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
 
-def test_a_image_done_alone_with_other_words_is_done_again(photos, tmp_path):
+def test_an_image_done_alone_with_other_words_is_done_again(photos, tmp_path):
     segment_images(Halves(), photos, "cat, wall", tmp_path / "out", "labels")
     before = contents(tmp_path / "out")
     segment_images(Halves(), photos / "d.png", "zebra", tmp_path / "out", "labels")
@@ -340,7 +340,7 @@ def test_a_name_too_long_for_its_results_is_that_images_failure(photos, tmp_path
         assert "names that are too long" in report.failed[0][1]
 
 
-def test_a_image_that_gets_another_name_is_told(photos, tmp_path):
+def test_an_image_that_gets_another_name_is_refused(photos, tmp_path):
     segment_images(Halves(), photos, "cat", tmp_path / "out", "labels")
     (photos / "d.jpg").write_bytes((photos / "c.jpg").read_bytes())
     with pytest.raises(MaskAdapterError, match=r"d\.png is in .*out as d and would now be called d\.png"):

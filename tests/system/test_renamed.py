@@ -5,8 +5,8 @@ import pytest
 import maskadapter
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.build import Architecture, build
-from maskadapter.models.sources.mask_source import mask_source
+from maskadapter.models.builder import Architecture, build
+from maskadapter.models.sources.source_names import mask_source
 from maskadapter.system.renamed import advice, renamed
 
 

@@ -237,7 +237,7 @@ def _ade20k(segmenter: OpenVocabularySegmenter, expected: float | None, dataset:
 
 
 def _count(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """(3, K) pixels of each class: in both, in the prediction, in the ground truth; without unlabeled ones (-1)."""
+    """(3, K): pixels of each class in both, in the prediction, in the ground truth; unlabeled pixels are left out."""
     return pixel_counts([confusion(predicted, labels, classes)], classes)
 
 

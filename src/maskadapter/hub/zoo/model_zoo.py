@@ -1,4 +1,4 @@
-"""The published weights: which files there are and where they come from. Data only."""
+"""The published weights: their files and where they are published. Data only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
