@@ -131,7 +131,7 @@ def test_other_masks_in_a_folder_of_the_same_name(root, tmp_path, capsys):
     assert "names and sizes was" in capsys.readouterr().err
 
 
-def test_panoptic_predictions_are_told_apart_by_their_pngs_and_categories(tmp_path):
+def test_panoptic_predictions_differ_by_their_pngs_and_categories(tmp_path):
     """The JSON may be the same."""
     (tmp_path / "predictions").mkdir()
     categories = {"categories": [{"id": 3}, {"id": 7}]}
@@ -376,7 +376,7 @@ def test_two_processes_of_a_launcher(root, launcher, tmp_path):
 
 @pytest.mark.skipif(COCO is None, reason="MASKADAPTER_COCO does not name a folder of COCO 2017")
 @pytest.mark.parametrize("split", ["val", "train"])
-def test_the_truth_of_coco_scores_100(tmp_path, split):
+def test_the_ground_truth_of_coco_scores_100(tmp_path, split):
     dataset = open_dataset("coco-panoptic", COCO, split)
 
     class Truth(Predictions):

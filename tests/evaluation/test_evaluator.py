@@ -246,9 +246,9 @@ def test_two_processes_give_the_same_numbers(tmp_path):
     dataset = InMemory(samples(9))
     evaluate(noisy(dataset), dataset, tmp_path / "one")
     both = [started(tmp_path / "two", rank, 2) for rank in (0, 1)]
-    told = [process.communicate(timeout=120)[0] for process in both]
+    reported = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    assert told[0] == told[1] != ""
+    assert reported[0] == reported[1] != ""
     lines = {
         path.name: [json.loads(line)["index"] for line in path.read_text().splitlines()]
         for path in (tmp_path / "two").glob("records-*.jsonl")
@@ -309,10 +309,10 @@ def test_instances_that_overlap(tmp_path):
 
 
 def test_the_report_says_that_ap_on_lvis_is_cocos(tmp_path):
-    for name, told in (("lvis-v1", "COCO's, not LVIS's federated one"), ("small", None)):
+    for name, reported in (("lvis-v1", "COCO's, not LVIS's federated one"), ("small", None)):
         dataset = InMemory(samples(1), task="instance", name=name)
         facts = evaluate(perfect(dataset), dataset, tmp_path / name).facts
-        assert facts.get("AP", "").startswith(told) if told else "AP" not in facts
+        assert facts.get("AP", "").startswith(reported) if reported else "AP" not in facts
 
 
 def test_classified_ground_truth_masks_by_hand(tmp_path):

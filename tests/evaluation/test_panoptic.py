@@ -64,7 +64,7 @@ def test_mostly_on_void_is_no_mistake():
     assert match_segments(prediction([0, 1], (1, 4), (2, 6)), target) == {0: (0, 0, [4 / 7]), 1: (1, 0, [])}
 
 
-def test_crowds_are_neither_missed_nor_matched():
+def test_crowds_are_neither_false_negatives_nor_matched():
     target = truth([0, 0], (0, 10), (1, 10), crowd=[1])
     # Nothing predicted: segment 0 is missed, the crowd is not.
     assert match_segments(prediction([], (0, 20)), target) == {0: (0, 1, [])}

@@ -160,7 +160,7 @@ def test_named_models_crop_with_their_own_clip(tmp_path):
         model.activation_maps(image(), boxes())
 
 
-def test_a_clip_alone_is_evaluated_and_told_apart(folders, tmp_path):
+def test_a_clip_alone_is_evaluated_under_its_name(folders, tmp_path):
     dataset = Scenes(1)
     name = f"clip:local-dir:{folders['transformer']}"
     predictor = model_predictor(ModelSource(name, "cropping"), dataset, masks="ground-truth")
@@ -192,9 +192,9 @@ def small_config(tmp_path):
 def test_weights_come_from_a_file(small_config):
     model = ma.load(f"clip:small-test:{small_config}")
     assert torch.equal(model.clip.model.text_projection, torch.load(small_config, weights_only=True)["text_projection"])
-    told = facts(f"clip:small-test:{small_config}")
-    assert told["clip"] == "small-test"
-    assert told["weights"].startswith("weights.pt, sha256 ")
+    reported = facts(f"clip:small-test:{small_config}")
+    assert reported["clip"] == "small-test"
+    assert reported["weights"].startswith("weights.pt, sha256 ")
 
 
 class Mischief:
@@ -237,7 +237,7 @@ def test_bad_names_and_files_are_one_line(folders, small_config, tmp_path, capsy
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_folder_without_weights_is_not_taken_for_a_model(folders, tmp_path):
+def test_a_folder_without_weights_is_not_a_model(folders, tmp_path):
     content = (folders["convnext"] / "open_clip_config.json").read_text()
     (tmp_path / "open_clip_config.json").write_text(content)
     with pytest.raises(CheckpointError, match="open_clip cannot load"):
@@ -265,9 +265,9 @@ def test_text_is_encoded_as_open_clip_encodes_it(kind):
     torch.testing.assert_close(clip.encode_text(names), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_text_encoders_that_differ_in_no_weight_are_told_apart():
+def test_text_encoders_that_differ_in_no_weight_have_other_fingerprints():
     """The rows of the one must not be taken from the cache for the other."""
-    told = []
+    reported = []
     for text, quick in (
         (TEXT, False),
         (TEXT, True),
@@ -276,9 +276,9 @@ def test_text_encoders_that_differ_in_no_weight_are_told_apart():
     ):
         torch.manual_seed(1)
         model = open_clip.CLIP(32, VISION["transformer"], text, quick_gelu=quick)
-        told.append(Clip(model, open_clip.SimpleTokenizer()).text_fingerprint())
-    told.append(Clip(model, open_clip.SimpleTokenizer(clean="canonicalize")).text_fingerprint())
-    assert len(set(told)) == len(told)
+        reported.append(Clip(model, open_clip.SimpleTokenizer()).text_fingerprint())
+    reported.append(Clip(model, open_clip.SimpleTokenizer(clean="canonicalize")).text_fingerprint())
+    assert len(set(reported)) == len(reported)
 
 
 def test_captioning_encoders_crop_too(tmp_path):

@@ -15,7 +15,7 @@ import yaml
 from parity.fixture import COVERED, GOLDEN, Recording, read_golden, read_official
 from parity.stages import Comparison, compare_case
 from parity.training import compare_matching, compare_step
-from parity.warmup_evaluation import compare_true_masks
+from parity.warmup_evaluation import compare_ground_truth_masks
 
 # Float32 with the same operations in another order: measured at 1e-5 or better, after up to 40 layers.
 TOLERANCE = 1e-4
@@ -56,7 +56,7 @@ def _comparison_of(recording: Recording, case: str) -> Callable[[Recording, str,
     """Case ``train`` is a step of training, ``match`` the matcher alone, the others an image with its results."""
     if case in ("train", "match"):
         return {"train": compare_step, "match": compare_matching}[case]
-    return compare_true_masks if recording.settings.package == "mask_adapter" else compare_case
+    return compare_ground_truth_masks if recording.settings.package == "mask_adapter" else compare_case
 
 
 def _allowed(comparison: Comparison) -> float:

@@ -109,7 +109,7 @@ class _Recorded(nn.Module):
 
 
 class _RecordedTransfer(nn.Module):
-    """Text rows that were recorded; they get no gradient, since MAFT+'s void embedding is frozen."""
+    """Text embeddings that were recorded; they get no gradient, since MAFT+'s void embedding is frozen."""
 
     def __init__(self, rows: Tensor) -> None:
         super().__init__()
@@ -185,8 +185,8 @@ def _matches(s: Stages, stage: AdapterStage, batch: Batch, prepared: Prepared) -
     unmatched = prepared.labels[:, slots : slots + settings.slots, None, None] == -1
     binary = (src.sigmoid() > segmenter.pooler.mask_threshold).float()
     assert bool((torch.where(unmatched, src, 0) == 0).all())
-    enlarged = F.interpolate(binary, size, mode="bilinear")
-    yield from s.compare("binary_src_masks", enlarged)
+    upsampled = F.interpolate(binary, size, mode="bilinear")
+    yield from s.compare("binary_src_masks", upsampled)
     yield from s.compare("src_masks", src)
     yield from s.compare("target_masks", F.interpolate(true, size, mode="bilinear"))
     made = F.interpolate(s.need("mask_pred"), cells, mode="bilinear")

@@ -21,7 +21,7 @@ LEFT_OUT = ("panoptic_seg", "inst_pred_masks", "inst_scores", "inst_pred_classes
 
 
 @torch.inference_mode()
-def compare_true_masks(recording: Recording, case: str, met: set[str]) -> Iterator[Comparison]:
+def compare_ground_truth_masks(recording: Recording, case: str, met: set[str]) -> Iterator[Comparison]:
     s = Stages(recording, case)
     segmenter = recording.build()
     features, rows = yield from compare_inputs(s, segmenter)

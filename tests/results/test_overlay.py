@@ -4,7 +4,7 @@ from PIL import Image
 
 from maskadapter.results.overlay import color_of, draw_overlay, label_image
 
-GREY = np.full((240, 320, 3), 128, np.uint8)
+GRAY = np.full((240, 320, 3), 128, np.uint8)
 
 
 def halves(shape=(240, 320)):
@@ -31,7 +31,7 @@ def test_colors_are_a_property_of_the_name():
     assert green > blue
 
 
-def test_palette_is_told_apart_by_the_color_blind():
+def test_palette_is_distinct_to_the_color_blind():
     from skimage.color import rgb2lab
 
     # Source: Machado, Oliveira, Fernandes 2009, severity 1.0, linear RGB.
@@ -52,8 +52,8 @@ def test_palette_is_told_apart_by_the_color_blind():
 
 
 def test_fill_is_between_the_image_and_the_color():
-    overlay = np.asarray(draw_overlay(GREY, halves(), ["cat", "dog"]))
-    assert overlay.shape == GREY.shape
+    overlay = np.asarray(draw_overlay(GRAY, halves(), ["cat", "dog"]))
+    assert overlay.shape == GRAY.shape
     for column, name in ((10, "cat"), (310, "dog")):
         pixel = overlay[10, column].astype(int)
         expected = 0.58 * 128 + 0.42 * np.array(color_of(name))
@@ -61,7 +61,7 @@ def test_fill_is_between_the_image_and_the_color():
 
 
 def test_border_has_the_color_of_either_side():
-    overlay = np.asarray(draw_overlay(GREY, halves(), ["cat", "dog"]))
+    overlay = np.asarray(draw_overlay(GRAY, halves(), ["cat", "dog"]))
     assert distance(overlay[10, 159], color_of("cat")) < 40
     assert distance(overlay[10, 160], color_of("dog")) < 40
 
@@ -69,9 +69,9 @@ def test_border_has_the_color_of_either_side():
 def test_pixels_of_no_class_stay_as_they_are():
     labels = halves()
     labels[:, 80:] = -1
-    overlay = np.asarray(draw_overlay(GREY, labels, ["cat", "dog"]))
+    overlay = np.asarray(draw_overlay(GRAY, labels, ["cat", "dog"]))
     assert (overlay[:, 80:] == 128).all()
-    assert not (draw_overlay(GREY, np.full((240, 320), -1, np.int32), ["cat"]) - GREY).any()
+    assert not (draw_overlay(GRAY, np.full((240, 320), -1, np.int32), ["cat"]) - GRAY).any()
 
 
 def plates(image, labels, names):
@@ -102,21 +102,21 @@ def test_names_stand_inside_their_segments():
 def test_a_name_without_room_goes_to_the_legend():
     labels = np.zeros((240, 320), np.int32)
     labels[100:103, 100:103] = 1
-    changed = plates(GREY, labels, ["wall", "fly"])
+    changed = plates(GRAY, labels, ["wall", "fly"])
     corners = [changed[-40:, :80], changed[:40, :80], changed[-40:, -80:], changed[:40, -80:]]
     assert max(int(corner.sum()) for corner in corners) > 300
     assert not changed[90:97, 90:113].any()
 
 
 def test_large_images_get_large_names():
-    small = plates(GREY, halves(), ["cat", "dog"])
+    small = plates(GRAY, halves(), ["cat", "dog"])
     large = plates(np.full((960, 1280, 3), 128, np.uint8), halves((960, 1280)), ["cat", "dog"])
     assert large.sum() > 4 * small.sum()
 
 
 def test_scores_are_written():
-    without = np.asarray(draw_overlay(GREY, halves(), ["cat", "dog"]), int)
-    with_scores = np.asarray(draw_overlay(GREY, halves(), ["cat", "dog"], scores=[0.91, 0.5]), int)
+    without = np.asarray(draw_overlay(GRAY, halves(), ["cat", "dog"]), int)
+    with_scores = np.asarray(draw_overlay(GRAY, halves(), ["cat", "dog"], scores=[0.91, 0.5]), int)
     assert np.abs(without - with_scores).max() > 50
 
 
@@ -124,7 +124,7 @@ def test_scores_are_written():
     "name", ["кошка", "猫", "قطة", "बिल्ली", "chaise à bébé", "🐈", "a" * 10_000, "\ud800", "a\nb\0c", "[bold]x[/]", "-"]
 )
 def test_names_of_any_script(name):
-    overlay = draw_overlay(GREY, halves(), [name, "dog"])
+    overlay = draw_overlay(GRAY, halves(), [name, "dog"])
     assert overlay.size == (320, 240)
 
 
@@ -138,14 +138,14 @@ def test_images_too_small_for_text(shape):
 
 def test_hundreds_of_classes():
     labels = (np.arange(240)[:, None] // 8 * 40 + np.arange(320)[None] // 8).astype(np.int32)
-    overlay = draw_overlay(GREY, labels, [f"class {index}" for index in range(1200)])
+    overlay = draw_overlay(GRAY, labels, [f"class {index}" for index in range(1200)])
     assert overlay.size == (320, 240)
 
 
 def test_the_input_is_not_touched():
-    image, labels = GREY.copy(), halves()
+    image, labels = GRAY.copy(), halves()
     draw_overlay(image, labels, ["cat", "dog"])
-    np.testing.assert_array_equal(image, GREY)
+    np.testing.assert_array_equal(image, GRAY)
     np.testing.assert_array_equal(labels, halves())
 
 

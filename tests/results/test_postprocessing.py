@@ -73,7 +73,7 @@ def test_semantic_in_both_orders(sizes: ImageSizes) -> None:
 
 
 def panoptic_by_definition(mask_probs: Tensor, probs: Tensor, is_thing: list[bool], threshold: float) -> tuple:
-    """One proposal after the other, as the rule is told."""
+    """One proposal after the other, as the rule is reported."""
     scores, labels = probs.max(-1)
     kept = [n for n in range(len(probs)) if labels[n] != probs.shape[1] - 1]
     winner = torch.stack([scores[n] * mask_probs[n] for n in kept]).argmax(0)

@@ -35,7 +35,7 @@ class TextClassifier:
         """Class logits of embeddings.
 
         embeddings: (B, N, D), any length; they are L2-normalized here. The weights are not: MAFT+'s come out of a
-        LayerNorm and are no unit vectors. logit_scale: scalar, the logarithm of the scale.
+        LayerNorm and are not unit vectors. logit_scale: scalar, the logarithm of the scale.
         Returns (B, N, K + 1), void last: scale x cosine, the maximum over the synonyms of a class.
         Source: FC-CLIP 3.3; official get_classification_logits.
         """

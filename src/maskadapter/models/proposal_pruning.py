@@ -63,7 +63,7 @@ def influential(
 
     A proposal can change a pixel where ``doubt`` times what it adds there to the scores of the best and the second
     class exceeds the difference of the two. It is a segment where void is not its best class, and its class can change
-    where its second class has more than ``rival`` of the probability of the first. This is no proof that the others
+    where its second class has more than ``rival`` of the probability of the first. This does not prove that the others
     change nothing.
     """
     class_probs, void = probs[:, :-1], probs[:, -1]

@@ -146,7 +146,7 @@ class Clip(nn.Module):
     def published(cls, name: str, weights: str | None, whole_images: bool = False) -> "Clip":
         """Any CLIP of open_clip with its own preprocessing.
 
-        name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANISATION/NAME"`` or
+        name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANIZATION/NAME"`` or
         ``"local-dir:FOLDER"``, which bring their weights. weights: open_clip's tag, downloaded on first use, or a file.
         whole_images: encode whole images alone, for encoders without a feature map.
         Raises CheckpointError, DownloadError, or MaskAdapterError, see ``encoder_of``.
