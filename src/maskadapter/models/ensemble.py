@@ -27,3 +27,9 @@ def with_void(class_probs: Tensor, class_logits: Tensor) -> Tensor:
     """
     void = class_logits.softmax(dim=-1)[..., -1:]
     return torch.cat([class_probs * (1 - void), void], dim=-1)
+
+
+def without_void(out_logits: Tensor) -> Tensor:
+    """Class probabilities (..., K + 1) of the out-of-vocabulary classifier alone, (..., K): nothing predicts void."""
+    probs = out_logits.softmax(dim=-1)
+    return torch.cat([probs, torch.zeros_like(probs[..., :1])], dim=-1)

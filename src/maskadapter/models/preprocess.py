@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from maskadapter.io import read_image
+from maskadapter.system.atomic_files import readable
 from maskadapter.types import ImageBatch
 
 # Input mean and standard deviation of R, G and B, in 0 to 255: CLIP's, the same for all models here.
@@ -36,6 +40,13 @@ class InputSize:
         # Two steps, because a single one rounds differently for one size in ten thousand.
         again = min(1.0, self.longest / max(wanted))
         return max(1, int(wanted[0] * again + 0.5)), max(1, int(wanted[1] * again + 0.5))
+
+
+def read_input(image: Any) -> tuple[np.ndarray, str | None]:
+    """Read what a user gives as an image: pixels (H, W, 3) uint8 that share no memory with it, and its file's name."""
+    if isinstance(image, str | Path):
+        return read_image(image), readable(Path(image).name)
+    return read_image(image).copy(), None
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The whole method: CLIP, a proposal head, a pooler of masks, and the ensemble of two classifiers."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,23 +9,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import mask_parts, read_image
+from maskadapter.io import mask_parts
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.ensemble import geometric_ensemble, with_void, without_void
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.pooler import Pooler
-from maskadapter.models.preprocess import InputSize, image_batch, resize
+from maskadapter.models.preprocess import InputSize, image_batch, read_input, resize
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.given_masks import at_stride_4
 from maskadapter.models.sources.source_names import MaskSource, is_source, mask_source
 from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder
-from maskadapter.system.atomic_files import readable
 from maskadapter.system.renamed import advice
 from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
@@ -98,12 +96,6 @@ class OpenVocabularySegmenter(nn.Module):
             raise AttributeError(line)
         return super().__getattr__(name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        line = advice("attribute", name)
-        if line is not None:
-            raise AttributeError(line)
-        super().__setattr__(name, value)
-
     @torch.inference_mode()
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images.
@@ -136,7 +128,7 @@ class OpenVocabularySegmenter(nn.Module):
         if isinstance(image, EncodedImage):
             pixels, file_name, features = image.image, image.file_name, image.features
         else:
-            pixels, file_name = _pixels(image), _file_name(image)
+            pixels, file_name = read_input(image)
             masks = self.mask_source if masks is None else masks
         inputs, sizes = self.prepare(pixels)
         given = None if masks is None else self._mask_logits(masks, pixels, sizes, file_name)
@@ -303,8 +295,7 @@ class OpenVocabularySegmenter(nn.Module):
         """Probabilities (B, N, K + 1), void last, of the in-vocabulary and the out-of-vocabulary classifier; of the
         second alone, without void, where there is no first."""
         if class_logits is None:
-            probs = out_logits[..., :-1].softmax(dim=-1)
-            return torch.cat([probs, torch.zeros_like(probs[..., :1])], dim=-1)
+            return without_void(out_logits[..., :-1])
         settings = self.inference
         seen = torch.tensor(vocabulary.seen(Vocabulary.of(settings.seen_in)), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
@@ -332,12 +323,3 @@ def _refuse_nan(numbers: Tensor) -> None:
             "the model computes no numbers (NaN or infinity): its weights are broken, or too large for their type; "
             "run maskadapter models check on them"
         )
-
-
-def _pixels(image: Any) -> np.ndarray:
-    pixels = read_image(image)
-    return pixels if isinstance(image, str | Path) else pixels.copy()  # the caller's array stays the caller's
-
-
-def _file_name(image: Any) -> str | None:
-    return readable(Path(image).name) if isinstance(image, str | Path) else None  # it goes into JSON
