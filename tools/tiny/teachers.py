@@ -1,4 +1,4 @@
-"""Turn the three quantized TFLite teachers into PyTorch networks: MobileNetV2 trunks, and the two DeepLabs' heads.
+"""Convert the three quantized TFLite teachers to PyTorch: MobileNetV2 trunks, and the two DeepLabs' heads.
 
 Batch norm is already folded into the files' convolutions: the biases go into timm's norms, whose scale becomes the
 identity. timm pads symmetrically, TensorFlow at the right and bottom; at stride 2 that only shifts the whole map.
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ai_edge_litert.interpreter import Interpreter
 from open_clip_import import timm
 from torch import nn
 from torch.nn import functional as F
@@ -98,6 +97,8 @@ def read_convolutions(path: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Weights (out, in, kh, kw; depthwise: (C, 1, kh, kw)) and biases of every convolution, in the order of the
     graph.
     """
+    from ai_edge_litert.interpreter import Interpreter
+
     interpreter = Interpreter(str(path), experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     tensors = {details["index"]: details for details in interpreter.get_tensor_details()}
@@ -138,8 +139,8 @@ def build_trunk() -> nn.Module:
 
 
 class Teacher(nn.Module):
-    """`forward(images (B, 3, H, W) normalized as CLIP's) -> (B, K, h, w)` class probabilities per cell: stride 16,
-    ADE20K stride 4.
+    """`forward(images (B, 3, H, W) normalized as CLIP's) -> (B, K, h, w)` class probabilities per feature location:
+    stride 16, ADE20K stride 4.
     """
 
     def __init__(self, name: str, state: dict, head: list):

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 def label(
     images: ImagesArgument,
     classes: Classes,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the set; it has to be new or empty.")
-    ] = Path("dataset"),
-    format: Annotated[Literal["coco", "yolo", "voc"], typer.Option(help="How the set is written.")] = "coco",
-    score: Annotated[float, typer.Option(min=0, max=1, help="Segments less sure than this are left out.")] = 0.5,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the training set, new or empty.")] = Path(
+        "dataset"
+    ),
+    format: Annotated[
+        Literal["coco", "yolo", "voc"], typer.Option(help="Format of the labels; yolo and voc need supervision.")
+    ] = "coco",
+    score: Annotated[float, typer.Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.5,
     min_area: Annotated[
-        float, typer.Option(min=0, max=1, help="So are those that cover a smaller share of the image.")
+        float, typer.Option(min=0, max=1, help="Leave out segments that cover a smaller share of the image.")
     ] = 0.001,
     background: Background = BACKGROUND,
     things: Things = None,
@@ -37,7 +39,7 @@ def label(
     *,
     source: "ModelSource",
 ) -> None:
-    """Make a training set: images with the segments found in them.
+    """Make a training set: images with the segments found in them as labels.
 
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """

@@ -123,9 +123,9 @@ def check(
     """
     from dataclasses import asdict, replace
 
-    from maskadapter.io.coco_format import write_json
     from maskadapter.paper.published import published_miou
     from maskadapter.pipelines.model_check import Finding, check_model
+    from maskadapter.system.json_files import write_json
 
     findings: list[Finding] = []
     steps = check_model(

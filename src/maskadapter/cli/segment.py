@@ -17,7 +17,7 @@ from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
     from maskadapter.hub.model_source import ModelSource
-    from maskadapter.pipelines.segmenting import Report
+    from maskadapter.pipelines.image_run import Report
     from maskadapter.results.segmentation import Segmentation
 
 ImagesArgument = Annotated[

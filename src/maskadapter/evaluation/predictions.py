@@ -10,9 +10,10 @@ import numpy as np
 
 from maskadapter.data.dataset import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.io.coco_format import decode_segmentation, panoptic_ids, read_json
+from maskadapter.io.coco_format import decode_segmentation, panoptic_ids
 from maskadapter.io.images import read_labels
 from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, boxes_of
+from maskadapter.system.json_files import read_json
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io.coco_format import write_json
 from maskadapter.system import json_lines
+from maskadapter.system.json_files import write_json
 
 SETTINGS = "settings.json"
 

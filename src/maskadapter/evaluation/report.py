@@ -12,8 +12,8 @@ from maskadapter.data.dataset import Dataset
 from maskadapter.evaluation.metrics.semantic import CONVENTIONS, Convention
 from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.scores import Scores
-from maskadapter.io.coco_format import write_json
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 from maskadapter.system.markdown_table import markdown_table
 
 LIBRARIES = ("maskadapter", "torch", "open_clip_torch", "timm", "pillow", "numpy", "pycocotools")

@@ -13,11 +13,13 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.io import coco_format as coco
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation
 from maskadapter.results.detections import panoptic_detections
 from maskadapter.results.overlay import draw_overlay, label_image
 from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, SemanticOrder
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 from maskadapter.types.image_sizes import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -182,13 +184,13 @@ class Segmentation:
             labels = label_image(self.semantic(), len(self.vocabulary))
             written.append(_write_png(folder / f"{stem}-labels.png", labels))
             values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-            written.append(coco.write_json(folder / f"{stem}-classes.json", values))
+            written.append(write_json(folder / f"{stem}-classes.json", values))
         if "panoptic" in formats:
             written += self._write_panoptic(folder, stem)
         if "coco" in formats:
             written.append(self._write_instances(folder, stem))
         if "summary" in formats:
-            written.append(coco.write_json(folder / f"{stem}-summary.json", self.summary()))
+            written.append(write_json(folder / f"{stem}-summary.json", self.summary()))
         if "activations" in formats:
             assert activation_maps is not None
             written.append(self._write_activations(folder, stem, activation_maps))
@@ -199,19 +201,19 @@ class Segmentation:
         image = _write_png(folder / f"{stem}-panoptic.png", coco.panoptic_image(panoptic.ids))
         content = {
             "images": [coco.image_entry(self.file_name, self.size)],
-            "annotations": [coco.panoptic_annotation(panoptic, image.name)],
+            "annotations": [panoptic_annotation(panoptic, image.name)],
             "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
         }
-        return [image, coco.write_json(folder / f"{stem}-panoptic.json", content)]
+        return [image, write_json(folder / f"{stem}-panoptic.json", content)]
 
     def _write_instances(self, folder: Path, stem: str) -> Path:
         found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
         content = {
             "images": [coco.image_entry(self.file_name, self.size)],
-            "annotations": coco.instance_annotations(found),
+            "annotations": instance_annotations(found),
             "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
         }
-        return coco.write_json(folder / f"{stem}-instances.json", content)
+        return write_json(folder / f"{stem}-instances.json", content)
 
     def _checked(self, activation_maps: ActivationMaps | None) -> ActivationMaps:
         if activation_maps is None:
