@@ -315,7 +315,7 @@ def test_mistakes_are_one_line_and_exit_2(run, model, photo, tmp_path):
         (["segment", photo, "--clases", "cat"], "No such option"),
         (["classify", photo, "-c", "cat"], "Missing option '--masks'"),
         (["classify", photo, "-c", "cat", "--masks", tmp_path / "masks.npy"], "5 x 5 pixels for an image of 60 x 40"),
-        (["classify", photo, "-c", "cat", "--masks", tmp_path / "gone.png"], "no file of masks '"),
+        (["classify", photo, "-c", "cat", "--masks", tmp_path / "gone.png"], "no such file: "),
     ]:
         code, out, err = run(*arguments)
         assert (code, out) == (2, ""), arguments

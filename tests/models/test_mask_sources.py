@@ -397,8 +397,8 @@ def own_set(folder):
     ("source", "message"),
     [
         ("sam:", "unknown mask source 'sam:'"),
-        ("masks.png", "no file of masks 'masks.png': give a file, sam:NAME, segmenter:NAME or superpixels"),
-        ("other:facebook/sam-vit-huge", "no file of masks 'other:"),
+        ("masks.png", "no such file: masks.png; masks are a file, sam:NAME, segmenter:NAME or superpixels"),
+        ("other:facebook/sam-vit-huge", "no such file: other:facebook/sam-vit-huge;"),
         ("sam:/there/is/none", "there is no folder /there/is/none"),
         ("sam:{mask2former}", "cannot be loaded.*SAM, SAM 2, SAM 3"),
         ("segmenter:{sam}", "cannot be loaded.*Mask2Former, MaskFormer, EoMT can"),

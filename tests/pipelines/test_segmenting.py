@@ -36,7 +36,9 @@ def photos(tmp_path):
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_list_of_files_is_what_save_writes(photos, tmp_path, format):
     model = Halves()
-    written = model.segment(photos / "d.png", model.encode_text("cat, wall")).save(tmp_path / "one", format)
+    result = model.segment(photos / "d.png", model.encode_text("cat, wall"))
+    maps = model.activation_maps(photos / "d.png", result)
+    written = result.save(tmp_path / "one", format, activation_maps=maps)
     assert tuple(path.name.removeprefix("d") for path in written) == ENDINGS[format]
 
 

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import mask_parts
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
@@ -22,8 +21,8 @@ from maskadapter.models.poolers.pooler import Pooler
 from maskadapter.models.preprocess import InputSize, image_batch, read_input, resize
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.proposals.proposal_head import ProposalHead
-from maskadapter.models.sources.given_masks import at_stride_4
-from maskadapter.models.sources.source_names import MaskSource, is_source, mask_source
+from maskadapter.models.sources.mask_logits import mask_logits
+from maskadapter.models.sources.source_names import MaskSource
 from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder
 from maskadapter.system.renamed import advice
 from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
@@ -131,7 +130,7 @@ class OpenVocabularySegmenter(nn.Module):
             pixels, file_name = read_input(image)
             masks = self.mask_source if masks is None else masks
         inputs, sizes = self.prepare(pixels)
-        given = None if masks is None else self._mask_logits(masks, pixels, sizes, file_name)
+        given = None if masks is None else mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)
         if features is None:
             features = self.clip.encode_image(inputs.pixels)
         proposals = None
@@ -215,8 +214,9 @@ class OpenVocabularySegmenter(nn.Module):
         if isinstance(masks, Segmentation):
             masks = masks.panoptic().masks(masks.largest_segments())
         encoded = image if isinstance(image, EncodedImage) else self.encode_image(image, masks=[])  # features alone
-        mask_logits = self._mask_logits(masks, encoded.image, encoded.sizes, encoded.file_name)
-        weights = self.pooler.weights(encoded.features, mask_logits[None])
+        device = encoded.features.dense.device
+        logits = mask_logits(masks, encoded.image, encoded.sizes, encoded.file_name, device)
+        weights = self.pooler.weights(encoded.features, logits[None])
         return ActivationMaps(weights[0].float().cpu().numpy(), encoded.sizes)
 
     def prepare(self, image: np.ndarray, size: InputSize | None = None) -> tuple[ImageBatch, ImageSizes]:
@@ -300,16 +300,6 @@ class OpenVocabularySegmenter(nn.Module):
         seen = torch.tensor(vocabulary.seen(Vocabulary.of(settings.seen_in)), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
         return with_void(probs, class_logits)
-
-    def _mask_logits(self, masks: Any, image: np.ndarray, sizes: ImageSizes, file_name: str | None) -> Tensor:
-        """Masks as ``segment`` takes them -> (N, h, w) logits at stride 4 of the input."""
-        device = self.clip.logit_scale.device
-        if isinstance(masks, str) and is_source(masks):
-            masks = mask_source(masks, device)
-        if callable(masks):
-            masks = masks(image)
-        parts = mask_parts(masks, sizes.original, file_name)
-        return torch.cat([at_stride_4(torch.from_numpy(part), sizes) for part in parts]).to(device)
 
     def _among(self, vocabulary: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
         usual = self.encode_text(BACKGROUND)

@@ -84,6 +84,7 @@ def segment_images(
         encoded = segmenter.encode_image(image.source, masks)
         result = _segment(segmenter, image, encoded, vocabulary, background)
         maps = segmenter.activation_maps(encoded, result) if "activations" in names else None
+        del encoded  # saving needs memory of its own
         paths = result.save(output, names, stem=image.stem, activation_maps=maps)
         if on_result is not None:
             on_result(result, paths)

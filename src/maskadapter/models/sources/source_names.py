@@ -89,4 +89,4 @@ def masks_from(text: str, device: str | torch.device = "cpu") -> Path | MaskSour
         return mask_source(text, device)
     if Path(text).is_file():
         return Path(text)
-    raise MaskAdapterError(f"no file of masks '{text}': give a file, sam:NAME, segmenter:NAME or superpixels")
+    raise MaskAdapterError(f"no such file: {text}; masks are a file, sam:NAME, segmenter:NAME or superpixels")
