@@ -215,7 +215,7 @@ def test_bad_names_and_files_are_one_line(folders, small_config, tmp_path, capsy
         ma.load(f"clip:local-dir:{folders['attention pooling']}", pooler="pooling")
     with pytest.raises(MaskAdapterError, match="without an adapter: use pooler pooling or cropping"):
         ma.load(cells, pooler="adapter")
-    with pytest.raises(MaskAdapterError, match="leave adapter and like out"):
+    with pytest.raises(MaskAdapterError, match="leave adapter and architecture out"):
         ma.load(cells, adapter=tmp_path / "some.pth")
     with pytest.raises(MaskAdapterError, match="clip:NAME:WEIGHTS is needed"):
         ma.load("clip:ViT-B-16")
