@@ -1,10 +1,10 @@
-"""Choose how close in meaning a background word may be to the user's words, and measure what a background gains.
+"""Choose how similar a background class may be to the user's classes, and measure the gain of a background.
 
     python tools/background.py --coco ../shared/data/coco --split train2017    # choose: all limits
     python tools/background.py --coco ../shared/data/coco --split val2017      # measure: none, the chosen one, all
 
-A draw plays a user: of one image, one to four of the things and stuff in it are asked for, each by one of its
-synonyms, and in three draws of ten something that is not there. What was not asked for is none of them.
+A sample simulates a user: one to four of the classes in an image are asked for, each by one of its synonyms, and in
+three samples of ten a class that is not in the image. The ground truth of all other pixels is "none".
 About 15 minutes on two cores for 50 images. Prints a Markdown table.
 """
 
@@ -25,34 +25,36 @@ ALL_LIMITS = (None, 0.0, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 2.0)
 NONE = -1
 
 
-def draw(labels: np.ndarray, vocabulary: Vocabulary, chance: random.Random) -> tuple[list[str], np.ndarray]:
-    """labels: (H, W), class of every pixel, -2 unlabeled -> words, and the index of every pixel's word: -1 none of
-    them, -2 unlabeled."""
+def sample_classes(labels: np.ndarray, vocabulary: Vocabulary, rng: random.Random) -> tuple[list[str], np.ndarray]:
+    """Class names, and the ground truth (H, W): index of each pixel's name, -1 none of them, -2 unlabeled.
+
+    labels: (H, W), class of every pixel, -2 unlabeled.
+    """
     present = [c for c in np.unique(labels).tolist() if c >= 0 and (labels == c).mean() > 0.005]
-    chosen = chance.sample(present, chance.randint(1, min(4, len(present))))
-    if chance.random() < 0.3:
-        chosen.append(chance.choice([c for c in range(len(vocabulary)) if c not in present]))
-    words: list[str] = []
-    truth = np.where(labels < 0, labels, NONE)
+    chosen = rng.sample(present, rng.randint(1, min(4, len(present))))
+    if rng.random() < 0.3:
+        chosen.append(rng.choice([c for c in range(len(vocabulary)) if c not in present]))
+    names: list[str] = []
+    ground_truth = np.where(labels < 0, labels, NONE)
     for c in chosen:
-        word = chance.choice(vocabulary.classes[c])
-        if word not in words:
-            truth[labels == c] = len(words)
-            words.append(word)
-    return words, truth
+        name = rng.choice(vocabulary.classes[c])
+        if name not in names:
+            ground_truth[labels == c] = len(names)
+            names.append(name)
+    return names, ground_truth
 
 
-def scores(labels: np.ndarray, truth: np.ndarray, count: int) -> tuple[float, float, float, float]:
-    """Of one draw: share of pixels that are right, mean IoU with "none" as a class, share right among the pixels that
-    are one of the words, and among those that are none."""
-    labels, truth = labels[truth > -2], truth[truth > -2]
+def scores(labels: np.ndarray, ground_truth: np.ndarray, count: int) -> tuple[float, float, float, float]:
+    """Of one sample: pixel accuracy, mean IoU with "none" as a class, and the pixel accuracy of pixels with a class and
+    of those without."""
+    labels, ground_truth = labels[ground_truth > -2], ground_truth[ground_truth > -2]
     ious = []
     for c in range(NONE, count):
-        union = ((labels == c) | (truth == c)).sum()
+        union = ((labels == c) | (ground_truth == c)).sum()
         if union:
-            ious.append(((labels == c) & (truth == c)).sum() / union)
-    right = labels == truth
-    inside, outside = right[truth >= 0], right[truth == NONE]
+            ious.append(((labels == c) & (ground_truth == c)).sum() / union)
+    right = labels == ground_truth
+    inside, outside = right[ground_truth >= 0], right[ground_truth == NONE]
     return right.mean(), np.mean(ious), *(part.mean() if part.size else np.nan for part in (inside, outside))
 
 
@@ -60,12 +62,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--coco", type=Path, required=True)
     parser.add_argument("--split", choices=["train2017", "val2017"], required=True)
-    parser.add_argument("--draws", type=int, default=2, help="of every image")
+    parser.add_argument("--samples", type=int, default=2, help="of every image")
     parser.add_argument("--images", type=int, default=50)
     arguments = parser.parse_args()
     limits = ALL_LIMITS if arguments.split == "train2017" else (None, CONFUSABLE, 2.0)
 
-    model, vocabulary, chance = maskadapter.load(), Vocabulary.builtin("coco-panoptic"), random.Random(0)
+    model, vocabulary, rng = maskadapter.load(), Vocabulary.builtin("coco-panoptic"), random.Random(0)
     background = model.encode_text(BACKGROUND)
     measured: dict[float | None, list] = {limit: [] for limit in limits}
     photos = panoptic_photos(arguments.coco, arguments.split)[: arguments.images]
@@ -73,22 +75,22 @@ def main() -> None:
         for photo in photos:
             ids, segment_classes = photo.masks()
             labels = np.array([-2, *segment_classes])[ids]
-            for _ in range(arguments.draws):
-                words, truth = draw(labels, vocabulary, chance)
-                encoded = model.encode_text(words)
+            for _ in range(arguments.samples):
+                names, ground_truth = sample_classes(labels, vocabulary, rng)
+                encoded = model.encode_text(names)
                 for limit in limits:
                     competing = encoded
                     if limit is not None:
                         cosine = background.confusable_similarity(limit) if limit <= 1 else limit
                         competing = encoded.with_background(background, cosine)
                     found = model.segment(np.array(photo.image()), competing, background=None).semantic()
-                    found = np.where(found >= len(words), NONE, found)
-                    measured[limit].append(scores(found, truth, len(words)))
+                    found = np.where(found >= len(names), NONE, found)
+                    measured[limit].append(scores(found, ground_truth, len(names)))
             advance(1)
-    print("| background | pixels right | mIoU with none | of the words' pixels | of the other pixels |")
+    print("| background | pixel accuracy | mIoU with none | of pixels with a class | of the others |")
     print("|---|---|---|---|---|")
     for limit, rows in measured.items():
-        name = "none" if limit is None else "all words" if limit > 1 else f"below {limit:.2f}"
+        name = "none" if limit is None else "all classes" if limit > 1 else f"below {limit:.2f}"
         print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in np.nanmean(rows, axis=0)) + " |")
 
 

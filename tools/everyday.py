@@ -1,4 +1,4 @@
-"""The figures of docs/everyday.md: text embeddings at the first and the next start, and a photograph of 48 megapixels.
+"""Measure the figures of docs/everyday.md: text encoding at the first and the next start, a photo of 48 megapixels.
 
     python tools/everyday.py
 
@@ -22,8 +22,9 @@ model = maskadapter.load()
 encode, asked = model.clip.encode_text, []
 model.clip.encode_text = lambda names: (asked.extend(names), encode(names))[1]
 start = time.perf_counter()
-rows = model.encode_text("ade20k-847").text_embeddings
-print(f"ade20k-847, {len(rows)} names: {time.perf_counter() - start:.2f} s, {len(asked)} of them encoded")
+model.encode_text("ade20k-847")
+count = len(maskadapter.Vocabulary.builtin("ade20k-847").synonyms)
+print(f"ade20k-847, {count} names: {time.perf_counter() - start:.2f} s, {len(asked)} of them encoded")
 """
 PADDED = """
 import time, torch, maskadapter
@@ -44,7 +45,7 @@ print(f"{len(prompts)} prompts: {short:.2f} s, by open_clip with their padding {
 
 
 def memory() -> float:
-    """GB that this process holds. Linux."""
+    """Resident memory of this process, GB. Linux."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e9
 
 
@@ -74,7 +75,8 @@ def large_image(folder: Path) -> None:
     watcher.join()
     print(
         f"8,000 x 6,000: {time.perf_counter() - start:.0f} s, {peak[0] - base:.2f} GB above the weights, "
-        f"{len(result.background)} background words, results of {Image.open(folder / 'out' / 'large-labels.png').size}"
+        f"{len(result.background)} background classes, "
+        f"results of {Image.open(folder / 'out' / 'large-labels.png').size}"
     )
 
 

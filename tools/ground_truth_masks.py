@@ -1,4 +1,4 @@
-"""How well ``classify`` names masks that are right: COCO's own, among all 133 names of COCO panoptic.
+"""Measure how well ``classify`` classifies COCO's ground-truth masks among the 133 classes of COCO panoptic.
 
     python tools/ground_truth_masks.py --coco ../shared/data/coco [--model fcclip-large.pth]
 
@@ -24,20 +24,20 @@ def main() -> None:
     arguments = parser.parse_args()
 
     model = maskadapter.load(arguments.model)
-    words = model.encode_text("coco-panoptic")
+    classes = model.encode_text("coco-panoptic")
     thing = is_thing(arguments.coco)
-    rows: list[tuple[bool, float, bool, bool]] = []  # thing, share of the image, best word right, among the best five
+    rows: list[tuple[bool, float, bool, bool]] = []  # thing, share of the image, top 1 right, in top 5
     photos = panoptic_photos(arguments.coco, arguments.split)
     with bar("images", len(photos)) as advance:
         for photo in photos:
-            ids, classes = photo.masks()
-            masks = ids[None] == np.arange(1, len(classes) + 1)[:, None, None]
-            named = model.classify(np.array(photo.image()), masks, words)
-            for mask, truth, best in zip(masks, classes, (-named.probs).argsort(axis=1)[:, :5], strict=True):
-                rows.append((thing[truth], float(mask.mean()), best[0] == truth, truth in best))
+            ids, labels = photo.masks()
+            masks = ids[None] == np.arange(1, len(labels) + 1)[:, None, None]
+            predicted = model.classify(np.array(photo.image()), masks, classes)
+            for mask, label, best in zip(masks, labels, (-predicted.probs).argsort(axis=1)[:, :5], strict=True):
+                rows.append((thing[label], float(mask.mean()), best[0] == label, label in best))
             advance(1)
     things, shares, right, among = (np.array(column) for column in zip(*rows, strict=True))
-    print("| masks | number | best word right | right word among five |")
+    print("| masks | number | top-1 accuracy | top-5 accuracy |")
     print("|---|---|---|---|")
     for name, chosen in (
         ("all", np.ones(len(things), bool)),

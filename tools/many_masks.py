@@ -23,9 +23,10 @@ from skimage.draw import ellipse
 
 import maskadapter as ma
 from maskadapter.benchmark.clock import peak_memory
-from maskadapter.benchmark.run import processor
-from maskadapter.io.coco_format import encode_mask, write_json
+from maskadapter.benchmark.machine import processor
+from maskadapter.io.coco_format import encode_mask
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 COUNTS = (500, 1000, 2000, 4000)

@@ -1,11 +1,11 @@
-"""Which class a pixel gets that several masks hold, or none: rules for masks that nobody has named before.
+"""Compare rules for the class of a pixel that lies in several masks, or in none.
 
     python tools/overlaps.py --root COCO
 
-Nested regions of superpixels stand for SAM's masks; the embedded model's pooling names them with COCO's 133 classes, on
-60 training images. The second table draws some of the regions, those below a fifth of the image, so that half of it
-or more lies in none. Every third row and column is judged. Writes ``results/overlaps.json`` and ``.md``; some
-five minutes on one core.
+Nested regions of superpixels take the place of SAM's masks; the embedded model's mask pooling classifies them with
+COCO's 133 classes, on 60 training images. The second table uses a random sample of the regions below a fifth of the
+image, so that half of it or more lies in none. Every third row and column is evaluated. Writes
+``results/overlaps.json`` and ``.md``; some five minutes on one core.
 """
 
 import argparse
@@ -20,16 +20,16 @@ from torch import Tensor
 
 import maskadapter as ma
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
-from maskadapter.io.coco_format import write_json
 from maskadapter.io.masks import read_masks
 from maskadapter.models.sources.given_masks import at_stride_4
 from maskadapter.models.sources.superpixels import Superpixels
 from maskadapter.models.sources.unmasked_regions import unmasked_regions
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 
 IMAGES = 60
-SOME = (10, 25)  # regions that are drawn
+SOME = (10, 25)  # regions in the sample
 STEP = 3
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -38,7 +38,7 @@ Rule = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def votes(weight: Callable[[Tensor, Tensor], Tensor]) -> Rule:
-    """The sum of the probabilities of the masks that hold a pixel; weight: of probabilities and areas."""
+    """The weighted sum of the probabilities of the masks that contain a pixel. weight: of probabilities and areas."""
     return lambda probs, masks, areas: ((probs * weight(probs, areas)[:, None]).T @ masks).argmax(dim=0)
 
 
@@ -48,7 +48,7 @@ def smallest(probs: Tensor, masks: Tensor, areas: Tensor) -> Tensor:
     return probs.argmax(dim=1)[order][top]
 
 
-def surest(probs: Tensor, masks: Tensor, areas: Tensor) -> Tensor:
+def most_confident(probs: Tensor, masks: Tensor, areas: Tensor) -> Tensor:
     return probs.argmax(dim=1)[(probs.amax(dim=1)[:, None] * masks).argmax(dim=0)]
 
 
@@ -67,13 +67,13 @@ RULES: dict[str, Rule] = {
     "votes weighted by their highest probability": votes(lambda probs, areas: probs.amax(dim=1)),
     "votes weighted by exp(-entropy)": votes(lambda probs, areas: (-entropy(probs)).exp()),
     "the smallest mask on top": smallest,
-    "the surest mask on top": surest,
+    "the most confident mask on top": most_confident,
     "product of the probabilities": product,
 }
 
 
-class ImagesArgument:
-    """The model, and one image after another with its regions."""
+class TrainingImages:
+    """The model, and the regions of one training image after another."""
 
     def __init__(self, root: Path) -> None:
         self.dataset = ma.open_dataset("coco-panoptic", root, split="train")
@@ -86,14 +86,14 @@ class ImagesArgument:
         self.text = self.model.text_classifier(self.encoded)
         for index in range(IMAGES):
             sample = self.dataset[index]
-            self.true = sample.target.labels()[1::STEP, 1::STEP]
+            self.ground_truth = sample.target.labels()[1::STEP, 1::STEP]
             self.batch, self.sizes = self.model.prepare(sample.image)
             self.features = self.model.clip.encode_image(self.batch.pixels)
             masks = read_masks(self.regions(sample.image), self.sizes.original)
             yield at_stride_4(torch.from_numpy(masks), self.sizes)
 
-    def named(self, masks: Tensor) -> Tensor:
-        """(N, K)."""
+    def probs(self, masks: Tensor) -> Tensor:
+        """Class probabilities of masks, (N, K)."""
         if not len(masks):
             return torch.zeros(0, len(self.dataset.vocabulary))
         embeddings = self.model.pooler(self.batch.pixels, self.features, masks[None], self.model.clip.project)
@@ -101,36 +101,37 @@ class ImagesArgument:
         return logits[0, :, :-1].softmax(dim=-1)
 
     def pixels(self, masks: Tensor) -> Tensor:
-        """(N, judged pixels), 0 to 1."""
-        enlarged = Upsampler(masks, self.sizes).logits(slice(0, self.sizes.original[0]))
-        return enlarged[:, 1::STEP, 1::STEP].sigmoid().flatten(1)
+        """Masks at the evaluated pixels, (N, pixels), 0 to 1."""
+        upsampled = Upsampler(masks, self.sizes).logits(slice(0, self.sizes.original[0]))
+        return upsampled[:, 1::STEP, 1::STEP].sigmoid().flatten(1)
 
-    def judged(self, classes: Tensor) -> np.ndarray:
-        labels = classes.view(self.true.shape).numpy().astype(np.int32)
-        return confusion(labels, self.true, len(self.dataset.vocabulary))
+    def confusion(self, classes: Tensor) -> np.ndarray:
+        """Confusion matrix of predicted classes (pixels,)."""
+        labels = classes.view(self.ground_truth.shape).numpy().astype(np.int32)
+        return confusion(labels, self.ground_truth, len(self.dataset.vocabulary))
 
 
-def nearest(images: ImagesArgument, masks: Tensor, classes: Tensor) -> Tensor:
-    """Pixels in no mask get the class of the nearest one that is in some."""
-    held = (images.pixels(masks) >= 0.5).any(dim=0).view(images.true.shape).numpy()
+def nearest(images: TrainingImages, masks: Tensor, classes: Tensor) -> Tensor:
+    """Give pixels in no mask the class of the nearest pixel in one."""
+    held = (images.pixels(masks) >= 0.5).any(dim=0).view(images.ground_truth.shape).numpy()
     y, x = ndimage.distance_transform_edt(~held, return_distances=False, return_indices=True)
-    return classes.view(images.true.shape)[torch.from_numpy(y), torch.from_numpy(x)]
+    return classes.view(images.ground_truth.shape)[torch.from_numpy(y), torch.from_numpy(x)]
 
 
-def with_gaps(images: ImagesArgument, masks: Tensor) -> dict[str, Tensor]:
-    """Classes by each rule for what no mask holds; the first is the plain one."""
+def with_gaps(images: TrainingImages, masks: Tensor) -> dict[str, Tensor]:
+    """Classes by each rule for pixels in no mask; the first rule is the plain one."""
     plain_rule = RULES["sum of the votes"]
 
     def painted(extra: Tensor) -> Tensor:
         every = torch.cat([masks, extra])
-        return plain_rule(images.named(every), images.pixels(every), torch.ones(len(every)))
+        return plain_rule(images.probs(every), images.pixels(every), torch.ones(len(every)))
 
     drawn = Upsampler(masks, images.sizes).logits(slice(0, images.sizes.original[0])) > 0
     regions = [torch.from_numpy(one) for one in unmasked_regions(drawn.numpy(), images.sizes.original)]
     pieces = at_stride_4(regions, images.sizes)
     one = pieces.amax(dim=0, keepdim=True) if len(pieces) else pieces
     plain = painted(masks[:0])
-    whole = images.named(torch.full_like(masks[:1], 10.0)).argmax()
+    whole = images.probs(torch.full_like(masks[:1], 10.0)).argmax()
     held = (images.pixels(masks) >= 0.5).any(dim=0)
     return {
         "plain rule": plain,
@@ -143,20 +144,20 @@ def with_gaps(images: ImagesArgument, masks: Tensor) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def measured(root: Path) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
-    """Of every rule the mIoU and the share of pixels that are right, in percent; and the share in no mask."""
-    images, counts, gaps = ImagesArgument(root), defaultdict(list), defaultdict(list)
-    draw = np.random.default_rng(0)
+    """mIoU and pixel accuracy of every rule, and the share of pixels in no mask, all in percent."""
+    images, counts, gaps = TrainingImages(root), defaultdict(list), defaultdict(list)
+    rng = np.random.default_rng(0)
     for number, masks in enumerate(images, start=1):
-        probs, pixels = images.named(masks), images.pixels(masks)
+        probs, pixels = images.probs(masks), images.pixels(masks)
         areas = (masks > 0).float().mean(dim=(1, 2))
         for name, rule in RULES.items():
-            counts[name].append(images.judged(rule(probs, pixels, areas)))
+            counts[name].append(images.confusion(rule(probs, pixels, areas)))
         small = np.flatnonzero((areas < 0.2).numpy())
         for some in SOME:
-            chosen = masks[np.sort(draw.choice(small, min(some, len(small)), replace=False))]
+            chosen = masks[np.sort(rng.choice(small, min(some, len(small)), replace=False))]
             gaps[f"{some} regions"].append(float((images.pixels(chosen) < 0.5).all(dim=0).float().mean()))
             for name, classes in with_gaps(images, chosen).items():
-                counts[f"{some} regions: {name}"].append(images.judged(classes))
+                counts[f"{some} regions: {name}"].append(images.confusion(classes))
         print(f"{number} of {IMAGES}", flush=True)
     found = {}
     for name, rows in counts.items():
@@ -171,11 +172,11 @@ def main() -> None:
     found, gaps = measured(parser.parse_args().root)
     write_json(
         RESULTS / "overlaps.json",
-        {"mIoU, share of pixels that are right": found, "share of pixels in no mask": gaps, "images": IMAGES},
+        {"mIoU, pixel accuracy": found, "share of pixels in no mask": gaps, "images": IMAGES},
     )
     rows = [f"| {name} | {miou:.1f} | {right:.1f} |" for name, (miou, right) in found.items()]
     shares = [f"{name}: {share:.0f} % of the pixels in no mask." for name, share in gaps.items()]
-    lines = ["| rule | mIoU | pixels right |", "|---|---:|---:|", *rows, "", *shares]
+    lines = ["| rule | mIoU | pixel accuracy |", "|---|---:|---:|", *rows, "", *shares]
     with write_atomically(RESULTS / "overlaps.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

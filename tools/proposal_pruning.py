@@ -1,8 +1,8 @@
-"""Which proposals can change a result: how many, and what changes when the others are guessed at, by the settings.
+"""Measure proposal pruning: how many proposals are computed, and how results change when the others are estimated.
 
-    python tools/proposal_pruning.py --root COCO                         # training images, to choose the settings with
-    python tools/proposal_pruning.py --root COCO --classes ade20k-150    # the same with other words
-    python tools/proposal_pruning.py --root COCO --split val             # what was chosen, on the validation images
+    python tools/proposal_pruning.py --root COCO                         # training images, to choose the settings
+    python tools/proposal_pruning.py --root COCO --classes ade20k-150    # the same with other classes
+    python tools/proposal_pruning.py --root COCO --split val             # the chosen settings, on validation images
 
 The embedded model with its adapter, 250 proposals. COCO: a folder of COCO panoptic. Writes
 ``results/proposal-pruning-<split>-<classes>.md``; some 15 s an image on one core.
@@ -33,7 +33,10 @@ from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.progress import bar
 
-REACHES: tuple[tuple[int, ...], ...] = ((3,), (2, 0))  # cells that the blocks are taken to see; 3 is exact
+REACHES: tuple[tuple[int, ...], ...] = (
+    (3,),
+    (2, 0),
+)  # locations around a mask that each block reads; 3 is exact
 CHOSEN = (DOUBT, SMALLEST, RIVAL)
 TRIED = tuple(product((0.15, 0.25, 0.4, 0.6), (0.0, 0.0005, 0.002), (0.3, 0.5, 0.7)))
 
@@ -42,33 +45,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--split", choices=["train", "val"], default="train")
-    parser.add_argument("--images", type=int, default=10, help="of the training set; of the other all")
+    parser.add_argument("--images", type=int, default=10, help="of the training set; validation takes all")
     parser.add_argument("--classes", default="coco-panoptic")
     parser.add_argument("--proposals", type=int, default=250)
     options = parser.parse_args()
     model = ma.load("tiny", pooler="adapter")
     model.generator.merging = replace(model.generator.merging, num_proposals=options.proposals)  # type: ignore[union-attr]
     dataset = ma.open_dataset("coco-panoptic", options.root, split=options.split)
-    words = model.encode_text(options.classes)
-    judged = options.classes == dataset.name
+    classes = model.encode_text(options.classes)
+    evaluated = options.classes == dataset.name
     count = len(dataset) if options.split == "val" else options.images
     settings = [CHOSEN] if options.split == "val" else TRIED
-    table = Table(words.vocabulary.is_thing)
+    table = Table(classes.vocabulary.is_thing)
     with bar("images", count) as advance:
         for index in np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist():
             record = dataset[index]
-            image = ImageFile(model, words, read_image(record.image))
-            table.start(image, record.target.labels() if judged else None)
+            image = OneImage(model, classes, read_image(record.image))
+            table.start(image, record.target.labels() if evaluated else None)
             for reach in REACHES:
-                table.add(f"all computed, reach {reach}", options.proposals, image.named(reach))
-            table.add("all guessed", 0, image.guess)
+                table.add(f"all computed, reach {reach}", options.proposals, image.probs(reach))
+            table.add("all estimated", 0, image.estimate)
             for setting in settings:
-                chosen = influential(image.mask_logits, image.guess, *setting)
+                chosen = influential(image.mask_logits, image.estimate, *setting)
                 name = "doubt {}, smallest {}, rival {}".format(*setting)
-                table.add(name, int(chosen.sum()), image.named(REACHES[1], chosen))
+                table.add(name, int(chosen.sum()), image.probs(REACHES[1], chosen))
             advance(1)
     text = (
-        f"{options.proposals} proposals, {count} images of COCO {options.split}, words {options.classes}. Pixels "
+        f"{options.proposals} proposals, {count} images of COCO {options.split}, classes {options.classes}. Pixels "
         "that keep their class in the semantic and in the panoptic result, in percent, in the mean and in the worst "
         f"image.\n\n{table}\n"
     )
@@ -79,13 +82,13 @@ def main() -> None:
     print(text)
 
 
-class ImageFile:
-    """One image and all that its proposals can be taken for."""
+class OneImage:
+    """One image and the class probabilities of its proposals, computed with every reach."""
 
     @torch.inference_mode()
-    def __init__(self, model: OpenVocabularySegmenter, words: EncodedVocabulary, image: np.ndarray) -> None:
+    def __init__(self, model: OpenVocabularySegmenter, classes: EncodedVocabulary, image: np.ndarray) -> None:
         batch, sizes = model.prepare(image)
-        text = model.text_classifier(words)
+        text = model.text_classifier(classes)
         features = model.clip.encode_image(batch.pixels)
         assert model.generator is not None
         proposals = model.generator(batch, features)
@@ -98,22 +101,22 @@ class ImageFile:
             maps = torch.cat([maps_of(part) for part in masks.split(8)])
             pooled = pool_with_maps(maps, features.dense[0], model.clip.project)
             logits = text.logits(pooled[None], model.clip.logit_scale)
-            return model.combine(class_logits, logits, words.vocabulary)[0]
+            return model.combine(class_logits, logits, classes.vocabulary)[0]
 
         self.mask_logits = proposals.mask_logits[0]
         self.masks = Upsampler(self.mask_logits, sizes)
         self.settings, self.semantic_order = model.inference, model.semantic_order
         adapters = {reach: SparseAdapter(pooler.adapter, features.projected, reach) for reach in REACHES}
         self._probs = {reach: probs(adapter) for reach, adapter in adapters.items()}
-        self.guess = probs(adapters[REACHES[0]].estimate)
+        self.estimate = probs(adapters[REACHES[0]].estimate)
 
-    def named(self, reach: tuple[int, ...], chosen: Tensor | None = None) -> Tensor:
-        """(N, K + 1): computed with that reach for the chosen, (N,) bool, or for all; guessed for the others."""
-        return self._probs[reach] if chosen is None else torch.where(chosen[:, None], self._probs[reach], self.guess)
+    def probs(self, reach: tuple[int, ...], chosen: Tensor | None = None) -> Tensor:
+        """(N, K + 1): computed with that reach for the chosen, (N,) bool, or for all; estimated for the others."""
+        return self._probs[reach] if chosen is None else torch.where(chosen[:, None], self._probs[reach], self.estimate)
 
 
 class Table:
-    """What every setting kept and changed."""
+    """How many proposals each setting computed, and how its results differ."""
 
     def __init__(self, is_thing: tuple[bool, ...]) -> None:
         self._is_thing = is_thing
@@ -122,11 +125,10 @@ class Table:
         self._confusions: dict[str, list[np.ndarray]] = defaultdict(list)
 
     @torch.inference_mode()
-    def start(self, image: ImageFile, truth: np.ndarray | None) -> None:
-        """What is added next is of this image, to be compared with all that is computed exactly, and with the ground truth
-        where there is one."""
-        self._image, self._truth = image, truth
-        self._exact = self._results(image.named(REACHES[0]))
+    def start(self, image: OneImage, ground_truth: np.ndarray | None) -> None:
+        """Begin an image: later results are compared with its exact result, and with its ground truth."""
+        self._image, self._ground_truth = image, ground_truth
+        self._exact = self._results(image.probs(REACHES[0]))
 
     @torch.inference_mode()
     def add(self, name: str, kept: int, probs: Tensor) -> None:
@@ -134,8 +136,8 @@ class Table:
         semantic, panoptic = (float((one == other).mean()) for one, other in zip(results, self._exact, strict=True))
         self._kept[name].append(kept)
         self._same[name].append((semantic, panoptic))
-        if self._truth is not None:
-            self._confusions[name].append(confusion(results[0], self._truth, len(self._is_thing)))
+        if self._ground_truth is not None:
+            self._confusions[name].append(confusion(results[0], self._ground_truth, len(self._is_thing)))
 
     def _results(self, probs: Tensor) -> tuple[np.ndarray, np.ndarray]:
         masks, settings = self._image.masks, self._image.settings
@@ -149,8 +151,8 @@ class Table:
         ]
         for name, same in self._same.items():
             semantic, panoptic = 100 * np.array(same).T
-            judged = self._confusions.get(name)
-            miou = f"{100 * mean_iou(pixel_counts(judged, len(self._is_thing))):.3f}" if judged else ""
+            confusions = self._confusions.get(name)
+            miou = f"{100 * mean_iou(pixel_counts(confusions, len(self._is_thing))):.3f}" if confusions else ""
             lines.append(
                 f"| {name} | {np.mean(self._kept[name]):.1f} | {semantic.mean():.2f} | {semantic.min():.2f} | "
                 f"{panoptic.mean():.2f} | {panoptic.min():.2f} | {miou} |"
@@ -159,7 +161,7 @@ class Table:
 
 
 def classes_of(panoptic: PanopticMap) -> np.ndarray:
-    """(H, W): the class of every pixel's segment, -1 where there is none."""
+    """Class of every pixel's segment, (H, W); -1 without one."""
     return np.array([-1, *(segment.label for segment in panoptic.segments)])[panoptic.ids]
 
 

@@ -1,4 +1,4 @@
-"""A training step of stage ``mixed``, the adapter computed as it is by default and directly: seconds, memory, losses.
+"""Time a training step of stage ``mixed`` with the exact adapter and with the reference: seconds, memory, losses.
 
     python tools/training_step.py [--root COCO]
 
@@ -8,8 +8,8 @@ found no pair with empty and full masks, so that more masks are equal. Images an
 ``--root``, whose folder holds ``annotations``, ``train2017`` and so on, and otherwise procedural scenes; they are
 flipped, scaled, cropped and padded as in training.
 
-The masks of a generator with random weights match no ground-truth mask. So it does its own work, which counts, and then answers
-with masks made of the true ones at stride 4: moved by a cell, grown by one, shrunk by one.
+The masks of a mask generator with random weights match no ground-truth mask. So it does its own work, which counts, and
+then answers with ground-truth masks at stride 4: moved by a pixel, grown by one, shrunk by one.
 
 Seconds: every batch goes through both computations, one after the other in one process, in another order each time,
 with the same weights before each. Memory: of a whole step of the fullest batch beyond what is held before it (weights,
@@ -26,7 +26,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
@@ -39,22 +39,23 @@ from torch import Tensor, nn
 
 import maskadapter as ma
 from maskadapter.benchmark.clock import Clock, peak_memory
-from maskadapter.benchmark.direct_pooler import DirectPooler
-from maskadapter.benchmark.run import processor
+from maskadapter.benchmark.machine import processor
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.data.loading.batches import load_batches
 from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.loading.transforms import TrainingTransform
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.models.build import Architecture, build
-from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
 from maskadapter.system.atomic_files import write_atomically
-from maskadapter.training.adapter.iou_matching import at_size
-from maskadapter.training.adapter.stages import AdapterStage, Batch, PredictedMasks, Prepared
+from maskadapter.training.adapter.iou_matching import resize_masks
+from maskadapter.training.adapter.predicted_masks import PredictedMasks
+from maskadapter.training.adapter.stages import AdapterStage, Prepared
+from maskadapter.training.batch import Batch
 from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.optimizer import parameter_groups
+from maskadapter.training.parameter_groups import parameter_groups
 from maskadapter.training.recipe import Recipe, read_recipe
 from maskadapter.types.proposals import Proposals
 
@@ -63,7 +64,7 @@ RECIPES = {
     "recommended": ROOT / "recipes/recommended/recommended-maftplus-base-mixed.yaml",
     "published": ROOT / "recipes/table1/maftplus-base-mixed.yaml",
 }
-COMPUTATIONS = ("direct", "default")
+COMPUTATIONS = ("reference", "exact")
 PARTS = ("prepare", "trainable half", "optimizer")
 CPU = torch.device("cpu")
 # As trained blocks have it; that of new ones, 1e-6, would make them do nothing.
@@ -73,8 +74,8 @@ SMALL = 64  # pixels: the crop of a step that loads libraries and makes the opti
 GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 
 
-class FromTruth(nn.Module):
-    """A generator that does its own work and then answers with copies of ground-truth masks. See above."""
+class FromGroundTruth(nn.Module):
+    """A mask generator that does its own work and then answers with copies of ground-truth masks. See above."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -86,15 +87,12 @@ class FromTruth(nn.Module):
         own: Proposals = self.generator(*inputs)
         logits = own.mask_logits.clone()
         for row, targets in zip(logits, self.targets, strict=True):
-            small = (at_size(targets.masks, (row.shape[-2], row.shape[-1])) > 0.5).float()
+            small = (resize_masks(targets.masks, (row.shape[-2], row.shape[-1])) > 0.5).float()
             grown = F.max_pool2d(small, 3, 1, 1)
             shrunk = 1 - F.max_pool2d(1 - small, 3, 1, 1)
             copies = torch.stack([small.roll(1, dims=-1), grown, shrunk], dim=1).flatten(0, 1)[: len(row)]
             row[: len(copies)] = 20 * copies - 10
-        return replace(own, mask_logits=logits)
-
-    def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
-        return self.generator.class_logits(proposals, text)  # type: ignore[operator]
+        return Proposals(logits, own.class_logits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,22 +110,23 @@ class Training:
     def __init__(self, recipe: Recipe, root: Path | None, batch_size: int) -> None:
         torch.manual_seed(0)
         self.recipe, self.batch_size = recipe, batch_size
-        self.segmenter = build(Architecture(recipe.model.name, "adapter")).eval().requires_grad_(False)
+        self.segmenter = build(Architecture(recipe.model.architecture, "adapter")).eval().requires_grad_(False)
         pooler = self.segmenter.pooler
         assert isinstance(pooler, AdapterPooler)
         assert isinstance(self.segmenter.generator, nn.Module)
-        self.pooler = pooler
+        self.pooler, self.reference = pooler, ReferencePooler(pooler)
         for block in pooler.adapter.blocks:
             nn.init.constant_(block.gamma, LAYER_SCALE)  # type: ignore[arg-type]
         pooler.adapter.requires_grad_(True)
         pooler.adapter.checkpoint_blocks = recipe.run.checkpoint_blocks
-        self.segmenter.void_embedding.requires_grad_(recipe.run.trainable_void)
-        self.segmenter.generator = self.generator = FromTruth(self.segmenter.generator)
-        masks, loss = recipe.masks, recipe.loss
-        settings = masks.model_dump(exclude={"ground_truth", "predicted"})
-        predicted = PredictedMasks(slots=masks.predicted, **settings)
-        self.stage = AdapterStage(self.segmenter, masks.ground_truth, predicted, loss.classification, loss.consistency)
-        groups = parameter_groups(self.stage, recipe.optimizer.weight_decay, recipe.optimizer.decayed)
+        self.segmenter.void_embedding.requires_grad_(recipe.trains_void_embedding)
+        self.segmenter.generator = self.generator = FromGroundTruth(self.segmenter.generator)
+        masks, loss, quirks = recipe.masks, recipe.loss, recipe.upstream_quirks
+        predicted = PredictedMasks(masks.matcher, masks.iou_threshold, masks.matching_threshold, masks.predicted)
+        self.stage = AdapterStage(
+            self.segmenter, masks.ground_truth, predicted, quirks, loss.classification, loss.consistency
+        )
+        groups = parameter_groups(self.stage, recipe.optimizer.weight_decay, quirks.decayed_parameters)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.optimizer.lr)
         self.trained = [p for p in self.stage.parameters() if p.requires_grad]
         self.start = [p.detach().clone() for p in self.trained]
@@ -137,7 +136,7 @@ class Training:
             if root is None
             else ma.open_dataset("coco-panoptic", root, split="train")
         )
-        # Random unit vectors for names: the text encoder has no part in a step.
+        # Random unit vectors for class names: the text encoder has no part in a step.
         vocabulary = self.dataset.vocabulary
         rows = torch.randn(len(vocabulary.synonyms), self.segmenter.clip.embed_dim)
         self.encoded = EncodedVocabulary(vocabulary, F.normalize(rows, dim=-1))
@@ -150,7 +149,7 @@ class Training:
         found = []
         for loaded, _ in zip(load_batches([self.dataset], [transform], draws, seed), range(count), strict=False):
             images = to_batch([sample.image for sample in loaded.samples], self.segmenter.clip.size_divisor, CPU)
-            targets = [MaskTargets.of(sample.target).kept() for sample in loaded.samples]
+            targets = [MaskTargets.of(sample.target).nonempty() for sample in loaded.samples]
             found.append(Batch(images, targets, self.encoded))
         return found
 
@@ -159,11 +158,11 @@ class Training:
         with torch.no_grad():
             for parameter, value in zip(self.trained, self.start, strict=True):
                 parameter.copy_(value)
-        self.segmenter.pooler = DirectPooler.of(self.pooler) if computation == "direct" else self.pooler
+        self.segmenter.pooler = self.reference if computation == "reference" else self.pooler
         self.generator.targets = batch.targets
         with clock.part("prepare"):
-            generators = [torch.Generator().manual_seed(number) for number in range(len(batch.images))]
-            prepared = self.stage.prepare(batch, generators)
+            rngs = [torch.Generator().manual_seed(number) for number in range(len(batch.images))]
+            prepared = self.stage.prepare(batch, rngs)
         with clock.part("trainable half"):
             losses = self.stage(prepared, prepared.counts())
             torch.stack(list(losses.values())).sum().backward()
@@ -196,13 +195,13 @@ def seconds(training: Training, batches: Sequence[Batch], small: Batch) -> dict[
     for number, batch in enumerate(batches):
         turns = COMPUTATIONS if number % 2 else COMPUTATIONS[::-1]
         steps = {computation: training.step(batch, computation, clocks[computation]) for computation in turns}
-        direct, default = (steps[computation] for computation in COMPUTATIONS)
+        reference, exact = (steps[computation] for computation in COMPUTATIONS)
         apart = [
             float((a - b).abs().max() / a.abs().max().clamp(min=torch.finfo(a.dtype).tiny))
-            for a, b in zip(direct.gradients, default.gradients, strict=True)
+            for a, b in zip(reference.gradients, exact.gradients, strict=True)
         ]
         losses = {computation: step.losses for computation, step in steps.items()}
-        rows.append({**default.counts, "losses": losses, "gradients apart": max(apart)})
+        rows.append({**exact.counts, "losses": losses, "gradients apart": max(apart)})
         print(f"batch {number + 1} of {len(batches)}: {rows[-1]}", file=sys.stderr)
     by_part = {c: {part: clocks[c].seconds[part] / len(batches) for part in PARTS} for c in COMPUTATIONS}
     for parts in by_part.values():
@@ -231,14 +230,14 @@ def measured(options: argparse.Namespace, name: str) -> dict[str, Any]:
         report["memory"][computation] = float(lines.stdout.splitlines()[-1])
     took, losses = report["seconds"], [row["losses"] for row in report["batches"]]
     report["summary"] = {
-        "times faster, whole step": took["direct"]["whole step"] / took["default"]["whole step"],
-        "times faster, trainable half": took["direct"]["trainable half"] / took["default"]["trainable half"],
-        "share of the direct memory": report["memory"]["default"] / report["memory"]["direct"],
+        "times faster, whole step": took["reference"]["whole step"] / took["exact"]["whole step"],
+        "times faster, trainable half": took["reference"]["trainable half"] / took["exact"]["trainable half"],
+        "share of the reference's memory": report["memory"]["exact"] / report["memory"]["reference"],
         # Of all losses together: with random weights a pair's embeddings hardly differ, and what is left is rounding.
         "losses apart, relative to their sum": max(
-            abs(both["direct"][key] - both["default"][key]) / sum(both["direct"].values())
+            abs(both["reference"][key] - both["exact"][key]) / sum(both["reference"].values())
             for both in losses
-            for key in both["direct"]
+            for key in both["reference"]
         ),
         "gradients apart, relative to a tensor's largest": max(row["gradients apart"] for row in report["batches"]),
     }
@@ -295,7 +294,7 @@ def main() -> None:
 def _facts(options: argparse.Namespace) -> dict[str, Any]:
     libraries = ("maskadapter", "torch", "timm", "open_clip_torch")
     return {
-        "model": f"{_recipe(options.recipes[0]).model.name}, random weights, layer scale {LAYER_SCALE}",
+        "model": f"{_recipe(options.recipes[0]).model.architecture}, random weights, layer scale {LAYER_SCALE}",
         "images": "procedural scenes" if options.root is None else "COCO 2017 train, panoptic labels",
         "crop": options.crop,
         "batch": options.batch,

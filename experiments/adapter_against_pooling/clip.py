@@ -1,4 +1,4 @@
-"""A small CLIP: a ConvNeXt of stride 8 and a text encoder that adds up words, trained on images and captions alone."""
+"""A small CLIP: a ConvNeXt of stride 8 and a text encoder that sums words, trained on images and captions alone."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,12 @@ STRIDE = 8
 class SmallClip(nn.Module):
     """Both encoders end in a space of ``embed_dim`` dimensions. It stands where the package's ``Clip`` stands.
 
-    The image's embedding is the projection of the mean over all cells, as in CLIP's ConvNeXt; nothing ever asks a
-    single cell to know what it shows. A phrase is the sum of its words through an MLP, a caption the mean of its
-    phrases: words are bound to each other within a phrase, and the order of phrases says nothing.
+    The image's embedding is the projection of the mean over all feature locations, as in CLIP's ConvNeXt; no loss acts
+    on a single location. A phrase is the sum of its words through an MLP, a caption the mean of its phrases: words are
+    bound to each other within a phrase, and the order of phrases does not matter.
 
     Args:
-        words: all words; others (articles) say nothing. channels: C. blocks: of 7x7; five see 248 pixels across.
+        words: all words; others (articles) are ignored. channels: C. blocks: of 7x7; five see 248 pixels across.
     """
 
     def __init__(self, words: Sequence[str], channels: int = 64, blocks: int = 5, embed_dim: int = 96) -> None:
@@ -42,7 +42,7 @@ class SmallClip(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(10.0).log())
 
     def encode_image(self, images: Tensor) -> ClipFeatures:
-        """images: (B, 3, H, W), normalized. Dense features, and each cell projected as CLIP does their mean."""
+        """images: (B, 3, H, W), normalized. Dense features, and each location projected as CLIP projects their mean."""
         dense = self._dense(images)
         projected = self.project(dense.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return ClipFeatures({}, dense, projected)

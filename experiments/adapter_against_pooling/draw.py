@@ -1,6 +1,8 @@
-"""Draw where mask pooling, the adapter and the blind adapter look, for one test image.
+"""Draw the pooling weights of mask pooling, the adapter and the blind adapter for one test image.
 
-``python experiments/adapter_against_pooling/draw.py --output FOLDER``, the folder of run.py; what it lacks is trained first.
+    python experiments/adapter_against_pooling/draw.py --output FOLDER
+
+FOLDER is that of run.py; models that it lacks are trained first.
 """
 
 import argparse
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-from embeddings import untrained_weights
+from poolers import untrained_weights
 from train_adapter import AdapterTraining, train_adapter
 from train_clip import ClipTraining, train_clip
 from world import render, test_scenes
@@ -28,8 +30,8 @@ def main() -> None:
     images, targets = render(scenes, [options.image])
     features = clip.encode_image(images)
     masks = torch.from_numpy(targets[0].masks()).float()[None]
-    cells = (features.dense.shape[-2], features.dense.shape[-1])
-    weights = {"mask pooling": untrained_weights(masks, cells)["mask pooling"][0]}
+    size = (features.dense.shape[-2], features.dense.shape[-1])
+    weights = {"mask pooling": untrained_weights(masks, size)["mask pooling"][0]}
     for kind in ("mask-adapter", "blind adapter"):
         model = train_adapter(options.output, kind, clip, options.seed, AdapterTraining())
         weights[kind] = model.pooler.weights(features, masks - 0.5)[0].mean(dim=1)  # type: ignore

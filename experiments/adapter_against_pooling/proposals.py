@@ -1,4 +1,4 @@
-"""Masks as a generator would give them, not quite right: what the second stage is for."""
+"""Imprecise masks in place of a mask generator's proposals, for the mixed stage."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ REACH = 6  # pixels: how far a mask is moved at most, up or down and left or rig
 
 
 class Imprecise(nn.Module):
-    """Stands in a generator's place: the ground-truth masks of the batch, moved, and grown or shrunk, at stride 4.
+    """A mask generator that returns the ground-truth masks of the batch, moved, and grown or shrunk, at stride 4.
 
-    A generator proper would have to be trained, and what it gets wrong would depend on that training.
+    A real one would have to be trained, and its errors would depend on that training.
     """
 
     def __init__(self, seed: int) -> None:
@@ -27,24 +27,24 @@ class Imprecise(nn.Module):
         self._logits = torch.zeros(0)
 
     def show(self, targets: Sequence[Target], number: int) -> None:
-        """What the next call is about. number: of the batch, for the draws."""
-        random = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
-        rows = [imprecise(torch.from_numpy(target.masks()).float(), random) for target in targets]
-        most = max(len(row) for row in rows)
-        # -9 everywhere: a proposal of nothing.
-        self._logits = torch.stack([F.pad(row, (0, 0, 0, 0, 0, most - len(row)), value=-9.0) for row in rows])
+        """Set the ground truth of the next call. number: of the batch, for the random numbers."""
+        rng = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
+        logits = [imprecise(torch.from_numpy(target.masks()).float(), rng) for target in targets]
+        most = max(map(len, logits))
+        # -9 everywhere: an empty proposal.
+        self._logits = torch.stack([F.pad(one, (0, 0, 0, 0, 0, most - len(one)), value=-9.0) for one in logits])
 
     def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         return Proposals(self._logits)
 
 
-def imprecise(masks: Tensor, random: torch.Generator) -> Tensor:
-    """masks (N, H, W) 0 or 1 -> logits (N, H / 4, W / 4)."""
+def imprecise(masks: Tensor, rng: torch.Generator) -> Tensor:
+    """Move, and grow or shrink, masks (N, H, W), 0 or 1 -> logits (N, H / 4, W / 4)."""
     wrong = []
     for mask in masks:
-        down, right = torch.randint(-REACH, REACH + 1, (2,), generator=random).tolist()
+        down, right = torch.randint(-REACH, REACH + 1, (2,), generator=rng).tolist()
         moved = mask.roll((down, right), dims=(0, 1))
         blurred = F.avg_pool2d(moved[None], 2 * REACH + 1, stride=STRIDE, padding=REACH)[0]
-        level = torch.rand((), generator=random) * 0.6 + 0.2  # below a half grows, above shrinks
+        level = torch.rand((), generator=rng) * 0.6 + 0.2  # below a half grows, above shrinks
         wrong.append(8 * (blurred - level))
     return torch.stack(wrong) if wrong else masks[:, ::STRIDE, ::STRIDE]

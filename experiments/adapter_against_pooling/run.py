@@ -1,7 +1,9 @@
-"""The controlled experiment, from nothing to its tables: ``python experiments/adapter_against_pooling/run.py --output FOLDER``.
+"""Run the controlled experiment of docs/experiment.md: train the CLIPs and adapters, evaluate them, write the tables.
 
-Every step (one CLIP, one adapter, one measurement of one seed) is kept in the folder; started again, the command goes
-on with the step that was stopped, from its last checkpoint. docs/experiment.md says what is measured and why.
+    python experiments/adapter_against_pooling/run.py --output FOLDER
+
+The result of every step (one CLIP, one adapter, one evaluation of one seed) is kept in the folder; started again, the
+command goes on with the step that was stopped, from its last checkpoint.
 """
 
 import argparse
@@ -10,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from embeddings import TRAINED
-from metric import image_level, mask_level
-from progress import minutes
+from accuracy import image_level, mask_level
+from checkpoints import minutes
+from poolers import TRAINED
 from summary import summary
 from train_adapter import AdapterTraining, train_adapter
 from train_clip import ClipTraining, train_clip

@@ -1,4 +1,4 @@
-"""The results of all seeds as tables: mean and spread."""
+"""The results of all seeds as tables: mean and standard deviation."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
@@ -36,8 +36,8 @@ def summary(found: Sequence[Mapping[str, Any]]) -> str:
         ("mask-adapter, both stages", "mask-adapter"),
         ("mask-adapter, both stages, imprecise masks", "mask-adapter, imprecise masks"),
     ):
-        cells = [_cell([r["names"][one][part] - r["names"][other][part] for r in found]) for part in COLUMNS[:3]]
-        lines.append(f"| {one} minus {other} | {' | '.join(cells)} |")
+        columns = [_cell([r["names"][one][part] - r["names"][other][part] for r in found]) for part in COLUMNS[:3]]
+        lines.append(f"| {one} minus {other} | {' | '.join(columns)} |")
     lines += ["", "## Where the maps lie", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {_cell([r['maps'][name] for r in found], name)} |" for name in first["maps"]]
     lines += ["", "## Minutes of processor time", "", "| | |", "|---|---|"]
@@ -54,5 +54,5 @@ def _table(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> list[str]:
 
 def _cell(values: Sequence[float], name: str = "") -> str:
     factor = 1 if name.endswith("cells") else 100
-    spread = f" ± {factor * stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{factor * mean(values):.1f}{spread}"
+    deviation = f" ± {factor * stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{factor * mean(values):.1f}{deviation}"

@@ -1,13 +1,13 @@
-"""Train what stands in the adapter's place, by the package's stages, on scenes of seen compositions."""
+"""Train an adapter or a control by the package's stages, on scenes of seen classes."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from checkpoints import load, rate, report, save
 from clip import SmallClip
-from embeddings import segmenter
-from progress import load, rate, report, save
+from poolers import segmenter
 from proposals import Imprecise
 from torch import nn
 from world import adapter_scenes, render
@@ -15,7 +15,9 @@ from world import adapter_scenes, render
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.adapter.stages import AdapterStage, Batch, PredictedMasks
+from maskadapter.training.adapter.predicted_masks import PredictedMasks
+from maskadapter.training.adapter.stages import AdapterStage
+from maskadapter.training.batch import Batch
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.types.target import Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
@@ -23,12 +25,12 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class AdapterTraining:
-    """steps of ``batch`` new images, in each of the two stages."""
+    """Steps of ``batch`` new images, in each of the two stages."""
 
     warmup: int = 500
     mixed: int = 150
     batch: int = 16
-    true_slots: int = 4
+    ground_truth_slots: int = 4
     predicted_slots: int = 3
     peak: float = 1e-3
     weight_decay: float = 0.05
@@ -37,7 +39,7 @@ class AdapterTraining:
 def train_adapter(
     folder: Path, kind: str, clip: SmallClip, seed: int, settings: AdapterTraining, mixed: bool = False
 ) -> OpenVocabularySegmenter:
-    """The warm-up, or with ``mixed`` the second stage after it; goes on where it was stopped."""
+    """Run the warm-up, or with ``mixed`` the mixed stage after it, from the last checkpoint if there is one."""
     name = f"{kind.replace(' ', '-')}-{seed}"
     if mixed:
         model = train_adapter(folder, kind, clip, seed, settings)
@@ -62,7 +64,7 @@ def _train(
 ) -> OpenVocabularySegmenter:
     adapter: nn.Module = model.pooler.adapter  # type: ignore
     model.generator = generator = Imprecise(seed) if predicted else None
-    slots = settings.true_slots
+    slots = settings.ground_truth_slots
     stage = AdapterStage(model, slots, predicted)
     peak = settings.peak if predicted is None else settings.peak / 10
     optimizer = torch.optim.AdamW(adapter.parameters(), lr=peak, weight_decay=settings.weight_decay)
@@ -79,9 +81,9 @@ def _train(
         images, targets = render(scenes, numbers)
         if generator is not None:
             generator.show(targets, step)
-        draws = [torch.Generator().manual_seed(number) for number in numbers]
+        rngs = [torch.Generator().manual_seed(number) for number in numbers]
         batch = Batch(images, [_targets(target, scenes) for target in targets], vocabulary)
-        prepared = stage.prepare(batch, draws)
+        prepared = stage.prepare(batch, rngs)
         parts = stage(prepared, prepared.counts())
         loss = torch.stack(list(parts.values())).sum()
         for group in optimizer.param_groups:
@@ -106,13 +108,13 @@ def _train(
 
 
 def seen_vocabulary(scenes: Scenes, clip: SmallClip) -> EncodedVocabulary:
-    """The seen names alone: the training vocabulary."""
+    """The training vocabulary: the seen classes."""
     names = [name for name, seen in zip(scenes.vocabulary.names, scenes.seen, strict=True) if seen]
     return EncodedVocabulary(Vocabulary.of(names), clip.encode_text(names).detach())
 
 
 def _targets(target: Target, scenes: Scenes) -> MaskTargets:
-    """Classes counted among the seen names."""
+    """Targets whose classes index the seen classes."""
     rank = torch.tensor(scenes.seen).cumsum(0) - 1
     targets = MaskTargets.of(target)
     return MaskTargets(targets.masks, rank[targets.classes])

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from checkpoints import load, rate, report, save
 from clip import SmallClip, contrastive_loss
-from progress import load, rate, report, save
 from world import WORDS, clip_scenes, render
 
 
 @dataclass(frozen=True)
 class ClipTraining:
-    """steps of ``batch`` new images each."""
+    """Steps of ``batch`` new images each."""
 
     steps: int = 1200
     batch: int = 128
@@ -22,7 +22,7 @@ class ClipTraining:
 
 
 def train_clip(folder: Path, seed: int, settings: ClipTraining) -> SmallClip:
-    """The trained model, from ``folder/clip-<seed>.pt`` where it is finished; goes on where it was stopped."""
+    """Train a CLIP, from the last checkpoint ``folder/clip-<seed>.pt`` if there is one."""
     torch.manual_seed(seed)
     model = SmallClip(WORDS, settings.channels, settings.blocks).to(memory_format=torch.channels_last)
     path = folder / f"clip-{seed}.pt"
@@ -59,7 +59,7 @@ def train_clip(folder: Path, seed: int, settings: ClipTraining) -> SmallClip:
 
 @torch.no_grad()
 def retrieval(model: SmallClip, count: int = 500) -> float:
-    """Share of unknown images whose own caption is the nearest of ``count``."""
+    """Share of new images whose own caption is the nearest of ``count``."""
     scenes = clip_scenes(-1)
     embedded = torch.cat([model.encode_whole(render(scenes, part)[0]) for part in _parts(count)])
     captions = model.encode_captions([scenes.caption(i) for i in range(count)])

@@ -12,7 +12,7 @@ from maskadapter.data.scenes.scenes import Scenes
 
 RECIPE = {
     "stage": "warmup",
-    "model": {"name": "tiny", "start": "tiny", "hidden_dim": 8, "num_blocks": 1, "num_maps": 2},
+    "model": {"architecture": "tiny", "weights": "tiny", "hidden_dim": 8, "num_blocks": 1, "num_maps": 2},
     "data": {"train": [{"name": "mine.yaml"}], "crop": 64, "workers": 0},
     "masks": {"ground_truth": 4},
     "run": {"iterations": 2, "batch_size": 2, "log_every": 1},
@@ -22,7 +22,7 @@ RECIPE = {
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """A folder with four images of one's own, and a recipe."""
+    """A folder with a custom data set of four images, and a recipe."""
     monkeypatch.chdir(tmp_path)
     scenes = Scenes(4, size=96)
     for index in range(4):
@@ -38,9 +38,9 @@ def mine(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*words):
+def run(*arguments):
     with pytest.raises(SystemExit) as stopped:
-        main(list(map(str, words)))
+        main(list(map(str, arguments)))
     return stopped.value.code or 0
 
 
@@ -50,8 +50,16 @@ def test_train_on_ones_own_images_then_evaluate(mine, capsys):
     entries = [json.loads(line) for line in (mine / "runs/own/log.jsonl").read_text().splitlines()]
     assert any(key.startswith("evaluation/") and key.endswith("mIoU") for key in entries[-1])
     assert list((mine / "runs/own/evaluation/step-00000002").rglob("report.md"))
-    words = ("evaluate", "runs/own/model.safetensors", "mine.yaml", "--proposals", "ground-truth", "--output", "true")
-    assert run(*words) == 0
+    arguments = (
+        "evaluate",
+        "runs/own/model.safetensors",
+        "mine.yaml",
+        "--proposals",
+        "ground-truth",
+        "--output",
+        "true",
+    )
+    assert run(*arguments) == 0
     assert (mine / "true" / "report.md").exists()
 
 
@@ -63,29 +71,30 @@ def test_changes_and_another_folder(mine):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (("missing.yaml",), "no such file: missing.yaml"),
         (("own.yaml", "--set", "optimzer.lr=1"), "did you mean 'optimizer'?"),
         (("own.yaml", "--set", "optimizer.lr=0"), "'optimizer.lr' is 0"),
-        (("own.yaml", "--set", "data.train=[{name: coco-panoptic}]"), "coco-panoptic is in no folder that is known"),
+        (("own.yaml", "--set", "data.colour=true"), "unknown key 'data.colour': it is now 'data.color'"),
+        (("own.yaml", "--set", "data.train=[{name: coco-panoptic}]"), "coco-panoptic needs the folder that holds it"),
         (("own.yaml", "--set", "data.train=[{name: coco-panopti}]"), "did you mean"),
         (("own.yaml", "--set", "data.train=[{name: other.yaml}]"), "no such file: other.yaml"),
         (("own.yaml", "--set", "run.batch_size=5"), "4 images, fewer than a batch of 5"),
-        (("own.yaml", "--set", "model.start=nowhere.safetensors"), "nowhere.safetensors"),
+        (("own.yaml", "--set", "model.weights=nowhere.safetensors"), "nowhere.safetensors"),
         (("own.yaml", "--set", "model.adapter=nowhere.safetensors"), "nowhere.safetensors"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(mine, capsys, words, told):
-    assert run("train", *words, "--cpu") == 2
+def test_a_mistake_is_one_line_and_nothing_is_written(mine, capsys, arguments, message):
+    assert run("train", *arguments, "--cpu") == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.startswith("error:")
     assert error.count("\n") == 1
     assert not (mine / "runs").exists()
 
 
-def test_a_label_outside_of_the_classes_is_named(mine, capsys):
+def test_a_label_without_a_class_is_named(mine, capsys):
     Image.fromarray(np.full((96, 96), 9, np.uint8)).save(mine / "labels" / "2.png")
     assert run("train", "own.yaml", "--set", "evaluation.every=0", "--set", "run.batch_size=4", "--cpu") == 2
     error = capsys.readouterr().err

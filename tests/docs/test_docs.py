@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
+import maskadapter as ma
 from maskadapter.cli import app, main
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
+    *(ROOT / "recipes" / "README.md", ROOT / "src" / "maskadapter" / "hub" / "weights" / "tiny.md"),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def blocks(language):
@@ -32,7 +38,7 @@ COMMANDS = {
 }
 
 
-# What needs a network or a gigabyte of weights is not run; its words have to be right.
+# What needs a network or a gigabyte of weights is not run; its options have to exist.
 LONG_COMMANDS = {
     f"{place}: {line}": line.partition("| ")[2] or line
     for place, text in blocks("sh")
@@ -43,7 +49,7 @@ LONG_COMMANDS = {
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A folder with the photograph, the masks and the folder of images that the documentation speaks of."""
+    """A folder with the photo, the masks and the folder of images that the documentation uses."""
     import numpy as np
     import skimage.data
     from PIL import Image
@@ -102,10 +108,51 @@ def test_links_inside_the_repository_lead_somewhere(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-def test_architecture_names_every_file():
+def test_architecture_names_every_room():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE)
     package = ROOT / "src" / "maskadapter"
-    named = {str(path.relative_to(package)) for path in package.rglob("*.py") if path.name != "__init__.py"}
-    assert sorted(name for name in named if f"`{name}`" not in text) == []
-    rows = re.findall(r"`([a-z_0-9/]+\.py)`", text.partition("## Files")[2].partition("##")[0])
-    assert [name for name in rows if not (package / name).exists()] == []
+    assert sorted(rows) == sorted(path.name for path in package.iterdir() if (path / "__init__.py").exists())
+
+
+@pytest.mark.parametrize("place", PYTHON)
+def test_python_blocks_import_public_names_and_nothing_behind_the_door_of_a_room(place):
+    imports = r"^\s*(?:from|import) (maskadapter\.\w+\.\w.*)"
+    assert re.findall(imports, PYTHON[place], re.MULTILINE) == []
+
+
+def test_the_changelog_has_a_section_for_this_version():
+    sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert ma.__version__ in sections
+    kinds = re.findall(r"^### (.+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(kinds) <= {"Added", "Changed", "Deprecated", "Fixed", "Removed", "Renamed", "Security"}
+
+
+def test_the_citation_names_paper_and_software():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors", "license"} <= citation.keys()
+    assert citation["license"] == "Apache-2.0"
+    assert citation["preferred-citation"]["url"] == "https://arxiv.org/abs/2412.04533"
+
+
+@pytest.mark.parametrize(
+    "form", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda form: form.name
+)
+def test_issue_forms_ask_for_something(form):
+    content = yaml.safe_load(form.read_text(encoding="utf-8"))
+    assert {"name", "description", "body"} <= content.keys()
+    ids = [element["id"] for element in content["body"]]
+    assert len(ids) == len(set(ids))
+    assert all(element["attributes"]["label"] for element in content["body"])
+
+
+def test_pre_commit_runs_files_that_exist():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    local = [
+        hook["entry"].split()[1]
+        for repository in hooks
+        if repository["repo"] == "local"
+        for hook in repository["hooks"]
+    ]
+    assert local
+    assert all((ROOT / name).is_file() for name in local)

@@ -1,4 +1,4 @@
-"""Which images are meant, and what their results are called."""
+"""Finding image files, and the names of their results."""
 
 import io
 import os
@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from many import make_images
 from PIL import Image
 
@@ -91,7 +93,7 @@ def test_a_image_given_twice_is_done_once():
 
 def test_two_results_of_one_name_are_refused():
     touch("p/x.jpg", "q/x.jpg")
-    with pytest.raises(MaskAdapterError, match=r"results of p/x\.jpg and q/x\.jpg would have one name"):
+    with pytest.raises(MaskAdapterError, match=r"results of p/x\.jpg and q/x\.jpg would have the same name"):
         find_image_files(["p", "q"])
     assert stems(".") == ["p/x", "q/x"]
 
@@ -109,7 +111,7 @@ def test_results_are_not_read_as_images():
 @pytest.mark.parametrize("source", ["p", "p/*.jpg"])
 def test_results_among_the_images_are_refused(source):
     touch("p/x.jpg")
-    with pytest.raises(MaskAdapterError, match=r"lie among the images in p .*choose another folder"):
+    with pytest.raises(MaskAdapterError, match=r"lie among the images in p, .*choose another output folder"):
         find_image_files(source, "p/../p")
 
 
@@ -145,16 +147,16 @@ def test_names_that_are_no_text():
         ("gone.jpg", "no such file or folder: gone.jpg"),
         ("gone/", "no such file or folder: gone"),
         ("p/x.txt/y.jpg", "cannot look for images in p/x.txt/y.jpg: Not a directory"),
-        ("p", r"no images in p: files that end in \.jpg, .*\.j2k count"),
+        ("p", r"no images in p: files that end in \.jpg, .*\.j2k are looked for"),
         ("p/*.jpg", r"no images in p/\*\.jpg: files that end in \.jpg"),
         ("gone/*.jpg", r"no images in gone/\*\.jpg"),
-        ("", "an empty name is no image"),
+        ("", "an empty name is not an image"),
         ([], "no images: name a file"),
         ("a\0b.jpg", "cannot look for images in"),
         ("x" * 300 + ".jpg", "cannot look for images in x+.jpg: File name too long"),
     ],
 )
-def test_mistakes_are_told_in_one_line(sources, message):
+def test_mistakes_are_one_line(sources, message):
     touch("p/x.txt")
     with pytest.raises(MaskAdapterError, match=message) as error:
         find_image_files(sources)
@@ -216,20 +218,20 @@ def test_standard_input_is_upright(pipe):
     assert read_image(image.source).shape == (60, 40, 3)
 
 
-def test_standard_input_that_is_no_image(pipe, monkeypatch):
+def test_standard_input_without_an_image(pipe, monkeypatch):
     data, _ = encoded("PNG")
-    for given, message in [
+    for content, message in [
         (b"", "standard input is empty"),
         (b"words", "not an image that can be read: standard input"),
         (data[:200], "standard input: damaged image"),
         (data[:60] + b"\0" * 40 + data[100:], "standard input"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image that can be read"),
     ]:
-        pipe(given)
+        pipe(content)
         with pytest.raises(ImageError, match=message):
             find_image_files("-")
     pipe(data, terminal=True)
-    with pytest.raises(ImageError, match="- means an image through standard input"):
+    with pytest.raises(ImageError, match="- means an image on standard input"):
         find_image_files("-")
     pipe(data)
     monkeypatch.setattr(images, "MAX_BYTES", len(data) - 1)
@@ -245,3 +247,29 @@ def test_standard_input_that_is_no_image(pipe, monkeypatch):
 def test_three_of_one_name(tmp_path):
     make_images(tmp_path, ["cat.jpg", "cat.png", "cat.jpg.png", "dog.jpg"])
     assert sorted(image.stem for image in find_image_files(tmp_path)) == ["cat.jpg", "cat.jpg.png", "cat.png", "dog"]
+
+
+FIXED = settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+NAMES = st.lists(
+    st.sampled_from(["a", "A", "b", "a.jpg", "a.png"]).flatmap(
+        lambda stem: st.sampled_from([".jpg", ".JPG", ".png", ".tif"]).map(lambda suffix: stem + suffix)
+    ),
+    min_size=1,
+    unique=True,
+)
+
+
+@settings(
+    derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None
+)
+@given(NAMES)
+def test_no_two_images_share_a_stem(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("photos")
+    for name in names:
+        (folder / name).touch()
+    found = find_image_files(folder)
+    assert sorted(image.source.name for image in found) == sorted(path.name for path in folder.iterdir())
+    if len({name.casefold() for name in names}) == len(names):  # else two files differ in case alone
+        assert len({image.stem.casefold() for image in found}) == len(found)
+    for image in found:
+        assert image.source.name.startswith(image.stem)

@@ -12,7 +12,7 @@ from file_server import Answer, FileServer
 from PIL import Image
 from skimage import data
 from small_networks import sam, universal
-from test_segmenter import WORDS, small
+from test_segmenter import CLASSES, small
 
 import maskadapter as ma
 from maskadapter.cli import main
@@ -74,15 +74,15 @@ def test_every_source_makes_masks_of_the_images_size(kind, image):
     assert masks.any(axis=(1, 2)).all()
     np.testing.assert_array_equal(photo, given)
     model = small(generator=False)
-    result = model.segment(image, WORDS, background=None, masks=source)
-    given = model.segment(image, WORDS, background=None, masks=source(image))
+    result = model.segment(image, CLASSES, background=None, masks=source)
+    given = model.segment(image, CLASSES, background=None, masks=source(image))
     assert torch.equal(result.probs, given.probs)
     assert torch.equal(result.mask_logits, given.mask_logits)
     assert not result.probs[:, -1].any()
     model.mask_source = source
-    assert torch.equal(model.segment(image, WORDS, background=None).probs, given.probs)
-    assert torch.equal(model.segment(model.encode_image(image), WORDS, background=None).probs, given.probs)
-    named = model.classify(image, source, WORDS).probs
+    assert torch.equal(model.segment(image, CLASSES, background=None).probs, given.probs)
+    assert torch.equal(model.segment(model.encode_image(image), CLASSES, background=None).probs, given.probs)
+    named = model.classify(image, source, CLASSES).probs
     np.testing.assert_allclose(result.probs[:, :-1], named, atol=1e-6)
 
 
@@ -104,8 +104,8 @@ def test_a_source_gets_the_original_image(size, tmp_path):
     Image.fromarray(photo).save(tmp_path / "photo.png")
     for given in (photo, tmp_path / "photo.png", model.encode_image(photo)):
         recorder = Recorder()
-        model.segment(given, WORDS, masks=recorder)
-        model.classify(given, recorder, WORDS)
+        model.segment(given, CLASSES, masks=recorder)
+        model.classify(given, recorder, CLASSES)
         model.activation_maps(given, recorder)
         assert len(recorder.given) == 3
         for one in recorder.given:
@@ -127,7 +127,7 @@ def test_sam_gets_the_original_image_and_crops_of_it(crop_n_layers):
 
     processor.__class__ = Spy
     source = SegmentAnything(network, processor, OPTIONS.model_copy(update={"crop_n_layers": crop_n_layers}))
-    small().segment(photo, WORDS, masks=source)
+    small().segment(photo, CLASSES, masks=source)
     assert len(seen) == 1 + 4 * crop_n_layers
     whole, *crops = (one if one.shape[-1] == 3 else one.transpose(1, 2, 0) for one in seen)
     np.testing.assert_array_equal(whole, photo)
@@ -215,7 +215,7 @@ def compiled_operators():
 def test_masks_end_where_sam_drew_them(kind, image):
     source = everything(kind)
     runs, _ = source.masks(image)
-    result = small(generator=False).segment(image, WORDS, background=None, masks=source)
+    result = small(generator=False).segment(image, CLASSES, background=None, masks=source)
     assert result.class_names == ("cat", "sofa", "wall")
     assert result.semantic().shape == image.shape[:2]
     drawn = Upsampler(result.mask_logits, result.sizes).logits(slice(0, image.shape[0])) > 0
@@ -273,7 +273,7 @@ def test_small_masks_and_those_that_nothing_is_left_of(image):
         assert decode_segmentation(one, image.shape[:2]).mean() >= 0.5
     none = everything("sam", pred_iou_thresh=1e9)
     assert none.masks(image)[0] == []
-    result = small().segment(image, WORDS, masks=none)
+    result = small().segment(image, CLASSES, masks=none)
     assert (result.semantic() == -1).all()
     assert len(result.panoptic().segments) == 0
     assert len(result.instances(top=5).masks) == 0
@@ -346,14 +346,14 @@ def test_given_masks_take_the_generators_place(image):
     model = small(generator=False)
     halves = np.zeros((2, *image.shape[:2]), bool)
     halves[0, :, :40], halves[1, :, 40:] = True, True
-    result = model.segment(image, WORDS, background=None, masks=halves)
-    named = model.classify(image, halves, WORDS).probs
+    result = model.segment(image, CLASSES, background=None, masks=halves)
+    named = model.classify(image, halves, CLASSES).probs
     np.testing.assert_allclose(result.probs[:, :-1], named, atol=1e-6)
     labels = result.semantic()
     assert (labels[:, :38] == named[0].argmax()).all()
     assert (labels[:, 42:] == named[1].argmax()).all()
     with pytest.raises(MaskAdapterError, match="hold no mask generator: give masks"):
-        model.segment(image, WORDS)
+        model.segment(image, CLASSES)
 
 
 @pytest.mark.parametrize("kind", BY_NAME)
@@ -470,4 +470,4 @@ def test_masks_are_kept_and_named_later(image, tmp_path):
     runs, _ = everything("sam").masks(image)
     (tmp_path / "masks.json").write_text(json.dumps([{"segmentation": one} for one in runs]))
     model = small(generator=False)
-    assert len(model.classify(image, tmp_path / "masks.json", WORDS).probs) == len(runs)
+    assert len(model.classify(image, tmp_path / "masks.json", CLASSES).probs) == len(runs)

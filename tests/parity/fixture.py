@@ -234,7 +234,7 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
         inference,
         transfer,
         quirks=UpstreamQuirks(
-            "as-stored" if maft else "channels-last",
+            "as-stored" if settings.transfer_heads else "channels-last",
             settings.transfer_norm,
             "masks-first" if settings.masks_first else "classes-first",
         ),

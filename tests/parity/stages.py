@@ -206,8 +206,8 @@ def _generator(
     uncertain = bool(ambiguous) and recorded_masks[0] is None
     yield from s.compare("pred_masks", mask_logits, uncertain)
     mask_logits = s.need("pred_masks")
-    class_embeddings = decoder.class_embeddings(queries[-1], pixel_embedding, mask_logits)
-    class_logits = text.logits(class_embeddings, decoder.logit_scale)
+    embeddings = decoder.class_embeddings(queries[-1], pixel_embedding, mask_logits)
+    class_logits = text.logits(embeddings, decoder.logit_scale)
     yield from s.compare("pred_logits", class_logits, uncertain)
     return s.need("pred_logits") if uncertain else class_logits, mask_logits
 

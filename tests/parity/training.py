@@ -12,10 +12,13 @@ from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.adapter.iou_matching import at_most, at_size, mask_iou, match_by_iou
-from maskadapter.training.adapter.stages import AdapterStage, Batch, PredictedMasks, Prepared
+from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, resize_masks, sample_matches
+from maskadapter.training.adapter.predicted_masks import PredictedMasks
+from maskadapter.training.adapter.stages import AdapterStage, Prepared
+from maskadapter.training.batch import Batch
 from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.optimizer import parameter_groups
+from maskadapter.training.parameter_groups import parameter_groups
+from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.proposals import Proposals
@@ -25,9 +28,14 @@ from parity.stages import Comparison, Stages, near_thresholds
 
 # What the three official packages do differently. Source: official code, see the recipes.
 STAGES = {
-    "fcclip": (16, PredictedMasks(matching_threshold=0.4, soft_edges=True, left_over="empty")),
-    "maft": (16, PredictedMasks(matching_threshold=0.5, soft_edges=True, left_over="full", detach_true=False)),
+    "fcclip": (16, PredictedMasks(matching_threshold=0.4)),
+    "maft": (16, PredictedMasks(matching_threshold=0.5)),
     "mask_adapter": (32, None),
+}
+QUIRKS = {
+    "fcclip": TrainingQuirks(soft_mask_edges=True, unmatched_slots="empty"),
+    "maft": TrainingQuirks(soft_mask_edges=True, unmatched_slots="full", detach_ground_truth=False),
+    "mask_adapter": TrainingQuirks(),
 }
 LEARNING_RATE, CLIP_NORM = 1e-4, 1.0
 WEIGHT_DECAY = {"fcclip": 0.05, "maft": 2e-5, "mask_adapter": 0.05}
@@ -41,7 +49,7 @@ def compare_step(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     segmenter.pooler.requires_grad_(True)
     segmenter.void_embedding.requires_grad_(_trains_void(recording.settings))
     slots, predicted = STAGES[recording.settings.package]
-    stage = AdapterStage(segmenter, slots, predicted)
+    stage = AdapterStage(segmenter, slots, predicted, QUIRKS[recording.settings.package])
     if recording.golden:
         _stand_in(s, segmenter)
     batch = yield from _batch(s, segmenter)
@@ -75,10 +83,10 @@ def compare_matching(recording: Recording, case: str, met: set[str]) -> Iterator
     size, labels = tuple(logits.shape[-2:]), []
     all_src, all_true = torch.zeros_like(s.need("src_masks")), torch.zeros_like(s.need("target_masks"))
     for index in range(len(logits)):
-        small = at_size(s.need(f"gt_masks{index}"), size)
+        small = resize_masks(s.need(f"gt_masks{index}"), size)
         iou = mask_iou(logits[index].sigmoid() >= predicted.matching_threshold, small > 0.5)
         yield from s.compare(f"iou{index}", iou)
-        matches = at_most(match_by_iou(iou, predicted.iou_threshold, generator), predicted.slots, generator)
+        matches = sample_matches(match_by_iou(iou, predicted.iou_threshold, generator), predicted.slots, generator)
         chosen, true = matches
         all_src[index, : len(chosen)], all_true[index, : len(true)] = logits[index][chosen], small[true]
         classes = s.need(f"gt_labels{index}")[true]
@@ -138,7 +146,7 @@ def _batch(s: Stages, segmenter: OpenVocabularySegmenter) -> Iterator[Comparison
         masks = s.need(f"gt_masks{b}").bool()
         padded = torch.zeros(len(masks), *images.shape[-2:], dtype=torch.bool)
         padded[:, : masks.shape[1], : masks.shape[2]] = masks
-        targets.append(MaskTargets(padded, s.need(f"gt_classes{b}")).kept())
+        targets.append(MaskTargets(padded, s.need(f"gt_classes{b}")).nonempty())
         yield from s.compare(f"targets{b}.masks", targets[b].masks.to(torch.uint8))
         yield from s.compare(f"targets{b}.labels", targets[b].classes)
     classes = tuple(map(tuple, s.recording.settings.train_classes))
@@ -160,12 +168,12 @@ def _proposals(s: Stages, segmenter: OpenVocabularySegmenter, batch: Batch) -> I
 
 def _matches(s: Stages, stage: AdapterStage, batch: Batch, prepared: Prepared) -> Iterator[Comparison]:
     """The stage's own masks against the recorded ones, which are at the size of the input; and the parts on the way."""
-    segmenter, settings, slots = stage.segmenter, stage.predicted, stage.true_slots
+    segmenter, settings, slots = stage.segmenter, stage.predicted, stage.ground_truth_slots
     with torch.no_grad():
         features = segmenter.clip.encode_image(batch.images)
         logits = segmenter.generator(ImageBatch(batch.images, ()), features).mask_logits
     for b, targets in enumerate(batch.targets):
-        small = at_size(targets.masks, tuple(logits.shape[-2:]))
+        small = resize_masks(targets.masks, tuple(logits.shape[-2:]))
         yield from s.compare(f"iou{b}", mask_iou(logits[b].sigmoid() >= settings.matching_threshold, small > 0.5))
     yield from s.compare("mask_labels", prepared.labels[:, slots : slots + settings.slots])
     yield from s.compare("match.matched_labels", prepared.labels[:, slots + settings.slots :])

@@ -107,15 +107,15 @@ def test_norms(model):
         assert check._norms(model).passed is False
     scale.fill_(right)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(model), "encode", lambda self, classes: EncodedRows(torch.ones(3, 4) / 2))
+        patch.setattr(type(model), "encode_text", lambda self, classes: EncodedRows(torch.ones(3, 4) / 2))
         assert check._norms(model).passed is False  # all words are one
-        patch.setattr(type(model), "encode", lambda self, classes: EncodedRows(2 * torch.eye(3)))
+        patch.setattr(type(model), "encode_text", lambda self, classes: EncodedRows(2 * torch.eye(3)))
         assert check._norms(model).passed is False  # not of length 1
 
 
 class EncodedRows:
     def __init__(self, rows):
-        self.rows = rows
+        self.text_embeddings = rows
 
 
 def test_chunks_see_an_embedding_that_depends_on_its_neighbors(small_adapter, monkeypatch):
@@ -206,7 +206,7 @@ class Oracle:
     def __init__(self, classes):
         self.classes = iter(classes)
 
-    def encode(self, classes):
+    def encode_text(self, classes):
         assert classes == "ade20k-150"
 
     def segment(self, image, encoded, background):

@@ -17,12 +17,12 @@ from PIL import Image
 
 import maskadapter
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io.coco_format import write_json
 from maskadapter.io.image_files import find_image_files
 from maskadapter.pipelines import segmenting as batch
 from maskadapter.pipelines.segmenting import segment_each, segment_images
 from maskadapter.results.segmentation import ENDINGS, FORMATS, Segmentation
 from maskadapter.system import progress
+from maskadapter.system.json_files import write_json
 
 NAMES = ("a/x.png", "b/x.png", "c.jpg", "d.png", "e.png")
 PHOTOS = Path(skimage.__file__).parent / "data"

@@ -13,8 +13,10 @@ from scipy.io import savemat
 
 from maskadapter.data.catalog import KNOWN
 from maskadapter.io.coco_format import encode_mask, panoptic_image
+from maskadapter.vocabulary.vocabulary import Vocabulary
 
 SIZE = (6, 8)  # height, width
+CLASSES = Vocabulary.of("cat, dog, grass", things="cat, dog")
 NUMBERS = {"train": (9, 25), "val": (139, 285)}
 PARTS = {"train": "training", "val": "validation"}
 
@@ -34,6 +36,20 @@ def halves(left, right, size=SIZE, dtype=np.uint8):
     label = np.full(size, left, dtype=dtype)
     label[:, size[1] // 2 :] = right
     return label
+
+
+def write(path, content):
+    """Write text or bytes to a file in a folder that need not exist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def change_json(path, edit):
+    """Rewrite a JSON file after ``edit(content)`` changed its content in place."""
+    content = json.loads(path.read_bytes())
+    edit(content)
+    path.write_text(json.dumps(content))
 
 
 def zipped(files):
@@ -247,3 +263,10 @@ def publish(monkeypatch, server, name):
             archive = replace(archive, address=f"{server.address}/{archive.file}")
         moved.append(archive)
     monkeypatch.setitem(KNOWN, name, replace(known, archives=tuple(moved)))
+
+
+def put(root, name):
+    """Put the archives of a set into a folder, as a user downloads them."""
+    root.mkdir(parents=True, exist_ok=True)
+    for file, content in PUBLISHED[name]().items():
+        (root / file).write_bytes(content)

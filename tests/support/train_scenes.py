@@ -1,6 +1,8 @@
-"""Train by a recipe on procedural scenes, in processes of its own: ``python train_scenes.py RECIPE OUTPUT PROCESSES``.
+"""Train by a recipe on procedural scenes, in processes started by a launcher.
 
-The last is how many are expected: a launcher may start fewer than it was asked for without a word.
+    python train_scenes.py RECIPE OUTPUT PROCESSES
+
+PROCESSES is how many are expected: a launcher may silently start fewer than it was asked for.
 """
 
 import sys

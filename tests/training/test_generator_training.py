@@ -1,4 +1,5 @@
-"""Training a mask generator: the assignment by brute force, the losses by hand, and a small one that learns."""
+"""Training a mask generator: the Hungarian matcher against brute force, the losses by hand, and a small one that
+learns."""
 
 from itertools import permutations
 from typing import NamedTuple
@@ -16,9 +17,14 @@ from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
 from maskadapter.training.generator import losses as generator_loss
 from maskadapter.training.generator.hungarian_matching import MatchingCosts, match_by_cost, matching_cost
-from maskadapter.training.generator.initialization import start_generator
-from maskadapter.training.generator.losses import GeneratorLoss, class_loss
-from maskadapter.training.generator.point_sampling import NUM_POINTS, read_at, uncertain_points, uniform_points
+from maskadapter.training.generator.initialization import initialize_mask_generator
+from maskadapter.training.generator.losses import MaskGeneratorLoss, class_loss
+from maskadapter.training.generator.point_sampling import (
+    NUM_POINTS,
+    sample_at_points,
+    uncertain_points,
+    uniform_points,
+)
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_batch import ImageBatch
@@ -39,24 +45,21 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def random_targets(count: int, size: tuple[int, int] = (8, 8), seed: int = 0) -> MaskTargets:
-    generator = seeded(seed)
-    masks = torch.rand(count, *size, generator=generator) > 0.5
-    return MaskTargets(masks, torch.randint(CLASSES, (count,), generator=generator))
+    rng = seeded(seed)
+    masks = torch.rand(count, *size, generator=rng) > 0.5
+    return MaskTargets(masks, torch.randint(CLASSES, (count,), generator=rng))
 
 
 def random_proposals(batch: int, queries: int, size: tuple[int, int] = (8, 8), seed: int = 0) -> Head:
-    generator = seeded(seed)
-    masks = torch.randn(batch, queries, *size, generator=generator)
-    return Head(masks, torch.randn(batch, queries, CLASSES + 1, generator=generator))
+    rng = seeded(seed)
+    masks = torch.randn(batch, queries, *size, generator=rng)
+    return Head(masks, torch.randn(batch, queries, CLASSES + 1, generator=rng))
 
 
 def grid_points(height: int, width: int) -> torch.Tensor:
-    """(h * w, 2), the centers of all cells: what is read there is the map itself."""
+    """(h * w, 2), the centers of all feature locations: the values there are the map itself."""
     y, x = torch.meshgrid((torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij")
     return torch.stack([x, y], dim=-1).flatten(0, 1)
-
-
-# --- the ground truth as tensors
 
 
 def test_crowds_and_empty_masks_are_left_out() -> None:
@@ -66,7 +69,7 @@ def test_crowds_and_empty_masks_are_left_out() -> None:
     assert targets.classes.tolist() == [5, 7]
     assert targets.masks.tolist() == [[[True, True], [False, False]], [[False, False], [False, True]]]
     cropped = MaskTargets(targets.masks[:, :1], targets.classes)
-    assert cropped.kept().classes.tolist() == [5]
+    assert cropped.nonempty().classes.tolist() == [5]
     assert len(MaskTargets.of(Target.of_labels(np.full((2, 2), -1)))) == 0
 
 
@@ -84,23 +87,20 @@ def test_targets_of_the_wrong_kind_are_refused(masks: torch.Tensor, classes: tor
         MaskTargets(masks, classes)
 
 
-# --- points
-
-
-def test_maps_are_read_between_their_cells() -> None:
+def test_maps_are_sampled_between_feature_locations() -> None:
     maps = torch.tensor([[[0.0, 1.0], [2.0, 3.0]], [[4.0, 4.0], [4.0, 4.0]]])
     points = torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.5, 0.5], [0.0, 0.5]])
-    # The last lies half a cell outside of the outermost centers.
+    # The last lies half a location outside of the outermost centers.
     expected = torch.tensor([[0.0, 1.0, 2.0, 1.5, 0.5], [4.0, 4.0, 4.0, 4.0, 2.0]])
-    torch.testing.assert_close(read_at(maps, points), expected)
-    torch.testing.assert_close(read_at(maps, points.expand(2, -1, -1)), expected)
+    torch.testing.assert_close(sample_at_points(maps, points), expected)
+    torch.testing.assert_close(sample_at_points(maps, points.expand(2, -1, -1)), expected)
     own = torch.stack([points, points.flip(0)])
-    torch.testing.assert_close(read_at(maps, own), torch.stack([expected[0], expected[1].flip(0)]))
-    assert read_at(maps[:0], points).shape == (0, 5)
-    assert read_at(maps[:0], points.expand(0, -1, -1)).shape == (0, 5)
+    torch.testing.assert_close(sample_at_points(maps, own), torch.stack([expected[0], expected[1].flip(0)]))
+    assert sample_at_points(maps[:0], points).shape == (0, 5)
+    assert sample_at_points(maps[:0], points.expand(0, -1, -1)).shape == (0, 5)
 
 
-def test_three_quarters_of_the_points_lie_where_the_prediction_is_unsure() -> None:
+def test_three_quarters_of_the_points_lie_where_the_prediction_is_uncertain() -> None:
     ramp = torch.linspace(-1, 1, 64).expand(64, 64)  # 0 in the middle, so the outline is a vertical line
     masks = torch.stack([ramp, ramp.T])
     points = uncertain_points(masks, 1000, seeded())
@@ -122,25 +122,22 @@ def test_the_seed_alone_decides_the_points() -> None:
     assert not torch.equal(uncertain_points(masks, 50, seeded(1)), uncertain_points(masks, 50, seeded(2)))
 
 
-# --- the assignment
-
-
 @pytest.mark.parametrize(("queries", "count"), [(4, 4), (5, 2), (2, 4), (3, 1)])
-def test_no_permutation_is_cheaper_than_the_assignment(queries: int, count: int) -> None:
+def test_no_permutation_is_cheaper_than_the_hungarian_matcher(queries: int, count: int) -> None:
     for seed in range(5):
         proposals, targets = random_proposals(1, queries, seed=seed), random_targets(count, seed=seed + 100)
         costs = MatchingCosts(num_points=200)
         args = (proposals.mask_logits[0], proposals.class_logits[0], targets)
-        predicted, true = match_by_cost(*args, seeded(seed), costs)
+        predicted, matched = match_by_cost(*args, seeded(seed), costs)
         cost = matching_cost(*args, seeded(seed), costs)
-        assert len(predicted) == len(true) == min(queries, count)
-        assert true.tolist() == sorted(set(true.tolist()))
+        assert len(predicted) == len(matched) == min(queries, count)
+        assert matched.tolist() == sorted(set(matched.tolist()))
         assert len(set(predicted.tolist())) == len(predicted)
         if queries >= count:
             options = (cost[list(p), range(count)].sum() for p in permutations(range(queries), count))
         else:
             options = (cost[range(queries), list(p)].sum() for p in permutations(range(count), queries))
-        torch.testing.assert_close(cost[predicted, true].sum(), min(options))
+        torch.testing.assert_close(cost[predicted, matched].sum(), min(options))
 
 
 def test_the_cost_of_every_pair_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,52 +148,51 @@ def test_the_cost_of_every_pair_written_out(monkeypatch: pytest.MonkeyPatch) -> 
     cost = matching_cost(proposals.mask_logits[0], proposals.class_logits[0], targets, seeded(), MatchingCosts())
     for i in range(3):
         for j in range(2):
-            logits, true = proposals.mask_logits[0, i], targets.masks[j].float()
+            logits, ground_truth = proposals.mask_logits[0, i], targets.masks[j].float()
             probability = proposals.class_logits[0, i].softmax(-1)[targets.classes[j]]
-            entropy = F.binary_cross_entropy_with_logits(logits, true)
-            dice = 1 - (2 * (logits.sigmoid() * true).sum() + 1) / (logits.sigmoid().sum() + true.sum() + 1)
+            entropy = F.binary_cross_entropy_with_logits(logits, ground_truth)
+            dice = 1 - (2 * (logits.sigmoid() * ground_truth).sum() + 1) / (
+                logits.sigmoid().sum() + ground_truth.sum() + 1
+            )
             torch.testing.assert_close(cost[i, j], -2 * probability + 5 * entropy + 5 * dice)
 
 
 def test_masks_alone_decide_without_classes() -> None:
     targets = random_targets(3)
     logits = torch.where(targets.masks, 4.0, -4.0)[[2, 0, 1]]
-    predicted, true = match_by_cost(logits, None, targets, seeded())
-    assert true.tolist() == [0, 1, 2]
+    predicted, matched = match_by_cost(logits, None, targets, seeded())
+    assert matched.tolist() == [0, 1, 2]
     assert predicted.tolist() == [1, 2, 0]
 
 
 def test_nothing_to_match() -> None:
     proposals = random_proposals(1, 3)
-    predicted, true = match_by_cost(proposals.mask_logits[0], proposals.class_logits[0], random_targets(0), seeded())
-    assert len(predicted) == len(true) == 0
-    assert predicted.dtype == true.dtype == torch.int64
+    predicted, matched = match_by_cost(proposals.mask_logits[0], proposals.class_logits[0], random_targets(0), seeded())
+    assert len(predicted) == len(matched) == 0
+    assert predicted.dtype == matched.dtype == torch.int64
 
 
 def test_a_diverged_network_fails_in_its_loss_and_not_in_the_assignment() -> None:
     broken = Head(torch.full((1, 3, 8, 8), torch.nan), torch.full((1, 3, CLASSES + 1), torch.nan))
-    losses = GeneratorLoss(num_points=20)([broken], [random_targets(2)], seeded(), 1)
+    losses = MaskGeneratorLoss(num_points=20)([broken], [random_targets(2)], seeded(), 1)
     assert all(loss.isnan() for loss in losses.values())
-
-
-# --- the losses
 
 
 def dense_losses(proposals: Head, targets: list[MaskTargets], num_masks: float) -> dict[str, torch.Tensor]:
     """The losses over all pixels, one mask after the other."""
     entropy, dice = torch.zeros(()), torch.zeros(())
     log_probs, weights = [], []
-    for masks, classes, truth in zip(proposals.mask_logits, proposals.class_logits, targets, strict=True):
-        matches = dict(zip(*(x.tolist() for x in match_by_cost(masks, classes, truth, seeded(7))), strict=True))
+    for masks, classes, own in zip(proposals.mask_logits, proposals.class_logits, targets, strict=True):
+        matches = dict(zip(*(x.tolist() for x in match_by_cost(masks, classes, own, seeded(7))), strict=True))
         for query in range(len(masks)):
-            label = int(truth.classes[matches[query]]) if query in matches else CLASSES
+            label = int(own.classes[matches[query]]) if query in matches else CLASSES
             weights.append(1.0 if query in matches else 0.1)
             log_probs.append(classes[query].log_softmax(-1)[label])
         for query, index in matches.items():
-            logits, true = masks[query], truth.masks[index].float()
-            entropy = entropy + F.binary_cross_entropy_with_logits(logits, true)
-            both = (logits.sigmoid() * true).sum()
-            dice = dice + 1 - (2 * both + 1) / (logits.sigmoid().sum() + true.sum() + 1)
+            logits, ground_truth = masks[query], own.masks[index].float()
+            entropy = entropy + F.binary_cross_entropy_with_logits(logits, ground_truth)
+            both = (logits.sigmoid() * ground_truth).sum()
+            dice = dice + 1 - (2 * both + 1) / (logits.sigmoid().sum() + ground_truth.sum() + 1)
     weight = torch.tensor(weights)
     return {
         "class": 2 * -(torch.stack(log_probs) * weight).sum() / weight.sum(),
@@ -220,7 +216,7 @@ def _every_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_losses_are_those_of_all_pixels_where_the_points_cover_them() -> None:
     proposals = random_proposals(3, 6)
     targets = [random_targets(2, seed=1), random_targets(0), random_targets(4, seed=2)]
-    losses = GeneratorLoss()([proposals], targets, seeded(), num_masks=6)
+    losses = MaskGeneratorLoss()([proposals], targets, seeded(), num_masks=6)
     expected = dense_losses(proposals, targets, num_masks=6)
     assert set(losses) == set(expected)
     for name, loss in losses.items():
@@ -234,7 +230,7 @@ def test_the_heads_are_summed_each_with_its_own_assignment() -> None:
         tuple(match_by_cost(h.mask_logits[0], h.class_logits[0], targets[0], seeded())[0].tolist()) for h in heads
     }
     assert len(chosen) > 1
-    losses = GeneratorLoss()(heads, targets, seeded(), num_masks=2)
+    losses = MaskGeneratorLoss()(heads, targets, seeded(), num_masks=2)
     for name, loss in losses.items():
         torch.testing.assert_close(loss, sum(dense_losses(head, targets, 2)[name] for head in heads))
 
@@ -245,17 +241,17 @@ def test_points_give_about_the_losses_of_all_pixels() -> None:
     logits = torch.stack([4 * (0.4 - x**2 - y**2), 4 * x])
     targets = [MaskTargets(masks, torch.tensor([0, 1]))]
     proposals = Head(logits[None], torch.zeros(1, 2, CLASSES + 1))
-    losses = GeneratorLoss(importance=0.0)([proposals], targets, seeded(), num_masks=2)
+    losses = MaskGeneratorLoss(importance=0.0)([proposals], targets, seeded(), num_masks=2)
     expected = dense_losses(proposals, targets, num_masks=2)
     for name, loss in losses.items():
         torch.testing.assert_close(loss, expected[name], rtol=0.05, atol=0.0)
 
 
-def test_images_without_masks_teach_what_is_nothing() -> None:
+def test_images_without_masks_train_void_alone() -> None:
     proposals = random_proposals(2, 4)
     proposals.mask_logits.requires_grad_(True)
     proposals.class_logits.requires_grad_(True)
-    losses = GeneratorLoss(num_points=20)([proposals], [random_targets(0), random_targets(0)], seeded(), 1)
+    losses = MaskGeneratorLoss(num_points=20)([proposals], [random_targets(0), random_targets(0)], seeded(), 1)
     assert losses["mask"] == losses["dice"] == 0
     void = -proposals.class_logits.log_softmax(-1)[..., -1].mean()
     torch.testing.assert_close(losses["class"], 2 * void)
@@ -269,14 +265,14 @@ def test_images_without_masks_teach_what_is_nothing() -> None:
 def test_void_counts_a_tenth() -> None:
     class_logits = torch.randn(1, 2, CLASSES + 1, generator=seeded())
     match = (torch.tensor([1]), torch.tensor([0]))
-    truth = MaskTargets(torch.ones(1, 2, 2, dtype=torch.bool), torch.tensor([2]))
+    targets = MaskTargets(torch.ones(1, 2, 2, dtype=torch.bool), torch.tensor([2]))
     log_probs = class_logits[0].log_softmax(-1)
     expected = -(0.1 * log_probs[0, CLASSES] + log_probs[1, 2]) / 1.1
-    torch.testing.assert_close(class_loss(class_logits, [truth], [match], 0.1), expected)
+    torch.testing.assert_close(class_loss(class_logits, [targets], [match], 0.1), expected)
 
 
 def test_the_published_numbers() -> None:
-    loss = GeneratorLoss()
+    loss = MaskGeneratorLoss()
     assert (loss.classification, loss.mask, loss.dice, loss.void) == (2, 5, 5, 0.1)
     assert (loss.num_points, loss.oversample, loss.importance) == (12_544, 3, 0.75)
     assert loss.costs == MatchingCosts(2, 5, 5, 12_544)
@@ -284,17 +280,15 @@ def test_the_published_numbers() -> None:
     assert uniform_points((NUM_POINTS,), seeded()).shape == (12_544, 2)
 
 
-# --- a whole generator
-
 STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}
 
 
-def small_generator(dim: int = 32) -> Mask2FormerHead:
+def small_head(dim: int = 32) -> Mask2FormerHead:
     torch.manual_seed(0)
     pixels = PixelDecoder(dict.fromkeys(STRIDES, 5), dim=dim, mask_dim=dim, num_layers=1, num_heads=4)
     masks = MaskDecoder(16, dim=dim, mask_dim=dim, num_queries=8, num_layers=3, num_heads=4, ffn_dim=64)
     generator = Mask2FormerHead(pixels, masks)
-    start_generator(generator, seeded())
+    initialize_mask_generator(generator, seeded())
     return generator
 
 
@@ -313,7 +307,7 @@ def small_images() -> tuple[torch.Tensor, list[MaskTargets]]:
 
 
 def pyramid_of(images: torch.Tensor) -> ClipFeatures:
-    """Colors and places, averaged over cells: features that a frozen encoder might give."""
+    """Colors and places, averaged over patches: features that a frozen encoder might give."""
     batch, _, height, width = images.shape
     y = torch.linspace(0, 1, height)[:, None].expand(height, width)
     x = torch.linspace(0, 1, width).expand(height, width)
@@ -331,7 +325,7 @@ def classified(generator: Mask2FormerHead, features: ClipFeatures, text: TextCla
 
 
 def test_every_head_ends_with_what_forward_gives() -> None:
-    generator = small_generator()
+    generator = small_head()
     images, _ = small_images()
     heads = generator.every_head(pyramid_of(images))
     last = generator(ImageBatch(images, ()), pyramid_of(images))
@@ -342,7 +336,7 @@ def test_every_head_ends_with_what_forward_gives() -> None:
 
 
 def test_every_parameter_of_the_generator_gets_a_gradient() -> None:
-    generator = small_generator()
+    generator = small_head()
     # As published, attention starts out equal everywhere: nothing then tells its queries which way to change.
     for attention in generator.modules():
         if isinstance(attention, DeformableAttention):
@@ -350,7 +344,7 @@ def test_every_parameter_of_the_generator_gets_a_gradient() -> None:
             torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.1, generator=seeded(6))
     images, targets = small_images()
     heads = classified(generator, pyramid_of(images), small_text())
-    losses = GeneratorLoss(num_points=500)(heads, targets, seeded(), 1)
+    losses = MaskGeneratorLoss(num_points=500)(heads, targets, seeded(), 1)
     for name in ("class", "mask", "dice"):  # each of them reaches back through the last layer
         last = torch.autograd.grad(losses[name], generator.mask_decoder.layers[-1].linear2.weight, retain_graph=True)
         assert last[0].any(), name
@@ -359,8 +353,8 @@ def test_every_parameter_of_the_generator_gets_a_gradient() -> None:
     assert without == []
 
 
-def test_the_start_is_the_published_one() -> None:
-    generator = small_generator()
+def test_the_initial_weights_are_the_published_ones() -> None:
+    generator = small_head()
     attention = generator.pixel_decoder.layers[0].self_attn
     query, values = torch.randn(1, 5, 32, generator=seeded()), torch.zeros(1, 5, 32)
     assert not attention.attention_weights(query).any()
@@ -372,19 +366,19 @@ def test_the_start_is_the_published_one() -> None:
     assert attention.output_proj(values).abs().max() == 0
     bound = (6 / (32 + 64)) ** 0.5  # xavier, 32 channels to 64
     assert 0.9 * bound < generator.mask_decoder.layers[0].linear1.weight.abs().max() <= bound
-    again = small_generator()
-    start_generator(again, seeded(1))
+    again = small_head()
+    initialize_mask_generator(again, seeded(1))
     assert not torch.equal(again.pixel_decoder.level_embed, generator.pixel_decoder.level_embed)
 
 
 def test_a_small_generator_learns_two_images_by_heart() -> None:
-    generator, loss = small_generator(), GeneratorLoss(num_points=400, costs=MatchingCosts(num_points=400))
+    generator, loss = small_head(), MaskGeneratorLoss(num_points=400, costs=MatchingCosts(num_points=400))
     images, targets = small_images()
     features, text = pyramid_of(images), small_text()
     optimizer = torch.optim.AdamW(generator.parameters(), lr=2e-3)
-    random, values = seeded(), []
+    rng, values = seeded(), []
     for _ in range(150):
-        losses = loss(classified(generator, features, text), targets, random, sum(map(len, targets)))
+        losses = loss(classified(generator, features, text), targets, rng, sum(map(len, targets)))
         total = sum(losses.values())
         optimizer.zero_grad()
         total.backward()
@@ -394,11 +388,11 @@ def test_a_small_generator_learns_two_images_by_heart() -> None:
     assert np.mean(values[-10:]) < np.mean(values[:3]) / 5
 
     proposals = classified(generator, features, text)[-1]
-    for index, truth in enumerate(targets):
+    for index, own in enumerate(targets):
         probs = proposals.class_logits[index].softmax(-1)
-        for mask, label in zip(truth.masks, truth.classes, strict=True):
+        for mask, label in zip(own.masks, own.classes, strict=True):
             best = probs[:, label].argmax()
-            enlarged = (
+            upsampled = (
                 F.interpolate(proposals.mask_logits[index, best][None, None], (64, 96), mode="bilinear")[0, 0] > 0
             )
-            assert (enlarged & mask).sum() / (enlarged | mask).sum() > 0.8
+            assert (upsampled & mask).sum() / (upsampled | mask).sum() > 0.8

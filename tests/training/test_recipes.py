@@ -1,4 +1,4 @@
-"""The published rows as recipes: all of them parse, and each differs from its table's base in what its name says."""
+"""The published rows as recipes: all of them parse, and each differs from its table's base as its name says."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from maskadapter.hub.model_zoo import CLIP_WEIGHTS, WEIGHTS
 from maskadapter.models.build import MODELS
 from maskadapter.training.recipe import read_recipe
+from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 FOLDER = Path(__file__).parents[2] / "recipes"
@@ -65,14 +66,16 @@ def name_of(path):
 
 def flat(name):
     """A recipe's values by dotted key."""
-    content = read_recipe(FOLDER / f"{name}.yaml").model_dump(mode="json")
+    recipe = read_recipe(FOLDER / f"{name}.yaml")
+    content = recipe.model_dump(mode="json")
+    content["upstream_quirks"]["train_void_embedding"] = recipe.trains_void_embedding
     parts = {key: value for key, value in content.items() if isinstance(value, dict)}
     values = {f"{part}.{key}": value for part, inside in parts.items() for key, value in inside.items()}
     return {**values, "stage": content["stage"]}
 
 
 def difference(name, base):
-    """What a recipe has otherwise than another."""
+    """Settings in which a recipe differs from another."""
     theirs = flat(base)
     return {key: value for key, value in flat(name).items() if value != theirs[key]}
 
@@ -89,10 +92,10 @@ def test_a_file_name_says_which_recipe_it_is():
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_recipe_parses_and_names_what_there_is(path):
+def test_a_recipe_parses_and_names_known_models_and_data_sets(path):
     recipe = read_recipe(path)
-    assert recipe.model.name in MODELS
-    assert recipe.model.start in {*CLIP_WEIGHTS, *(weights.model for weights in WEIGHTS), "tiny"}
+    assert recipe.model.architecture in MODELS
+    assert recipe.model.weights in {*CLIP_WEIGHTS, *(weights.model for weights in WEIGHTS), "tiny"}
     for name in (*(data.name for data in recipe.data.train), *recipe.evaluation.datasets):
         assert len(Vocabulary.builtin(name))
     if recipe.model.adapter:
@@ -100,7 +103,7 @@ def test_a_recipe_parses_and_names_what_there_is(path):
         (before,) = (other for other in FILES if other.stem == stem)
         warmup = read_recipe(before)
         assert warmup.stage == "warmup"
-        assert warmup.model.name == recipe.model.name
+        assert warmup.model.architecture == recipe.model.architecture
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -111,9 +114,9 @@ def test_the_first_lines_say_which_row_it_is(path):
     assert comment.startswith((f"Table {number}, ", f"Table {number} (") if number.isdigit() else "No published row: ")
     if path.parent.name == "table1":
         assert "Paper and official configuration differ, and the configuration is followed" in comment
-        named = "masks.soft_edges" in comment and "masks.left_over" in comment
+        named = "soft_mask_edges" in comment and "unmatched_slots" in comment
         assert named == path.stem.endswith("-mixed")
-        assert ("run.stochastic_depth" in comment) == (named and path.stem.startswith("maftplus"))
+        assert ("clip_stochastic_depth" in comment) == (named and path.stem.startswith("maftplus"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,8 +124,8 @@ def test_the_published_warmup(name):
     maft = name != "fcclip-large"
     expected = {
         "stage": "warmup",
-        "model.name": name,
-        "model.start": name if maft else "clip-convnext-large",
+        "model.architecture": name,
+        "model.weights": name if maft else "clip-convnext-large",
         "model.adapter": None,
         "data.train": [plain("coco-stuff" if maft else "coco-panoptic")],
         "data.crop": 768,
@@ -131,10 +134,10 @@ def test_the_published_warmup(name):
         "data.color": False,
         "masks.ground_truth": 32,
         "loss.classification": 2.0,
-        "loss.normalize": "process",
+        "upstream_quirks.loss_normalization": "process",
         "optimizer.lr": 1e-4,
         "optimizer.weight_decay": 0.05,
-        "optimizer.decayed": "official",
+        "upstream_quirks.decayed_parameters": "official",
         "optimizer.clip_norm": 1.0,
         "schedule.kind": "steps",
         "schedule.milestones": [260_231, 283_888],
@@ -143,7 +146,7 @@ def test_the_published_warmup(name):
         "run.iterations": 295_717,
         "run.batch_size": 8,
         "run.precision": "fp16",
-        "run.trainable_void": True,
+        "upstream_quirks.train_void_embedding": True,
     }
     recipe = flat(f"table1/{name}-warmup")
     assert {key: recipe[key] for key in expected} == expected
@@ -154,8 +157,8 @@ def test_the_published_second_stage_keeps_its_defects(name):
     maft = name != "fcclip-large"
     expected = {
         "stage": "mixed",
-        "model.name": name,
-        "model.start": name,
+        "model.architecture": name,
+        "model.weights": name,
         "model.adapter": f"runs/{name}-warmup/model.safetensors",
         "data.train": [plain("coco-stuff" if maft else "coco-panoptic")],
         "data.crop": 1024,
@@ -164,20 +167,20 @@ def test_the_published_second_stage_keeps_its_defects(name):
         "masks.matcher": "iou",
         "masks.iou_threshold": 0.7,
         "masks.matching_threshold": 0.5 if maft else 0.4,
-        "masks.soft_edges": True,
-        "masks.left_over": "full" if maft else "empty",
-        "masks.detach_true": not maft,
+        "upstream_quirks.soft_mask_edges": True,
+        "upstream_quirks.unmatched_slots": "full" if maft else "empty",
+        "upstream_quirks.detach_ground_truth": not maft,
         "loss.classification": 2.0,
         "loss.consistency": 5.0,
-        "loss.normalize": "process",
+        "upstream_quirks.loss_normalization": "process",
         "optimizer.lr": 1e-4,
         "optimizer.weight_decay": 2e-5 if maft else 0.05,
-        "optimizer.decayed": "official",
+        "upstream_quirks.decayed_parameters": "official",
         "schedule.kind": "polynomial" if maft else "steps",
         "run.iterations": 49_286,
         "run.batch_size": 24,
-        "run.stochastic_depth": maft,
-        "run.trainable_void": not maft,
+        "upstream_quirks.clip_stochastic_depth": maft,
+        "upstream_quirks.train_void_embedding": not maft,
     }
     recipe = flat(f"table1/{name}-mixed")
     assert {key: recipe[key] for key in expected} == expected
@@ -186,21 +189,25 @@ def test_the_published_second_stage_keeps_its_defects(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_recommended_ones_leave_the_defects_out_and_nothing_else(name):
+def test_the_recommended_recipes_leave_the_defects_out_and_nothing_else(name):
     threshold = {"fcclip-large": 0.5, "maftplus-base": 0.45, "maftplus-large": 0.4}[name]
-    common = {"loss.normalize": "global", "optimizer.decayed": "matrices", "run.precision": "bf16"}
-    # The same transfer of text in both stages and at inference: the model's own.
-    transfer = {"model.transfer_norm": None} if name != "fcclip-large" else {}
+    common = {
+        "upstream_quirks.loss_normalization": "global",
+        "upstream_quirks.decayed_parameters": "matrices",
+        "run.precision": "bf16",
+    }
+    # The text transfer's norm is the model's own, in both stages and at inference.
+    transfer = {"upstream_quirks.text_transfer_norm": None} if name != "fcclip-large" else {}
     assert difference(f"recommended/recommended-{name}-warmup", f"table1/{name}-warmup") == common | transfer
     wanted = {
         **common,
         "model.adapter": f"runs/recommended-{name}-warmup/model.safetensors",
         "masks.matching_threshold": threshold,
-        "masks.soft_edges": False,
-        "masks.left_over": "ignored",
-        "masks.detach_true": True,
-        "run.stochastic_depth": False,
-        "run.trainable_void": False,
+        "upstream_quirks.soft_mask_edges": False,
+        "upstream_quirks.unmatched_slots": "ignored",
+        "upstream_quirks.detach_ground_truth": True,
+        "upstream_quirks.clip_stochastic_depth": False,
+        "upstream_quirks.train_void_embedding": False,
     }
     published = flat(f"table1/{name}-mixed")
     changed = {key: value for key, value in wanted.items() if value != published[key]}
@@ -218,3 +225,8 @@ def test_an_ablation_changes_what_it_is_about_and_nothing_else(name, changes):
     assert difference(name, base) == changes
     if name.startswith(("table6", "table7", "table10")):
         assert base.endswith("warmup")
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name in ("recommended", "own")], ids=name_of)
+def test_recommended_recipes_need_no_upstream_quirks(path):
+    assert read_recipe(path).upstream_quirks == TrainingQuirks()

@@ -22,7 +22,7 @@ from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training import start
+from maskadapter.training import initial_weights
 from maskadapter.training.recipe import read_recipe
 from maskadapter.training.trainer import train
 
@@ -72,12 +72,12 @@ def started(tmp_path_factory):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_one_step(file, started, tmp_path, monkeypatch):
     recipe = read_recipe(file)
-    name = recipe.model.name
+    name = recipe.model.architecture
     changes = {"adapter": None, "hidden_dim": 8}  # the warm-up's adapter has not been trained
     if name in PUBLISHED:
-        monkeypatch.setitem(start.MODELS, name, small(name))
-        # A CLIP encoder is not on this machine: FC-CLIP's own file has the same CLIP.
-        changes["start"] = str(started[name])
+        monkeypatch.setitem(initial_weights.MODELS, name, small(name))
+        # A CLIP encoder would be downloaded: FC-CLIP's own file has the same CLIP.
+        changes["weights"] = str(started[name])
     model = recipe.model.model_copy(update=changes)
     run = {"iterations": 1, "batch_size": 2, "precision": "fp32", "checkpoint_blocks": False}
     changed = recipe.model_copy(
@@ -89,17 +89,17 @@ def test_one_step(file, started, tmp_path, monkeypatch):
     )
     datasets = [Scenes(8, seed=part) for part in range(len(recipe.data.train))]
     written = load_file(train(changed, datasets, tmp_path, device="cpu"))
-    begun = read_checkpoint(model.start).tensors
+    begun = read_checkpoint(model.weights).tensors
     assert any(key.startswith("pooler.adapter.") for key in written)
     part = "generator." if recipe.stage == "generator" else "pooler."
-    trained = (part, *(("void_embedding.",) if recipe.run.trainable_void else ()))
+    trained = (part, *(("void_embedding.",) if recipe.trains_void_embedding else ()))
     assert all(
         torch.equal(tensor.float(), written[key].float())
         for key, tensor in begun.items()
         if not key.startswith(trained)
     )
     void = written["void_embedding.weight"]
-    assert torch.equal(void, begun["void_embedding.weight"].float()) != recipe.run.trainable_void
+    assert torch.equal(void, begun["void_embedding.weight"].float()) != recipe.trains_void_embedding
 
 
 def test_all_of_them_were_found():

@@ -1,5 +1,5 @@
-"""What the two stages train on: which masks, which pairs, what the options change. The official settings are compared
-with recorded tensors in tests/parity."""
+"""The adapter's stages: which masks and pairs they train on, and the upstream quirks. The official settings are
+compared with recorded tensors in tests/parity."""
 
 from dataclasses import replace
 
@@ -7,19 +7,23 @@ import pytest
 import torch
 from torch import nn
 
-from maskadapter.benchmark.direct_pooler import DirectPooler
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.models.config import AdapterConfig, InferenceConfig
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.adapter.iou_matching import at_most, mask_iou, match_by_iou
+from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, sample_matches
 from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
-from maskadapter.training.adapter.mask_slots import drawn
-from maskadapter.training.adapter.stages import AdapterStage, Batch, PredictedMasks
+from maskadapter.training.adapter.mask_slots import sample_targets
+from maskadapter.training.adapter.predicted_masks import PredictedMasks
+from maskadapter.training.adapter.stages import AdapterStage
+from maskadapter.training.batch import Batch
+from maskadapter.training.learning_rate import multi_step, polynomial
 from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.optimizer import in_steps, parameter_groups, polynomial
+from maskadapter.training.parameter_groups import parameter_groups
+from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.proposals import Proposals
@@ -85,44 +89,45 @@ def segmenter():
 
 
 def batch(*targets):
-    random = torch.Generator().manual_seed(1)
-    rows = torch.nn.functional.normalize(torch.randn(2, DIM, generator=random), dim=-1)
+    rng = torch.Generator().manual_seed(1)
+    rows = torch.nn.functional.normalize(torch.randn(2, DIM, generator=rng), dim=-1)
     vocabulary = EncodedVocabulary(Vocabulary((("a",), ("b",)), (True, True)), rows)
-    return Batch(torch.randn(len(targets), 3, SIZE, SIZE, generator=random), targets, vocabulary)
+    return Batch(torch.randn(len(targets), 3, SIZE, SIZE, generator=rng), targets, vocabulary)
 
 
-def generators(count, seed=0):
+def rngs(count, seed=0):
     return [torch.Generator().manual_seed(seed + index) for index in range(count)]
 
 
-def prepared(segmenter, *targets, **settings):
-    stage = AdapterStage(segmenter, 4, PredictedMasks(slots=3, **settings))
-    return stage, stage.prepare(batch(*targets), generators(len(targets)))
+def prepared(segmenter, *targets, matcher="iou", iou_threshold=0.7, **quirks):
+    settings = PredictedMasks(matcher, iou_threshold, slots=3)
+    stage = AdapterStage(segmenter, 4, settings, TrainingQuirks(**quirks))
+    return stage, stage.prepare(batch(*targets), rngs(len(targets)))
 
 
-def test_the_iou_matcher_keeps_fair_copies_and_draws_among_them():
+def test_the_iou_matcher_keeps_close_predictions_and_draws_among_them():
     iou = torch.tensor([[0.9, 0.0, 0.7], [0.8, 0.1, 0.2], [0.1, 0.69, 0.1]])
     found = {tuple(match_by_iou(iou, 0.7, torch.Generator().manual_seed(seed))[0].tolist()) for seed in range(20)}
     assert found == {(0,), (1,)}  # 0.7 itself is not above 0.7
-    _, true = match_by_iou(iou, 0.65, torch.Generator().manual_seed(0))
-    assert true.tolist() == [0, 1, 2]
+    _, matched = match_by_iou(iou, 0.65, torch.Generator().manual_seed(0))
+    assert matched.tolist() == [0, 1, 2]
 
 
 def test_no_match_is_an_empty_match():
-    predicted, true = match_by_iou(torch.zeros(3, 2), 0.7, torch.Generator())
-    assert len(predicted) == len(true) == 0
-    predicted, true = match_by_iou(torch.zeros(3, 0), 0.7, torch.Generator())
+    predicted, matched = match_by_iou(torch.zeros(3, 2), 0.7, torch.Generator())
+    assert len(predicted) == len(matched) == 0
+    predicted, matched = match_by_iou(torch.zeros(3, 0), 0.7, torch.Generator())
     assert len(predicted) == 0
 
 
 def test_matches_beyond_the_slots_are_drawn_without_repetition():
     matches = torch.arange(10), torch.arange(10) + 100
-    predicted, true = at_most(matches, 4, torch.Generator().manual_seed(0))
+    predicted, matched = sample_matches(matches, 4, torch.Generator().manual_seed(0))
     assert len(set(predicted.tolist())) == 4
-    assert torch.equal(predicted + 100, true)
+    assert torch.equal(predicted + 100, matched)
 
 
-def test_iou_of_masks_and_of_nothing():
+def test_iou_of_masks_and_of_empty_masks():
     masks = torch.zeros(3, 2, 4, dtype=torch.bool)
     masks[0, :, :2], masks[1, :, 1:3] = True, True
     assert mask_iou(masks[:2], masks[:2]).flatten().tolist() == pytest.approx([1, 2 / 6, 2 / 6, 1], abs=1e-5)
@@ -132,11 +137,11 @@ def test_iou_of_masks_and_of_nothing():
 def test_masks_beyond_the_slots_are_drawn_and_others_keep_their_order():
     masks = torch.ones(6, 2, 2, dtype=torch.bool)
     targets = MaskTargets(masks, torch.arange(6))
-    assert drawn(targets, 6, torch.Generator()) is targets
-    assert len(set(drawn(targets, 4, torch.Generator().manual_seed(1)).classes.tolist())) == 4
+    assert sample_targets(targets, 6, torch.Generator()) is targets
+    assert len(set(sample_targets(targets, 4, torch.Generator().manual_seed(1)).classes.tolist())) == 4
 
 
-def test_predictions_stand_for_the_true_masks_that_they_resemble(segmenter):
+def test_predictions_are_paired_with_the_ground_truth_that_they_resemble(segmenter):
     stage, ready = prepared(segmenter, halves(), nothing())
     assert ready.labels.tolist() == [[0, 1, 0, 1, NO_CLASS, 0, 1, NO_CLASS], [NO_CLASS] * 8]
     assert ready.pairs.tolist() == [[True, True, False], [False] * 3]
@@ -148,17 +153,17 @@ def test_predictions_stand_for_the_true_masks_that_they_resemble(segmenter):
     assert losses["classification"].item() > 0
 
 
-@pytest.mark.parametrize(("left_over", "fill", "counted"), [("ignored", 0, 0), ("empty", 0, 3), ("full", 1, 3)])
-def test_what_slots_without_a_pair_hold(segmenter, left_over, fill, counted):
-    stage, ready = prepared(segmenter, nothing(), left_over=left_over)
+@pytest.mark.parametrize(("unmatched_slots", "fill", "counted"), [("ignored", 0, 0), ("empty", 0, 3), ("full", 1, 3)])
+def test_the_content_of_slots_without_a_pair(segmenter, unmatched_slots, fill, counted):
+    stage, ready = prepared(segmenter, nothing(), unmatched_slots=unmatched_slots)
     assert (ready.masks[0, 1:4] == fill).all()
     assert (ready.masks[0, 4:7] == 0).all()
     assert ready.pairs.sum() == counted
     consistency = stage(ready, ready.counts())["consistency"].item()
-    assert (consistency > 1e-3) == (left_over == "full")
+    assert (consistency > 1e-3) == (unmatched_slots == "full")
 
 
-def test_the_hungarian_matcher_finds_one_for_every_true_mask(segmenter):
+def test_the_hungarian_matcher_finds_a_prediction_for_every_ground_truth_mask(segmenter):
     small = torch.zeros(1, SIZE, SIZE, dtype=torch.bool)
     small[0, :8, :8] = True  # no proposal resembles it
     targets = MaskTargets(small, torch.tensor([1]))
@@ -172,19 +177,19 @@ def gradient(segmenter, stage, ready):
     return segmenter.pooler.adapter.final.weight.grad.clone()
 
 
-def test_the_true_side_is_held_still_where_it_is_detached(segmenter):
+def test_a_detached_ground_truth_embedding_gets_no_gradient(segmenter):
     masks = torch.zeros(1, SIZE, SIZE, dtype=torch.bool)
     masks[0, :, : SIZE // 2 + 8] = True
     targets = MaskTargets(masks, torch.tensor([0]))
-    first = gradient(segmenter, *prepared(segmenter, targets, detach_true=False, iou_threshold=0.5))
-    both = gradient(segmenter, *prepared(segmenter, targets, detach_true=False, iou_threshold=0.5))
-    one = gradient(segmenter, *prepared(segmenter, targets, detach_true=True, iou_threshold=0.5))
+    first = gradient(segmenter, *prepared(segmenter, targets, detach_ground_truth=False, iou_threshold=0.5))
+    both = gradient(segmenter, *prepared(segmenter, targets, detach_ground_truth=False, iou_threshold=0.5))
+    one = gradient(segmenter, *prepared(segmenter, targets, detach_ground_truth=True, iou_threshold=0.5))
     assert one.abs().max() > 0
     assert torch.equal(first, both)
     assert not torch.allclose(one, both)
 
 
-def test_soft_edges_blur_what_inference_does_not(segmenter):
+def test_soft_mask_edges_blur_masks_unlike_inference(segmenter):
     class Dots(nn.Module):
         def forward(self, inputs, features):
             logits = torch.full((len(inputs.pixels), 1, SIZE // 4, SIZE // 4), -5.0)
@@ -196,7 +201,7 @@ def test_soft_edges_blur_what_inference_does_not(segmenter):
     mask[:, 16:20, 16:36] = True
     targets = MaskTargets(mask, torch.tensor([0]))
     _, sharp = prepared(segmenter, targets)
-    _, soft = prepared(segmenter, targets, soft_edges=True)
+    _, soft = prepared(segmenter, targets, soft_mask_edges=True)
     assert sharp.pairs.sum() == soft.pairs.sum() == 1
     assert not torch.equal(sharp.masks[:, 1], soft.masks[:, 1])
     used = segmenter.generator(ImageBatch(torch.zeros(1, 3, SIZE, SIZE), ()), None).mask_logits.sigmoid() > 0.5
@@ -209,9 +214,9 @@ def test_a_mean_of_counts_makes_parts_add_up_to_the_whole(segmenter):
     one = MaskTargets(halves().masks[:1], torch.tensor([1]))
     whole = batch(halves(), one)
     stage = AdapterStage(segmenter, 4)
-    together = stage.prepare(whole, generators(2))
+    together = stage.prepare(whole, rngs(2))
     parts = [
-        stage.prepare(Batch(whole.images[i : i + 1], whole.targets[i : i + 1], whole.vocabulary), generators(1))
+        stage.prepare(Batch(whole.images[i : i + 1], whole.targets[i : i + 1], whole.vocabulary), rngs(1))
         for i in range(2)
     ]
     mean = torch.stack([part.counts() for part in parts]).mean(dim=0)
@@ -230,7 +235,7 @@ def test_losses_by_hand():
     assert consistency_loss(a, b, torch.tensor([[False, True]])).item() == pytest.approx(0)
 
 
-def test_weight_decay_spares_what_each_rule_says(segmenter):
+def test_weight_decay_spares_the_parameters_of_each_rule(segmenter):
     segmenter.void_embedding.requires_grad_(True)
     named = {id(parameter): name for name, parameter in segmenter.named_parameters()}
 
@@ -246,27 +251,27 @@ def test_weight_decay_spares_what_each_rule_says(segmenter):
 
 
 def test_learning_rates():
-    steps = in_steps([10, 20], 0.1, warmup=4, warmup_factor=0.2)
+    steps = multi_step([10, 20], 0.1, warmup=4, warmup_factor=0.2)
     assert [steps(i) for i in (0, 2, 4, 9, 10, 20)] == pytest.approx([0.2, 0.6, 1, 1, 0.1, 0.01])
     poly = polynomial(100, 0.9)
     assert [poly(i) for i in (0, 50, 99)] == pytest.approx([1, 0.5**0.9, 0.01**0.9])
 
 
-@pytest.mark.parametrize("left_over", ["empty", "full", "ignored"])
-def test_a_step_is_the_same_computed_directly(segmenter, left_over):
+@pytest.mark.parametrize("unmatched_slots", ["empty", "full", "ignored"])
+def test_a_step_is_the_same_with_the_reference_computation(segmenter, unmatched_slots):
     """In double precision: losses and gradients; equal, empty and full masks are among the slots."""
     for block in segmenter.pooler.adapter.blocks:
         nn.init.uniform_(block.gamma, 0.5, 1.0)
     segmenter.double()
-    stage = AdapterStage(segmenter, 4, PredictedMasks(slots=3, left_over=left_over))
+    stage = AdapterStage(segmenter, 4, PredictedMasks(slots=3), TrainingQuirks(unmatched_slots=unmatched_slots))
     cut = halves()
     cut.masks[:, :8] = False  # or else predictions would be equal to them
     given = batch(cut, nothing())
     vocabulary = EncodedVocabulary(given.vocabulary.vocabulary, given.vocabulary.text_embeddings.double())
-    step = stage.prepare(Batch(given.images.double(), given.targets, vocabulary), generators(2))
+    step = stage.prepare(Batch(given.images.double(), given.targets, vocabulary), rngs(2))
     step = replace(step, masks=step.masks.double())
     found = []
-    for pooler in (DirectPooler.of(segmenter.pooler), segmenter.pooler):
+    for pooler in (ReferencePooler(segmenter.pooler), segmenter.pooler):
         segmenter.pooler = pooler
         losses = stage(step, step.counts())
         wanted = list(segmenter.pooler.parameters())

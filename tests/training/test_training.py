@@ -1,4 +1,4 @@
-"""The loop: it learns, stops, goes on to the same result, and says what is wrong."""
+"""The training loop: it learns, stops, goes on to the same result, and reports mistakes in one line."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from maskadapter.types.target import Target
 
 WARMUP = {
     "stage": "warmup",
-    "model": {"name": "tiny", "start": "tiny", "hidden_dim": 8, "num_blocks": 1, "num_maps": 2},
+    "model": {"architecture": "tiny", "weights": "tiny", "hidden_dim": 8, "num_blocks": 1, "num_maps": 2},
     "data": {"train": [{"name": "scenes"}], "crop": 64, "scale": [0.8, 1.2], "workers": 0},
     "masks": {"ground_truth": 4},
     "optimizer": {"lr": 1e-2, "clip_norm": 0},
@@ -108,7 +108,7 @@ def test_the_mixed_stage_trains_on_pairs_and_its_first_stage(recipe, tmp_path):
 
 
 def test_a_generator_is_trained_and_the_model_segments_with_it(recipe, tmp_path):
-    settings = {**WARMUP["model"], "name": "tiny-mask2former"}
+    settings = {**WARMUP["model"], "architecture": "tiny-mask2former"}
     path = run(recipe("run.iterations=2", "data.crop=96", stage="generator", model=settings), tmp_path / "run")
     assert log(tmp_path / "run")[0].keys() >= {"class", "mask", "dice"}
     started = run(recipe("run.iterations=1", "data.crop=96", stage="generator", model=settings), tmp_path / "less")
@@ -205,7 +205,7 @@ def test_a_full_disk_is_one_line_and_the_good_states_stay(tmp_path, monkeypatch)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
 
 
-def test_a_gradient_that_is_no_number_stops_before_it_does_harm(recipe, tmp_path, monkeypatch):
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(recipe, tmp_path, monkeypatch):
     from maskadapter.training.adapter import stages
 
     sound = stages.classification_loss
@@ -214,34 +214,35 @@ def test_a_gradient_that_is_no_number_stops_before_it_does_harm(recipe, tmp_path
         return sound(logits, labels) + (logits.sum() * 0).clamp(min=0).sqrt()  # 0, with a slope of infinity times 0
 
     monkeypatch.setattr(stages, "classification_loss", infinite_slope)
-    with pytest.raises(MaskAdapterError, match=r"the gradient is no number at step 1 .*no checkpoint was written yet"):
+    with pytest.raises(MaskAdapterError, match=r"the gradient is not finite at step 1 .*no checkpoint was written yet"):
         run(recipe(), tmp_path / "run")
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-def test_an_evaluation_that_was_stopped_is_made_up_for(recipe, tmp_path):
+def test_an_evaluation_that_was_stopped_is_repeated(recipe, tmp_path):
     settings = {"every": 2, "datasets": ["scenes"]}
     path, asked = recipe(evaluation=settings), []
 
-    def watch(segmenter, step):
+    def validate(segmenter, step):
         asked.append(step)
         if asked == [2]:
             raise KeyboardInterrupt("in the middle of it")
         return {"mIoU": 1.0}
 
     with pytest.raises(KeyboardInterrupt, match="in the middle"):
-        run(path, tmp_path / "run", evaluate=watch)
-    run(path, tmp_path / "run", evaluate=watch)
+        run(path, tmp_path / "run", evaluate=validate)
+    run(path, tmp_path / "run", evaluate=validate)
     assert asked == [2, 2, 3]
     assert [entry["step"] for entry in log(tmp_path / "run") if "evaluation/mIoU" in entry] == [2, 3]
 
 
-def test_a_damaged_line_of_the_log_is_dropped(recipe, tmp_path):
+def test_the_log_is_kept_up_to_a_damaged_line(recipe, tmp_path):
     path = recipe("run.iterations=1")
     run(path, tmp_path / "run")
     with (tmp_path / "run" / "log.jsonl").open("a") as file:
         file.write("{damaged\n")
-    run(path, tmp_path / "run")
+    with pytest.warns(UserWarning, match=r"log.jsonl is damaged at byte \d+"):
+        run(path, tmp_path / "run")
     assert [entry["step"] for entry in log(tmp_path / "run")] == [1]
 
 
@@ -264,10 +265,10 @@ def gradients(output):
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        (["loss.normalize=global"], {"stage": "mixed", "masks": PAIRS}),
+        (["upstream_quirks.loss_normalization=global"], {"stage": "mixed", "masks": PAIRS}),
         # As many masks in every image: one.
-        (["loss.normalize=process", "masks.ground_truth=1", "data.scale=[1, 1]"], {}),
-        (["loss.normalize=global", "run.accumulate=2"], {}),
+        (["upstream_quirks.loss_normalization=process", "masks.ground_truth=1", "data.scale=[1, 1]"], {}),
+        (["upstream_quirks.loss_normalization=global", "run.accumulate=2"], {}),
     ],
     ids=["global, mixed", "process, equal counts", "global, accumulated"],
 )
@@ -284,7 +285,7 @@ def test_two_processes_have_the_gradients_of_one(recipe, launcher, tmp_path, cha
     assert max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True)) < 1e-5 * max(largest, 1)
 
 
-def test_a_launcher_that_starts_one_process_is_told_of(recipe, tmp_path, monkeypatch):
+def test_a_launcher_that_starts_one_process_is_warned_about(recipe, tmp_path, monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
     run(recipe("run.iterations=1"), tmp_path / "asked for one")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
@@ -320,7 +321,7 @@ def test_images_without_masks_do_no_harm(recipe, tmp_path, stage):
     assert all(bool(tensor.isfinite().all()) for tensor in tensors(path).values() if tensor.is_floating_point())
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_good_checkpoint(recipe, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(recipe, tmp_path, monkeypatch):
     from maskadapter.training.adapter import stages
 
     sound, calls = stages.classification_loss, []
@@ -330,7 +331,9 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_good_checkpoint(recipe, tm
         return sound(logits, labels) * (float("nan") if len(calls) == 3 else 1)
 
     monkeypatch.setattr(stages, "classification_loss", broken)
-    with pytest.raises(MaskAdapterError, match=r"the loss is no number at step 3 .*: \d+.png.*checkpoint of step 2 is"):
+    with pytest.raises(
+        MaskAdapterError, match=r"the loss is not finite at step 3 .*: \d+.png.*checkpoint of step 2 is"
+    ):
         run(recipe(), tmp_path / "run")
     step, state = Checkpoints(tmp_path / "run" / "checkpoints", 2).newest()
     assert step == 2
@@ -338,18 +341,18 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_good_checkpoint(recipe, tm
 
 
 @pytest.mark.parametrize(
-    ("changes", "parts", "words"),
+    ("changes", "parts", "message"),
     [
         (["run.batch_size=13"], {}, "12 images, fewer than a batch of 13"),
-        (["model.name=tinny"], {}, "unknown model 'tinny': did you mean 'tiny'"),
-        (["model.start=clip-convnext-large"], {"stage": "mixed", "masks": PAIRS}, "has no mask generator"),
+        (["model.architecture=tinny"], {}, "unknown model.architecture 'tinny': did you mean 'tiny"),
+        (["model.weights=clip-convnext-large"], {"stage": "mixed", "masks": PAIRS}, "has no mask generator"),
         (["run.precision=fp16"], {}, "needs a GPU"),
-        (["model.transfer_norm=sum"], {}, "has no transfer of text"),
-        ([], {"stage": "generator"}, "trains a Mask2Former generator"),
+        (["upstream_quirks.text_transfer_norm=sum"], {}, "has no text transfer"),
+        ([], {"stage": "generator"}, "trains a Mask2Former mask generator"),
     ],
 )
-def test_an_impossible_recipe_is_refused_before_it_starts(recipe, tmp_path, changes, parts, words):
-    with pytest.raises(RecipeError, match=words):
+def test_an_impossible_recipe_is_refused_before_it_starts(recipe, tmp_path, changes, parts, message):
+    with pytest.raises(RecipeError, match=message):
         run(recipe(*changes, **parts), tmp_path / "run")
     assert not (tmp_path / "run" / "log.jsonl").exists()
 
@@ -359,7 +362,7 @@ def test_a_start_that_holds_another_model_is_refused(recipe, tmp_path):
     with pytest.raises(CheckpointError, match="holds another adapter than the recipe's model"):
         run(recipe(f"model.adapter={file}", "model.num_maps=3"), tmp_path / "other")
     with pytest.raises(CheckpointError, match="does not hold maftplus-base"):
-        run(recipe("model.name=maftplus-base"), tmp_path / "other")
+        run(recipe("model.architecture=maftplus-base"), tmp_path / "other")
 
 
 def test_an_adapter_of_another_clip_is_refused(recipe, tmp_path):
@@ -372,18 +375,39 @@ def test_an_adapter_of_another_clip_is_refused(recipe, tmp_path):
         run(recipe(f"model.adapter={tmp_path / 'other.safetensors'}"), tmp_path / "second")
 
 
-def test_the_second_stage_knows_what_the_generator_was_trained_on(recipe, tmp_path):
-    model = {**WARMUP["model"], "name": "tiny-mask2former"}
+def test_the_second_stage_knows_the_classes_of_the_mask_generator(recipe, tmp_path):
+    model = {**WARMUP["model"], "architecture": "tiny-mask2former"}
     first = run(recipe("run.iterations=1", "data.crop=96", stage="generator", model=model), tmp_path / "first")
-    second = run(recipe(f"model.start={first}", "run.iterations=1", model=model), tmp_path / "second")
+    second = run(recipe(f"model.weights={first}", "run.iterations=1", model=model), tmp_path / "second")
     assert maskadapter.load(second).inference.seen_in == Scenes(1).vocabulary.synonyms
 
 
 def test_a_folder_with_another_run_is_refused(recipe, tmp_path):
     run(recipe("run.iterations=1"), tmp_path / "run")
-    with pytest.raises(RecipeError, match=r"run by another recipe \(optimizer.lr was 0.01 and is 0.5\)"):
+    with pytest.raises(RecipeError, match=r"made with other settings \(optimizer.lr was 0.01 and is 0.5\)"):
         run(recipe("run.iterations=1", "optimizer.lr=0.5"), tmp_path / "run")
     run(recipe("run.iterations=1", "run.keep=5"), tmp_path / "run")  # not another result
     (tmp_path / "run" / "recipe.yaml").unlink()
-    with pytest.raises(RecipeError, match=r"holds checkpoints and no recipe.yaml"):
+    with pytest.raises(RecipeError, match=r"has results and no recipe.yaml"):
         run(recipe("run.iterations=1"), tmp_path / "run")
+
+
+def test_every_step_and_the_logged_numbers_are_log_records(recipe, tmp_path, caplog):
+    with caplog.at_level("DEBUG", logger="maskadapter.training.trainer"):
+        run(recipe("run.log_every=2"), tmp_path / "run")
+    steps = [(record.step, record.iterations) for record in caplog.records if hasattr(record, "step")]
+    assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    numbers = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    assert [text.partition(":")[0] for text in numbers] == ["step 2", "step 3"]
+    assert all("classification" in text for text in numbers)
+
+
+def test_without_accelerate_training_is_refused_in_one_line(recipe, tmp_path):
+    script = (
+        "import sys; sys.modules['accelerate'] = None\n"
+        "import maskadapter as ma\n"
+        "try: ma.train(ma.read_recipe(sys.argv[1]), [], 'nowhere')\n"
+        "except ma.MaskAdapterError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, recipe()], capture_output=True, text=True, check=True)
+    assert done.stdout == "training needs Accelerate: pip install 'maskadapter[train]'\n"

@@ -1,6 +1,5 @@
-"""Put the trained parts into the package's own classes, so that training, choosing and measuring run what the user
-runs.
-"""
+"""Build the embedded model from its trained parts, with the package's own classes, so that what is trained and
+evaluated is what users run."""
 
 from pathlib import Path
 
@@ -33,19 +32,16 @@ def build(alpha: float = 0.5, beta: float = 0.8) -> OpenVocabularySegmenter:
     return OpenVocabularySegmenter(clip, RegionHead(), MaskPooling("area"), inference)
 
 
-def text_state(image_encoder: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """State of `text_tower.TextTower` -> open_clip's keys, the table still in its two factors."""
-    return {name.replace("factor_", "token_embedding.factor_"): value for name, value in image_encoder.items()}
+def text_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """State of `text_encoder.TextEncoder` -> open_clip's keys, the table still in its two factors."""
+    return {name.replace("factor_", "token_embedding.factor_"): value for name, value in state.items()}
 
 
 def load_clip(model: nn.Module, work: Path) -> None:
-    """Fill in the two encoders from `text_tower.pt` and `image_tower.pt`."""
-    image_encoder, image = (
-        torch.load(work / "text_tower.pt", weights_only=True),
-        torch.load(work / "image_tower.pt", weights_only=True),
-    )
+    """Fill in the two encoders from `text_encoder.pt` and `image_encoder.pt`."""
+    image = torch.load(work / "image_encoder.pt", weights_only=True)
     clip = model.clip.model
-    text = text_state(image_encoder)
+    text = text_state(torch.load(work / "text_encoder.pt", weights_only=True))
     text["token_embedding.weight"] = text.pop("token_embedding.factor_a") @ text.pop("token_embedding.factor_b")
     missing, unexpected = clip.load_state_dict(text, strict=False)
     assert not unexpected, unexpected
@@ -59,9 +55,9 @@ def load_clip(model: nn.Module, work: Path) -> None:
 
 
 def load_parts(model: OpenVocabularySegmenter, work: Path) -> OpenVocabularySegmenter:
-    """`load_clip`, and the generator and the void embedding from `generator.pt`."""
+    """Fill in the encoders, and the region head and the void embedding from `region_head.pt`."""
     load_clip(model, work)
-    trained = torch.load(work / "generator.pt", weights_only=True)
+    trained = torch.load(work / "region_head.pt", weights_only=True)
     model.generator.load_state_dict(trained["generator"])
     model.void_embedding.weight.data = trained["void"].clone()
     return model

@@ -1,4 +1,4 @@
-"""Images as the image encoder is trained on them: cropped, jittered, with segments of other images pasted in."""
+"""Augment images for the image encoder: crop, jitter, paste in segments of other images."""
 
 import random
 
@@ -30,7 +30,7 @@ def fit(image: np.ndarray, ids: np.ndarray, longest: int) -> tuple[np.ndarray, n
 
 
 def crop(image: np.ndarray, ids: np.ndarray, rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
-    """A random CROP x CROP window; missing pixels get the mean color."""
+    """Cut out a random CROP x CROP window; missing pixels get the mean color."""
     height, width = ids.shape
     top, left = rng.randint(0, max(0, height - CROP)), rng.randint(0, max(0, width - CROP))
     image, ids = image[top : top + CROP, left : left + CROP], ids[top : top + CROP, left : left + CROP]
@@ -42,7 +42,7 @@ def crop(image: np.ndarray, ids: np.ndarray, rng: random.Random) -> tuple[np.nda
 
 
 def jitter(image: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Brightness, contrast, saturation, channel balance within 25 %."""
+    """Change brightness, contrast, saturation and channel balance within 25 %."""
     x = image.astype(np.float32)
     gray = x.mean(-1, keepdims=True)
     x = gray + (x - gray) * rng.uniform(0.6, 1.4)
@@ -52,7 +52,7 @@ def jitter(image: np.ndarray, rng: random.Random) -> np.ndarray:
 
 
 def augmented(photos: list[Photo], index: int, rng: random.Random) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Scaled, flipped, cropped, recolored; every second image gets up to three segments of another one pasted in."""
+    """Scale, flip, crop and recolor an image; every second one gets up to three segments of another pasted in."""
 
     def one(i: int, low: int, high: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
         ids, labels = photos[i].masks()
@@ -78,8 +78,8 @@ def augmented(photos: list[Photo], index: int, rng: random.Random) -> tuple[np.n
     return jitter(image, rng), ids, labels
 
 
-def cell_weights(ids: np.ndarray, numbers: list[int]) -> torch.Tensor:
-    """Share of each cell of STRIDE pixels that a segment covers: (R, h, w), sums to 1 over the cells."""
+def location_weights(ids: np.ndarray, numbers: list[int]) -> torch.Tensor:
+    """Share of each feature location (STRIDE pixels) that a segment covers: (R, h, w), sums to 1 over the locations."""
     ids = torch.from_numpy(np.ascontiguousarray(ids))
     masks = torch.stack([(ids == number).float() for number in numbers])
     weights = F.avg_pool2d(masks[:, None], STRIDE)[:, 0]

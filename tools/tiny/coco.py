@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-HELD_OUT = 30  # training photographs kept for choosing settings; never trained on, never reported
+HELD_OUT = 30  # training photographs kept for choosing settings; not trained on, not reported
 
 
 class Photo(NamedTuple):
@@ -20,7 +20,7 @@ class Photo(NamedTuple):
         return np.asarray(Image.open(self.path).convert("RGB"))
 
     def masks(self) -> tuple[np.ndarray, list[int]]:
-        """-> (H, W) int32 map, 0 = unlabeled, i + 1 = segment i; class of each segment. Crowds stay unlabeled."""
+        """Label map (H, W) int32, 0 = unlabeled, i + 1 = segment i, and each segment's class. Crowds are unlabeled."""
         if "png" in self.segments:
             rgb = np.asarray(Image.open(self.segments["png"]).convert("RGB")).astype(np.int32)
             ids = rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]

@@ -1,9 +1,10 @@
-"""Measure the embedded model on photographs it never saw: 50 of COCO val2017, or 30 held out for choosing settings.
+"""Evaluate the embedded model on photos it was not trained on: 50 of COCO val2017, or 30 held out for settings.
 
-    python tools/tiny/evaluate.py --shared ../shared                     # what is shipped, on val2017 -> results.json
+    python tools/tiny/evaluate.py --shared ../shared                     # the shipped weights, on val2017
     python tools/tiny/evaluate.py --shared ../shared --split held-out --work build/tiny   # while choosing settings
 
-Two threads, about 5 minutes. Reads the packed weights, or with `--work` the parts in that folder.
+Two threads, about 5 minutes. Reads the packed weights, or with `--work` the parts in that folder. For the shipped
+weights on val2017 writes `results/embedded-model.json`.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from maskadapter.results.segmentation import Segmentation
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 WEIGHTS = Path(__file__).parents[2] / "src/maskadapter/hub/weights/tiny.safetensors"
+RESULTS = Path(__file__).parents[2] / "results" / "embedded-model.json"
 
 
 def large(flags: list[bool], areas: list[float]) -> float:
@@ -30,14 +32,14 @@ def large(flags: list[bool], areas: list[float]) -> float:
 
 
 @torch.inference_mode()
-def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> dict:
+def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) -> dict:
     """settings: (alpha, beta) pairs; beta does not matter here, all of COCO's classes are seen."""
     vocabulary = Vocabulary.builtin("coco-panoptic")
     encoded = model.encode_text(vocabulary)
     text = model.text_classifier(encoded)
     confusion = {pair: np.zeros((133, 133), np.int64) for pair in settings}
-    right, fitting, total, words = dict.fromkeys(settings, 0), dict.fromkeys(settings, 0), 0, []
-    true_clip, areas, best_iou, matched, seconds = [], [], [], {"clip": [], "generator": [], "ensemble": []}, []
+    right, fitting, total, class_counts = dict.fromkeys(settings, 0), dict.fromkeys(settings, 0), 0, []
+    clip_right, areas, best_iou, matched, seconds = [], [], [], {"clip": [], "generator": [], "ensemble": []}, []
     for photo in photos:
         image = np.array(photo.image())
         ids, labels = photo.masks()
@@ -57,10 +59,10 @@ def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> d
         masks = torch.stack([torch.from_numpy(small_ids == number) for number in numbers]).float() * 20 - 10
         full = torch.full((len(numbers), *sizes.padded), -10.0)
         full[:, : sizes.resized[0], : sizes.resized[1]] = masks
-        truth = torch.tensor([labels[number - 1] for number in numbers])
-        true_embeddings = model.pooler(batch.pixels, features, full[None], model.clip.project)
-        logits = model.out_of_vocabulary_logits(features, true_embeddings, text)[0, :, :-1]
-        true_clip += (logits.argmax(-1) == truth).tolist()
+        ground_truth = torch.tensor([labels[number - 1] for number in numbers])
+        embeddings = model.pooler(batch.pixels, features, full[None], model.clip.project)
+        logits = model.out_of_vocabulary_logits(features, embeddings, text)[0, :, :-1]
+        clip_right += (logits.argmax(-1) == ground_truth).tolist()
         share = (full > 0).flatten(1).float().mean(1) * full[0].numel() / (sizes.resized[0] * sizes.resized[1])
         areas += share.tolist()
 
@@ -84,13 +86,13 @@ def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> d
         )[0]
         for name, value in (("clip", out_logits[0]), ("generator", class_logits[0]), ("ensemble", combined)):
             predicted = value[which, :-1].argmax(-1)
-            matched[name] += (predicted == truth)[best >= 0.5].tolist()
+            matched[name] += (predicted == ground_truth)[best >= 0.5].tolist()
 
         known = ids > 0
         target = np.asarray([0, *labels])[ids][known]
         total += int(known.sum())
         present = sorted(set(labels))
-        words.append(len(present))
+        class_counts.append(len(present))
         few = Vocabulary(tuple(vocabulary.classes[i] for i in present), tuple(vocabulary.is_thing[i] for i in present))
         few_encoded = model.encode_text(few)
         few_text = model.text_classifier(few_encoded)
@@ -131,14 +133,14 @@ def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> d
         "photographs": len(photos),
         "segments": len(areas),
         "segments_above_1_percent": int((np.array(areas) >= 0.01).sum()),
-        "true_masks_clip_accuracy": float(np.mean(true_clip)),
-        "true_masks_above_1_percent_clip_accuracy": large(true_clip, areas),
+        "true_masks_clip_accuracy": float(np.mean(clip_right)),
+        "true_masks_above_1_percent_clip_accuracy": large(clip_right, areas),
         "proposals_mean_best_iou_above_1_percent": large(best_iou, areas),
         "proposals_recall_at_half_above_1_percent": large([iou >= 0.5 for iou in best_iou], areas),
         "proposals_mean_best_iou": float(np.mean(best_iou)),
         "matched_proposals": len(matched["clip"]),
         **{f"matched_proposals_{name}_accuracy": float(np.mean(flags)) for name, flags in matched.items()},
-        "mean_words_that_fit": float(np.mean(words)),
+        "mean_words_that_fit": float(np.mean(class_counts)),
         "seconds_per_image": float(np.mean(seconds)),
         "settings": {},
     }
@@ -157,7 +159,7 @@ def metric(model, photos: list[Photo], settings: list[tuple[float, float]]) -> d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True, help="folder with data/coco/")
-    parser.add_argument("--work", type=Path, help="measure the parts in this folder instead of the packed weights")
+    parser.add_argument("--work", type=Path, help="evaluate the parts in this folder instead of the packed weights")
     parser.add_argument("--split", choices=["val", "held-out"], default="val")
     parser.add_argument(
         "--alpha", type=float, nargs="+", help="CLIP's weights in the ensemble to try; default: the model's own"
@@ -168,10 +170,10 @@ def main() -> None:
     model = load_parts(build(), arguments.work).eval() if arguments.work else load_packed(WEIGHTS)
     _, held_out, val = splits(arguments.shared / "data/coco")
     alphas = arguments.alpha or [model.inference.alpha]
-    result = metric(model, held_out if arguments.split == "held-out" else val, [(alpha, alpha) for alpha in alphas])
+    result = evaluate(model, held_out if arguments.split == "held-out" else val, [(alpha, alpha) for alpha in alphas])
     print(json.dumps(result, indent=1))
     if not arguments.work and arguments.split == "val":
-        Path(__file__).with_name("results.json").write_text(json.dumps(result, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

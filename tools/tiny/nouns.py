@@ -1,6 +1,6 @@
-"""Names of visible things, and what each word means among its relatives in WordNet.
+"""Nouns for visible things from WordNet, with their synonyms and hypernyms.
 
-Reads WordNet 3.0 (Debian package `wordnet-base`) and the name lists of `--shared`. No training here; seconds.
+Reads WordNet 3.0 (Debian package `wordnet-base`) and the name lists of `--shared`. Seconds.
 """
 
 import re
@@ -20,7 +20,7 @@ PHYSICAL = {
     20: "plant",
     27: "substance",
 }
-# A taxonomy's top says nothing about looks.
+# The top of a taxonomy does not describe appearance.
 TOO_GENERAL = {
     "entity",
     "physical entity",
@@ -57,8 +57,8 @@ class WordNet:
             self.senses[fields[0].replace("_", " ")] = fields[-int(fields[2]) :]
 
     def sense(self, name: str) -> str | None:
-        """Offset of the most frequent visible sense of `name`, of its singular, or of its last words; None if there
-        is none.
+        """Offset of the most frequent visible sense of `name`, of its singular, or of its last words; None without
+        one.
         """
         words = name.lower().split()
         for start in range(len(words)):

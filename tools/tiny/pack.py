@@ -1,11 +1,11 @@
-"""Write the trained parts into one file, the weights of the embedded model `tiny`.
+"""Pack the trained parts into one file: the weights of the embedded model `tiny`.
 
 Half precision; the text table stays in its two factors (`token_embedding.factor_a` @ `token_embedding.factor_b`).
 Settings, sources and license go into the metadata.
 
     python tools/tiny/pack.py --shared ../shared --work build/tiny --out src/maskadapter/hub/weights/tiny.safetensors
 
-Seconds. Reads `text_tower.pt`, `image_tower.pt`, `generator.pt`.
+Seconds. Reads `text_encoder.pt`, `image_encoder.pt`, `region_head.pt`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
     model = load_parts(build(), arguments.work)
     state = model.state_dict()
     del state["clip.model.token_embedding.weight"]
-    for name, value in text_state(torch.load(arguments.work / "text_tower.pt", weights_only=True)).items():
+    for name, value in text_state(torch.load(arguments.work / "text_encoder.pt", weights_only=True)).items():
         if "factor_" in name:
             state[f"clip.model.{name}"] = value
     packed = {

@@ -1,4 +1,4 @@
-"""The trunk in two parts: what stays frozen, and what is trained, with its identity norms folded away meanwhile."""
+"""Split the image encoder's trunk into a frozen and a trained part; identity norms are folded away during training."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Turn the three quantized TFLite teachers into PyTorch networks: MobileNetV2 trunks, and the two DeepLabs' heads.
+"""Convert the three quantized TFLite teachers to PyTorch: MobileNetV2 trunks, and the two DeepLabs' heads.
 
 Batch norm is already folded into the files' convolutions: the biases go into timm's norms, whose scale becomes the
 identity. timm pads symmetrically, TensorFlow at the right and bottom; at stride 2 that only shifts the whole map.
@@ -138,8 +138,8 @@ def build_trunk() -> nn.Module:
 
 
 class Teacher(nn.Module):
-    """`forward(images (B, 3, H, W) normalized as CLIP's) -> (B, K, h, w)` class probabilities per cell: stride 16,
-    ADE20K stride 4.
+    """`forward(images (B, 3, H, W) normalized as CLIP's) -> (B, K, h, w)` class probabilities per feature location:
+    stride 16, ADE20K stride 4.
     """
 
     def __init__(self, name: str, state: dict, head: list):

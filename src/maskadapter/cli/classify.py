@@ -19,8 +19,8 @@ def classify(
     masks: Annotated[
         str,
         typer.Option(
-            help="Label or panoptic PNG, COCO JSON, or .npy file of bool (N, H, W); sam:NAME or segmenter:NAME, a model "
-            "on the Hugging Face hub or in a folder; or superpixels.",
+            help="A file (label or panoptic PNG, COCO JSON, .npy of bool (N, H, W)); sam:NAME or segmenter:NAME, a "
+            "model on the Hugging Face hub or in a folder; or superpixels.",
             show_default=False,
         ),
     ],

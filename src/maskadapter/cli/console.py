@@ -78,7 +78,7 @@ def class_probabilities(explained: Sequence["Explanation"], pixels: int) -> "Tab
     table = Table("segment", "share of pixels", "classes", box=None, pad_edge=False, title_justify="left")
     table.columns[1].justify = "right"
     for one in explained[:_MOST_ROWS]:
-        table.add_row(Text(one.name), f"{one.segment.area / pixels:.1%}", _listed(one.words))
+        table.add_row(Text(one.name), f"{one.segment.area / pixels:.1%}", _listed(one.classes))
     if len(explained) > _MOST_ROWS:
         rest = sum(one.segment.area for one in explained[_MOST_ROWS:])
         table.add_row(f"and {len(explained) - _MOST_ROWS} more", f"{rest / pixels:.1%}", style="dim")

@@ -1,4 +1,4 @@
-"""``maskadapter prepare``."""
+"""The command ``maskadapter prepare``."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,21 +16,21 @@ def prepare(
         ),
     ],
     root: Annotated[
-        Path, typer.Option(help="Folder for all data sets, or the data set's own folder.", show_default=False)
+        Path, typer.Option(help="Folder of all data sets, or the data set's own folder.", show_default=False)
     ],
     split: Annotated[
         Literal["train", "val"] | None,
-        typer.Option(help="Only this split; COCO's training images alone take 19 GB.", show_default=False),
+        typer.Option(help="Only this split; COCO's training images take 19 GB.", show_default=False),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Download nothing: use what is in the folder.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Download nothing; use the files in the folder.")] = False,
 ) -> None:
-    """Make a data set ready: download, unpack, convert, count.
+    """Prepare a data set: download, unpack, convert and count its files. Prints the data set's folder.
 
-    Archives that are in the folder already are used. Given again after a stop, the command goes on where it was.
+    Archives that are in the folder already are used. Run again after an interruption, the command resumes.
 
     Example: [bold]maskadapter prepare ade20k-150 --root datasets[/]
     """
-    from maskadapter.data.prepare.preparation import prepare as make_ready
+    from maskadapter.data.prepare.preparation import prepare as prepare_files
 
     splits = ("train", "val") if split is None else (split,)
-    print(make_ready(name, root, splits, offline=offline))
+    print(prepare_files(name, root, splits, offline=offline))

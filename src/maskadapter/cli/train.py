@@ -1,6 +1,9 @@
 """``maskadapter train``."""
 
+import logging
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -33,17 +36,54 @@ def train(
     from maskadapter.training.recipe import read_recipe
     from maskadapter.training.run_folder import fingerprint
     from maskadapter.training.trainer import train as run
-    from maskadapter.training.validation import Watch
+    from maskadapter.training.validation import Validation
 
     settings = read_recipe(recipe, change or [])
     folder = output or Path("runs") / recipe.stem
     datasets = [open_dataset(part.name, root, "train") for part in settings.data.train]
-    watch = None
+    validation = None
     if settings.evaluation.every:
-        watched = [open_dataset(name, root, "val") for name in settings.evaluation.datasets]
-        watch = Watch(watched, folder, fingerprint(settings), settings.evaluation.images)
+        validated = [open_dataset(name, root, "val") for name in settings.evaluation.datasets]
+        validation = Validation(validated, folder, fingerprint(settings), settings.evaluation.images)
     try:
-        print(run(settings, datasets, folder, watch, "cpu" if cpu else None))
+        with _StepBar().following("maskadapter.training.trainer"):
+            path = run(settings, datasets, folder, validation, "cpu" if cpu else None)
     except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)  # Typer makes it the exit code and forgets what it says
+        print(stop, file=sys.stderr)  # Typer makes it the exit code and drops its message
         raise
+    print(path)
+
+
+class _StepBar(logging.Handler):
+    """A progress bar that follows the steps which the training loop logs; the main process alone logs them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar, self._done = ExitStack(), 0
+        self._advance: Callable[[int], None] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from maskadapter.system.progress import bar
+
+        step, iterations = getattr(record, "step", None), getattr(record, "iterations", None)
+        if step is None:
+            return
+        if self._advance is None:
+            self._advance = self._bar.enter_context(bar("training", iterations, step))
+        else:
+            self._advance(step - self._done)
+        self._done = step
+
+    @contextmanager
+    def following(self, name: str) -> Iterator[None]:
+        """Show the bar while the block runs. name: of the logger."""
+        logger = logging.getLogger(name)
+        level = logger.level
+        logger.addHandler(self)
+        logger.setLevel(logging.DEBUG)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            logger.removeHandler(self)
+            self._bar.close()

@@ -1,1 +1,1 @@
-"""Images with their truth: data sets, transforms, sampling, scenes without end."""
+"""Images with their ground truth: data sets, their preparation, training transforms and sampling, synthetic scenes."""

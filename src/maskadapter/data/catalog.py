@@ -1,4 +1,4 @@
-"""The data sets of the paper: what they are, where their files lie, where they come from.
+"""The known data sets: names, folders, archives and label values of the data sets that the paper uses.
 
 Source: the documentation of FC-CLIP (datasets/README.md) for addresses and folders; the data sets' own pages for the
 counts.
@@ -21,11 +21,12 @@ from maskadapter.types.target import UNLABELED
 
 @dataclass(frozen=True)
 class KnownSet:
-    """One data set.
+    """Facts about one published data set.
 
-    name: also of its built-in vocabulary. folder: its own folder below the folder of all data sets. splits: "train" and
-    "val". archives: what is published; registration: the page that asks for a registration first. instances: folder of
-    instance labels, of which panoptic and instance truth are made. shared: folders that it shares with other sets.
+    name: also the name of its built-in vocabulary. folder: its own folder below the folder of all data sets. splits:
+    "train" and "val". archives: the published files; registration: the page where a user has to register first, if any.
+    instances: folder of instance labels, from which panoptic and instance ground truth is made. shared: folders that it
+    shares with other data sets.
     """
 
     name: str
@@ -231,21 +232,23 @@ _SETS = (
 )
 
 KNOWN: Mapping[str, KnownSet] = {known.name: known for known in _SETS}
-"""By name."""
+"""All known data sets by name."""
 
 
 def known_set(name: str) -> KnownSet:
-    """The data set of that name. Raises DatasetError for an unknown one."""
+    """Return the known data set of that name. Raises DatasetError for an unknown name."""
     if name not in KNOWN:
         hint = did_you_mean(name, KNOWN, otherwise=f"choose from {', '.join(KNOWN)}, or give a file that ends in .yaml")
-        raise DatasetError(f'no data set "{name}"; {hint}')
+        raise DatasetError(f'unknown data set "{name}"; {hint}')
     return KNOWN[name]
 
 
 @cache
 def category_ids(name: str) -> dict[int, int]:
-    """A set's own category ids -> index in its vocabulary: ade20k-847, coco-panoptic, coco-stuff, lvis-v1,
-    pascal-context-59."""
+    """Map a data set's own category ids to class indices.
+
+    name: ade20k-847, coco-panoptic, coco-stuff, lvis-v1 or pascal-context-59.
+    """
     if name == "lvis-v1":  # numbered without gaps, in the order of the vocabulary
         return {number + 1: number for number in range(1203)}
     table = json.loads((files("maskadapter.data") / "category_ids.json").read_text(encoding="utf-8"))
@@ -253,7 +256,7 @@ def category_ids(name: str) -> dict[int, int]:
 
 
 def label_values(name: str) -> dict[int, int]:
-    """What the values of a semantic set's label files mean: value -> class, or UNLABELED."""
+    """Map the pixel values of a semantic data set's label files to class indices or UNLABELED."""
     match name:
         case "ade20k-150":
             return values_from(1, 150, ignored=[0])
@@ -266,8 +269,8 @@ def label_values(name: str) -> dict[int, int]:
         case "pascal-voc-20":  # 0 is the background, 255 the outlines of objects
             return values_from(1, 20, ignored=[0, 255])
         case "coco-stuff":
-            # A value is the category id minus 1; ids that COCO planned and never used are unlabeled as 255 is.
+            # A value is the category id minus 1; ids that COCO reserved and never used are unlabeled, like 255.
             classes = category_ids(name)
             planned = dict.fromkeys(range(max(classes)), UNLABELED)
             return planned | {number - 1: index for number, index in classes.items()} | {255: UNLABELED}
-    raise DatasetError(f"{name} has no label maps of classes")
+    raise DatasetError(f"{name} has no semantic label maps")

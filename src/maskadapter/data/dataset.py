@@ -1,4 +1,4 @@
-"""What every data set is: images with their truth, by number."""
+"""The interface of a data set: images with their ground truth, by index."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -9,15 +9,15 @@ from maskadapter.types.target import Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 Task = Literal["semantic", "panoptic", "instance"]
-"""What is labeled: every pixel's class; every pixel's segment; instances alone, which may overlap."""
+"""What the ground truth labels: the class of every pixel; the segment of every pixel; instances, which may overlap."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image and its truth.
+    """One image and its ground truth.
 
-    image: (H, W, 3) uint8 RGB, as it is shown (EXIF applied). target: at the image's size. name: its file name,
-    unique within the data set; what a message calls it.
+    image: (H, W, 3) uint8 RGB, upright (EXIF orientation applied). target: the ground truth at the image's size. name:
+    file name of the image, unique within the data set; messages use it.
     """
 
     image: np.ndarray
@@ -26,9 +26,12 @@ class Sample:
 
 
 class Dataset(Protocol):
-    """A finite list of samples. Reading one is deterministic and changes nothing: workers may do it in parallel.
+    """A finite list of samples that any class can implement; it is not subclassed.
 
-    name: for reports ("ade20k-150"). vocabulary: what ``Target.classes`` index. task: which metrics apply.
+    Reading a sample is deterministic and has no side effects, so that workers can read in parallel.
+
+    name: for reports ("ade20k-150"). vocabulary: the classes that ``Target.classes`` indexes. task: decides which
+    metrics apply.
     """
 
     name: str
@@ -38,5 +41,8 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises DatasetError, naming the file, for an image without a label or a label that does not fit."""
+        """Read one sample.
+
+        Raises DatasetError, naming the file, for an image without a label or a label that does not fit the image.
+        """
         ...

@@ -1,4 +1,4 @@
-"""What tells label files from those that they were before, without reading them."""
+"""Detecting changed label files without reading them."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -6,8 +6,10 @@ from pathlib import Path
 
 
 def fingerprint_of(files: Iterable[Path]) -> str:
-    """16 hexadecimal digits from the name, size and time of change of every file, in their order; files may be
-    missing."""
+    """Hash name, size and modification time of every file, in the given order, to 16 hexadecimal digits.
+
+    Files may be missing.
+    """
     digest = sha256()
     for file in files:
         try:

@@ -1,23 +1,26 @@
-"""Where the files of a known data set lie, and which of them are missing."""
+"""The file layout of a known data set, and which of its files are missing."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from maskadapter.data.formats.annotations import by_image, file_of, in_file, read_annotations
-from maskadapter.data.formats.pairs import Pair, pairs_named
+from maskadapter.data.formats.coco_json import file_of, group_by_image, in_file, read_annotations
+from maskadapter.data.formats.image_label_pairs import Pair, pairs_named
 from maskadapter.errors import DatasetError
+from maskadapter.system.text_files import read_text
+
+_MAX_LISTING = 50_000_000  # bytes of a text file of image names
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a data set: paths below the set's own folder, with slashes.
+    """The layout of one split: paths relative to the data set's own folder, with slashes.
 
-    count: images that it has officially. images, labels: folders; labels is "" where the listing holds them.
-    listing: what names the images: a text file with a name on each line, COCO's JSON, or a folder (of images or of
-    labels), whose files are taken. suffix: how a label file ends.
+    count: official number of images. images, labels: folders; labels is "" where the listing holds the labels.
+    listing: names the images: a text file with one name a line, a JSON file in COCO's format, or a folder (of images or
+    labels) whose files are taken. suffix: suffix of the label files.
     """
 
     count: int
@@ -29,15 +32,26 @@ class Split:
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that is not there. path: the file or folder below the set's own. text: what a message says of it."""
+    """Something missing. path: file or folder, relative to the data set's own. text: describes it in messages."""
 
     path: str
     text: str
 
 
+def too_few_images(place: str, found: int, count: int) -> Gap:
+    """Return the gap of a file or folder with fewer images than the official split."""
+    return Gap(place, f"{place} has {found:,} of {count:,} images")
+
+
+def missing_files(folder: str, names: Sequence[str]) -> Gap:
+    """Return the gap of one or more missing files: the message names the first and counts the others."""
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    return Gap(folder, f"{folder} lacks {names[0]}{more}")
+
+
 @dataclass(frozen=True)
 class SplitFiles:
-    """A split in a folder."""
+    """The files of one split in one folder, the data set's own."""
 
     folder: Path
     split: Split
@@ -56,47 +70,43 @@ class SplitFiles:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Images and labels, sorted as listed; JSON lists have none. Raises DatasetError for a listing that cannot
-        be read."""
+        """Image and label files in the order of the listing, which is not a JSON file.
+
+        Raises DatasetError for a listing that cannot be read.
+        """
         if self.listing.is_file():
-            try:
-                names = self.listing.read_text(encoding="utf-8").split()
-            except (OSError, UnicodeDecodeError) as error:
-                raise DatasetError(f"cannot read the names in {self.listing}: {error}") from None
+            names = read_text(self.listing, _MAX_LISTING, DatasetError, "list of images").split()
         else:
             suffix = self.split.suffix if self.split.listing == self.split.labels else ".jpg"
             names = sorted(path.stem for path in self.listing.glob(f"*{suffix}"))
         return pairs_named(names, self.images, self.labels, self.split.suffix)
 
     def absent(self) -> list[Gap]:
-        """What of listing, images and labels is not there at all."""
+        """Return which of listing, image folder and label folder do not exist."""
         paths = dict.fromkeys(path for path in (self.split.listing, self.split.images, self.split.labels) if path)
         return [Gap(path, f"{path} is missing") for path in paths if not (self.folder / path).exists()]
 
     def gaps(self) -> list[Gap]:
-        """Everything that is missing against the official set, file by file; nothing is decoded."""
+        """Return everything that the official split has and this folder lacks, file by file; nothing is decoded."""
         if gaps := self.absent():
             return gaps
         files = self._listed()
         listed = len({image for image, _ in files})
         if listed < self.split.count:
-            gaps.append(Gap(self.split.listing, f"{self.split.listing} has {listed:,} of {self.split.count:,} images"))
-        # Folders are listed once: asking for every file costs minutes on a network drive.
+            gaps.append(too_few_images(self.split.listing, listed, self.split.count))
+        # Folders are listed once: a stat call for every file takes minutes on a network drive.
         held = {parent: _names_in(parent) for parent in {path.parent for pair in files for path in pair}}
         missing: dict[Path, list[str]] = {}
         for path in dict.fromkeys(path for pair in files for path in pair):
             if path.name not in held[path.parent]:
                 missing.setdefault(path.parent, []).append(path.name)
-        for parent, names in missing.items():
-            place = parent.relative_to(self.folder).as_posix()
-            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-            gaps.append(Gap(place, f"{place} lacks {names[0]}{more}"))
+        gaps += [missing_files(parent.relative_to(self.folder).as_posix(), names) for parent, names in missing.items()]
         return gaps
 
     def _listed(self) -> list[Pair]:
         if not self.split.listing.endswith(".json"):
             return self.pairs
-        rows = by_image(read_annotations(self.listing), self.listing)
+        rows = group_by_image(read_annotations(self.listing), self.listing)
         files = []
         with in_file(self.listing):
             for entry, annotations in rows:
@@ -112,10 +122,10 @@ def _names_in(folder: Path) -> set[str]:
 
 
 def own_folder(root: Path, folder: str, inside: Iterable[str]) -> Path:
-    """A set's own folder: ``root / folder``, or ``root`` itself where it already is that folder or lies inside of it.
+    """Find a data set's own folder: ``root / folder``, or ``root`` itself where it already is that folder or inside it.
 
-    folder: as it is called below the folder of all data sets, "VOCdevkit/VOC2012". inside: paths by which the folder is
-    known, whatever it is called.
+    folder: its path below the folder of all data sets, such as "VOCdevkit/VOC2012". inside: paths that the folder
+    contains, by which it is recognized under any name.
     """
     parts = PurePosixPath(folder).parts
     candidates = [root.joinpath(*parts[depth:]) for depth in range(len(parts) + 1)]

@@ -1,4 +1,4 @@
-"""Data sets by name or by the file that describes them."""
+"""Opening a data set by its name, or by the YAML file that describes it."""
 
 from pathlib import Path
 
@@ -17,14 +17,17 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 def open_dataset(
     name_or_path: str | Path, root: str | Path | None = None, split: str = "val", task: Task | None = None
 ) -> Dataset:
-    """A data set, ready to be read; how many images it should have is not asked here, ``prepare`` tells.
+    """Open a data set for reading.
 
-    name_or_path: a known name such as "ade20k-150" (see ``maskadapter.data.catalog.KNOWN``), or a file that ends in .yaml
-        and describes one's own data (see ``maskadapter.data.formats.custom``).
-    root: folder of a known set, or the folder that holds it. split: "train" or "val".
-    task: what kind of truth; None takes the set's own. ADE20K-150 has "semantic" (its own), "panoptic" and "instance".
+    A known data set may have fewer images than the official one; ``prepare`` checks the counts.
 
-    Raises DatasetError: unknown name, split or task; files that are missing, with the command that brings them.
+    name_or_path: a known name such as "ade20k-150" (see ``maskadapter.data.catalog.KNOWN``), or a .yaml file that
+        describes a data set of your own (see ``maskadapter.data.formats.custom``).
+    root: folder of a known data set, or the folder that contains it. split: "train" or "val".
+    task: kind of ground truth; None takes the data set's own. ADE20K-150 has "semantic" (its own), "panoptic" and
+        "instance".
+
+    Raises DatasetError: unknown name, split or task; missing files, with the command that fetches them.
     """
     name = str(name_or_path)
     if name.endswith((".yaml", ".yml")):
@@ -33,7 +36,7 @@ def open_dataset(
         return dataset
     known = known_set(name)
     if root is None:
-        raise DatasetError(f"{name} is in no folder that is known: give the folder that holds it as root")
+        raise DatasetError(f"{name} needs the folder that holds it: give it as root")
     if split not in known.splits:
         raise DatasetError(f'{name} has no split "{split}"; there are {", ".join(known.splits)}')
     _check_task(name, task, ("semantic", "panoptic", "instance") if known.instances else (known.task,))
@@ -42,11 +45,11 @@ def open_dataset(
 
 def _check_task(name: str, task: Task | None, tasks: tuple[Task, ...]) -> None:
     if task is not None and task not in tasks:
-        raise DatasetError(f"{name} has no {task} truth; it has {' and '.join(tasks)}")
+        raise DatasetError(f"{name} has no {task} ground truth; it has {' and '.join(tasks)}")
 
 
 def folder_of(known: KnownSet, root: Path) -> Path:
-    """A known set's own folder, whether it is there or not."""
+    """Return the own folder of a known data set; it need not exist."""
     named = [path for split in known.splits.values() for path in (split.images, split.labels, split.listing)]
     return own_folder(root, known.folder, [*known.shared, *(path for path in named if path not in ("", "."))])
 
@@ -59,15 +62,15 @@ def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
         absent.append(Gap(instances, f"{instances} is missing"))
     if absent:
         raise DatasetError(
-            f"no {known.name} ({split}) in {files.folder}: {absent[0].text}; to get it, run: "
+            f"no {known.name} ({split}) in {files.folder}: {absent[0].text}; to fetch it, run: "
             f"maskadapter prepare {known.name} --root {root}"
         )
     vocabulary = Vocabulary.builtin(known.name)
     if task == "semantic":
-        pairs = _whole(files, known, root)
+        pairs = _complete_pairs(files, known, root)
         return SemanticFolder(known.name, vocabulary, pairs, label_values(known.name), files.images)
     if known.instances:
-        pairs = _whole(files, known, root)
+        pairs = _complete_pairs(files, known, root)
         return Ade20kSegments(known.name, vocabulary, pairs, files.folder / instances, task)
     classes = category_ids(known.name)
     if task == "instance":
@@ -75,15 +78,15 @@ def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
     return CocoPanoptic(known.name, vocabulary, files.listing, files.images, files.labels, classes)
 
 
-def _whole(files: SplitFiles, known: KnownSet, root: Path) -> list[tuple[Path, Path]]:
-    """The pairs, after a look that every image has its label."""
+def _complete_pairs(files: SplitFiles, known: KnownSet, root: Path) -> list[tuple[Path, Path]]:
+    """Return the image and label files after a check that every image has its label."""
     held = {path.name for path in files.labels.iterdir()}
     missing = [(image, label) for image, label in files.pairs if label.name not in held]
     if not files.pairs or missing:
-        told = f"{missing[0][0].name} has no label in {files.labels}" if missing else "there are no images"
-        more = f", nor have {len(missing) - 1:,} others" if len(missing) > 1 else ""
+        reason = f"{missing[0][0].name} has no label in {files.labels}" if missing else "there are no images"
+        more = f", and {len(missing) - 1:,} other images have none" if len(missing) > 1 else ""
         raise DatasetError(
-            f"no whole {known.name} in {files.folder}: {told}{more}; to complete it, run: "
+            f"{known.name} in {files.folder} is incomplete: {reason}{more}; to complete it, run: "
             f"maskadapter prepare {known.name} --root {root}"
         )
     return files.pairs

@@ -25,6 +25,7 @@ from maskadapter.evaluation.scores import scores_of
 from maskadapter.results.postprocessing import Instances, PanopticMap
 from maskadapter.system.processes import rank_and_world_size
 from maskadapter.system.progress import bar, busy
+from maskadapter.system.renamed import refuse_old_keywords
 
 Metric = Literal["semantic", "panoptic", "instance", "masks"]
 """A group of numbers. ``semantic``: mIoU and its kin; ``panoptic``: PQ; ``instance``: AP; ``masks``: the accuracy of
@@ -57,6 +58,7 @@ Predict = Callable[[np.ndarray], Result]
 """Image (H, W, 3) uint8 -> result, at the image's size."""
 
 
+@refuse_old_keywords
 def evaluate(
     predict: Predict | Classify | Predictions,
     dataset: Dataset,

@@ -58,12 +58,6 @@ def models_folder() -> Path:
     return cache_folder() / "models"
 
 
-def is_offline() -> bool:
-    """Return whether the user forbade the network: ``MASKADAPTER_OFFLINE`` or ``HF_HUB_OFFLINE`` is set to yes."""
-    given = (os.environ.get(name, "").strip().lower() for name in ("MASKADAPTER_OFFLINE", "HF_HUB_OFFLINE"))
-    return any(value in ("1", "true", "yes", "on") for value in given)
-
-
 def present(weights: Weights) -> Path | None:
     """Return the downloaded file, or None."""
     paths = (models_folder() / f"{weights.stem}{suffix}" for suffix in SUFFIXES)

@@ -18,7 +18,7 @@ from maskadapter.models.build import Architecture
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.models.sources.mask_source import mask_source
 from maskadapter.system.error_text import first_line
-from maskadapter.system.renamed import refuse_old_keywords, refuse_old_sam_options
+from maskadapter.system.renamed import refuse_old_keywords
 
 if TYPE_CHECKING:
     from maskadapter.models.config import PoolerName
@@ -59,7 +59,6 @@ def load(
     segmenter = ready(load_bare_clip(source), device) if is_bare(source.name) else assemble(*identified(source), device)
     segmenter.inference = replace(segmenter.inference, prune_proposals=prune_proposals)
     if masks is not None:
-        refuse_old_sam_options(masks)
         segmenter.mask_source = mask_source(masks, device)
     return segmenter
 

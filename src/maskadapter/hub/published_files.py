@@ -8,10 +8,11 @@ from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub import download as transfer
 from maskadapter.hub.assembling import assemble
 from maskadapter.hub.checkpoint import read_checkpoint
-from maskadapter.hub.download import SourceName, is_offline, locate, present, present_clip
+from maskadapter.hub.download import SourceName, locate, present, present_clip
 from maskadapter.hub.identification import identify
 from maskadapter.hub.model_zoo import CLIP_WEIGHTS, WEIGHTS, Weights, weights_of
 from maskadapter.models.clip.clip import download_pretrained
+from maskadapter.system.offline import is_offline
 
 _log = logging.getLogger(__name__)
 
@@ -72,12 +73,12 @@ def download(
     path = present(weights)
     if path is None:
         return fetch(weights, source, file)
-    record = transfer.read_record(path)
-    _log.info("%s is already here%s", weights.stem, f", from {record.place}" if record else "")
     if source is not None or file is not None:
         raise MaskAdapterError(
             f"{weights.stem} is already here and --source or --file would bring another: remove {path}"
         )
+    record = transfer.read_record(path)
+    _log.info("%s is already here%s", weights.stem, f", from {record.place}" if record else "")
     return path
 
 

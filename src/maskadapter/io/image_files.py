@@ -1,4 +1,4 @@
-"""Images in files, folders, patterns and standard input: where each one is, and what its results are called."""
+"""Finding image files: in folders, by patterns, from standard input; and the names of their results."""
 
 import os
 import sys
@@ -20,18 +20,18 @@ SUFFIXES = (
     ".pnm", ".avif", ".jp2", ".j2k",
 )
 # fmt: on
-"""What counts as an image in a folder or a pattern, in any case. A file that is named may end as it likes."""
+"""Suffixes of image files in a folder or a pattern, in any case. A file given by name may have any suffix."""
 
 MAX_BYTES = 3 * MAX_PIXELS + 1_000_000
-"""Most that is read from standard input: the largest image, not compressed."""
+"""Most bytes that are read from standard input: the largest image, uncompressed."""
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One image that is to be read.
+    """One image to be read.
 
-    source: its path, or the image itself where it came through standard input.
-    stem: what its results are called, without a suffix; ``"2024/cat"`` for an image in a folder's subfolder.
+    source: its path, or the decoded image where it came through standard input.
+    stem: name of its results, without suffix; ``"2024/cat"`` for an image in the subfolder 2024 of a given folder.
     """
 
     source: Path | Image.Image
@@ -39,12 +39,12 @@ class ImageFile:
 
     @property
     def version(self) -> str:
-        """Size and time of the file, to tell whether it is the one that was read before; empty for standard input."""
+        """Size and modification time of the file, to detect that it changed; empty for standard input."""
         if not isinstance(self.source, Path):
             return ""
         try:
             facts = self.source.stat()
-        except OSError:  # told when it is read
+        except OSError:  # reported when it is read
             return ""
         return f"{facts.st_size}-{facts.st_mtime_ns}"
 
@@ -53,22 +53,22 @@ class ImageFile:
 
 
 def find_image_files(sources: str | Path | Iterable[str | Path], output: str | Path | None = None) -> list[ImageFile]:
-    """All images in ``sources``, each once, in the order of the sources and sorted inside each.
+    """Find all images in ``sources``: each once, in the order of the sources, sorted within each.
 
     sources: one or several of
         - a file, whatever its suffix;
         - a folder: every image in it and in its subfolders. Hidden files and folders and links to folders are left
           out;
         - a pattern such as ``"photos/**/*.jpg"``, where no file has that name;
-        - ``"-"``: the bytes of one image through standard input.
-    output: folder of the results. Inside a folder or pattern of ``sources`` it is left out, so that results are not
-        read as images the next time.
+        - ``"-"``: the bytes of one image on standard input.
+    output: folder of the results. Where it lies inside a folder or pattern of ``sources`` it is left out, so that the
+        next run does not read results as images.
 
-    Stems are relative to the folder, or to the part of the pattern before its first sign. Where two images would
-    share one (``cat.jpg`` and ``cat.png``) the suffix stays in them (``"cat.jpg"``).
+    Stems are relative to the folder, or to the part of the pattern before its first wildcard. Where two images would
+    share one (``cat.jpg`` and ``cat.png``) both keep their suffix (``"cat.jpg"``).
 
-    Raises MaskAdapterError: nothing of that name, a folder without images or that cannot be read, two images of
-    one name, ``output`` the very folder of the images; ImageError: no image in standard input.
+    Raises MaskAdapterError: no such file, a folder without images or that cannot be read, two images with the same
+    result name, ``output`` equal to the folder of the images; ImageError: no image on standard input.
     """
     found: dict[str, tuple[Path | Image.Image, str]] = {}
     for source in [sources] if isinstance(sources, str | Path) else sources:
@@ -77,7 +77,7 @@ def find_image_files(sources: str | Path | Iterable[str | Path], output: str | P
                 found["-"] = (_standard_input(), "stdin")
             continue
         for path, name in _in_source(source, output):
-            # A name on disk may be bytes that are no text, and the stem goes into JSON.
+            # A name on disk may be bytes that are not text, and the stem goes into JSON.
             name = os.fsencode(name).decode("utf-8", "replace")
             found.setdefault(os.path.abspath(path), (path, name))
     if not found:
@@ -87,29 +87,29 @@ def find_image_files(sources: str | Path | Iterable[str | Path], output: str | P
     for (place, _), stem in zip(found.values(), stems, strict=True):
         if stem in places:
             raise MaskAdapterError(
-                f"the results of {places[stem]} and {place} would have one name: give the folder that holds both, or "
-                "take one after the other into different folders"
+                f"the results of {places[stem]} and {place} would have the same name: give the folder that holds both, "
+                "or run one after the other with different output folders"
             )
         places[stem] = place
     return [ImageFile(place, stem) for stem, place in places.items()]
 
 
 def _stems(names: list[str]) -> list[str]:
-    """Names without their suffix, where that leaves them different, also on a disk that ignores case."""
+    """Remove the suffixes of names, where the rest stays unique, also on a file system that ignores case."""
     stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
     while True:
         times = Counter(stem.casefold() for stem in stems)
         longer = [stem if times[stem.casefold()] == 1 else name for stem, name in zip(stems, names, strict=True)]
         if longer == stems:
             return stems
-        stems = longer  # "cat.jpg" may now be like what is left of "cat.jpg.png"
+        stems = longer  # "cat.jpg" may now equal the stem of "cat.jpg.png"
 
 
 def _in_source(source: str | Path, output: str | Path | None) -> list[tuple[Path, str]]:
-    """Path and name, relative and with slashes, of every image in one source."""
+    """Return path and name of every image in one source; names are relative and have slashes."""
     path = Path(source)
     if str(source) == "":
-        raise ImageError("an empty name is no image: name a file, a folder or a pattern")
+        raise ImageError("an empty name is not an image: name a file, a folder or a pattern")
     try:
         if path.is_dir():
             base, candidates = path, _below(path)
@@ -128,7 +128,7 @@ def _in_source(source: str | Path, output: str | Path | None) -> list[tuple[Path
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"cannot look for images in {source}: {reason}") from None
     if not found:
-        raise ImageError(f"no images in {source}: files that end in {', '.join(SUFFIXES)} count")
+        raise ImageError(f"no images in {source}: files that end in {', '.join(SUFFIXES)} are looked for")
     return [(p, p.relative_to(base).as_posix()) for p in found]
 
 
@@ -136,17 +136,17 @@ def _below(folder: Path) -> Iterator[Path]:
     def stop(error: OSError) -> None:
         raise MaskAdapterError(f"cannot read folder {error.filename}: {error.strerror}") from None
 
-    # os.walk does not follow links to folders, so that one that leads back up does no harm.
+    # os.walk does not follow links to folders, so that a link back up makes no loop.
     for parent, folders, files in os.walk(folder, onerror=stop):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(parent, name) for name in files)
 
 
 def _matching(pattern: Path) -> tuple[Path, Iterator[Path]]:
-    """The part of a pattern before its first sign, and what the rest matches below it."""
+    """Return the part of a pattern before its first wildcard, and the paths that the rest matches below it."""
     first = next(i for i, part in enumerate(pattern.parts) if _is_pattern(part))
     base, rest = Path(*pattern.parts[:first]), pattern.parts[first:]
-    # Python 3.13 lets a last ** match files too; earlier versions folders alone.
+    # From Python 3.13 on, a final ** matches files too; before, only folders.
     return base, base.glob("/".join([*rest, "*"] if rest[-1] == "**" else rest))
 
 
@@ -156,32 +156,32 @@ def _is_pattern(part: str) -> bool:
 
 def _counts(path: Path, base: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(base).parts)
-    # A link that leads nowhere counts and is reported; a pipe would be waited for without an end.
+    # A broken link is kept and reported later; reading a pipe could wait forever.
     return not hidden and path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
 
 
 def _results_inside(base: Path, output: str | Path | None) -> Path | None:
-    """The folder of results where it lies inside ``base``."""
+    """Return the folder of results where it lies inside ``base``, else None."""
     if output is None:
         return None
     folder, results = base.resolve(), Path(output).resolve()
     if folder == results:
         raise MaskAdapterError(
-            f"the results would lie among the images in {base} and be read as images the next time: choose "
-            "another folder for them"
+            f"the results would lie among the images in {base}, and the next run would read them as images: choose "
+            "another output folder"
         )
     return results if results.is_relative_to(folder) else None
 
 
 def _standard_input() -> Image.Image:
-    """The image that comes through standard input, decoded: 8-bit RGB, upright."""
+    """Read the image on standard input: 8-bit RGB, upright."""
     if sys.stdin is None or sys.stdin.isatty():
-        raise ImageError("- means an image through standard input: add < photo.jpg, or name the file")
+        raise ImageError("- means an image on standard input: add < photo.jpg, or name the file")
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     if not data:
         raise ImageError("standard input is empty: the bytes of an image are needed")
     if len(data) > MAX_BYTES:
-        raise ImageError(f"standard input has more than {MAX_BYTES:,} bytes: name the image's file")
+        raise ImageError(f"standard input has more than {MAX_BYTES:,} bytes: name the image file instead")
     Image.init()
     try:
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
@@ -190,8 +190,8 @@ def _standard_input() -> Image.Image:
     except UnidentifiedImageError:
         raise ImageError("not an image that can be read: standard input") from None
     except Image.DecompressionBombError:
-        raise ImageError("the image in standard input is too large: name its file") from None
+        raise ImageError("the image on standard input is too large: name its file instead") from None
     except ImageError as error:
         raise ImageError(f"standard input: {error}") from None
-    except Exception as error:  # as many kinds as there are decoders
-        raise ImageError(f"damaged image in standard input: {error}") from None
+    except Exception as error:  # every decoder raises its own kinds
+        raise ImageError(f"damaged image on standard input: {error}") from None

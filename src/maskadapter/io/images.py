@@ -1,4 +1,4 @@
-"""Images from wherever they come: files, arrays, tensors. What leaves here has one shape and one type."""
+"""Reading images from files, arrays and tensors as (H, W, 3) uint8 RGB."""
 
 import warnings
 from pathlib import Path
@@ -13,13 +13,13 @@ from maskadapter.errors import ImageError, MaskAdapterError, MaskError
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Pillow also knows formats that start other programs (EPS runs Ghostscript): images from strangers do not get there.
+# Pillow also knows formats that start other programs (EPS runs Ghostscript): untrusted files must not reach those.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "MPO")
 
 MAX_PIXELS = 200_000_000
-"""Largest image that is decoded: 200 megapixels are 600 MB. A small file can claim to be far larger."""
+"""Largest image that is decoded: 200 megapixels take 600 MB. A small file can claim to be far larger."""
 
-# Source: EXIF 2.3, tag Orientation: what turns the stored image upright; 1 and unknown values need nothing.
+# Source: EXIF 2.3, tag Orientation: the transpose that makes the stored image upright; 1 and unknown values need none.
 ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,10 +35,10 @@ _opening = Lock()
 
 
 def read_image(source: "str | Path | Image.Image | np.ndarray | Tensor", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The image as (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
+    """Read an image as (H, W, 3) uint8 RGB, upright by its EXIF orientation.
 
     source: a path; a PIL image; a uint8 array (H, W), (H, W, 3) or (H, W, 4); a uint8 tensor (3, H, W). Transparent
-        pixels are laid over white, 16-bit gray is scaled to 8 bits.
+        pixels are blended with white, 16-bit gray is scaled to 8 bits.
     max_pixels: a file with more pixels is refused before it is decoded.
 
     Raises ImageError: no such file, not an image, truncated, too large, another shape or type.
@@ -54,7 +54,7 @@ def read_image(source: "str | Path | Image.Image | np.ndarray | Tensor", max_pix
         return _from_array(source)
     if hasattr(source, "detach"):
         if source.ndim != 3 or source.shape[0] != 3:
-            raise ImageError(f"a tensor of shape {tuple(source.shape)} is no image; (3, H, W) uint8 is needed")
+            raise ImageError(f"shape {tuple(source.shape)} is not an image tensor; (3, H, W) uint8 is needed")
         return _from_array(source.detach().cpu().permute(1, 2, 0).numpy())
     raise ImageError(f"an image is a path, PIL image, uint8 array or uint8 tensor, not {type(source).__name__}")
 
@@ -65,7 +65,7 @@ def _from_file(path: Path, max_pixels: int) -> np.ndarray:
             return _from_pil(image)
         except ImageError as error:
             raise ImageError(f"{path}: {error}") from None
-        except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error ... for damaged data
+        except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and others
             raise ImageError(f"damaged image {path}: {error}") from None
 
 
@@ -75,7 +75,7 @@ def _from_pil(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
         raise ImageError("floating-point pixels have no agreed range; save the image with 8 or 16 bits")
     if image.mode.startswith("I"):
-        # Pillow clips 16-bit gray at 255 when it converts; white is 65,535 and has to become 255.
+        # Pillow clips 16-bit gray at 255 when it converts; white, 65,535, has to become 255.
         wide = np.asarray(image).astype(np.int64).clip(0, 65535)
         image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
     elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -98,16 +98,16 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     if array.dtype != np.uint8:
         raise ImageError(f"an image of {array.dtype} values has no agreed range; uint8 from 0 to 255 is needed")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
-        raise ImageError(f"an array of shape {array.shape} is no image; (H, W), (H, W, 3) or (H, W, 4) is needed")
+        raise ImageError(f"an array of shape {array.shape} is not an image; (H, W), (H, W, 3) or (H, W, 4) is needed")
     if array.ndim == 2 or array.shape[2] == 4:
         return _from_pil(Image.fromarray(array))
     return np.ascontiguousarray(array)
 
 
 def _open(path: Path, max_pixels: int, refusal: type[MaskAdapterError]) -> Image.Image:
-    """The image in ``path``: its header is read, its pixels are not decoded yet."""
+    """Open an image file: reads its header, does not decode its pixels."""
     try:
-        # Pillow's limit is global, smaller than ours and a warning first; ours stands below, before any decoding.
+        # Pillow's own limit is global, smaller, and at first only a warning; max_pixels is checked below instead.
         with _opening:
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
@@ -131,7 +131,7 @@ def _open(path: Path, max_pixels: int, refusal: type[MaskAdapterError]) -> Image
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """The values of a label map, (H, W), or (H, W, 3) of an RGB one; palette images give their indices.
+    """Read the values of a label map, (H, W), or of an RGB one, (H, W, 3); palette images give their indices.
 
     Raises MaskError: no such file, not an image, damaged, or of floating-point values.
     """
@@ -141,5 +141,5 @@ def read_labels(path: Path) -> np.ndarray:
         except Exception as error:
             raise MaskError(f"damaged label map {path}: {error}") from None
     if labels.dtype.kind == "f" or (labels.ndim != 2 and labels.shape[2:] != (3,)):
-        raise MaskError(f"{path} is no label map: one channel of whole numbers or RGB is needed, not {image.mode}")
+        raise MaskError(f"{path} is not a label map: one channel of whole numbers or RGB is needed, not {image.mode}")
     return labels

@@ -1,4 +1,4 @@
-"""Masks from wherever they come, as (N, H, W) bool."""
+"""Reading masks from arrays, files and other libraries as (N, H, W) bool."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,35 +7,38 @@ from typing import Any
 import numpy as np
 
 from maskadapter.errors import MaskError
-from maskadapter.io.coco_format import decode_segmentation, panoptic_ids, read_json
+from maskadapter.io.coco_format import decode_segmentation, panoptic_ids
 from maskadapter.io.images import read_labels
+from maskadapter.system.json_files import read_json
 
 MAX_MASKS = 5_000
-"""Most masks of one label map: a photograph given by mistake has thousands of values."""
+"""Most masks in one label map: a photograph given by mistake has thousands of values."""
 
-_PIXELS = 1 << 27  # of masks that are decoded at a time
+_PIXELS = 1 << 27  # of the masks that are decoded at a time
 
 
 def read_masks(source: Any, size: tuple[int, int], file_name: str | None = None) -> np.ndarray:
-    """All masks of a source in memory, as (N, H, W) bool; N may be 0. See ``mask_parts``."""
+    """Read all masks of a source into memory, (N, H, W) bool; N may be 0. Arguments and errors as in ``mask_parts``."""
     parts = list(mask_parts(source, size, file_name))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def mask_parts(source: Any, size: tuple[int, int], file_name: str | None = None) -> Iterator[np.ndarray]:
-    """Masks for an image of ``size`` = (height, width), some at a time, as (n, H, W) bool; they may overlap.
+    """Read the masks of one image in parts, each (n, H, W) bool; masks may overlap.
 
-    There is at least one part, which may be empty. Of files with many masks of large images only a part is in memory.
+    There is at least one part, which may be empty. Only one part of many large masks is in memory at a time.
 
+    size: (height, width) of the image.
     source: one of
         - a boolean array or tensor (N, H, W), or a ``.npy`` file of one;
-        - a label map, one channel: each value above zero is one mask, in ascending order;
+        - a label map file, one channel: each value above zero is one mask, in ascending order;
         - a panoptic PNG, RGB with id = R + 256 G + 256^2 B: each id above zero is one mask, in ascending order;
-        - COCO JSON, a path or its content: a list of annotations, or a file with ``images`` and ``annotations``, whose
-          annotations of ``file_name`` are taken (of its only image where it holds one);
+        - COCO JSON, a path or its content: a list of annotations, or a file with ``images`` and ``annotations``, from
+          which the annotations of ``file_name`` are taken (of its only image where it has one);
         - ``supervision.Detections`` with masks;
-        - what SAM's automatic mask generator returns: dicts with ``segmentation``, an array or run lengths.
-    Raises MaskError: no such file, another shape, type or size, or a format that is none of these.
+        - the output of SAM's automatic mask generator: dicts with ``segmentation``, an array or run lengths.
+    file_name: the image's name in a COCO file.
+    Raises MaskError: no such file, another shape, type or size, or another format.
     """
     name = str(source) if isinstance(source, str | Path) else f"the given {type(source).__name__}"
     parts = _from_path(Path(source), size, file_name) if isinstance(source, str | Path) else None
@@ -52,14 +55,14 @@ def _checked(masks: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
         raise MaskError(
             f"{name} has masks of {masks.shape[2]} x {masks.shape[1]} pixels for an image of {size[1]} x {size[0]}"
         )
-    return np.require(masks, requirements=["C", "W"])  # what a file was mapped to becomes memory
+    return np.require(masks, requirements=["C", "W"])  # copies a memory-mapped file
 
 
 def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> Iterator[np.ndarray]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         masks = _npy(path)
-        return _cut(masks, size) if masks.ndim == 3 else iter([masks])
+        return _parts(masks, size) if masks.ndim == 3 else iter([masks])
     if suffix == ".json":
         return _from_value(read_json(path, MaskError), size, file_name)
     labels = read_labels(path)
@@ -67,7 +70,10 @@ def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> Iter
 
 
 def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> Iterator[np.ndarray]:
-    """A mask for each value above zero, after the checks that keep a wrong image from becoming gigabytes of masks."""
+    """Split a label map into one mask for each value above zero.
+
+    Checked first, so that a wrong image does not become gigabytes of masks.
+    """
     if labels.shape != tuple(size):
         raise MaskError(
             f"{name} has {labels.shape[1]} x {labels.shape[0]} pixels for an image of {size[1]} x {size[0]}"
@@ -75,11 +81,11 @@ def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> Iterat
     values = np.unique(labels[labels > 0])
     if len(values) > MAX_MASKS:
         raise MaskError(f"{name} has {len(values):,} different values, more than {MAX_MASKS:,}: is it a label map?")
-    return (labels == some[:, None, None] for some in _cut(values, size))
+    return (labels == some[:, None, None] for some in _parts(values, size))
 
 
-def _cut(entries: Any, size: tuple[int, int]) -> Iterator[Any]:
-    """What masks are made of, as many at a time as may be in memory; once where there are none."""
+def _parts(entries: Any, size: tuple[int, int]) -> Iterator[Any]:
+    """Split the entries that masks are made from into parts that fit in memory: one empty part where none are."""
     count = max(1, _PIXELS // max(1, size[0] * size[1]))
     return (entries[start : start + count] for start in range(0, max(1, len(entries)), count))
 
@@ -88,14 +94,14 @@ def _from_value(source: Any, size: tuple[int, int], file_name: str | None) -> It
     if isinstance(source, Mapping):
         source = _annotations(source, file_name)
     if isinstance(source, Sequence) and not isinstance(source, str) and all(isinstance(s, Mapping) for s in source):
-        return (_from_annotations(some, size) for some in _cut(source, size))
+        return (_from_annotations(some, size) for some in _parts(source, size))
     return iter([_from_array(source, size)])
 
 
 def _from_array(source: Any, size: tuple[int, int]) -> np.ndarray:
     if hasattr(source, "detach"):
         return source.detach().cpu().numpy()
-    if hasattr(source, "xyxy"):  # supervision.Detections; asking for the class would import the library
+    if hasattr(source, "xyxy"):  # supervision.Detections; isinstance would import the library
         if source.mask is None and len(source):
             raise MaskError("the detections have boxes and no masks; masks are needed")
         return np.zeros((0, *size), dtype=bool) if source.mask is None else np.asarray(source.mask)
@@ -124,10 +130,10 @@ def _from_annotation(annotation: Mapping[str, Any], size: tuple[int, int]) -> np
 
 
 def _annotations(content: Mapping[str, Any], file_name: str | None) -> list[Mapping[str, Any]]:
-    """The annotations of one image in a whole COCO file."""
+    """Return the annotations of one image in a whole COCO file."""
     images, annotations = content.get("images"), content.get("annotations")
     if not isinstance(images, list) or not isinstance(annotations, list):
-        raise MaskError("the JSON is no COCO file: 'images' and 'annotations', or a list of annotations, are needed")
+        raise MaskError("the JSON is not a COCO file: 'images' and 'annotations', or a list of annotations, are needed")
     wanted = [image for image in images if len(images) == 1 or Path(str(image.get("file_name"))).name == file_name]
     if len(wanted) != 1:
         raise MaskError(f"the COCO file has {len(images)} images, and {len(wanted)} of them named {file_name}")
@@ -136,10 +142,10 @@ def _annotations(content: Mapping[str, Any], file_name: str | None) -> list[Mapp
 
 def _npy(path: Path) -> np.ndarray:
     try:
-        masks = np.load(path, mmap_mode="r", allow_pickle=False)  # what the header claims is checked before it is read
+        masks = np.load(path, mmap_mode="r", allow_pickle=False)  # the header's size is checked against the file
     except FileNotFoundError:
         raise MaskError(f"no such file: {path}") from None
-    except Exception:  # damaged headers make NumPy raise nearly anything, and advise what is unsafe
+    except Exception:  # damaged headers make NumPy raise many kinds, some of which advise unsafe options
         raise MaskError(f"not a NumPy array file of bool (N, H, W): {path}") from None
     if not isinstance(masks, np.ndarray):
         raise MaskError(f"not a NumPy array file: {path} is an archive of several")

@@ -29,6 +29,7 @@ from maskadapter.pipelines.segmenting import (
 from maskadapter.results.detections import load_supervision
 from maskadapter.results.postprocessing import PanopticMap
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.vocabulary.vocabulary import BACKGROUND
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _LABELS = {"coco": ("annotations", ".json"), "yolo": ("labels", ".txt"), "voc": 
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 
 
+@refuse_old_keywords
 def label_images(
     segmenter: OpenVocabularySegmenter,
     images: Sources,

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io.coco_format import write_json
 from maskadapter.io.image_files import ImageFile, find_image_files
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.results.segmentation import ENDINGS, Segmentation, check_formats
+from maskadapter.system.json_files import write_json
 from maskadapter.system.progress import bar
+from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.types.encoded_image import EncodedImage
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
@@ -74,6 +75,7 @@ def segment_each(
         del result  # before the next one is computed
 
 
+@refuse_old_keywords
 def segment_images(
     segmenter: OpenVocabularySegmenter,
     images: Sources,

@@ -13,11 +13,13 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.io import coco_format as coco
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation
 from maskadapter.results.detections import panoptic_detections
 from maskadapter.results.overlay import draw_overlay, label_image
 from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, SemanticOrder
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.json_files import write_json
 from maskadapter.types.image_sizes import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -107,13 +109,13 @@ class Segmentation:
 
         Segments that the background won are among them: their name is ``NONE``, and their classes are the background's.
         """
-        words = (*self.class_names, *self.background, "(nothing)")
+        names = (*self.class_names, *self.background, "(nothing)")
         explained = []
         for segment in sorted(self._everything.segments, key=lambda segment: -segment.area):
             probs = self.probs[segment.proposal].float().cpu()
             best = probs.argsort(descending=True, stable=True)[:top].tolist()
             name = self.class_names[segment.label] if segment.label < len(self.vocabulary) else NONE
-            explained.append(Explanation(name, segment, tuple((words[index], float(probs[index])) for index in best)))
+            explained.append(Explanation(name, segment, tuple((names[index], float(probs[index])) for index in best)))
         return explained
 
     def summary(self, top: int = 5) -> dict[str, Any]:
@@ -135,7 +137,7 @@ class Segmentation:
                     "is_thing": explained.segment.is_thing,
                     "area": explained.segment.area,
                     "score": explained.segment.score,
-                    "words": [{"name": name, "probability": probability} for name, probability in explained.words],
+                    "classes": [{"name": name, "probability": probability} for name, probability in explained.classes],
                 }
                 for explained in self.explain(top)
             ],
@@ -182,13 +184,13 @@ class Segmentation:
             labels = label_image(self.semantic(), len(self.vocabulary))
             written.append(_write_png(folder / f"{stem}-labels.png", labels))
             values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-            written.append(coco.write_json(folder / f"{stem}-classes.json", values))
+            written.append(write_json(folder / f"{stem}-classes.json", values))
         if "panoptic" in formats:
             written += self._write_panoptic(folder, stem)
         if "coco" in formats:
             written.append(self._write_instances(folder, stem))
         if "summary" in formats:
-            written.append(coco.write_json(folder / f"{stem}-summary.json", self.summary()))
+            written.append(write_json(folder / f"{stem}-summary.json", self.summary()))
         if "activations" in formats:
             assert activation_maps is not None
             written.append(self._write_activations(folder, stem, activation_maps))
@@ -199,19 +201,19 @@ class Segmentation:
         image = _write_png(folder / f"{stem}-panoptic.png", coco.panoptic_image(panoptic.ids))
         content = {
             "images": [coco.image_entry(self.file_name, self.size)],
-            "annotations": [coco.panoptic_annotation(panoptic, image.name)],
+            "annotations": [panoptic_annotation(panoptic, image.name)],
             "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
         }
-        return [image, coco.write_json(folder / f"{stem}-panoptic.json", content)]
+        return [image, write_json(folder / f"{stem}-panoptic.json", content)]
 
     def _write_instances(self, folder: Path, stem: str) -> Path:
         found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
         content = {
             "images": [coco.image_entry(self.file_name, self.size)],
-            "annotations": coco.instance_annotations(found),
+            "annotations": instance_annotations(found),
             "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
         }
-        return coco.write_json(folder / f"{stem}-instances.json", content)
+        return write_json(folder / f"{stem}-instances.json", content)
 
     def _checked(self, activation_maps: ActivationMaps | None) -> ActivationMaps:
         if activation_maps is None:
@@ -258,13 +260,13 @@ class Segmentation:
 class Explanation:
     """The most probable classes of one segment.
 
-    name: the segment's class, or ``NONE``. segment: see ``Segment``. words: its classes, best first, with probabilities
-    from 0 to 1; "(nothing)" is void.
+    name: the segment's class, or ``NONE``. segment: see ``Segment``. classes: best first, with probabilities from 0 to
+    1; "(nothing)" is void.
     """
 
     name: str
     segment: Segment
-    words: tuple[tuple[str, float], ...]
+    classes: tuple[tuple[str, float], ...]
 
 
 def _write_png(path: Path, image: Image.Image) -> Path:

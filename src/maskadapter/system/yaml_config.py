@@ -9,27 +9,24 @@ from pydantic import BaseModel, ValidationError
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.error_text import did_you_mean
+from maskadapter.system.text_files import read_text
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
-MAX_BYTES = 1_000_000  # a film given by mistake is not read
+MAX_BYTES = 1_000_000
 
 
 def read_yaml(path: Path, refusal: type[MaskAdapterError]) -> dict[str, Any]:
     """The mapping in a YAML file; plain data only, nothing in it is executed. Raises ``refusal``, one line."""
+    text = read_text(path, MAX_BYTES, refusal)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise refusal(f"{path} is larger than {MAX_BYTES:,} bytes: a YAML file of settings is needed")
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise refusal(f"no such file: {path}") from None
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}: {getattr(error, 'problem', None)})" if mark else ""
         raise refusal(f"{path} is not YAML{where}") from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise refusal(f"cannot read {path}: {reason}") from None
+    except RecursionError:
+        raise refusal(f"{path} is not YAML that can be read: it nests too deeply") from None
     if not isinstance(content, dict):
         raise refusal(f"{path} holds no settings: lines of the form key: value are needed")
     return content

@@ -1,1 +1,1 @@
-"""The two stages of the paper, and the training of a generator: losses, recipes, the loop."""
+"""Training of an adapter or a mask generator by a recipe."""

@@ -1,25 +1,32 @@
-"""Devices, processes and precision of a run: Accelerate's, set up from a recipe."""
+"""Devices, processes and precision of a run: Accelerate's ``Accelerator``, set up from a recipe."""
 
 import os
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
 
-from maskadapter.errors import RecipeError
+from maskadapter.errors import MaskAdapterError, RecipeError
 from maskadapter.system.error_text import first_line
 from maskadapter.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
-def accelerator_for(recipe: Recipe, output: Path, device: Literal["cpu"] | None) -> Accelerator:
-    """This process's part of a run. device: "cpu", or None for whatever Accelerate finds.
 
-    Raises RecipeError for a precision that this machine lacks, or another than the first run's in this process.
+def accelerator_for(recipe: Recipe, output: Path, device: Literal["cpu"] | None) -> "Accelerator":
+    """This process's accelerator. device: "cpu", or None for whatever Accelerate finds.
+
+    Raises MaskAdapterError where Accelerate is not installed, and RecipeError for a precision that this machine lacks,
+    or another than the first run's in this process.
     """
+    try:
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs
+    except ImportError:
+        raise MaskAdapterError("training needs Accelerate: pip install 'maskadapter[train]'") from None
     precision = {"fp32": "no"}.get(recipe.run.precision, recipe.run.precision)
     if precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
         raise RecipeError("run.precision is fp16, which needs a GPU: use bf16 or fp32 here")
@@ -33,7 +40,7 @@ def accelerator_for(recipe: Recipe, output: Path, device: Literal["cpu"] | None)
         )
     except ValueError as error:  # one process keeps the device and precision of its first run
         raise RecipeError(f"Accelerate refuses: {first_line(error)}") from error
-    # accelerate launch names the first process's address when it was asked for several.
+    # accelerate launch names the main process's address when it was asked for several processes.
     asked = os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ
     if asked and accelerator.num_processes == 1:
         warnings.warn(

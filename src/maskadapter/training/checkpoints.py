@@ -1,4 +1,4 @@
-"""The states that a training can go on from: written whole or not at all, the newest one that is sound read back."""
+"""Checkpoints of a training run: written whole or not at all; the newest sound one is read back."""
 
 import re
 import warnings
@@ -17,17 +17,20 @@ _NAME = re.compile(r"step-(\d{8})\.pt")
 
 
 class Checkpoints:
-    """The newest ``keep`` states in a folder, one file each.
+    """The newest ``keep`` checkpoints in a folder, one file each.
 
-    A state is a mapping of tensors, numbers and texts, nested as one likes; nothing else can be in it, so that reading
-    one executes nothing.
+    A checkpoint holds tensors, numbers and texts in nested mappings and nothing else, so that reading one executes no
+    code.
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
         self._folder, self._keep = folder, keep
 
     def write(self, step: int, state: Mapping[str, Any]) -> Path:
-        """Keep the state after ``step`` steps, and forget the oldest."""
+        """Write the state after ``step`` steps, and remove the oldest checkpoints.
+
+        Raises MaskAdapterError, one line, for a full disk.
+        """
         path = self._folder / f"step-{step:08d}.pt"
         with write_atomically(path) as temporary:
             try:
@@ -38,18 +41,18 @@ class Checkpoints:
                 raise MaskAdapterError(f"cannot write {path} whole: is the disk full?")
         files = self._files()
         done = files.index(path) + 1
-        for old in [*files[: max(0, done - self._keep)], *files[done:]]:  # newer ones were damaged and passed over
+        for old in [*files[: max(0, done - self._keep)], *files[done:]]:  # newer ones were damaged
             old.unlink()
         return path
 
     def last(self) -> int:
-        """The step of the newest state, 0 where there is none."""
+        """The step of the newest checkpoint, 0 without one."""
         return max(map(_step, self._files()), default=0)
 
     def newest(self) -> tuple[int, dict[str, Any]] | None:
-        """The newest state that can be read and its step, on the CPU; None where there is none.
+        """The step and state of the newest checkpoint that can be read, on the CPU; None without one.
 
-        Warns of each damaged one that it passes over.
+        Warns of each damaged checkpoint that it passes over.
         """
         for path in reversed(self._files()):
             try:

@@ -1,4 +1,4 @@
-"""What a loss compares masks with: the segments of one image as tensors."""
+"""The ground-truth masks of one image and their classes, as tensors for the losses."""
 
 from dataclasses import dataclass, replace
 
@@ -35,21 +35,21 @@ class MaskTargets:
 
     @classmethod
     def of(cls, target: Target) -> "MaskTargets":
-        """The segments of an image at its own size, without the crowds: they are many things at once."""
+        """The segments of an image at its own size, without crowds: a crowd is many things in one mask."""
         kept = ~target.is_crowd
         return cls(torch.from_numpy(target.masks()[kept]), torch.from_numpy(target.classes[kept]))
 
     def __len__(self) -> int:
         return len(self.classes)
 
-    def kept(self) -> "MaskTargets":
-        """Without the empty masks: a crop may leave nothing of a segment."""
-        nonempty = self.masks.flatten(1).any(dim=1)
-        return self.only(nonempty)
+    def nonempty(self) -> "MaskTargets":
+        """The masks that have a pixel: a crop may leave nothing of a segment."""
+        return self[self.masks.flatten(1).any(dim=1)]
 
-    def only(self, chosen: Tensor) -> "MaskTargets":
-        """Some of them. chosen: (N,) bool, or indices, int64, which also give the order."""
+    def __getitem__(self, chosen: Tensor) -> "MaskTargets":
+        """Some of the masks. chosen: (N,) bool, or int64 indices, which also give the order."""
         return replace(self, masks=self.masks[chosen], classes=self.classes[chosen])
 
     def to(self, device: torch.device | str) -> "MaskTargets":
+        """The same on another device."""
         return replace(self, masks=self.masks.to(device), classes=self.classes.to(device))

@@ -1,6 +1,6 @@
-"""A recipe: everything that a training run depends on, in one flat YAML file. One file is one published row."""
+"""A recipe: everything that a training run depends on, in one flat YAML file. One file is one row of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,29 +8,21 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from maskadapter.errors import RecipeError
+from maskadapter.system.renamed import renamed
 from maskadapter.system.yaml_config import checked, read_yaml
+from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Model(_Part):
-    """What is trained.
+class AdapterSettings(_Section):
+    """The design of the adapter, see ``MaskAdapter``. hidden_dim: null is the architecture's own."""
 
-    name: an entry of the named models, whose shapes are taken. start: where the frozen weights come from: a CLIP encoder
-    by its name (warm-up), a named model, or a file. adapter: a file whose adapter training goes on from; without it
-    the one in ``start``, and without that random values. transfer_norm: of MAFT+'s transfer of text, see
-    ``ContentDependentTransfer``. The other keys are the adapter's, see ``MaskAdapter``. Null is the model's own.
-    """
-
-    name: str
-    start: str
-    adapter: str | None = None
-    transfer_norm: Literal["sum", "update"] | None = None
     num_maps: Positive = 16
     num_blocks: Annotated[int, Field(ge=0)] = 3
     hidden_dim: Positive | None = None
@@ -39,19 +31,38 @@ class Model(_Part):
     use_features: bool = True
 
 
-class TrainingSet(_Part):
-    """name: a known data set, or the path of a ``custom.yaml``. ratio: its share of the batches, relative to the
-    others'. repeat_threshold: images of classes rarer than this share are repeated (LVIS: 0.001); 0 repeats none."""
+class Model(AdapterSettings):
+    """The model that is trained, and its initial weights.
+
+    architecture: an entry of the model zoo. weights: where the frozen weights come from: a CLIP encoder by its name
+    (warm-up), a model by its name, or a file. adapter: a file with the adapter that training goes on from; without it
+    the adapter in ``weights``, and without that random values. The other keys design the adapter.
+    """
+
+    architecture: str
+    weights: str
+    adapter: str | None = None
+
+
+class TrainingSet(_Section):
+    """A data set to train on.
+
+    name: a known data set, or the path of a ``custom.yaml``. ratio: its share of the batches, relative to the others'.
+    repeat_threshold: images of classes rarer than this share are repeated (LVIS: 0.001); 0 repeats none.
+    """
 
     name: str
     ratio: Annotated[float, Field(gt=0)] = 1.0
     repeat_threshold: Share = 0.0
 
 
-class Data(_Part):
-    """train: data sets. crop: pixels of the square that is trained on. scale: smallest and largest size of the image
-    relative to the crop. flip: share of images that are mirrored. color: jitter brightness, contrast, saturation,
-    hue."""
+class Data(_Section):
+    """Data sets and augmentation.
+
+    train: data sets. crop: pixels of the square that is trained on. scale: smallest and largest size of the image
+    relative to the crop. flip: share of images that are mirrored. color: jitter brightness, contrast, saturation, hue.
+    workers: processes that load images, on each training process.
+    """
 
     train: Annotated[tuple[TrainingSet, ...], Field(min_length=1)]
     crop: Positive
@@ -67,8 +78,8 @@ class Data(_Part):
         return self
 
 
-class Masks(_Part):
-    """Which masks of an image a step trains on. See ``PredictedMasks`` for the last five, which the mixed stage uses.
+class Masks(_Section):
+    """The masks of an image that a step trains on; see ``PredictedMasks`` for the last three, of the mixed stage.
 
     ground_truth: slots for ground-truth masks, 32 in the official warm-up, 16 in its mixed stage. predicted: slots for
     predicted ones.
@@ -79,32 +90,29 @@ class Masks(_Part):
     matcher: Literal["iou", "hungarian"] = "iou"
     iou_threshold: Share = 0.7
     matching_threshold: Share = 0.5
-    soft_edges: bool = False
-    left_over: Literal["empty", "full", "ignored"] = "ignored"
-    detach_true: bool = True
 
 
-class Loss(_Part):
-    """Weights, and what the sums are divided by: the masks of this process's images ("process"), or those of the
-    whole batch on all processes ("global"), which makes the result independent of how the batch is split."""
+class Loss(_Section):
+    """Weights of the adapter's losses. Source: paper, section 4.1."""
 
     classification: Annotated[float, Field(ge=0)] = 2.0
     consistency: Annotated[float, Field(ge=0)] = 5.0
-    normalize: Literal["process", "global"] = "global"
 
 
-class Optimizer(_Part):
-    """AdamW. decayed: see ``training/optimizer.py``. clip_norm: largest norm of the whole gradient; 0 does not clip."""
+class Optimizer(_Section):
+    """AdamW. clip_norm: largest norm of the whole gradient; 0 does not clip."""
 
     lr: Annotated[float, Field(gt=0)] = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    decayed: Literal["official", "matrices"] = "matrices"
     clip_norm: Annotated[float, Field(ge=0)] = 1.0
 
 
-class Schedule(_Part):
-    """kind: ``"steps"`` multiplies the learning rate by ``factor`` at every milestone, ``"polynomial"`` lets it fall to
-    0 with ``power``. warmup: first steps, in which it climbs from ``warmup_factor``."""
+class Schedule(_Section):
+    """The learning rate over the run.
+
+    kind: ``"steps"`` multiplies the learning rate by ``factor`` at every milestone, ``"polynomial"`` lets it fall to 0
+    with ``power``. warmup: first steps, in which it climbs from ``warmup_factor``.
+    """
 
     kind: Literal["steps", "polynomial"] = "polynomial"
     milestones: tuple[Positive, ...] = ()
@@ -114,42 +122,50 @@ class Schedule(_Part):
     warmup_factor: Share = 1.0
 
 
-class Run(_Part):
-    """iterations: steps of the optimizer. batch_size: images in a step, over all processes and accumulated parts.
+class Run(_Section):
+    """Length of the run, arithmetic and checkpoints.
+
+    iterations: steps of the optimizer. batch_size: images in a step, over all processes and accumulated parts.
     accumulate: parts that a step is computed in. precision: of the network's arithmetic. checkpoint_blocks: keep less
-    for the backward pass, compute more. stochastic_depth: leave CLIP's on, as the official MAFT+ stage does by
-    accident. trainable_void: the void embedding is trained too. save_every, keep: checkpoints."""
+    for the backward pass, compute more. save_every: steps between checkpoints. keep: newest checkpoints that are kept.
+    log_every: steps between entries of the log.
+    """
 
     iterations: Positive
     batch_size: Positive
     accumulate: Positive = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     checkpoint_blocks: bool = False
-    stochastic_depth: bool = False
-    trainable_void: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     save_every: Positive = 1000
     keep: Positive = 2
     log_every: Positive = 20
 
 
-class Evaluation(_Part):
-    """every: steps between two evaluations; 0 evaluates never. datasets: what on, of which ``images`` at most (0: all
-    of them)."""
+class Evaluation(_Section):
+    """Evaluation during training.
+
+    every: steps between two evaluations; 0 evaluates never. datasets: what on, of which ``images`` at most (0: all of
+    them).
+    """
 
     every: Annotated[int, Field(ge=0)] = 0
     datasets: tuple[str, ...] = ()
     images: Annotated[int, Field(ge=0)] = 0
 
 
-# What has no effect, and is refused so that nobody believes it has.
+# Sections and keys without effect, refused so that nobody believes they have one.
 _UNUSED_BY_STAGE: dict[str, set[str]] = {"warmup": set(), "mixed": set(), "generator": {"masks", "loss"}}
+_UNUSED_QUIRKS = {"soft_mask_edges", "unmatched_slots", "detach_ground_truth", "loss_normalization"}  # by "generator"
 _UNUSED_BY_SCHEDULE: dict[str, set[str]] = {"steps": {"power"}, "polynomial": {"milestones", "factor"}}
 
 
-class Recipe(_Part):
-    """stage: ``"warmup"`` trains the adapter on ground-truth masks, ``"mixed"`` on true and predicted ones, ``"generator"``
-    the mask generator. Source: paper, section 3.3 and 4.1; see ``recipes/`` for the published rows."""
+class Recipe(_Section):
+    """A training run.
+
+    stage: ``"warmup"`` trains the adapter on ground-truth masks, ``"mixed"`` on ground-truth and predicted masks,
+    ``"generator"`` the mask generator. Source: paper, section 3.3 and 4.1; see ``recipes/`` for the published rows.
+    """
 
     stage: Literal["warmup", "mixed", "generator"]
     model: Model
@@ -160,11 +176,14 @@ class Recipe(_Part):
     schedule: Schedule = Schedule()
     run: Run
     evaluation: Evaluation = Evaluation()
+    upstream_quirks: TrainingQuirks = RECOMMENDED
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
         for part in sorted(_UNUSED_BY_STAGE[self.stage] & self.model_fields_set):
-            raise ValueError(f"'{part}' is for the adapter's stages: the generator's losses are Mask2Former's own")
+            raise ValueError(f"'{part}' is for the adapter's stages: the mask generator's losses are Mask2Former's own")
+        for key in sorted(self._unused_quirks() & self.upstream_quirks.model_fields_set):
+            raise ValueError(f"upstream_quirks.{key} is for the adapter's stages")
         for key in sorted(_UNUSED_BY_SCHEDULE[self.schedule.kind] & self.schedule.model_fields_set):
             raise ValueError(f"schedule.{key} has no meaning for schedule.kind {self.schedule.kind}")
         if self.stage == "mixed" and not self.masks.predicted:
@@ -177,11 +196,26 @@ class Recipe(_Part):
             raise ValueError("evaluation.every needs evaluation.datasets")
         return self
 
+    @property
+    def trains_void_embedding(self) -> bool:
+        """Whether the void embedding is trained, see ``TrainingQuirks.train_void_embedding``."""
+        chosen = self.upstream_quirks.train_void_embedding
+        return self.stage != "mixed" if chosen is None else chosen
+
+    def _unused_quirks(self) -> set[str]:
+        return _UNUSED_QUIRKS if self.stage == "generator" else set()
+
+
+def adapter_config(recipe: Recipe) -> dict[str, Any]:
+    """The design of the recipe's adapter, as keyword arguments of ``MaskAdapter``; what is null is left out."""
+    return recipe.model.model_dump(include=set(AdapterSettings.model_fields), exclude_none=True)
+
 
 def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """The recipe in a file. changes: ``"optimizer.lr=5e-5"``, YAML values that replace the file's.
 
-    Raises RecipeError, one line: an unknown key ("did you mean"), a value out of range, a change without "=".
+    Raises RecipeError, one line: an unknown key ("did you mean"), a key that has another name now, a value out of
+    range, a change without "=".
     """
     content = read_yaml(Path(path), RecipeError)
     for change in changes:
@@ -189,16 +223,26 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         if not equals or not key:
             raise RecipeError(f"--set {change}: a change has the form key=value, for example optimizer.lr=5e-5")
         _put(content, key.split("."), _value(change, value))
+    _refuse_renamed_keys(content, str(path))
     return checked(Recipe, content, str(path), RecipeError)
 
 
 def as_yaml(recipe: Recipe) -> str:
     """The resolved recipe, defaults included, as a file that ``read_recipe`` reads back to the same."""
-    unused = dict.fromkeys(_UNUSED_BY_STAGE[recipe.stage], True)
-    content = recipe.model_dump(
-        mode="json", exclude={**unused, "schedule": dict.fromkeys(_UNUSED_BY_SCHEDULE[recipe.schedule.kind], True)}
-    )
+    content = recipe.model_dump(mode="json", exclude=_UNUSED_BY_STAGE[recipe.stage])
+    for section, keys in {
+        "schedule": _UNUSED_BY_SCHEDULE[recipe.schedule.kind],
+        "upstream_quirks": recipe._unused_quirks(),
+    }.items():
+        content[section] = {key: value for key, value in content[section].items() if key not in keys}
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _refuse_renamed_keys(content: Mapping[str, Any], source: str) -> None:
+    for old, new in renamed("recipe key").items():
+        section, key = old.split(".")
+        if isinstance(content.get(section), Mapping) and key in content[section]:
+            raise RecipeError(f"{source}: unknown key '{old}': it is now '{new}'")
 
 
 def _value(change: str, text: str) -> Any:

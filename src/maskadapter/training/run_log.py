@@ -1,55 +1,58 @@
-"""What a run says of itself while it goes on."""
+"""The log of a training run: ``log.jsonl`` and TensorBoard."""
 
-import json
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
-
+from maskadapter.errors import MaskAdapterError
+from maskadapter.system import json_lines
 from maskadapter.system.atomic_files import write_atomically
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class RunLog:
-    """One JSON line for every entry, and the same to TensorBoard where it is installed; the first process writes."""
+    """One JSON line for every entry, and the same to TensorBoard where it is installed; the main process writes.
 
-    def __init__(self, path: Path, step: int, accelerator: Accelerator) -> None:
+    path: of the JSON lines. step: how many steps are done; later entries in the file are dropped, because a run that
+    was killed may have logged steps after its newest checkpoint, and they are done again.
+    """
+
+    def __init__(self, path: Path, step: int, accelerator: "Accelerator") -> None:
         self._path, self._accelerator = path, accelerator
         self._evaluated: set[int] = set()
         if not accelerator.is_main_process:
             return
-        # A run that was killed may have logged steps after its newest checkpoint: they are done again.
-        kept = [line for line in _lines(path) if _entry(line).get("step", step + 1) <= step]
-        self._evaluated = {entry["step"] for entry in map(_entry, kept) if any("evaluation/" in key for key in entry)}
+        kept = [entry for entry in _sound_entries(path) if entry.get("step", step + 1) <= step]
+        self._evaluated = {entry["step"] for entry in kept if any("evaluation/" in key for key in entry)}
         with write_atomically(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            temporary.touch()
+            for entry in kept:
+                json_lines.append(temporary, entry)
 
     def evaluated(self, step: int) -> bool:
         """Whether an evaluation after this step is in the log."""
+        from accelerate.utils import broadcast_object_list
+
         return bool(broadcast_object_list([step in self._evaluated])[0])
 
     def add(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Numbers that are none (a mean over nothing) are left out."""
-        told = {name: value for name, value in numbers.items() if math.isfinite(value)}
-        self._accelerator.log(told, step=step)
+        """Append an entry. Numbers that are not finite (a mean over nothing) are left out."""
+        finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        self._accelerator.log(finite, step=step)
         if self._accelerator.is_main_process:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **told}) + "\n")
+            json_lines.append(self._path, {"step": step, **finite})
 
 
-def _entry(line: str) -> dict[str, Any]:
-    """A line's content; nothing where it is damaged."""
+def _sound_entries(path: Path) -> list[dict[str, Any]]:
+    """The entries up to the first damaged line."""
+    entries: list[dict[str, Any]] = []
     try:
-        return dict(json.loads(line))
-    except ValueError:
-        return {}
-
-
-def _lines(path: Path) -> list[str]:
-    """The whole lines of a log; the last may have been cut."""
-    if not path.exists():
-        return []
-    *lines, _ = path.read_text(encoding="utf-8").split("\n")
-    return lines
+        for entry in json_lines.read(path):
+            entries.append(entry)
+    except MaskAdapterError as error:
+        warnings.warn(f"{error}; the log is kept up to there", stacklevel=2)
+    return entries

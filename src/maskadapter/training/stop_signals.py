@@ -1,4 +1,4 @@
-"""Stopping a long run between two steps, by Ctrl-C or SIGTERM."""
+"""Stopping a training run between two steps, by Ctrl-C or SIGTERM."""
 
 import signal
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ _SIGNALS = (int(signal.SIGINT), int(signal.SIGTERM))
 
 
 class StopSignals:
-    """Inside the block, the first Ctrl-C or SIGTERM is noted and nothing else; a second does what it always does.
+    """Catch the first Ctrl-C or SIGTERM inside the block and note it; a second one has its usual effect.
 
-    Only a program's main thread may ask for signals; in another nothing is ever noted.
+    Only a program's main thread can catch signals; in another thread nothing is ever noted.
     """
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class StopSignals:
 
     @contextmanager
     def left_alone(self) -> Iterator[None]:
-        """Inside this block signals do what they always do: for work that can be stopped at any time."""
+        """Inside this block signals have their usual effect: for work that can be stopped at any time."""
         self.__exit__(None, None, None)
         try:
             yield
         finally:
             self.__enter__()
 
-    def _note(self, number: int, sizes: object) -> None:
+    def _note(self, number: int, frame: object) -> None:
         self.noted = True
         signal.signal(number, self._before[number])

@@ -1,4 +1,4 @@
-"""How good the model is while it is trained: the curve of seen and unseen classes. Source: paper, figure 7."""
+"""Evaluation during training: metrics on seen and unseen classes after every so many steps. Source: paper, figure 7."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -9,22 +9,24 @@ from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.partition import Partition
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
-WATCHED = tuple(f"{m}{s}" for m in ("mIoU", "accuracy of segments", "PQ", "AP") for s in ("", " seen", " unseen"))
+LOGGED_METRICS = tuple(
+    f"{metric}{part}" for metric in ("mIoU", "accuracy of segments", "PQ", "AP") for part in ("", " seen", " unseen")
+)
 
 
-class Watch:
+class Validation:
     """Evaluates a model between two steps. Reports lie in ``<output>/evaluation/step-<n>/<data set>``.
 
-    datasets: what on. run: what the weights depend on, so that records of another run are not taken for this one's.
-    images: of each at most so many; 0 takes all. Of a model with a mask generator the segmentation is judged, of one
-    without (a warm-up from a CLIP encoder) the names of ground-truth masks.
+    datasets: what on. run: fingerprint of the recipe, so that records of another run are not taken for this one's.
+    images: at most so many of each data set; 0 takes all. A model with a mask generator is evaluated by its
+    segmentation, one without (a warm-up from a CLIP encoder) by the classes of ground-truth masks.
     """
 
     def __init__(self, datasets: Sequence[Dataset], output: Path, run: str, images: int = 0) -> None:
         self._datasets, self._output, self._run, self._images = datasets, output, run, images
 
     def __call__(self, segmenter: OpenVocabularySegmenter, step: int) -> Mapping[str, float]:
-        """Numbers in percent by data set and measure, those of ``WATCHED`` that there are."""
+        """Numbers in percent by data set and metric: those of ``LOGGED_METRICS`` that the report has."""
         numbers: dict[str, float] = {}
         training = {module: module.training for module in segmenter.modules()}
         segmenter.eval()  # stochastic depth may be on
@@ -40,7 +42,9 @@ class Watch:
                 partition=Partition.of("synonyms", dataset.vocabulary, segmenter.inference.seen_in),
                 settings={"run": self._run, "step": step},
             )
-            numbers |= {f"{dataset.name}/{name}": report.numbers[name] for name in WATCHED if name in report.numbers}
+            numbers |= {
+                f"{dataset.name}/{name}": report.numbers[name] for name in LOGGED_METRICS if name in report.numbers
+            }
         for module, was in training.items():
             module.training = was
         return numbers

@@ -1,7 +1,7 @@
-"""Class names and their synonyms: what the user asks for, in words.
+"""Class names with their synonyms, built in or given by the user.
 
-The lists of the paper's data sets lie in ``vocabulary/lists/``, one JSON file each, and hold the words that the published
-models were evaluated with, to the letter. ``Vocabulary.of`` turns a user's own words into the same value.
+``vocabulary/lists/`` holds one JSON file for each of the paper's data sets, with exactly the class names that the
+published models were evaluated with. ``Vocabulary.of`` reads a user's own class names into the same type.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from maskadapter.errors import VocabularyError
 from maskadapter.system.error_text import did_you_mean
+from maskadapter.system.text_files import read_text
 
 # Source: FC-CLIP's VILD prompts in their order; some end in a full stop and some do not, and the published text
 # embeddings depend on it.
@@ -36,26 +37,26 @@ TEMPLATES: tuple[str, ...] = (
 )
 
 BACKGROUND = "coco-stuff"
-"""The built-in list that stands for the rest of the world where a user asks for a few words."""
+"""The built-in list that stands for everything else where a user gives only a few classes."""
 
-# The lists that say which classes are things, most trusted first: where two disagree on a word, the earlier decides.
+# The lists that state which classes are things, most trusted first: where two disagree on a name, the earlier decides.
 _THING_LISTS = ("coco-panoptic", "coco-stuff", "ade20k-150", "pascal-voc-20", "cityscapes", "lvis-v1")
 
-_MAX_BYTES = 10_000_000  # of a file of classes; a film given by mistake is not read
+_MAX_BYTES = 10_000_000  # of a file of classes
 
 _FOLDER = files("maskadapter") / "vocabulary" / "lists"
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """K classes, each with one or more names for the same thing.
+    """K classes, each with one or more synonymous names.
 
-    classes: K tuples of synonyms; the first of each is the name that is shown. A model scores every synonym and keeps
-        the best. Two classes may share a name: some of the published lists do.
-    is_thing: K flags; a thing is counted one by one (cat), stuff is not (sky).
-    name: the built-in list's name, None for other words.
+    classes: K tuples of synonyms; the first of each is the displayed name. A model scores every synonym and keeps the
+        best. Two classes may share a name: some of the published lists do.
+    is_thing: K flags; instances of things are counted one by one (cat), stuff is not counted (sky).
+    name: the name of the built-in list, None for other classes.
 
-    Raises VocabularyError when there are no classes, a name is empty, or the flags are not as many as the classes.
+    Raises VocabularyError when there are no classes, a name is empty, or the number of flags is not K.
     """
 
     classes: tuple[tuple[str, ...], ...]
@@ -70,7 +71,7 @@ class Vocabulary:
                 raise VocabularyError(f"class {index + 1} of {len(self.classes)} has an empty name")
             for name in synonyms:
                 if any("\ud800" <= sign <= "\udfff" for sign in name):
-                    raise VocabularyError(f"class {index + 1} is no valid text ({name!a}): UTF-8 is needed")
+                    raise VocabularyError(f"class {index + 1} is not valid text ({name!a}): UTF-8 is needed")
         if len(self.is_thing) != len(self.classes):
             raise VocabularyError(f"is_thing has {len(self.is_thing)} flags for {len(self.classes)} classes")
 
@@ -79,21 +80,21 @@ class Vocabulary:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The K names to show."""
+        """The K displayed names: the first synonym of each class."""
         return tuple(synonyms[0] for synonyms in self.classes)
 
     @property
     def synonyms(self) -> tuple[str, ...]:
-        """All S synonyms in one row, class after class."""
+        """All S synonyms in one tuple, class after class."""
         return tuple(synonym for synonyms in self.classes for synonym in synonyms)
 
     @property
     def group_sizes(self) -> tuple[int, ...]:
-        """How many of ``synonyms`` belong to each of the K classes."""
+        """The number of synonyms of each of the K classes."""
         return tuple(len(synonyms) for synonyms in self.classes)
 
     def seen(self, train: "Vocabulary") -> tuple[bool, ...]:
-        """K flags: True where a class shares a synonym, letter by letter, with any class of the training list."""
+        """Return K flags: whether a class shares a synonym, as an exact string, with any class of the training list."""
         known = set(train.synonyms)
         return tuple(not known.isdisjoint(synonyms) for synonyms in self.classes)
 
@@ -101,20 +102,20 @@ class Vocabulary:
     def of(
         cls, classes: "Vocabulary | str | Path | Sequence[str | Sequence[str]]", things: Iterable[str] | None = None
     ) -> "Vocabulary":
-        """The vocabulary that a user's words mean.
+        """Read the classes that a user gives.
 
         classes: one of
-            - words, ``"cat, sofa|couch, wall"``: a comma or a new line separates classes, ``|`` synonyms of one class;
+            - class names, ``"cat, sofa|couch, wall"``: a comma or a new line separates classes, ``|`` synonyms;
             - the name of a built-in list, ``"ade20k-150"`` (see ``builtin_names``);
-            - a text file in the same notation, as a rule one class a line; lines that start with ``#`` are comments;
+            - a text file in the same notation, usually one class a line; lines that start with ``#`` are comments;
             - a sequence of classes, each a string (``|`` separates synonyms, a comma stays in the name) or a sequence
               of synonyms;
             - a Vocabulary, returned as it is.
-        things: names of the classes that are things, all others are stuff. Without it a class is what the built-in
-            lists say of the first of its names that they hold, and a thing where they hold none.
+        things: names of the classes that are things, all others are stuff. Without it the built-in lists decide, by the
+            first name of a class that they contain; a class that they do not contain is a thing.
 
-        White space around names is dropped, and so is a name that is left empty by a surplus comma. A class that is
-        named twice is merged into its first place.
+        White space around names is removed, and so are empty names between two commas. Classes with the same first name
+        are merged into one.
 
         Raises VocabularyError for no classes, empty names in a sequence, an unreadable file, a name in ``things`` that
         no class has.
@@ -130,36 +131,39 @@ class Vocabulary:
 
     @classmethod
     def builtin(cls, name: str) -> "Vocabulary":
-        """The built-in list of that name, exactly as the published models use it.
+        """Return the built-in list of that name, exactly as the published models use it.
 
-        Where the data set itself does not tell things from stuff, the flags follow from the names as in ``of``.
+        Where the data set itself does not distinguish things from stuff, the flags follow from the names as in ``of``.
         Raises VocabularyError for an unknown name.
         """
         if name not in builtin_names():
-            raise VocabularyError(_no_list(name))
-        rows = _rows(name)
+            raise VocabularyError(_unknown_list(name))
+        rows = _read_list(name)
         classes = tuple(tuple(row["names"]) for row in rows)
         return cls(classes, tuple(row.get("thing", _is_thing(tuple(row["names"]))) for row in rows), name)
 
 
 @cache
 def builtin_names() -> tuple[str, ...]:
-    """Names of the built-in lists, sorted."""
+    """Return the names of the built-in lists, sorted."""
     return tuple(
         sorted(entry.name.removesuffix(".json") for entry in _FOLDER.iterdir() if entry.name.endswith(".json"))
     )
 
 
 @cache
-def _rows(name: str) -> list[dict]:
-    """``{"names": [...], "thing": bool}`` for each class; ``thing`` is absent where the data set has no flags."""
+def _read_list(name: str) -> list[dict]:
+    """Read a list: ``{"names": [...], "thing": bool}`` for each class; no ``thing`` where the data set has no flags."""
     return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))["classes"]
 
 
 @cache
 def _known_things() -> dict[str, bool]:
-    """Lower-case name -> is it a thing. A first name in any list counts more than a synonym in an earlier one."""
-    rows = [row for name in _THING_LISTS for row in _rows(name)]
+    """Map lower-case names to whether they are things.
+
+    A first name in any list takes precedence over a synonym in an earlier list.
+    """
+    rows = [row for name in _THING_LISTS for row in _read_list(name)]
     known: dict[str, bool] = {}
     for row in rows:
         known.setdefault(row["names"][0].lower(), row["thing"])
@@ -184,16 +188,16 @@ def _flags(vocabulary: Vocabulary, things: Iterable[str]) -> tuple[bool, ...]:
 
 
 def _groups(classes: object) -> list[tuple[str, ...]]:
-    """Synonym groups of words, a file or a sequence; names are stripped and may repeat."""
+    """Return the synonym groups in a string, a file or a sequence; names are stripped and may repeat."""
     if isinstance(classes, Path) or (isinstance(classes, str) and _means_a_file(classes)):
-        return _split(_read(Path(classes)))
+        return _split(read_text(Path(classes), _MAX_BYTES, VocabularyError, "file of classes"))
     if isinstance(classes, str):
         if _means_a_list(classes.strip()):
-            raise VocabularyError(_no_list(classes.strip()))
+            raise VocabularyError(_unknown_list(classes.strip()))
         return _split(classes)
     if not isinstance(classes, Iterable):
         raise VocabularyError(
-            f"classes is of type {type(classes).__name__}; words, a list's name or a sequence is needed"
+            f"classes is of type {type(classes).__name__}; class names, a list's name or a sequence is needed"
         )
     groups = []
     for entry in classes:
@@ -213,7 +217,7 @@ def _split(text: str) -> list[tuple[str, ...]]:
 
 
 def _merged(groups: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """One group for each first name, in the order of first mention, without repeated synonyms."""
+    """Merge groups with the same first name, in the order of first mention, without repeated synonyms."""
     merged: dict[str, dict[str, None]] = {}
     for index, group in enumerate(groups):
         if not group or not all(group):
@@ -223,7 +227,7 @@ def _merged(groups: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
 
 
 def _means_a_file(text: str) -> bool:
-    # A word alone ("cat") never opens a file of that name: a path shows itself by a suffix or a folder.
+    # A single name ("cat") never opens a file of that name: a path has a suffix or a folder.
     if "\n" in text or len(text) > 1000:
         return False
     path = Path(text)
@@ -235,25 +239,11 @@ def _means_a_file(text: str) -> bool:
 
 
 def _means_a_list(text: str) -> bool:
-    """A slip in a list's name ("ade20k", "lvis-v2") would otherwise be taken for the one word to look for."""
+    """Return whether a text is a misspelled name of a list ("ade20k", "lvis-v2"), which would otherwise be a class."""
     if text in {name.split("-")[0] for name in builtin_names()}:
         return True
     return any(sign in text for sign in "-0123456789") and bool(get_close_matches(text, builtin_names(), 1, cutoff=0.8))
 
 
-def _read(path: Path) -> str:
-    try:
-        if path.exists() and not path.is_file():
-            raise VocabularyError(f"{path} is no text file of classes")
-        if path.is_file() and path.stat().st_size > _MAX_BYTES:
-            raise VocabularyError(f"{path} is larger than {_MAX_BYTES:,} bytes: a text file of classes is needed")
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise VocabularyError(f"no such file of classes: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise VocabularyError(f"cannot read classes from {path}: {reason}") from None
-
-
-def _no_list(name: str) -> str:
+def _unknown_list(name: str) -> str:
     return f'no built-in list "{name}"; {did_you_mean(name, builtin_names())}'

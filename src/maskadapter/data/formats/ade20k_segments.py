@@ -1,4 +1,4 @@
-"""ADE20K-150's segments: stuff from its semantic labels, things from its instance labels."""
+"""ADE20K-150 as a panoptic or instance data set: stuff from its semantic labels, things from its instance labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Literal
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.formats.pairs import Pair, check_size, read_label, read_pair
+from maskadapter.data.formats.image_label_pairs import Pair, check_size, read_label, read_pair
 from maskadapter.errors import DatasetError
 from maskadapter.types.target import UNLABELED, Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
 class Ade20kSegments:
-    """Panoptic or instance truth of ADE20K-150.
+    """ADE20K-150 with panoptic or instance ground truth.
 
     pairs: images with their semantic labels (``annotations``). instances: folder of the instance labels
     (``annotations_instance``): R numbers the 100 things in the order of the 150 classes, G the instances of an image,
-    both from 1. Where the two disagree the instance counts; a thing without an instance label is unlabeled.
+    both from 1. Where the two disagree the instance label wins; a thing without an instance label is unlabeled.
 
     Source: Mask2Former, prepare_ade20k_pan_seg.py and ade20k_instance_catid_mapping.txt.
     """
@@ -35,7 +35,7 @@ class Ade20kSegments:
         self.task: Task = task
         is_thing = np.array(vocabulary.is_thing)
         self._things = np.flatnonzero(is_thing)
-        # By the value of the semantic label: 0 for what is unlabeled, for things, and for what is no value.
+        # By the value of the semantic label; 0 for unlabeled pixels, things and values out of range.
         self._stuff = np.zeros(256, dtype=np.int32)
         if task == "panoptic":
             self._stuff[np.flatnonzero(~is_thing) + 1] = np.flatnonzero(~is_thing) + 1
@@ -44,19 +44,23 @@ class Ade20kSegments:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises DatasetError, naming the file, for a missing label, one of another size or kind, an unknown value."""
+        """Read one sample.
+
+        Raises DatasetError, naming the file, for a label that is missing, of another size or pixel type, or holds an
+        unknown value.
+        """
         image_path, semantic = self.pairs[index]
         image, stuff = read_pair(image_path, semantic)
         path = self.instances / semantic.name
         things = read_label(path, image_path)
         check_size(image_path, image, str(path), (things.shape[0], things.shape[1]))
         if stuff.ndim != 2 or stuff.dtype != np.uint8:
-            raise DatasetError(f"{semantic} is no label map of 8 bits")
+            raise DatasetError(f"{semantic} is not an 8-bit label map")
         if stuff.max() > len(self.vocabulary):
             raise DatasetError(f"{semantic} has the value {stuff.max()}; ADE20K-150 has {len(self.vocabulary)} classes")
         if things.ndim != 3:
-            raise DatasetError(f"{path} is no instance label of ADE20K: RGB, R the thing and G its number, is needed")
-        # One number for each segment: the stuff's value, or 256 and above for an instance, which covers the stuff.
+            raise DatasetError(f"{path} is not an instance label of ADE20K: RGB, R class and G number, is needed")
+        # One number for each segment: the value of the stuff, or 256 and above for an instance, which covers the stuff.
         category, instance = things[..., 0].astype(np.int32), things[..., 1].astype(np.int32)
         numbers, first, ids = np.unique(
             np.where(instance > 0, 255 + instance, self._stuff[stuff]), return_index=True, return_inverse=True
@@ -64,7 +68,7 @@ class Ade20kSegments:
         ids = ids.reshape(stuff.shape)
         kinds = category.ravel()[first]
         if (kinds[ids] != category)[instance > 0].any():
-            raise DatasetError(f"{path} has an instance that is two different things")
+            raise DatasetError(f"{path} has an instance of two different classes")
         strange = kinds[(numbers > 255) & ((kinds < 1) | (kinds > len(self._things)))]
         if strange.size:
             raise DatasetError(f"{path} has the thing {strange[0]}; things are numbered 1 to {len(self._things)}")

@@ -1,4 +1,4 @@
-"""Data sets in COCO's instance format, LVIS among them: masks that may overlap, as polygons or run lengths."""
+"""Data sets in COCO's instance format, such as LVIS: masks as polygons or run lengths, which may overlap."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.formats.annotations import AnnotatedImages, by_image, class_of, file_of, in_file, read_annotations
-from maskadapter.data.formats.pairs import check_size
+from maskadapter.data.formats.coco_json import (
+    AnnotatedImages,
+    class_of,
+    file_of,
+    group_by_image,
+    in_file,
+    read_annotations,
+)
+from maskadapter.data.formats.image_label_pairs import check_size
 from maskadapter.errors import DatasetError, MaskError
 from maskadapter.io.coco_format import decode_segmentation
 from maskadapter.io.images import read_image
@@ -17,11 +24,11 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
 class CocoInstances(AnnotatedImages):
-    """An instance data set.
+    """An instance data set in COCO's format: a JSON file and a folder of images.
 
-    index: the JSON. images: folder of what it names. classes: category id -> index in the vocabulary.
-    content: what the JSON holds, where it was read before.
-    The JSON is read once, here; images and masks when they are asked for. An image without annotations has a target
+    index: the JSON file. images: folder of the images that it lists. classes: category id -> index in the vocabulary.
+    content: content of the JSON, where the caller has read it already.
+    The constructor reads the JSON; images and masks are read on access. An image without annotations has a target
     without segments.
     Raises DatasetError for a JSON that is missing or not in COCO's format, and for an unknown category.
     """
@@ -39,7 +46,7 @@ class CocoInstances(AnnotatedImages):
     ) -> None:
         self.name, self.vocabulary, self.images = name, vocabulary, images
         rows = []
-        for image, annotations in by_image(content or read_annotations(index), index):
+        for image, annotations in group_by_image(content or read_annotations(index), index):
             with in_file(index):
                 segments = [
                     (
@@ -54,7 +61,10 @@ class CocoInstances(AnnotatedImages):
         super().__init__(index, rows, ([segment[0] for segment in segments] for *_, segments in rows))
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises DatasetError, naming the file, for an image of another size than listed and masks that are none."""
+        """Read one sample.
+
+        Raises DatasetError, naming the file, for an image of another size than listed and for malformed masks.
+        """
         file, height, width, segments = self._rows[index]
         image = read_image(self.images / file)
         check_size(self.images / file, image, f"its entry in {self.index}", (height, width))

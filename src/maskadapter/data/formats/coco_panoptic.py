@@ -1,4 +1,4 @@
-"""Data sets in COCO's panoptic format: a JSON of segments and an image of their numbers."""
+"""Data sets in COCO's panoptic format: a JSON file of segments, and panoptic PNGs of their ids."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.formats.annotations import AnnotatedImages, by_image, class_of, file_of, in_file, read_annotations
-from maskadapter.data.formats.pairs import read_pair
+from maskadapter.data.formats.coco_json import (
+    AnnotatedImages,
+    class_of,
+    file_of,
+    group_by_image,
+    in_file,
+    read_annotations,
+)
+from maskadapter.data.formats.image_label_pairs import read_pair
 from maskadapter.errors import DatasetError
 from maskadapter.io.coco_format import panoptic_ids
 from maskadapter.types.target import UNLABELED, Target
@@ -18,11 +25,11 @@ _VOID = 0
 
 
 class CocoPanoptic(AnnotatedImages):
-    """A panoptic data set.
+    """A panoptic data set in COCO's format: a JSON file, a folder of images and a folder of panoptic PNGs.
 
-    index: the JSON. images, labels: folders of what it names. classes: category id -> index in the vocabulary.
-    content: what the JSON holds, where it was read before.
-    The JSON is read once, here; images when they are asked for.
+    index: the JSON file. images, labels: folders of the images and panoptic PNGs that it lists. classes: category id ->
+    index in the vocabulary. content: content of the JSON, where the caller has read it already.
+    The constructor reads the JSON; images and PNGs are read on access.
     Raises DatasetError for a JSON that is missing or not in COCO's panoptic format, an image without a label, an
     unknown category.
     """
@@ -42,7 +49,7 @@ class CocoPanoptic(AnnotatedImages):
         self.name, self.vocabulary = name, vocabulary
         self.images, self.labels = images, labels
         rows = []
-        for image, annotations in by_image(content or read_annotations(index), index):
+        for image, annotations in group_by_image(content or read_annotations(index), index):
             with in_file(index):
                 if len(annotations) != 1:
                     raise DatasetError(f"{index} has {len(annotations)} labels for {file_of(image)}; one is needed")
@@ -54,12 +61,16 @@ class CocoPanoptic(AnnotatedImages):
         super().__init__(index, rows, ([segment[1] for segment in segments] for *_, segments in rows))
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises DatasetError, naming the file, for a missing label, one of another size, or an unlisted segment."""
+        """Read one sample.
+
+        Raises DatasetError, naming the file, for a missing PNG, a PNG of another size, and a segment id that the JSON
+        does not list.
+        """
         file, label, segments = self._rows[index]
         path = self.labels / label
         image, values = read_pair(self.images / file, path)
         if values.ndim != 3:
-            raise DatasetError(f"{path} is no panoptic PNG: RGB, id = R + 256 G + 65536 B, is needed")
+            raise DatasetError(f"{path} is not a panoptic PNG: RGB with id = R + 256 G + 65536 B is needed")
         listed = {_VOID: UNLABELED} | {segment[0]: number for number, segment in enumerate(segments)}
         ids, places = np.unique(panoptic_ids(values), return_inverse=True)
         for number in ids.tolist():

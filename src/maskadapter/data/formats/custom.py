@@ -1,11 +1,11 @@
-"""One's own data, described by a YAML file: label maps, COCO instances or COCO panoptic.
+"""A user's own data set, described by a YAML file: label maps, COCO instances or COCO panoptic.
 
-    task: semantic                # what is labeled: semantic, instance or panoptic
-    classes: classes.txt          # one class a line, | joins synonyms; the first line is the pixel value 0
+    task: semantic                # what the ground truth labels: semantic, instance or panoptic
+    classes: classes.txt          # one class a line, | separates synonyms; the first line is the pixel value 0
     train: {images: images/train, labels: labels/train}
     val: {images: images/val, labels: labels/val}
 
-Paths are relative to the file. ``docs/datasets.md`` walks through all keys.
+Paths are relative to the YAML file. ``docs/datasets.md`` explains all keys.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from maskadapter.data.dataset import Dataset
-from maskadapter.data.formats.annotations import in_file, read_annotations
 from maskadapter.data.formats.coco_instances import CocoInstances
+from maskadapter.data.formats.coco_json import in_file, read_annotations
 from maskadapter.data.formats.coco_panoptic import CocoPanoptic
-from maskadapter.data.formats.pairs import find_pairs
+from maskadapter.data.formats.image_label_pairs import find_pairs
 from maskadapter.data.formats.semantic_folder import SemanticFolder, values_from
 from maskadapter.errors import DatasetError
 from maskadapter.system.error_text import did_you_mean
@@ -32,21 +32,21 @@ class _Strict(BaseModel):
 
 
 class LabelFolders(_Strict):
-    """images: folder of images. labels: folder of label maps of the same names."""
+    """Files of one semantic split. images: folder of images. labels: folder of label maps with the same names."""
 
     images: Path
     labels: Path
 
 
 class InstanceFiles(_Strict):
-    """images: folder of images. annotations: COCO's JSON."""
+    """Files of one instance split. images: folder of images. annotations: JSON file in COCO's format."""
 
     images: Path
     annotations: Path
 
 
 class PanopticFiles(InstanceFiles):
-    """labels: folder of panoptic PNGs."""
+    """Files of one panoptic split. labels: folder of panoptic PNGs."""
 
     labels: Path
 
@@ -57,7 +57,7 @@ class _Described(_Strict):
 
 
 class SemanticData(_Described):
-    """Images and label maps. first_value: pixel value of the first class. ignore: values that are no class."""
+    """Images with label maps. first_value: pixel value of the first class. ignore: values that stand for no class."""
 
     task: Literal["semantic"]
     classes: list[str] | str
@@ -68,7 +68,7 @@ class SemanticData(_Described):
 
 
 class InstanceData(_Described):
-    """COCO instances. classes: where left out, the categories of the JSON."""
+    """COCO instances. classes: the categories of the JSON where left out."""
 
     task: Literal["instance"]
     classes: list[str] | str | None = None
@@ -77,7 +77,7 @@ class InstanceData(_Described):
 
 
 class PanopticData(_Described):
-    """COCO panoptic. classes: where left out, the categories of the JSON."""
+    """COCO panoptic. classes: the categories of the JSON where left out."""
 
     task: Literal["panoptic"]
     classes: list[str] | str | None = None
@@ -94,17 +94,17 @@ _SCHEMAS: dict[str, type[CustomData]] = {
 
 
 def open_custom(path: Path, split: str) -> Dataset:
-    """The data set that the YAML file at ``path`` describes; split: "train" or "val".
+    """Open the data set that the YAML file at ``path`` describes. split: "train" or "val".
 
-    Raises DatasetError: no such file, unknown or missing keys, no such split, classes that do not fit, files that are
-    missing.
+    Raises DatasetError: no such file, unknown or missing keys, no such split, classes that do not match the labels,
+    missing files.
     """
     described = read_description(path)
     if split not in ("train", "val"):
         raise DatasetError(f'{path} has no split "{split}"; there are train and val')
     files = described.train if split == "train" else described.val
     if files is None:
-        raise DatasetError(f'{path} describes no "{split}" data: add {split}: with its images')
+        raise DatasetError(f'{path} describes no "{split}" split: add {split}: with its images')
     folder = path.parent
     for key, place in files:
         if not (folder / place).exists():
@@ -131,11 +131,11 @@ def open_custom(path: Path, split: str) -> Dataset:
 
 
 def read_description(path: Path) -> CustomData:
-    """The YAML file, checked. Raises DatasetError, one line, for the first thing that is wrong with it."""
+    """Read and check the YAML file. Raises DatasetError, one line, for the first mistake in it."""
     content = read_yaml(path, DatasetError)
     task = str(content.get("task"))
     if task not in _SCHEMAS:
-        raise DatasetError(f"{path}: task is {task[:60]!r}; {', '.join(_SCHEMAS)} are possible")
+        raise DatasetError(f"{path}: task is {task[:60]!r}; choose from {', '.join(_SCHEMAS)}")
     described = checked(_SCHEMAS[task], content, str(path), DatasetError)
     if described.train is None and described.val is None:
         raise DatasetError(f"{path} describes no data: add train: or val: with its images")
@@ -143,34 +143,35 @@ def read_description(path: Path) -> CustomData:
 
 
 def _vocabulary(described: CustomData, path: Path) -> Vocabulary:
-    """The classes that the description names."""
+    """Build the vocabulary from the ``classes`` of the description."""
     classes = described.classes
     if isinstance(classes, str):
         return Vocabulary.of(classes if classes in builtin_names() else path.parent / classes, described.things)
     assert classes is not None
     vocabulary = Vocabulary.of(classes, described.things)
     if len(vocabulary) != len(classes):
-        raise DatasetError(f"{path}: classes names {len(classes)} classes, and some of them twice")
+        raise DatasetError(f"{path}: classes lists {len(classes)} classes, some of them twice")
     return vocabulary
 
 
 def _check_lines(path: Path, vocabulary: Vocabulary) -> None:
-    """Values count lines: a class that is named twice, or two on a line, would shift all that follow."""
+    """Check that every line is one class: a duplicate, or two on a line, would shift the values of all that follow."""
     lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if not line.lstrip().startswith("#")]
     count = sum(bool(line.strip()) for line in lines)
     if count != len(vocabulary):
         raise DatasetError(
-            f"{path} has {count} lines and {len(vocabulary)} classes: a class a line is needed, none of them twice and "
-            "without commas, because the values of the labels count the lines"
+            f"{path} has {count} lines and {len(vocabulary)} classes: one class a line is needed, no duplicates, no "
+            "commas, because the pixel values count the lines"
         )
 
 
 def _categories(
     described: InstanceData | PanopticData, content: Mapping[str, Any], index: Path, path: Path
 ) -> tuple[Vocabulary, dict[int, int]]:
-    """The vocabulary, and category id -> class for the JSON of one split, whose ``content`` was read.
+    """Return the vocabulary, and category id -> class index for the JSON of one split.
 
-    Without ``classes`` the categories of the first split that is described count, in the order of their ids.
+    index, content: that JSON file and its content. path: the YAML file. Without ``classes`` the vocabulary is the
+    categories of the first split that is described, in the order of their ids.
     """
     listed = _listed(content, index)
     if described.classes is not None:
@@ -189,13 +190,13 @@ def _categories(
         name = str(row["name"])
         if name not in class_of:
             hint = did_you_mean(name, class_of, otherwise="add it to the classes")
-            raise DatasetError(f'{index} has the category "{name}", which no class of {path} names; {hint}')
+            raise DatasetError(f'{index} has the category "{name}", which is not among the classes of {path}; {hint}')
         classes[int(row["id"])] = class_of[name]
     return vocabulary, classes
 
 
 def _listed(content: Mapping[str, Any], index: Path) -> list[dict[str, Any]]:
-    """The categories of a JSON, by their ids."""
+    """Return the categories of a JSON, sorted by id."""
     with in_file(index):
         rows = sorted(content["categories"], key=lambda row: int(row["id"]))
         if not all(row["name"] for row in rows):

@@ -1,4 +1,4 @@
-"""Many small records in two arrays, which a loader's workers get in one copy each."""
+"""Many small records packed into two arrays, which are cheap to hand to the workers of a loader."""
 
 import pickle
 from collections.abc import Iterable
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 
-class Records:
-    """Values packed into bytes and unpacked when they are asked for.
+class PackedRecords:
+    """A read-only sequence whose values are kept as bytes and unpacked on access.
 
-    A million Python objects take several times their size, and long to hand to a worker; two arrays do neither. Only
-    what this process packed itself is ever unpacked, and no file holds it: pickle is safe here, and packs the outlines
-    of LVIS ten times faster than JSON.
+    A million Python objects take several times the memory of their content and are slow to send to a worker; two arrays
+    do neither. Only values that this process packed are ever unpacked, and no file holds them: pickle is safe here,
+    and packs the polygons of LVIS ten times faster than JSON.
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
@@ -24,6 +24,6 @@ class Records:
         return len(self._ends)
 
     def __getitem__(self, index: int) -> Any:
-        index = range(len(self))[index]  # negative counts from the end; IndexError outside
+        index = range(len(self))[index]  # negative indices count from the end; IndexError outside
         start = int(self._ends[index - 1]) if index else 0
         return pickle.loads(self._bytes[start : int(self._ends[index])].tobytes())

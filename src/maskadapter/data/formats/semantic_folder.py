@@ -1,4 +1,4 @@
-"""Images with label maps: the class of every pixel as its value."""
+"""Semantic data sets: images with label maps, in which a pixel's value stands for its class."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
 from maskadapter.data.fingerprint import fingerprint_of
-from maskadapter.data.formats.pairs import Pair, read_pair
+from maskadapter.data.formats.image_label_pairs import Pair, read_pair
 from maskadapter.errors import DatasetError
 from maskadapter.types.target import UNLABELED, Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
@@ -16,10 +16,10 @@ _NOT_LISTED = -2
 
 
 class SemanticFolder:
-    """A semantic data set of image and label files.
+    """A semantic data set: image files with one label map each.
 
-    pairs: the files. values: for every value that a label file may hold, the index of its class or UNLABELED; any
-    other value is an error. folder: sample names are the images' paths below it.
+    pairs: image and label files. values: pixel value of a label map -> class index or UNLABELED; any other value is an
+    error. folder: sample names are the image paths relative to it.
     """
 
     task: Task = "semantic"
@@ -36,11 +36,15 @@ class SemanticFolder:
 
     @property
     def fingerprint(self) -> str:
-        """Of the label files: another one where labels may have changed."""
+        """A hash of the label files' sizes and modification times: it changes when the labels may have changed."""
         return fingerprint_of((label for _, label in self.pairs))
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises DatasetError, naming the file, for a missing label, one of another size, RGB, or an unknown value."""
+        """Read one sample.
+
+        Raises DatasetError, naming the file, for a label map that is missing, of another size, RGB, or holds an unknown
+        value.
+        """
         path, label = self.pairs[index]
         image, values = read_pair(path, label)
         if values.ndim != 2:
@@ -51,12 +55,15 @@ class SemanticFolder:
         strange = values[classes == _NOT_LISTED]
         if strange.size:
             raise DatasetError(
-                f"{label} has the value {strange[0]} at {strange.size:,} pixels, which none of the "
-                f"{len(self.vocabulary)} classes of {self.name} has: correct the label, or list the value as ignored"
+                f"{label} has the value {strange[0]} at {strange.size:,} pixels, which stands for none "
+                f"of the {len(self.vocabulary)} classes of {self.name}: correct the label, or list the value as ignored"
             )
         return Sample(image, Target.of_labels(classes), path.relative_to(self.folder).as_posix())
 
 
 def values_from(first: int, classes: int, ignored: Sequence[int] = ()) -> dict[int, int]:
-    """Values of labels whose classes are numbered one after the other: ``first`` is the first class."""
+    """Map pixel values to class indices where the values count up: ``first`` stands for class 0, and so on.
+
+    classes: number of classes. ignored: values that become UNLABELED.
+    """
     return {first + number: number for number in range(classes)} | dict.fromkeys(ignored, UNLABELED)

@@ -1,4 +1,4 @@
-"""Read and transform the samples of a training, in this process or in workers: the same samples either way."""
+"""Loading training batches: reading and transforming samples, in this process or in worker processes."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ Transform = Callable[[Sample, np.random.RandomState], Sample]
 
 
 class LoadedBatch(NamedTuple):
-    """source: the number of the data set that all samples are from. draws: which they are."""
+    """One training batch. source: index of the data set that all samples come from. draws: which samples they are."""
 
     source: int
     draws: list[Draw]
@@ -31,13 +31,13 @@ def load_batches(
     seed: int = 0,
     workers: int = 0,
 ) -> Iterator[LoadedBatch]:
-    """The samples of every batch, transformed.
+    """Read and transform the samples of every batch. The samples do not depend on the number of workers.
 
-    transforms: one for each data set. batches: from ``TrainingOrder.batches``. seed: with a draw's number it decides
-    what the transform draws. workers: processes that read ahead; they are started afresh (spawn), so that data sets
-    and transforms have to be picklable; 0 reads in this process, when a batch is asked for.
+    transforms: one for each data set. batches: from ``TrainingOrder.batches``. seed: together with the number of a draw
+    it seeds the transform. workers: processes that read ahead; they are spawned, so that data sets and transforms have
+    to be picklable; 0 reads in this process, on demand.
 
-    Raises what reading a sample raises, from a worker too.
+    Raises the MaskAdapterError that reading a sample raises, also from a worker.
     """
     loader: DataLoader[Any] = DataLoader(
         _Draws(datasets, transforms, seed),
@@ -55,12 +55,12 @@ def load_batches(
 
 
 def _leave_stopping_to_the_main_process(worker: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the main one finishes its step and still needs the workers.
+    # Ctrl-C reaches every process of a terminal; the main process finishes its step and still needs the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Draws(TorchDataset[tuple[Draw, Sample | MaskAdapterError]]):
-    """Samples by draw: what the workers share."""
+    """Samples indexed by draw, for PyTorch's loader."""
 
     def __init__(self, datasets: Sequence[Dataset], transforms: Sequence[Transform], seed: int) -> None:
         self._parts = list(zip(datasets, transforms, strict=True))
@@ -71,7 +71,7 @@ class _Draws(TorchDataset[tuple[Draw, Sample | MaskAdapterError]]):
         try:
             return draw, transform(dataset[draw.index], random_state(self._seed, draw.number))
         except MaskAdapterError as error:
-            return draw, error  # raised in a worker it would arrive wrapped in that worker's traceback
+            return draw, error  # raised in a worker, it would arrive wrapped in the traceback of the worker
 
 
 def _batch(loaded: list[tuple[Draw, Sample | MaskAdapterError]]) -> LoadedBatch | MaskAdapterError:

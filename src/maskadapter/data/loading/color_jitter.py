@@ -1,8 +1,8 @@
-"""Vary an image's colors: brightness, contrast, saturation, hue, each or not, as the official code does.
+"""Color augmentation: random brightness, contrast, saturation and hue, each applied or not, as in the official code.
 
 Source: Liu et al. 2016 (SSD), data augmentation; detectron2 ColorAugSSDTransform. The official code converts to hue,
-saturation and value in 8 bits with OpenCV; its rounding is followed here, so that no pixel differs where the width is a
-multiple of 32. (OpenCV rounds the last pixels of other rows in another way, by one level.)
+saturation and value in 8 bits with OpenCV; its rounding is reproduced here, so that no pixel differs where the width is
+a multiple of 32. (OpenCV rounds the last pixels of other rows differently, by one level.)
 """
 
 from collections.abc import Callable
@@ -20,35 +20,35 @@ _SHIFT = 12  # bits after the point in OpenCV's reciprocals
 _SIXTH = np.array([[0, 3, 1], [2, 0, 1], [1, 0, 3], [1, 2, 0], [3, 1, 0], [0, 1, 2]])  # R, G, B in each sixth of hues
 
 
-def jitter_color(image: np.ndarray, random: Random) -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> the same, its colors varied. Contrast comes first or last."""
-    image = _perhaps(_brightness, image, random)
-    steps = (_contrast, _saturation, _hue) if random.randrange(2) else (_saturation, _hue, _contrast)
+def jitter_color(image: np.ndarray, rng: Random) -> np.ndarray:
+    """Augment the colors of an image, (H, W, 3) uint8 RGB, and return a new one. Contrast comes first or last."""
+    image = _perhaps(_brightness, image, rng)
+    steps = (_contrast, _saturation, _hue) if rng.randrange(2) else (_saturation, _hue, _contrast)
     for step in steps:
-        image = _perhaps(step, image, random)
+        image = _perhaps(step, image, rng)
     return image
 
 
-def _perhaps(step: Callable[[np.ndarray, Random], np.ndarray], image: np.ndarray, random: Random) -> np.ndarray:
-    return step(image, random) if random.randrange(2) else image
+def _perhaps(step: Callable[[np.ndarray, Random], np.ndarray], image: np.ndarray, rng: Random) -> np.ndarray:
+    return step(image, rng) if rng.randrange(2) else image
 
 
-def _brightness(image: np.ndarray, random: Random) -> np.ndarray:
-    return _linear(image, offset=random.uniform(-BRIGHTNESS, BRIGHTNESS))
+def _brightness(image: np.ndarray, rng: Random) -> np.ndarray:
+    return _linear(image, offset=rng.uniform(-BRIGHTNESS, BRIGHTNESS))
 
 
-def _contrast(image: np.ndarray, random: Random) -> np.ndarray:
-    return _linear(image, factor=random.uniform(*FACTORS))
+def _contrast(image: np.ndarray, rng: Random) -> np.ndarray:
+    return _linear(image, factor=rng.uniform(*FACTORS))
 
 
-def _saturation(image: np.ndarray, random: Random) -> np.ndarray:
+def _saturation(image: np.ndarray, rng: Random) -> np.ndarray:
     hue, saturation, value = _to_hsv(image)
-    return _to_rgb(hue, _linear(saturation.astype(np.uint8), factor=random.uniform(*FACTORS)), value)
+    return _to_rgb(hue, _linear(saturation.astype(np.uint8), factor=rng.uniform(*FACTORS)), value)
 
 
-def _hue(image: np.ndarray, random: Random) -> np.ndarray:
+def _hue(image: np.ndarray, rng: Random) -> np.ndarray:
     hue, saturation, value = _to_hsv(image)
-    return _to_rgb((hue + random.randint(-HUE, HUE)) % _HUES, saturation, value)
+    return _to_rgb((hue + rng.randint(-HUE, HUE)) % _HUES, saturation, value)
 
 
 def _linear(values: np.ndarray, factor: float = 1.0, offset: float = 0.0) -> np.ndarray:
@@ -56,27 +56,30 @@ def _linear(values: np.ndarray, factor: float = 1.0, offset: float = 0.0) -> np.
 
 
 def _to_hsv(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hue 0 to 179, saturation and value 0 to 255, each (H, W) integers, rounded as OpenCV does."""
+    """Convert (H, W, 3) uint8 RGB to hue 0 to 179, saturation and value 0 to 255, each (H, W) int; rounds as OpenCV."""
     red, green, blue = np.moveaxis(image.astype(np.int32), -1, 0)
     value = np.maximum(np.maximum(red, green), blue)
-    spread = value - np.minimum(np.minimum(red, green), blue)
-    saturation = _divide(spread, 255 << _SHIFT, value)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
+    saturation = _divide(chroma, 255 << _SHIFT, value)
     sixths = np.select(
-        [value == red, value == green], [green - blue, blue - red + 2 * spread], red - green + 4 * spread
+        [value == red, value == green], [green - blue, blue - red + 2 * chroma], red - green + 4 * chroma
     )
-    hue = _divide(sixths, (_HUES << _SHIFT) / 6, spread)
+    hue = _divide(sixths, (_HUES << _SHIFT) / 6, chroma)
     return np.where(hue < 0, hue + _HUES, hue), saturation, value
 
 
 def _divide(numerator: np.ndarray, one: float, denominator: np.ndarray) -> np.ndarray:
-    """Fixed-point numerator * one / denominator, 0 where the denominator is 0."""
+    """Compute numerator * one / denominator in fixed point, 0 where the denominator is 0."""
     reciprocals = np.zeros(256, dtype=np.int32)
     reciprocals[1:] = np.rint(one / np.arange(1, 256))
     return (numerator * reciprocals[denominator] + (1 << (_SHIFT - 1))) >> _SHIFT
 
 
 def _to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8. In single precision with fused multiply-add, cut off at the end, as OpenCV's fast path does."""
+    """Convert hue, saturation and value, each (H, W), to (H, W, 3) uint8 RGB.
+
+    Computed in single precision with fused multiply-add and truncated at the end, as OpenCV's fast path does.
+    """
     sixth = hue.astype(np.float32) * np.float32(6 / _HUES)
     sector = np.floor(sixth).astype(np.int32)
     part = sixth - sector.astype(np.float32)
@@ -89,5 +92,5 @@ def _to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.nd
 
 
 def _one_less(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """1 - a * b, rounded to single precision once."""
+    """Compute 1 - a * b, rounded to single precision once."""
     return (1 - a.astype(np.float64) * b).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Which samples a training sees, step by step, without end: a pure function of the seed and the step.
+"""The endless sequence of training batches: which samples each step sees, a pure function of the seed and the step.
 
-Nothing is stored but the number of the step, so a training goes on anywhere, and no process has to be told what the
-others draw: the batch of a step is the same however many processes share it.
+The step number is the only state, so training can resume at any step, and processes need not communicate: the batch of
+a step is the same however many processes share it.
 """
 
 import math
@@ -17,19 +17,25 @@ from maskadapter.errors import DatasetError, RecipeError
 # Source: Gupta et al. 2019 (LVIS), appendix B.
 REPEAT_THRESHOLD = 0.001
 
-_BLOCK = 4096  # steps whose data sets are drawn at once
+_BLOCK = 4096  # steps for which the data sets are drawn at once
 
 
 @runtime_checkable
 class KnowsClasses(Protocol):
-    """A data set that says what an image shows without reading the image."""
+    """A data set that knows which classes are in an image without reading it."""
 
-    def classes_of(self, index: int) -> Collection[int]: ...
+    def classes_of(self, index: int) -> Collection[int]:
+        """Return the indices of the classes in an image."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One sample of a training. number: its place in the whole training, 0 first, which no other draw has."""
+    """One sample of one training step.
+
+    source: index of the data set. index: of the sample within it. number: position in the whole training, from 0; every
+    draw has its own.
+    """
 
     source: int
     index: int
@@ -37,20 +43,21 @@ class Draw:
 
 
 class TrainingOrder:
-    """The batches of a training on one or several data sets.
+    """The order of the batches of a training on one or several data sets.
 
-    A batch comes from one data set, since the classes of the data set are what its masks are told apart by; which one
-    is drawn by ``ratios``. Within a data set every sample comes once before any comes again, in a new order each time;
-    with repeat factors, as often as its factor says.
+    A batch comes from one data set, because its masks are classified among the classes of that data set; the data set
+    is drawn by ``ratios``. Within a data set every sample comes once an epoch, in a new order each time; with repeat
+    factors, as often as its factor says.
 
     Args:
-        datasets: what is trained on. ratios: how the steps are shared out among them, any positive numbers; None for
-            equal shares.
+        datasets: the training sets. ratios: relative number of steps of each, any positive numbers; None for equal
+            shares.
         batch_size: samples in a step, over all processes.
+        seed: of the order.
         repeat_thresholds: t of LVIS's repeat-factor sampling for each data set; None samples evenly.
 
-    Raises RecipeError: a data set smaller than a batch, ratios that do not fit. DatasetError: a repeat threshold for a
-    data set that cannot say which classes an image shows.
+    Raises RecipeError: a data set smaller than a batch, ratios of the wrong number or sign; DatasetError: a repeat
+    threshold for a data set that does not know which classes are in an image.
     Source: paper, Table 7; official MULTI_DATASET_GROUPING (batches of one data set), DATASET_RATIO, REPEAT_THRESHOLD.
     """
 
@@ -70,7 +77,7 @@ class TrainingOrder:
                 )
         ratios = [1.0] * len(datasets) if ratios is None else ratios
         if len(ratios) != len(datasets) or not all(0 < ratio < math.inf for ratio in ratios):
-            raise RecipeError(f"ratios are {list(ratios)}; {len(datasets)} positive numbers are needed, one a data set")
+            raise RecipeError(f"ratios are {list(ratios)}; {len(datasets)} positive numbers are needed, one for each")
         self.batch_size = batch_size
         self._seed = seed
         self._shares = np.array(ratios, dtype=float) / sum(ratios)
@@ -81,14 +88,15 @@ class TrainingOrder:
         ]
 
     def batches(self, first: int = 0, process: int = 0, processes: int = 1) -> Iterator[list[Draw]]:
-        """This process's part of every batch from step ``first`` on, without end: neighbors in the batch.
+        """Yield this process's share of every batch from step ``first`` on, without end.
 
-        Raises RecipeError where the batch cannot be shared out evenly.
+        process: rank of this process among ``processes``; its share is a contiguous part of the batch.
+        Raises RecipeError where the batch cannot be divided evenly.
         """
         share, rest = divmod(self.batch_size, processes)
         if rest:
             raise RecipeError(
-                f"a batch of {self.batch_size} cannot be shared out among {processes} processes; "
+                f"a batch of {self.batch_size} cannot be divided among {processes} processes; "
                 f"set batch_size to a multiple of {processes}"
             )
         return self._batches(first, slice(process * share, (process + 1) * share))
@@ -110,20 +118,23 @@ class TrainingOrder:
             block, within = block + 1, 0
 
     def _sources(self, block: int) -> np.ndarray:
-        """(_BLOCK,) int: which data set each step of a block takes."""
+        """Return the data set of each step of a block, (_BLOCK,) int."""
         if len(self._shares) == 1:
             return np.zeros(_BLOCK, dtype=int)
-        random = np.random.default_rng((self._seed, len(self._shares), block))  # the epochs' have smaller numbers there
-        return random.choice(len(self._shares), size=_BLOCK, p=self._shares)
+        rng = np.random.default_rng((self._seed, len(self._shares), block))  # no epoch has this seed
+        return rng.choice(len(self._shares), size=_BLOCK, p=self._shares)
 
 
 class _Epochs:
-    """The endless list of one data set's samples. Epochs need not be equally long: factors are rounded at random."""
+    """The endless sequence of one data set's samples, epoch after epoch.
+
+    Epochs differ in length, because repeat factors are rounded at random.
+    """
 
     def __init__(self, factors: np.ndarray, seed: tuple[int, int]) -> None:
         self._factors = factors
         self._seed = seed
-        self._starts = [0]  # of the epochs that are known, and of the one after
+        self._starts = [0]  # of the epochs computed so far, and of the next one
         self._order = np.zeros(0, dtype=int)
         self._epoch = -1
 
@@ -136,18 +147,18 @@ class _Epochs:
         return int(self._order[position - self._starts[epoch]])
 
     def _indices(self, epoch: int) -> np.ndarray:
-        random = np.random.default_rng((*self._seed, epoch))
+        rng = np.random.default_rng((*self._seed, epoch))
         # Source: detectron2 RepeatFactorTrainingSampler: a factor of 2.3 is 3 in three epochs of ten.
         whole = np.floor(self._factors)
-        repeats = whole + (random.random(len(whole)) < self._factors - whole)
-        return random.permutation(np.repeat(np.arange(len(whole)), repeats.astype(int)))
+        repeats = whole + (rng.random(len(whole)) < self._factors - whole)
+        return rng.permutation(np.repeat(np.arange(len(whole)), repeats.astype(int)))
 
 
 def repeat_factors(classes: Sequence[Collection[int]], threshold: float = REPEAT_THRESHOLD) -> np.ndarray:
-    """(n,) float, 1 or more: how often each of n images comes in an epoch, by the rarest class that it shows.
+    """Compute how often each of n images is repeated in an epoch, (n,) float of at least 1, by its rarest class.
 
-    classes: what each image shows. A class that a share f of the images shows counts max(1, sqrt(threshold / f)); a
-    image counts as much as the greatest of its classes, one without classes 1.
+    classes: the classes in each image. A class in a share f of the images has the factor max(1, sqrt(threshold / f));
+    an image has the largest factor of its classes, and 1 where it has none.
     Source: Gupta et al. 2019 (LVIS), appendix B; detectron2 repeat_factors_from_category_frequency.
     """
     shown: dict[int, int] = {}
@@ -163,7 +174,7 @@ def _factors(dataset: Dataset, threshold: float | None) -> np.ndarray:
         return np.ones(len(dataset))
     if not isinstance(dataset, KnowsClasses):
         raise DatasetError(
-            f"'{dataset.name}' cannot say which classes an image shows without reading it; "
+            f"'{dataset.name}' does not know which classes are in an image without reading it; "
             "leave repeat_threshold out, or train on instances or panoptic segments"
         )
     return repeat_factors([dataset.classes_of(index) for index in range(len(dataset))], threshold)

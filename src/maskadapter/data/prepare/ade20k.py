@@ -1,4 +1,4 @@
-"""ADE20K's full release: images shrunk and labels reduced to the 847 most frequent classes.
+"""Converting ADE20K's full release: smaller images, and label maps of the 847 most frequent classes.
 
 Source: FC-CLIP's prepare_ade20k_full_sem_seg.py. It takes the list of files from a pickle; here the folders are walked.
 """
@@ -12,35 +12,36 @@ import torch.nn.functional as F
 from PIL import Image
 
 from maskadapter.data.catalog import KNOWN, category_ids
-from maskadapter.data.formats.pairs import check_size, read_label
-from maskadapter.data.layout import Gap
+from maskadapter.data.formats.image_label_pairs import check_size, read_label
+from maskadapter.data.layout import Gap, missing_files, too_few_images
 from maskadapter.data.prepare.conversion import convert_each, write_label
 from maskadapter.errors import DatasetError
 from maskadapter.system.atomic_files import write_atomically
 
 OTHER = 65535
-"""Value of everything that is none of the 847 classes."""
+"""Value of pixels that belong to none of the 847 classes."""
 
 SHORT_SIDE = 512
 _RELEASE = "images"  # folder of the release, in subfolders by scene
 
 
 def source_gaps(folder: Path, split: str) -> list[Gap]:
-    """What of the release is missing for a split."""
+    """Return which files of the release are missing for a split."""
     count, found = KNOWN["ade20k-847"].splits[split].count, _images(folder, split)
     gaps = []
     if len(found) < count:
-        gaps.append(Gap(_RELEASE, f"{_RELEASE} has {len(found):,} of {count:,} images ADE_{split}_*.jpg"))
-    missing = [path for path in found if not _segmentation(path).is_file()]
+        gaps.append(too_few_images(_RELEASE, len(found), count))
+    missing = [_segmentation(path).name for path in found if not _segmentation(path).is_file()]
     if missing:
-        gaps.append(Gap(_RELEASE, f"{_RELEASE} lacks {_segmentation(missing[0]).name} and {len(missing) - 1:,} more"))
+        gaps.append(missing_files(_RELEASE, missing))
     return gaps
 
 
 def convert(folder: Path, split: str) -> None:
-    """Write ``images_detectron2`` and ``annotations_detectron2``; what is there already stays.
+    """Write the images and label maps of a split to ``images_detectron2`` and ``annotations_detectron2``.
 
-    Raises DatasetError, naming the file, for an image without a label and one of another size.
+    Files that exist are not written again.
+    Raises DatasetError, naming the file, for an image without a label and a label of another size.
     """
     layout = KNOWN["ade20k-847"].splits[split]
 
@@ -49,29 +50,29 @@ def convert(folder: Path, split: str) -> None:
         label = folder / layout.labels / f"{image.stem}.tif"
         if small.is_file() and label.is_file():
             return
-        # Pixels as they are stored: the labels were drawn on those, whatever EXIF says.
+        # Pixels as stored, without EXIF orientation: the labels were drawn on those.
         pixels = read_label(image, image)
         values = read_label(_segmentation(image), image)
         if values.ndim != 3:
-            raise DatasetError(f"{_segmentation(image)} is no segmentation of ADE20K: RGB is needed")
+            raise DatasetError(f"{_segmentation(image)} is not a segmentation of ADE20K: RGB is needed")
         check_size(image, pixels, str(_segmentation(image)), (values.shape[0], values.shape[1]))
         size = small_size(pixels.shape[0], pixels.shape[1])
         write_label(classes_847(shrink_labels(values, size)), label)
         with write_atomically(small) as temporary:
-            # Quality 75, Pillow's default, as the models' figures were measured.
+            # Quality 75, Pillow's default: the published results were measured on such files.
             Image.fromarray(shrink_image(pixels, size)).save(temporary, "JPEG")
 
     convert_each(_images(folder, split), one, f"converting ade20k-847, {split}")
 
 
 def classes_847(segmentation: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8, R and G of ``*_seg.png`` -> (H, W) uint16, 0 to 846, or OTHER."""
+    """Convert the pixels of a ``*_seg.png``, (H, W, 3) uint8, to classes, (H, W) uint16: 0 to 846, or OTHER."""
     red, green = segmentation[..., 0].astype(np.int32), segmentation[..., 1].astype(np.int32)
     return _table()[red // 10 * 256 + green]
 
 
 def small_size(height: int, width: int) -> tuple[int, int]:
-    """(height, width) with a short side of 512 pixels where both sides are longer, else as it is."""
+    """Return the size, (height, width), with a short side of 512 pixels where both sides are longer, else unchanged."""
     short = min(height, width)
     if short <= SHORT_SIDE:
         return height, width
@@ -80,9 +81,9 @@ def small_size(height: int, width: int) -> tuple[int, int]:
 
 
 def shrink_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint8 -> the same at ``size``, bilinear without antialiasing as OpenCV's INTER_LINEAR.
+    """Resize an image, (H, W) or (H, W, 3) uint8, bilinearly without antialiasing, as OpenCV's INTER_LINEAR does.
 
-    OpenCV rounds its weights to 11 bits: single pixels differ by one level.
+    size: (height, width). OpenCV rounds its weights to 11 bits: single pixels differ by one level.
     """
     if image.shape[:2] == size:
         return image
@@ -92,7 +93,10 @@ def shrink_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def shrink_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, ...) -> the same at ``size``: the value at the upper left of each new pixel, as OpenCV's INTER_NEAREST."""
+    """Resize labels, (H, W, ...), to the value at the upper left of each new pixel, as OpenCV's INTER_NEAREST does.
+
+    size: (height, width).
+    """
     rows, columns = (
         np.minimum(np.floor(np.arange(new) * (old / new)).astype(int), old - 1)
         for new, old in zip(size, labels.shape[:2], strict=True)

@@ -1,4 +1,4 @@
-"""Published archives: found, downloaded, and unpacked so that no file of theirs gets where it should not."""
+"""Published archives: finding, downloading and safely unpacking them."""
 
 import shutil
 import stat
@@ -15,20 +15,20 @@ from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.http_download import fetch, forget
 from maskadapter.system.progress import bar
 
-AGAIN = "remove it, and the same command gets it again"
-_MOST_BYTES = 8_000_000_000  # of one file inside; the largest that is known has 1.1 GB
-_SPARE = 64 << 20  # bytes that stay free on the disk
+FETCH_AGAIN = "remove it, and the same command downloads it again"
+_MOST_BYTES = 8_000_000_000  # of one file in an archive; the largest known one has 1.1 GB
+_SPARE = 64 << 20  # bytes that have to stay free on the disk
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What a data set is published as.
+    """One published file of a data set, as a rule a zip or tar archive.
 
-    file: its name. address: where it is downloaded, "" where that asks for a registration. members: what is unpacked, a
-    folder (ends in a slash) or a file inside -> its place below the set's own folder; empty for a file that is no
-    archive and stays as it is. inner: archives inside of it, with their members. endings: what file names end in, where
-    not all that lies in the folders is needed.
+    file: its name. address: its URL, "" where the download requires a registration. members: what is unpacked: a folder
+    in the archive (ends in a slash) or a file -> its place below the data set's own folder; empty for a file that is
+    not an archive and is kept as it is. inner: archives inside the archive, with their members. endings: from folders
+    only files whose names end in one of these are unpacked.
     """
 
     file: str
@@ -39,10 +39,14 @@ class Archive:
 
     @property
     def is_plain(self) -> bool:
+        """Whether it is a single file, not an archive."""
         return not self.members and not self.inner
 
-    def giving(self, paths: Iterable[str]) -> "Archive | None":
-        """What of it brings any of ``paths`` (below the set's own folder); None where nothing does."""
+    def restricted_to(self, paths: Iterable[str]) -> "Archive | None":
+        """Keep only the members that unpack to any of ``paths``, relative to the data set's own folder.
+
+        Returns None where no member does.
+        """
         paths = list(paths)
 
         def kept(members: Mapping[str, str]) -> dict[str, str]:
@@ -60,7 +64,10 @@ def _within(path: str, place: str) -> bool:
 
 
 def find_archive(archive: Archive, folders: Sequence[Path]) -> Path | None:
-    """The archive's file in one of the folders, or None. One that asks for a registration may have any name."""
+    """Return the file of an archive in one of the folders, or None.
+
+    An archive that requires a registration may have any name; it is recognized by its members.
+    """
     for folder in folders:
         if (folder / archive.file).is_file():
             return folder / archive.file
@@ -76,7 +83,10 @@ def find_archive(archive: Archive, folders: Sequence[Path]) -> Path | None:
 
 
 def download_archive(archive: Archive, folder: Path) -> Path:
-    """Bring the archive to ``folder``, or go on where an earlier call stopped. Raises DatasetError, one line."""
+    """Download an archive to ``folder``, resuming where an earlier call stopped, and return its path.
+
+    Raises DatasetError, one line.
+    """
     path = folder / archive.file
     part = folder / f"{archive.file}.part"
     try:
@@ -87,21 +97,21 @@ def download_archive(archive: Archive, folder: Path) -> Path:
     except OSError as error:
         raise DatasetError(f"cannot write {path}: {error.strerror or error}") from None
     except DownloadError as error:
-        # What it advises is for weights: nothing here takes --source.
+        # The advice after the semicolon is for weights: no command here takes --source.
         reason = str(error).partition(";")[0]
         raise DatasetError(
-            f"{reason}; the same command goes on from where it stopped, or download {archive.address} by other means "
+            f"{reason}; the same command resumes the download, or download {archive.address} by other means "
             f"and put it into {folder}"
         ) from None
     return path
 
 
 def unpack(archive: Archive, path: Path, folder: Path) -> None:
-    """Write what ``archive`` lists from its file ``path`` into ``folder``; files that are there already stay.
+    """Unpack the members of ``archive`` from its file ``path`` into ``folder``; files that exist are kept.
 
-    A file that is no archive is copied.
-    Every file appears whole or not at all. Only regular files are written, under names that lead nowhere else.
-    Raises DatasetError: damaged, members that lead outside or are links, disk full.
+    A file that is not an archive is copied. Every file appears whole or not at all. Only regular files are written, and
+    only inside ``folder``.
+    Raises DatasetError: damaged archive, members that are links or lead outside, disk full.
     """
     if archive.is_plain:
         if path != folder / path.name:
@@ -115,9 +125,9 @@ def unpack(archive: Archive, path: Path, folder: Path) -> None:
             _unpack(path, {inner: place.name}, ("",), folder)
             if place.is_file():
                 _unpack(place, members, archive.endings, folder)
-                place.unlink()  # made here, of what ``path`` still holds
+                place.unlink()  # unpacked above; ``path`` still holds it
     except _DAMAGED as error:
-        raise DatasetError(f"{path} is damaged or no archive ({error}): {AGAIN}") from None
+        raise DatasetError(f"{path} is damaged or not an archive ({error}): {FETCH_AGAIN}") from None
 
 
 def _unpack(path: Path, members: Mapping[str, str], endings: tuple[str, ...], folder: Path) -> None:
@@ -135,7 +145,9 @@ def _unpack(path: Path, members: Mapping[str, str], endings: tuple[str, ...], fo
                     continue
                 content = stream.extractfile(member) if member.isreg() else None
                 if content is None:
-                    raise DatasetError(f"{path} holds {member.name}, which is no regular file: the archive is refused")
+                    raise DatasetError(
+                        f"{path} holds {member.name}, which is not a regular file: the archive is refused"
+                    )
                 _write(content, folder / place, member.size)
 
 
@@ -148,14 +160,14 @@ def _unpack_zip(
         if place is None:
             continue
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise DatasetError(f"{path} holds {info.filename}, which is no regular file: the archive is refused")
+            raise DatasetError(f"{path} holds {info.filename}, which is not a regular file: the archive is refused")
         if not _is_there(folder / place, info.file_size):
             wanted.append((info, folder / place))
     folder.mkdir(parents=True, exist_ok=True)
     needed, free = sum(info.file_size for info, _ in wanted), shutil.disk_usage(folder).free
     if needed + _SPARE > free:
         raise DatasetError(
-            f"unpacking {path.name} takes {needed / 1e9:.2f} GB and {folder} has {free / 1e9:.2f} GB left"
+            f"unpacking {path.name} takes {needed / 1e9:.2f} GB and {folder} has {free / 1e9:.2f} GB free"
         )
     with bar(f"unpacking {path.name}", len(wanted)) as step:
         for info, target in wanted:
@@ -165,7 +177,7 @@ def _unpack_zip(
 
 
 def _place(name: str, members: Mapping[str, str], endings: tuple[str, ...]) -> str | None:
-    """Where a member goes, below the set's own folder; None for one that is not wanted."""
+    """Return where a member goes, relative to the data set's own folder; None for one that is not unpacked."""
     name = name.removeprefix("./")
     for prefix, place in members.items():
         if name == prefix:
@@ -173,7 +185,7 @@ def _place(name: str, members: Mapping[str, str], endings: tuple[str, ...]) -> s
         if prefix.endswith("/") and name.startswith(prefix) and name.endswith(endings):
             rest = PurePosixPath(name.removeprefix(prefix))
             if rest.is_absolute() or ".." in rest.parts or "\\" in name or ":" in name:
-                raise DatasetError(f"an archive holds {name!r}, which leads out of its folder: the archive is refused")
+                raise DatasetError(f"an archive holds {name!r}, which leads out of the folder: the archive is refused")
             return f"{place}/{rest}"
     return None
 
@@ -183,7 +195,7 @@ def _is_there(path: Path, size: int) -> bool:
 
 
 def _write(content: IO[bytes], path: Path, size: int) -> None:
-    """Write one member of ``size`` bytes, as its header says."""
+    """Write one member. size: in bytes, from its header."""
     if size > _MOST_BYTES:
         raise DatasetError(f"an archive holds {path.name} of {size / 1e9:.1f} GB, more than any file of a data set has")
     if _is_there(path, size):
@@ -195,5 +207,5 @@ def _write(content: IO[bytes], path: Path, size: int) -> None:
 
 
 def folders_to_search(root: Path, own: Path) -> Iterator[Path]:
-    """Where a user may have put an archive: beside the data sets, in the set's folder, and above it."""
+    """Yield the folders where a user may have put an archive: beside the data sets, in the data set's own, above."""
     yield from dict.fromkeys((root, own, own.parent, own.parent.parent))

@@ -1,4 +1,4 @@
-"""Files made of published files, many at once."""
+"""Converting many published files in parallel."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -16,9 +16,10 @@ Job = TypeVar("Job")
 
 
 def convert_each(jobs: Iterable[Job], convert: Callable[[Job], None], what: str) -> None:
-    """Call ``convert`` with every job, several at a time; the first error stops, and what is done stays.
+    """Call ``convert`` with every job, several at a time, behind a progress bar.
 
-    Threads are enough: decoding, NumPy and PyTorch let others run meanwhile.
+    what: text of the bar. The first error stops; finished jobs stay. Threads are enough: decoding, NumPy and PyTorch
+    release the interpreter.
     """
     pool = ThreadPoolExecutor(min(8, cpu_count() or 1))
     try:
@@ -32,6 +33,6 @@ def convert_each(jobs: Iterable[Job], convert: Callable[[Job], None], what: str)
 
 
 def write_label(labels: np.ndarray, path: Path) -> None:
-    """Write labels (H, W) uint8 or uint16 whole or not at all: PNG, or TIFF without loss, as the suffix says."""
+    """Write a label map, (H, W) uint8 or uint16, whole or not at all: as PNG or lossless TIFF, by the suffix."""
     with write_atomically(path) as temporary:
         Image.fromarray(labels).save(temporary, compression="tiff_lzw" if path.suffix == ".tif" else None)

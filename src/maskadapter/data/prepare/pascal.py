@@ -1,4 +1,4 @@
-"""PASCAL-Context: label maps of 459 classes from MATLAB files, of 59 classes from one JSON.
+"""Converting PASCAL-Context: label maps of 459 classes from MATLAB files, of 59 classes from one JSON file.
 
 Source: FC-CLIP's prepare_pascal_ctx_full_sem_seg.py and prepare_pascal_ctx_sem_seg.py.
 """
@@ -10,8 +10,8 @@ import numpy as np
 from scipy.io import loadmat
 
 from maskadapter.data.catalog import KNOWN, category_ids
-from maskadapter.data.formats.annotations import class_of, in_file, read_annotations
-from maskadapter.data.layout import Gap, Split, SplitFiles
+from maskadapter.data.formats.coco_json import class_of, in_file, read_annotations
+from maskadapter.data.layout import Gap, Split, SplitFiles, missing_files, too_few_images
 from maskadapter.data.prepare.conversion import convert_each, write_label
 from maskadapter.errors import DatasetError, MaskError
 from maskadapter.io.coco_format import decode_segmentation
@@ -21,12 +21,15 @@ _JSON = "trainval_merged.json"
 
 
 def source_gaps_459(folder: Path, split: str) -> list[Gap]:
-    """What of VOC2010 and of the MATLAB files is missing for a split."""
+    """Return which source files of the 459 classes are missing for a split: VOC2010 and the MATLAB files."""
     return _matlab(folder, split).gaps()
 
 
 def convert_459(folder: Path, split: str) -> None:
-    """Write ``annotations_ctx459``; what is there already stays. Raises DatasetError, naming the file."""
+    """Write the label maps of a split to ``annotations_ctx459``, except those that exist.
+
+    Raises DatasetError, naming the file.
+    """
     labels = KNOWN["pascal-context-459"].splits[split].labels
 
     def one(pair: tuple[Path, Path]) -> None:
@@ -38,9 +41,9 @@ def convert_459(folder: Path, split: str) -> None:
 
 
 def read_label_map(path: Path) -> np.ndarray:
-    """The labels in a MATLAB file, (H, W) uint16: class 1 becomes 0, and 0 becomes 65535.
+    """Read the label map in a MATLAB file, (H, W) uint16: class 1 becomes 0, and 0 becomes 65535 (unlabeled).
 
-    Raises DatasetError for a file without ``LabelMap`` of 16 bits, and for a class above 459.
+    Raises DatasetError for a file without a 16-bit ``LabelMap``, and for a class above 459.
     """
     try:
         values = loadmat(path, variable_names=["LabelMap"])["LabelMap"]
@@ -56,36 +59,42 @@ def read_label_map(path: Path) -> np.ndarray:
 
 
 def source_gaps_59(folder: Path, split: str) -> list[Gap]:
-    """What of VOC2010 and of the JSON is missing for a split."""
+    """Return which source files of the 59 classes are missing for a split: VOC2010 and the JSON file."""
     if gaps := [Gap(path, f"{path} is missing") for path in (_JSON, "JPEGImages") if not (folder / path).exists()]:
         return gaps
     count, images = KNOWN["pascal-context-59"].splits[split].count, _images(folder / _JSON, split)
     if len(images) < count:
-        gaps.append(Gap(_JSON, f"{_JSON} has {len(images):,} of {count:,} images"))
+        gaps.append(too_few_images(_JSON, len(images), count))
     held = {path.name for path in (folder / "JPEGImages").iterdir()}
     missing = [image["file_name"] for image in images if image["file_name"] not in held]
     if missing:
-        gaps.append(Gap("JPEGImages", f"JPEGImages lacks {missing[0]} and {len(missing) - 1:,} more"))
+        gaps.append(missing_files("JPEGImages", missing))
     return gaps
 
 
 def convert_59(folder: Path, split: str) -> None:
-    """Write ``annotations_ctx59``; what is there already stays. Raises DatasetError, naming file and image."""
+    """Write the label maps of a split to ``annotations_ctx59``, except those that exist.
+
+    Raises DatasetError, naming file and image.
+    """
     labels, path = KNOWN["pascal-context-59"].splits[split].labels, folder / _JSON
 
     def one(image: dict[str, Any]) -> None:
         place = folder / labels / f"{Path(image['file_name']).stem}.png"
         if not place.is_file():
             with in_file(path):
-                label = label_of(image, path)
+                label = label_map(image, path)
             write_label(label, place)
 
     images = _images(path, split) if path.is_file() else []
     convert_each(images, one, f"converting pascal-context-59, {split}")
 
 
-def label_of(image: dict[str, Any], path: Path) -> np.ndarray:
-    """An image's entry with its annotations -> (H, W) uint8, 0 to 58, or 255; later annotations cover earlier ones."""
+def label_map(image: dict[str, Any], path: Path) -> np.ndarray:
+    """Draw the annotations of one image as a label map, (H, W) uint8: 0 to 58, or 255 (unlabeled).
+
+    image: the image's entry with its annotations, of which later ones cover earlier ones. path: the JSON, for messages.
+    """
     classes = {0: IGNORED_59} | category_ids("pascal-context-59")
     size = (int(image["height"]), int(image["width"]))
     labels = np.full(size, IGNORED_59, dtype=np.uint8)
@@ -105,7 +114,7 @@ def _matlab(folder: Path, split: str) -> SplitFiles:
 
 
 def _images(path: Path, split: str) -> list[dict[str, Any]]:
-    """The images of a split, each with its annotations."""
+    """Return the entries of the images of a split, each with its annotations."""
     content = read_annotations(path, ("images", "annos_segmentation"))
     with in_file(path):
         images = {image["image_id"]: {**image, "annotations": []} for image in content["images"]}

@@ -1,6 +1,6 @@
-"""The words of procedural scenes as pixels: colors, textures, glyphs, outlines.
+"""Drawing the parts of synthetic scenes: colors, textures, glyphs and outlines.
 
-Everything is drawn into small windows of pixel coordinates, without anti-aliasing, so that masks are exact.
+Everything is drawn into small windows of pixel coordinates without anti-aliasing, so that masks are exact.
 """
 
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 
 Plane = np.ndarray
-"""(h, w) float32 coordinates of the pixels of a window, right or down from some origin."""
+"""(h, w) float32: x or y coordinates of the pixels of a window, to the right or down from an origin."""
 
-# Far enough apart to survive the second tone, the lighting and the noise.
+# Far enough apart to stay distinct under the dark tone, the lighting and the noise.
 COLORS = {
     "red": (205, 45, 45),
     "green": (50, 165, 60),
@@ -19,8 +19,8 @@ COLORS = {
     "purple": (150, 55, 185),
     "cyan": (60, 185, 200),
 }
-DARK = 0.5  # the texture's second tone, as a factor
-GLYPH_COLOR = 250  # white, which no texture is
+DARK = 0.5  # factor of the dark tone of a texture
+GLYPH_COLOR = 250  # white, which no texture has
 
 
 def plain(x: Plane, y: Plane) -> Plane:
@@ -45,7 +45,7 @@ TEXTURES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "checkered": checkered,
     "dotted": dotted,
 }
-"""Which pixels are dark. Coordinates in periods of the pattern."""
+"""Functions that return which pixels are dark. Coordinates in periods of the pattern."""
 
 
 def ring(x: Plane, y: Plane) -> Plane:
@@ -82,25 +82,26 @@ GLYPHS: dict[str, Callable[[Plane, Plane], Plane]] = {
     "bars": bars,
     "moon": moon,
 }
-"""Which pixels belong to the glyph. Coordinates in glyph radii from its center; nothing lies further
-away than 1.2."""
+"""Functions that return which pixels belong to the glyph, (h, w) bool. Coordinates in glyph radii from its center; no
+pixel of a glyph is further away than 1.2."""
 
 
-def turned(x: Plane, y: Plane, angle: float) -> tuple[Plane, Plane]:
-    """Coordinates along axes that are turned by an angle in radians."""
+def rotated(x: Plane, y: Plane, angle: float) -> tuple[Plane, Plane]:
+    """Rotate the coordinate axes by an angle in radians."""
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     return x * cosine + y * sine, y * cosine - x * sine
 
 
 def blob(x: Plane, y: Plane, waves: np.ndarray) -> Plane:
-    """A wobbly disc. x, y in mean radii from its center; waves: (n, 2) amplitude and phase of 2, 3, ... n + 1 bulges.
+    """Return which pixels belong to a wobbly disc, (h, w) bool.
 
-    Its radius stays within 1 plus or minus the sum of the amplitudes.
+    x, y: in mean radii from its center. waves: (n, 2), amplitude and phase of the sine terms with 2, 3, ... n + 1
+    periods around the disc. The radius stays within 1 plus or minus the sum of the amplitudes.
     """
     place = x + np.complex64(1j) * y
     squared = x**2 + y**2
     direction = place / np.sqrt(np.maximum(squared, np.float32(1e-6)))
-    # cos(n angle + phase) is the real part of direction**n * exp(i phase): no trigonometry for the pixels.
+    # cos(n angle + phase) is the real part of direction**n * exp(i phase): no trigonometry for every pixel.
     power, radius = direction, np.ones_like(squared)
     for amplitude, phase in waves:
         power = power * direction
@@ -109,5 +110,5 @@ def blob(x: Plane, y: Plane, waves: np.ndarray) -> Plane:
 
 
 def tones(dark: Plane, color: np.ndarray) -> np.ndarray:
-    """(h, w, 3) float32: a color (3,), darkened where the texture is dark."""
+    """Fill a window with a color (3,), darkened where the texture is dark: (h, w, 3) float32."""
     return np.where(dark, np.float32(DARK), np.float32(1))[..., None] * color.astype(np.float32)

@@ -1,9 +1,9 @@
-"""Procedural scenes: a data set without end for tests, examples and controlled experiments.
+"""A synthetic data set of procedurally drawn scenes, for tests, examples and controlled experiments.
 
-An image holds several blobs that hide parts of each other. A blob has a texture and a color and carries a white
-glyph; the three are its name ("striped red ring"). Outline, size and place are random and say nothing of the name: no
-mask gives it away. With ``stuff`` the ground behind them is textured too and has a name ("dotted blue ground").
-Names compose, so that some compositions can be kept from a training while all of their words are met.
+An image shows several blobs that partly occlude each other. A blob has a texture and a color and carries a white
+glyph; the three make its class name ("striped red ring"). Outline, size and position are random and independent of the
+class, so that no mask reveals it. With ``stuff`` the ground behind the blobs is textured too and has a class ("dotted
+blue ground"). Class names are compositions, so that some can be held out of a training that sees each of their parts.
 """
 
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ from itertools import product
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.scenes.drawing import COLORS, GLYPH_COLOR, GLYPHS, TEXTURES, blob, tones, turned
+from maskadapter.data.scenes.drawing import COLORS, GLYPH_COLOR, GLYPHS, TEXTURES, blob, rotated, tones
 from maskadapter.errors import DatasetError
 from maskadapter.types.target import UNLABELED, Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 GROUND = "ground"
 
-_RADII = (0.15, 0.24)  # mean radius of a blob, of the image's side
-_WAVES = 4  # terms of an outline
-_WOBBLE = 0.28  # the most that an outline's radius differs from its mean
-_GLYPH = 0.6  # a glyph's radius, of the blob's mean radius: 1.2 times that is inside every outline
-_TRIES = 30  # places that are tried for a blob before it is left out
-_HELD_OUT = 3  # one composition in so many
+_RADII = (0.15, 0.24)  # mean radius of a blob relative to the image's side
+_WAVES = 4  # sine terms of an outline
+_WOBBLE = 0.28  # largest deviation of an outline's radius from its mean, relative to it
+_GLYPH = 0.6  # a glyph's radius relative to the blob's mean radius: 1.2 times that is inside every outline
+_TRIES = 30  # positions tried for a blob before it is left out
+_HELD_OUT = 3  # one composition in three is held out
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One blob. composition: index into ``compositions``. row, column, radius: pixels, of its center and its mean."""
+    """One blob. composition: index into ``compositions``. row, column, radius: center and mean radius, in pixels."""
 
     composition: int
     row: float
@@ -40,31 +40,31 @@ class Thing:
 
 
 def compositions(stuff: bool = False) -> tuple[tuple[str, str, str], ...]:
-    """Every (texture, color, glyph), the grounds last if there are any."""
+    """List every class as (texture, color, glyph); with ``stuff``, the grounds come last."""
     things = tuple(product(TEXTURES, COLORS, GLYPHS))
     return things + tuple(product(TEXTURES, COLORS, [GROUND])) if stuff else things
 
 
 def is_held_out(composition: tuple[str, str, str]) -> bool:
-    """Whether it is one of the unseen third. Every word, and every pair of words, is among the seen too."""
+    """Return whether a composition belongs to the unseen third; each of its parts, and each pair, is also seen."""
     texture, color, glyph = composition
     glyphs = [*GLYPHS, GROUND]
     return (list(TEXTURES).index(texture) + list(COLORS).index(color) + glyphs.index(glyph)) % _HELD_OUT == 0
 
 
 class Scenes:
-    """A ``Dataset`` (task "panoptic") of scenes that are drawn when they are asked for, 4 to 8 milliseconds each.
+    """A panoptic ``Dataset`` of synthetic scenes, drawn on access in 4 to 8 milliseconds each.
 
     Args:
-        length: how many there are; the scenes of a shorter data set are the first ones of a longer one.
-        seed: of everything random. Scene i is a function of (seed, i) and of the arguments below alone.
-        size: side of the square images, pixels.
-        things: fewest and most blobs that are tried to fit in; at least one does.
-        stuff: two textured grounds with names of their own behind the blobs; False: a gray without a label.
-        seen: True for scenes of the seen compositions alone, False for the unseen alone, None for all. The vocabulary
-            is the same: all names.
+        length: number of scenes; the scenes of a shorter data set are the first ones of a longer one.
+        seed: of all randomness. Scene i depends only on (seed, i) and on the arguments below.
+        size: side of the square images, in pixels.
+        things: smallest and largest number of blobs; those that find no free position are left out, never all.
+        stuff: two textured grounds with classes of their own behind the blobs; False: an unlabeled gray.
+        seen: True for scenes of seen compositions only, False for unseen ones only, None for all. The vocabulary always
+            holds all compositions.
 
-    Raises DatasetError for sizes that cannot be drawn.
+    Raises DatasetError for sizes and numbers that cannot be drawn.
     """
 
     task: Task = "panoptic"
@@ -90,85 +90,90 @@ class Scenes:
         self._size = size
         self._things = things
         self._stuff = stuff
-        wanted = [seen is None or is_held_out(names) != seen for names in self.compositions]
+        wanted = [seen is None or is_held_out(parts) != seen for parts in self.compositions]
         self._thing_choices = [i for i, ok in enumerate(wanted) if ok and self.compositions[i][2] != GROUND]
         self._ground_choices = [i for i, ok in enumerate(wanted) if ok and self.compositions[i][2] == GROUND]
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        names = tuple((" ".join(words),) for words in self.compositions)
-        return Vocabulary(names, tuple(words[2] != GROUND for words in self.compositions))
+        """The classes of all compositions, seen and unseen."""
+        names = tuple((" ".join(parts),) for parts in self.compositions)
+        return Vocabulary(names, tuple(parts[2] != GROUND for parts in self.compositions))
 
     @property
     def seen(self) -> tuple[bool, ...]:
-        """A flag for every class of the vocabulary."""
-        return tuple(not is_held_out(words) for words in self.compositions)
+        """A flag for every class of the vocabulary: whether it is not held out."""
+        return tuple(not is_held_out(parts) for parts in self.compositions)
 
     def __len__(self) -> int:
         return self._length
 
     def classes_of(self, index: int) -> list[int]:
-        """What a scene shows, without drawing it: its grounds, then its blobs from back to front."""
+        """Return the classes in a scene without drawing it: its grounds, then its blobs from back to front."""
         things, grounds, _ = self._plan(index)
         return [*grounds, *(thing.composition for thing in things)]
 
     def caption(self, index: int) -> str:
-        """Every name of a scene, in random order: "a dotted blue ring, a plain red cross"."""
+        """List every class name of a scene in random order: "a dotted blue ring, a plain red cross"."""
         shown = self.classes_of(index)
         order = np.random.default_rng((self._seed, index, 1)).permutation(len(shown))
         return ", ".join("a " + self.vocabulary.names[shown[i]] for i in order)
 
     def __getitem__(self, index: int) -> Sample:
-        things, grounds, random = self._plan(index)
-        image, ids = self._ground(grounds, random)
+        """Draw one scene. Raises IndexError outside of the data set."""
+        things, grounds, rng = self._plan(index)
+        image, ids = self._ground(grounds, rng)
         for number, thing in enumerate(things, start=len(grounds)):
-            self._draw(image, ids, number, thing, random)
-        image += random.integers(-9, 10, image.shape, dtype=np.int8)
+            self._draw(image, ids, number, thing, rng)
+        image += rng.integers(-9, 10, image.shape, dtype=np.int8)
         classes = np.array([*grounds, *(thing.composition for thing in things)], dtype=np.int64)
         target = Target(classes, np.zeros(len(classes), bool), ids)
         return Sample(image.clip(0, 255).astype(np.uint8), target, f"{index}.png")
 
     def _plan(self, index: int) -> tuple[list[Thing], list[int], np.random.Generator]:
-        """Blobs, grounds, and the random state that draws them."""
+        """Return blobs, grounds, and the random state that draws them."""
         if not 0 <= index < self._length:
             raise IndexError(index)
-        random = np.random.default_rng((self._seed, index))
-        grounds = random.choice(self._ground_choices, 2, replace=False).tolist() if self._stuff else []
+        rng = np.random.default_rng((self._seed, index))
+        grounds = rng.choice(self._ground_choices, 2, replace=False).tolist() if self._stuff else []
         things: list[Thing] = []
-        for _ in range(random.integers(*self._things, endpoint=True)):
-            thing = self._placed(things, random)
+        for _ in range(rng.integers(*self._things, endpoint=True)):
+            thing = self._placed(things, rng)
             if thing is not None:
                 things.append(thing)
-        return things, grounds, random
+        return things, grounds, rng
 
-    def _placed(self, others: Sequence[Thing], random: np.random.Generator) -> Thing | None:
-        """Where it hides no glyph and its own glyph lies in the image; None where no such place is found."""
-        composition = int(random.choice(self._thing_choices))
-        radius = random.uniform(*_RADII) * self._size
+    def _placed(self, others: Sequence[Thing], rng: np.random.Generator) -> Thing | None:
+        """Place a blob so that it hides no glyph and its own glyph is in the image; None where no place is found."""
+        composition = int(rng.choice(self._thing_choices))
+        radius = rng.uniform(*_RADII) * self._size
         margin = _GLYPH * radius
-        for row, column in random.uniform(margin, self._size - margin, (_TRIES, 2)):
+        for row, column in rng.uniform(margin, self._size - margin, (_TRIES, 2)):
             apart = [(row - other.row) ** 2 + (column - other.column) ** 2 for other in others]
             reach = [(radius * (1 + _WOBBLE) + other.radius * _GLYPH) ** 2 for other in others]
             if all(distance > needed for distance, needed in zip(apart, reach, strict=True)):
                 return Thing(composition, row, column, radius)
         return None
 
-    def _ground(self, grounds: Sequence[int], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W, 3) float32 and (H, W) int32: a gray that changes slowly, or two grounds along a wavy line."""
+    def _ground(self, grounds: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the background: a smooth gray, or two grounds along a wavy line.
+
+        Returns the image, (H, W, 3) float32 from 0 to 255, and the segment ids, (H, W) int32.
+        """
         y, x = np.ogrid[: self._size, : self._size]
         x, y = np.broadcast_arrays(x.astype(np.float32), y.astype(np.float32))
-        along, across = turned(x - self._size / 2, y - self._size / 2, random.uniform(0, 2 * np.pi))
+        along, across = rotated(x - self._size / 2, y - self._size / 2, rng.uniform(0, 2 * np.pi))
         if not grounds:
-            gray = random.uniform(90, 150) + across * np.float32(random.uniform(0, 60) / self._size)
+            gray = rng.uniform(90, 150) + across * np.float32(rng.uniform(0, 60) / self._size)
             ids = np.full(x.shape, UNLABELED, np.int32)
             return np.repeat(gray[..., None], 3, axis=2), ids
-        wave = np.sin(along * np.float32(random.uniform(5, 12) / self._size) + np.float32(random.uniform(0, 7)))
-        ids = (across > self._size * (random.uniform(-0.1, 0.1) + 0.08 * wave)).astype(np.int32)
-        sides = [self._textured(self.compositions[number], x, y, random) for number in grounds]
+        wave = np.sin(along * np.float32(rng.uniform(5, 12) / self._size) + np.float32(rng.uniform(0, 7)))
+        ids = (across > self._size * (rng.uniform(-0.1, 0.1) + 0.08 * wave)).astype(np.int32)
+        sides = [self._textured(self.compositions[number], x, y, rng) for number in grounds]
         return np.where(ids[..., None] == 0, *sides), ids
 
-    def _draw(self, image: np.ndarray, ids: np.ndarray, number: int, thing: Thing, random: np.random.Generator) -> None:
-        """Lay a blob over what is there."""
+    def _draw(self, image: np.ndarray, ids: np.ndarray, number: int, thing: Thing, rng: np.random.Generator) -> None:
+        """Draw a blob over image and segment ids, in place."""
         reach = thing.radius * (1 + _WOBBLE)
         top, left = (max(int(center - reach), 0) for center in (thing.row, thing.column))
         window = np.s_[top : int(thing.row + reach) + 2, left : int(thing.column + reach) + 2]
@@ -177,23 +182,23 @@ class Scenes:
         x = (x[:, window[1]] - np.float32(thing.column)).astype(np.float32)
         x, y = np.broadcast_arrays(x, y)
 
-        waves = random.uniform(0, [_WOBBLE / _WAVES, 2 * np.pi], (_WAVES, 2))
+        waves = rng.uniform(0, [_WOBBLE / _WAVES, 2 * np.pi], (_WAVES, 2))
         inside = blob(x / np.float32(thing.radius), y / np.float32(thing.radius), waves)
-        names = self.compositions[thing.composition]
-        pixels = self._textured(names, x, y, random)
+        parts = self.compositions[thing.composition]
+        pixels = self._textured(parts, x, y, rng)
         glyph = np.float32(_GLYPH * thing.radius)
-        white = GLYPHS[names[2]](*turned(x / glyph, y / glyph, random.uniform(-0.3, 0.3)))
+        white = GLYPHS[parts[2]](*rotated(x / glyph, y / glyph, rng.uniform(-0.3, 0.3)))
         np.copyto(pixels, np.float32(GLYPH_COLOR), where=white[..., None])
         np.copyto(image[window], pixels, where=inside[..., None])
         np.copyto(ids[window], number, where=inside)
 
     def _textured(
-        self, names: tuple[str, str, str], x: np.ndarray, y: np.ndarray, random: np.random.Generator
+        self, parts: tuple[str, str, str], x: np.ndarray, y: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
-        """(h, w, 3) float32: texture and color, turned, shifted, scaled and lit at random."""
-        period = np.float32(random.uniform(0.055, 0.075) * self._size)
-        along, across = turned(x, y, random.uniform(0, np.pi))
-        shift = random.uniform(0, 1, 2).astype(np.float32)
-        dark = TEXTURES[names[0]](along / period + shift[0], across / period + shift[1])
-        light = random.uniform(0.85, 1.1) * (np.array(COLORS[names[1]]) + random.uniform(-15, 15, 3))
+        """Draw texture and color, (h, w, 3) float32, randomly rotated, shifted, scaled and lit."""
+        period = np.float32(rng.uniform(0.055, 0.075) * self._size)
+        along, across = rotated(x, y, rng.uniform(0, np.pi))
+        shift = rng.uniform(0, 1, 2).astype(np.float32)
+        dark = TEXTURES[parts[0]](along / period + shift[0], across / period + shift[1])
+        light = rng.uniform(0.85, 1.1) * (np.array(COLORS[parts[1]]) + rng.uniform(-15, 15, 3))
         return tones(dark, light)

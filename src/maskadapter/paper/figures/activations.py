@@ -1,5 +1,6 @@
-"""Where mask pooling and Mask-Adapter pool CLIP's features, mask by mask. Source: paper, figure 4."""
+"""Draw where mask pooling and Mask-Adapter pool CLIP's features, mask by mask. Source: paper, figure 4."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +10,21 @@ import numpy as np
 from PIL import Image
 
 from maskadapter.errors import MaskAdapterError
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.image_files import ImageFile, find_image_files
 from maskadapter.io.images import read_image
 from maskadapter.io.masks import mask_parts
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.paper.figures.both_ways import ADAPTER, POOLING, BothWays
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.page import check_output
-from maskadapter.system.progress import bar, busy
+from maskadapter.paper.figures.pooler_comparison import ADAPTER, POOLING, PoolerComparison
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
 
 
 def activations(
@@ -33,21 +36,20 @@ def activations(
     background: Any = BACKGROUND,
     top: int = 3,
     single: int = 3,
-    model: str | Path | None = None,
-    adapter: str | Path | None = None,
-    architecture: str | None = None,
+    model: str | Path | ModelSource | None = None,
     device: str = "cpu",
 ) -> "Figure":
-    """Draw a row for every mask: the image with its outline, the weights of mask pooling, the mean of the adapter's
-    maps, and those of its maps that differ most. Each is scaled to its own highest weight.
+    """Draw a row for every mask: its outline, the weights of mask pooling, the mean of the adapter's maps, single maps.
+
+    The single maps are those that differ most. Every panel is scaled to its own highest weight.
 
     images: as ``find_image_files`` takes them. output: .png, .pdf or .svg.
-    masks: as ``classify`` takes them; for several images a COCO file that has them all. Without masks those segments
-        of the image that ``segment`` finds for the ``classes``, as ``Vocabulary.of`` takes them; with masks the
-        classes name the masks, and without classes they are numbered.
-    background: words that compete with the classes, as ``segment`` takes them.
-    top: of each image the largest so many masks. single: so many single maps of each, 0 to 4.
-    model, adapter, like, device: as ``load`` takes them; the model needs an adapter.
+    masks: as ``classify`` takes them; for several images a COCO file with the masks of all. Without masks, the segments
+        that ``segment`` finds for the ``classes``, as ``Vocabulary.of`` takes them; with masks, the masks are
+        classified among the classes, or numbered where there are no classes.
+    background: classes that compete with the others, as ``segment`` takes them.
+    top: how many masks of each image, the largest first. single: how many single maps of each mask, 0 to 4.
+    model: as ``load`` takes it; it needs an adapter. device: where to compute.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError, one line: neither masks nor classes, nothing
     found, more than 20 images or rows, and what ``find_image_files``, ``mask_parts``, ``Vocabulary.of`` and ``load``
@@ -55,7 +57,7 @@ def activations(
     """
     path = check_output(output)
     if masks is None and classes is None:
-        raise MaskAdapterError("nothing says which masks to show: give masks, or classes that are to be found")
+        raise MaskAdapterError("neither masks nor classes: give masks, or classes to segment the images into")
     if top < 1 or not 0 <= single <= 4:
         raise MaskAdapterError(f"top is {top}, single {single}; at least 1 mask and 0 to 4 single maps are needed")
     vocabulary = None if classes is None else Vocabulary.of(classes)
@@ -64,46 +66,48 @@ def activations(
         raise MaskAdapterError(f"{len(found)} images need their masks in one COCO file that ends in .json")
     if len(found) > MOST_ROWS:
         raise MaskAdapterError(f"{len(found)} images were given; at most {MOST_ROWS} fit into a figure")
-    # Most of what is wrong with images and masks shows at the first, before the model is loaded.
+    # Most mistakes in images and masks show at the first image, before the model is loaded.
     for image in found[:1]:
-        _given(masks, image, read_image(image.source), top)
-    with busy("loading the model"):
-        ways = BothWays.load(model, adapter, architecture, device)
-    encoded = None if vocabulary is None else ways.segmenter.encode_text(vocabulary)
+        _largest_given(masks, image, read_image(image.source), top)
+    logger.info("loading the model")
+    comparison = PoolerComparison.load(ModelSource.of(model), device)
+    encoded = None if vocabulary is None else comparison.segmenter.encode_text(vocabulary)
     rows: list[Row] = []
-    single = min(single, _maps_of(ways) - 1)  # one map is its own mean
+    single = min(single, _number_of_maps(comparison) - 1)  # one map is its own mean
     titles = ["mask", POOLING, f"{ADAPTER}, mean" if single else ADAPTER, *["single map"] * single]
-    with bar("images", len(found)) as advance:
-        for image in found:
-            photo = read_image(image.source)
-            chosen, names = _named(ways.segmenter, photo, _given(masks, image, photo, top), encoded, background, top)
-            if len(rows) + len(names) > MOST_ROWS:
-                raise MaskAdapterError(f"more than {MOST_ROWS} rows do not fit into a figure: lower top, or give fewer")
-            if names:
-                rows += _rows(ways, photo, chosen, names, single, len(titles))
-            advance(1)
+    for number, image in enumerate(found, start=1):
+        logger.info("image %d of %d", number, len(found))
+        photo = read_image(image.source)
+        given = _largest_given(masks, image, photo, top)
+        chosen, labels = _masks_and_labels(comparison.segmenter, photo, given, encoded, background, top)
+        if len(rows) + len(labels) > MOST_ROWS:
+            raise MaskAdapterError(f"more than {MOST_ROWS} rows do not fit into a figure: lower top, or give fewer")
+        if labels:
+            rows += _rows(comparison, photo, chosen, labels, single, len(titles))
     if not rows:
-        raise MaskAdapterError("there are no masks to show: none were given, or none of the words was found")
+        raise MaskAdapterError("there are no masks to show: none were given, or none of the classes was found")
     return image_grid(rows, titles, path)
 
 
 @dataclass(frozen=True)
 class _Largest:
-    """masks: (n, H, W), the largest first, none of them empty. areas: pixels of each. numbers: their places among all
-    that were given."""
+    """The largest of some masks.
+
+    masks: (n, H, W) bool, the largest first, none empty. areas: (n,) pixels. numbers: (n,) places among all.
+    """
 
     masks: np.ndarray
     areas: np.ndarray
     numbers: np.ndarray
 
 
-def _given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> _Largest | None:
-    """Of the given masks of an image the ``top`` largest; None where none are given at all."""
+def _largest_given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> _Largest | None:
+    """Select the ``top`` largest of the given masks of an image; None where no masks are given at all."""
     if masks is None:
         return None
     name = image.source.name if isinstance(image.source, Path) else None
     size, start = (photo.shape[0], photo.shape[1]), 0
-    # One more than fits is enough to say that they do not fit.
+    # One more than fits is enough to refuse them.
     count = min(top, MOST_ROWS + 1)
     held = _Largest(np.zeros((0, *size), bool), np.zeros(0, int), np.zeros(0, int))
     for part in mask_parts(masks, size, name):
@@ -117,11 +121,11 @@ def _given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> _Larges
     return held
 
 
-def _maps_of(ways: BothWays) -> int:
-    return int(ways.segmenter.pooler.adapter.config.num_maps)  # type: ignore[attr-defined]
+def _number_of_maps(comparison: PoolerComparison) -> int:
+    return int(comparison.segmenter.pooler.adapter.config.num_maps)  # type: ignore[attr-defined]
 
 
-def _named(
+def _masks_and_labels(
     segmenter: OpenVocabularySegmenter,
     photo: np.ndarray,
     given: _Largest | None,
@@ -129,7 +133,7 @@ def _named(
     background: Any,
     top: int,
 ) -> tuple[np.ndarray, list[str]]:
-    """The ``top`` largest masks of an image that are not empty, and their names."""
+    """Return the ``top`` largest masks of an image that are not empty, and a label for each."""
     if given is None:
         assert encoded is not None
         panoptic = segmenter.segment(photo, encoded, background=background).panoptic()
@@ -144,24 +148,32 @@ def _named(
 
 
 def _rows(
-    ways: BothWays, photo: np.ndarray, masks: np.ndarray, names: Sequence[str], single: int, columns: int
+    comparison: PoolerComparison,
+    photo: np.ndarray,
+    masks: np.ndarray,
+    labels: Sequence[str],
+    single: int,
+    columns: int,
 ) -> list[Row]:
-    maps = ways.maps(photo, masks)
+    maps = comparison.maps(photo, masks)
     small = Image.fromarray(at_print_size(photo, columns))
     rows = []
-    for mask, name, pooling, adapted in zip(masks, names, maps[POOLING].weights, maps[ADAPTER].weights, strict=True):
-        chosen = differing(adapted, single)
+    for mask, label, pooling, adapted in zip(masks, labels, maps[POOLING].weights, maps[ADAPTER].weights, strict=True):
+        chosen = most_different(adapted, single)
         heat = [maps[POOLING].heat(pooling[0], small), maps[ADAPTER].heat(adapted.mean(axis=0), small)]
         heat += [maps[ADAPTER].heat(adapted[index], small) for index in chosen]
         notes = ["", "", "", *(str(index + 1) for index in chosen)]
         drawn = [np.asarray(one) for one in (small, *heat)]
-        rows.append(Row(drawn, name, mask_at_print_size(mask, columns), notes))
+        rows.append(Row(drawn, label, mask_at_print_size(mask, columns), notes))
     return rows
 
 
-def differing(maps: np.ndarray, count: int) -> list[int]:
-    """(M, h, w), each summing to 1 -> ``count`` of them: first the one farthest from the mean, then each time the one
-    whose nearest chosen one is farthest. The distance is the weight that would have to be moved."""
+def most_different(maps: np.ndarray, count: int) -> list[int]:
+    """Choose ``count`` of M maps (M, h, w), each of which sums to 1, and return their indices.
+
+    First the map farthest from the mean, then each time the one that is farthest from the chosen ones. The distance of
+    two maps is the weight that has to be moved to turn one into the other, 0 to 1.
+    """
     flat = maps.reshape(len(maps), -1)
     distance = 0.5 * np.abs(flat - flat.mean(axis=0)).sum(axis=1)
     chosen: list[int] = []

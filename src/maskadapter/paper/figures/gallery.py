@@ -1,6 +1,6 @@
-"""Images, their truth, and what one or several models make of them, side by side. Source: the paper's images of
-results."""
+"""Draw images, their ground truth and the results of models side by side. Source: the paper's result figures."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -10,25 +10,26 @@ import numpy as np
 from maskadapter.data.dataset import Dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import loading as hub
-from maskadapter.hub.model_source import DEFAULT
+from maskadapter.hub.model_source import DEFAULT, ModelSource
 from maskadapter.io.image_files import find_image_files
 from maskadapter.io.images import read_image
 from maskadapter.models.build import MODELS
 from maskadapter.models.config import PoolerName
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
-from maskadapter.paper.figures.labeled import split_label
+from maskadapter.paper.figures.labeled import labeled
 from maskadapter.paper.figures.page import check_output
 from maskadapter.results.overlay import draw_overlay
-from maskadapter.system.progress import bar, busy
 from maskadapter.types.target import UNLABELED, Target
 from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+logger = logging.getLogger(__name__)
+
 MOST_MODELS = 5
 
-_TEXT = 22  # pixels of a name: 5 points in print
+_TEXT = 22  # pixels of a label: 5 points in print
 
 
 def gallery(
@@ -45,49 +46,45 @@ def gallery(
 ) -> "Figure":
     """Draw a row for every image: the image, the ground truth where there is one, and the overlay of every model.
 
-    images: as ``find_image_files`` takes them; () with a data set. classes: what to look for in them, as
-        ``Vocabulary.of`` takes it. background: words that compete with the classes, as ``segment`` takes them.
-    output: .png, .pdf or .svg.
-    dataset: instead of images and classes; every pixel goes to one of its classes, as it is evaluated. Of it the
-        first ``limit`` images, or those of the ``numbers``, counted from 0.
-    models: 1 to 5, each ``NAME`` or ``NAME:EMBEDDING``, NAME as ``load`` takes it, EMBEDDING "adapter" or "pooling";
-        ``LABEL=`` before it is the title of its column. Every proposal is computed, as in an evaluation.
+    images: as ``find_image_files`` takes them; () with a data set. classes: as ``Vocabulary.of`` takes them.
+        background: classes that compete with them, as ``segment`` takes them. output: .png, .pdf or .svg.
+    dataset: instead of images and classes; every pixel goes to one of its classes, as in an evaluation. Its first
+        ``limit`` images are drawn, or those with the ``numbers``, counted from 0.
+    models: 1 to 5, each ``NAME`` or ``NAME:POOLER``, NAME as ``load`` takes it, POOLER ``adapter``, ``pooling`` or
+        ``cropping``; ``LABEL=`` before it is the title of its column. device: where to compute.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError, one line: images without classes, none or
     more than 20 images, and what ``find_image_files``, the data set, ``Vocabulary.of`` and ``load`` raise.
     """
     path = check_output(output)
-    columns = [_parsed(str(model)) for model in models]
-    if not 1 <= len(columns) <= MOST_MODELS:
-        raise MaskAdapterError(f"{len(columns)} models were given; 1 to {MOST_MODELS} fit beside each other")
+    columns = labeled(models, _parse_model, MOST_MODELS)
     if dataset is None:
         if classes is None:
-            raise MaskAdapterError("nothing says what to look for: give classes, or a data set")
-        vocabulary, truth = Vocabulary.of(classes), None
+            raise MaskAdapterError("no classes to segment the images into: give classes, or a data set")
+        vocabulary, ground_truth = Vocabulary.of(classes), None
         photos = _photos(images)
     else:
         if images or classes is not None:
             raise MaskAdapterError(f"{dataset.name} has its own images and classes: leave images and classes out")
         vocabulary, background = dataset.vocabulary, None
-        photos, truth = _samples(dataset, range(min(limit, len(dataset))) if numbers is None else numbers)
-    titles = ["image", *([] if truth is None else ["truth"]), *(title for title, _, _ in columns)]
+        photos, ground_truth = _samples(dataset, range(min(limit, len(dataset))) if numbers is None else numbers)
+    titles = ["image", *([] if ground_truth is None else ["ground truth"]), *columns]
     drawn = [[at_print_size(photo, len(titles))] for photo in photos]
 
     def add(labels: np.ndarray, index: int) -> None:
-        # Drawn at the size of print, so that the names can be read there.
+        # Drawn at the size of print, so that the labels are readable there.
         small = mask_at_print_size(labels, len(titles))
         drawn[index].append(np.asarray(draw_overlay(drawn[index][0], small, vocabulary.names, text_size=_TEXT)))
 
-    for index, labels in enumerate(truth or ()):
+    for index, labels in enumerate(ground_truth or ()):
         add(labels, index)
-    with bar("images", len(photos) * len(columns)) as advance:
-        for _, name, pooler in columns:
-            with busy(f"loading {name}"):
-                segmenter = hub.load(name, pooler=pooler, device=device, prune_proposals=False)
-            encoded = segmenter.encode_text(vocabulary)
-            for index, photo in enumerate(photos):
-                add(segmenter.segment(photo, encoded, background=background).semantic(), index)
-                advance(1)
+    for title, model in columns.items():
+        logger.info("loading %s", title)
+        segmenter = hub.load(model, device=device)
+        encoded = segmenter.encode_text(vocabulary)
+        for index, photo in enumerate(photos):
+            logger.info("%s, image %d of %d", title, index + 1, len(photos))
+            add(segmenter.segment(photo, encoded, background=background).semantic(), index)
     return image_grid([Row(panels) for panels in drawn], titles, path)
 
 
@@ -98,10 +95,10 @@ def _photos(images: str | Path | Sequence[str | Path]) -> list[np.ndarray]:
 
 
 def _samples(dataset: Dataset, numbers: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Images and the class of each of their pixels."""
+    """Return the images with these numbers, and the class of each of their pixels."""
     _check_rows(len(numbers))
     if not all(0 <= number < len(dataset) for number in numbers):
-        raise MaskAdapterError(f"{dataset.name} has the images 0 to {len(dataset) - 1:,}; others were asked for")
+        raise MaskAdapterError(f"{dataset.name} has the images 0 to {len(dataset) - 1:,}: give numbers among these")
     samples = [dataset[number] for number in numbers]
     return [sample.image for sample in samples], [labels_of(sample.target) for sample in samples]
 
@@ -111,17 +108,16 @@ def _check_rows(count: int) -> None:
         raise MaskAdapterError(f"{count:,} images were given; 1 to {MOST_ROWS} fit into a figure")
 
 
-def _parsed(text: str) -> tuple[str, str, PoolerName | None]:
-    """``"ours=tiny:adapter"`` -> title, model, pooler."""
-    label, model = split_label(text)
-    name, _, ending = model.rpartition(":")
-    embeddings: tuple[PoolerName, ...] = get_args(PoolerName)
-    for pooler in embeddings:
+def _parse_model(text: str) -> tuple[str, ModelSource]:
+    """``"tiny:adapter"`` -> the title of its column, and which weights to load."""
+    name, _, ending = text.rpartition(":")
+    poolers: tuple[PoolerName, ...] = get_args(PoolerName)
+    for pooler in poolers:
         if name and ending == pooler:
-            return label or f"{_short(name)}, {pooler}", name, pooler
+            return f"{_short(name)}, {pooler}", ModelSource(name, pooler)
     if name in MODELS:
-        raise MaskAdapterError(f"no embedding '{ending}' in '{model}': {' or '.join(embeddings)} may stand after the :")
-    return label or _short(model), model, None
+        raise MaskAdapterError(f"no pooler '{ending}' in '{text}': {', '.join(poolers)} may follow the colon")
+    return _short(text), ModelSource(text)
 
 
 def _short(model: str) -> str:
@@ -129,8 +125,10 @@ def _short(model: str) -> str:
 
 
 def labels_of(target: Target) -> np.ndarray:
-    """(H, W) int: the class of every pixel, UNLABELED where there is none; of masks that overlap the smallest is on
-    top."""
+    """Return the class of every pixel, (H, W) int, UNLABELED where there is none.
+
+    Of masks that overlap the smallest is on top.
+    """
     if target.overlapping is None:
         return target.labels()
     labels = np.full(target.size, UNLABELED, np.int32)

@@ -1,5 +1,6 @@
-"""How well the ground truth's own masks are named in several ways: what is left to gain. Source: paper, figure 1."""
+"""Draw how well ground-truth masks are classified in several ways. Source: paper, figure 1."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,20 +22,21 @@ from maskadapter.evaluation.bootstrap import (
 from maskadapter.evaluation.metrics.semantic import CONVENTIONS, Convention
 from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.records import Records
-from maskadapter.io.coco_format import read_json
 from maskadapter.paper.figures.labeled import labeled
 from maskadapter.paper.figures.page import COLORS, COLUMN, TEXT, check_output, legend_shape, page
-from maskadapter.system.progress import bar
+from maskadapter.system.json_files import read_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
 
 METRICS = ("accuracy of segments", "mIoU")
 
 
 @dataclass(frozen=True)
 class _Report:
-    """What ``evaluate`` wrote. numbers: percent. classes: one for each class of the data set."""
+    """A report that ``evaluate`` wrote. numbers: in percent. classes: one entry for each class of the data set."""
 
     folder: Path
     numbers: dict[str, float | None]
@@ -57,44 +59,43 @@ def upper_bound(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> "Figure":
-    """Draw a bar for every report and measure, with the standard error where the report's records lie beside it.
+    """Draw a bar for every report and metric, with the standard error where the report's records lie beside it.
 
     reports: of ``maskadapter evaluate ... --masks ground-truth`` on the same images: ``report.json`` or its
         folder, or ``"LABEL=PATH"``; without a label the report's model.
     output: .png, .pdf or .svg. metrics: ``"accuracy of segments"``, ``"accuracy of class masks"`` or ``"mIoU"``, in
         percent, each also with `` seen`` or `` unseen`` behind it. One that no report has is left out, and so is the
         bar of a report that lacks it.
-    resamples: how many times as many images are drawn, with replacement, for the standard error; seed: of the draws.
-        It says how far another sample of images might lie, and not how far the difference of two bars might: they
-        are of the same images.
+    resamples: how many bootstrap samples of the images the standard error is estimated from; seed: of the samples. It
+        shows how far the number of other images may lie, and not the error of the difference of two bars: those are of
+        the same images.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError: no report, another kind of report, reports
-    of different images, an unknown measure.
+    of different images, an unknown metric.
     """
     path = check_output(output)
     for metric in metrics:
         if name_and_group(metric)[0] not in KNOWN:
-            raise MaskAdapterError(f"no measure '{metric}': choose from {', '.join(KNOWN)}; seen, unseen may follow")
+            raise MaskAdapterError(f"no metric '{metric}': choose from {', '.join(KNOWN)}; seen, unseen may follow")
     found = labeled(reports, _read)
     first = next(iter(found.values()))
     for label, report in found.items():
         if report.images != first.images:
-            told = " and ".join(f"{count} of {name}" for name, count in (first.images, report.images))
-            raise MaskAdapterError(f"the reports are of different images ({told}): '{label}' cannot be compared")
+            images = " and ".join(f"{count} of {name}" for name, count in (first.images, report.images))
+            raise MaskAdapterError(f"the reports are of different images ({images}): '{label}' cannot be compared")
     shown = [metric for metric in metrics if any(report.has(metric) for report in found.values())]
     if not shown:
-        raise MaskAdapterError(f"no report has the measure {', '.join(metrics)}")
-    with bar("standard errors", len(found)) as advance:
-        errors = {}
-        for label, report in found.items():
-            errors[label] = _standard_errors(report, shown, resamples, seed)
-            advance(1)
+        raise MaskAdapterError(f"no report has the metric {', '.join(metrics)}")
+    errors = {}
+    for label, report in found.items():
+        logger.info("standard errors of %s", label)
+        errors[label] = _standard_errors(report, shown, resamples, seed)
     from matplotlib.patches import Patch
 
     wide, count = 0.8 / len(found), len(found) * len(shown)
     width = COLUMN if count < 10 else TEXT
     columns, high = legend_shape(list(found), width)
-    letters = int((width - 0.5) / len(shown) / 0.066)  # of a measure's name, beside the others
+    letters = int((width - 0.5) / len(shown) / 0.066)  # of a metric's name, beside the others
     with page(path, width, 2.15 + high) as figure:
         axes = figure.subplots()
         for place, (color, (label, report)) in enumerate(zip(COLORS, found.items(), strict=False)):
@@ -117,16 +118,17 @@ def upper_bound(
                 )
         axes.set_xticks(range(len(shown)), [fill(metric, letters) for metric in shown])
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel("names for ground-truth masks (%)")
+        axes.set_ylabel("on ground-truth masks (%)")
         axes.margins(y=0.12)
         handles = [Patch(color=color, label=label) for color, label in zip(COLORS, found, strict=False)]
         figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=1)
-        name, images = first.images
-        axes.set_xlabel(f"{name}, {images:,} images")
+        name, number = first.images
+        axes.set_xlabel(f"{name}, {number:,} images")
     return figure
 
 
-def _read(path: Path) -> tuple[str, _Report]:
+def _read(source: str) -> tuple[str, _Report]:
+    path = Path(source)
     file = path / "report.json" if path.is_dir() else path
     content = read_json(file, MaskAdapterError)
     try:
@@ -135,20 +137,20 @@ def _read(path: Path) -> tuple[str, _Report]:
         label = str(facts.get("model", file.resolve().parent.name))
         _ = report.images
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise MaskAdapterError(f"{file} is no report of maskadapter evaluate") from None
+        raise MaskAdapterError(f"{file} is not a report of maskadapter evaluate") from None
     if "accuracy of segments" not in numbers:
-        raise MaskAdapterError(f"{file} does not name ground-truth masks: evaluate with --masks ground-truth")
+        raise MaskAdapterError(f"{file} is not of ground-truth masks: evaluate with --masks ground-truth")
     return label, report
 
 
 def _standard_errors(report: _Report, metrics: Sequence[str], resamples: int, seed: int) -> dict[str, float]:
-    """Measure -> percent, by the bootstrap over images; nothing where the records are not all there."""
+    """Standard errors in percent by metric, from the bootstrap over images; none where records are missing."""
     records, count = Records(report.folder), report.images[1]
     records.refresh()
     if records.missing(count) or count < 2:
         return {}
-    told = str(report.facts.get("convention", "")).partition(":")[0]
-    convention = cast(Convention, told if told in CONVENTIONS else "detectron2-main")
+    stated = str(report.facts.get("convention", "")).partition(":")[0]
+    convention = cast(Convention, stated if stated in CONVENTIONS else "detectron2-main")
     partition = Partition("the report's", tuple(one.get("seen") is True for one in report.classes))
     errors = {}
     for metric in filter(report.has, metrics):

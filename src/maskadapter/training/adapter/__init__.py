@@ -1,0 +1,1 @@
+"""Training of an adapter: the two stages, their losses, masks and the IoU matcher."""

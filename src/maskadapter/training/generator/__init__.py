@@ -1,0 +1,1 @@
+"""Training of a mask generator (Mask2Former): its losses and the Hungarian matcher."""

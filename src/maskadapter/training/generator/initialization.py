@@ -1,7 +1,7 @@
-"""What a mask generator's weights are before it has learned anything.
+"""The initial weights of a mask generator (Mask2Former).
 
-What is not named here starts as PyTorch starts it. Source: Mask2Former's official pixel decoder and mask decoder;
-Deformable DETR, appendix A.4, for the deformable attention.
+Whatever is not named here keeps PyTorch's own initialization. Source: Mask2Former's official pixel decoder and mask
+decoder; Deformable DETR, appendix A.4, for the deformable attention.
 """
 
 import math
@@ -15,25 +15,25 @@ from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 
 
 @torch.no_grad()
-def start_generator(generator: Mask2FormerHead, random: torch.Generator) -> None:
-    """Draw the weights anew, in place. random: on the device of the weights."""
-    pixels, masks = generator.pixel_decoder, generator.mask_decoder
+def initialize_mask_generator(head: Mask2FormerHead, rng: torch.Generator) -> None:
+    """Draw the weights anew, in place. rng: on the device of the weights."""
+    pixels, masks = head.pixel_decoder, head.mask_decoder
     for layers in (pixels.layers, masks.layers, *pixels.input_proj):
         for weight in layers.parameters():
             if weight.ndim > 1:
-                init.xavier_uniform_(weight, generator=random)
+                init.xavier_uniform_(weight, generator=rng)
     for module in pixels.modules():
         if isinstance(module, DeformableAttention):
-            _look_around(module)
+            _initialize_attention(module)
         elif isinstance(module, nn.Conv2d) and module.bias is not None:
             init.zeros_(module.bias)
     for convolution in (pixels.lateral, pixels.output, pixels.mask_features):
-        init.kaiming_uniform_(convolution.weight, a=1, generator=random)
-    init.normal_(pixels.level_embed, generator=random)
+        init.kaiming_uniform_(convolution.weight, a=1, generator=rng)
+    init.normal_(pixels.level_embed, generator=rng)
 
 
-def _look_around(attention: DeformableAttention) -> None:
-    """Each head looks into a direction of its own, its points 1, 2, 3, ... cells away; all of them count the same."""
+def _initialize_attention(attention: DeformableAttention) -> None:
+    """Each head samples in a direction of its own, at 1, 2, 3, ... feature locations; all points weigh the same."""
     angles = torch.arange(attention.num_heads) * (2 * math.pi / attention.num_heads)
     directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
     directions = directions / directions.abs().amax(dim=-1, keepdim=True)

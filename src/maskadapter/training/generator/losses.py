@@ -1,4 +1,4 @@
-"""What the training of a mask generator makes small. Source: Mask2Former, sections 3 and 3.3; FC-CLIP, section 3.2."""
+"""Losses of a mask generator: class, mask and Dice. Source: Mask2Former, sections 3 and 3.3; FC-CLIP, section 3.2."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,18 +7,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.training.adapter.iou_matching import Matches
 from maskadapter.training.generator.hungarian_matching import MatchingCosts, match_by_cost
-from maskadapter.training.generator.point_sampling import IMPORTANCE, NUM_POINTS, OVERSAMPLE, read_at, uncertain_points
+from maskadapter.training.generator.point_sampling import (
+    IMPORTANCE,
+    NUM_POINTS,
+    OVERSAMPLE,
+    sample_at_points,
+    uncertain_points,
+)
 from maskadapter.training.mask_targets import MaskTargets
+from maskadapter.training.matches import Matches
 
 
 @dataclass(frozen=True)
-class GeneratorLoss:
-    """Class, mask and dice losses of every prediction head, each head with an assignment of its own.
+class MaskGeneratorLoss:
+    """Class, mask and Dice losses, summed over the decoder's prediction heads; each head has its own assignment.
 
-    classification, mask, dice: weights. void: weight of a prediction that stands for nothing, beside 1 for the others;
-    most do. num_points, oversample, importance: see ``uncertain_points``. costs: of the assignment.
+    classification, mask, dice: weights. void: weight in the class loss of a prediction without a ground-truth mask,
+    beside 1 for the others; most have none. num_points, oversample, importance: see ``uncertain_points``. costs: of
+    the assignment.
 
     Source of the numbers: FC-CLIP's configuration, CLASS_WEIGHT, MASK_WEIGHT, DICE_WEIGHT, NO_OBJECT_WEIGHT.
     """
@@ -36,18 +43,18 @@ class GeneratorLoss:
         self,
         outputs: Sequence[tuple[Tensor, Tensor]],
         targets: Sequence[MaskTargets],
-        generator: torch.Generator,
+        rng: torch.Generator,
         num_masks: float | Tensor,
     ) -> dict[str, Tensor]:
-        """Weighted losses by name ("class", "mask", "dice"), summed over the heads.
+        """Weighted losses by name ("class", "mask", "dice").
 
-        outputs: of each head mask logits (B, N, h, w) and class logits (B, N, K + 1) for the B images. targets: B; an image may have no masks. generator: on the
-        CPU, for all points. num_masks: above 0, what the mask losses are divided by: the number of ground-truth masks, in the
-        mean over all processes.
+        outputs: of each head mask logits (B, N, h, w) and class logits (B, N, K + 1) of B images. targets: B; an image
+        may have no masks. rng: on the CPU, for all points. num_masks: above 0, what the mask losses are divided by: the
+        number of ground-truth masks, in the mean over all processes.
         """
         total: dict[str, Tensor] = {}
         for head in outputs:
-            for name, loss in self._of_head(*head, targets, generator, num_masks).items():
+            for name, loss in self._of_head(*head, targets, rng, num_masks).items():
                 total[name] = total[name] + loss if name in total else loss
         return total
 
@@ -56,55 +63,55 @@ class GeneratorLoss:
         mask_logits: Tensor,
         class_logits: Tensor,
         targets: Sequence[MaskTargets],
-        generator: torch.Generator,
+        rng: torch.Generator,
         num_masks: float | Tensor,
     ) -> dict[str, Tensor]:
         mask_logits, class_logits = mask_logits.float(), class_logits.float()
         matches = [
-            match_by_cost(masks, classes, truth, generator, self.costs)
-            for masks, classes, truth in zip(mask_logits, class_logits, targets, strict=True)
+            match_by_cost(masks, classes, own, rng, self.costs)
+            for masks, classes, own in zip(mask_logits, class_logits, targets, strict=True)
         ]
         predicted = torch.cat([logits[chosen] for logits, (chosen, _) in zip(mask_logits, matches, strict=True)])
-        points = uncertain_points(predicted, self.num_points, generator, self.oversample, self.importance)
+        points = uncertain_points(predicted, self.num_points, rng, self.oversample, self.importance)
         parts = points.split([len(chosen) for chosen, _ in matches])
-        true = torch.cat(
+        ground_truth = torch.cat(
             [
-                read_at(truth.masks[stood_for].to(part), part)
-                for truth, (_, stood_for), part in zip(targets, matches, parts, strict=True)
+                sample_at_points(own.masks[matched].to(part), part)
+                for own, (_, matched), part in zip(targets, matches, parts, strict=True)
             ]
         )
-        logits = read_at(predicted, points)
+        logits = sample_at_points(predicted, points)
         return {
             "class": self.classification * class_loss(class_logits, targets, matches, self.void),
-            "mask": self.mask * mask_loss(logits, true) / num_masks,
-            "dice": self.dice * dice_loss(logits, true) / num_masks,
+            "mask": self.mask * mask_loss(logits, ground_truth) / num_masks,
+            "dice": self.dice * dice_loss(logits, ground_truth) / num_masks,
         }
 
 
 def class_loss(class_logits: Tensor, targets: Sequence[MaskTargets], matches: Sequence[Matches], void: float) -> Tensor:
     """Cross-entropy, the mean over all predictions weighted 1 for a matched one and ``void`` for the others.
 
-    class_logits: (B, N, K + 1), void last: what a prediction without a ground-truth mask should say.
+    class_logits: (B, N, K + 1), void last: the class of a prediction without a ground-truth mask.
     """
     nothing = class_logits.shape[-1] - 1
     labels = torch.full(class_logits.shape[:2], nothing, device=class_logits.device)
-    for row, truth, (chosen, stood_for) in zip(labels, targets, matches, strict=True):
-        row[chosen] = truth.classes[stood_for].to(row.device)
+    for row, own, (chosen, matched) in zip(labels, targets, matches, strict=True):
+        row[chosen] = own.classes[matched].to(row.device)
     weights = class_logits.new_ones(nothing + 1)
     weights[nothing] = void
     return F.cross_entropy(class_logits.flatten(0, 1), labels.flatten(), weights)
 
 
-def mask_loss(logits: Tensor, true: Tensor) -> Tensor:
+def mask_loss(logits: Tensor, ground_truth: Tensor) -> Tensor:
     """Binary cross-entropy, the mean over the points, the sum over the masks. (N, P), (N, P) 0 to 1 -> scalar."""
-    return F.binary_cross_entropy_with_logits(logits, true, reduction="none").mean(dim=1).sum()
+    return F.binary_cross_entropy_with_logits(logits, ground_truth, reduction="none").mean(dim=1).sum()
 
 
-def dice_loss(logits: Tensor, true: Tensor) -> Tensor:
+def dice_loss(logits: Tensor, ground_truth: Tensor) -> Tensor:
     """1 - the Dice coefficient over the points, summed over the masks. (N, P), (N, P) 0 to 1 -> scalar.
 
     Source of the 1: as in ``dice_cost``.
     """
     probs = logits.sigmoid()
-    overlap = (2 * (probs * true).sum(dim=1) + 1) / (probs.sum(dim=1) + true.sum(dim=1) + 1)
+    overlap = (2 * (probs * ground_truth).sum(dim=1) + 1) / (probs.sum(dim=1) + ground_truth.sum(dim=1) + 1)
     return (1 - overlap).sum()

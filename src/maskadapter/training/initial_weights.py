@@ -1,0 +1,159 @@
+"""The model of a recipe with its initial weights: frozen parts from one file, the adapter from another."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from timm.layers import DropPath
+
+from maskadapter.errors import CheckpointError, RecipeError
+from maskadapter.hub.checkpoint import Checkpoint, compare, read_checkpoint, shapes_of
+from maskadapter.hub.joining import refuse_another_clip
+from maskadapter.hub.loading import find
+from maskadapter.hub.metadata import read_settings
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.hub.model_zoo import CLIP_WEIGHTS
+from maskadapter.models.build import MODELS, Architecture, build, published
+from maskadapter.models.clip.clip import Clip
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.system.error_text import did_you_mean
+from maskadapter.training.generator.initialization import initialize_mask_generator
+from maskadapter.training.recipe import Recipe, adapter_config
+
+ADAPTER = "pooler.adapter."
+
+
+def initial_model(recipe: Recipe) -> OpenVocabularySegmenter:
+    """Build the model of a recipe on the CPU; what is trained requires gradients, nothing else does.
+
+    Of ``model.weights`` everything but its pooler is taken, and every tensor of the frozen parts has to be there. The
+    adapter is that of ``model.adapter``, else the one in ``model.weights``, else random, by ``run.seed``. Random too is
+    what ``model.weights`` lacks of the parts that this stage trains: the void embedding, the mask generator.
+
+    Raises RecipeError or CheckpointError, one line.
+    """
+    name = recipe.model.architecture
+    if name not in MODELS:
+        raise RecipeError(f"unknown model.architecture '{name}': {did_you_mean(name, MODELS)}")
+    torch.manual_seed(recipe.run.seed)
+    segmenter = _from_clip(recipe) if recipe.model.weights in CLIP_WEIGHTS else _from_file(recipe)
+    norm = recipe.upstream_quirks.text_transfer_norm
+    if norm is not None:
+        if segmenter.text_transfer is None:
+            raise RecipeError(f"upstream_quirks.text_transfer_norm is for MAFT+ models: {name} has no text transfer")
+        segmenter.quirks = replace(segmenter.quirks, transfer_norm=norm)
+    return _trainable(segmenter, recipe)
+
+
+def _build(recipe: Recipe, generator: bool) -> OpenVocabularySegmenter:
+    """The untrained model with the adapter that the recipe asks for."""
+    architecture = Architecture(recipe.model.architecture, "adapter", generator)
+    config = published(architecture)
+    assert config.adapter is not None
+    return build(architecture, replace(config, adapter=replace(config.adapter, **adapter_config(recipe))))
+
+
+def _from_clip(recipe: Recipe) -> OpenVocabularySegmenter:
+    """A pretrained CLIP without a mask generator: the warm-up of FC-CLIP's adapter."""
+    settings, encoder = recipe.model, CLIP_WEIGHTS[recipe.model.weights]
+    if recipe.stage == "mixed":
+        raise RecipeError(
+            f"model.weights is {settings.weights}, which has no mask generator: the mixed stage needs a segmenter's "
+            "file"
+        )
+    segmenter = _build(recipe, recipe.stage == "generator")
+    if segmenter.text_transfer is not None:
+        raise RecipeError(
+            f"model.weights is {settings.weights}, which lacks {settings.architecture}'s text transfer: give MAFT+'s "
+            "own file"
+        )
+    clip = Clip.pretrained(encoder.config, encoder.tag)
+    differences = compare(shapes_of(segmenter.clip.state_dict()), shapes_of(clip.state_dict()))
+    if differences:
+        raise RecipeError(
+            f"model.weights is {settings.weights}, not the CLIP of {settings.architecture}: {differences}"
+        )
+    segmenter.clip = clip
+    if settings.adapter is not None:
+        _load_adapter(segmenter, read_checkpoint(settings.adapter))
+    _initialize_generator(segmenter, recipe, {key for key in segmenter.state_dict() if key.startswith("generator.")})
+    return segmenter
+
+
+def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
+    settings = recipe.model
+    checkpoint = find(ModelSource(settings.weights, "pooling"))
+    held = any(key.startswith("generator.") for key in checkpoint.tensors)
+    if recipe.stage == "mixed" and not held:
+        raise RecipeError(f"{checkpoint.source} holds no mask generator: the mixed stage needs a segmenter's file")
+    segmenter = _build(recipe, held or recipe.stage == "generator")
+    tensors = {key: t.float() if t.is_floating_point() else t for key, t in checkpoint.tensors.items()}
+    adapter = {key: tensor for key, tensor in tensors.items() if key.startswith("pooler.")}
+    frozen = {key: tensor for key, tensor in tensors.items() if not key.startswith("pooler.")}
+    wanted = {key: t for key, t in segmenter.state_dict().items() if not key.startswith("pooler.")}
+    if recipe.stage == "generator" and not wanted.keys() >= {key for key in frozen if key.startswith("generator.")}:
+        # The file's mask generator is of another kind; a new one is trained.
+        frozen = {key: t for key, t in frozen.items() if not key.startswith("generator.")}
+    # These may be new, because they are trained; where the file has them, they have to fit.
+    trained = ("void_embedding.",) + ("generator.",) * (recipe.stage == "generator")
+    may_lack = {key for key in wanted if key.startswith(trained) and key not in frozen}
+    differences = compare(shapes_of({key: t for key, t in wanted.items() if key not in may_lack}), shapes_of(frozen))
+    if differences:
+        raise CheckpointError(f"{checkpoint.source} does not hold {settings.architecture}: {differences}")
+    _initialize_generator(segmenter, recipe, may_lack)
+    segmenter.load_state_dict(frozen, strict=False)
+    if settings.adapter is not None:
+        warmup = read_checkpoint(settings.adapter)
+        refuse_another_clip(checkpoint, warmup)
+        _load_adapter(segmenter, warmup)
+    elif adapter:
+        _load_adapter(segmenter, checkpoint)
+    segmenter.inference = replace(segmenter.inference, **_seen_in(checkpoint))
+    return segmenter
+
+
+def _seen_in(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The training classes of the file's mask generator, where it states them; other settings depend on the pooler."""
+    seen_in = read_settings(checkpoint).get("inference", {}).get("seen_in")
+    return {} if seen_in is None else {"seen_in": tuple(seen_in) if isinstance(seen_in, list) else seen_in}
+
+
+def _initialize_generator(segmenter: OpenVocabularySegmenter, recipe: Recipe, new: set[str]) -> None:
+    if isinstance(segmenter.generator, Mask2FormerHead) and any(key.startswith("generator.") for key in new):
+        initialize_mask_generator(segmenter.generator, torch.Generator().manual_seed(recipe.run.seed))
+
+
+def _load_adapter(segmenter: OpenVocabularySegmenter, checkpoint: Checkpoint) -> None:
+    held = {key: tensor.float() for key, tensor in checkpoint.tensors.items() if key.startswith(ADAPTER)}
+    tensors = {key.removeprefix(ADAPTER): tensor for key, tensor in held.items()}
+    if not tensors:
+        raise CheckpointError(f"{checkpoint.source} holds no adapter: give the file that the warm-up wrote")
+    adapter = _pooler(segmenter).adapter
+    differences = compare(shapes_of(adapter.state_dict()), shapes_of(tensors))
+    if differences:
+        raise CheckpointError(f"{checkpoint.source} holds another adapter than the recipe's model: {differences}")
+    adapter.load_state_dict(tensors)
+
+
+def _trainable(segmenter: OpenVocabularySegmenter, recipe: Recipe) -> OpenVocabularySegmenter:
+    segmenter.requires_grad_(False).eval()
+    pooler = _pooler(segmenter)
+    if recipe.stage == "generator":
+        assert isinstance(segmenter.generator, torch.nn.Module)
+        segmenter.generator.requires_grad_(True)
+    else:
+        pooler.adapter.requires_grad_(True)
+        pooler.adapter.checkpoint_blocks = recipe.run.checkpoint_blocks
+    segmenter.void_embedding.requires_grad_(recipe.trains_void_embedding)
+    if recipe.upstream_quirks.clip_stochastic_depth:
+        for module in segmenter.clip.modules():
+            if isinstance(module, DropPath):
+                module.train()
+    return segmenter
+
+
+def _pooler(segmenter: OpenVocabularySegmenter) -> AdapterPooler:
+    assert isinstance(segmenter.pooler, AdapterPooler)
+    return segmenter.pooler

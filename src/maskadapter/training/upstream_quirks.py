@@ -1,0 +1,62 @@
+"""Accidents of the official training, as switches: the defaults leave them out, the recipes of published rows set them.
+
+The published weights were made with them, so a row of the paper can only be repeated with them.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+UnmatchedSlots = Literal["empty", "full", "ignored"]
+DecayedParameters = Literal["official", "matrices"]
+LossNormalization = Literal["process", "global"]
+TextTransferNorm = Literal["sum", "update"]
+
+
+class TrainingQuirks(BaseModel):
+    """The section ``upstream_quirks`` of a recipe. Every default is the recommended behavior.
+
+    Source: official code of Mask-Adapter, packages mask_adapter (warm-up), fcclip and maft (mixed stage).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    soft_mask_edges: bool = False
+    """Predicted masks and their ground-truth masks are resized from stride 4 to the input and down again, which blurs
+    their edges; at inference they are not. Source: official fcclip and maft, both True."""
+
+    unmatched_slots: UnmatchedSlots = "ignored"
+    """What a slot for a predicted mask holds that found no pair. ``"ignored"``: it does not count. ``"empty"``: two
+    empty masks, which agree and so dilute the consistency loss. Source: official fcclip. ``"full"``: a mask of the
+    whole image, drawn towards an empty one. Source: official maft, where logits of 0 lie above the threshold."""
+
+    detach_ground_truth: bool = True
+    """The consistency loss moves the predicted mask's embedding alone. Source: official fcclip True, maft False."""
+
+    decayed_parameters: DecayedParameters = "matrices"
+    """Which parameters weight decay draws to zero. ``"matrices"``: those of two dimensions or more, embeddings
+    excepted. ``"official"``: all but PyTorch's own LayerNorms and embeddings. The official adapter has norms of its own
+    inside its blocks and patchifying layers, so they decay, and so do biases and layer scales. Source: official
+    Trainer.build_optimizer."""
+
+    loss_normalization: LossNormalization = "global"
+    """What the adapter's losses are divided by. ``"global"``: the masks of the whole batch, on all processes, so that
+    the result does not depend on how a batch is split. ``"process"``: the masks of this process's images. Source:
+    official criteria."""
+
+    clip_stochastic_depth: bool = False
+    """CLIP is frozen and yet leaves out layers at random. Source: official maft, which calls ``train()`` on the whole
+    model; there from the first evaluation on."""
+
+    train_void_embedding: bool | None = None
+    """Whether the void embedding is trained. Null: in the warm-up and by stage ``generator``, not in the mixed stage,
+    where it would drift away from the frozen mask generator that was trained with it. Source: official fcclip trains
+    it in the mixed stage too, maft does not."""
+
+    text_transfer_norm: TextTransferNorm | None = None
+    """Where MAFT+'s text transfer has its norm during training, see ``ContentDependentTransfer``; null is the model's
+    own place. Source: the official warm-up uses ``"update"``, whatever the second stage and inference do."""
+
+
+RECOMMENDED = TrainingQuirks()
+"""No quirk."""
