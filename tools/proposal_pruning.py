@@ -87,11 +87,11 @@ class OneImage:
 
     @torch.inference_mode()
     def __init__(self, model: OpenVocabularySegmenter, classes: EncodedVocabulary, image: np.ndarray) -> None:
-        batch, sizes = model.prepare(image)
+        inputs, sizes = model.prepare(image)
         text = model.text_classifier(classes)
-        features = model.clip.encode_image(batch.pixels)
+        features = model.clip.encode_image(inputs.pixels)
         assert model.generator is not None
-        proposals = model.generator(batch, features)
+        proposals = model.generator(inputs, features)
         class_logits = model.class_logits(proposals, text)
         pooler = model.pooler
         assert isinstance(pooler, AdapterPooler)
@@ -99,8 +99,8 @@ class OneImage:
 
         def probs(maps_of: Callable[[Tensor], Tensor]) -> Tensor:
             maps = torch.cat([maps_of(part) for part in masks.split(8)])
-            pooled = pool_with_maps(maps, features.dense[0], model.clip.project)
-            logits = text.logits(pooled[None], model.clip.logit_scale)
+            embeddings = pool_with_maps(maps, features.dense[0], model.clip.project)
+            logits = text.logits(embeddings[None], model.clip.logit_scale)
             return model.combine(class_logits, logits, classes.vocabulary)[0]
 
         self.mask_logits = proposals.mask_logits[0]

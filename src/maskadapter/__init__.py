@@ -52,8 +52,8 @@ _HOME = {
     "train": "maskadapter.training.trainer",
     "run_benchmark": "maskadapter.benchmark.run:benchmark",  # maskadapter.benchmark is the room
     "reproduce": "maskadapter.paper.tables.reproduction",
-    "list_models": "maskadapter.hub.published_files",
-    "download": "maskadapter.hub.published_files",
+    "list_models": "maskadapter.hub.zoo.published_files",
+    "download": "maskadapter.hub.zoo.published_files",
     "convert": "maskadapter.hub.saving",
     "save": "maskadapter.hub.saving",
     "check_model": "maskadapter.pipelines.model_check",
@@ -71,10 +71,10 @@ if TYPE_CHECKING:
     from maskadapter.evaluation.evaluator import evaluate as evaluate
     from maskadapter.hub.loading import load as load
     from maskadapter.hub.model_source import ModelSource as ModelSource
-    from maskadapter.hub.published_files import download as download
-    from maskadapter.hub.published_files import list_models as list_models
     from maskadapter.hub.saving import convert as convert
     from maskadapter.hub.saving import save as save
+    from maskadapter.hub.zoo.published_files import download as download
+    from maskadapter.hub.zoo.published_files import list_models as list_models
     from maskadapter.io.images import read_image as read_image
     from maskadapter.models.config import AdapterConfig as AdapterConfig
     from maskadapter.models.config import InferenceConfig as InferenceConfig

@@ -112,7 +112,7 @@ def test_segment(run, model, photo):
 
 
 def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
-    source = "maskadapter.models.sources.mask_source.masks_from"
+    source = "maskadapter.models.sources.source_names.masks_from"
     monkeypatch.setattr(source, lambda text, device: ("source", text, device))
     code, out, _ = run(
         "segment",
@@ -171,7 +171,7 @@ def test_segment_many(run, halves, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["segment", "label"])
-def test_bad_images_are_told_at_the_end(run, halves, command):
+def test_bad_images_are_listed_at_the_end(run, halves, command):
     (halves / "bad\n.jpg").write_text("words")
     (halves / "bad.png").write_text("words")
     code, out, err = run(command, "photos", "-c", "cat, wall", "-o", "out")
@@ -322,35 +322,6 @@ def test_mistakes_are_one_line_and_exit_2(run, model, photo, tmp_path):
         assert err.startswith("error: "), arguments
         assert message in err, arguments
         assert err.count("\n") == 1, arguments
-
-
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        (["segment", "--embedding", "pooling"], "--embedding is called --pooler"),
-        (["segment", "--like", "tiny"], "--like is called --architecture"),
-        (["segment", "--exact"], "every proposal is computed unless --fast is given: leave --exact out"),
-        (["segment", "--masks", "sam:facebook/sam-vit-huge,points=16"], "points is called points_per_side"),
-        (["segment", "--masks", "sam:NAME,rest=no,min_iou=0.9"], "min_iou is called pred_iou_thresh"),
-        (["evaluate", "ade20k-150", "--subset", "train"], "--subset is called --split"),
-        (["evaluate", "ade20k-150", "--split", "synonyms"], "--split is called --partition"),
-        (["evaluate", "ade20k-150", "--proposals", "ground-truth"], "--proposals is called --masks"),
-        (["benchmark", "--pictures", "photos"], "--pictures is called --images"),
-        (["models", "check", "--embedding", "pooling"], "--embedding is called --pooler"),
-    ],
-)
-def test_an_old_spelling_is_refused_with_its_new_name(run, model, photo, command, message):
-    code, out, err = run(*command, photo) if command[0] != "segment" else run(*command, photo, "-c", "cat")
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ")
-    assert message in err
-    assert err.count("\n") == 1
-
-
-def test_split_takes_the_images_of_a_data_set(run):
-    code, _, err = run("evaluate", "tiny", "no-such-set", "--split", "train")
-    assert code == 2
-    assert "--partition" not in err
 
 
 def test_a_fault_of_the_program_is_one_line_and_exit_1(run, model, photo):

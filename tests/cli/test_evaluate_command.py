@@ -21,7 +21,7 @@ from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.predictions import Predictions
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.coco_format import encode_mask
-from maskadapter.models.build import Architecture, build
+from maskadapter.models.builder import Architecture, build
 from maskadapter.models.config import AdapterConfig
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter

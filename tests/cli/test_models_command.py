@@ -10,9 +10,9 @@ from official_files import official_state, write
 
 import maskadapter
 from maskadapter.cli import main
-from maskadapter.hub.checkpoint import read_checkpoint
-from maskadapter.hub.model_zoo import WEIGHTS, weights_of
-from maskadapter.models.build import Architecture, build
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
+from maskadapter.hub.zoo.model_zoo import WEIGHTS, weights_of
+from maskadapter.models.builder import Architecture, build
 from maskadapter.paper.published import published_miou
 from maskadapter.system import http_download as transfer
 
@@ -172,10 +172,10 @@ def test_check(run, tmp_path):
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
     findings = json.loads((tmp_path / "report.json").read_text())["findings"]
-    names = ["file", "keys", "values", "norms", "chunks", "bands", "sums", "words", "photo"]
+    names = ["file", "keys", "values", "norms", "chunks", "tiles", "sums", "labels", "photo"]
     assert [finding["name"] for finding in findings] == names
     assert findings[0]["figures"]["sha256"] in out
-    assert {finding["name"] for finding in findings if finding["passed"] is None} == {"file", "words"}
+    assert {finding["name"] for finding in findings if finding["passed"] is None} == {"file", "labels"}
 
 
 def test_a_failed_check_is_reported_and_exits_2(run, tmp_path):

@@ -19,11 +19,11 @@ from official_files import needed, official_state, write
 
 import maskadapter
 from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
-from maskadapter.hub import download
-from maskadapter.hub import published_files as hub
-from maskadapter.hub.checkpoint import write_checkpoint
-from maskadapter.hub.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS, weights_of
-from maskadapter.models.build import MODELS, Architecture
+from maskadapter.hub.checkpoints.checkpoint import write_checkpoint
+from maskadapter.hub.zoo import published_files as hub
+from maskadapter.hub.zoo import weight_downloads as download
+from maskadapter.hub.zoo.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS, weights_of
+from maskadapter.models.builder import MODELS, Architecture
 from maskadapter.models.clip.clip import Clip, download_pretrained
 from maskadapter.system import http_download as transfer
 from maskadapter.system.cache_folder import cache_folder
@@ -171,7 +171,7 @@ def test_a_busy_server_is_tried_again_with_growing_patience(server, part, waits)
         (Answer(200, b"<title>Sign in</title><style>p {x: 1}</style>", "text/html"), "web page instead.*'Sign in'"),
     ],
 )
-def test_what_is_no_file_is_told_in_one_line_and_not_kept(server, part, answer, message):
+def test_what_is_not_a_file_is_reported_in_one_line_and_not_kept(server, part, answer, message):
     server.files["/f"] = answer
     with pytest.raises(DownloadError, match=message) as caught:
         fetch(f"{server.address}/f", part, "model")
@@ -220,7 +220,7 @@ def test_redirects_are_followed_but_not_without_end_and_not_away_from_https(serv
     assert handler.redirect_request(request, io.BytesIO(), 302, "", {}, "https://other.example/f") is not None
 
 
-def test_a_full_disk_is_told_before_and_while_it_happens(server, part, monkeypatch):
+def test_a_full_disk_is_reported_before_and_while_it_happens(server, part, monkeypatch):
     server.files["/f"] = Served(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(transfer.shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(1_000_000))
@@ -438,7 +438,7 @@ def test_another_model_is_not_kept(drive, official):
 
 
 @pytest.mark.parametrize("variable", ["MASKADAPTER_OFFLINE", "HF_HUB_OFFLINE"])
-def test_offline_nothing_is_asked_and_the_command_is_told(drive, monkeypatch, variable):
+def test_offline_nothing_is_requested_and_the_error_has_the_command(drive, monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
     command = "run 'maskadapter models download fcclip-large --pooler pooling' with a network"
     with pytest.raises(CheckpointError, match=command) as caught:
@@ -479,7 +479,7 @@ def test_several_that_want_one_file_at_once_get_it(drive):
     assert sum(asked.path.startswith("/download") for asked in drive.asked) == 1
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch, drive):
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, drive):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MASKADAPTER_CACHE", str(tmp_path / "file"))
     with pytest.raises(DownloadError, match=r"cannot make .*set MASKADAPTER_CACHE"):
@@ -566,7 +566,7 @@ def small_clip(tmp_path):
     """A CLIP of open_clip that is small enough for a test: its name, and weights in a file."""
     import open_clip
 
-    from maskadapter.models.build import TINY_CLIP
+    from maskadapter.models.builder import TINY_CLIP
 
     text = {**TINY_CLIP["text_cfg"], "width": 64, "heads": 2, "layers": 1}
     config = tmp_path / "small_clip_for_a_test.json"
@@ -594,7 +594,7 @@ def test_a_pretrained_encoder_is_loaded_exactly(small_clip, tmp_path):
         Clip.pretrained(name, "nonsense")
 
 
-def test_a_encoder_that_cannot_be_downloaded_gives_one_line(monkeypatch):
+def test_an_encoder_that_cannot_be_downloaded_gives_one_line(monkeypatch):
     import open_clip
 
     def refuse(known):
@@ -606,7 +606,7 @@ def test_a_encoder_that_cannot_be_downloaded_gives_one_line(monkeypatch):
     one_line(caught)
 
 
-def test_a_encoder_comes_from_the_hub_through_open_clip(server, tmp_path):
+def test_an_encoder_comes_from_the_hub_through_open_clip(server, tmp_path):
     """In a process of its own: huggingface_hub reads HF_ENDPOINT when it is imported."""
     image_encoder = CLIP_WEIGHTS["clip-convnext-base"]
     server.add_repository(image_encoder.repository, {"open_clip_pytorch_model.bin": b"weights"})

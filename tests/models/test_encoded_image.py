@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_segmenter import CLASSES, small
 
-from maskadapter.models.build import Architecture, build
+from maskadapter.models.builder import Architecture, build
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types.encoded_image import EncodedImage
 

@@ -22,8 +22,8 @@ from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.coco_format import decode_segmentation
 from maskadapter.io.masks import read_masks
-from maskadapter.models.sources.mask_source import mask_source, masks_from
 from maskadapter.models.sources.segment_anything import SamOptions, SegmentAnything, distinct
+from maskadapter.models.sources.source_names import mask_source, masks_from
 from maskadapter.models.sources.superpixels import Superpixels
 from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
 from maskadapter.models.sources.unmasked_regions import unmasked_regions
@@ -186,14 +186,19 @@ def test_proposals_are_those_of_transformers_own_pipeline(kind, crop_n_layers, i
             ),
         )
     pipeline = transformers.pipeline("mask-generation", model=network, image_processor=processor)
-    theirs = pipeline(
-        Image.fromarray(image),
-        points_per_batch=7,
-        points_per_crop=4,
-        crops_n_layers=crop_n_layers,
-        pred_iou_thresh=-999,
-        stability_score_thresh=0.01,
-    )
+    try:
+        theirs = pipeline(
+            Image.fromarray(image),
+            points_per_batch=7,
+            points_per_crop=4,
+            crops_n_layers=crop_n_layers,
+            pred_iou_thresh=-999,
+            stability_score_thresh=0.01,
+        )
+    except RuntimeError as error:
+        if crop_n_layers and "stack expects each tensor to be equal size" in str(error):
+            pytest.skip("the pipeline of this transformers cannot stack crops of different sizes")
+        raise
     runs, scores = SegmentAnything(network, processor, options).masks(image)
     assert len(runs) == len(theirs["masks"]) >= 3
     torch.testing.assert_close(scores, theirs["scores"])
@@ -441,7 +446,7 @@ def test_sam_comes_from_the_hub(folders, tmp_path):
     tried = """
 import sys
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.sources.mask_source import mask_source
+from maskadapter.models.sources.source_names import mask_source
 for name in sys.argv[1:]:
     try:
         print(name, type(mask_source(f"sam:{name}").network).__name__)

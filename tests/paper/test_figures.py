@@ -19,15 +19,15 @@ from maskadapter.io import images as ma_images
 from maskadapter.io.masks import mask_parts
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling
-from maskadapter.paper.figures import activations as drawn
-from maskadapter.paper.figures.activations import activations, most_different
-from maskadapter.paper.figures.gallery import gallery, labels_of
+from maskadapter.paper.figures import activation_figure as drawn
+from maskadapter.paper.figures.activation_figure import activations, most_different
+from maskadapter.paper.figures.gallery_figure import gallery, labels_of
 from maskadapter.paper.figures.image_grid import Row, image_grid, mask_at_print_size
 from maskadapter.paper.figures.page import COLORS, DPI, TEXT, check_output, legend_shape, page
 from maskadapter.paper.figures.pooler_comparison import ADAPTER, POOLING, PoolerComparison
-from maskadapter.paper.figures.tsne import same_class_neighbors, tsne
-from maskadapter.paper.figures.unseen_curve import unseen_curve
-from maskadapter.paper.figures.upper_bound import upper_bound
+from maskadapter.paper.figures.tsne_figure import same_class_neighbors, tsne
+from maskadapter.paper.figures.unseen_figure import unseen_curve
+from maskadapter.paper.figures.upper_bound_figure import upper_bound
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.classification import Classification
 from maskadapter.types.target import Target
@@ -226,7 +226,7 @@ def test_images_are_read_when_they_are_drawn(comparison, photos, tmp_path, monke
     done = []
     read = ma_images.read_image
     monkeypatch.setattr(
-        "maskadapter.paper.figures.activations.read_image", lambda path: done.append(path.name) or read(path)
+        "maskadapter.paper.figures.activation_figure.read_image", lambda path: done.append(path.name) or read(path)
     )
     monkeypatch.setattr(PoolerComparison, "load", lambda *given: done.append("model") or comparison)
     activations(photos, tmp_path / "maps.png", classes="cat, sky", background="none", top=1, single=0)
@@ -409,7 +409,7 @@ def test_a_report_alone_has_no_error_bars(reports, tmp_path):
 
 
 def test_standard_errors_are_those_of_reproduce(reports, tmp_path):
-    from maskadapter.evaluation.bootstrap import bootstrap, image_counts, metric_function, standard_error
+    from maskadapter.evaluation.bootstrapping import bootstrap, image_counts, metric_function, standard_error
 
     folder, _ = reports
     lines = (folder / "low" / "records-0.jsonl").read_text().splitlines()

@@ -7,7 +7,7 @@ from evaluated import InMemory
 
 from maskadapter.data.catalog import KNOWN
 from maskadapter.evaluation.partition import Partition
-from maskadapter.hub.model_zoo import WEIGHTS
+from maskadapter.hub.zoo.model_zoo import WEIGHTS
 from maskadapter.paper.published import DATASETS, ROWS, published_miou, published_row, reference_figures
 from maskadapter.vocabulary.vocabulary import Vocabulary
 

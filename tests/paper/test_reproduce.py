@@ -20,12 +20,19 @@ from maskadapter.cli import main
 from maskadapter.data.catalog import KNOWN
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import RESAMPLES, SEED, bootstrap, image_counts, metric_function, standard_error
+from maskadapter.evaluation.bootstrapping import (
+    RESAMPLES,
+    SEED,
+    bootstrap,
+    image_counts,
+    metric_function,
+    standard_error,
+)
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.scores import scores_of
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models.build import MODELS
+from maskadapter.models.builder import MODELS
 from maskadapter.models.clip.clip import image_encoder_of
 from maskadapter.paper.published import DATASETS, published_miou
 from maskadapter.paper.tables import reproduction

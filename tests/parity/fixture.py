@@ -18,7 +18,7 @@ import yaml
 from timm.models.convnext import ConvNeXt
 from torch import Tensor
 
-from maskadapter.hub.checkpoint import read_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.image_encoders import ConvolutionalEncoder
 from maskadapter.models.config import AdapterConfig, InferenceConfig, UpstreamQuirks

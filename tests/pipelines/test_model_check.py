@@ -12,9 +12,9 @@ from PIL import Image
 import maskadapter
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.checkpoint import read_checkpoint, write_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models.build import Architecture, build
+from maskadapter.models.builder import Architecture, build
 from maskadapter.models.preprocess import InputSize
 from maskadapter.pipelines import model_check as check
 from maskadapter.vocabulary.vocabulary import Vocabulary
@@ -46,8 +46,8 @@ def findings(*arguments, **options):
 
 def test_a_file_with_adapter_passes(small_adapter):
     found = findings(ModelSource(small_adapter[0], architecture="tiny"))
-    assert list(found) == ["file", "keys", "values", "norms", "chunks", "bands", "sums", "words", "photo"]
-    assert {finding.name for finding in found.values() if finding.passed is not True} == {"file", "words"}
+    assert list(found) == ["file", "keys", "values", "norms", "chunks", "tiles", "sums", "labels", "photo"]
+    assert {finding.name for finding in found.values() if finding.passed is not True} == {"file", "labels"}
     assert found["keys"].text.startswith("tiny with adapter: ")
     assert 0 <= found["chunks"].figures["relative"] < 1e-4
     assert found["photo"].figures["seconds"] > 0
@@ -130,11 +130,11 @@ def test_chunks_see_an_embedding_that_depends_on_its_neighbors(small_adapter, mo
     assert check._chunks(model).passed is False
 
 
-def test_bands_see_a_row_at_the_wrong_place(model, monkeypatch):
-    assert check._bands(model).passed
+def test_tiles_see_a_row_at_the_wrong_place(model, monkeypatch):
+    assert check._tiles(model).passed
     logits = check.Upsampler.logits
     monkeypatch.setattr(check.Upsampler, "logits", lambda self, rows: logits(self, rows).roll(1, dims=-2))
-    assert check._bands(model).passed is False
+    assert check._tiles(model).passed is False
 
 
 @pytest.mark.parametrize("change", [lambda p, n: p * 1.01, lambda p, n: p * float("nan"), lambda p, n: p.roll(n, -1)])
@@ -150,27 +150,27 @@ def test_sums_see_probabilities_that_are_none_or_not_the_same_twice(model, monke
     assert check._sums(model).passed is False
 
 
-def test_words_are_judged_by_three_of_four(model, monkeypatch):
-    names = Vocabulary.of(check.WORDS).names
+def test_three_of_four_photographs_decide(model, monkeypatch):
+    names = Vocabulary.of(check.CLASSES).names
     answers = list(check.PHOTOS.values())
 
-    class Named:
+    class Classified:
         def __init__(self, word):
             self.class_names, self.labels, self.scores = names, [names.index(word)], [0.9]
 
     def run(words):
         given = iter(words)
-        monkeypatch.setattr(type(model), "classify", lambda self, image, masks, words: Named(next(given)))
-        return check._words(model, judged=True)
+        monkeypatch.setattr(type(model), "classify", lambda self, image, masks, words: Classified(next(given)))
+        return check._labels(model, decides=True)
 
     assert run(answers).passed
     assert run(["clock", *answers[1:]]).passed
     finding = run(["clock", "dog", *answers[2:]])
     assert finding.passed is False
-    assert finding.text == "2 of 4 photographs named right: clock for cat, dog for cup, rocket 90%, person 90%"
+    assert finding.text == "2 of 4 photographs classified correctly: clock for cat, dog for cup, rocket 90%, person 90%"
     given = iter(["clock"] * 4)
-    monkeypatch.setattr(type(model), "classify", lambda self, image, masks, words: Named(next(given)))
-    assert check._words(model, judged=False).passed is None
+    monkeypatch.setattr(type(model), "classify", lambda self, image, masks, words: Classified(next(given)))
+    assert check._labels(model, decides=False).passed is None
 
 
 def test_mean_iou_by_hand():
@@ -201,7 +201,7 @@ def ade20k(tmp_path):
 
 
 class Oracle:
-    """Stands in for a segmenter; names image after image as it was told."""
+    """Stands in for a segmenter; predicts the given classes, one an image."""
 
     def __init__(self, classes):
         self.classes = iter(classes)

@@ -45,7 +45,7 @@ def test_a_resolved_recipe_reads_back_to_the_same(recipe, tmp_path):
         ("stage=mixed", "the mixed stage needs masks.predicted"),
         ("masks={ground_truth: 4, predicted: 4}", "the warm-up trains on ground-truth masks alone"),
         ("data.scale=[2, 1]", "the smaller number comes first"),
-        ("run.accumulate=3", "no multiple of run.accumulate"),
+        ("run.accumulate=3", "not a multiple of run.accumulate"),
         ("evaluation.every=5", "needs evaluation.datasets"),
         ("model={architecture: tiny}", "'model.weights' is missing"),
         ("run", "has the form key=value"),
@@ -97,8 +97,8 @@ def test_settings_without_effect_in_a_stage_are_refused(recipe):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("data.colour=true", "unknown key 'data.colour': it is now 'data.color'"),
-        ("evaluation.pictures=5", "unknown key 'evaluation.pictures': it is now 'evaluation.images'"),
+        ("data.colour=true", "unknown key 'data.colour': it is now 'data.color'"),  # old word
+        ("evaluation.pictures=5", "unknown key 'evaluation.pictures': it is now 'evaluation.images'"),  # old word
         ("model.start=tiny", "unknown key 'model.start': it is now 'model.weights'"),
         ("masks.left_over=full", "unknown key 'masks.left_over': it is now 'upstream_quirks.unmatched_slots'"),
         ("loss.normalize=global", "unknown key 'loss.normalize': it is now 'upstream_quirks.loss_normalization'"),

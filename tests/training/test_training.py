@@ -17,7 +17,7 @@ import maskadapter
 from maskadapter.data.dataset import Sample
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.errors import CheckpointError, MaskAdapterError, RecipeError
-from maskadapter.hub.checkpoint import read_checkpoint, write_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from maskadapter.training.checkpoints import Checkpoints
 from maskadapter.training.recipe import as_yaml, read_recipe
 from maskadapter.training.trainer import train

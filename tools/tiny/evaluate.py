@@ -20,6 +20,7 @@ from PIL import Image
 
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.results.segmentation import Segmentation
+from maskadapter.types.proposals import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 WEIGHTS = Path(__file__).parents[2] / "src/maskadapter/hub/weights/tiny.safetensors"
@@ -44,11 +45,11 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
         image = np.array(photo.image())
         ids, labels = photo.masks()
         start = time.perf_counter()
-        batch, sizes = model.prepare(image)
-        features = model.clip.encode_image(batch.pixels)
-        proposals = model.generator(batch, features)
+        inputs, sizes = model.prepare(image)
+        features = model.clip.encode_image(inputs.pixels)
+        proposals = model.generator(inputs, features)
         class_logits = model.class_logits(proposals, text)
-        embeddings = model.pooler(batch.pixels, features, proposals.mask_logits, model.clip.project)
+        embeddings = model.mask_embeddings(inputs, features, proposals)
         out_logits = model.out_of_vocabulary_logits(features, embeddings, text)
         probs = model.combine(class_logits, out_logits, vocabulary)
         own_setting = Segmentation(image, vocabulary, proposals.mask_logits[0], probs[0], sizes).semantic()
@@ -60,8 +61,8 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
         full = torch.full((len(numbers), *sizes.padded), -10.0)
         full[:, : sizes.resized[0], : sizes.resized[1]] = masks
         ground_truth = torch.tensor([labels[number - 1] for number in numbers])
-        embeddings = model.pooler(batch.pixels, features, full[None], model.clip.project)
-        logits = model.out_of_vocabulary_logits(features, embeddings, text)[0, :, :-1]
+        own_embeddings = model.mask_embeddings(inputs, features, Proposals(full[None]))
+        logits = model.out_of_vocabulary_logits(features, own_embeddings, text)[0, :, :-1]
         clip_right += (logits.argmax(-1) == ground_truth).tolist()
         share = (full > 0).flatten(1).float().mean(1) * full[0].numel() / (sizes.resized[0] * sizes.resized[1])
         areas += share.tolist()
@@ -99,12 +100,12 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
         few_class_logits = model.class_logits(proposals, few_text)
         few_out = model.out_of_vocabulary_logits(features, embeddings, few_text)
         for pair in settings:
-            for vocabulary_, generated, out, names in (
+            for vocabulary_, own_logits, out, names in (
                 (vocabulary, class_logits, out_logits, range(133)),
                 (few, few_class_logits, few_out, present),
             ):
                 ensemble = geometric_ensemble(
-                    generated[..., :-1],
+                    own_logits[..., :-1],
                     out[..., :-1],
                     torch.ones(len(vocabulary_), dtype=torch.bool),
                     pair[0],
@@ -117,7 +118,7 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
                         image,
                         vocabulary_,
                         proposals.mask_logits[0],
-                        with_void(ensemble, generated)[0],
+                        with_void(ensemble, own_logits)[0],
                         sizes,
                     ).semantic()
                 predicted = np.asarray([*names, -1])[semantic][known]

@@ -60,10 +60,10 @@ def proposals_of(
     batch = to_batch([image], model.clip.size_divisor)
     features = model.clip.encode_image(batch)
     padded = (batch.shape[-2], batch.shape[-1])
-    found, pooled, shape = model.generator.propose(image, padded, features.dense[0], features.projected[0])
-    masks, stride = torch.from_numpy(found), model.generator.merging.stride
+    masks, pooled, shape = model.generator.propose(image, padded, features.dense[0], features.projected[0])
+    stride = model.generator.merging.stride
     small = torch.from_numpy(np.ascontiguousarray(ids[::stride, ::stride]))
-    return masks[:, : small.shape[0], : small.shape[1]], small, pooled, shape
+    return torch.from_numpy(masks)[:, : small.shape[0], : small.shape[1]], small, pooled, shape
 
 
 def prepare(model, photos: list[Photo], work: Path, number: int) -> None:

@@ -13,8 +13,7 @@ from maskadapter.benchmark.models import encode_classes
 from maskadapter.benchmark.proposal_substitution import SubstitutedProposals
 from maskadapter.benchmark.segments import compare_on_segments, draw_segments
 from maskadapter.benchmark.stages import STAGES, Computation, PreparedImage, StageResults, run_stages
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 
 COMPUTATIONS: tuple[Computation, ...] = ("reference", "exact", "pruned")
 

@@ -8,13 +8,11 @@ from torch import nn
 
 from maskadapter.benchmark.proposal_substitution import SubstitutedProposals
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import loading as hub
-from maskadapter.models.build import MODELS, Architecture, build
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.proposals.superpixels.region_head import RegionHead
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.hub import load
+from maskadapter.models import MODELS, Architecture, EncodedVocabulary, OpenVocabularySegmenter, build
+from maskadapter.models.poolers import AdapterPooler
+from maskadapter.models.proposals.superpixels import RegionHead
+from maskadapter.vocabulary import Vocabulary
 
 LAYER_SCALE = 0.1
 """Layer scale of random weights, about what trained blocks have; with that of new blocks, 1e-6, they do nothing."""
@@ -32,7 +30,7 @@ def benchmark_models(
     timed = _timed_model(model, device)
     if model not in MODELS:
         return timed, timed
-    compared = hub.load("tiny", pooler="adapter", device=device)
+    compared = load("tiny", pooler="adapter", device=device)
     assert isinstance(compared.generator, RegionHead)
     compared.generator.merging = replace(compared.generator.merging, num_proposals=proposals)
     assert isinstance(timed.generator, nn.Module)
@@ -62,7 +60,7 @@ def _timed_model(model: str, device: str) -> OpenVocabularySegmenter:
         for block in segmenter.pooler.adapter.blocks:
             nn.init.constant_(block.gamma, LAYER_SCALE)  # type: ignore[arg-type]
     else:
-        segmenter = hub.load(model, device=device)
+        segmenter = load(model, device=device)
     if not isinstance(segmenter.pooler, AdapterPooler) or segmenter.generator is None:
         raise MaskAdapterError(f"{model} has no adapter or no mask generator: the benchmark needs a model with both")
     return segmenter

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from skimage import data
 
-from maskadapter.io.image_files import find_image_files
-from maskadapter.io.images import read_image
+from maskadapter.io import find_image_files, read_image
 
 _BUNDLED: Mapping[str, Callable[[], np.ndarray]] = {
     "astronaut": data.astronaut,

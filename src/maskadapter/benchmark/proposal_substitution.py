@@ -3,11 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.models.classifier import TextClassifier
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.types.proposals import Proposals
+from maskadapter.models import TextClassifier
+from maskadapter.types import ClipFeatures, ImageBatch, ImageSizes, Proposals
 
 _OUTSIDE = -10.0  # mask logit of the padding
 

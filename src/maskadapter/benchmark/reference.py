@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.poolers.pooler import Project
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.models import MaskAdapter, pooling_weights
+from maskadapter.models.poolers import AdapterPooler, Project
+from maskadapter.types import ClipFeatures
 
 
 class ReferencePooler(AdapterPooler):

@@ -11,9 +11,8 @@ from maskadapter.benchmark.models import LAYER_SCALE, benchmark_models, encode_c
 from maskadapter.benchmark.photos import photo_readers
 from maskadapter.benchmark.second_class_list import time_second_class_list
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import loading as hub
-from maskadapter.models.build import MODELS
-from maskadapter.models.preprocess import InputSize
+from maskadapter.hub import check_device
+from maskadapter.models import MODELS, InputSize
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ def benchmark(
     """
     if size % 32 or size < 64:
         raise MaskAdapterError(f"size is {size}; a multiple of 32 of at least 64 is needed")
-    hub.check_device(device)
+    check_device(device)
     readers = photo_readers(images)
     timed, compared = benchmark_models(model, proposals, device)
     timed.inference = replace(timed.inference, input_size=InputSize(size, size))

@@ -3,8 +3,7 @@
 import numpy as np
 
 from maskadapter.benchmark.clock import Clock
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 
 
 def time_second_class_list(

@@ -10,11 +10,11 @@ from torch import Tensor
 from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.stages import PreparedImage
-from maskadapter.data.opening import open_dataset
+from maskadapter.data import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.models import OpenVocabularySegmenter
+from maskadapter.models.poolers import AdapterPooler
+from maskadapter.types import ImageSizes
 
 
 def draw_segments(root: Path, count: int, sizes: ImageSizes, seed: int = 0) -> Tensor:

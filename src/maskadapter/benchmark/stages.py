@@ -9,15 +9,10 @@ from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.reference import ReferencePooler
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.proposal_pruning import influential, pruned_embeddings
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.results.postprocessing import semantic_map, semantic_scores
-from maskadapter.results.upsampling import Upsampler
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.types.proposals import Proposals
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter, influential, pruned_embeddings
+from maskadapter.models.poolers import AdapterPooler
+from maskadapter.results import Upsampler, semantic_map, semantic_scores
+from maskadapter.types import ImageBatch, ImageSizes, Proposals
 
 Computation = Literal["reference", "exact", "pruned"]
 """How the adapter and the label map are computed.

@@ -48,8 +48,8 @@ def benchmark(
     """
     import torch
 
-    from maskadapter.benchmark.report import benchmark_tables
-    from maskadapter.benchmark.run import benchmark as run
+    from maskadapter.benchmark import benchmark as run
+    from maskadapter.benchmark import benchmark_tables
     from maskadapter.system.atomic_files import write_atomically
     from maskadapter.system.json_files import write_json
     from maskadapter.system.progress import log_spinner

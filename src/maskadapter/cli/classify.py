@@ -10,7 +10,7 @@ from maskadapter.cli.options import Classes, Device, ImageArgument, with_model_s
 from maskadapter.system.progress import busy
 
 if TYPE_CHECKING:
-    from maskadapter.hub.model_source import ModelSource
+    from maskadapter.hub import ModelSource
 
 
 @with_model_source()
@@ -36,10 +36,9 @@ def classify(
 
     Example: [bold]maskadapter classify photo.jpg --masks masks.png --classes ade20k-150[/]
     """
-    from maskadapter.io.images import read_image
-    from maskadapter.io.masks import mask_parts
-    from maskadapter.models.sources.mask_source import masks_from
-    from maskadapter.vocabulary.vocabulary import Vocabulary
+    from maskadapter.io import mask_parts, read_image
+    from maskadapter.models.sources import masks_from
+    from maskadapter.vocabulary import Vocabulary
 
     vocabulary, pixels = Vocabulary.of(classes), read_image(image)
     given: object = masks_from(masks, device)

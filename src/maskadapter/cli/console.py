@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from maskadapter.results.segmentation import Explanation
+    from maskadapter.results import Explanation
 
 _MOST_ROWS = 30
 
@@ -41,8 +41,7 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from maskadapter.results.overlay import color_of
-    from maskadapter.results.segmentation import NONE
+    from maskadapter.results import NONE, color_of
 
     counts = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)
     table = Table("", "class", "share of pixels", box=None, pad_edge=False)

@@ -87,14 +87,13 @@ def evaluate(
 
     Example: [bold]maskadapter evaluate fcclip-large ade20k-150 --root datasets --partition synonyms[/]
     """
-    from maskadapter.data.opening import open_dataset
-    from maskadapter.evaluation.evaluator import evaluate as run
-    from maskadapter.evaluation.partition import Partition
-    from maskadapter.hub.model_source import ModelSource
-    from maskadapter.models.build import MODELS
-    from maskadapter.paper.published import reference_figures
-    from maskadapter.pipelines.model_evaluation import model_predictor
-    from maskadapter.pipelines.predictor import file_predictor
+    from maskadapter.data import open_dataset
+    from maskadapter.evaluation import Partition
+    from maskadapter.evaluation import evaluate as run
+    from maskadapter.hub import ModelSource
+    from maskadapter.models import MODELS
+    from maskadapter.paper import reference_figures
+    from maskadapter.pipelines import file_predictor, model_predictor
     from maskadapter.system.processes import rank_and_world_size
 
     images = open_dataset(dataset, root, split, task)

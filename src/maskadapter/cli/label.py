@@ -10,23 +10,25 @@ import maskadapter
 from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
 from maskadapter.cli.segment import ImagesArgument, Resume, names_of, run_and_report
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
-    from maskadapter.hub.model_source import ModelSource
+    from maskadapter.hub import ModelSource
 
 
 @with_model_source()
 def label(
     images: ImagesArgument,
     classes: Classes,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the set; it has to be new or empty.")
-    ] = Path("dataset"),
-    format: Annotated[Literal["coco", "yolo", "voc"], typer.Option(help="How the set is written.")] = "coco",
-    score: Annotated[float, typer.Option(min=0, max=1, help="Segments less sure than this are left out.")] = 0.5,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the training set, new or empty.")] = Path(
+        "dataset"
+    ),
+    format: Annotated[
+        Literal["coco", "yolo", "voc"], typer.Option(help="Format of the labels; yolo and voc need supervision.")
+    ] = "coco",
+    score: Annotated[float, typer.Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.5,
     min_area: Annotated[
-        float, typer.Option(min=0, max=1, help="So are those that cover a smaller share of the image.")
+        float, typer.Option(min=0, max=1, help="Leave out segments that cover a smaller share of the image.")
     ] = 0.001,
     background: Background = BACKGROUND,
     things: Things = None,
@@ -37,13 +39,13 @@ def label(
     *,
     source: "ModelSource",
 ) -> None:
-    """Make a training set: images with the segments found in them.
+    """Make a training set: images with the segments found in them as labels.
 
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
-    from maskadapter.io.image_files import find_image_files
-    from maskadapter.models.sources.mask_source import masks_from
-    from maskadapter.pipelines.labeling import label_images
+    from maskadapter.io import find_image_files
+    from maskadapter.models.sources import masks_from
+    from maskadapter.pipelines import label_images
 
     vocabulary = Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)

@@ -14,7 +14,7 @@ from maskadapter.system.progress import busy
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from maskadapter.hub.model_source import ModelSource
+    from maskadapter.hub import ModelSource
 
 app = typer.Typer()
 
@@ -29,10 +29,9 @@ def models(context: typer.Context) -> None:
 @app.command("list")
 def list_models() -> None:
     """List the models: size, license, source, whether they are here, and the paper's figures."""
-    from maskadapter.hub.download import models_folder
-    from maskadapter.hub.model_zoo import HUB_REPOSITORY
-    from maskadapter.hub.published_files import list_models as find_models
-    from maskadapter.paper.published import DATASETS, published_miou
+    from maskadapter.hub.zoo import HUB_REPOSITORY, models_folder
+    from maskadapter.hub.zoo import list_models as find_models
+    from maskadapter.paper import DATASETS, published_miou
 
     table, figures = _table("model", "pooler", "size", "license", "source", "here"), _table("", "", *DATASETS)
     for model in find_models():
@@ -75,7 +74,7 @@ def download(
 
     Example: [bold]maskadapter models download fcclip-large[/]
     """
-    from maskadapter.hub.published_files import download as fetch
+    from maskadapter.hub.zoo import download as fetch
 
     if offline:
         os.environ["MASKADAPTER_OFFLINE"] = "1"
@@ -94,10 +93,10 @@ def convert(
 
     Example: [bold]maskadapter models convert model.pth fcclip-large.safetensors[/]
     """
-    from maskadapter.hub import saving
+    from maskadapter.hub import convert as convert_weights
 
     with busy(f"converting {source.name}"):
-        found = saving.convert(source, destination, architecture=architecture, half=half, overwrite=overwrite)
+        found = convert_weights(source, destination, architecture=architecture, half=half, overwrite=overwrite)
     print(f"{destination}: {found}, {destination.stat().st_size / 1e6:,.0f} MB")
 
 
@@ -123,8 +122,8 @@ def check(
     """
     from dataclasses import asdict, replace
 
-    from maskadapter.paper.published import published_miou
-    from maskadapter.pipelines.model_check import Finding, check_model
+    from maskadapter.paper import published_miou
+    from maskadapter.pipelines import Finding, check_model
     from maskadapter.system.json_files import write_json
 
     findings: list[Finding] = []

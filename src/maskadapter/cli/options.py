@@ -85,7 +85,7 @@ def with_model_source(*chosen: str) -> Callable[[Callable[..., None]], Callable[
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            from maskadapter.hub.model_source import ModelSource
+            from maskadapter.hub import ModelSource
 
             values = {name: given.pop(name) for name in names}
             values["name"] = values.pop("model", None)

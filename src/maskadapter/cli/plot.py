@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from maskadapter.cli.options import Background, Device, with_model_source
-from maskadapter.vocabulary.vocabulary import BACKGROUND
+from maskadapter.vocabulary import BACKGROUND
 
 if TYPE_CHECKING:
-    from maskadapter.hub.model_source import ModelSource
+    from maskadapter.hub import ModelSource
 
 app = typer.Typer()
 
@@ -56,7 +56,7 @@ def activations(
 
     Example: [bold]maskadapter plot activations photo.jpg --classes "cat, wall" --output maps.pdf[/]
     """
-    from maskadapter.paper.figures.activations import activations as draw
+    from maskadapter.paper.figures import activations as draw
     from maskadapter.system.progress import log_spinner
 
     with log_spinner():
@@ -99,8 +99,8 @@ def tsne(
 
     Example: [bold]maskadapter plot tsne coco-panoptic --root datasets --output tsne.pdf[/]
     """
-    from maskadapter.data.opening import open_dataset
-    from maskadapter.paper.figures.tsne import tsne as draw
+    from maskadapter.data import open_dataset
+    from maskadapter.paper.figures import tsne as draw
     from maskadapter.system.progress import log_spinner
 
     with log_spinner():
@@ -140,8 +140,8 @@ def upper_bound(
 
     Example: [bold]maskadapter plot upper-bound pooling=report-1 adapter=report-2 --output bound.pdf[/]
     """
-    from maskadapter.paper.figures.upper_bound import METRICS
-    from maskadapter.paper.figures.upper_bound import upper_bound as draw
+    from maskadapter.paper.figures import METRICS
+    from maskadapter.paper.figures import upper_bound as draw
     from maskadapter.system.progress import log_spinner
 
     with log_spinner():
@@ -167,7 +167,7 @@ def unseen_curve(
 
     Example: [bold]maskadapter plot unseen-curve runs/warmup runs/mixed --output curve.pdf[/]
     """
-    from maskadapter.paper.figures.unseen_curve import unseen_curve as draw
+    from maskadapter.paper.figures import unseen_curve as draw
 
     draw(runs, output, dataset=dataset, metric=metric)
     print(output)
@@ -208,9 +208,9 @@ def gallery(
 
     Example: [bold]maskadapter plot gallery photo.jpg --classes "cat, wall" -m tiny -m tiny:adapter -o gallery.pdf[/]
     """
-    from maskadapter.data.opening import open_dataset
-    from maskadapter.hub.model_source import DEFAULT
-    from maskadapter.paper.figures.gallery import gallery as draw
+    from maskadapter.data import open_dataset
+    from maskadapter.hub import DEFAULT
+    from maskadapter.paper.figures import gallery as draw
     from maskadapter.system.progress import log_spinner
 
     with log_spinner():

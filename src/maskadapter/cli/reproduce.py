@@ -58,7 +58,7 @@ def reproduce(
 
     Example: [bold]maskadapter reproduce table3 --root datasets[/]
     """
-    from maskadapter.paper.tables.reproduction import reproduce as run
+    from maskadapter.paper.tables import reproduce as run
 
     files = {}
     for word in weights or []:

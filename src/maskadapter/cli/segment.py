@@ -13,12 +13,12 @@ from maskadapter.cli.console import class_probabilities, shares, show
 from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
-    from maskadapter.hub.model_source import ModelSource
-    from maskadapter.pipelines.segmenting import Report
-    from maskadapter.results.segmentation import Segmentation
+    from maskadapter.hub import ModelSource
+    from maskadapter.pipelines import Report
+    from maskadapter.results import Segmentation
 
 ImagesArgument = Annotated[
     list[str],
@@ -59,11 +59,10 @@ def segment(
 
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
-    from maskadapter.io.image_files import find_image_files
-    from maskadapter.io.images import read_image
-    from maskadapter.models.sources.mask_source import masks_from
-    from maskadapter.pipelines.segmenting import segment_images
-    from maskadapter.results.segmentation import check_formats
+    from maskadapter.io import find_image_files, read_image
+    from maskadapter.models.sources import masks_from
+    from maskadapter.pipelines import segment_images
+    from maskadapter.results import check_formats
 
     formats = check_formats(save)
     vocabulary = Vocabulary.of(classes, things)

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from maskadapter.data.dataset import Dataset, Sample
+from maskadapter.data import Dataset, Sample
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.metrics.instance import TOP, ground_truth_instances, predicted_instances
 from maskadapter.evaluation.metrics.mask_accuracy import Classify, classify_masks
@@ -22,7 +22,7 @@ from maskadapter.evaluation.predictions import Predictions
 from maskadapter.evaluation.records import Records
 from maskadapter.evaluation.report import Report
 from maskadapter.evaluation.scores import scores_of
-from maskadapter.results.postprocessing import Instances, PanopticMap
+from maskadapter.results import Instances, PanopticMap
 from maskadapter.system.processes import rank_and_world_size
 from maskadapter.system.progress import bar, busy
 from maskadapter.system.renamed import refuse_old_keywords

@@ -7,7 +7,7 @@ import numpy as np
 
 from maskadapter.errors import VocabularyError
 from maskadapter.system.error_text import did_you_mean
-from maskadapter.vocabulary.vocabulary import Vocabulary, builtin_names
+from maskadapter.vocabulary import Vocabulary, builtin_names
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskadapter.data.dataset import Sample
+from maskadapter.data import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.io.coco_format import decode_segmentation, panoptic_ids
-from maskadapter.io.images import read_labels
-from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, boxes_of
+from maskadapter.io import decode_segmentation, panoptic_ids, read_labels
+from maskadapter.results import Instances, PanopticMap, Segment, boxes_of
 from maskadapter.system.json_files import read_json
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.vocabulary import Vocabulary
 
 
 class Predictions(ABC):

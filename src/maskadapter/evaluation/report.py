@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from maskadapter.data.dataset import Dataset
+from maskadapter.data import Dataset
 from maskadapter.evaluation.metrics.semantic import CONVENTIONS, Convention
 from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.scores import Scores

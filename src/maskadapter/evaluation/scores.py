@@ -19,7 +19,7 @@ from maskadapter.evaluation.metrics.semantic import (
     semantic_scores,
 )
 from maskadapter.evaluation.partition import Partition
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.vocabulary import Vocabulary
 
 Read = Callable[[], Iterator[dict[str, Any]]]
 """All records from the first, in the order of the images. Called once for each metric: they are not kept."""

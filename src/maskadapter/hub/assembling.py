@@ -5,12 +5,11 @@ from pathlib import Path
 import torch
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.checkpoint import Checkpoint, Differences, compare, shapes_of
-from maskadapter.hub.key_names import to_official
-from maskadapter.hub.metadata import config_of
-from maskadapter.models.build import Architecture, build
-from maskadapter.models.clip.text_cache import TextCache
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, Differences, compare, shapes_of
+from maskadapter.hub.checkpoints.key_names import to_official
+from maskadapter.hub.checkpoints.metadata import config_of
+from maskadapter.models import Architecture, OpenVocabularySegmenter, build
+from maskadapter.models.clip import TextCache
 from maskadapter.system.cache_folder import cache_folder
 from maskadapter.system.error_text import first_line
 

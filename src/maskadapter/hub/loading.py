@@ -9,19 +9,18 @@ import torch
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.assembling import assemble, ready
 from maskadapter.hub.bare_clip import is_bare, load_bare_clip
-from maskadapter.hub.checkpoint import Checkpoint, read_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from maskadapter.hub.identification import identify
 from maskadapter.hub.joining import join
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.resolve import resolve, resolve_adapter
-from maskadapter.models.build import Architecture
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.mask_source import mask_source
+from maskadapter.models import Architecture, OpenVocabularySegmenter
+from maskadapter.models.sources import mask_source
 from maskadapter.system.error_text import first_line
 from maskadapter.system.renamed import refuse_old_keywords
 
 if TYPE_CHECKING:
-    from maskadapter.models.config import PoolerName
+    from maskadapter.models import PoolerName
 
 
 @refuse_old_keywords
@@ -48,7 +47,7 @@ def load(
     device: where to compute, ``"cpu"``, ``"cuda"``, ``"mps"``.
     prune_proposals: compute Mask-Adapter only for the proposals that can change the result and estimate the others, see
         ``models.proposal_pruning``; False computes all of them.
-    masks: a source of masks that takes the place of the model's own proposals, see ``models.sources.mask_source``:
+    masks: a source of masks that takes the place of the model's own proposals, see ``models.sources.source_names``:
         ``"sam:NAME"``, ``"segmenter:NAME"`` or ``"superpixels"``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, tensors that do not fit;

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io.images import read_image
-from maskadapter.io.masks import mask_parts
+from maskadapter.io import mask_parts, read_image
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
@@ -25,19 +24,12 @@ from maskadapter.models.preprocess import InputSize, image_batch, resize
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.given_masks import at_stride_4
-from maskadapter.models.sources.mask_source import MaskSource, is_source, mask_source
-from maskadapter.results.activation_maps import ActivationMaps
-from maskadapter.results.classification import Classification
-from maskadapter.results.postprocessing import SemanticOrder
-from maskadapter.results.segmentation import Segmentation
+from maskadapter.models.sources.source_names import MaskSource, is_source, mask_source
+from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder
 from maskadapter.system.atomic_files import readable
 from maskadapter.system.renamed import advice
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.encoded_image import EncodedImage
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.types.proposals import Proposals
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 Classes = Any  # whatever Vocabulary.of takes
 

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maskadapter.data.catalog import known_set
-from maskadapter.data.dataset import Dataset
-from maskadapter.evaluation.metrics.semantic import Convention
-from maskadapter.evaluation.partition import Partition
+from maskadapter.data import Dataset, known_set
+from maskadapter.evaluation import Partition
+from maskadapter.evaluation.metrics import Convention
 
 if TYPE_CHECKING:  # what the command line lists does not wait for PyTorch
-    from maskadapter.pipelines.model_evaluation import Branch
+    from maskadapter.pipelines import Branch
 
 DATASETS: Mapping[str, str] = {
     "A-150": "ade20k-150",

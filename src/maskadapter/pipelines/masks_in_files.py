@@ -5,14 +5,13 @@ from pathlib import Path
 
 import torch
 
-from maskadapter.data.dataset import Sample
+from maskadapter.data import Sample
 from maskadapter.errors import MaskError
-from maskadapter.evaluation.predictions import Predictions, file_of
-from maskadapter.io.masks import read_masks
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.results.segmentation import Segmentation
-from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.evaluation import Predictions, file_of
+from maskadapter.io import read_masks
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.results import Segmentation
+from maskadapter.types import ImageSizes
 
 SUFFIXES = (".png", ".npy", ".json")
 """Files of masks; of several for one image the first of these is taken."""

@@ -8,22 +8,16 @@ from typing import Any, Literal
 
 from PIL import __version__ as pillow_version
 
-from maskadapter.data.dataset import Dataset
+from maskadapter.data import Dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.assembling import assemble
-from maskadapter.hub.bare_clip import facts, is_bare
-from maskadapter.hub.download import folder_sha256, sha256_of
-from maskadapter.hub.loading import identified, load
-from maskadapter.hub.model_source import ModelSource
-from maskadapter.models.config import AdapterConfig, NormPlacement
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.preprocess import InputSize
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.mask_source import is_source, mask_source, parsed
-from maskadapter.models.sources.segment_anything import SegmentAnything
+from maskadapter.hub import ModelSource, assemble, facts, identified, is_bare, load
+from maskadapter.hub.zoo import folder_sha256, sha256_of
+from maskadapter.models import AdapterConfig, InputSize, NormPlacement, OpenVocabularySegmenter
+from maskadapter.models.poolers import AdapterPooler
+from maskadapter.models.sources import SegmentAnything, is_source, mask_source, parsed
 from maskadapter.pipelines.masks_in_files import SUFFIXES, MasksInFiles
 from maskadapter.pipelines.predictor import Predictor, folder_facts
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.vocabulary import Vocabulary
 
 Branch = Literal["ensemble", "in-vocabulary", "out-of-vocabulary"]
 """Which classifier decides about the generator's masks: the generator's own (in-vocabulary), CLIP with the pooler

@@ -7,10 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from maskadapter.data.dataset import Dataset
-from maskadapter.evaluation.evaluator import Metric
-from maskadapter.evaluation.predictions import PanopticImages, read_predictions
-from maskadapter.hub.download import sha256_of
+from maskadapter.data import Dataset
+from maskadapter.evaluation import Metric, PanopticImages, read_predictions
+from maskadapter.hub.zoo import sha256_of
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from maskadapter.io.coco_format import encode_mask
+from maskadapter.io import encode_mask
 from maskadapter.results.postprocessing import ClassScore, PanopticMap, boxes_of
 
 

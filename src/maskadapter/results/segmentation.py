@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import coco_format as coco
+from maskadapter.io import categories, image_entry, panoptic_image
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation
@@ -20,8 +20,8 @@ from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, 
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.types import ImageSizes
+from maskadapter.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -198,20 +198,20 @@ class Segmentation:
 
     def _write_panoptic(self, folder: Path, stem: str) -> list[Path]:
         panoptic = self.panoptic()
-        image = _write_png(folder / f"{stem}-panoptic.png", coco.panoptic_image(panoptic.ids))
+        image = _write_png(folder / f"{stem}-panoptic.png", panoptic_image(panoptic.ids))
         content = {
-            "images": [coco.image_entry(self.file_name, self.size)],
+            "images": [image_entry(self.file_name, self.size)],
             "annotations": [panoptic_annotation(panoptic, image.name)],
-            "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
+            "categories": categories(self.class_names, self.vocabulary.is_thing),
         }
         return [image, write_json(folder / f"{stem}-panoptic.json", content)]
 
     def _write_instances(self, folder: Path, stem: str) -> Path:
         found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
         content = {
-            "images": [coco.image_entry(self.file_name, self.size)],
+            "images": [image_entry(self.file_name, self.size)],
             "annotations": instance_annotations(found),
-            "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
+            "categories": categories(self.class_names, self.vocabulary.is_thing),
         }
         return write_json(folder / f"{stem}-instances.json", content)
 

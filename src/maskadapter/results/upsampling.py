@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.types import ImageSizes
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Progress bars and spinners on standard error; nothing is shown where that is no terminal."""
+"""Progress bars and spinners on standard error; nothing is shown unless that is a terminal."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -191,7 +191,7 @@ class Recipe(_Section):
         if self.stage == "warmup" and self.masks.predicted:
             raise ValueError("the warm-up trains on ground-truth masks alone: masks.predicted is for the mixed stage")
         if self.run.batch_size % self.run.accumulate:
-            raise ValueError(f"run.batch_size {self.run.batch_size} is no multiple of run.accumulate")
+            raise ValueError(f"run.batch_size {self.run.batch_size} is not a multiple of run.accumulate")
         if self.evaluation.every and not self.evaluation.datasets:
             raise ValueError("evaluation.every needs evaluation.datasets")
         return self

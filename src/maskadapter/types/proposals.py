@@ -8,6 +8,9 @@ from maskadapter.errors import MaskError
 if TYPE_CHECKING:
     from torch import Tensor
 
+INSIDE = 10.0
+"""Mask logit of a location inside a mask that is known exactly; outside it is the negative."""
+
 
 @dataclass(frozen=True)
 class Proposals:

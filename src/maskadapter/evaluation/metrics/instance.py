@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from maskadapter.io.coco_format import encode_mask
-from maskadapter.results.postprocessing import Instances
-from maskadapter.types.target import Target
+from maskadapter.io import encode_mask
+from maskadapter.results import Instances
+from maskadapter.types import Target
 
 TOP = 100
 """Instances of an image that count. Source: COCO's maxDets, and the official configurations' TEST.DETECTIONS."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from maskadapter.errors import MaskError
-from maskadapter.results.classification import Classification
-from maskadapter.types.target import Target
+from maskadapter.results import Classification
+from maskadapter.types import Target
 
 Classify = Callable[[np.ndarray, np.ndarray], Classification]
 """Image (H, W, 3) uint8 and masks (N, H, W) bool -> their classes."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskadapter.errors import MaskError
-from maskadapter.results.postprocessing import PanopticMap
-from maskadapter.types.target import Target
+from maskadapter.results import PanopticMap
+from maskadapter.types import Target
 
 Matches = dict[int, tuple[int, int, list[float]]]
 """Of one image: class -> number of false positives, number of false negatives, IoU of every true positive."""

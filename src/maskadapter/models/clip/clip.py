@@ -29,8 +29,8 @@ from maskadapter.models.clip.text_cache import fingerprint
 from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
 from maskadapter.system.error_text import first_line
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.vocabulary.vocabulary import TEMPLATES
+from maskadapter.types import ClipFeatures
+from maskadapter.vocabulary import TEMPLATES
 
 
 def download_pretrained(config: str, tag: str) -> Path:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps, pooling_weights
 from maskadapter.models.poolers.pooler import Project
 from maskadapter.models.sparse_adapter import SparseAdapter
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types import ClipFeatures
 
 _TOGETHER = 256  # masks whose maps are in memory together
 FEW = 3

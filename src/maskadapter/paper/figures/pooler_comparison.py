@@ -8,17 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.assembling import assemble
-from maskadapter.hub.bare_clip import is_bare
-from maskadapter.hub.loading import check_device, identified
-from maskadapter.hub.model_source import DEFAULT, ModelSource
-from maskadapter.models.build import build
-from maskadapter.models.poolers.pooler import Pooler
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.given_masks import at_stride_4
-from maskadapter.results.activation_maps import ActivationMaps
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.hub import DEFAULT, ModelSource, assemble, check_device, identified, is_bare
+from maskadapter.models import OpenVocabularySegmenter, build
+from maskadapter.models.poolers import Pooler
+from maskadapter.models.sources import at_stride_4
+from maskadapter.results import ActivationMaps
+from maskadapter.types import ClipFeatures, ImageSizes
 
 POOLING, ADAPTER = "mask pooling", "Mask-Adapter"
 

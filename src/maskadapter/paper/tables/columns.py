@@ -1,7 +1,7 @@
 """Columns that several tables of the paper share."""
 
 from maskadapter.paper.tables.table import Column
-from maskadapter.pipelines.model_evaluation import GROUND_TRUTH
+from maskadapter.pipelines import GROUND_TRUTH
 
 A150 = "ade20k-150"
 

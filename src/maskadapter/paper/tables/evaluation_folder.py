@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from maskadapter.paper.tables.table import Column, Row
-from maskadapter.pipelines.model_evaluation import GROUND_TRUTH
+from maskadapter.pipelines import GROUND_TRUTH
 
 
 def evaluation_folder(row: Row, column: Column) -> Path:

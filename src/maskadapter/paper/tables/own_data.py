@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from maskadapter.hub.bare_clip import is_bare
-from maskadapter.models.build import MODELS
+from maskadapter.hub import is_bare
+from maskadapter.models import MODELS
 from maskadapter.paper.tables.table import Column, Row, Table
 from maskadapter.system.atomic_files import readable
 

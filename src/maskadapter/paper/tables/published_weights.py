@@ -9,7 +9,7 @@ from maskadapter.paper.tables.columns import (
     SEEN_AND_UNSEEN,
 )
 from maskadapter.paper.tables.table import Column, Published, Row, Table
-from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, Branch
+from maskadapter.pipelines import GROUND_TRUTH, Branch
 
 _MODELS = {"FC-CLIP": "fcclip-large", "MAFT+ base": "maftplus-base", "MAFT+ large": "maftplus-large"}
 _POOLERS = {"mask pooling": "pooling", "Mask-Adapter": "adapter"}

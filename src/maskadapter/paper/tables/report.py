@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskadapter.evaluation.bootstrap import RESAMPLES
+from maskadapter.evaluation import RESAMPLES
 from maskadapter.paper.tables.cell import Cell
 from maskadapter.paper.tables.table import Column, Published, Row, Table
 from maskadapter.system.atomic_files import readable, write_atomically

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.loading import check_device
+from maskadapter.hub import check_device
 from maskadapter.paper.tables.definitions import table_named
 from maskadapter.paper.tables.own_data import with_own
 from maskadapter.paper.tables.report import TableReport, holds_numbers

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import cast
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.bare_clip import PREFIX, is_bare
-from maskadapter.hub.download import present
-from maskadapter.hub.model_source import ModelSource
-from maskadapter.hub.model_zoo import WEIGHTS, weights_of
-from maskadapter.models.clip.clip import repository_of
-from maskadapter.models.config import PoolerName
-from maskadapter.models.sources.mask_source import is_source, parsed
+from maskadapter.hub import PREFIX, ModelSource, is_bare
+from maskadapter.hub.zoo import WEIGHTS, present, weights_of
+from maskadapter.models import PoolerName
+from maskadapter.models.clip import repository_of
+from maskadapter.models.sources import is_source, parsed
 from maskadapter.paper.tables.table import Column, Row, Table
-from maskadapter.pipelines.model_evaluation import GROUND_TRUTH
+from maskadapter.pipelines import GROUND_TRUTH
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from maskadapter.data.catalog import KNOWN
-from maskadapter.data.dataset import Dataset
-from maskadapter.evaluation.bootstrap import image_counts
-from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Partition
-from maskadapter.evaluation.records import Records
+from maskadapter.data import KNOWN, Dataset
+from maskadapter.evaluation import Partition, Records, evaluate, image_counts
 from maskadapter.paper.published import reference_figures
 from maskadapter.paper.tables.requirements import Given, masks_for, source_for
 from maskadapter.paper.tables.table import Column, Row
 from maskadapter.paper.tables.timed_predictor import TimedPredictor
-from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, model_predictor
+from maskadapter.pipelines import GROUND_TRUTH, model_predictor
 from maskadapter.system.atomic_files import readable
 
 

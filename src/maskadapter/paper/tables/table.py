@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, Branch
+from maskadapter.pipelines import GROUND_TRUTH, Branch
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from maskadapter.data.dataset import Dataset
-from maskadapter.data.opening import open_dataset
+from maskadapter.data import Dataset, open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import bootstrap, metric_function, standard_error
+from maskadapter.evaluation import bootstrap, metric_function, standard_error
 from maskadapter.paper.published import SEEN_AND_UNSEEN
 from maskadapter.paper.tables.cell import Cell
 from maskadapter.paper.tables.evaluation_folder import evaluation_folder, evaluation_name

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from maskadapter.benchmark.clock import Clock
+from maskadapter.benchmark import Clock
 
 
 class TimedPredictor:

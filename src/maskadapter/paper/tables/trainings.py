@@ -3,7 +3,7 @@
 from maskadapter.paper.tables.columns import A150, MIOU, ON_GROUND_TRUTH_MASKS, PARTITION_NOTE, SEEN_AND_UNSEEN
 from maskadapter.paper.tables.published_weights import rows_by_pooler
 from maskadapter.paper.tables.table import Column, Row, Table
-from maskadapter.pipelines.model_evaluation import Branch
+from maskadapter.pipelines import Branch
 
 _AFTER_WARMUP = (
     "Whether the paper reports accuracy or mIoU of the ground-truth masks here is not known: both are measured. The "

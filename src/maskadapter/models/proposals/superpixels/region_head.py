@@ -12,11 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.proposals.superpixels.region_tree import Tree, cut, nesting
 from maskadapter.models.proposals.superpixels.regions import Merging, pool, without_padding
-from maskadapter.models.sources.given_masks import INSIDE
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import Size
-from maskadapter.types.proposals import Proposals
+from maskadapter.types import INSIDE, ClipFeatures, ImageBatch, Proposals, Size
 
 SHAPE_FEATURES = 15
 # ``cut`` chooses among nested proposals. The void logit of one left out is raised, so that it wins only where no other

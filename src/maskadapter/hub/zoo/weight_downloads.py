@@ -14,7 +14,7 @@ from typing import Literal
 from filelock import FileLock
 
 from maskadapter.errors import DownloadError, MaskAdapterError
-from maskadapter.hub.model_zoo import HUB_REPOSITORY, ClipWeights, Weights
+from maskadapter.hub.zoo.model_zoo import HUB_REPOSITORY, ClipWeights, Weights
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.cache_folder import cache_folder
 from maskadapter.system.error_text import first_line

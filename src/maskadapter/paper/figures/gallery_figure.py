@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from maskadapter.data.dataset import Dataset
+from maskadapter.data import Dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import loading as hub
-from maskadapter.hub.model_source import DEFAULT, ModelSource
-from maskadapter.io.image_files import find_image_files
-from maskadapter.io.images import read_image
-from maskadapter.models.build import MODELS
-from maskadapter.models.config import PoolerName
+from maskadapter.hub import DEFAULT, ModelSource, load
+from maskadapter.io import find_image_files, read_image
+from maskadapter.models import MODELS, PoolerName
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.labeled import labeled
 from maskadapter.paper.figures.page import check_output
-from maskadapter.results.overlay import draw_overlay
-from maskadapter.types.target import UNLABELED, Target
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.results import draw_overlay
+from maskadapter.types import UNLABELED, Target
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,7 +77,7 @@ def gallery(
         add(labels, index)
     for title, model in columns.items():
         logger.info("loading %s", title)
-        segmenter = hub.load(model, device=device)
+        segmenter = load(model, device=device)
         encoded = segmenter.encode_text(vocabulary)
         for index, photo in enumerate(photos):
             logger.info("%s, image %d of %d", title, index + 1, len(photos))

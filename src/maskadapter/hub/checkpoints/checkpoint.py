@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from maskadapter.errors import CheckpointError
-from maskadapter.hub.key_names import to_ours
+from maskadapter.hub.checkpoints.key_names import to_ours
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.error_text import first_line
 
@@ -165,7 +165,7 @@ def _read_pickle(path: Path) -> Checkpoint:
     except Exception as error:  # a damaged file makes the unpickler raise nearly anything
         # PyTorch's own message advises to load without protection; --debug shows it.
         raise CheckpointError(
-            f"{path} is no file of weights (.pth, .safetensors), is damaged, or holds more than tensors, and was not "
+            f"{path} is not a file of weights (.pth, .safetensors), is damaged, or holds more than tensors, and was not "
             "loaded: give another file, or download it again"
         ) from error
     state = content.get("model", content) if isinstance(content, dict) else content

@@ -9,19 +9,19 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, cast
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import METRICS as KNOWN
-from maskadapter.evaluation.bootstrap import (
+from maskadapter.evaluation import METRICS as KNOWN
+from maskadapter.evaluation import (
     RESAMPLES,
     SEED,
+    Partition,
+    Records,
     bootstrap,
     image_counts,
     metric_function,
     name_and_group,
     standard_error,
 )
-from maskadapter.evaluation.metrics.semantic import CONVENTIONS, Convention
-from maskadapter.evaluation.partition import Partition
-from maskadapter.evaluation.records import Records
+from maskadapter.evaluation.metrics import CONVENTIONS, Convention
 from maskadapter.paper.figures.labeled import labeled
 from maskadapter.paper.figures.page import COLORS, COLUMN, TEXT, check_output, legend_shape, page
 from maskadapter.system.json_files import read_json

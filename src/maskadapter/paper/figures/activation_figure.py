@@ -10,16 +10,13 @@ import numpy as np
 from PIL import Image
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.model_source import ModelSource
-from maskadapter.io.image_files import ImageFile, find_image_files
-from maskadapter.io.images import read_image
-from maskadapter.io.masks import mask_parts
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.hub import ModelSource
+from maskadapter.io import ImageFile, find_image_files, mask_parts, read_image
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.page import check_output
 from maskadapter.paper.figures.pooler_comparison import ADAPTER, POOLING, PoolerComparison
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

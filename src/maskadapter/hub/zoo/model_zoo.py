@@ -1,4 +1,4 @@
-"""The published weights: which files there are, where they come from. Data only."""
+"""The published weights: their files and where they are published. Data only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ HUB_REPOSITORY = "owl10/Mask-Adapter"
 class Weights:
     """One published file.
 
-    model, embedding: what it holds, as ``load`` names it. size: about, as its source lists it; with ``+`` what its
-    tensors alone take, where no source lists one. license: SPDX identifier. drive_id: the file's id at Google Drive.
-    hub_words: words that its name on the Hugging Face hub holds; empty where the hub does not have it. clip: its CLIP
-    encoder, an entry of ``CLIP_WEIGHTS``.
+    model, pooler: as ``load`` takes them. size: approximate, as its source lists it; with ``+`` the size of its tensors
+    alone, where no source lists one. license: SPDX identifier. drive_id: the file's id at Google Drive. hub_words:
+    parts of its name on the Hugging Face hub; empty where the hub does not have it. clip: its CLIP, an entry of
+    ``CLIP_WEIGHTS``.
     """
 
     model: str
@@ -29,19 +29,21 @@ class Weights:
 
     @property
     def stem(self) -> str:
-        """Name of the downloaded file, without its suffix."""
+        """The name of the downloaded file, without its suffix."""
         return f"{self.model}-{self.pooler}"
 
     @property
     def command(self) -> str:
-        """What a user types to download it."""
+        """The command that downloads it."""
         return f"maskadapter models download {self.model}" + (" --pooler pooling" * (self.pooler == "pooling"))
 
 
 @dataclass(frozen=True)
 class ClipWeights:
-    """A pretrained CLIP that training starts from. config, tag: open_clip's names. repository: where open_clip takes it
-    from."""
+    """A pretrained CLIP that training starts from.
+
+    config, tag: open_clip's names. repository: the one of the Hugging Face hub that open_clip downloads it from.
+    """
 
     config: str
     tag: str
@@ -130,13 +132,13 @@ CLIP_WEIGHTS: Mapping[str, ClipWeights] = {
 
 
 def weights_of(model: str, pooler: str = "adapter") -> Weights:
-    """The published file of a model; CheckpointError, with what may have been meant, for a name that has none."""
+    """Return the published file of a model. Raises CheckpointError, with a suggestion, for a name that has none."""
     for weights in WEIGHTS:
         if (weights.model, weights.pooler) == (model, pooler):
             return weights
     names = sorted({weights.model for weights in WEIGHTS})
     if model in names:
-        raise CheckpointError(f"{model} has no file for embedding '{pooler}': choose adapter or pooling")
+        raise CheckpointError(f"{model} has no file for pooler '{pooler}': choose adapter or pooling")
     if model == "tiny":
         raise CheckpointError("tiny is part of the package: there is nothing to download")
     if model == "tiny-mask2former":

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskadapter.data.dataset import Dataset
+from maskadapter.data import Dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.partition import Partition
-from maskadapter.hub.model_source import ModelSource
+from maskadapter.evaluation import Partition
+from maskadapter.hub import ModelSource
 from maskadapter.paper.figures.page import COLORS, TEXT, check_output, legend_shape, page
 from maskadapter.paper.figures.pooler_comparison import PoolerComparison
 

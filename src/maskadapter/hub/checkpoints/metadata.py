@@ -7,11 +7,17 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from maskadapter.errors import CheckpointError
-from maskadapter.hub.checkpoint import Checkpoint
-from maskadapter.models.build import Architecture, published
-from maskadapter.models.config import AdapterConfig, InferenceConfig, ModelConfig, UpstreamQuirks
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint
+from maskadapter.models import (
+    AdapterConfig,
+    Architecture,
+    InferenceConfig,
+    ModelConfig,
+    OpenVocabularySegmenter,
+    UpstreamQuirks,
+    published,
+)
+from maskadapter.models.poolers import AdapterPooler
 from maskadapter.system.error_text import first_line
 
 Settings = dict[str, dict[str, Any]]

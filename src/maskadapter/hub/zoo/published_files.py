@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub import download as transfer
 from maskadapter.hub.assembling import assemble
-from maskadapter.hub.checkpoint import read_checkpoint
-from maskadapter.hub.download import SourceName, locate, present, present_clip
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
 from maskadapter.hub.identification import identify
-from maskadapter.hub.model_zoo import CLIP_WEIGHTS, WEIGHTS, Weights, weights_of
-from maskadapter.models.clip.clip import download_pretrained
+from maskadapter.hub.zoo import weight_downloads as transfer
+from maskadapter.hub.zoo.model_zoo import CLIP_WEIGHTS, WEIGHTS, Weights, weights_of
+from maskadapter.hub.zoo.weight_downloads import SourceName, locate, present, present_clip
+from maskadapter.models.clip import download_pretrained
 from maskadapter.system.offline import is_offline
 
 _log = logging.getLogger(__name__)

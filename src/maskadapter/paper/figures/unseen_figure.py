@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskadapter.errors import MaskAdapterError
 from maskadapter.paper.figures.labeled import labeled
 from maskadapter.paper.figures.page import COLORS, COLUMN, check_output, legend_shape, page
-from maskadapter.training.validation import LOGGED_METRICS
+from maskadapter.training import LOGGED_METRICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
