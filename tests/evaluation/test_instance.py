@@ -92,7 +92,7 @@ def test_the_numbers_are_pycocotools_own(tmp_path):
     assert np.isnan(per_class[2:]).all()
 
 
-def test_the_truth_itself_scores_100():
+def test_the_ground_truth_itself_scores_100():
     dataset = InMemory(samples(5, size=(60, 80)))
     numbers, _ = evaluated_ap(dataset, lambda image: perfect_result(dataset[int(image[0, 0, 0])].target))
     assert [numbers[name] for name in ("AP", "AP50", "AP75")] == pytest.approx([1, 1, 1])

@@ -36,7 +36,7 @@ def match_segments(predicted: PanopticMap, target: Target) -> Matches:
     if predicted.ids.shape != target.size:
         raise MaskError(f"the prediction has {predicted.ids.shape} pixels and the ground truth {target.size}")
     if predicted.ids.min() < 0:
-        raise MaskError(f"the panoptic map has the id {predicted.ids.min()}; ids start at 1, and 0 is no segment")
+        raise MaskError(f"the panoptic map has the id {predicted.ids.min()}; ids start at 1, and 0 stands for none")
     label_of = {segment.id: segment.label for segment in predicted.segments}
     span = int(predicted.ids.max()) + 1
     # One number for each pair of segments; 0 is void in the ground truth and no segment in the prediction.
