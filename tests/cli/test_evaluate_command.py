@@ -64,15 +64,15 @@ def root(tmp_path_factory):
     return root
 
 
-def run(*words):
+def run(*arguments):
     with pytest.raises(SystemExit) as stopped:
-        main(["evaluate", *map(str, words)])
+        main(["evaluate", *map(str, arguments)])
     return stopped.value.code
 
 
 def test_the_embedded_model_on_two_images(root, tmp_path, capsys):
-    words = ("tiny", root / "own.yaml", "--output", tmp_path / "out", "--partition", "coco-panoptic")
-    assert not run(*words)
+    arguments = ("tiny", root / "own.yaml", "--output", tmp_path / "out", "--partition", "coco-panoptic")
+    assert not run(*arguments)
     written = capsys.readouterr().out
     facts = json.loads((tmp_path / "out" / "report.json").read_text())["facts"]
     assert facts["images"] == 2
@@ -86,9 +86,9 @@ def test_the_embedded_model_on_two_images(root, tmp_path, capsys):
     assert "mean over the classes in the ground truth" in written
     assert str(tmp_path / "out" / "report.md") in written
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert not run(*words)  # nothing is left to do
+    assert not run(*arguments)  # nothing is left to do
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
-    assert run(*words, "--beta", "0.5") == 2
+    assert run(*arguments, "--beta", "0.5") == 2
     assert "beta was 0.9 and is 0.5" in capsys.readouterr().err
 
 
@@ -109,10 +109,10 @@ def test_masks_from_files(root, tmp_path):
         np.save(tmp_path / "masks" / f"{name}.npy", masks)
     for source, output in ((tmp_path / "masks", "files"), ("ground-truth", "truth")):
         assert not run("tiny", root / "own.yaml", "-o", tmp_path / output, "--masks", source)
-    files, truth = (
+    files, ground_truth = (
         json.loads((tmp_path / name / "report.json").read_text())["numbers in percent"] for name in ("files", "truth")
     )
-    assert {name: files[name] for name in ("mIoU", "pACC")} == {name: truth[name] for name in ("mIoU", "pACC")}
+    assert {name: files[name] for name in ("mIoU", "pACC")} == {name: ground_truth[name] for name in ("mIoU", "pACC")}
     (tmp_path / "masks" / "b.npy").unlink()
     assert run("tiny", root / "own.yaml", "-o", tmp_path / "again", "--masks", tmp_path / "masks") == 2
 
@@ -123,11 +123,11 @@ def test_other_masks_in_a_folder_of_the_same_name(root, tmp_path, capsys):
         (tmp_path / turn / "masks").mkdir(parents=True)
         for name, turned in (("a", 1), ("b", -1)):
             np.save(tmp_path / turn / "masks" / f"{name}.npy", masks[:, :, ::turned])
-    words = ("tiny", root / "own.yaml", "-o", tmp_path / "out", "--masks")
-    assert not run(*words, tmp_path / "one" / "masks")
+    arguments = ("tiny", root / "own.yaml", "-o", tmp_path / "out", "--masks")
+    assert not run(*arguments, tmp_path / "one" / "masks")
     facts = json.loads((tmp_path / "out" / "report.json").read_text())["facts"]
     assert (facts["masks"], facts["files"]) == ("folder masks", 2)
-    assert run(*words, tmp_path / "two" / "masks") == 2
+    assert run(*arguments, tmp_path / "two" / "masks") == 2
     assert "names and sizes was" in capsys.readouterr().err
 
 
@@ -267,12 +267,12 @@ def test_published_figures_stand_in_the_report(root, tmp_path, capsys, monkeypat
         return {"mIoU": 36.6}
 
     monkeypatch.setattr("maskadapter.paper.published.reference_figures", figures)
-    words = ("tiny", root / "own.yaml", "-o", tmp_path / "own")
-    assert not run(*words, "--branch", "out-of-vocabulary")
+    arguments = ("tiny", root / "own.yaml", "-o", tmp_path / "own")
+    assert not run(*arguments, "--branch", "out-of-vocabulary")
     assert asked == [("tiny", "pooling", "out-of-vocabulary", None, "detectron2-main")]
     assert "reference" in capsys.readouterr().out
     assert json.loads((tmp_path / "own" / "report.json").read_text())["reference"] == {"mIoU": 36.6}
-    assert not run(*words[:-1], tmp_path / "alpha", "--alpha", "0.5")
+    assert not run(*arguments[:-1], tmp_path / "alpha", "--alpha", "0.5")
     assert len(asked) == 1
     assert "reference" not in json.loads((tmp_path / "alpha" / "report.json").read_text())
 
@@ -337,13 +337,13 @@ def test_predictions_of_another_program(root, tmp_path, capsys):
 def test_labels_that_were_corrected(root, tmp_path, capsys):
     own = tmp_path / "own"
     shutil.copytree(root, own)
-    words = (own / "labels" / "val", own / "own.yaml", "-o", tmp_path / "out")
-    assert not run(*words)
-    assert not run(*words)
+    arguments = (own / "labels" / "val", own / "own.yaml", "-o", tmp_path / "out")
+    assert not run(*arguments)
+    assert not run(*arguments)
     Image.fromarray(np.full((96, 192), 2, np.uint8)).save(own / "labels" / "val" / "b.png")
     capsys.readouterr()
     predictions = root / "labels" / "val"  # the same folder, by names and sizes
-    assert run(predictions, *words[1:]) == 2
+    assert run(predictions, *arguments[1:]) == 2
     line = capsys.readouterr().err
     assert "labels was" in line
     assert "names and sizes" not in line
@@ -363,12 +363,12 @@ def test_the_fingerprint_of_coco_is_that_of_its_json(tmp_path, reader):
 
 @pytest.mark.slow
 def test_two_processes_of_a_launcher(root, launcher, tmp_path):
-    words = ["evaluate", "tiny", str(root / "own.yaml"), "--output"]
-    command = [sys.executable, *launcher, "-m", "maskadapter", *words, str(tmp_path / "two")]
+    arguments = ["evaluate", "tiny", str(root / "own.yaml"), "--output"]
+    command = [sys.executable, *launcher, "-m", "maskadapter", *arguments, str(tmp_path / "two")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("| mIoU  ") == 1  # one of them prints
-    assert not run(*words[1:], tmp_path / "one")
+    assert not run(*arguments[1:], tmp_path / "one")
     assert len(list((tmp_path / "two").glob("records-*.jsonl"))) == 2
     for name in ("report.json", "report.md"):
         assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
@@ -379,7 +379,7 @@ def test_two_processes_of_a_launcher(root, launcher, tmp_path):
 def test_the_ground_truth_of_coco_scores_100(tmp_path, split):
     dataset = open_dataset("coco-panoptic", COCO, split)
 
-    class Truth(Predictions):
+    class GroundTruth(Predictions):
         metrics = ("semantic", "panoptic", "instance")
 
         def source(self, name):
@@ -388,7 +388,7 @@ def test_the_ground_truth_of_coco_scores_100(tmp_path, split):
         def of(self, sample):
             return perfect_result(sample.target, dataset.vocabulary)
 
-    report = evaluate(Truth(), dataset, tmp_path)
+    report = evaluate(GroundTruth(), dataset, tmp_path)
     assert report.numbers == pytest.approx(dict.fromkeys(report.numbers, 100))
     assert report.facts["false negative segments"] == 0
     assert report.facts["true positive segments"] > 500

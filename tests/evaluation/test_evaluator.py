@@ -167,8 +167,8 @@ def test_other_settings_are_refused(tmp_path):
         f"{tmp_path} was made with other settings (beta was 0.9 and is 1.0): repeat them to go on, or "
         "choose another folder"
     )
-    words = replace_words(dataset, Vocabulary((("cat",), *VOCABULARY.classes[1:]), VOCABULARY.is_thing))
-    for other in (replace(dataset, name="other"), replace(dataset, samples=dataset.samples[:2]), words):
+    synonyms = replace_vocabulary(dataset, Vocabulary((("cat",), *VOCABULARY.classes[1:]), VOCABULARY.is_thing))
+    for other in (replace(dataset, name="other"), replace(dataset, samples=dataset.samples[:2]), synonyms):
         with pytest.raises(MaskAdapterError, match="other settings"):
             evaluate(noisy(dataset), other, tmp_path, settings={"model": "one", "beta": 0.9})
     with pytest.raises(MaskAdapterError, match="metrics was"):
@@ -215,7 +215,7 @@ def test_a_process_that_has_ended_is_an_error(tmp_path):
     assert not files(tmp_path)
 
 
-def replace_words(dataset, vocabulary):
+def replace_vocabulary(dataset, vocabulary):
     return replace(dataset, vocabulary=vocabulary)
 
 
@@ -246,9 +246,9 @@ def test_two_processes_give_the_same_numbers(tmp_path):
     dataset = InMemory(samples(9))
     evaluate(noisy(dataset), dataset, tmp_path / "one")
     both = [started(tmp_path / "two", rank, 2) for rank in (0, 1)]
-    reported = [process.communicate(timeout=120)[0] for process in both]
+    printed = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    assert reported[0] == reported[1] != ""
+    assert printed[0] == printed[1] != ""
     lines = {
         path.name: [json.loads(line)["index"] for line in path.read_text().splitlines()]
         for path in (tmp_path / "two").glob("records-*.jsonl")
@@ -309,10 +309,10 @@ def test_instances_that_overlap(tmp_path):
 
 
 def test_the_report_says_that_ap_on_lvis_is_cocos(tmp_path):
-    for name, reported in (("lvis-v1", "COCO's, not LVIS's federated one"), ("small", None)):
+    for name, note in (("lvis-v1", "COCO's, not LVIS's federated one"), ("small", None)):
         dataset = InMemory(samples(1), task="instance", name=name)
         facts = evaluate(perfect(dataset), dataset, tmp_path / name).facts
-        assert facts.get("AP", "").startswith(reported) if reported else "AP" not in facts
+        assert facts.get("AP", "").startswith(note) if note else "AP" not in facts
 
 
 def test_classified_ground_truth_masks_by_hand(tmp_path):
@@ -324,8 +324,8 @@ def test_classified_ground_truth_masks_by_hand(tmp_path):
 
     def classify(image, masks):
         asked.append(masks)
-        # Segments 0, 1 and 3, then all cats and all sky: one cat is classified as a dog, the cats together are cats, the
-        # sky is grass.
+        # Segments 0, 1 and 3, then all cats and all sky: one cat is classified as a dog, the cats together as cats, the
+        # sky as grass.
         return classified(0, 1, 3, 0, 3)
 
     report = evaluate(classify, dataset, tmp_path, metrics=["masks"], partition=PARTITION)

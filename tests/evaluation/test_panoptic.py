@@ -16,7 +16,7 @@ def strip(*runs):
     return np.repeat([value for value, _ in runs], [length for _, length in runs])[None].astype(np.int32)
 
 
-def truth(classes, *runs, crowd=()):
+def ground_truth(classes, *runs, crowd=()):
     return Target(np.array(classes), np.array([n in crowd for n in range(len(classes))], dtype=bool), strip(*runs))
 
 
@@ -26,8 +26,8 @@ def prediction(labels, *runs):
 
 
 def test_by_hand():
-    # Truth: segment 0 (class 0) on pixels 0-9, segment 1 (class 0) on 10-19, segment 2 (class 1) on 20-29.
-    target = truth([0, 0, 1], (0, 10), (1, 10), (2, 10))
+    # Ground truth: segment 0 (class 0) on pixels 0-9, segment 1 (class 0) on 10-19, segment 2 (class 1) on 20-29.
+    target = ground_truth([0, 0, 1], (0, 10), (1, 10), (2, 10))
     # Prediction: 1 (class 0) on 0-7, 2 (class 0) on 8-13, 3 (class 1) on 14-29.
     found = prediction([0, 0, 1], (1, 8), (2, 6), (3, 16))
     # 1 with segment 0: 8 / 10 = 0.8, a match. 2 with segment 0: 2 / 14, with segment 1: 4 / 12 = 1/3: no match, one
@@ -44,29 +44,29 @@ def test_by_hand():
 
 def test_an_iou_of_one_half_is_no_match():
     # 5 of 10: exactly one half.
-    assert match_segments(prediction([0], (1, 5), (0, 5)), truth([0], (0, 10))) == {0: (1, 1, [])}
+    assert match_segments(prediction([0], (1, 5), (0, 5)), ground_truth([0], (0, 10))) == {0: (1, 1, [])}
 
 
 def test_the_class_has_to_be_right():
-    assert match_segments(prediction([1], (1, 10)), truth([0], (0, 10))) == {1: (1, 0, []), 0: (0, 1, [])}
+    assert match_segments(prediction([1], (1, 10)), ground_truth([0], (0, 10))) == {1: (1, 0, []), 0: (0, 1, [])}
 
 
 def test_void_is_left_out_of_the_union():
     # Segment 0 on 0-5, void on 6-9; the prediction covers all ten. Union 6 + 10 - 6 - 4 (void) = 6: IoU 1.
-    assert match_segments(prediction([0], (1, 10)), truth([0], (0, 6), (-1, 4))) == {0: (0, 0, [1.0])}
+    assert match_segments(prediction([0], (1, 10)), ground_truth([0], (0, 6), (-1, 4))) == {0: (0, 0, [1.0])}
 
 
 def test_mostly_on_void_is_no_mistake():
     # Prediction 2 (class 1) on 6-9: void 7-9 is 3 of its 4 pixels, more than half: not counted. Segment 0 is matched.
-    target = truth([0], (0, 7), (-1, 3))
+    target = ground_truth([0], (0, 7), (-1, 3))
     assert match_segments(prediction([0, 1], (1, 6), (2, 4)), target) == {0: (0, 0, [6 / 7])}
     # On 4-9: void is 3 of 6, exactly half, and that is counted. Segment 0: 4 of 7 = 0.57, still a match.
     assert match_segments(prediction([0, 1], (1, 4), (2, 6)), target) == {0: (0, 0, [4 / 7]), 1: (1, 0, [])}
 
 
 def test_crowds_are_neither_false_negatives_nor_matched():
-    target = truth([0, 0], (0, 10), (1, 10), crowd=[1])
-    # Nothing predicted: segment 0 is missed, the crowd is not.
+    target = ground_truth([0, 0], (0, 10), (1, 10), crowd=[1])
+    # Nothing predicted: segment 0 is a false negative, the crowd is not.
     assert match_segments(prediction([], (0, 20)), target) == {0: (0, 1, [])}
     # Prediction 2 lies on the crowd alone: no match, and no mistake.
     assert match_segments(prediction([0, 0], (1, 10), (2, 10)), target) == {0: (0, 0, [1.0])}
@@ -76,25 +76,25 @@ def test_crowds_are_neither_false_negatives_nor_matched():
 
 def test_void_and_crowd_together_excuse():
     # Prediction 1 (class 0) on 0-9: 4 pixels of a segment of class 1, 3 of the crowd of its class, 3 of void: 6 of 10.
-    target = truth([1, 0], (0, 4), (1, 3), (-1, 3), crowd=[1])
+    target = ground_truth([1, 0], (0, 4), (1, 3), (-1, 3), crowd=[1])
     assert match_segments(prediction([0], (1, 10)), target) == {1: (0, 1, [])}
     # 5 of 10 (one pixel of void is labeled): exactly half, a mistake.
-    target = truth([1, 0], (0, 5), (1, 3), (-1, 2), crowd=[1])
+    target = ground_truth([1, 0], (0, 5), (1, 3), (-1, 2), crowd=[1])
     assert match_segments(prediction([0], (1, 10)), target) == {1: (0, 1, []), 0: (1, 0, [])}
 
 
 def test_the_crowd_stays_in_the_union():
     # COCO's rule: void leaves the union, crowds do not. Prediction 1 on 0-9, segment 0 on 0-5, crowd on 6-9: 6 / 10.
-    target = truth([0, 0], (0, 6), (1, 4), crowd=[1])
+    target = ground_truth([0, 0], (0, 6), (1, 4), crowd=[1])
     assert match_segments(prediction([0], (1, 10)), target) == {0: (0, 0, [0.6])}
 
 
 def test_pixels_without_a_prediction_and_listed_segments_without_pixels():
-    assert match_segments(prediction([0, 1], (1, 8), (0, 2)), truth([0, 3], (0, 10))) == {0: (0, 0, [0.8])}
+    assert match_segments(prediction([0, 1], (1, 8), (0, 2)), ground_truth([0, 3], (0, 10))) == {0: (0, 0, [0.8])}
 
 
 def test_what_does_not_fit():
-    target = truth([0], (0, 10))
+    target = ground_truth([0], (0, 10))
     with pytest.raises(MaskError, match=r"prediction has \(1, 9\) pixels and the ground truth \(1, 10\)"):
         match_segments(prediction([0], (1, 9)), target)
     with pytest.raises(MaskError, match="pixels of segment 2, which is not in its list"):

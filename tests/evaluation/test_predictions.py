@@ -75,14 +75,14 @@ def test_categories_from_the_ground_truth(tmp_path, dataset):
         MaskAdapterError, match=r"predictions\.json does not list its categories: give a JSON that does"
     ):
         read_predictions(path, VOCABULARY)
-    truth = tmp_path / "truth.json"
-    truth.write_text(json.dumps({"categories": CATEGORIES[:3]}))
+    categories = tmp_path / "truth.json"
+    categories.write_text(json.dumps({"categories": CATEGORIES[:3]}))
     with pytest.raises(MaskAdapterError, match="has 3 categories and the data set 4 classes"):
-        read_predictions(path, VOCABULARY, truth)
+        read_predictions(path, VOCABULARY, categories)
     # The images by number, whatever their labels are called.
     images = [{"id": number, "file_name": f"folder/{number:03}.jpg"} for number in range(4)]
-    truth.write_text(json.dumps({"categories": CATEGORIES, "images": images}))
-    assert evaluate(read_predictions(path, VOCABULARY, truth), dataset, tmp_path / "out").numbers["PQ"] == 100
+    categories.write_text(json.dumps({"categories": CATEGORIES, "images": images}))
+    assert evaluate(read_predictions(path, VOCABULARY, categories), dataset, tmp_path / "out").numbers["PQ"] == 100
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -94,19 +94,19 @@ def test_coco_instances(tmp_path, dataset, whole):
                 results.append(
                     {"image_id": number, "category_id": ID_OF[label], "segmentation": encode_mask(mask), "score": 0.5}
                 )
-    path, truth = tmp_path / "results.json", tmp_path / "truth.json"
-    truth.write_text(json.dumps({"categories": CATEGORIES}))
+    path, categories = tmp_path / "results.json", tmp_path / "truth.json"
+    categories.write_text(json.dumps({"categories": CATEGORIES}))
     # Without a list of images, 002.png is number 2.
     path.write_text(json.dumps({"annotations": results, "categories": CATEGORIES} if whole else results))
-    predictions = read_predictions(path, VOCABULARY, None if whole else truth)
+    predictions = read_predictions(path, VOCABULARY, None if whole else categories)
     report = evaluate(predictions, dataset, tmp_path / "out")
     assert report.numbers["AP"] == pytest.approx(100)
     assert "mIoU" not in report.numbers
     path.write_text("[]")
-    assert evaluate(read_predictions(path, VOCABULARY, truth), dataset, tmp_path / "none").numbers["AP"] == 0
+    assert evaluate(read_predictions(path, VOCABULARY, categories), dataset, tmp_path / "none").numbers["AP"] == 0
 
 
-def test_the_best_of_a_image_count(tmp_path, dataset):
+def test_the_best_instances_of_an_image_count(tmp_path, dataset):
     mask = encode_mask(np.ones((24, 32), bool))
     path = tmp_path / "results.json"
     results = [{"image_id": 1, "category_id": 3, "segmentation": mask, "score": n / 200} for n in range(150)]

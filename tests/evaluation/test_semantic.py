@@ -14,7 +14,7 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
 def by_brute_force(images, classes, predicted_too):
-    """Pixel by pixel, in words of the definition, without a table."""
+    """Pixel by pixel, by the definition, without a table."""
     ious = []
     for label in range(classes):
         both = either = true = taken = 0
@@ -50,7 +50,7 @@ def test_mean_iou_is_what_counting_pixel_by_pixel_gives(drawn):
     images = []
     for seed, height, width in seeds:
         rng = np.random.default_rng(seed)
-        # The ground truth holds the lower classes alone, so that some are predicted and not there; -1 and 255 are ignored.
+        # The ground truth has only the lower classes, so that some are predicted in vain; -1 and 255 are ignored.
         labels = rng.choice([-1, 255, *range(max(1, classes - 2))], (height, width))
         images.append((rng.integers(-1, classes, (height, width)), labels))
     counts = pixel_counts([confusion(*image, classes) for image in images], classes)
@@ -73,7 +73,7 @@ def test_the_other_measures_by_hand():
     labels = np.array([[0, 0, 0, 1, -1]])
     predicted = np.array([[0, 0, 1, -1, 1]])
     scores = semantic_scores(pixel_counts([confusion(predicted, labels, 2)], 2))
-    # Class 0: 2 of 3 in the union, 2 of its 3 pixels right. Class 1: none of 2 (one missed, one too many), 0 of 1.
+    # Class 0: 2 of 3 in the union, 2 of its 3 pixels right. Class 1: none of 2 in the union, 0 of 1 right.
     assert scores == pytest.approx({"mIoU": (2 / 3) / 2, "fwIoU": 3 / 4 * 2 / 3, "mACC": (2 / 3) / 2, "pACC": 2 / 4})
 
 
