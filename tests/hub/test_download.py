@@ -22,7 +22,7 @@ from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
 from maskadapter.hub import download
 from maskadapter.hub import published_files as hub
 from maskadapter.hub.checkpoint import write_checkpoint
-from maskadapter.hub.model_zoo import CLIP_WEIGHTS, DATASETS, HUB_REPOSITORY, WEIGHTS, weights_of
+from maskadapter.hub.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS, weights_of
 from maskadapter.models.build import MODELS, Architecture
 from maskadapter.models.clip.clip import Clip, download_pretrained
 from maskadapter.system import http_download as transfer
@@ -60,6 +60,13 @@ def alone(tmp_path, monkeypatch):
 @pytest.fixture
 def part(tmp_path):
     return tmp_path / "model.part.pth"
+
+
+@pytest.fixture
+def logged(caplog):
+    """The lines that the package has logged."""
+    caplog.set_level("INFO", logger="maskadapter")
+    return lambda: [record.getMessage() for record in caplog.records if record.name.startswith("maskadapter")]
 
 
 def one_line(caught):
@@ -156,7 +163,7 @@ def test_a_busy_server_is_tried_again_with_growing_patience(server, part, waits)
     ("answer", "message"),
     [
         (Answer(404), "has no such file"),
-        (Answer(403), "refuses it.*--source.*browser"),
+        (Answer(403), "refuses it.*browser"),
         (Answer(410), "sent 410 Gone"),
         (Answer(200, b"<title>Google Drive - Virus scan warning</title><form>", "text/html"), "did not scan the file"),
         (Answer(200, b"<p class='uc-error-caption'>Quota exceeded</p>", "text/html; charset=utf-8"), "too many people"),
@@ -300,42 +307,39 @@ def hugging_face(server, monkeypatch, official):
 
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=lambda weights: weights.stem)
-def test_every_model_comes_from_drive(drive, official, weights):
-    said = []
-    path = hub.fetch(weights, "drive", say=said.append)
+def test_every_model_comes_from_drive(drive, official, weights, logged):
+    path = hub.fetch(weights, "drive")
     assert path == download.models_folder() / f"{weights.stem}.pth" == download.present(weights)
     assert path.read_bytes() == official[weights.model, weights.pooler]
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     record = download.read_record(path)
     assert (record.sha256, record.stated, record.size) == (sha256, False, path.stat().st_size)
-    assert said[-1] == f"sha256 {sha256}: the source states none; this one is recorded for later"
+    assert logged()[-1] == f"sha256 {sha256}: the source states none; this one is recorded for later"
     names = {entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")}
     assert names == {path.name, f"{path.name}.json"}
 
 
 @pytest.mark.parametrize("weights", [w for w in WEIGHTS if w.hub_words], ids=lambda weights: weights.stem)
-def test_the_hub_is_taken_where_one_file_fits(hugging_face, official, weights):
-    said = []
-    path = hub.fetch(weights, say=said.append)
+def test_the_hub_is_taken_where_one_file_fits(hugging_face, official, weights, logged):
+    path = hub.fetch(weights)
     assert path.read_bytes() == official[weights.model, weights.pooler]
-    assert "is taken from Hugging Face owl10/Mask-Adapter, " in said[0]
-    assert said[-1].endswith("as the source states it")
+    assert "is taken from Hugging Face owl10/Mask-Adapter, " in logged()[0]
+    assert logged()[-1].endswith("as the source states it")
     assert download.read_record(path).stated
+    assert [entry for entry in path.parent.iterdir() if entry.is_dir()] == []
 
 
-def test_pooling_files_are_not_looked_for_on_the_hub(drive):
-    said = []
-    path = hub.fetch(weights_of("fcclip-large", "pooling"), say=said.append)
-    assert len(said) == 2  # no word of a hub that was passed over
+def test_pooling_files_are_not_looked_for_on_the_hub(drive, logged):
+    path = hub.fetch(weights_of("fcclip-large", "pooling"))
+    assert len(logged()) == 2  # nothing about a hub that was passed over
     assert path.name == "fcclip-large-pooling.pth"
     assert len(drive.asked) == 1
 
 
-def test_without_the_hub_drive_is_taken_and_said_so(drive):
-    said = []
-    hub.fetch(FCCLIP, say=said.append)
-    assert "cannot be listed" in said[0]
-    assert said[0].endswith("Google Drive is tried instead.")
+def test_without_the_hub_drive_is_taken_and_logged(drive, logged):
+    hub.fetch(FCCLIP)
+    assert "cannot be listed" in logged()[0]
+    assert logged()[0].endswith("Google Drive is tried instead.")
     with pytest.raises(DownloadError, match="owl10/Mask-Adapter cannot be listed") as caught:
         hub.fetch(FCCLIP, "hub")
     one_line(caught)
@@ -360,6 +364,24 @@ def test_when_not_exactly_one_file_of_the_hub_fits(server, monkeypatch, official
         assert hub.fetch(FCCLIP, file=names[0]).read_bytes() == body
     with pytest.raises(DownloadError, match=r"has no file 'other\.pth'"):
         hub.fetch(FCCLIP, file="other.pth")
+
+
+def test_a_hub_that_lists_a_file_and_does_not_send_it(hugging_face, logged):
+    for path in list(hugging_face.files):
+        if path.startswith(("/cdn/", f"/{HUB_REPOSITORY}/resolve/")):
+            hugging_face.files[path] = Answer(404)
+    with pytest.raises(
+        DownloadError, match=r"cannot download fcclip_.*pth from the Hugging Face.*--source drive$"
+    ) as caught:
+        hub.fetch(FCCLIP, "hub")
+    one_line(caught)
+    assert download.present(FCCLIP) is None
+
+
+def test_the_other_source_is_advised(drive):
+    drive.files[next(key for key in drive.files if FCCLIP.drive_id in key)] = Answer(403)
+    with pytest.raises(DownloadError, match=r"refuses it.*--source hub"):
+        hub.fetch(FCCLIP, "drive")
 
 
 def test_names_that_fit():
@@ -488,7 +510,6 @@ def test_the_catalog_agrees_with_the_models():
             adapter = [shape for key, shape in shapes.items() if key.startswith("pooler.")]
             expected = tensors + 8 * sum(torch.Size(shape).numel() for shape in adapter)
         assert float(number) * units[unit] == pytest.approx(expected, rel=0.005), weights.stem
-        assert tuple(weights.miou) == DATASETS
         assert weights.clip in CLIP_WEIGHTS
     assert len({weights.drive_id for weights in WEIGHTS}) == len(WEIGHTS)
     assert {(weights.model, weights.pooler) for weights in WEIGHTS} == {

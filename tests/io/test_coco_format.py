@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from PIL import Image
+from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
+from maskadapter.errors import MaskError
 from maskadapter.io.coco_format import decode_segmentation, encode_mask, panoptic_ids, panoptic_image
 from maskadapter.results.segmentation import Segmentation
 from maskadapter.types.image_sizes import ImageSizes
@@ -40,6 +45,42 @@ def test_run_lengths_come_back() -> None:
         np.testing.assert_array_equal(decode_segmentation(json.loads(json.dumps(encode_mask(mask))), (310, 170)), mask)
 
 
+SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
+POLYGONS = st.lists(st.lists(st.floats(-5, 25, width=32), min_size=6, max_size=12).filter(lambda p: len(p) % 2 == 0))
+
+
+@settings(derandomize=True)
+@given(arrays.arrays(bool, SHAPES))
+def test_any_mask_comes_back_from_every_notation(mask: np.ndarray) -> None:
+    encoded = encode_mask(mask)
+    edges = np.flatnonzero(np.diff(mask.ravel(order="F"), prepend=False, append=~mask.ravel(order="F")[-1]))
+    uncompressed = {"size": list(mask.shape), "counts": np.diff(edges, prepend=0).tolist()}
+    as_bytes = {**encoded, "counts": encoded["counts"].encode()}
+    for notation in (encoded, as_bytes, uncompressed):
+        np.testing.assert_array_equal(decode_segmentation(notation, mask.shape), mask)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
+@settings(derandomize=True)
+@given(POLYGONS, SHAPES)
+def test_polygons_are_drawn_as_pycocotools_draws_them(polygons: list[list[float]], size: tuple[int, int]) -> None:
+    expected = np.zeros(size, bool)
+    for polygon in polygons:
+        expected |= rle.decode(rle.frPyObjects([polygon], *size))[..., 0].astype(bool)
+    np.testing.assert_array_equal(decode_segmentation(polygons, size), expected)
+
+
+@settings(derandomize=True)
+@given(st.text(max_size=8) | st.lists(st.integers(-3, 9), max_size=6) | st.none() | st.binary(max_size=8))
+def test_any_counts_are_a_mask_of_the_size_or_refused(counts: object) -> None:
+    try:
+        shape = decode_segmentation({"size": [2, 3], "counts": counts}, (2, 3)).shape
+    except MaskError as refused:
+        shape, message = (2, 3), str(refused)
+        assert message.count("\n") == 0
+    assert shape == (2, 3)
+
+
 def test_panoptic_ids_survive_the_image() -> None:
     ids = np.array([[0, 1, 255], [256, 65535, 16777215]], np.int32)
     np.testing.assert_array_equal(panoptic_ids(np.asarray(panoptic_image(ids))), ids)
@@ -63,6 +104,7 @@ def test_the_panoptic_files_say_what_the_map_says(result: Segmentation, tmp_path
         assert names[entry["category_id"]] == result.class_names[segment.label]
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
 def test_the_instances_open_in_pycocotools(result: Segmentation, tmp_path) -> None:
     (path,) = result.save(tmp_path, "coco")
     opened, found = COCO(str(path)), result.instances()

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from many import make_images
 from PIL import Image
 
@@ -216,16 +218,16 @@ def test_standard_input_is_upright(pipe):
     assert read_image(image.source).shape == (60, 40, 3)
 
 
-def test_standard_input_that_is_no_image(pipe, monkeypatch):
+def test_standard_input_without_an_image(pipe, monkeypatch):
     data, _ = encoded("PNG")
-    for given, message in [
+    for content, message in [
         (b"", "standard input is empty"),
         (b"words", "not an image that can be read: standard input"),
         (data[:200], "standard input: damaged image"),
         (data[:60] + b"\0" * 40 + data[100:], "standard input"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image that can be read"),
     ]:
-        pipe(given)
+        pipe(content)
         with pytest.raises(ImageError, match=message):
             find_image_files("-")
     pipe(data, terminal=True)
@@ -245,3 +247,29 @@ def test_standard_input_that_is_no_image(pipe, monkeypatch):
 def test_three_of_one_name(tmp_path):
     make_images(tmp_path, ["cat.jpg", "cat.png", "cat.jpg.png", "dog.jpg"])
     assert sorted(image.stem for image in find_image_files(tmp_path)) == ["cat.jpg", "cat.jpg.png", "cat.png", "dog"]
+
+
+FIXED = settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+NAMES = st.lists(
+    st.sampled_from(["a", "A", "b", "a.jpg", "a.png"]).flatmap(
+        lambda stem: st.sampled_from([".jpg", ".JPG", ".png", ".tif"]).map(lambda suffix: stem + suffix)
+    ),
+    min_size=1,
+    unique=True,
+)
+
+
+@settings(
+    derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None
+)
+@given(NAMES)
+def test_no_two_images_share_a_stem(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("photos")
+    for name in names:
+        (folder / name).touch()
+    found = find_image_files(folder)
+    assert sorted(image.source.name for image in found) == sorted(path.name for path in folder.iterdir())
+    if len({name.casefold() for name in names}) == len(names):  # else two files differ in case alone
+        assert len({image.stem.casefold() for image in found}) == len(found)
+    for image in found:
+        assert image.source.name.startswith(image.stem)

@@ -1,9 +1,13 @@
+"""Reading images: one shape and type, or one line that names the file."""
+
 import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from maskadapter.errors import ImageError
@@ -193,3 +197,37 @@ def test_formats_that_start_other_programs_are_no_images(tmp_path):
     (tmp_path / "p.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
     with pytest.raises(ImageError, match="not an image"):
         read_image(tmp_path / "p.jpg")
+
+
+def encoded(kind, **options):
+    file = io.BytesIO()
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()
+
+
+FIXED = settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+CHANGES = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4)  # place, new value
+FILES = [encoded(kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")]
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about what it skips
+@settings(
+    derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+)
+@given(st.sampled_from(FILES), CHANGES, st.integers(0))
+def test_damaged_bytes_are_an_image_or_one_line(tmp_path, content, changes, length):
+    damaged = bytearray(content)
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(damaged[: length % (len(damaged) + 1)] if length else damaged)
+    try:
+        image = read_image(path, max_pixels=1_000_000)
+    except ImageError as error:
+        refused = str(error)
+    else:
+        assert (image.dtype, image.shape[2:]) == (np.uint8, (3,))
+        return
+    assert str(path) in refused
+    assert "\n" not in refused

@@ -1,8 +1,13 @@
+"""Masks from every kind of source, and one line for what cannot be masks."""
+
 import itertools
 import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from maskadapter.errors import MaskError
@@ -26,7 +31,7 @@ def test_masks_from_array_file_and_tensor(tmp_path):
 
 
 @pytest.mark.parametrize("values", [np.uint8, np.uint16])
-def test_masks_from_a_label_image_come_in_ascending_order(tmp_path, values):
+def test_masks_from_a_label_map_come_in_ascending_order(tmp_path, values):
     labels = np.array([[200, 200, 0], [0, 7, 7]], values)
     path = save(tmp_path / "labels.png", Image.fromarray(labels))
     np.testing.assert_array_equal(read_masks(path, (2, 3)), MASKS[::-1])
@@ -73,7 +78,7 @@ def test_a_pickle_in_an_array_file_does_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_photograph_given_as_label_image_does_not_become_gigabytes(tmp_path):
+def test_a_photograph_given_as_label_map_does_not_become_gigabytes(tmp_path):
     noise = np.random.default_rng(0).integers(0, 65536, (200, 200), dtype=np.uint16)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     with pytest.raises(MaskError, match="is it a label map"):
@@ -128,7 +133,7 @@ def test_masks_from_polygons():
     np.testing.assert_array_equal(masks, expected)
 
 
-def test_masks_from_a_panoptic_image(tmp_path):
+def test_masks_from_a_panoptic_png(tmp_path):
     ids = np.array([[70000, 70000, 0], [0, 300, 300]], np.int32)
     path = save(tmp_path / "panoptic.png", panoptic_image(ids))
     np.testing.assert_array_equal(read_masks(path, (2, 3)), MASKS[::-1])
@@ -187,3 +192,22 @@ def test_masks_of_large_images_come_in_parts(tmp_path, monkeypatch, kind):
     assert [len(part) for part in parts] == ([0] if kind == "empty list" else [2, 2, 1])
     np.testing.assert_array_equal(np.concatenate(parts), every[: sum(map(len, parts))])
     np.testing.assert_array_equal(read_masks(source, (2, 3)), np.concatenate(parts))
+
+
+@settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@given(
+    arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 5)),
+    st.sampled_from(["label map", "panoptic PNG", "annotations"]),
+)
+def test_the_masks_of_any_map_come_back(tmp_path, labels, form):
+    expected = np.stack([labels == value for value in np.unique(labels[labels > 0])] or [labels > 9])
+    path = tmp_path / "masks.png"
+    if form == "label map":
+        Image.fromarray(labels).save(path)
+    elif form == "panoptic PNG":
+        panoptic_image(labels.astype(np.int32) * 1000).save(path)
+    else:
+        path = [{"segmentation": encode_mask(mask)} for mask in expected]
+    found = read_masks(path, labels.shape)
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, expected if form == "annotations" or labels.any() else expected[:0])

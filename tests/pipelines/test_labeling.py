@@ -20,7 +20,7 @@ import maskadapter
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io.image_files import ImageFile
 from maskadapter.io.images import read_image
-from maskadapter.pipelines import labeling as labeling
+from maskadapter.pipelines import labeling
 from maskadapter.pipelines.labeling import label_images
 from maskadapter.results.postprocessing import PanopticMap, Segment
 
@@ -64,9 +64,9 @@ class Fixed:
     def __init__(self, ids, segments):
         self.found = PanopticMap(ids, tuple(segments))
 
-    encode = Halves.encode
+    encode_text = Halves.encode_text
 
-    def segment(self, source, encoded, background):
+    def segment(self, source, encoded, background, masks=None):
         self.image, self.panoptic = read_image(source), lambda: self.found
         return self
 
@@ -250,7 +250,7 @@ def test_stopped_and_resumed_is_the_same_as_one_run(photos, tmp_path, monkeypatc
     assert (report.done, len(report.failed)) == (4, 1)
     whole = contents(tmp_path / "whole")
     for stop in range(1, 5):
-        folder, count, write = tmp_path / f"parts{stop}", [], labeling._labels
+        folder, count, write = tmp_path / f"parts{stop}", [], labeling.label_text
         with monkeypatch.context() as patch:
 
             def break_off(*given, stop=stop, count=count, write=write):
@@ -259,7 +259,7 @@ def test_stopped_and_resumed_is_the_same_as_one_run(photos, tmp_path, monkeypatc
                     raise KeyboardInterrupt
                 return write(*given)
 
-            patch.setattr(labeling, "_labels", break_off)
+            patch.setattr(labeling, "label_text", break_off)
             with pytest.raises(KeyboardInterrupt, match=f"stopped: {stop - 1} of 5 images are done"):
                 label_images(Halves(), photos, "cat, dog", folder, format)
         parts = contents(folder)
@@ -311,7 +311,7 @@ def test_a_full_disk_stops_the_run(photos, tmp_path, monkeypatch):
     def fail(*given):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(labeling, "_labels", fail)
+    monkeypatch.setattr(labeling, "label_text", fail)
     with pytest.raises(MaskAdapterError, match=r"cannot write .*a__x\.txt: No space left on device; 0 of 4"):
         label_images(Halves(), photos, "cat", tmp_path / "set", "yolo")
 
@@ -326,6 +326,18 @@ def test_the_import_warns_of_nothing_and_hides_nothing_else():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "OpenCV" not in done.stderr
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc"])
+def test_without_supervision_only_coco_sets_are_written(photos, tmp_path, monkeypatch, format):
+    monkeypatch.setitem(sys.modules, "supervision", None)  # as if it were not installed
+    if format == "coco":
+        assert label_images(Halves(), photos, "cat", tmp_path / "set", format).done == 4
+        assert len(COCO(tmp_path / "set/annotations.json").getAnnIds()) == 8
+        return
+    with pytest.raises(MaskAdapterError, match=r"^supervision is needed for this: pip install 'maskadapter\[label\]'$"):
+        label_images(Halves(), photos, "cat", tmp_path / "set", format)
+    assert not (tmp_path / "set").exists()
 
 
 def test_the_embedded_model_labels_photos(tmp_path):

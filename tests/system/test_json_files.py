@@ -14,7 +14,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
 @given(st.lists(VALUES) | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=4), VALUES))
 def test_what_is_written_is_read(tmp_path, content):
     path = write_json(tmp_path / "folder" / "a.json", content)

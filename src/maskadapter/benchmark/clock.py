@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from maskadapter.errors import MaskAdapterError
+from maskadapter.system.memory import resident_bytes
 
-_EVERY = 0.002  # seconds between two readings of the memory
+_EVERY = 0.002  # seconds between two looks at the memory
 
 
 class Clock:
@@ -69,16 +69,12 @@ def peak_memory(device: torch.device) -> Iterator[list[float]]:
         yield most
         most.append((torch.cuda.max_memory_allocated(device) - before) / 1e9)
         return
-    try:
-        import psutil
-    except ImportError:
-        raise MaskAdapterError("psutil is needed to measure memory: pip install psutil") from None
-    process, over, seen = psutil.Process(), threading.Event(), [0]
-    before = process.memory_info().rss
+    over, seen = threading.Event(), [0]
+    before = resident_bytes()
 
     def watch() -> None:
         while not over.wait(_EVERY):
-            seen.append(max(seen.pop(), process.memory_info().rss))
+            seen.append(max(seen.pop(), resident_bytes()))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

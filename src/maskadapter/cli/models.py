@@ -30,17 +30,19 @@ def models(context: typer.Context) -> None:
 def list_models() -> None:
     """List the models: size, license, source, whether they are here, and the paper's figures."""
     from maskadapter.hub.download import models_folder
-    from maskadapter.hub.model_zoo import DATASETS, HUB_REPOSITORY
+    from maskadapter.hub.model_zoo import HUB_REPOSITORY
     from maskadapter.hub.published_files import list_models as find_models
+    from maskadapter.paper.published import DATASETS, published_miou
 
     table, figures = _table("model", "pooler", "size", "license", "source", "here"), _table("", "", *DATASETS)
     for model in find_models():
-        here = "no" if model.path is None else f"{model.path.stat().st_size / 1e9:.2f} GB"
+        here = "no" if model.path is None else f"{model.path.stat().st_size / 1e9:.2f} GB" if model.pooler else "yes"
         if model.name == "tiny":
             here = "yes"
         table.add_row(model.name, model.pooler, model.size, model.license, ", ".join(model.sources), here)
-        if model.miou:
-            figures.add_row(model.name, model.pooler, *(f"{model.miou[name]:.1f}" for name in DATASETS))
+        miou = published_miou(model.name, model.pooler)
+        if miou:
+            figures.add_row(model.name, model.pooler, *(f"{miou[name]:.1f}" for name in DATASETS))
     for column in figures.columns[2:]:
         column.justify = "right"
     show(table)
@@ -77,7 +79,7 @@ def download(
 
     if offline:
         os.environ["MASKADAPTER_OFFLINE"] = "1"
-    print(fetch(model, pooler, source, file, say=print))
+    print(fetch(model, pooler, source, file))
 
 
 @app.command()
@@ -121,11 +123,18 @@ def check(
     """
     from dataclasses import asdict, replace
 
+    from maskadapter.paper.published import published_miou
     from maskadapter.pipelines.model_check import Finding, check_model
     from maskadapter.system.json_files import write_json
 
     findings: list[Finding] = []
-    steps = check_model(replace(source, name=file), device=device, root=root, images=images)
+    steps = check_model(
+        replace(source, name=file),
+        device=device,
+        root=root,
+        images=images,
+        expected_miou=lambda name, pooler: published_miou(name, pooler).get("A-150"),
+    )
     while True:
         with busy("checking"):
             finding = next(steps, None)

@@ -63,8 +63,9 @@ Prune = Annotated[
 Masks = Annotated[
     str | None,
     typer.Option(
-        help="Where masks come from instead of the model's own generator: sam:NAME or segmenter:NAME, a model on the "
-        "Hugging Face hub or in a folder; or superpixels, without a network.",
+        help="Masks to classify instead of the model's own proposals: a file (label or panoptic PNG, COCO JSON, .npy "
+        "of bool (N, H, W)); sam:NAME or segmenter:NAME, a model on the Hugging Face hub or in a folder; or "
+        "superpixels.",
         show_default=False,
     ),
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from maskadapter.data.formats.coco_json import by_image, file_of, in_file, read_annotations
+from maskadapter.data.formats.coco_json import file_of, group_by_image, in_file, read_annotations
 from maskadapter.data.formats.image_label_pairs import Pair, pairs_named
 from maskadapter.errors import DatasetError
 from maskadapter.system.text_files import read_text
@@ -51,7 +51,7 @@ def missing_files(folder: str, names: Sequence[str]) -> Gap:
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """The files of one split in one folder."""
+    """The files of one split in one folder, the data set's own."""
 
     folder: Path
     split: Split
@@ -106,7 +106,7 @@ class SplitFiles:
     def _listed(self) -> list[Pair]:
         if not self.split.listing.endswith(".json"):
             return self.pairs
-        rows = by_image(read_annotations(self.listing), self.listing)
+        rows = group_by_image(read_annotations(self.listing), self.listing)
         files = []
         with in_file(self.listing):
             for entry, annotations in rows:

@@ -1,1 +1,1 @@
-"""How good is it: mIoU, PQ, AP, and the accuracy of naming given masks. Takes any callable; knows no model."""
+"""Evaluate any predictor on a data set: mIoU, PQ, AP and the accuracy of classifying ground-truth masks."""

@@ -1,9 +1,11 @@
-"""Published weights: found at their source, brought to the cache, checked, and remembered with their sha256."""
+"""Downloads published weights into the cache, checks them, and records their sha256."""
 
 import hashlib
 import json
+import logging
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from maskadapter.errors import DownloadError, MaskAdapterError
 from maskadapter.hub.model_zoo import HUB_REPOSITORY, ClipWeights, Weights
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.cache_folder import cache_folder
+from maskadapter.system.error_text import first_line
 from maskadapter.system.http_download import fetch, forget
 from maskadapter.system.progress import busy
 
@@ -22,21 +25,27 @@ SourceName = Literal["hub", "drive"]
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 DRIVE_ENDPOINT = "https://drive.usercontent.google.com"
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Remote:
-    """A file at its source. place: in words. sha256: what the source states, None if it states none."""
+    """A file at its source.
+
+    place: the source, for a reader. fetch: downloads the file to a path. suffix: of its name. sha256: what the source
+    states, None if it states none.
+    """
 
     place: str
-    address: str
+    fetch: Callable[[Path], None]
     suffix: str
     sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a downloaded file; stands beside it as JSON. stated: whether the source stated the sha256,
-    otherwise it is that of the first download."""
+    """Facts about a downloaded file, kept beside it as JSON. stated: whether the source stated the sha256, otherwise it
+    is that of the first download. size: in bytes."""
 
     place: str
     sha256: str
@@ -45,17 +54,18 @@ class Record:
 
 
 def models_folder() -> Path:
+    """Return the folder that downloaded weights are kept in."""
     return cache_folder() / "models"
 
 
 def present(weights: Weights) -> Path | None:
-    """The downloaded file, or None."""
+    """Return the downloaded file, or None."""
     paths = (models_folder() / f"{weights.stem}{suffix}" for suffix in SUFFIXES)
     return next((path for path in paths if path.is_file()), None)
 
 
 def present_clip(image_encoder: ClipWeights) -> Path | None:
-    """The file of a pretrained CLIP in the cache that open_clip shares with other programs, or None."""
+    """Return a pretrained CLIP's file in the cache that open_clip shares with other programs, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"):
@@ -65,7 +75,7 @@ def present_clip(image_encoder: ClipWeights) -> Path | None:
 
 
 def read_record(path: Path) -> Record | None:
-    """What was noted when ``path`` was downloaded, or None."""
+    """Return what was recorded when ``path`` was downloaded, or None."""
     try:
         return Record(**json.loads(_record_path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -73,7 +83,7 @@ def read_record(path: Path) -> Record | None:
 
 
 def sha256_of(path: Path) -> str:
-    """The file's sha256 in hexadecimal. Raises MaskAdapterError where it cannot be read."""
+    """Return a file's sha256 in hexadecimal. Raises MaskAdapterError where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -82,19 +92,16 @@ def sha256_of(path: Path) -> str:
 
 
 def folder_sha256(folder: Path) -> str:
-    """One sha256 of all files in a folder, names included; of subfolders nothing. As ``sha256_of``."""
+    """Return one sha256 of all files in a folder, names included, without subfolders. Raises as ``sha256_of``."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return hashlib.sha256(repr([(path.name, sha256_of(path)) for path in files]).encode()).hexdigest()
 
 
-def locate(
-    weights: Weights, source: SourceName | None, file: str | None, say: Callable[[str], None] = lambda line: None
-) -> Remote:
-    """Where the file is taken from.
+def locate(weights: Weights, source: SourceName | None, file: str | None) -> Remote:
+    """Find where a published file is downloaded from.
 
     source: ``"hub"`` or ``"drive"``; None takes the hub, which states a sha256, when exactly one of its files fits, and
-        Google Drive, whose ids are known, when not. file: the name on the hub; implies the hub. say: told why the hub
-        was passed over.
+        Google Drive, whose ids are known, when not. file: the name on the hub; implies the hub.
     Raises DownloadError: hub not reachable, no file or several that fit.
     """
     if file is not None or source == "hub":
@@ -105,19 +112,18 @@ def locate(
         try:
             return _on_hub(weights, None)
         except DownloadError as error:
-            say(f"{error}. Google Drive is tried instead.")
+            _log.info("%s. Google Drive is tried instead.", error)
     return _on_drive(weights)
 
 
 def download(weights: Weights, remote: Remote, accept: Callable[[Path], None]) -> tuple[Path, Record]:
-    """Bring a file to the cache and return its path with what is known of it.
+    """Download a file into the cache; return its path and its record.
 
-    accept: called with the complete file before it gets its name; raises when it is not what was wanted, and then
-        nothing is kept.
+    accept: called with the complete file before it gets its name; raises when the file is not what was wanted, and
+        then nothing is kept.
     Raises DownloadError, one line: not reachable, wrong sha256, disk full; and what ``accept`` raises.
     """
     path = models_folder() / f"{weights.stem}{remote.suffix}"
-    part = path.with_name(f"{weights.stem}.part{remote.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -125,18 +131,17 @@ def download(weights: Weights, remote: Remote, accept: Callable[[Path], None]) -
     try:
         # Several processes may ask for the same file at once.
         with FileLock(path.with_name(f".{weights.stem}.lock")):
-            return _download(weights, remote, accept, path, part)
+            return _download(remote, accept, path)
     except OSError as error:
         raise DownloadError(f"cannot write {path}: {error.strerror or error}; set MASKADAPTER_CACHE") from None
 
 
-def _download(
-    weights: Weights, remote: Remote, accept: Callable[[Path], None], path: Path, part: Path
-) -> tuple[Path, Record]:
+def _download(remote: Remote, accept: Callable[[Path], None], path: Path) -> tuple[Path, Record]:
     done = read_record(path)
     if done and done.place == remote.place and path.is_file():
         return path, done
-    fetch(remote.address, part, weights.stem)
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    remote.fetch(part)
     with busy("computing the sha256"):
         record = Record(remote.place, sha256_of(part), remote.sha256 is not None, part.stat().st_size)
     try:
@@ -153,7 +158,7 @@ def _download(
 
 
 def _compare(record: Record, remote: Remote, path: Path) -> None:
-    """The downloaded file against what its source states, or against what it was the first time."""
+    """Refuse a file that is not what its source states, or not what it was at the first download."""
     earlier = read_record(path)
     if remote.sha256 is not None and record.sha256 != remote.sha256.lower():
         raise DownloadError(
@@ -172,23 +177,27 @@ def _on_drive(weights: Weights) -> Remote:
     # confirm=t answers the question whether to download a file that is too large for Google's virus scan.
     endpoint = (os.environ.get("MASKADAPTER_DRIVE_ENDPOINT") or DRIVE_ENDPOINT).rstrip("/")
     address = f"{endpoint}/download?id={weights.drive_id}&export=download&confirm=t"
-    return Remote(f"Google Drive, id {weights.drive_id}", address, ".pth")
+
+    def fetch_from_drive(part: Path) -> None:
+        try:
+            fetch(address, part, weights.stem)
+        except DownloadError as error:
+            other = "; or take the other source by --source hub" if weights.hub_words else ""
+            raise DownloadError(f"{error}{other}") from error
+
+    return Remote(f"Google Drive, id {weights.drive_id}", fetch_from_drive, ".pth")
 
 
 def _on_hub(weights: Weights, file: str | None) -> Remote:
-    """The one file of the repository that fits, with the sha256 that the hub states.
-
-    Only the list is asked of the library: its own download starts anew after an interruption (as of 2.4 every call has
-    a temporary file of its own), and these files are large.
-    """
-    from huggingface_hub import HfApi, hf_hub_url
+    """Find the one file of the repository that fits, with the sha256 that the hub states."""
+    from huggingface_hub import HfApi
 
     endpoint = os.environ.get("HF_ENDPOINT") or None  # the library reads it once, when it is imported
     try:
         # token=False: the repository is public, and a mirror need not see the user's token.
         info = HfApi(endpoint=endpoint, token=False).model_info(HUB_REPOSITORY, files_metadata=True, timeout=30)
     except Exception as error:  # the library's HTTP client brings its own kinds
-        reason = re.sub(r"\[Errno -?\d+\] ", "", str(error).strip().partition("\n")[0]) or type(error).__name__
+        reason = re.sub(r"\[Errno -?\d+\] ", "", first_line(error))
         raise DownloadError(f"the Hugging Face repository {HUB_REPOSITORY} cannot be listed ({reason})") from None
     entries = {entry.rfilename: entry for entry in info.siblings or []}
     names = [name for name in entries if name.endswith(SUFFIXES)]
@@ -198,14 +207,32 @@ def _on_hub(weights: Weights, file: str | None) -> Remote:
             f"the Hugging Face repository {HUB_REPOSITORY} has {_count(file, chosen)} {weights.stem}: name one by "
             f"--file NAME; it holds {', '.join(names) or 'no weights'}"
         )
-    name = chosen[0]
-    lfs = entries[name].lfs
+    name, lfs = chosen[0], entries[chosen[0]].lfs
+
+    def fetch_from_hub(part: Path) -> None:
+        _fetch_from_hub(name, info.sha, endpoint, part)
+
     return Remote(
-        place=f"Hugging Face {HUB_REPOSITORY}, {name}",
-        address=hf_hub_url(HUB_REPOSITORY, name, revision=info.sha, endpoint=endpoint),
-        suffix=Path(name).suffix,
-        sha256=lfs.sha256 if lfs else None,
+        f"Hugging Face {HUB_REPOSITORY}, {name}", fetch_from_hub, Path(name).suffix, lfs.sha256 if lfs else None
     )
+
+
+def _fetch_from_hub(name: str, revision: str | None, endpoint: str | None, part: Path) -> None:
+    """Download a file of the repository through the hub's library, which resumes and tries again by itself."""
+    from huggingface_hub import hf_hub_download
+
+    folder = part.with_name(f"{part.stem}-from-hub")  # on the disk of the cache: the file is moved, not copied
+    try:
+        path = hf_hub_download(
+            HUB_REPOSITORY, name, revision=revision, local_dir=folder, endpoint=endpoint, token=False
+        )
+        Path(path).replace(part)
+    except Exception as error:  # the library's HTTP client brings its own kinds
+        raise DownloadError(
+            f"cannot download {name} from the Hugging Face repository {HUB_REPOSITORY} ({first_line(error)}); try "
+            "again, or take the other source by --source drive"
+        ) from error
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fits(name: str, words: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""The published weights: which files there are, where they come from, what the papers measured with them. Data only."""
+"""The published weights: which files there are and where they come from. Data only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,16 @@ from maskadapter.errors import CheckpointError
 from maskadapter.system.error_text import did_you_mean
 
 HUB_REPOSITORY = "owl10/Mask-Adapter"
-DATASETS = ("A-150", "A-847", "PC-459", "PC-59", "PAS-20")
 
 
 @dataclass(frozen=True)
 class Weights:
     """One published file.
 
-    model, embedding: what it holds, as ``load`` names it. size: about, as its source lists it; with ``+`` what its
-    tensors alone take, where no source lists one. license: SPDX identifier. drive_id: the file's id at Google Drive.
-    hub_words: words that its name on the Hugging Face hub holds; empty where the hub does not have it. clip: its CLIP
-    encoder, an entry of ``CLIP_WEIGHTS``. miou: what the paper reports, in percent, for each of ``DATASETS``.
+    model, pooler: as ``load`` takes them. size: approximate, as its source lists it; with ``+`` the size of its tensors
+    alone, where no source lists one. license: SPDX identifier. drive_id: the file's id at Google Drive. hub_words:
+    parts of its name on the Hugging Face hub; empty where the hub does not have it. clip: its CLIP, an entry of
+    ``CLIP_WEIGHTS``.
     """
 
     model: str
@@ -27,23 +26,24 @@ class Weights:
     drive_id: str
     hub_words: tuple[str, ...]
     clip: str
-    miou: Mapping[str, float]
 
     @property
     def stem(self) -> str:
-        """Name of the downloaded file, without its suffix."""
+        """The name of the downloaded file, without its suffix."""
         return f"{self.model}-{self.pooler}"
 
     @property
     def command(self) -> str:
-        """What a user types to download it."""
+        """The command that downloads it."""
         return f"maskadapter models download {self.model}" + (" --pooler pooling" * (self.pooler == "pooling"))
 
 
 @dataclass(frozen=True)
 class ClipWeights:
-    """A pretrained CLIP that training starts from. config, tag: open_clip's names. repository: where open_clip takes it
-    from."""
+    """A pretrained CLIP that training starts from.
+
+    config, tag: open_clip's names. repository: the one of the Hugging Face hub that open_clip downloads it from.
+    """
 
     config: str
     tag: str
@@ -52,13 +52,9 @@ class ClipWeights:
     license: str
 
 
-def _miou(*percent: float) -> Mapping[str, float]:
-    return dict(zip(DATASETS, percent, strict=True))
-
-
-# Source of the figures: paper, table 1, and the same figures in the official README. Of the Google Drive ids: the
-# official READMEs of Mask-Adapter, FC-CLIP and MAFT+. Of the licenses: the three repositories and the hub's page. Of
-# the sizes: the hub's page; they are the tensors plus the optimizer's state of the adapter, to the last digit shown.
+# Source of the Google Drive ids: the official READMEs of Mask-Adapter, FC-CLIP and MAFT+. Of the licenses: the three
+# repositories and the hub's page. Of the sizes: the hub's page; they are the tensors plus the optimizer's state of the
+# adapter, to the last digit shown.
 WEIGHTS = (
     Weights(
         model="fcclip-large",
@@ -68,7 +64,6 @@ WEIGHTS = (
         drive_id="13_sr30_Q0Geubijik0BpVC_JgyFAmyQU",
         hub_words=("fcclip", "large"),
         clip="clip-convnext-large",
-        miou=_miou(36.6, 14.1, 19.3, 59.7, 95.5),
     ),
     Weights(
         model="fcclip-large",
@@ -78,7 +73,6 @@ WEIGHTS = (
         drive_id="1-91PIns86vyNaL3CzMmDD39zKGnPMtvj",
         hub_words=(),
         clip="clip-convnext-large",
-        miou=_miou(34.1, 14.8, 18.2, 58.4, 95.4),
     ),
     Weights(
         model="maftplus-base",
@@ -88,7 +82,6 @@ WEIGHTS = (
         drive_id="1v0rdETOJl6oOKmef1L7WbtG16-zKvp2b",
         hub_words=("maft", "base"),
         clip="clip-convnext-base",
-        miou=_miou(35.6, 14.2, 17.9, 58.4, 95.1),
     ),
     Weights(
         model="maftplus-base",
@@ -98,7 +91,6 @@ WEIGHTS = (
         drive_id="1BeEeKOnWWIWIH-QWK_zLhAPUzCOnHuFG",
         hub_words=(),
         clip="clip-convnext-base",
-        miou=_miou(34.5, 13.8, 18.5, 57.5, 95.5),
     ),
     Weights(
         model="maftplus-large",
@@ -108,7 +100,6 @@ WEIGHTS = (
         drive_id="12eqDnTYaQlj9QUmWO1Vh9vvB81tKABl5",
         hub_words=("maft", "large"),
         clip="clip-convnext-large",
-        miou=_miou(38.2, 16.2, 22.7, 60.4, 95.8),
     ),
     Weights(
         model="maftplus-large",
@@ -118,16 +109,8 @@ WEIGHTS = (
         drive_id="1EQo5guVuKkSSZj4bv0FQN_4X9h_Rwfe5",
         hub_words=(),
         clip="clip-convnext-large",
-        miou=_miou(36.3, 15.5, 21.2, 59.5, 96.4),
     ),
 )
-
-# A-150 without the ensemble, in percent: mIoU of seen classes, of unseen ones, of all. By model and embedding. Source:
-# paper, table 2, read from a third party's note.
-WITHOUT_ENSEMBLE: Mapping[tuple[str, str], tuple[float, float, float]] = {
-    ("fcclip-large", "pooling"): (34.6, 18.6, 26.5),
-    ("fcclip-large", "adapter"): (46.2, 24.8, 35.4),
-}
 
 # Source: open_clip's own table of pretrained weights; the repositories' model cards for the license.
 CLIP_WEIGHTS: Mapping[str, ClipWeights] = {
@@ -149,13 +132,13 @@ CLIP_WEIGHTS: Mapping[str, ClipWeights] = {
 
 
 def weights_of(model: str, pooler: str = "adapter") -> Weights:
-    """The published file of a model; CheckpointError, with what may have been meant, for a name that has none."""
+    """Return the published file of a model. Raises CheckpointError, with a suggestion, for a name that has none."""
     for weights in WEIGHTS:
         if (weights.model, weights.pooler) == (model, pooler):
             return weights
     names = sorted({weights.model for weights in WEIGHTS})
     if model in names:
-        raise CheckpointError(f"{model} has no file for embedding '{pooler}': choose adapter or pooling")
+        raise CheckpointError(f"{model} has no file for pooler '{pooler}': choose adapter or pooling")
     if model == "tiny":
         raise CheckpointError("tiny is part of the package: there is nothing to download")
     if model == "tiny-mask2former":

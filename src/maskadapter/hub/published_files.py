@@ -1,7 +1,7 @@
 """Published weights on this machine: listed, downloaded, and kept if they hold what they are published as."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
@@ -14,6 +14,8 @@ from maskadapter.hub.model_zoo import CLIP_WEIGHTS, WEIGHTS, Weights, weights_of
 from maskadapter.models.clip.clip import download_pretrained
 from maskadapter.system.offline import is_offline
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class PublishedModel:
@@ -21,8 +23,7 @@ class PublishedModel:
 
     name, pooler: as ``load`` takes them; the pooler of a CLIP encoder to train from is empty. size: as its source
     states it. license: SPDX identifier. sources: where it can be downloaded from. path: where it lies on this machine;
-    None before it is downloaded, and for the embedded model, which needs no download. miou: what the paper reports, in
-    percent, by data set.
+    None before it is downloaded, and for the embedded model, which needs no download.
     """
 
     name: str
@@ -31,7 +32,6 @@ class PublishedModel:
     license: str
     sources: tuple[str, ...]
     path: Path | None = None
-    miou: Mapping[str, float] = field(default_factory=dict)
 
 
 def list_models() -> list[PublishedModel]:
@@ -40,9 +40,7 @@ def list_models() -> list[PublishedModel]:
     for weights in WEIGHTS:
         sources = ("hub", "drive") if weights.hub_words else ("drive",)
         place = present(weights)
-        found.append(
-            PublishedModel(weights.model, weights.pooler, weights.size, weights.license, sources, place, weights.miou)
-        )
+        found.append(PublishedModel(weights.model, weights.pooler, weights.size, weights.license, sources, place))
     for name, clip in CLIP_WEIGHTS.items():
         found.append(PublishedModel(name, "", clip.size, clip.license, ("open_clip",), present_clip(clip)))
     return found
@@ -53,7 +51,6 @@ def download(
     pooler: str = "adapter",
     source: SourceName | None = None,
     file: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Download a published model, or a CLIP encoder to train from, and return the path of its file.
 
@@ -61,7 +58,8 @@ def download(
 
     model: a name of ``list_models``. pooler: ``"adapter"`` for the file with Mask-Adapter, ``"pooling"`` for the
     segmenter's own. source: ``"hub"`` or ``"drive"``; None takes the Hugging Face hub, and Google Drive for what the
-    hub lacks. file: the file's name on the hub. say: called with each line that reports what came from where.
+    hub lacks. file: the file's name on the hub.
+    What comes from where is logged.
     Raises CheckpointError for an unknown name, a forbidden network or a file of another model, DownloadError, and
     MaskAdapterError when source or file are given for a file that is already here.
     """
@@ -74,11 +72,13 @@ def download(
     weights = weights_of(model, pooler)
     path = present(weights)
     if path is None:
-        return fetch(weights, source, file, say)
-    record = transfer.read_record(path)
-    say(f"{weights.stem} is already here" + (f", from {record.place}" if record else ""))
+        return fetch(weights, source, file)
     if source is not None or file is not None:
-        raise MaskAdapterError(f"{weights.stem} is already here and --source or --file asks for another: remove {path}")
+        raise MaskAdapterError(
+            f"{weights.stem} is already here and --source or --file would bring another: remove {path}"
+        )
+    record = transfer.read_record(path)
+    _log.info("%s is already here%s", weights.stem, f", from {record.place}" if record else "")
     return path
 
 
@@ -86,11 +86,10 @@ def fetch(
     weights: Weights,
     source: SourceName | None = None,
     file: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Download a published file and keep it if it holds the model that it is published as.
 
-    source, file, say: as in ``download``.
+    source, file: as in ``download``. What comes from where is logged.
     Raises CheckpointError when the user forbade the network or the file holds another model, and DownloadError.
     """
     if is_offline():
@@ -106,11 +105,11 @@ def fetch(
             )
         assemble(checkpoint, found)
 
-    remote = locate(weights, source, file, say)
-    say(f"{weights.stem} is taken from {remote.place}")
+    remote = locate(weights, source, file)
+    _log.info("%s is taken from %s", weights.stem, remote.place)
     path, record = transfer.download(weights, remote, accept)
     stated = "as the source states it" if record.stated else "the source states none; this one is recorded for later"
-    say(f"sha256 {record.sha256}: {stated}")
+    _log.info("sha256 %s: %s", record.sha256, stated)
     return path
 
 

@@ -62,7 +62,7 @@ def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> Iter
     suffix = path.suffix.lower()
     if suffix == ".npy":
         masks = _npy(path)
-        return _cut(masks, size) if masks.ndim == 3 else iter([masks])
+        return _parts(masks, size) if masks.ndim == 3 else iter([masks])
     if suffix == ".json":
         return _from_value(read_json(path, MaskError), size, file_name)
     labels = read_labels(path)
@@ -81,10 +81,10 @@ def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> Iterat
     values = np.unique(labels[labels > 0])
     if len(values) > MAX_MASKS:
         raise MaskError(f"{name} has {len(values):,} different values, more than {MAX_MASKS:,}: is it a label map?")
-    return (labels == some[:, None, None] for some in _cut(values, size))
+    return (labels == some[:, None, None] for some in _parts(values, size))
 
 
-def _cut(entries: Any, size: tuple[int, int]) -> Iterator[Any]:
+def _parts(entries: Any, size: tuple[int, int]) -> Iterator[Any]:
     """Split the entries that masks are made from into parts that fit in memory: one empty part where none are."""
     count = max(1, _PIXELS // max(1, size[0] * size[1]))
     return (entries[start : start + count] for start in range(0, max(1, len(entries)), count))
@@ -94,7 +94,7 @@ def _from_value(source: Any, size: tuple[int, int], file_name: str | None) -> It
     if isinstance(source, Mapping):
         source = _annotations(source, file_name)
     if isinstance(source, Sequence) and not isinstance(source, str) and all(isinstance(s, Mapping) for s in source):
-        return (_from_annotations(some, size) for some in _cut(source, size))
+        return (_from_annotations(some, size) for some in _parts(source, size))
     return iter([_from_array(source, size)])
 
 

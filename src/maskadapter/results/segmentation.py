@@ -109,13 +109,13 @@ class Segmentation:
 
         Segments that the background won are among them: their name is ``NONE``, and their classes are the background's.
         """
-        words = (*self.class_names, *self.background, "(nothing)")
+        names = (*self.class_names, *self.background, "(nothing)")
         explained = []
         for segment in sorted(self._everything.segments, key=lambda segment: -segment.area):
             probs = self.probs[segment.proposal].float().cpu()
             best = probs.argsort(descending=True, stable=True)[:top].tolist()
             name = self.class_names[segment.label] if segment.label < len(self.vocabulary) else NONE
-            explained.append(Explanation(name, segment, tuple((words[index], float(probs[index])) for index in best)))
+            explained.append(Explanation(name, segment, tuple((names[index], float(probs[index])) for index in best)))
         return explained
 
     def summary(self, top: int = 5) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class Segmentation:
                     "is_thing": explained.segment.is_thing,
                     "area": explained.segment.area,
                     "score": explained.segment.score,
-                    "words": [{"name": name, "probability": probability} for name, probability in explained.words],
+                    "classes": [{"name": name, "probability": probability} for name, probability in explained.classes],
                 }
                 for explained in self.explain(top)
             ],
@@ -260,13 +260,13 @@ class Segmentation:
 class Explanation:
     """The most probable classes of one segment.
 
-    name: the segment's class, or ``NONE``. segment: see ``Segment``. words: its classes, best first, with probabilities
-    from 0 to 1; "(nothing)" is void.
+    name: the segment's class, or ``NONE``. segment: see ``Segment``. classes: best first, with probabilities from 0 to
+    1; "(nothing)" is void.
     """
 
     name: str
     segment: Segment
-    words: tuple[tuple[str, float], ...]
+    classes: tuple[tuple[str, float], ...]
 
 
 def _write_png(path: Path, image: Image.Image) -> Path:

@@ -138,7 +138,7 @@ class Vocabulary:
         """
         if name not in builtin_names():
             raise VocabularyError(_unknown_list(name))
-        rows = _rows(name)
+        rows = _read_list(name)
         classes = tuple(tuple(row["names"]) for row in rows)
         return cls(classes, tuple(row.get("thing", _is_thing(tuple(row["names"]))) for row in rows), name)
 
@@ -152,7 +152,7 @@ def builtin_names() -> tuple[str, ...]:
 
 
 @cache
-def _rows(name: str) -> list[dict]:
+def _read_list(name: str) -> list[dict]:
     """Read a list: ``{"names": [...], "thing": bool}`` for each class; no ``thing`` where the data set has no flags."""
     return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))["classes"]
 
@@ -163,7 +163,7 @@ def _known_things() -> dict[str, bool]:
 
     A first name in any list takes precedence over a synonym in an earlier list.
     """
-    rows = [row for name in _THING_LISTS for row in _rows(name)]
+    rows = [row for name in _THING_LISTS for row in _read_list(name)]
     known: dict[str, bool] = {}
     for row in rows:
         known.setdefault(row["names"][0].lower(), row["thing"])

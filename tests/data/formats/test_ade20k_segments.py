@@ -10,7 +10,7 @@ from maskadapter.errors import DatasetError
 
 @pytest.fixture
 def ade20k(tmp_path):
-    """Wall on the left, two beds on the right, the first of which reaches over the wall; a window without an instance."""
+    """Wall on the left, two beds on the right, the first over a part of the wall; a window without an instance."""
     labels = halves(1, 8)
     labels[5] = 9
     things = np.zeros((*SIZE, 3), np.uint8)

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.formats.coco_json import AnnotatedImages, by_image, class_of, file_of, in_file, read_annotations
+from maskadapter.data.formats.coco_json import (
+    AnnotatedImages,
+    class_of,
+    file_of,
+    group_by_image,
+    in_file,
+    read_annotations,
+)
 from maskadapter.data.formats.image_label_pairs import check_size
 from maskadapter.errors import DatasetError, MaskError
 from maskadapter.io.coco_format import decode_segmentation
@@ -39,7 +46,7 @@ class CocoInstances(AnnotatedImages):
     ) -> None:
         self.name, self.vocabulary, self.images = name, vocabulary, images
         rows = []
-        for image, annotations in by_image(content or read_annotations(index), index):
+        for image, annotations in group_by_image(content or read_annotations(index), index):
             with in_file(index):
                 segments = [
                     (

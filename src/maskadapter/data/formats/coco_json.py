@@ -39,7 +39,7 @@ def in_file(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path} is not a COCO file: {error}") from None
 
 
-def by_image(content: Mapping[str, Any], path: Path) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def group_by_image(content: Mapping[str, Any], path: Path) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Group annotations by image: every image's entry with the list of its annotations, in the order of the images.
 
     Raises DatasetError for annotations of an image that is not listed, and for images listed twice.

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.formats.coco_json import AnnotatedImages, by_image, class_of, file_of, in_file, read_annotations
+from maskadapter.data.formats.coco_json import (
+    AnnotatedImages,
+    class_of,
+    file_of,
+    group_by_image,
+    in_file,
+    read_annotations,
+)
 from maskadapter.data.formats.image_label_pairs import read_pair
 from maskadapter.errors import DatasetError
 from maskadapter.io.coco_format import panoptic_ids
@@ -42,7 +49,7 @@ class CocoPanoptic(AnnotatedImages):
         self.name, self.vocabulary = name, vocabulary
         self.images, self.labels = images, labels
         rows = []
-        for image, annotations in by_image(content or read_annotations(index), index):
+        for image, annotations in group_by_image(content or read_annotations(index), index):
             with in_file(index):
                 if len(annotations) != 1:
                     raise DatasetError(f"{index} has {len(annotations)} labels for {file_of(image)}; one is needed")

@@ -22,6 +22,8 @@ from maskadapter.system.offline import is_offline
 
 logger = logging.getLogger(__name__)
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class _Conversion:

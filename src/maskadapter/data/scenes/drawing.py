@@ -86,7 +86,7 @@ GLYPHS: dict[str, Callable[[Plane, Plane], Plane]] = {
 pixel of a glyph is further away than 1.2."""
 
 
-def turned(x: Plane, y: Plane, angle: float) -> tuple[Plane, Plane]:
+def rotated(x: Plane, y: Plane, angle: float) -> tuple[Plane, Plane]:
     """Rotate the coordinate axes by an angle in radians."""
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     return x * cosine + y * sine, y * cosine - x * sine

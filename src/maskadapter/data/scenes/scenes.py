@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.scenes.drawing import COLORS, GLYPH_COLOR, GLYPHS, TEXTURES, blob, tones, turned
+from maskadapter.data.scenes.drawing import COLORS, GLYPH_COLOR, GLYPHS, TEXTURES, blob, rotated, tones
 from maskadapter.errors import DatasetError
 from maskadapter.types.target import UNLABELED, Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
@@ -162,7 +162,7 @@ class Scenes:
         """
         y, x = np.ogrid[: self._size, : self._size]
         x, y = np.broadcast_arrays(x.astype(np.float32), y.astype(np.float32))
-        along, across = turned(x - self._size / 2, y - self._size / 2, rng.uniform(0, 2 * np.pi))
+        along, across = rotated(x - self._size / 2, y - self._size / 2, rng.uniform(0, 2 * np.pi))
         if not grounds:
             gray = rng.uniform(90, 150) + across * np.float32(rng.uniform(0, 60) / self._size)
             ids = np.full(x.shape, UNLABELED, np.int32)
@@ -187,7 +187,7 @@ class Scenes:
         parts = self.compositions[thing.composition]
         pixels = self._textured(parts, x, y, rng)
         glyph = np.float32(_GLYPH * thing.radius)
-        white = GLYPHS[parts[2]](*turned(x / glyph, y / glyph, rng.uniform(-0.3, 0.3)))
+        white = GLYPHS[parts[2]](*rotated(x / glyph, y / glyph, rng.uniform(-0.3, 0.3)))
         np.copyto(pixels, np.float32(GLYPH_COLOR), where=white[..., None])
         np.copyto(image[window], pixels, where=inside[..., None])
         np.copyto(ids[window], number, where=inside)
@@ -197,7 +197,7 @@ class Scenes:
     ) -> np.ndarray:
         """Draw texture and color, (h, w, 3) float32, randomly rotated, shifted, scaled and lit."""
         period = np.float32(rng.uniform(0.055, 0.075) * self._size)
-        along, across = turned(x, y, rng.uniform(0, np.pi))
+        along, across = rotated(x, y, rng.uniform(0, np.pi))
         shift = rng.uniform(0, 1, 2).astype(np.float32)
         dark = TEXTURES[parts[0]](along / period + shift[0], across / period + shift[1])
         light = rng.uniform(0.85, 1.1) * (np.array(COLORS[parts[1]]) + rng.uniform(-15, 15, 3))

@@ -1,0 +1,1 @@
+"""The metrics: counts of one image, and what the counts of many images add up to."""

@@ -11,6 +11,7 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.models.sources.segment_anything import SamOptions, SegmentAnything
 from maskadapter.models.sources.superpixels import Superpixels
 from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
+from maskadapter.system.renamed import advice, renamed
 from maskadapter.system.yaml_config import checked
 
 MaskSource = Callable[[np.ndarray], Any]
@@ -20,18 +21,6 @@ SUPERPIXELS = "superpixels"
 """The source that needs no network."""
 
 _NETWORKS = ("sam", "segmenter")
-
-# Former names of SAM's options.
-_RENAMED = {
-    "points": "points_per_side",
-    "at_a_time": "points_per_batch",
-    "min_iou": "pred_iou_thresh",
-    "min_stability": "stability_score_thresh",
-    "max_overlap": "box_nms_thresh",
-    "crop_layers": "crop_n_layers",
-    "min_area": "min_mask_region_area (pixels)",
-    "rest": "unmasked_regions",
-}
 
 
 class SourceName(NamedTuple):
@@ -81,8 +70,8 @@ def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
     if kind == SUPERPIXELS:
         return Superpixels()
     if kind == "sam":
-        for option in _RENAMED.keys() & options.keys():
-            raise MaskAdapterError(f"sam:{name}: the option {option} is called {_RENAMED[option]}")
+        for option in renamed("SAM option").keys() & options.keys():
+            raise MaskAdapterError(f"sam:{name}: {advice('SAM option', option)}")
         return SegmentAnything.from_pretrained(
             name, checked(SamOptions, options, f"sam:{name}", MaskAdapterError), device
         )

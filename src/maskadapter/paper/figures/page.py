@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.extras import load_extra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,11 +54,8 @@ def check_output(output: str | Path, needed: str = "matplotlib") -> Path:
         raise MaskAdapterError(f"output is {path}; a file that ends in {', '.join(ENDINGS)} is needed")
     if path.is_dir():
         raise MaskAdapterError(f"output is the folder {path}; the name of a file is needed")
-    try:
-        for module in ("matplotlib", needed):
-            import_module(module)
-    except ImportError as error:
-        raise MaskAdapterError(f"{module} is needed for this: pip install 'maskadapter[plot]'") from error
+    for module in ("matplotlib", needed):
+        load_extra(module, "plot")
     return path
 
 
