@@ -262,7 +262,9 @@ def test_activations_of_the_segments_of_classes(quick, photos, tmp_path):
 
 def test_classes_label_given_masks(comparison, quick, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        type(comparison.segmenter), "classify", lambda self, image, masks, classes: Classification(VOCABULARY, np.eye(4)[:1])
+        type(comparison.segmenter),
+        "classify",
+        lambda self, image, masks, classes: Classification(VOCABULARY, np.eye(4)[:1]),
     )
     masks = np.ones((1, 70, 110), bool)
     figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, classes=VOCABULARY, single=1)
