@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from evaluated import WORDS, InMemory, samples
+from evaluated import VOCABULARY, InMemory, samples
 from PIL import Image
 from test_segmenter import small
 
@@ -262,10 +262,12 @@ def test_activations_of_the_segments_of_classes(quick, photos, tmp_path):
 
 def test_classes_label_given_masks(comparison, quick, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        type(comparison.segmenter), "classify", lambda self, image, masks, classes: Classification(WORDS, np.eye(4)[:1])
+        type(comparison.segmenter),
+        "classify",
+        lambda self, image, masks, classes: Classification(VOCABULARY, np.eye(4)[:1]),
     )
     masks = np.ones((1, 70, 110), bool)
-    figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, classes=WORDS, single=1)
+    figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, classes=VOCABULARY, single=1)
     assert figure.texts[-1].get_text() == "cat"
 
 
@@ -304,7 +306,7 @@ def test_a_point_for_every_mask(quick, tmp_path):
     order = np.argsort(-held, kind="stable")[:3]
     for axes in figure.axes:
         assert [len(points.get_offsets()) for points in axes.collections] == held[order].tolist()
-        assert [points.get_label() for points in axes.collections] == [WORDS.names[label] for label in order]
+        assert [points.get_label() for points in axes.collections] == [VOCABULARY.names[label] for label in order]
     again = tsne(dataset, tmp_path / "again.png", limit=3, top=3, partition=None)
     assert (tmp_path / "tsne.png").read_bytes() == (tmp_path / "again.png").read_bytes()
     assert again.legends[0].get_title().get_text() == f"{held[order].sum()} masks of small"
@@ -353,7 +355,7 @@ def report_of(dataset, output, right, partition=None, model=None):
         visible = target.masks().any(axis=(1, 2))
         true = np.concatenate([target.classes[visible], np.unique(target.classes[visible])])
         predicted = np.where(rng.random(len(true)) < right, true, rng.integers(0, 4, len(true)))
-        return Classification(WORDS, np.eye(4)[predicted])
+        return Classification(VOCABULARY, np.eye(4)[predicted])
 
     settings = {"model": model or f"right {right}", "proposals": "ground-truth"}
     return evaluate(classify, dataset, output, metrics=["masks"], partition=partition, settings=settings)

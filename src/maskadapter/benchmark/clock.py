@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from maskadapter.system.memory import resident_bytes
 
-_EVERY = 0.002  # seconds between two looks at the memory
+_EVERY = 0.002  # seconds between two readings of the memory
 
 
 class Clock:
@@ -60,7 +60,7 @@ def peak_memory(device: torch.device) -> Iterator[list[float]]:
     """Measure the most memory that a block takes beyond what was taken before it.
 
     Yields a list that holds one number after the block, in GB (10^9 bytes): memory of the process on a CPU, PyTorch's
-    allocations on a GPU. Raises MaskAdapterError where psutil, which reads the process's memory, is not installed.
+    allocations on a GPU.
     """
     most: list[float] = []
     if device.type == "cuda":

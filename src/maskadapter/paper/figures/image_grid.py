@@ -19,7 +19,7 @@ MOST_ROWS = 20
 """Rows that fit on a page."""
 
 _GAP, _TITLE, _LINE = 0.04, 0.19, 0.13  # inches
-_WIDEST = 2.4  # of an image: so that two of them fit on a page
+_WIDEST = 2.4  # of an image: two of them do not fill the page
 _TALLEST = 1.5  # times its width
 _LETTER = 0.062  # inches of one letter, roughly
 
