@@ -1,26 +1,47 @@
-# Every target sets up .venv by itself the first time, and again when the dependencies change.
+# Every target sets up its environment by itself the first time, and again when the dependencies change.
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/ready
+PIP := -m pip install --quiet --disable-pip-version-check
+# One thread in each of the two workers: more get in one another's way.
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+MINIMUM := .venv-minimum/bin/python
 
-.PHONY: demo test test-all lint
+.PHONY: demo test test-all test-minimum lint
 
-demo: $(READY)
+demo: .venv/installed
 	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/coffee.png \
 		--classes "cup, saucer|plate, table, spoon" --output out
 
-test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+test: .venv/ready
+	$(PYTEST) -m "not slow"
 
-test-all: $(READY)
-	$(BIN)/python -m pytest
+test-all: .venv/ready test-minimum
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
-lint: $(READY)
+# The lowest versions of everything but PyTorch.
+test-minimum: .venv-minimum/ready
+	env OMP_NUM_THREADS=1 $(MINIMUM) -m pytest -m "not slow" -n 2 --dist worksteal
+
+lint: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls tests/system tests/pipelines
+	$(BIN)/lint-imports
+	$(BIN)/python tools/lint_words.py
 
-$(READY): pyproject.toml constraints.txt
+# What a user installs.
+.venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable .
+	touch $@
+
+.venv/ready: .venv/installed
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv-minimum/ready: pyproject.toml constraints-minimum.txt
+	$(PYTHON) -m venv .venv-minimum
+	$(MINIMUM) $(PIP) --constraint constraints-minimum.txt --editable ".[label,plot,train,transformers]" \
+		hypothesis "pytest>=9.0" pytest-xdist
 	touch $@

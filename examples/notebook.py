@@ -32,7 +32,7 @@ for classes in ("drink, furniture", "cup, table", "coco-panoptic"):
 
 # %%
 for explained in result.explain(top=3):
-    print(explained.name, f"{explained.segment.area} pixels", explained.words)
+    print(explained.name, f"{explained.segment.area} pixels", explained.classes)
 
 # %% [markdown]
 # Masks from anywhere are classified on the same encoded image.

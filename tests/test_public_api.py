@@ -19,6 +19,13 @@ def test_unknown_names_are_refused():
         maskadapter.segmnt  # noqa: B018
 
 
+def test_a_model_source_holds_the_whole_choice():
+    source = maskadapter.ModelSource("tiny", pooler="adapter")
+    assert isinstance(maskadapter.load(source).pooler, maskadapter.AdapterPooler)
+    with pytest.raises(maskadapter.MaskAdapterError, match="a ModelSource has pooler, adapter and architecture in it"):
+        maskadapter.load(source, pooler="pooling")
+
+
 def test_dir_lists_what_all_lists():
     assert set(maskadapter.__all__) <= set(dir(maskadapter))
 

@@ -5,6 +5,7 @@
 About five minutes and 3 GB on two cores. Prints one line for each figure.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -81,6 +82,7 @@ def large_image(folder: Path) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MASKADAPTER_CACHE"] = f"{folder}/cache"
         for _ in range(2):

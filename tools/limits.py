@@ -22,10 +22,11 @@ import torch
 from PIL import Image
 from skimage import data
 
-from maskadapter.benchmark.borrowed import Borrowed
 from maskadapter.benchmark.clock import Clock, peak_memory
-from maskadapter.benchmark.run import encoded_for, models, processor
-from maskadapter.benchmark.stages import PARTS, Answer, Computation, Input, answer
+from maskadapter.benchmark.machine import processor
+from maskadapter.benchmark.models import benchmark_models, encode_classes
+from maskadapter.benchmark.proposal_substitution import SubstitutedProposals
+from maskadapter.benchmark.stages import STAGES, Computation, PreparedImage, StageResults, run_stages
 from maskadapter.models.preprocess import InputSize
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
@@ -34,7 +35,7 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 MODEL, SIZE, PROPOSALS = "fcclip-large", InputSize(896, 896), 250
 CPU = torch.device("cpu")
 TURNS = 2
-WAYS: tuple[Computation, ...] = ("exact", "default")
+WAYS: tuple[Computation, ...] = ("exact", "pruned")
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 
 
@@ -46,31 +47,33 @@ class Large:
     """The model with proposals for one image."""
 
     def __init__(self, image: np.ndarray) -> None:
-        self.segmenter, self._judge = models(MODEL, PROPOSALS, "cpu")
+        self.segmenter, self._compared = benchmark_models(MODEL, PROPOSALS, "cpu")
         self.segmenter.inference = replace(self.segmenter.inference, input_size=SIZE, prune_proposals=True)
-        self._given = Input.of(self.segmenter, image, SIZE)
-        self._asked = Input.of(self._judge, image)
+        self._given = PreparedImage.of(self.segmenter, image)
+        self._asked = PreparedImage.of(self._compared, image)
 
-    def lend(self, vocabulary: Vocabulary) -> Answer:
-        answered = answer(self._judge, self._asked, self._judge.encode_text(vocabulary), "default", Clock(CPU))
-        assert isinstance(self.segmenter.generator, Borrowed)
-        self.segmenter.generator.lend(answered.proposals, self._asked.sizes, self._given.sizes)
-        return answered
+    def substitute(self, vocabulary: Vocabulary) -> StageResults:
+        """Give the large model the proposals that the embedded one finds for these classes."""
+        encoded = self._compared.encode_text(vocabulary)
+        found = run_stages(self._compared, self._asked, encoded, "pruned", Clock(CPU))
+        assert isinstance(self.segmenter.generator, SubstitutedProposals)
+        self.segmenter.generator.substitute(found.proposals, found.class_logits, self._asked.sizes, self._given.sizes)
+        return found
 
     def seconds(self, vocabulary: Vocabulary, computation: Computation) -> tuple[float, int]:
         """Of one image, class map included, and how many proposals were computed."""
-        encoded, lent = encoded_for(self.segmenter, vocabulary), self.lend(vocabulary)
+        encoded, found = encode_classes(self.segmenter, vocabulary), self.substitute(vocabulary)
         clock = Clock(CPU)
-        answered = answer(self.segmenter, self._given, encoded, computation, clock, lent.computed)
-        return sum(clock.seconds[part] for part in PARTS), int(answered.computed.sum())
+        results = run_stages(self.segmenter, self._given, encoded, computation, clock, found.computed)
+        return sum(clock.seconds[stage] for stage in STAGES), int(results.computed.sum())
 
 
 def large_photograph() -> dict[str, Any]:
     """Segment, class map and panoptic map of 8,000 x 6,000 pixels; the photograph is counted."""
     vocabulary = Vocabulary.of("ade20k-150")
     large = Large(photograph(600, 800))
-    large.lend(vocabulary)
-    encoded = encoded_for(large.segmenter, vocabulary)
+    large.substitute(vocabulary)
+    encoded = encode_classes(large.segmenter, vocabulary)
     with peak_memory(CPU) as most:
         image = photograph(6000, 8000)
         start = time.perf_counter()
@@ -86,7 +89,7 @@ def many_classes() -> dict[str, Any]:
     every = Vocabulary.of("ade20k-847")
     few = Vocabulary.of([list(names) for names in every.classes[:20]])
     large = Large(photograph(600, 800))
-    large.seconds(few, "default")  # what comes first in a process is slower
+    large.seconds(few, "pruned")  # what comes first in a process is slower
     found: dict[str, Any] = {}
     for way in WAYS:
         turns = [(large.seconds(few, way), large.seconds(every, way)) for _ in range(TURNS)]
@@ -105,12 +108,12 @@ def many_masks(count: int) -> dict[str, Any]:
     """``classify`` of boxes of every size, none twice."""
     image = photograph(600, 800)
     large = Large(image)
-    encoded = encoded_for(large.segmenter, "ade20k-150")
-    draw = np.random.default_rng(0)
+    encoded = encode_classes(large.segmenter, "ade20k-150")
+    rng = np.random.default_rng(0)
     masks = np.zeros((count, 600, 800), bool)
     for mask in masks:
-        top, left = draw.integers(0, 500), draw.integers(0, 700)
-        height, width = draw.integers(20, 400), draw.integers(20, 500)
+        top, left = rng.integers(0, 500), rng.integers(0, 700)
+        height, width = rng.integers(20, 400), rng.integers(20, 500)
         mask[top : top + height, left : left + width] = True
     with peak_memory(CPU) as most:
         start = time.perf_counter()

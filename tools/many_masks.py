@@ -7,6 +7,7 @@ Every measurement has a process of its own. Memory is beyond what the loaded mod
 ``results/benchmarks/many-masks-cpu.json`` and ``.md``; some minutes on two cores.
 """
 
+import argparse
 import multiprocessing
 import tempfile
 import time
@@ -23,7 +24,7 @@ from skimage.draw import ellipse
 
 import maskadapter as ma
 from maskadapter.benchmark.clock import peak_memory
-from maskadapter.benchmark.run import processor
+from maskadapter.benchmark.machine import processor
 from maskadapter.io.coco_format import encode_mask
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
@@ -64,6 +65,7 @@ def measured(count: int, size: tuple[int, int], way: str) -> dict[str, Any]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rows = []
     for way, size in [("classify", SIZES[0]), ("segment", SIZES[0]), ("classify", SIZES[1])]:
         for count in COUNTS if size == SIZES[0] else COUNTS[:2]:
@@ -81,8 +83,8 @@ def main() -> None:
     lines = ["| | image | masks | seconds | a thousand | GB |", "|---|---:|---:|---:|---:|---:|"]
     for row in rows:
         thousand = row["seconds"] / row["masks"] * 1000
-        told = f"{row['masks']:,} | {row['seconds']:.1f} | {thousand:.1f} | {row['GB']:.2f}"
-        lines.append(f"| {row['way']} | {row['image']} | {told} |")
+        numbers = f"{row['masks']:,} | {row['seconds']:.1f} | {thousand:.1f} | {row['GB']:.2f}"
+        lines.append(f"| {row['way']} | {row['image']} | {numbers} |")
     lines += ["", "; ".join(f"{name}: {value}" for name, value in facts.items()) + "."]
     with write_atomically(RESULTS / "many-masks-cpu.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")

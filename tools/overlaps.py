@@ -17,14 +17,16 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional as F
 
 import maskadapter as ma
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
-from maskadapter.models.proposals.superpixels.regions import Merging, Superpixels
-from maskadapter.models.sources.given_masks import rest_of
+from maskadapter.models.proposals.superpixels.regions import Merging
+from maskadapter.models.sources.unmasked_regions import unmasked_regions
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
+from maskadapter.types import INSIDE
 
 IMAGES = 60
 SOME = (10, 25)  # regions in the sample
@@ -77,7 +79,7 @@ class TrainingImages:
         self.dataset = ma.open_dataset("coco-panoptic", root, split="train")
         self.model = ma.load(pooler="pooling", prune_proposals=False)
         self.encoded = self.model.encode_text(self.dataset.vocabulary)
-        self.regions = Superpixels(Merging(stride=4))  # at the stride of given masks
+        self.merging = Merging(stride=4)  # the stride of given masks
 
     def __iter__(self) -> Iterator[Tensor]:
         """Mask logits (N, h, w)."""
@@ -85,15 +87,29 @@ class TrainingImages:
         for index in range(IMAGES):
             sample = self.dataset[index]
             self.ground_truth = sample.target.labels()[1::STEP, 1::STEP]
-            self.batch, self.sizes = self.model.prepare(sample.image)
-            self.features = self.model.clip.encode_image(self.batch)
-            yield self.regions(self.batch, self.features, self.text).mask_logits[0]
+            self.inputs, self.sizes = self.model.prepare(sample.image)
+            self.features = self.model.clip.encode_image(self.inputs.pixels)
+            yield self.logits(self.merging.regions(self.inputs.images[0]).masks())
+
+    def logits(self, masks: np.ndarray) -> Tensor:
+        """Masks (N, h', w') bool over the resized image at stride 4 -> logits (N, h, w) over the padded input."""
+        height, width = (side // 4 for side in self.sizes.padded)
+        padded = F.pad(torch.from_numpy(masks), (0, width - masks.shape[2], 0, height - masks.shape[1]))
+        return torch.where(padded, INSIDE, -INSIDE)
+
+    def unmasked(self, masks: Tensor) -> Tensor:
+        """The connected regions in no mask, as logits; masks: logits (N, h, w)."""
+        height, width = (-(-side // 4) for side in self.sizes.resized)
+        held = (masks > 0).numpy()[:, :height, :width]
+        pieces = list(unmasked_regions(held, (height, width)))
+        return self.logits(np.stack(pieces)) if pieces else masks[:0]
 
     def probs(self, masks: Tensor) -> Tensor:
         """Class probabilities of masks, (N, K)."""
         if not len(masks):
             return torch.zeros(0, len(self.dataset.vocabulary))
-        logits = self.model.out_of_vocabulary_logits(self.batch, self.features, masks[None], self.text)
+        embeddings = self.model.pooler(self.inputs.pixels, self.features, masks[None], self.model.clip.project)
+        logits = self.model.out_of_vocabulary_logits(self.features, embeddings, self.text)
         return logits[0, :, :-1].softmax(dim=-1)
 
     def pixels(self, masks: Tensor) -> Tensor:
@@ -122,7 +138,7 @@ def with_gaps(images: TrainingImages, masks: Tensor) -> dict[str, Tensor]:
         every = torch.cat([masks, extra])
         return plain_rule(images.probs(every), images.pixels(every), torch.ones(len(every)))
 
-    pieces = rest_of(masks, images.sizes)
+    pieces = images.unmasked(masks)
     one = pieces.amax(dim=0, keepdim=True) if len(pieces) else pieces
     plain = painted(masks[:0])
     whole = images.probs(torch.full_like(masks[:1], 10.0)).argmax()

@@ -23,7 +23,7 @@ import maskadapter as ma
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
 from maskadapter.io.images import read_image
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.mask_adapter import pooling_weights
+from maskadapter.models.mask_adapter import pool_with_maps
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.proposal_pruning import DOUBT, RIVAL, SMALLEST, influential
 from maskadapter.models.segmenter import OpenVocabularySegmenter
@@ -87,27 +87,28 @@ class OneImage:
 
     @torch.inference_mode()
     def __init__(self, model: OpenVocabularySegmenter, classes: EncodedVocabulary, image: np.ndarray) -> None:
-        batch, sizes = model.prepare(image)
+        inputs, sizes = model.prepare(image)
         text = model.text_classifier(classes)
-        features = model.clip.encode_image(batch)
+        features = model.clip.encode_image(inputs.pixels)
         assert model.generator is not None
-        proposals = model.generator(batch, features, text)
+        proposals = model.generator(inputs, features)
+        class_logits = model.class_logits(proposals, text)
         pooler = model.pooler
         assert isinstance(pooler, AdapterPooler)
         masks = proposals.mask_logits[0].sigmoid() > pooler.mask_threshold
 
         def probs(maps_of: Callable[[Tensor], Tensor]) -> Tensor:
-            weights = pooling_weights(torch.cat([maps_of(part) for part in masks.split(8)]))
-            pooled = model.clip.project(weights @ features.dense[0].flatten(1).T).mean(dim=1)
-            logits = text.logits(pooled[None], model.clip.logit_scale)
-            return model.combine(proposals, logits, classes.vocabulary)[0]
+            maps = torch.cat([maps_of(part) for part in masks.split(8)])
+            embeddings = pool_with_maps(maps, features.dense[0], model.clip.project)
+            logits = text.logits(embeddings[None], model.clip.logit_scale)
+            return model.combine(class_logits, logits, classes.vocabulary)[0]
 
         self.mask_logits = proposals.mask_logits[0]
         self.masks = Upsampler(self.mask_logits, sizes)
         self.settings, self.semantic_order = model.inference, model.semantic_order
         adapters = {reach: SparseAdapter(pooler.adapter, features.projected, reach) for reach in REACHES}
         self._probs = {reach: probs(adapter) for reach, adapter in adapters.items()}
-        self.estimate = probs(adapters[REACHES[0]].rough)
+        self.estimate = probs(adapters[REACHES[0]].estimate)
 
     def probs(self, reach: tuple[int, ...], chosen: Tensor | None = None) -> Tensor:
         """(N, K + 1): computed with that reach for the chosen, (N,) bool, or for all; estimated for the others."""

@@ -1,4 +1,4 @@
-"""A training step of stage ``mixed``, the adapter computed as it is by default and directly: seconds, memory, losses.
+"""Time a training step of stage ``mixed`` with the exact adapter and with the reference: seconds, memory, losses.
 
     python tools/training_step.py [--root COCO]
 
@@ -39,12 +39,13 @@ from torch import Tensor, nn
 
 import maskadapter as ma
 from maskadapter.benchmark.clock import Clock, peak_memory
-from maskadapter.benchmark.run import processor
+from maskadapter.benchmark.machine import processor
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.data.loading.batches import load_batches
 from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.loading.transforms import TrainingTransform
 from maskadapter.data.scenes.scenes import Scenes
-from maskadapter.models.build import Architecture, build
+from maskadapter.models.builder import Architecture, build
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
@@ -63,7 +64,7 @@ RECIPES = {
     "recommended": ROOT / "recipes/recommended/recommended-maftplus-base-mixed.yaml",
     "published": ROOT / "recipes/table1/maftplus-base-mixed.yaml",
 }
-COMPUTATIONS = ("direct", "default")
+COMPUTATIONS = ("reference", "exact")
 PARTS = ("prepare", "trainable half", "optimizer")
 CPU = torch.device("cpu")
 # As trained blocks have it; that of new ones, 1e-6, would make them do nothing.
@@ -113,7 +114,7 @@ class Training:
         pooler = self.segmenter.pooler
         assert isinstance(pooler, AdapterPooler)
         assert isinstance(self.segmenter.generator, nn.Module)
-        self.pooler = pooler
+        self.pooler, self.reference = pooler, ReferencePooler(pooler)
         for block in pooler.adapter.blocks:
             nn.init.constant_(block.gamma, LAYER_SCALE)  # type: ignore[arg-type]
         pooler.adapter.requires_grad_(True)
@@ -157,7 +158,7 @@ class Training:
         with torch.no_grad():
             for parameter, value in zip(self.trained, self.start, strict=True):
                 parameter.copy_(value)
-        self.pooler.direct = computation == "direct"
+        self.segmenter.pooler = self.reference if computation == "reference" else self.pooler
         self.generator.targets = batch.targets
         with clock.part("prepare"):
             rngs = [torch.Generator().manual_seed(number) for number in range(len(batch.images))]
@@ -194,13 +195,13 @@ def seconds(training: Training, batches: Sequence[Batch], small: Batch) -> dict[
     for number, batch in enumerate(batches):
         turns = COMPUTATIONS if number % 2 else COMPUTATIONS[::-1]
         steps = {computation: training.step(batch, computation, clocks[computation]) for computation in turns}
-        direct, default = (steps[computation] for computation in COMPUTATIONS)
+        reference, exact = (steps[computation] for computation in COMPUTATIONS)
         apart = [
             float((a - b).abs().max() / a.abs().max().clamp(min=torch.finfo(a.dtype).tiny))
-            for a, b in zip(direct.gradients, default.gradients, strict=True)
+            for a, b in zip(reference.gradients, exact.gradients, strict=True)
         ]
         losses = {computation: step.losses for computation, step in steps.items()}
-        rows.append({**default.counts, "losses": losses, "gradients apart": max(apart)})
+        rows.append({**exact.counts, "losses": losses, "gradients apart": max(apart)})
         print(f"batch {number + 1} of {len(batches)}: {rows[-1]}", file=sys.stderr)
     by_part = {c: {part: clocks[c].seconds[part] / len(batches) for part in PARTS} for c in COMPUTATIONS}
     for parts in by_part.values():
@@ -229,14 +230,14 @@ def measured(options: argparse.Namespace, name: str) -> dict[str, Any]:
         report["memory"][computation] = float(lines.stdout.splitlines()[-1])
     took, losses = report["seconds"], [row["losses"] for row in report["batches"]]
     report["summary"] = {
-        "times faster, whole step": took["direct"]["whole step"] / took["default"]["whole step"],
-        "times faster, trainable half": took["direct"]["trainable half"] / took["default"]["trainable half"],
-        "share of the direct memory": report["memory"]["default"] / report["memory"]["direct"],
+        "times faster, whole step": took["reference"]["whole step"] / took["exact"]["whole step"],
+        "times faster, trainable half": took["reference"]["trainable half"] / took["exact"]["trainable half"],
+        "share of the reference's memory": report["memory"]["exact"] / report["memory"]["reference"],
         # Of all losses together: with random weights a pair's embeddings hardly differ, and what is left is rounding.
         "losses apart, relative to their sum": max(
-            abs(both["direct"][key] - both["default"][key]) / sum(both["direct"].values())
+            abs(both["reference"][key] - both["exact"][key]) / sum(both["reference"].values())
             for both in losses
-            for key in both["direct"]
+            for key in both["reference"]
         ),
         "gradients apart, relative to a tensor's largest": max(row["gradients apart"] for row in report["batches"]),
     }

@@ -5,12 +5,13 @@ import torch.nn.functional as F
 from clip import SmallClip
 from torch import Tensor, nn
 
+from maskadapter.models.config import AdapterConfig, InferenceConfig
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import area_weights, weighted_sum
 from maskadapter.models.poolers.pooler import Project
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.segmenter import InferenceConfig, OpenVocabularySegmenter
+from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types.clip_features import ClipFeatures
 
 TRAINED = ("mask-adapter", "blind adapter", "one map", "residual MLP")
@@ -40,7 +41,9 @@ def segmenter(kind: str, clip: SmallClip, seed: int) -> OpenVocabularySegmenter:
     else:
         maps = 1 if kind == "one map" else 16
         pooler = AdapterPooler(
-            MaskAdapter(clip.embed_dim, hidden_dim=64, num_maps=maps, use_features=kind != "blind adapter")
+            MaskAdapter(
+                clip.embed_dim, AdapterConfig(hidden_dim=64, num_maps=maps, use_features=kind != "blind adapter")
+            )
         )
     whole = OpenVocabularySegmenter(clip, None, pooler, InferenceConfig(InputSize(128, 128), "scenes", 1.0, 1.0))  # type: ignore
     whole.void_embedding.requires_grad_(False)

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.models.classifier import TextClassifier
 from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.proposals import Proposals
 from maskadapter.types.target import Target
 
@@ -34,7 +34,7 @@ class Imprecise(nn.Module):
         # -9 everywhere: an empty proposal.
         self._logits = torch.stack([F.pad(one, (0, 0, 0, 0, 0, most - len(one)), value=-9.0) for one in logits])
 
-    def forward(self, images: Tensor, features: ClipFeatures, text: TextClassifier) -> Proposals:
+    def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         return Proposals(self._logits)
 
 

@@ -10,7 +10,7 @@ from maskadapter.system.renamed import advice
 
 __version__ = "0.1.0"
 
-# Public name -> the module that has it.
+# Public name -> its module; behind a colon its name there, where that is another.
 _HOME = {
     # models
     "load": "maskadapter.hub.loading",
@@ -33,51 +33,49 @@ _HOME = {
     "ClipFeatures": "maskadapter.types.clip_features",
     "Proposals": "maskadapter.types.proposals",
     "SegmentAnything": "maskadapter.models.sources.segment_anything",
+    "SamOptions": "maskadapter.models.sources.segment_anything",
     "Superpixels": "maskadapter.models.sources.superpixels",
-    # what the commands do
-    "segment_images": "maskadapter.pipelines.segmenting",
-    "label_images": "maskadapter.pipelines.labeling",
-    "evaluate": "maskadapter.evaluation.evaluator",
+    # images and data
+    "read_image": "maskadapter.io.images",
     "open_dataset": "maskadapter.data.opening",
     "prepare": "maskadapter.data.prepare.preparation",
+    "Sample": "maskadapter.data.dataset",
+    "Target": "maskadapter.types.target",
+    "Scenes": "maskadapter.data.scenes.scenes",
+    # what the commands do
+    "segment_images": "maskadapter.pipelines.segmenting",
+    "segment_each": "maskadapter.pipelines.segmenting",
+    "label_images": "maskadapter.pipelines.labeling",
+    "model_predictor": "maskadapter.pipelines.model_evaluation",
+    "evaluate": "maskadapter.evaluation.evaluator",
     "read_recipe": "maskadapter.training.recipe",
     "train": "maskadapter.training.trainer",
+    "run_benchmark": "maskadapter.benchmark.run:benchmark",  # maskadapter.benchmark is the room
     "reproduce": "maskadapter.paper.tables.reproduction",
-    "list_models": "maskadapter.hub.published_files",
-    "download": "maskadapter.hub.published_files",
+    "list_models": "maskadapter.hub.zoo.published_files",
+    "download": "maskadapter.hub.zoo.published_files",
     "convert": "maskadapter.hub.saving",
     "save": "maskadapter.hub.saving",
     "check_model": "maskadapter.pipelines.model_check",
-    # errors
     "MaskAdapterError": "maskadapter.errors",
-    "CheckpointError": "maskadapter.errors",
-    "DatasetError": "maskadapter.errors",
-    "DownloadError": "maskadapter.errors",
-    "ImageError": "maskadapter.errors",
-    "MaskError": "maskadapter.errors",
-    "RecipeError": "maskadapter.errors",
-    "VocabularyError": "maskadapter.errors",
 }
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
+    from maskadapter.benchmark.run import benchmark as run_benchmark  # noqa: F401
+    from maskadapter.data.dataset import Sample as Sample
     from maskadapter.data.opening import open_dataset as open_dataset
     from maskadapter.data.prepare.preparation import prepare as prepare
-    from maskadapter.errors import CheckpointError as CheckpointError
-    from maskadapter.errors import DatasetError as DatasetError
-    from maskadapter.errors import DownloadError as DownloadError
-    from maskadapter.errors import ImageError as ImageError
+    from maskadapter.data.scenes.scenes import Scenes as Scenes
     from maskadapter.errors import MaskAdapterError as MaskAdapterError
-    from maskadapter.errors import MaskError as MaskError
-    from maskadapter.errors import RecipeError as RecipeError
-    from maskadapter.errors import VocabularyError as VocabularyError
     from maskadapter.evaluation.evaluator import evaluate as evaluate
     from maskadapter.hub.loading import load as load
     from maskadapter.hub.model_source import ModelSource as ModelSource
-    from maskadapter.hub.published_files import download as download
-    from maskadapter.hub.published_files import list_models as list_models
     from maskadapter.hub.saving import convert as convert
     from maskadapter.hub.saving import save as save
+    from maskadapter.hub.zoo.published_files import download as download
+    from maskadapter.hub.zoo.published_files import list_models as list_models
+    from maskadapter.io.images import read_image as read_image
     from maskadapter.models.config import AdapterConfig as AdapterConfig
     from maskadapter.models.config import InferenceConfig as InferenceConfig
     from maskadapter.models.config import UpstreamQuirks as UpstreamQuirks
@@ -86,11 +84,14 @@ if TYPE_CHECKING:
     from maskadapter.models.poolers.mask_cropping import MaskCropping as MaskCropping
     from maskadapter.models.poolers.mask_pooling import MaskPooling as MaskPooling
     from maskadapter.models.segmenter import OpenVocabularySegmenter as OpenVocabularySegmenter
+    from maskadapter.models.sources.segment_anything import SamOptions as SamOptions
     from maskadapter.models.sources.segment_anything import SegmentAnything as SegmentAnything
     from maskadapter.models.sources.superpixels import Superpixels as Superpixels
     from maskadapter.paper.tables.reproduction import reproduce as reproduce
     from maskadapter.pipelines.labeling import label_images as label_images
     from maskadapter.pipelines.model_check import check_model as check_model
+    from maskadapter.pipelines.model_evaluation import model_predictor as model_predictor
+    from maskadapter.pipelines.segmenting import segment_each as segment_each
     from maskadapter.pipelines.segmenting import segment_images as segment_images
     from maskadapter.results.activation_maps import ActivationMaps as ActivationMaps
     from maskadapter.results.classification import Classification as Classification
@@ -100,12 +101,14 @@ if TYPE_CHECKING:
     from maskadapter.types.clip_features import ClipFeatures as ClipFeatures
     from maskadapter.types.encoded_image import EncodedImage as EncodedImage
     from maskadapter.types.proposals import Proposals as Proposals
+    from maskadapter.types.target import Target as Target
     from maskadapter.vocabulary.vocabulary import Vocabulary as Vocabulary
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+        module, _, own_name = _HOME[name].partition(":")
+        return getattr(import_module(module), own_name or name)
     raise AttributeError(advice("api", name) or f"module 'maskadapter' has no attribute '{name}'")
 
 

@@ -1,9 +1,8 @@
-"""What can go wrong through no fault of the program: one line that says what came, what is needed, what to do."""
+"""Errors that come from the input: one line with what was given, what is needed, and what to do."""
 
 
 class MaskAdapterError(Exception):
-    """A mistake in what was given (file, image, words, weights). The command line prints its one line and exits
-    with 2."""
+    """A mistake in the input (file, image, classes, weights). The command line prints its one line and exits with 2."""
 
 
 class ImageError(MaskAdapterError):
@@ -27,8 +26,8 @@ class DownloadError(MaskAdapterError):
 
 
 class DatasetError(MaskAdapterError):
-    """A data set that is not there, not whole, or labeled with what it does not list."""
+    """A data set that is missing, incomplete, or labeled with classes that it does not list."""
 
 
 class RecipeError(MaskAdapterError):
-    """A recipe for training that says something unknown or impossible."""
+    """A training recipe with unknown, missing or impossible settings."""

@@ -1,4 +1,4 @@
-"""``maskadapter benchmark``: real measurements of a small model."""
+"""Test ``maskadapter benchmark`` with real measurements of a small model."""
 
 import json
 import time
@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-import maskadapter
+import maskadapter as ma
 from maskadapter.benchmark.clock import Clock, Counter, peak_memory
-from maskadapter.benchmark.photos import photographs
+from maskadapter.benchmark.photos import photo_readers
+from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.segments import draw_segments
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
@@ -27,52 +28,54 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(*words):
+def run(*arguments):
     with pytest.raises(SystemExit) as stop:
-        main(["benchmark", *map(str, words)])
+        main(["benchmark", *map(str, arguments)])
     return stop.value.code or 0
 
 
 def test_a_report_has_what_is_promised(folder, capsys):
-    words = ("--size", 128, "--images", folder / "photos", "--proposals", 12, "--classes", "box, ground, sky")
-    assert not run("tiny", *words, "--output", folder / "report.json")
+    arguments = ("--size", 128, "--images", folder / "photos", "--proposals", 12, "--classes", "box, ground, sky")
+    assert not run("tiny", *arguments, "--output", folder / "report.json")
     report = json.loads((folder / "report.json").read_text())
-    for key in ("adapter_speedup_exact", "adapter_speedup_default", "segment_speedup_default"):
+    for key in ("adapter_speedup_exact", "adapter_speedup_pruned", "segment_speedup_pruned"):
         assert report[key] > 0
-    assert 0 <= report["agreement_default"] <= 1
-    assert report["peak_memory_gb_default"] >= 0
+    assert 0 <= report["agreement_pruned"] <= 1
+    assert report["peak_memory_gb_pruned"] >= 0
     seconds = report["seconds"]
-    for computation in ("direct", "exact", "default"):
+    for computation in ("reference", "exact", "pruned"):
         parts = [seconds[part][computation] for part in seconds if part != "all"]
         assert min(parts) > 0
         assert sum(parts) == pytest.approx(seconds["all"][computation])
-    assert report["adapter_speedup_exact"] == pytest.approx(seconds["adapter"]["direct"] / seconds["adapter"]["exact"])
+    assert report["adapter_speedup_exact"] == pytest.approx(
+        seconds["adapter"]["reference"] / seconds["adapter"]["exact"]
+    )
     counted = report["multiplications"]
     for part in ("image encoder", "mask generator"):
         assert len(set(counted[part].values())) == 1
-    direct, exact, default = (counted["adapter"][way] for way in ("direct", "exact", "default"))
-    assert direct > exact > 0 < default
-    assert direct % report["images"][0]["proposals"] == 0
+    reference, exact, pruned = (counted["adapter"][way] for way in ("reference", "exact", "pruned"))
+    assert reference > exact > 0 < pruned
+    assert reference % report["images"][0]["proposals"] == 0
     (image,) = report["images"]
     assert image["largest difference of logits, exact"] < 1e-4
-    assert 0 <= image["proposals computed, default"] <= image["proposals"] <= 12
+    assert 0 <= image["proposals computed, pruned"] <= image["proposals"] <= 12
     assert report["classes"] == 3
-    told = capsys.readouterr().out
-    assert (folder / "report.md").read_text() in told
-    assert "| image encoder | " in told
+    printed = capsys.readouterr().out
+    assert (folder / "report.md").read_text() in printed
+    assert "| image encoder " in printed
 
 
 def test_further_images_are_compared_and_not_timed(folder, monkeypatch, capsys):
     monkeypatch.setattr("maskadapter.benchmark.run.TIMED", 1)
     image = Image.open(folder / "photos" / "box.png")
     image.rotate(90, expand=True).save(folder / "photos" / "another.png")
-    path = maskadapter.save(maskadapter.load("tiny", pooler="adapter"), folder / "own.safetensors", "tiny")
-    words = ("--size", 64, "--images", folder / "photos", "--classes", "box, ground, sky", "--precision", "bf16")
-    assert not run(path, *words, "--output", folder / "report.json")
+    path = ma.save(ma.load("tiny", pooler="adapter"), folder / "own.safetensors", "tiny")
+    arguments = ("--size", 64, "--images", folder / "photos", "--classes", "box, ground, sky", "--precision", "bf16")
+    assert not run(path, *arguments, "--output", folder / "report.json")
     report = json.loads((folder / "report.json").read_text())
     assert report["precision"] == "bf16"
     assert [row.get("timed", False) for row in report["images"]] == [True, False]
-    assert report["agreement_default"] == pytest.approx(sum(row["agreement, default"] for row in report["images"]) / 2)
+    assert report["agreement_pruned"] == pytest.approx(sum(row["agreement, pruned"] for row in report["images"]) / 2)
     assert report["proposals"] == "its own"
 
 
@@ -102,7 +105,7 @@ def coco(tmp_path):
 
 def test_segments_are_drawn_without_repetition(coco):
     sizes = ImageSizes((96, 128), (80, 120), (40, 60))
-    drawn = draw_segments(coco, 4, sizes)  # six, but one is there twice and one is too small to be seen
+    drawn = draw_segments(coco, 4, sizes)  # of six, one is there twice and one is smaller than a pixel at stride 4
     assert drawn.shape == (4, 24, 32)
     assert len(drawn.unique(dim=0)) == 4
     assert drawn.flatten(1).any(dim=1).all()
@@ -115,16 +118,51 @@ def test_segments_are_drawn_without_repetition(coco):
 
 
 def test_the_adapter_is_timed_on_segments(folder, coco, capsys):
-    words = ("--size", 64, "--images", folder / "photos", "--proposals", 3, "--classes", "box, sky")
-    assert not run("tiny", *words, "--segments", coco, "--output", folder / "report.json")
+    arguments = ("--size", 64, "--images", folder / "photos", "--proposals", 3, "--classes", "box, sky")
+    assert not run("tiny", *arguments, "--segments", coco, "--output", folder / "report.json")
     report = json.loads((folder / "report.json").read_text())
     assert report["segments"]["number"] == 3
     assert report["segments"]["largest difference, exact"] < 1e-4
     assert report["adapter_speedup_exact"] == report["segments"]["speedup_exact"]
 
 
+def test_the_second_class_list_costs_little_on_an_encoded_image(folder):
+    arguments = (
+        "--size",
+        64,
+        "--images",
+        folder / "photos",
+        "--classes",
+        "box, sky",
+        "--second-classes",
+        "box, ground",
+    )
+    assert not run("tiny", *arguments, "--output", folder / "report.json")
+    report = json.loads((folder / "report.json").read_text())
+    seconds = report["second class list"]
+    assert 0 < seconds["second list, from the encoded image"] < seconds["first list, from the image"]
+    assert "| second list over first " in (folder / "report.md").read_text()
+
+
+def test_the_reference_and_the_model_compute_the_same_embeddings():
+    """The exact computation is the paper's formula but for rounding."""
+    model = ma.load("tiny", pooler="adapter")
+    image = photo_readers()["coffee"]()
+    batch, _ = model.prepare(image)
+    height, width = batch.pixels.shape[-2:]
+    masks = torch.zeros(1, 6, height // 4, width // 4)
+    for number in range(6):
+        masks[0, number, 10 * number : 10 * number + 30, 20:60] = 1
+    with torch.inference_mode():
+        features = model.clip.encode_image(batch.pixels)
+        reference = ReferencePooler(model.pooler, chunk=4).embed(features, masks, model.clip.project)
+        exact = model.pooler.embed(features, masks, model.clip.project)
+    assert reference.shape == (1, 6, model.clip.embed_dim)
+    torch.testing.assert_close(exact, reference, rtol=0, atol=1e-5 * float(reference.abs().max()))
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (("tiny", "--size", 100), "size is 100; a multiple of 32"),
         (("nothing-like-it",), "nothing-like-it"),
@@ -133,17 +171,17 @@ def test_the_adapter_is_timed_on_segments(folder, coco, capsys):
         (("tiny", "--output", "report.md"), "a file that ends in .json is needed"),
     ],
 )
-def test_mistakes_are_one_line(words, message, capsys, tmp_path, monkeypatch):
+def test_mistakes_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run(*words) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
+    assert run(*arguments) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_the_images_that_need_no_folder():
-    found = photographs()
+def test_five_photos_come_without_a_folder():
+    found = photo_readers()
     assert len(found) == 5
     for read in found.values():
         image = read()
@@ -151,7 +189,7 @@ def test_the_images_that_need_no_folder():
         assert image.dtype == np.uint8
 
 
-def test_memory_that_a_block_takes_is_seen():
+def test_peak_memory_of_a_block_is_measured():
     with peak_memory(torch.device("cpu")) as most:
         taken = np.ones(40_000_000)  # 320 MB
         time.sleep(0.2)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 import maskadapter
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.results.classification import Classification
 
 
@@ -31,7 +33,7 @@ class Segmented:
         labels[:4] = -1
         return labels
 
-    def save(self, folder, formats, stem):
+    def save(self, folder, formats, stem, activation_maps=None):
         return [folder / f"{stem}-{name}.png" for name in formats]
 
 
@@ -41,20 +43,22 @@ class Model:
     def __init__(self):
         self.given = []
 
-    def load(
-        self, model=None, pooler=None, adapter=None, architecture=None, device=None, prune_proposals=None, masks=None
-    ):
-        if model == "unknown":
+    def load(self, source, device=None, prune_proposals=None):
+        if source.name == "unknown":
             raise MaskAdapterError("no model 'unknown'")
-        if model == "broken":
+        if source.name == "broken":
             raise RuntimeError("something\ninside")
-        if model == "slow":
+        if source.name == "slow":
             raise KeyboardInterrupt
-        self.given.append((model, pooler, device))
-        self.prune_proposals, self.masks = prune_proposals, masks
+        self.given.append((source, device))
+        self.prune_proposals = prune_proposals
         return self
 
-    def encode(self, classes, things=None):
+    def encode_image(self, image, masks=None):
+        self.masks = masks
+        return image
+
+    def encode_text(self, classes, things=None):
         return SimpleNamespace(vocabulary=classes)
 
     def segment(self, image, encoded, background):
@@ -94,7 +98,8 @@ def run(capsys):
 def test_segment(run, model, photo):
     code, out, err = run("segment", photo, "--classes", "cat, sofa|couch, fly", "--output", "results")
     assert (code, err) == (0, "")
-    assert model.given[0] == (None, None, "cpu")
+    assert model.given[0] == (ModelSource("tiny"), "cpu")
+    assert not model.prune_proposals
     image, vocabulary, background = model.given[1]
     assert (image, background.name) == (photo, "coco-stuff")
     assert vocabulary.classes == (("cat",), ("sofa", "couch"), ("fly",))
@@ -106,7 +111,9 @@ def test_segment(run, model, photo):
     assert out.splitlines()[4:] == ["results/photo-overlay.png", "results/photo-labels.png"]
 
 
-def test_segment_passes_its_options_on(run, model, photo):
+def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
+    source = "maskadapter.models.sources.source_names.masks_from"
+    monkeypatch.setattr(source, lambda text, device: ("source", text, device))
     code, out, _ = run(
         "segment",
         photo,
@@ -118,16 +125,21 @@ def test_segment_passes_its_options_on(run, model, photo):
         "maftplus-base",
         "--pooler",
         "pooling",
+        "--adapter",
+        "warmup.pth",
+        "--architecture",
+        "maftplus-large",
         "--device",
         "mps",
-        "--exact",
+        "--fast",
         "--masks",
         "sam:some/model",
     )
     assert code == 0
-    assert not model.prune_proposals
-    assert model.masks == "sam:some/model"
-    assert model.given[0] == ("maftplus-base", "pooling", "mps")
+    assert model.prune_proposals
+    assert model.masks == ("source", "sam:some/model", "mps")
+    source = ModelSource("maftplus-base", "pooling", Path("warmup.pth"), "maftplus-large")
+    assert model.given[0] == (source, "mps")
     assert out.splitlines()[-1] == "out/photo-labels.png"
     assert "overlay" not in out
 
@@ -159,7 +171,7 @@ def test_segment_many(run, halves, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["segment", "label"])
-def test_bad_images_are_told_at_the_end(run, halves, command):
+def test_bad_images_are_listed_at_the_end(run, halves, command):
     (halves / "bad\n.jpg").write_text("words")
     (halves / "bad.png").write_text("words")
     code, out, err = run(command, "photos", "-c", "cat, wall", "-o", "out")
@@ -303,7 +315,7 @@ def test_mistakes_are_one_line_and_exit_2(run, model, photo, tmp_path):
         (["segment", photo, "--clases", "cat"], "No such option"),
         (["classify", photo, "-c", "cat"], "Missing option '--masks'"),
         (["classify", photo, "-c", "cat", "--masks", tmp_path / "masks.npy"], "5 x 5 pixels for an image of 60 x 40"),
-        (["classify", photo, "-c", "cat", "--masks", tmp_path / "gone.png"], "no such file: "),
+        (["classify", photo, "-c", "cat", "--masks", tmp_path / "gone.png"], "no file of masks '"),
     ]:
         code, out, err = run(*arguments)
         assert (code, out) == (2, ""), arguments

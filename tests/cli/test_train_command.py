@@ -76,7 +76,7 @@ def test_changes_and_another_folder(mine):
         (("missing.yaml",), "no such file: missing.yaml"),
         (("own.yaml", "--set", "optimzer.lr=1"), "did you mean 'optimizer'?"),
         (("own.yaml", "--set", "optimizer.lr=0"), "'optimizer.lr' is 0"),
-        (("own.yaml", "--set", "data.colour=true"), "unknown key 'data.colour': it is now 'data.color'"),
+        (("own.yaml", "--set", "data.colour=true"), "unknown key 'data.colour': it is now 'data.color'"),  # old word
         (("own.yaml", "--set", "data.train=[{name: coco-panoptic}]"), "coco-panoptic needs the folder that holds it"),
         (("own.yaml", "--set", "data.train=[{name: coco-panopti}]"), "did you mean"),
         (("own.yaml", "--set", "data.train=[{name: other.yaml}]"), "no such file: other.yaml"),

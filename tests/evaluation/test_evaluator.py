@@ -1,4 +1,4 @@
-"""The driver: many images, several processes, stopping and going on."""
+"""``evaluate``: many images, several processes, interruptions and going on."""
 
 import json
 import os
@@ -11,25 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluated import WORDS, InMemory, Said, noisy, said_of, samples
+from evaluated import VOCABULARY, FixedResult, InMemory, noisy, perfect_result, samples, table_rows
 
 from maskadapter.data.dataset import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.results.classification import Classification
-from maskadapter.system.processes import place
 from maskadapter.types.target import Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 NOISY = {"model": "noisy"}
-SPLIT = Split("by hand", (True, False, True, False))
+PARTITION = Partition("by hand", (True, False, True, False))
 TESTS = Path(__file__).parents[1] / "support"
 
 
-def named(*labels):
+def classified(*labels):
     """A classification of masks with these labels."""
-    return Classification(WORDS, np.eye(4, dtype=np.float32)[list(labels)])
+    return Classification(VOCABULARY, np.eye(4, dtype=np.float32)[list(labels)])
 
 
 def files(folder):
@@ -37,12 +36,12 @@ def files(folder):
 
 
 def perfect(dataset):
-    return lambda image: said_of(dataset[int(image[0, 0, 0])].target, dataset.vocabulary)
+    return lambda image: perfect_result(dataset[int(image[0, 0, 0])].target, dataset.vocabulary)
 
 
 def test_a_perfect_prediction_scores_100_everywhere(tmp_path):
     dataset = InMemory(samples(6))
-    report = evaluate(perfect(dataset), dataset, tmp_path, split=SPLIT)
+    report = evaluate(perfect(dataset), dataset, tmp_path, partition=PARTITION)
     scores = {name: value for name, value in report.numbers.items() if name not in ("APs", "APm", "APl")}
     assert len(scores) == 23
     assert scores == pytest.approx(dict.fromkeys(scores, 100))
@@ -54,10 +53,10 @@ def test_a_perfect_prediction_with_crowds_scores_100(tmp_path):
     assert [report.numbers[name] for name in ("mIoU", "PQ", "AP")] == pytest.approx([100] * 3)
 
 
-def test_the_report_tells_what_the_numbers_are_of(tmp_path):
+def test_the_report_says_what_the_numbers_depend_on(tmp_path):
     dataset = InMemory(samples(6))
     report = evaluate(
-        noisy(dataset), dataset, tmp_path, split=SPLIT, settings={"model": "none"}, paper={"mIoU": 36.6, "mIoU seen": 1}
+        noisy(dataset), dataset, tmp_path, partition=PARTITION, settings={"model": "none"}, reference={"mIoU": 36.6}
     )
     assert 10 < report.numbers["mIoU"] < 90
     assert 10 < report.numbers["PQ"] < 90
@@ -65,40 +64,36 @@ def test_the_report_tells_what_the_numbers_are_of(tmp_path):
     facts = content["facts"]
     assert facts["data set"] == "small"
     assert (facts["images"], facts["of"], facts["classes"], facts["of them things"]) == (6, 6, 4, 2)
-    assert facts["convention"] == "detectron2-main: mIoU is the mean over the classes that the ground truth holds"
-    assert facts["split"] == "by hand: 2 seen, 2 unseen"
+    assert facts["convention"] == "detectron2-main: mIoU is the mean over the classes in the ground truth"
+    assert facts["partition"] == "by hand: 2 seen, 2 unseen"
     assert facts["model"] == "none"
     assert facts["smallest and largest image"] == ["32 x 24", "32 x 24"]
     assert {"pillow", "torch", "python"} <= facts["libraries"].keys()
     assert facts["labeled pixels"] == sum((s.target.segment_ids >= 0).sum() for s in dataset.samples)
-    assert content["difference to the paper"] == {"mIoU": pytest.approx(report.numbers["mIoU"] - 36.6)}
+    assert content["difference to the reference"] == {"mIoU": pytest.approx(report.numbers["mIoU"] - 36.6)}
     assert [row["seen"] for row in content["per class"]] == [True, False, True, False]
     seen = [row["IoU"] for row in content["per class"] if row["seen"]]
     assert report.numbers["mIoU seen"] == pytest.approx(np.mean(seen))
-    text = (tmp_path / "report.md").read_text()
-    assert f"| mIoU | {report.numbers['mIoU']:.2f} | 36.6 | {report.numbers['mIoU'] - 36.6:+.2f} |" in text
-    assert "| convention | detectron2-main: " in text
+    rows = table_rows((tmp_path / "report.md").read_text())
+    miou = report.numbers["mIoU"]
+    assert rows["mIoU"] == [f"{miou:.2f}", "36.6", f"{miou - 36.6:+.2f}"]
+    assert rows["convention"][0].startswith("detectron2-main: ")
 
 
-@pytest.mark.parametrize("seen", [74, 64])
-def test_the_papers_seen_and_unseen_are_for_its_counts_alone(tmp_path, seen):
-    vocabulary = Vocabulary.builtin("ade20k-150")
-    target = Target.of_labels(np.arange(150).repeat(4).reshape(20, 30))
-    dataset = InMemory([Sample(np.zeros((20, 30, 3), np.uint8), target, "a.png")], vocabulary, "semantic")
-    split = Split("by hand", tuple(label < seen for label in range(150)))
-    paper = {"mIoU": 50.0, "mIoU seen": 60.0, "mIoU unseen": 40.0}
-    report = evaluate(lambda image: Said(target.labels()), dataset, tmp_path, split=split, paper=paper)
-    assert dict(report.paper) == (paper if seen == 74 else {"mIoU": 50.0})
-
-
-def test_the_paper_is_no_yardstick_for_a_part_or_for_the_other_convention(tmp_path):
+def test_reference_figures_are_for_the_whole_data_set_and_its_metrics(tmp_path):
     dataset = InMemory(samples(4))
-    paper = {"mIoU": 36.6}
-    assert evaluate(perfect(dataset), dataset, tmp_path / "all", paper=paper).paper == paper
-    assert evaluate(perfect(dataset), dataset, tmp_path / "part", paper=paper, limit=3).paper == {}
-    report = evaluate(perfect(dataset), dataset, tmp_path / "other", paper=paper, convention="detectron2-0.6")
-    assert report.paper == {}
-    assert report.facts["convention"].startswith("detectron2-0.6: mIoU is the mean over the classes that the ground")
+    reference = {"mIoU": 36.6}
+    given = {**reference, "mIoU seen": 40.0}  # without a partition there is no such metric
+    assert evaluate(perfect(dataset), dataset, tmp_path / "all", reference=given).reference == reference
+    assert evaluate(perfect(dataset), dataset, tmp_path / "part", reference=given, limit=3).reference == {}
+
+
+def test_the_report_names_the_convention(tmp_path):
+    dataset = InMemory(samples(4))
+    report = evaluate(perfect(dataset), dataset, tmp_path, convention="detectron2-0.6")
+    assert report.facts["convention"] == (
+        "detectron2-0.6: mIoU is the mean over the classes in the ground truth or in the predictions"
+    )
 
 
 def test_a_model_is_asked_once_for_every_image(tmp_path):
@@ -115,7 +110,7 @@ def test_a_model_is_asked_once_for_every_image(tmp_path):
     # What was asked in two parts, and what the other questions are, changes nothing.
     evaluate(noisy(dataset), dataset, tmp_path / "at once", settings=NOISY)
     assert files(tmp_path) == files(tmp_path / "at once")
-    evaluate(counting, dataset, tmp_path, split=SPLIT, convention="detectron2-0.6", settings=NOISY)
+    evaluate(counting, dataset, tmp_path, partition=PARTITION, convention="detectron2-0.6", settings=NOISY)
     assert len(asked) == 5
 
 
@@ -152,7 +147,7 @@ def test_a_record_that_was_cut_off_is_made_again(tmp_path):
     assert files(tmp_path) == whole
 
 
-def test_a_damaged_record_is_told(tmp_path):
+def test_a_damaged_record_is_an_error(tmp_path):
     dataset = InMemory(samples(3))
     evaluate(noisy(dataset), dataset, tmp_path, settings=NOISY)
     path = tmp_path / "records-0.jsonl"
@@ -172,7 +167,7 @@ def test_other_settings_are_refused(tmp_path):
         f"{tmp_path} was made with other settings (beta was 0.9 and is 1.0): repeat them to go on, or "
         "choose another folder"
     )
-    words = replace_words(dataset, Vocabulary((("cat",), *WORDS.classes[1:]), WORDS.is_thing))
+    words = replace_words(dataset, Vocabulary((("cat",), *VOCABULARY.classes[1:]), VOCABULARY.is_thing))
     for other in (replace(dataset, name="other"), replace(dataset, samples=dataset.samples[:2]), words):
         with pytest.raises(MaskAdapterError, match="other settings"):
             evaluate(noisy(dataset), other, tmp_path, settings={"model": "one", "beta": 0.9})
@@ -185,20 +180,20 @@ def test_other_settings_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("limit", [None, 2])
-def test_without_settings_nothing_is_gone_on_with(tmp_path, limit):
-    """Nothing says whose predictions the records are: a better predictor must not be told the numbers of another."""
+def test_without_settings_no_run_is_continued(tmp_path, limit):
+    """Nothing says whose predictions the records hold: a better predictor must not get the numbers of another."""
     dataset = InMemory(samples(3))
     evaluate(noisy(dataset), dataset, tmp_path, limit=limit)
     before = files(tmp_path)
     for settings in (None, {}):
         with pytest.raises(
-            MaskAdapterError, match=r"holds an evaluation, .*: choose another folder, or tell what they"
+            MaskAdapterError, match=r"holds an evaluation, .*: choose another folder, or pass what the pred"
         ):
             evaluate(perfect(dataset), dataset, tmp_path, settings=settings)
     assert files(tmp_path) == before
 
 
-def test_without_settings_a_stopped_run_is_not_gone_on_with(tmp_path):
+def test_without_settings_an_interrupted_run_is_not_continued(tmp_path):
     dataset = InMemory(samples(3))
 
     def tired(image):
@@ -212,7 +207,7 @@ def test_without_settings_a_stopped_run_is_not_gone_on_with(tmp_path):
         evaluate(perfect(dataset), dataset, tmp_path)
 
 
-def test_a_process_that_has_ended_is_told(tmp_path):
+def test_a_process_that_has_ended_is_an_error(tmp_path):
     dataset = InMemory(samples(5))
     line = r"2 of 5 images are missing in .*, and no other process has done one for 0\.005 minutes"
     with pytest.raises(MaskAdapterError, match=line):
@@ -262,7 +257,7 @@ def test_two_processes_give_the_same_numbers(tmp_path):
     assert files(tmp_path / "two") == files(tmp_path / "one")
 
 
-def test_killed_and_gone_on_with(tmp_path):
+def test_a_killed_run_is_continued(tmp_path):
     process = started(tmp_path, pause=0.5, settings=NOISY)
     path = tmp_path / "records-0.jsonl"
     while not path.exists() or path.read_bytes().count(b"\n") < 3:
@@ -291,29 +286,13 @@ def test_one_of_many_that_evaluates_alone(tmp_path, monkeypatch):
     assert files(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        ((), (0, 1)),
-        (("RANK", "WORLD_SIZE"), (1, 3)),
-        (("PMI_RANK", "PMI_SIZE"), (1, 3)),
-        (("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), (1, 3)),
-        (("RANK",), (0, 1)),
-    ],
-)
-def test_a_process_knows_its_place(monkeypatch, names, expected):
-    for name, value in zip(names, ("1", "3"), strict=False):
-        monkeypatch.setenv(name, value)
-    assert place() == expected
-
-
-def test_measures_follow_the_labels(tmp_path):
+def test_metrics_follow_the_labels(tmp_path):
     panoptic, semantic = InMemory(samples(2)), InMemory(samples(2), task="semantic")
     assert "PQ" not in evaluate(perfect(semantic), semantic, tmp_path / "a").numbers
     report = evaluate(perfect(panoptic), panoptic, tmp_path / "b", metrics=["panoptic", "semantic"])
     assert next(iter(report.numbers)) == "mIoU"
     assert "AP" not in report.numbers
-    with pytest.raises(MaskAdapterError, match="measure 'panoptic' is not possible for small here: choose from sem"):
+    with pytest.raises(MaskAdapterError, match="metric 'panoptic' is not possible for small here: choose from sem"):
         evaluate(perfect(semantic), semantic, tmp_path / "c", metrics=["panoptic"])
     assert not (tmp_path / "c").exists()
 
@@ -325,18 +304,18 @@ def test_instances_that_overlap(tmp_path):
         [Sample(np.zeros((8, 8, 3), np.uint8), Target.of_masks(masks, [0, 1]), "a.png")], task="instance"
     )
     assert evaluate(perfect(dataset), dataset, tmp_path / "a").numbers["AP"] == pytest.approx(100)
-    report = evaluate(lambda image, masks: named(0, 1, 0, 1), dataset, tmp_path / "b", metrics=["masks"])
+    report = evaluate(lambda image, masks: classified(0, 1, 0, 1), dataset, tmp_path / "b", metrics=["masks"])
     assert report.numbers == {"accuracy of segments": 100, "accuracy of class masks": 100}
 
 
-def test_the_report_tells_that_ap_on_lvis_is_cocos(tmp_path):
+def test_the_report_says_that_ap_on_lvis_is_cocos(tmp_path):
     for name, told in (("lvis-v1", "COCO's, not LVIS's federated one"), ("small", None)):
         dataset = InMemory(samples(1), task="instance", name=name)
         facts = evaluate(perfect(dataset), dataset, tmp_path / name).facts
         assert facts.get("AP", "").startswith(told) if told else "AP" not in facts
 
 
-def test_names_for_the_truths_own_masks_by_hand(tmp_path):
+def test_classified_ground_truth_masks_by_hand(tmp_path):
     # Cats: segments 0 (6 pixels) and 1 (4), a crowd of cats 2 (5); sky 3 (5); a segment without pixels 4.
     ids = np.repeat([0, 1, 2, 3, -1], [6, 4, 5, 5, 2]).reshape(2, 11).astype(np.int32)
     target = Target(np.array([0, 0, 0, 2, 1]), np.array([False, False, True, False, False]), ids)
@@ -345,17 +324,17 @@ def test_names_for_the_truths_own_masks_by_hand(tmp_path):
 
     def classify(image, masks):
         asked.append(masks)
-        # Segments 0, 1 and 3, then all cats and all sky: one cat is taken for a dog, the cats together are cats, the
+        # Segments 0, 1 and 3, then all cats and all sky: one cat is classified as a dog, the cats together are cats, the
         # sky is grass.
-        return named(0, 1, 3, 0, 3)
+        return classified(0, 1, 3, 0, 3)
 
-    report = evaluate(classify, dataset, tmp_path, metrics=["masks"], split=SPLIT)
+    report = evaluate(classify, dataset, tmp_path, metrics=["masks"], partition=PARTITION)
     [masks] = asked
     assert masks.sum(axis=(1, 2)).tolist() == [6, 4, 5, 15, 5]
     numbers = report.numbers
     assert numbers["accuracy of segments"] == pytest.approx(100 / 3)
     assert numbers["accuracy of class masks"] == 50
-    assert numbers["mIoU"] == 50  # cats 15 of 15, sky 0 of 5; grass is named and not in the ground truth
+    assert numbers["mIoU"] == 50  # cats 15 of 15, sky 0 of 5; grass is predicted and not in the ground truth
     assert numbers["mIoU by detectron2-0.6"] == pytest.approx(100 / 3)
     assert numbers["pACC"] == 75
     assert numbers["accuracy of segments seen"] == pytest.approx(100 / 3)  # seen: cat and sky
@@ -363,34 +342,37 @@ def test_names_for_the_truths_own_masks_by_hand(tmp_path):
     assert (report.facts["segments"], report.facts["class masks"]) == (3, 2)
 
 
-def test_a_image_without_masks(tmp_path):
+def test_an_image_without_masks(tmp_path):
     target = Target.of_labels(np.full((4, 4), -1))
     dataset = InMemory([Sample(np.zeros((4, 4, 3), np.uint8), target, "a.png")])
     report = evaluate(lambda image, masks: 1 / 0, dataset, tmp_path, metrics=["masks"])
     assert np.isnan(report.numbers["accuracy of segments"])
-    assert "| accuracy of segments | - |" in (tmp_path / "report.md").read_text()
+    assert table_rows((tmp_path / "report.md").read_text())["accuracy of segments"] == ["-"]
     assert json.loads((tmp_path / "report.json").read_text())["numbers in percent"]["accuracy of segments"] is None
 
 
-def test_what_does_not_fit_is_told_with_the_images_name(tmp_path):
+def test_errors_start_with_the_images_name(tmp_path):
     dataset = InMemory(samples(2))
 
-    class Narrow(Said):
+    class Narrow(FixedResult):
         class_names = ("cat", "dog")
 
     target = dataset[0].target
     for wrong, line in (
-        (Said(labels=np.zeros((5, 5), int)), r"000\.png: the prediction has \(5, 5\) pixels and the labels \(24, 32\)"),
-        (Said(labels=np.full(target.size, 4)), r"000\.png: the prediction names class 4; small has 4"),
+        (
+            FixedResult(labels=np.zeros((5, 5), int)),
+            r"000\.png: the prediction has \(5, 5\) pixels and the labels \(24, 32\)",
+        ),
+        (FixedResult(labels=np.full(target.size, 4)), r"000\.png: the prediction has class 4; small has 4 classes"),
         (Narrow(), r"000\.png: the predictions are of 2 classes \(cat, \.\.\.\), which are not those of small"),
     ):
         with pytest.raises(MaskError, match=line):
             evaluate(lambda image, wrong=wrong: wrong, dataset, tmp_path)
     outside = InMemory([replace(dataset[0], target=Target.of_labels(np.full((4, 4), 7)))], task="semantic")
-    with pytest.raises(MaskError, match="the ground truth names class 7; small has 4"):
+    with pytest.raises(MaskError, match="the ground truth has class 7; small has 4"):
         evaluate(perfect(outside), outside, tmp_path / "b")
-    with pytest.raises(MaskError, match="masks were given to be named and 1 names came back"):
-        evaluate(lambda image, masks: named(0), dataset, tmp_path / "c", metrics=["masks"])
+    with pytest.raises(MaskError, match="masks were given and 1 classes came back"):
+        evaluate(lambda image, masks: classified(0), dataset, tmp_path / "c", metrics=["masks"])
     with pytest.raises(MaskAdapterError, match="no images to evaluate: limit is 0"):
         evaluate(perfect(dataset), dataset, tmp_path / "d", limit=0)
 
@@ -415,7 +397,7 @@ def test_memory_stays_bounded_with_many_classes_and_images(tmp_path):
     labels = np.random.default_rng(0).integers(0, 847, (15, 20))
     tracemalloc.start()
     try:
-        evaluate(lambda image: Said(labels), dataset, tmp_path)
+        evaluate(lambda image: FixedResult(labels), dataset, tmp_path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -7,25 +7,30 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
-from evaluated import WORDS, InMemory, noisy, said_of, samples
+from evaluated import VOCABULARY, InMemory, noisy, perfect_result, samples
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from maskadapter.evaluation.metrics.instance import METRICS, average_precision, found_instances, true_instances
+from maskadapter.evaluation.metrics.instance import (
+    METRICS,
+    average_precision,
+    ground_truth_instances,
+    predicted_instances,
+)
 
 
-def judged(dataset, predict):
+def evaluated_ap(dataset, predict):
     images = [
         (
             number,
             sample.target.size,
-            true_instances(sample.target, WORDS.is_thing),
-            found_instances(predict(sample.image).instances(100)),
+            ground_truth_instances(sample.target, VOCABULARY.is_thing),
+            predicted_instances(predict(sample.image).instances(100)),
         )
         for number, sample in enumerate(dataset.samples)
     ]
-    return average_precision(images, WORDS.is_thing)
+    return average_precision(images, VOCABULARY.is_thing)
 
 
 def encoded(mask):
@@ -77,7 +82,7 @@ def test_the_numbers_are_pycocotools_own(tmp_path):
     for number, sample in enumerate(dataset.samples):
         sample.image[:] = number
     predict = noisy(dataset)
-    numbers, per_class = judged(dataset, predict)
+    numbers, per_class = evaluated_ap(dataset, predict)
     direct = by_pycocotools(dataset, predict, tmp_path)
     assert list(numbers) == list(METRICS)
     expected = [value if value > -1 else math.nan for value in direct]
@@ -89,17 +94,17 @@ def test_the_numbers_are_pycocotools_own(tmp_path):
 
 def test_the_truth_itself_scores_100():
     dataset = InMemory(samples(5, size=(60, 80)))
-    numbers, _ = judged(dataset, lambda image: said_of(dataset[int(image[0, 0, 0])].target))
+    numbers, _ = evaluated_ap(dataset, lambda image: perfect_result(dataset[int(image[0, 0, 0])].target))
     assert [numbers[name] for name in ("AP", "AP50", "AP75")] == pytest.approx([1, 1, 1])
 
 
 def test_nothing_found_and_nothing_to_find():
     true = [{"label": 0, "segmentation": encoded(np.ones((4, 4), bool)), "area": 16, "iscrowd": 0}]
-    numbers, per_class = average_precision([(0, (4, 4), true, [])], WORDS.is_thing)
+    numbers, per_class = average_precision([(0, (4, 4), true, [])], VOCABULARY.is_thing)
     assert numbers["AP"] == 0
     assert per_class[0] == 0
     assert math.isnan(per_class[1])
-    numbers, per_class = average_precision([(0, (4, 4), [], [])], WORDS.is_thing)
+    numbers, per_class = average_precision([(0, (4, 4), [], [])], VOCABULARY.is_thing)
     assert all(math.isnan(value) for value in numbers.values())
 
 
@@ -108,13 +113,13 @@ def test_a_first_image_and_instance_are_no_less_than_the_others():
     mask = encoded(np.ones((4, 4), bool))
     true = [{"label": 0, "segmentation": mask, "area": 16, "iscrowd": 0}]
     numbers, _ = average_precision(
-        [(0, (4, 4), true, [{"label": 0, "segmentation": mask, "score": 0.1}])], WORDS.is_thing
+        [(0, (4, 4), true, [{"label": 0, "segmentation": mask, "score": 0.1}])], VOCABULARY.is_thing
     )
     assert numbers["AP"] == pytest.approx(1)
 
 
 def test_stuff_and_empty_masks_are_no_instances():
     sample = samples(1)[0]
-    labels = [one["label"] for one in true_instances(sample.target, WORDS.is_thing)]
+    labels = [one["label"] for one in ground_truth_instances(sample.target, VOCABULARY.is_thing)]
     assert labels
-    assert all(WORDS.is_thing[label] for label in labels)
+    assert all(VOCABULARY.is_thing[label] for label in labels)

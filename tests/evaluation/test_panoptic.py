@@ -100,7 +100,7 @@ def test_what_does_not_fit():
     with pytest.raises(MaskError, match="pixels of segment 2, which is not in its list"):
         match_segments(prediction([0], (1, 5), (2, 5)), target)
     # With -1 for no segment the pairs' numbers would be those of other pairs.
-    with pytest.raises(MaskError, match="the panoptic map has the id -1; 0 is no segment"):
+    with pytest.raises(MaskError, match="the panoptic map has the id -1; ids start at 1"):
         match_segments(prediction([0], (1, 5), (-1, 5)), target)
     with pytest.raises(MaskError, match="no two segments overlap"):
         match_segments(prediction([0], (1, 10)), Target.of_masks(np.ones((1, 1, 10), bool), [0]))

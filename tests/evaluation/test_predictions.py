@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluated import WORDS, InMemory, samples
+from evaluated import VOCABULARY, InMemory, samples
 from PIL import Image
 
 from maskadapter.errors import MaskAdapterError, MaskError
@@ -33,8 +33,8 @@ def label_files(folder, dataset, none, dtype, end=""):
 
 @pytest.mark.parametrize(("none", "dtype", "end"), [(255, "uint8", ""), (65535, "uint16", ""), (0, "uint8", "-labels")])
 def test_label_images(tmp_path, dataset, none, dtype, end):
-    folder = label_files(tmp_path / "said", dataset, none, dtype, end)
-    predictions = read_predictions(folder, WORDS)
+    folder = label_files(tmp_path / "predictions", dataset, none, dtype, end)
+    predictions = read_predictions(folder, VOCABULARY)
     for sample in dataset.samples:
         assert (predictions.of(sample).semantic() == sample.target.labels()).all()
     report = evaluate(predictions, dataset, tmp_path / "out")
@@ -43,27 +43,27 @@ def test_label_images(tmp_path, dataset, none, dtype, end):
 
 
 def test_255_is_a_class_where_there_are_so_many(tmp_path, dataset):
-    folder = label_files(tmp_path / "said", dataset, 255, "uint8")
+    folder = label_files(tmp_path / "predictions", dataset, 255, "uint8")
     assert read_predictions(folder, [None] * 300).of(dataset[0]).semantic().max() == 255
 
 
 def panoptic_files(folder, dataset, **more):
-    (folder / "said").mkdir()
+    (folder / "predictions").mkdir()
     annotations = []
     for number, sample in enumerate(dataset.samples):
         # Ids that need all three channels.
         ids = np.where(sample.target.segment_ids < 0, 0, (sample.target.segment_ids + 1) * 70001)
-        panoptic_image(ids).save(folder / "said" / sample.name)
+        panoptic_image(ids).save(folder / "predictions" / sample.name)
         segments = [
             {"id": (n + 1) * 70001, "category_id": ID_OF[label]} for n, label in enumerate(sample.target.classes)
         ]
         annotations.append({"image_id": number, "file_name": sample.name, "segments_info": segments})
-    (folder / "said.json").write_text(json.dumps({"annotations": annotations, **more}))
-    return folder / "said.json"
+    (folder / "predictions.json").write_text(json.dumps({"annotations": annotations, **more}))
+    return folder / "predictions.json"
 
 
 def test_coco_panoptic(tmp_path, dataset):
-    predictions = read_predictions(panoptic_files(tmp_path, dataset, categories=CATEGORIES), WORDS)
+    predictions = read_predictions(panoptic_files(tmp_path, dataset, categories=CATEGORIES), VOCABULARY)
     report = evaluate(predictions, dataset, tmp_path / "out")
     assert (report.numbers["mIoU"], report.numbers["PQ"]) == (100, 100)
     assert "AP" not in report.numbers
@@ -71,16 +71,18 @@ def test_coco_panoptic(tmp_path, dataset):
 
 def test_categories_from_the_ground_truth(tmp_path, dataset):
     path = panoptic_files(tmp_path, dataset)
-    with pytest.raises(MaskAdapterError, match=r"said\.json does not tell its categories: give a JSON that does"):
-        read_predictions(path, WORDS)
+    with pytest.raises(
+        MaskAdapterError, match=r"predictions\.json does not list its categories: give a JSON that does"
+    ):
+        read_predictions(path, VOCABULARY)
     truth = tmp_path / "truth.json"
     truth.write_text(json.dumps({"categories": CATEGORIES[:3]}))
-    with pytest.raises(MaskAdapterError, match="is of 3 categories and the data set of 4 classes"):
-        read_predictions(path, WORDS, truth)
+    with pytest.raises(MaskAdapterError, match="has 3 categories and the data set 4 classes"):
+        read_predictions(path, VOCABULARY, truth)
     # The images by number, whatever their labels are called.
     images = [{"id": number, "file_name": f"folder/{number:03}.jpg"} for number in range(4)]
     truth.write_text(json.dumps({"categories": CATEGORIES, "images": images}))
-    assert evaluate(read_predictions(path, WORDS, truth), dataset, tmp_path / "out").numbers["PQ"] == 100
+    assert evaluate(read_predictions(path, VOCABULARY, truth), dataset, tmp_path / "out").numbers["PQ"] == 100
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -88,7 +90,7 @@ def test_coco_instances(tmp_path, dataset, whole):
     results = []
     for number, sample in enumerate(dataset.samples):
         for mask, label in zip(sample.target.masks(), sample.target.classes, strict=True):
-            if WORDS.is_thing[label] and mask.any():
+            if VOCABULARY.is_thing[label] and mask.any():
                 results.append(
                     {"image_id": number, "category_id": ID_OF[label], "segmentation": encode_mask(mask), "score": 0.5}
                 )
@@ -96,12 +98,12 @@ def test_coco_instances(tmp_path, dataset, whole):
     truth.write_text(json.dumps({"categories": CATEGORIES}))
     # Without a list of images, 002.png is number 2.
     path.write_text(json.dumps({"annotations": results, "categories": CATEGORIES} if whole else results))
-    predictions = read_predictions(path, WORDS, None if whole else truth)
+    predictions = read_predictions(path, VOCABULARY, None if whole else truth)
     report = evaluate(predictions, dataset, tmp_path / "out")
     assert report.numbers["AP"] == pytest.approx(100)
     assert "mIoU" not in report.numbers
     path.write_text("[]")
-    assert evaluate(read_predictions(path, WORDS, truth), dataset, tmp_path / "none").numbers["AP"] == 0
+    assert evaluate(read_predictions(path, VOCABULARY, truth), dataset, tmp_path / "none").numbers["AP"] == 0
 
 
 def test_the_best_of_a_image_count(tmp_path, dataset):
@@ -109,42 +111,42 @@ def test_the_best_of_a_image_count(tmp_path, dataset):
     path = tmp_path / "results.json"
     results = [{"image_id": 1, "category_id": 3, "segmentation": mask, "score": n / 200} for n in range(150)]
     path.write_text(json.dumps({"annotations": results, "categories": CATEGORIES}))
-    found = read_predictions(path, WORDS).of(dataset[1]).instances(100)
+    found = read_predictions(path, VOCABULARY).of(dataset[1]).instances(100)
     assert found.masks.shape == (100, 24, 32)
     assert found.scores.tolist() == [n / 200 for n in range(149, 49, -1)]
 
 
 def test_what_does_not_fit(tmp_path, dataset):
-    folder = label_files(tmp_path / "said", dataset, 255, "uint8")
+    folder = label_files(tmp_path / "predictions", dataset, 255, "uint8")
     (folder / "001.png").unlink()
     with pytest.raises(MaskError, match=r"001\.png: no prediction in .*: 001\.png or 001-labels\.png is needed"):
-        evaluate(read_predictions(folder, WORDS), dataset, tmp_path / "a")
+        evaluate(read_predictions(folder, VOCABULARY), dataset, tmp_path / "a")
     Image.new("RGB", (32, 24)).save(folder / "001.png")
     with pytest.raises(MaskError, match="has three channels"):
-        evaluate(read_predictions(folder, WORDS), dataset, tmp_path / "channels")
-    path = panoptic_files(tmp_path / "said", dataset, categories=CATEGORIES)
+        evaluate(read_predictions(folder, VOCABULARY), dataset, tmp_path / "channels")
+    path = panoptic_files(tmp_path / "predictions", dataset, categories=CATEGORIES)
     content = json.loads(path.read_text())
     content["annotations"][2]["segments_info"][0]["category_id"] = 5
     path.write_text(json.dumps(content))
     with pytest.raises(MaskError, match=r"002\.png: .* has a segment of unknown id or category \(5\)"):
-        evaluate(read_predictions(path, WORDS), dataset, tmp_path / "b")
+        evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "b")
     del content["annotations"][1]
     path.write_text(json.dumps(content))
     with pytest.raises(MaskError, match=r"001\.png: .* has no prediction for this image"):
-        evaluate(read_predictions(path, WORDS), dataset, tmp_path / "c")
+        evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "c")
     path.write_text(
         json.dumps({"annotations": [{"image_id": 0, "category_id": 3, "segmentation": []}], "categories": CATEGORIES})
     )
     with pytest.raises(MaskError, match="has a result without score or of unknown category"):
-        evaluate(read_predictions(path, WORDS), dataset, tmp_path / "d")
+        evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "d")
     path.write_text("{}")
-    with pytest.raises(MaskAdapterError, match="holds no COCO predictions"):
-        read_predictions(path, WORDS)
+    with pytest.raises(MaskAdapterError, match="is not COCO predictions"):
+        read_predictions(path, VOCABULARY)
     with pytest.raises(MaskAdapterError, match="no such file"):
-        read_predictions(tmp_path / "nothing.json", WORDS)
+        read_predictions(tmp_path / "nothing.json", VOCABULARY)
     semantic = InMemory(dataset.samples, task="instance")
     with pytest.raises(MaskAdapterError, match="labeled for the task 'instance', and the predictions are of semantic"):
-        evaluate(read_predictions(folder, WORDS), semantic, tmp_path / "e")
+        evaluate(read_predictions(folder, VOCABULARY), semantic, tmp_path / "e")
 
 
 def same_stems():
@@ -156,41 +158,46 @@ def same_stems():
 def test_images_of_one_stem_in_two_folders(tmp_path):
     dataset = same_stems()
     for folder in ("a", "b"):
-        (tmp_path / "said" / folder).mkdir(parents=True)
+        (tmp_path / "predictions" / folder).mkdir(parents=True)
     for sample in dataset.samples:
         labels = np.where(sample.target.labels() < 0, 255, sample.target.labels()).astype(np.uint8)
-        Image.fromarray(labels).save(tmp_path / "said" / sample.name.replace(".jpg", ".png"))
+        Image.fromarray(labels).save(tmp_path / "predictions" / sample.name.replace(".jpg", ".png"))
         Image.fromarray(labels).save(tmp_path / "1.png")
-    assert evaluate(read_predictions(tmp_path / "said", WORDS), dataset, tmp_path / "out").numbers["mIoU"] == 100
-    with pytest.raises(MaskError, match=r"^a/1\.jpg and b/1\.jpg would share the prediction .*1\.png: .* by the im"):
-        evaluate(read_predictions(tmp_path, WORDS), dataset, tmp_path / "shared")
+    assert (
+        evaluate(read_predictions(tmp_path / "predictions", VOCABULARY), dataset, tmp_path / "out").numbers["mIoU"]
+        == 100
+    )
+    with pytest.raises(
+        MaskError, match=r"^a/1\.jpg and b/1\.jpg would share the prediction .*1\.png: name predictions after the im"
+    ):
+        evaluate(read_predictions(tmp_path, VOCABULARY), dataset, tmp_path / "shared")
     assert not (tmp_path / "shared" / "report.json").exists()
 
 
 def test_coco_predictions_of_one_stem_in_two_folders(tmp_path):
     dataset = same_stems()
-    (tmp_path / "said" / "a").mkdir(parents=True)
-    (tmp_path / "said" / "b").mkdir()
+    (tmp_path / "predictions" / "a").mkdir(parents=True)
+    (tmp_path / "predictions" / "b").mkdir()
     panoptic, instances = [], []
     for number, sample in enumerate(dataset.samples):
         target, name = sample.target, sample.name.replace(".jpg", ".png")
-        panoptic_image(target.segment_ids + 1).save(tmp_path / "said" / name)
+        panoptic_image(target.segment_ids + 1).save(tmp_path / "predictions" / name)
         segments = [{"id": n, "category_id": ID_OF[label]} for n, label in enumerate(target.classes, start=1)]
         panoptic.append({"image_id": number, "file_name": name, "segments_info": segments})
         instances += [
             {"image_id": number, "category_id": ID_OF[label], "segmentation": encode_mask(mask), "score": 0.5}
             for mask, label in zip(target.masks(), target.classes, strict=True)
-            if WORDS.is_thing[label] and mask.any()
+            if VOCABULARY.is_thing[label] and mask.any()
         ]
     images = [{"id": number, "file_name": sample.name} for number, sample in enumerate(dataset.samples)]
-    for name, found, metric in (("said", panoptic, "PQ"), ("instances", instances, "AP")):
+    for name, found, metric in (("predictions", panoptic, "PQ"), ("instances", instances, "AP")):
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps({"annotations": found, "categories": CATEGORIES, "images": images}))
-        report = evaluate(read_predictions(path, WORDS), dataset, tmp_path / metric)
+        report = evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / metric)
         assert report.numbers[metric] == pytest.approx(100)
         flat = InMemory([replace(dataset[0], name="1.jpg")])
-        with pytest.raises(MaskError, match=r"has a/1 and b/1, and nothing says which of them 1\.jpg is"):
-            evaluate(read_predictions(path, WORDS), flat, tmp_path / f"flat {metric}")
+        with pytest.raises(MaskError, match=r"has both a/1 and b/1 for 1\.jpg"):
+            evaluate(read_predictions(path, VOCABULARY), flat, tmp_path / f"flat {metric}")
 
 
 def test_a_png_outside_of_the_predictions_is_not_read(tmp_path, dataset):
@@ -200,7 +207,7 @@ def test_a_png_outside_of_the_predictions_is_not_read(tmp_path, dataset):
     content["annotations"][0]["file_name"] = "../../000.png"
     path.write_text(json.dumps(content))
     Image.new("RGB", (5, 5)).save(tmp_path / "000.png")
-    assert read_predictions(path, WORDS).of(dataset[0]).panoptic().ids.shape == dataset[0].target.size
+    assert read_predictions(path, VOCABULARY).of(dataset[0]).panoptic().ids.shape == dataset[0].target.size
 
 
 def test_results_of_other_images(tmp_path, dataset):
@@ -208,11 +215,11 @@ def test_results_of_other_images(tmp_path, dataset):
     path = tmp_path / "results.json"
     path.write_text(json.dumps({"annotations": [{"image_id": 77, **found}], "categories": CATEGORIES}))
     with pytest.raises(MaskError, match=r"results\.json has results of 1 images \(77, \.\.\.\), none of which is in"):
-        evaluate(read_predictions(path, WORDS), dataset, tmp_path / "out")
+        evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "out")
     assert not (tmp_path / "out" / "report.json").exists()
     # A part of the data set may well be without any.
     path.write_text(json.dumps({"annotations": [{"image_id": 3, **found}], "categories": CATEGORIES}))
-    assert evaluate(read_predictions(path, WORDS), dataset, tmp_path / "part", limit=2).numbers["AP"] == 0
+    assert evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "part", limit=2).numbers["AP"] == 0
 
 
 def test_panoptic_predictions_without_segments(tmp_path, dataset):
@@ -220,5 +227,5 @@ def test_panoptic_predictions_without_segments(tmp_path, dataset):
     content = json.loads(path.read_text())
     del content["annotations"][2]["segments_info"]
     path.write_text(json.dumps(content))
-    with pytest.raises(MaskError, match=r"^002\.png: .*said\.json has a prediction without segments_info"):
-        evaluate(read_predictions(path, WORDS), dataset, tmp_path / "out")
+    with pytest.raises(MaskError, match=r"^002\.png: .*predictions\.json has a prediction without segments_info"):
+        evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "out")

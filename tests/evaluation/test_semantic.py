@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from maskadapter.errors import MaskError, VocabularyError
 from maskadapter.evaluation.metrics.semantic import class_ious, confusion, mean_iou, pixel_counts, semantic_scores
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
@@ -94,7 +94,7 @@ def test_another_size_is_refused():
         confusion(np.zeros((2, 3), int), np.zeros((3, 2), int), 2)
 
 
-def test_split_by_synonyms_is_the_ensembles():
+def test_partition_by_synonyms_is_the_ensembles():
     for name, train, seen in (
         ("ade20k-150", "coco-panoptic", 64),
         ("ade20k-150", "coco-stuff", 67),
@@ -102,32 +102,32 @@ def test_split_by_synonyms_is_the_ensembles():
         ("pascal-voc-20", "coco-stuff", 20),
     ):
         vocabulary = Vocabulary.builtin(name)
-        split = Split.of("synonyms", vocabulary, train)
-        assert split.counts == (seen, len(vocabulary) - seen)
-        assert split.seen == vocabulary.seen(Vocabulary.builtin(train))
-        assert Split.of(train, vocabulary) == split  # a list's name, whatever the model was trained on
+        partition = Partition.of("synonyms", vocabulary, train)
+        assert partition.counts == (seen, len(vocabulary) - seen)
+        assert partition.seen == vocabulary.seen(Vocabulary.builtin(train))
+        assert Partition.of(train, vocabulary) == partition  # a list's name, whatever the model was trained on
 
 
-def test_split_by_a_file(tmp_path):
+def test_partition_by_a_file(tmp_path):
     vocabulary = Vocabulary((("cat", "pet"), ("dog", "pet"), ("sky",), ("pet", "hamster")), (True, True, False, True))
     path = tmp_path / "seen.txt"
     path.write_text("sky\nhamster\n")
-    split = Split.of(path, vocabulary)
-    assert split.seen == (False, False, True, True)
-    assert split.groups["unseen"].tolist() == [True, True, False, False]
+    partition = Partition.of(path, vocabulary)
+    assert partition.seen == (False, False, True, True)
+    assert partition.groups["unseen"].tolist() == [True, True, False, False]
     path.write_text("pet\n")  # shown for the last, a mere synonym of the others
-    assert Split.of(str(path), vocabulary).seen == (False, False, False, True)
+    assert Partition.of(str(path), vocabulary).seen == (False, False, False, True)
     path.write_text("cat\ndogg\n")
-    with pytest.raises(VocabularyError, match=r"names \"dogg\", which is none of the classes; did you mean 'dog'\?"):
-        Split.of(path, vocabulary)
+    with pytest.raises(VocabularyError, match=r"has the name \"dogg\", which no class has; did you mean 'dog'\?"):
+        Partition.of(path, vocabulary)
 
 
-def test_a_split_that_is_none():
+def test_an_unknown_partition():
     vocabulary = Vocabulary.of("cat, dog")
     with pytest.raises(VocabularyError, match="did you mean 'synonyms'"):
-        Split.of("synonym", vocabulary, "coco-stuff")
+        Partition.of("synonym", vocabulary, "coco-stuff")
     with pytest.raises(VocabularyError, match="needs the list that the model was trained on"):
-        Split.of("synonyms", vocabulary)
+        Partition.of("synonyms", vocabulary)
 
 
 def test_means_of_groups():

@@ -16,9 +16,9 @@ from torch import Tensor
 
 import maskadapter
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.checkpoint import Checkpoint, compare, read_checkpoint, write_checkpoint
-from maskadapter.hub.key_names import to_official, to_ours
-from maskadapter.models.build import Architecture, build, published
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare, read_checkpoint, write_checkpoint
+from maskadapter.hub.checkpoints.key_names import to_official, to_ours
+from maskadapter.models.builder import Architecture, build, published
 from maskadapter.models.config import AdapterConfig
 
 KEYS = Path(__file__).parents[1] / "official_keys"

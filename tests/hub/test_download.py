@@ -19,11 +19,11 @@ from official_files import needed, official_state, write
 
 import maskadapter
 from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
-from maskadapter.hub import download
-from maskadapter.hub import published_files as hub
-from maskadapter.hub.checkpoint import write_checkpoint
-from maskadapter.hub.model_zoo import CLIP_WEIGHTS, DATASETS, HUB_REPOSITORY, WEIGHTS, weights_of
-from maskadapter.models.build import MODELS, Architecture
+from maskadapter.hub.checkpoints.checkpoint import write_checkpoint
+from maskadapter.hub.zoo import published_files as hub
+from maskadapter.hub.zoo import weight_downloads as download
+from maskadapter.hub.zoo.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS, weights_of
+from maskadapter.models.builder import MODELS, Architecture
 from maskadapter.models.clip.clip import Clip, download_pretrained
 from maskadapter.system import http_download as transfer
 from maskadapter.system.cache_folder import cache_folder
@@ -60,6 +60,13 @@ def alone(tmp_path, monkeypatch):
 @pytest.fixture
 def part(tmp_path):
     return tmp_path / "model.part.pth"
+
+
+@pytest.fixture
+def logged(caplog):
+    """The lines that the package has logged."""
+    caplog.set_level("INFO", logger="maskadapter")
+    return lambda: [record.getMessage() for record in caplog.records if record.name.startswith("maskadapter")]
 
 
 def one_line(caught):
@@ -156,7 +163,7 @@ def test_a_busy_server_is_tried_again_with_growing_patience(server, part, waits)
     ("answer", "message"),
     [
         (Answer(404), "has no such file"),
-        (Answer(403), "refuses it.*--source.*browser"),
+        (Answer(403), "refuses it.*browser"),
         (Answer(410), "sent 410 Gone"),
         (Answer(200, b"<title>Google Drive - Virus scan warning</title><form>", "text/html"), "did not scan the file"),
         (Answer(200, b"<p class='uc-error-caption'>Quota exceeded</p>", "text/html; charset=utf-8"), "too many people"),
@@ -164,7 +171,7 @@ def test_a_busy_server_is_tried_again_with_growing_patience(server, part, waits)
         (Answer(200, b"<title>Sign in</title><style>p {x: 1}</style>", "text/html"), "web page instead.*'Sign in'"),
     ],
 )
-def test_what_is_no_file_is_told_in_one_line_and_not_kept(server, part, answer, message):
+def test_what_is_not_a_file_is_reported_in_one_line_and_not_kept(server, part, answer, message):
     server.files["/f"] = answer
     with pytest.raises(DownloadError, match=message) as caught:
         fetch(f"{server.address}/f", part, "model")
@@ -213,7 +220,7 @@ def test_redirects_are_followed_but_not_without_end_and_not_away_from_https(serv
     assert handler.redirect_request(request, io.BytesIO(), 302, "", {}, "https://other.example/f") is not None
 
 
-def test_a_full_disk_is_told_before_and_while_it_happens(server, part, monkeypatch):
+def test_a_full_disk_is_reported_before_and_while_it_happens(server, part, monkeypatch):
     server.files["/f"] = Served(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(transfer.shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(1_000_000))
@@ -300,42 +307,39 @@ def hugging_face(server, monkeypatch, official):
 
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=lambda weights: weights.stem)
-def test_every_model_comes_from_drive(drive, official, weights):
-    said = []
-    path = hub.fetch(weights, "drive", say=said.append)
+def test_every_model_comes_from_drive(drive, official, weights, logged):
+    path = hub.fetch(weights, "drive")
     assert path == download.models_folder() / f"{weights.stem}.pth" == download.present(weights)
     assert path.read_bytes() == official[weights.model, weights.pooler]
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     record = download.read_record(path)
     assert (record.sha256, record.stated, record.size) == (sha256, False, path.stat().st_size)
-    assert said[-1] == f"sha256 {sha256}: the source states none; this one is recorded for later"
+    assert logged()[-1] == f"sha256 {sha256}: the source states none; this one is recorded for later"
     names = {entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")}
     assert names == {path.name, f"{path.name}.json"}
 
 
 @pytest.mark.parametrize("weights", [w for w in WEIGHTS if w.hub_words], ids=lambda weights: weights.stem)
-def test_the_hub_is_taken_where_one_file_fits(hugging_face, official, weights):
-    said = []
-    path = hub.fetch(weights, say=said.append)
+def test_the_hub_is_taken_where_one_file_fits(hugging_face, official, weights, logged):
+    path = hub.fetch(weights)
     assert path.read_bytes() == official[weights.model, weights.pooler]
-    assert "is taken from Hugging Face owl10/Mask-Adapter, " in said[0]
-    assert said[-1].endswith("as the source states it")
+    assert "is taken from Hugging Face owl10/Mask-Adapter, " in logged()[0]
+    assert logged()[-1].endswith("as the source states it")
     assert download.read_record(path).stated
+    assert [entry for entry in path.parent.iterdir() if entry.is_dir()] == []
 
 
-def test_pooling_files_are_not_looked_for_on_the_hub(drive):
-    said = []
-    path = hub.fetch(weights_of("fcclip-large", "pooling"), say=said.append)
-    assert len(said) == 2  # no word of a hub that was passed over
+def test_pooling_files_are_not_looked_for_on_the_hub(drive, logged):
+    path = hub.fetch(weights_of("fcclip-large", "pooling"))
+    assert len(logged()) == 2  # nothing about a hub that was passed over
     assert path.name == "fcclip-large-pooling.pth"
     assert len(drive.asked) == 1
 
 
-def test_without_the_hub_drive_is_taken_and_said_so(drive):
-    said = []
-    hub.fetch(FCCLIP, say=said.append)
-    assert "cannot be listed" in said[0]
-    assert said[0].endswith("Google Drive is tried instead.")
+def test_without_the_hub_drive_is_taken_and_logged(drive, logged):
+    hub.fetch(FCCLIP)
+    assert "cannot be listed" in logged()[0]
+    assert logged()[0].endswith("Google Drive is tried instead.")
     with pytest.raises(DownloadError, match="owl10/Mask-Adapter cannot be listed") as caught:
         hub.fetch(FCCLIP, "hub")
     one_line(caught)
@@ -360,6 +364,24 @@ def test_when_not_exactly_one_file_of_the_hub_fits(server, monkeypatch, official
         assert hub.fetch(FCCLIP, file=names[0]).read_bytes() == body
     with pytest.raises(DownloadError, match=r"has no file 'other\.pth'"):
         hub.fetch(FCCLIP, file="other.pth")
+
+
+def test_a_hub_that_lists_a_file_and_does_not_send_it(hugging_face, logged):
+    for path in list(hugging_face.files):
+        if path.startswith(("/cdn/", f"/{HUB_REPOSITORY}/resolve/")):
+            hugging_face.files[path] = Answer(404)
+    with pytest.raises(
+        DownloadError, match=r"cannot download fcclip_.*pth from the Hugging Face.*--source drive$"
+    ) as caught:
+        hub.fetch(FCCLIP, "hub")
+    one_line(caught)
+    assert download.present(FCCLIP) is None
+
+
+def test_the_other_source_is_advised(drive):
+    drive.files[next(key for key in drive.files if FCCLIP.drive_id in key)] = Answer(403)
+    with pytest.raises(DownloadError, match=r"refuses it.*--source hub"):
+        hub.fetch(FCCLIP, "drive")
 
 
 def test_names_that_fit():
@@ -416,7 +438,7 @@ def test_another_model_is_not_kept(drive, official):
 
 
 @pytest.mark.parametrize("variable", ["MASKADAPTER_OFFLINE", "HF_HUB_OFFLINE"])
-def test_offline_nothing_is_asked_and_the_command_is_told(drive, monkeypatch, variable):
+def test_offline_nothing_is_requested_and_the_error_has_the_command(drive, monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
     command = "run 'maskadapter models download fcclip-large --pooler pooling' with a network"
     with pytest.raises(CheckpointError, match=command) as caught:
@@ -457,7 +479,7 @@ def test_several_that_want_one_file_at_once_get_it(drive):
     assert sum(asked.path.startswith("/download") for asked in drive.asked) == 1
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch, drive):
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, drive):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MASKADAPTER_CACHE", str(tmp_path / "file"))
     with pytest.raises(DownloadError, match=r"cannot make .*set MASKADAPTER_CACHE"):
@@ -488,7 +510,6 @@ def test_the_catalog_agrees_with_the_models():
             adapter = [shape for key, shape in shapes.items() if key.startswith("pooler.")]
             expected = tensors + 8 * sum(torch.Size(shape).numel() for shape in adapter)
         assert float(number) * units[unit] == pytest.approx(expected, rel=0.005), weights.stem
-        assert tuple(weights.miou) == DATASETS
         assert weights.clip in CLIP_WEIGHTS
     assert len({weights.drive_id for weights in WEIGHTS}) == len(WEIGHTS)
     assert {(weights.model, weights.pooler) for weights in WEIGHTS} == {
@@ -545,7 +566,7 @@ def small_clip(tmp_path):
     """A CLIP of open_clip that is small enough for a test: its name, and weights in a file."""
     import open_clip
 
-    from maskadapter.models.build import TINY_CLIP
+    from maskadapter.models.builder import TINY_CLIP
 
     text = {**TINY_CLIP["text_cfg"], "width": 64, "heads": 2, "layers": 1}
     config = tmp_path / "small_clip_for_a_test.json"
@@ -573,7 +594,7 @@ def test_a_pretrained_encoder_is_loaded_exactly(small_clip, tmp_path):
         Clip.pretrained(name, "nonsense")
 
 
-def test_a_encoder_that_cannot_be_downloaded_gives_one_line(monkeypatch):
+def test_an_encoder_that_cannot_be_downloaded_gives_one_line(monkeypatch):
     import open_clip
 
     def refuse(known):
@@ -585,7 +606,7 @@ def test_a_encoder_that_cannot_be_downloaded_gives_one_line(monkeypatch):
     one_line(caught)
 
 
-def test_a_encoder_comes_from_the_hub_through_open_clip(server, tmp_path):
+def test_an_encoder_comes_from_the_hub_through_open_clip(server, tmp_path):
     """In a process of its own: huggingface_hub reads HF_ENDPOINT when it is imported."""
     image_encoder = CLIP_WEIGHTS["clip-convnext-base"]
     server.add_repository(image_encoder.repository, {"open_clip_pytorch_model.bin": b"weights"})

@@ -1,4 +1,4 @@
-"""Pixels that show none of the words: the background vocabulary."""
+"""Pixels that show none of the classes: the background vocabulary."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def encoded(classes, rows):
     return EncodedVocabulary(Vocabulary.of(classes), rows)
 
 
-def test_words_that_mean_nearly_the_same_do_not_compete():
+def test_classes_that_mean_nearly_the_same_do_not_compete():
     ours = encoded(["puppy", ("lawn", "turf")], [[1, 0, 0], [0, 1, 0], [0, 0.9, 0.1]])
     world = encoded(["sky", ("dog", "hound"), "grass"], [[0, 0, 1], [0.2, 0.2, 1], [1, 0.1, 0], [0, 1, 0.1]])
     both = ours.with_background(world, 0.9)
@@ -76,12 +76,12 @@ def test_panoptic_and_instances_hold_the_classes_alone(result):
     assert found.scores.max() == pytest.approx(0.7, abs=0.01)
 
 
-def test_the_explanation_names_what_the_background_saw(result):
+def test_the_explanation_lists_the_classes_of_the_background(result):
     explained = {segment.name: segment for segment in result.explain(top=2)}
     assert set(explained) == {"cat", "wall", NONE}
-    assert [name for name, _ in explained[NONE].words] == ["sky", "cat"]
-    assert explained[NONE].words[0][1] == pytest.approx(0.6)
-    assert explained["wall"].words == (("wall", pytest.approx(0.8)), ("road", pytest.approx(0.1)))
+    assert [name for name, _ in explained[NONE].classes] == ["sky", "cat"]
+    assert explained[NONE].classes[0][1] == pytest.approx(0.6)
+    assert explained["wall"].classes == (("wall", pytest.approx(0.8)), ("road", pytest.approx(0.1)))
 
 
 def test_the_summary_counts_every_pixel_once(result):

@@ -27,7 +27,7 @@ from maskadapter.io.coco_format import encode_mask
 from maskadapter.models.preprocess import InputSize
 
 SIZE = (24, 32)  # height, width
-WORDS = ["-c", "cat, grass"]
+CLASSES = ["-c", "cat, grass"]
 WEIGHTS = Path(maskadapter.__file__).parent / "hub" / "weights" / "tiny.safetensors"
 
 
@@ -207,7 +207,7 @@ def test_images(run, case, tmp_path):
     with Image.open(path) as image:
         width, height = image.size
         upright = (width, height) if image.getexif().get(0x0112, 1) < 5 else (height, width)
-    code, out, err = run(["segment", path, *WORDS, "--save", "overlay,labels,panoptic,coco,summary,activations"])
+    code, out, err = run(["segment", path, *CLASSES, "--save", "overlay,labels,panoptic,coco,summary,activations"])
     assert (code, err) == (0, "")
     written = sorted((tmp_path / "out").iterdir())
     assert len(written) == 8
@@ -229,17 +229,17 @@ def test_classes(run, case, tmp_path):
 @pytest.mark.parametrize("case", GOOD_MASKS)
 def test_masks(run, case):
     make, count = GOOD_MASKS[case]
-    code, out, err = run(["classify", photo(), "--masks", make(), *WORDS])
+    code, out, err = run(["classify", photo(), "--masks", make(), *CLASSES])
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 1 + count
 
 
 def segment(make, *more):
-    return lambda: ["segment", make(), *WORDS, *more]
+    return lambda: ["segment", make(), *CLASSES, *more]
 
 
 def classify(make, *more):
-    return lambda: ["classify", photo(), "--masks", make(), *WORDS, *more]
+    return lambda: ["classify", photo(), "--masks", make(), *CLASSES, *more]
 
 
 def words(classes):
@@ -247,7 +247,7 @@ def words(classes):
 
 
 def weights(make, *more):
-    return lambda: ["segment", photo(), *WORDS, "-m", make(), *more]
+    return lambda: ["segment", photo(), *CLASSES, "-m", make(), *more]
 
 
 class Opens:
@@ -286,8 +286,8 @@ def other_keys():
 
 # name -> (arguments, words of the message)
 BAD = {
-    "no such image": (lambda: ["segment", "gone.jpg", *WORDS], "no such file or folder: gone.jpg"),
-    "an empty name": (lambda: ["segment", "", *WORDS], "an empty name is not an image"),
+    "no such image": (lambda: ["segment", "gone.jpg", *CLASSES], "no such file or folder: gone.jpg"),
+    "an empty name": (lambda: ["segment", "", *CLASSES], "an empty name is not an image"),
     "an empty file": (segment(lambda: file("photo.jpg", b"")), "not an image that can be read"),
     "text": (segment(lambda: file("photo.jpg", "words")), "not an image that can be read"),
     "a web page": (segment(lambda: file("photo.png", "<!DOCTYPE html><html>")), "not an image that can be read"),
@@ -302,7 +302,7 @@ BAD = {
     "a decompression bomb": (segment(bomb), "60000 x 60000 pixels, more than max_pixels"),
     "floating-point pixels": (segment(lambda: photo("photo.tif", "F")), "floating-point pixels"),
     "an empty folder": (segment(lambda: Path("photos").mkdir() or "photos"), "no images in photos"),
-    "a pattern without matches": (lambda: ["segment", "no*.jpg", *WORDS], "no images in no*.jpg"),
+    "a pattern without matches": (lambda: ["segment", "no*.jpg", *CLASSES], "no images in no*.jpg"),
     "results among the images": (segment(lambda: photo() and ".", "-o", "."), "among the images"),
     "no classes": (words(" , "), "no classes: name at least one"),
     "an empty text": (words(""), "no classes: name at least one"),
@@ -404,7 +404,7 @@ def test_a_disk_that_refuses(run, monkeypatch, tmp_path, failure, reason, format
     path = photo()
     for owner, name in ((Image.Image, "save"), (Path, "write_text")):
         monkeypatch.setattr(owner, name, failure)
-    code, _, err = run(["segment", path, *WORDS, "--save", formats])
+    code, _, err = run(["segment", path, *CLASSES, "--save", formats])
     assert code == 2
     assert err.startswith("error: cannot write ")
     assert reason in err
@@ -415,7 +415,7 @@ def test_a_disk_that_refuses(run, monkeypatch, tmp_path, failure, reason, format
 def test_a_image_that_may_not_be_read(run, monkeypatch):
     path = photo()
     monkeypatch.setattr(Image, "open", refused)
-    code, _, err = run(["segment", path, *WORDS])
+    code, _, err = run(["segment", path, *CLASSES])
     assert (code, err) == (2, f"error: cannot read {path}: Permission denied\n")
 
 

@@ -14,10 +14,11 @@ from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.hub.bare_clip import facts
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.poolers.mask_cropping import MaskCropping
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
-from maskadapter.pipelines import model_evaluation as subject
+from maskadapter.pipelines.model_evaluation import model_predictor
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 VISION = {
@@ -148,9 +149,11 @@ def test_a_crop_is_the_square_around_the_mask_on_the_mean_color():
 
 def test_named_models_crop_with_their_own_clip(tmp_path):
     dataset = Scenes(1)
-    judged = subject.model("tiny", dataset, pooler="cropping", proposals="ground-truth")
-    assert judged.settings["model"].startswith("tiny with cropping")
-    report = evaluate(judged.predict, dataset, tmp_path / "run", metrics=judged.metrics, settings=judged.settings)
+    predictor = model_predictor(ModelSource("tiny", "cropping"), dataset, masks="ground-truth")
+    assert predictor.settings["model"].startswith("tiny with cropping")
+    report = evaluate(
+        predictor.predict, dataset, tmp_path / "run", metrics=predictor.metrics, settings=predictor.settings
+    )
     assert 0 <= report.numbers["accuracy of segments"] <= 100
     model = ma.load("tiny", pooler="cropping")
     with pytest.raises(MaskAdapterError, match="no activation maps"):
@@ -160,16 +163,18 @@ def test_named_models_crop_with_their_own_clip(tmp_path):
 def test_a_clip_alone_is_evaluated_and_told_apart(folders, tmp_path):
     dataset = Scenes(1)
     name = f"clip:local-dir:{folders['transformer']}"
-    judged = subject.model(name, dataset, proposals="ground-truth", pooler="cropping")
-    assert judged.settings["model"] == "a CLIP with cropping"
-    assert judged.settings["weights"] != facts(f"clip:local-dir:{folders['resnet']}")["weights"]
-    report = evaluate(judged.predict, dataset, tmp_path / "run", metrics=judged.metrics, settings=judged.settings)
+    predictor = model_predictor(ModelSource(name, "cropping"), dataset, masks="ground-truth")
+    assert predictor.settings["model"] == "a CLIP with cropping"
+    assert predictor.settings["weights"] != facts(f"clip:local-dir:{folders['resnet']}")["weights"]
+    report = evaluate(
+        predictor.predict, dataset, tmp_path / "run", metrics=predictor.metrics, settings=predictor.settings
+    )
     assert 0 <= report.numbers["accuracy of segments"] <= 100
-    pieces = subject.model(name, dataset, proposals="superpixels")
+    pieces = model_predictor(ModelSource(name), dataset, masks="superpixels")
     report = evaluate(pieces.predict, dataset, tmp_path / "pieces", settings=pieces.settings)
     assert 0 <= report.numbers["mIoU"] <= 100
-    with pytest.raises(MaskAdapterError, match="holds no mask generator"):
-        subject.model(name, dataset)
+    with pytest.raises(MaskAdapterError, match="has no mask generator"):
+        model_predictor(ModelSource(name), dataset)
 
 
 @pytest.fixture
@@ -202,11 +207,13 @@ class Mischief:
 
 def test_bad_names_and_files_are_one_line(folders, small_config, tmp_path, capsys):
     cells = f"clip:local-dir:{folders['timm transformer']}"
-    with pytest.raises(MaskAdapterError, match=r"no features of cells .*VisionTransformer.*use embedding cropping"):
+    with pytest.raises(
+        MaskAdapterError, match=r"VisionTransformer.* has no feature map to pool: use the pooler cropping"
+    ):
         ma.load(cells)
-    with pytest.raises(MaskAdapterError, match=r"no features of cells .*use embedding cropping"):
+    with pytest.raises(MaskAdapterError, match=r"has no feature map to pool: use the pooler cropping"):
         ma.load(f"clip:local-dir:{folders['attention pooling']}", pooler="pooling")
-    with pytest.raises(MaskAdapterError, match="without an adapter: use embedding pooling or cropping"):
+    with pytest.raises(MaskAdapterError, match="without an adapter: use pooler pooling or cropping"):
         ma.load(cells, pooler="adapter")
     with pytest.raises(MaskAdapterError, match="leave adapter and like out"):
         ma.load(cells, adapter=tmp_path / "some.pth")

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from test_segmenter import WORDS, small
+from test_segmenter import CLASSES, small
 
-from maskadapter.models.build import MODELS
+from maskadapter.models.builder import Architecture, build
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types.encoded_image import EncodedImage
 
@@ -22,14 +22,14 @@ def image() -> np.ndarray:
 def tiny() -> OpenVocabularySegmenter:
     """The embedded model's parts with random weights: nested regions, which compete by text."""
     torch.manual_seed(0)
-    return MODELS["tiny"]("adapter").eval().requires_grad_(False)
+    return build(Architecture("tiny", "adapter")).eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("model", [small, lambda: small("pooling"), lambda: small(maft=True), tiny])
 def test_other_classes_give_what_a_single_call_gives_to_the_bit(model, image) -> None:
     model = model()
     encoded = model.encode_image(image)
-    for classes in (WORDS, ["dog", "grass"], ["cat"]):
+    for classes in (CLASSES, ["dog", "grass"], ["cat"]):
         later, single = model.segment(encoded, classes), model.segment(image, classes)
         assert torch.equal(later.probs, single.probs)
         assert torch.equal(later.mask_logits, single.mask_logits)
@@ -41,7 +41,7 @@ def test_other_classes_give_what_a_single_call_gives_to_the_bit(model, image) ->
 def test_masks_are_encoded_once_for_many_lists_of_classes(image) -> None:
     model, masks = small(maft=True), np.random.default_rng(1).random((5, 70, 110)) > 0.6
     encoded = model.encode_image(image, masks)
-    for classes in (WORDS, ["dog", "grass"]):
+    for classes in (CLASSES, ["dog", "grass"]):
         single = model.segment(image, classes, masks=masks)
         assert torch.equal(model.segment(encoded, classes).probs, single.probs)
         assert torch.equal(model.segment(model.encode_image(image), classes, masks=masks).probs, single.probs)
@@ -56,9 +56,9 @@ def test_the_image_encoder_and_the_proposal_head_run_once(image, tmp_path) -> No
     model.clip.encode_image = lambda images: calls.append("encoder") or encode(images)
     model.generator.register_forward_hook(lambda *_: calls.append("head"))
     encoded = model.encode_image(image)
-    result = model.segment(encoded, WORDS)
+    result = model.segment(encoded, CLASSES)
     model.segment(encoded, ["dog"])
-    model.classify(encoded, np.ones((2, 70, 110), bool), WORDS)
+    model.classify(encoded, np.ones((2, 70, 110), bool), CLASSES)
     result.save(tmp_path, ["overlay", "activations"], activation_maps=model.activation_maps(encoded, result))
     assert calls == ["encoder", "head"]
 
@@ -66,7 +66,7 @@ def test_the_image_encoder_and_the_proposal_head_run_once(image, tmp_path) -> No
 def test_results_do_not_share_the_callers_array(image) -> None:
     model = small("pooling")
     encoded, kept = model.encode_image(image), image.copy()
-    result = model.segment(image, WORDS)
+    result = model.segment(image, CLASSES)
     image[:] = 0
     np.testing.assert_array_equal(encoded.image, kept)
     np.testing.assert_array_equal(result.image, kept)
@@ -77,7 +77,7 @@ def test_results_do_not_share_the_callers_array(image) -> None:
 def test_encoded_images_and_results_go_to_another_process_without_the_model(image, tmp_path) -> None:
     model = small()
     encoded = model.encode_image(image)
-    result = model.segment(encoded, WORDS)
+    result = model.segment(encoded, CLASSES)
     content = pickle.dumps((encoded, result))
     weights = sum(parameter.numel() * 4 for parameter in model.parameters())
     assert len(content) < weights / 10
@@ -98,7 +98,7 @@ assert not any(name.startswith(("maskadapter.models", "open_clip")) for name in 
     assert second == f"{int(result.semantic().astype('int64').sum())} {len(result.panoptic().segments)}"
     assert (tmp_path / "other-overlay.png").exists()
     again: EncodedImage = pickle.loads(content)[0]
-    assert torch.equal(model.segment(again, WORDS).probs, result.probs)
+    assert torch.equal(model.segment(again, CLASSES).probs, result.probs)
 
 
 def test_the_file_name_stays_with_the_encoded_image(image, tmp_path) -> None:
@@ -108,5 +108,5 @@ def test_the_file_name_stays_with_the_encoded_image(image, tmp_path) -> None:
     model = small("pooling")
     encoded = model.encode_image(tmp_path / "my photo.png")
     assert encoded.file_name == "my photo.png"
-    assert model.segment(encoded, WORDS).file_name == "my photo.png"
-    assert model.segment(image, WORDS).file_name == "image.png"
+    assert model.segment(encoded, CLASSES).file_name == "my photo.png"
+    assert model.segment(image, CLASSES).file_name == "image.png"

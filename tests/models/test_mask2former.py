@@ -4,7 +4,7 @@ import torch
 
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.proposals.mask2former import mask_decoder, pixel_decoder
-from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, cell_centers
+from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, location_centers
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder, attend, where_to_look
 from maskadapter.models.proposals.mask2former.pixel_decoder import EncoderLayer
 
@@ -28,7 +28,7 @@ def test_deformable_attention_point_by_point() -> None:
     torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.5)
     length = sum(h * w for h, w in sizes)
     query, values = torch.randn(2, 1, length, dim, dtype=torch.float64)
-    places = cell_centers(sizes, architecture=query)
+    places = location_centers(sizes, example=query)
     attention.requires_grad_(False)
     got = attention(query, places, attention.values(values), sizes)[0]
 
@@ -78,9 +78,9 @@ def test_cells_go_through_a_layer_a_piece_at_a_time(monkeypatch) -> None:
     layer = EncoderLayer(32, 4).double()
     torch.nn.init.normal_(layer.self_attn.sampling_offsets.weight, std=0.5)
     x, position = torch.randn(2, 2, 68, 32, dtype=torch.float64)
-    places = cell_centers(sizes, architecture=x)
+    places = location_centers(sizes, example=x)
     whole = layer(x, position[:1], places, sizes)
-    monkeypatch.setattr(pixel_decoder, "_CELLS", 30)
+    monkeypatch.setattr(pixel_decoder, "_LOCATIONS", 30)
     torch.testing.assert_close(layer(x, position[:1], places, sizes), whole)
     separate = [layer(one[None], position[:1], places, sizes) for one in x]
     torch.testing.assert_close(torch.cat(separate), whole)

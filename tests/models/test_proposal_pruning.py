@@ -8,7 +8,7 @@ import torch
 from test_segmenter import small
 from torch import nn
 
-from maskadapter.models.build import Architecture, build
+from maskadapter.models.builder import Architecture, build
 from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler

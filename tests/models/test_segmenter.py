@@ -1,4 +1,4 @@
-"""The whole model with small random weights: shapes, sizes, and what must not change the answer."""
+"""The whole model with small random weights: shapes, sizes, and what must not change the result."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ CLIP = {
     "vision_cfg": {"timm_model_name": "convnext_atto", "timm_pool": "", "timm_proj": "mlp", "image_size": 64},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
 }
-WORDS = ["cat", ("sofa", "couch"), "wall"]
+CLASSES = ["cat", ("sofa", "couch"), "wall"]
 
 
 def small(pooler: str = "adapter", generator: bool = True, maft: bool = False) -> OpenVocabularySegmenter:
@@ -54,7 +54,7 @@ def image() -> np.ndarray:
 @pytest.mark.parametrize("pooler", ["adapter", "pooling"])
 @pytest.mark.parametrize("maft", [False, True])
 def test_results_have_the_images_size(image: np.ndarray, pooler: str, maft: bool) -> None:
-    result = small(pooler, maft=maft).segment(image, WORDS, background=None)
+    result = small(pooler, maft=maft).segment(image, CLASSES, background=None)
     assert result.class_names == ("cat", "sofa", "wall")
     assert result.size == (70, 110)
     labels = result.semantic()
@@ -74,16 +74,16 @@ def test_any_size_of_image(size: tuple[int, int]) -> None:
     assert not result.semantic().any()  # one class wins everywhere
 
 
-def test_words_encoded_once_give_the_same_result(image: np.ndarray) -> None:
+def test_classes_encoded_once_give_the_same_result(image: np.ndarray) -> None:
     model = small()
-    encoded = model.encode_text(WORDS)
+    encoded = model.encode_text(CLASSES)
     torch.testing.assert_close(encoded.text_embeddings.norm(dim=-1), torch.ones(4))
-    first, second = model.segment(image, WORDS), model.segment(image, encoded)
+    first, second = model.segment(image, CLASSES), model.segment(image, encoded)
     assert torch.equal(first.probs, second.probs)
     assert (first.semantic() == second.semantic()).all()
 
 
-def test_the_order_of_words_only_renumbers_the_result(image: np.ndarray) -> None:
+def test_the_order_of_classes_only_renumbers_the_result(image: np.ndarray) -> None:
     model = small()
     forward = model.segment(image, ["cat", "dog", "wall"], background=None)
     backward = model.segment(image, ["wall", "dog", "cat"], background=None)
@@ -103,46 +103,46 @@ def test_a_text_embedding_is_the_mean_over_templates() -> None:
     torch.testing.assert_close(clip.encode_text(names, batch_size=3), clip.encode_text(names), atol=1e-6, rtol=1e-5)
 
 
-def test_classify_names_each_mask_alone(image: np.ndarray) -> None:
+def test_classify_classifies_each_mask_alone(image: np.ndarray) -> None:
     model = small()
     masks = np.random.default_rng(1).random((40, 70, 110)) > 0.7
-    named = model.classify(image, masks, WORDS)
+    named = model.classify(image, masks, CLASSES)
     assert named.probs.shape == (40, 3)
     np.testing.assert_allclose(named.probs.sum(axis=1), 1, atol=1e-5)
     assert (named.labels == named.probs.argmax(axis=1)).all()
     assert (named.scores == named.probs.max(axis=1)).all()
-    np.testing.assert_allclose(model.classify(image, masks[7:9], WORDS).probs, named.probs[7:9], atol=1e-5)
+    np.testing.assert_allclose(model.classify(image, masks[7:9], CLASSES).probs, named.probs[7:9], atol=1e-5)
 
 
 def test_classify_takes_no_masks_and_empty_masks(image: np.ndarray) -> None:
     model = small()
-    assert model.classify(image, np.zeros((0, 70, 110), bool), WORDS).probs.shape == (0, 3)
-    assert np.isfinite(model.classify(image, np.zeros((2, 70, 110), bool), WORDS).probs).all()
+    assert model.classify(image, np.zeros((0, 70, 110), bool), CLASSES).probs.shape == (0, 3)
+    assert np.isfinite(model.classify(image, np.zeros((2, 70, 110), bool), CLASSES).probs).all()
 
 
 def test_classify_refuses_masks_of_another_size(image: np.ndarray) -> None:
     with pytest.raises(MaskError, match="70"):
-        small().classify(image, np.zeros((1, 71, 110), bool), WORDS)
+        small().classify(image, np.zeros((1, 71, 110), bool), CLASSES)
 
 
 def test_a_warmup_model_classifies_and_does_not_segment(image: np.ndarray) -> None:
     model = small(generator=False)
-    assert model.classify(image, np.ones((1, 70, 110), bool), WORDS).probs.shape == (1, 3)
+    assert model.classify(image, np.ones((1, 70, 110), bool), CLASSES).probs.shape == (1, 3)
     with pytest.raises(MaskAdapterError, match="hold no mask generator"):
-        model.segment(image, WORDS)
+        model.segment(image, CLASSES)
 
 
-def test_a_generator_that_does_not_classify_leaves_the_choice_to_clip(image: np.ndarray) -> None:
+def test_a_proposal_head_that_does_not_classify_leaves_the_choice_to_clip(image: np.ndarray) -> None:
     model = small()
     inner = model.generator
-    result = model.segment(image, WORDS)
+    result = model.segment(image, CLASSES)
 
     class Silent(torch.nn.Module):
         def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
             return Proposals(inner(inputs, features).mask_logits)
 
     model.generator = Silent()
-    silent = model.segment(image, WORDS)
+    silent = model.segment(image, CLASSES)
     assert torch.equal(silent.mask_logits, result.mask_logits)
     assert not silent.probs[:, -1].any()
     torch.testing.assert_close(silent.probs.sum(dim=-1), torch.ones(10))
@@ -156,7 +156,7 @@ def test_no_classes_is_one_line(image: np.ndarray) -> None:
 def test_saved_results_open_again(image: np.ndarray, tmp_path) -> None:
     from PIL import Image
 
-    result = small().segment(image, WORDS)
+    result = small().segment(image, CLASSES)
     paths = result.save(tmp_path / "new", ["overlay", "labels"], stem="photo")
     assert [path.name for path in paths] == ["photo-overlay.png", "photo-labels.png", "photo-classes.json"]
     assert (np.asarray(Image.open(paths[1])).astype(int) - 1 == result.semantic()).all()
@@ -195,7 +195,7 @@ def test_a_batch_is_normalized_and_then_padded_with_zeros(image: np.ndarray) -> 
     assert not batch[1, :, :, 50:].any()
 
 
-def test_masks_keep_their_outline_at_stride_4_and_small_ones_their_cell() -> None:
+def test_masks_keep_their_outline_at_stride_4_and_small_ones_their_location() -> None:
     sizes = ImageSizes(padded=(96, 128), resized=(80, 120), original=(80, 120))
     masks = torch.zeros(3, 80, 120, dtype=torch.bool)
     masks[0, 8:40, 16:60] = True
@@ -212,7 +212,7 @@ def test_masks_keep_their_outline_at_stride_4_and_small_ones_their_cell() -> Non
 def test_images_of_a_batch_do_not_influence_each_other(image: np.ndarray) -> None:
     model = small()
     other = np.ascontiguousarray(image[::-1])
-    encoded = model.encode_text(WORDS)
+    encoded = model.encode_text(CLASSES)
     with torch.inference_mode():
         together = model(image_batch([image, other], 32), encoded)
         alone = model(image_batch([other], 32), encoded)
@@ -220,7 +220,7 @@ def test_images_of_a_batch_do_not_influence_each_other(image: np.ndarray) -> Non
         torch.testing.assert_close(both[1:], one, atol=1e-4, rtol=1e-3)
 
 
-def test_things_may_be_said_with_the_words_or_later(image: np.ndarray) -> None:
+def test_things_may_be_given_with_the_classes_or_later(image: np.ndarray) -> None:
     model = small()
     encoded = model.encode_text(["cat", "wall"])
     assert encoded.vocabulary.is_thing == (True, False)
@@ -232,7 +232,7 @@ def test_results_are_named_after_the_file(image: np.ndarray, tmp_path) -> None:
     from PIL import Image
 
     Image.fromarray(image).save(tmp_path / "my photo.png")
-    paths = small().segment(tmp_path / "my photo.png", WORDS).save(tmp_path, "labels")
+    paths = small().segment(tmp_path / "my photo.png", CLASSES).save(tmp_path, "labels")
     assert [path.name for path in paths] == ["my photo-labels.png", "my photo-classes.json"]
 
 
@@ -250,6 +250,6 @@ class NoFloat64(TorchFunctionMode):
 def test_nothing_but_coordinates_is_float64(image: np.ndarray, maft: bool) -> None:
     model = small(maft=maft)
     with NoFloat64():
-        result = model.segment(image, WORDS)
+        result = model.segment(image, CLASSES)
         result.semantic(), result.panoptic(), result.instances()
-        model.classify(image, np.ones((2, 70, 110), bool), WORDS)
+        model.classify(image, np.ones((2, 70, 110), bool), CLASSES)

@@ -1,144 +1,186 @@
 """Text embeddings are computed once: for a process, for the next one, for two at a time."""
 
+import copy
 import multiprocessing
-import sqlite3
 import stat
 
+import numpy as np
 import pytest
 import torch
 
 from maskadapter.models.clip.text_cache import TextCache, fingerprint
 
-
-class ImageEncoder:
-    """Counts what it is asked for; a row says which name it belongs to."""
-
-    def __init__(self):
-        self.asked = []
-
-    def __call__(self, names):
-        self.asked += names
-        return torch.tensor([[len(name), ord(name[0])] for name in names], dtype=torch.float32)
-
-
-def cache_at(path, key="weights"):
-    return TextCache(path, lambda: key, lambda: 0, dim=2)
-
-
 NAMES = ["cat", "dog", "cat", "\u0936\u0928\u093f", "a'; DROP TABLE text; --"]
+
+
+class Encoder:
+    """A text encoder that counts what it is asked for; an embedding shows which name it belongs to."""
+
+    embed_dim = 2
+
+    def __init__(self, weights="weights", templates=("{}",)):
+        self.weights, self.templates = weights, templates
+        self.asked, self.hashed = [], 0
+
+    def text_fingerprint(self):
+        self.hashed += 1
+        return fingerprint({}, self.weights, *self.templates)
+
+    def encode_text(self, names):
+        self.asked += names
+        prompts = [self.templates[0].format(name) for name in names]
+        return torch.tensor([[len(prompt), ord(prompt[0])] for prompt in prompts], dtype=torch.float32)
+
+
+def embeddings(folder, names, encoder=None):
+    return TextCache(folder, encoder or Encoder()).text_embeddings(names)
+
+
+def only_file(folder):
+    (path,) = folder.iterdir()
+    return path
 
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_names_are_encoded_once(tmp_path, stored):
-    image_encoder = ImageEncoder()
-    cache = cache_at(tmp_path / "new" / "text.sqlite" if stored else None)
-    rows = cache.rows(NAMES, image_encoder)
-    assert torch.equal(rows, ImageEncoder()(NAMES))
-    assert torch.equal(cache.rows([*NAMES, "cow"], image_encoder)[:-1], rows)
-    assert image_encoder.asked == ["cat", "dog", NAMES[3], NAMES[4], "cow"]
+    encoder = Encoder()
+    cache = TextCache(tmp_path / "new" if stored else None, encoder)
+    first = cache.text_embeddings(NAMES)
+    assert torch.equal(first, Encoder().encode_text(NAMES))
+    assert torch.equal(cache.text_embeddings([*NAMES, "cow"])[:-1], first)
+    assert encoder.asked == ["cat", "dog", NAMES[3], NAMES[4], "cow"]
+    assert encoder.hashed == stored
 
 
 def test_the_next_process_encodes_nothing(tmp_path):
     names = [f"name {index}" for index in range(2000)]
-    first = cache_at(tmp_path / "text.sqlite").rows(names, ImageEncoder())
-    image_encoder = ImageEncoder()
-    assert torch.equal(cache_at(tmp_path / "text.sqlite").rows(names, image_encoder), first)
-    assert image_encoder.asked == []
+    first = embeddings(tmp_path / "text", names)
+    assert torch.equal(embeddings(tmp_path / "text", names, encoder := Encoder()), first)
+    assert (encoder.asked, encoder.hashed) == ([], 1)
 
 
-def test_other_weights_have_rows_of_their_own(tmp_path):
-    cache_at(tmp_path / "text.sqlite").rows(["cat"], ImageEncoder())
-    image_encoder = ImageEncoder()
-    cache_at(tmp_path / "text.sqlite", key="other weights").rows(["cat"], image_encoder)
-    assert image_encoder.asked == ["cat"]
+def test_other_weights_and_prompts_have_files_of_their_own(tmp_path):
+    embeddings(tmp_path / "text", ["cat"])
+    for encoder in (Encoder("other weights"), Encoder(templates=("a {}",))):
+        embeddings(tmp_path / "text", ["cat"], encoder)
+        assert encoder.asked == ["cat"]
+    assert len(list((tmp_path / "text").iterdir())) == 3
 
 
 def test_what_was_done_before_an_interruption_is_kept(tmp_path):
     names = [f"name {index}" for index in range(100)]
+    interrupted = Encoder()
 
-    def interrupted(block):
-        if "name 64" in block:
+    def stop(batch):
+        if "name 64" in batch:
             raise KeyboardInterrupt
-        return ImageEncoder()(block)
+        return Encoder().encode_text(batch)
 
+    interrupted.encode_text = stop
     with pytest.raises(KeyboardInterrupt):
-        cache_at(tmp_path / "text.sqlite").rows(names, interrupted)
-    image_encoder = ImageEncoder()
-    cache_at(tmp_path / "text.sqlite").rows(names, image_encoder)
-    assert image_encoder.asked == names[64:]
+        embeddings(tmp_path / "text", names, interrupted)
+    embeddings(tmp_path / "text", names, encoder := Encoder())
+    assert encoder.asked == names[64:]
 
 
-def _fill(path, names):
-    cache_at(path).rows(names, ImageEncoder())
+def _fill(folder, names):
+    for start in range(0, len(names), 10):
+        embeddings(folder, names[start : start + 10])
 
 
-def test_two_processes_share_a_file(tmp_path):
-    path, names = tmp_path / "text.sqlite", [f"name {index}" for index in range(600)]
+def test_processes_that_write_at_once_leave_a_whole_file(tmp_path):
+    folder, names = tmp_path / "text", [f"name {index}" for index in range(600)]
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=_fill, args=(path, names[start:])) for start in (0, 200)]
+    workers = [spawn.Process(target=_fill, args=(folder, names[start:])) for start in (0, 200)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
-    image_encoder = ImageEncoder()
-    assert torch.equal(cache_at(path).rows(names, image_encoder), ImageEncoder()(names))
-    assert image_encoder.asked == []
+    only_file(folder)
+    assert torch.equal(embeddings(folder, names), Encoder().encode_text(names))
+    assert torch.equal(embeddings(folder, names, encoder := Encoder()), Encoder().encode_text(names))
+    assert encoder.asked == []
 
 
-@pytest.mark.parametrize("content", [b"", b"SQLite format 3\x00" + b"\xff" * 5000, b"no database at all" * 100])
-def test_a_damaged_file_is_made_anew(tmp_path, content):
-    path = tmp_path / "text.sqlite"
-    path.write_bytes(content)
-    for _ in range(2):
-        image_encoder = ImageEncoder()
-        assert torch.equal(cache_at(path).rows(NAMES, image_encoder), ImageEncoder()(NAMES))
-    cache_at(path).rows(NAMES, image_encoder := ImageEncoder())
-    assert image_encoder.asked == []
+def test_what_another_process_stored_in_the_meantime_stays(tmp_path):
+    cache = TextCache(tmp_path / "text", Encoder())
+    cache.text_embeddings(["cat"])
+    embeddings(tmp_path / "text", ["dog"])
+    cache.text_embeddings(["cow"])
+    embeddings(tmp_path / "text", ["cat", "dog", "cow"], encoder := Encoder())
+    assert encoder.asked == []
 
 
-def test_rows_of_another_length_are_not_used(tmp_path):
-    path = tmp_path / "text.sqlite"
-    cache_at(path).rows(["cat"], ImageEncoder())
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE text SET row = x'00'")
-    assert torch.equal(cache_at(path).rows(["cat"], image_encoder := ImageEncoder()), ImageEncoder()(["cat"]))
-    assert image_encoder.asked == ["cat"]
+@pytest.mark.parametrize("content", [b"", b"\xff" * 5000, b"{}" * 100, None, 0])
+def test_a_damaged_file_is_replaced(tmp_path, content):
+    embeddings(tmp_path / "text", ["cat"])
+    path = only_file(tmp_path / "text")
+    whole = path.read_bytes()
+    damaged = {None: whole[:-3], 0: whole.replace(np.float32(99).tobytes(), np.float32(98).tobytes())}
+    path.write_bytes(damaged.get(content, content))
+    assert path.read_bytes() != whole
+    assert torch.equal(embeddings(tmp_path / "text", NAMES), Encoder().encode_text(NAMES))
+    embeddings(tmp_path / "text", NAMES, encoder := Encoder())
+    assert encoder.asked == []
 
 
-def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(tmp_path):
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"text_embeddings": np.zeros((1, 3), np.float32), "names": np.array('["cat"]')},
+        {"text_embeddings": np.zeros((1, 2), np.float32), "names": np.array('["cat", "dog"]')},
+        {"text_embeddings": np.zeros((1, 2), np.float16), "names": np.array('["cat"]')},
+        {"text_embeddings": np.zeros((1, 2), np.float32), "names": np.array("cat")},
+        {"text_embeddings": np.zeros((1, 2), np.float32), "names": np.array(["cat", "dog"])},
+        {"text_embeddings": np.zeros((1, 2), np.float32)},
+        {"text_embeddings": np.array([None]), "names": np.array('["cat"]')},
+    ],
+)
+def test_a_file_that_holds_something_else_is_not_used(tmp_path, arrays):
+    embeddings(tmp_path / "text", ["cat"])
+    np.savez(only_file(tmp_path / "text"), **arrays)
+    assert torch.equal(embeddings(tmp_path / "text", ["cat"], encoder := Encoder()), Encoder().encode_text(["cat"]))
+    assert encoder.asked == ["cat"]
+
+
+def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
-    cache = cache_at(tmp_path / "file" / "text.sqlite")
-    assert torch.equal(cache.rows(NAMES, ImageEncoder()), ImageEncoder()(NAMES))
-    path = tmp_path / "text.sqlite"
-    cache_at(path).rows(["cat"], ImageEncoder())
-    path.chmod(stat.S_IRUSR)
-    assert torch.equal(cache_at(path).rows(NAMES, ImageEncoder()), ImageEncoder()(NAMES))
+    assert torch.equal(embeddings(tmp_path / "file" / "text", NAMES), Encoder().encode_text(NAMES))
+    embeddings(tmp_path / "text", ["cat"])
+    path = only_file(tmp_path / "text")
+    path.parent.chmod(stat.S_IRUSR | stat.S_IXUSR)
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "replace", refuse)  # root may write into any folder
+    cache = TextCache(path.parent, encoder := Encoder())
+    assert torch.equal(cache.text_embeddings(NAMES), Encoder().encode_text(NAMES))
+    assert encoder.asked == NAMES[1:2] + NAMES[3:]
+    cache.text_embeddings([*NAMES, "cow"])
+    path.parent.chmod(stat.S_IRWXU)
+    assert only_file(tmp_path / "text") == path
 
 
-def test_changed_weights_are_noticed(tmp_path):
-    weights = {"text": 1.0}
-    path = tmp_path / "text.sqlite"
-
-    def encode(names):
-        return torch.full((len(names), 2), weights["text"])
-
-    cache = TextCache(path, lambda: f"hash of {weights['text']}", lambda: weights["text"], dim=2)
-    assert cache.rows(["cat"], encode).unique().item() == 1
-    weights["text"] = 2.0
-    assert cache.rows(["cat", "dog"], encode).unique().item() == 2
-    weights["text"] = 1.0
-    assert cache.rows(["cat", "dog"], encode).unique().item() == 1
-    old = TextCache(path, lambda: "hash of 1.0", lambda: 0, dim=2)
-    assert old.rows(["cat"], encode).unique().item() == 1
+def test_changed_prompts_are_noticed(tmp_path):
+    encoder = Encoder()
+    cache = TextCache(tmp_path / "text", encoder)
+    plain = cache.text_embeddings(["cat"])
+    encoder.templates = ("a photo of a {}",)
+    assert torch.equal(cache.text_embeddings(["cat"]), encoder.encode_text(["cat"]))
+    encoder.templates = ("{}",)
+    assert torch.equal(cache.text_embeddings(["cat"]), plain)
 
 
-def test_a_folder_that_may_not_be_entered_costs_time_and_nothing_else(tmp_path, monkeypatch):
-    def refuse(path):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(type(tmp_path), "is_file", refuse)
-    assert torch.equal(cache_at(tmp_path / "text.sqlite").rows(NAMES, ImageEncoder()), ImageEncoder()(NAMES))
+def test_a_copy_hashes_its_own_weights(tmp_path):
+    cache = TextCache(tmp_path / "text", Encoder())
+    cache.text_embeddings(["cat"])
+    copied = copy.deepcopy(cache)
+    copied._encoder.weights = "changed"
+    copied.text_embeddings(["cat"])
+    assert copied._encoder.asked == ["cat", "cat"]
+    assert len(list((tmp_path / "text").iterdir())) == 2
 
 
 def test_the_fingerprint_sees_every_bit():

@@ -1,4 +1,4 @@
-"""``maskadapter plot``: the figures show the numbers that they are made from."""
+"""Test ``maskadapter plot``: the figures show the numbers that they are made from."""
 
 import json
 import sys
@@ -9,48 +9,50 @@ from evaluated import WORDS, InMemory, samples
 from PIL import Image
 from test_segmenter import small
 
+import maskadapter as ma
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
-from maskadapter.hub import loading as hub
+from maskadapter.evaluation.partition import Partition
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.io import images as ma_images
 from maskadapter.io.masks import mask_parts
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling
-from maskadapter.paper.figures import activations as drawn
-from maskadapter.paper.figures.activations import activations, differing
-from maskadapter.paper.figures.both_ways import ADAPTER, POOLING, BothWays
-from maskadapter.paper.figures.gallery import gallery, labels_of
+from maskadapter.paper.figures import activation_figure as drawn
+from maskadapter.paper.figures.activation_figure import activations, most_different
+from maskadapter.paper.figures.gallery_figure import gallery, labels_of
 from maskadapter.paper.figures.image_grid import Row, image_grid, mask_at_print_size
 from maskadapter.paper.figures.page import COLORS, DPI, TEXT, check_output, legend_shape, page
-from maskadapter.paper.figures.tsne import neighbors, tsne
-from maskadapter.paper.figures.unseen_curve import unseen_curve
-from maskadapter.paper.figures.upper_bound import upper_bound
+from maskadapter.paper.figures.pooler_comparison import ADAPTER, POOLING, PoolerComparison
+from maskadapter.paper.figures.tsne_figure import same_class_neighbors, tsne
+from maskadapter.paper.figures.unseen_figure import unseen_curve
+from maskadapter.paper.figures.upper_bound_figure import upper_bound
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.classification import Classification
 from maskadapter.types.target import Target
 
 
-def run(*words):
+def run(*arguments):
     with pytest.raises(SystemExit) as stop:
-        main(["plot", *map(str, words)])
+        main(["plot", *map(str, arguments)])
     return stop.value.code or 0
 
 
 @pytest.fixture(scope="module")
-def ways():
+def comparison():
     segmenter = small("adapter")
-    return BothWays(segmenter, {POOLING: MaskPooling(), ADAPTER: segmenter.pooler})
+    return PoolerComparison(segmenter, {POOLING: MaskPooling(), ADAPTER: segmenter.pooler})
 
 
 @pytest.fixture
-def quick(ways, monkeypatch):
-    """Models of no size, whichever is asked for; what was asked is in the list."""
+def quick(comparison, monkeypatch):
+    """Replace every model by a tiny random one; the list holds which were asked for."""
     asked = []
-    monkeypatch.setattr(BothWays, "load", lambda *given: asked.append(given) or ways)
+    monkeypatch.setattr(PoolerComparison, "load", lambda *given: asked.append(given) or comparison)
     monkeypatch.setattr(
-        "maskadapter.hub.loading.load", lambda name, **given: asked.append((name, given["pooler"])) or ways.segmenter
+        "maskadapter.hub.loading.load",
+        lambda source, **given: asked.append((source.name, source.pooler)) or comparison.segmenter,
     )
     return asked
 
@@ -91,7 +93,7 @@ def test_nothing_is_written_after_an_error_and_no_style_stays(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a", "folder.png"])
-def test_what_cannot_be_written_is_told_first(tmp_path, name):
+def test_an_output_that_cannot_be_written_is_refused_first(tmp_path, name):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(MaskAdapterError, match=r"output is .*(\.png, \.pdf, \.svg is needed|name of a file)"):
         unseen_curve([], tmp_path / name)
@@ -115,14 +117,14 @@ def test_the_grid_of_images(tmp_path):
     wide, tall = np.zeros((40, 80, 3), np.uint8), np.full((400, 80, 3), 200, np.uint8)
     outline = np.zeros((40, 80), bool)
     outline[:, :30] = True
-    rows = [Row([wide] * 3, "a name", outline, ["", "7"]), Row([tall, None, tall], "one of very many " * 9)]
+    rows = [Row([wide] * 3, "a label", outline, ["", "7"]), Row([tall, None, tall], "one of very many " * 9)]
     figure = image_grid(rows, ["x", "y", "z"], tmp_path / "grid.png")
     assert len(figure.axes) == 5
     places = [axes.get_position() for axes in figure.axes]
     assert all(-1e-9 <= edge <= 1 + 1e-9 for place in places for edge in (*place.min, *place.max))
     assert places[3].y1 < places[0].y0
     texts = [text.get_text() for text in figure.texts]
-    assert texts[:4] == ["x", "y", "z", "a name"]
+    assert texts[:4] == ["x", "y", "z", "a label"]
     assert len(texts[4].splitlines()) == 2
     assert [text.get_text() for text in figure.axes[1].texts] == ["7"]
     with Image.open(tmp_path / "grid.png") as written:
@@ -138,54 +140,54 @@ def test_masks_are_shrunk_like_images():
     assert small_mask.mean() == pytest.approx(0.25, abs=0.01)
 
 
-# Where each way pools ---------------------------------------------------------------------------------------------
+# Where each pooler pools ---------------------------------------------------------------------------------------------
 
 
-def test_activations_of_given_masks(ways, quick, photos, tmp_path):
+def test_activations_of_given_masks(comparison, quick, photos, tmp_path):
     masks = np.zeros((4, 70, 110), bool)
     masks[0, :10, :10] = masks[1, 20:60, 30:90] = masks[2, :, 60:] = True  # the last is empty
-    figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, top=2, model="name")
-    assert quick == [("name", None, None, "cpu")]
+    figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, top=2, model=ModelSource("name"))
+    assert quick == [(ModelSource("name"), "cpu")]
     assert len(figure.axes) == 2 * 6
     titles = [text.get_text() for text in figure.texts][:6]
     assert titles == ["mask", "mask pooling", "Mask-Adapter, mean", *["single map"] * 3]
     assert [text.get_text() for text in figure.texts if text.get_text().startswith("mask ")][1:] == ["mask 3", "mask 2"]
     image = np.asarray(Image.open(photos / "a.png"))
-    maps = ways.maps(image, masks[[2, 1]])
+    maps = comparison.maps(image, masks[[2, 1]])
     shown = figure.axes[2].images[0].get_array()
     expected = maps[ADAPTER].heat(maps[ADAPTER].weights[0].mean(axis=0), Image.fromarray(figure_photo(figure)))
     np.testing.assert_array_equal(shown, np.asarray(expected))
     notes = [int(figure.axes[column].texts[0].get_text()) - 1 for column in (3, 4, 5)]
-    assert notes == differing(maps[ADAPTER].weights[0], 3)
+    assert notes == most_different(maps[ADAPTER].weights[0], 3)
 
 
 def figure_photo(figure):
     return np.asarray(figure.axes[0].images[0].get_array())
 
 
-def test_both_ways_are_those_of_the_model(ways):
+def test_both_poolers_are_those_of_the_model(comparison):
     image = np.random.default_rng(1).integers(0, 256, (70, 110, 3), dtype=np.uint8)
     masks = np.zeros((2, 70, 110), bool)
     masks[0, :40], masks[1, 40:] = True, True
-    own = ways.segmenter.activation_maps(image, masks)
-    found = ways.maps(image, masks)
+    own = comparison.segmenter.activation_maps(image, masks)
+    found = comparison.maps(image, masks)
     assert isinstance(found[ADAPTER], ActivationMaps)
     np.testing.assert_array_equal(found[ADAPTER].weights, own.weights)
     assert found[POOLING].weights.shape[1] == 1
-    vectors = ways.embeddings(image, masks)
+    vectors = comparison.embeddings(image, masks)
     np.testing.assert_allclose(np.linalg.norm(vectors[POOLING], axis=1), 1, atol=1e-5)
-    named = ways.segmenter.classify(image, masks, "cat, dog, sky").labels
-    rows = ways.segmenter.encode_text("cat, dog, sky").text_embeddings.numpy()
-    np.testing.assert_array_equal((vectors[ADAPTER] @ rows.T).argmax(axis=1), named)
+    labels = comparison.segmenter.classify(image, masks, "cat, dog, sky").labels
+    text_embeddings = comparison.segmenter.encode_text("cat, dog, sky").text_embeddings.numpy()
+    np.testing.assert_array_equal((vectors[ADAPTER] @ text_embeddings.T).argmax(axis=1), labels)
 
 
 def test_the_embedded_model_pools_as_it_does_alone():
-    loaded = BothWays.load()
-    assert isinstance(loaded.ways[ADAPTER], AdapterPooler)
+    loaded = PoolerComparison.load(ModelSource())
+    assert isinstance(loaded.poolers[ADAPTER], AdapterPooler)
     image = np.random.default_rng(1).integers(0, 256, (70, 110, 3), dtype=np.uint8)
     masks = np.zeros((1, 70, 110), bool)
-    masks[0, 20:25, 30:37] = True  # smaller than a cell: area weights
-    alone = hub.load("tiny", pooler="pooling").activation_maps(image, masks)
+    masks[0, 20:25, 30:37] = True  # smaller than a feature location: area weights
+    alone = ma.load("tiny", pooler="pooling").activation_maps(image, masks)
     np.testing.assert_allclose(loaded.maps(image, masks)[POOLING].weights, alone.weights, atol=1e-6)
 
 
@@ -194,7 +196,7 @@ def test_the_maps_that_differ_most():
     maps[1] = [[1, 0], [0, 0]]
     maps[3] = [[0, 0], [0, 1]]
     maps[4] = [[0.9, 0], [0, 0.1]]
-    assert differing(maps, 3) == [3, 1, 0]
+    assert most_different(maps, 3) == [3, 1, 0]
 
 
 def test_of_many_given_masks_only_the_largest_are_kept(quick, photos, tmp_path, monkeypatch):
@@ -219,14 +221,14 @@ def test_of_many_given_masks_only_the_largest_are_kept(quick, photos, tmp_path, 
     assert max(parts) == 3
 
 
-def test_images_are_read_when_they_are_drawn(ways, photos, tmp_path, monkeypatch):
+def test_images_are_read_when_they_are_drawn(comparison, photos, tmp_path, monkeypatch):
     """Only the first is looked at before the model is loaded."""
     done = []
     read = ma_images.read_image
     monkeypatch.setattr(
-        "maskadapter.paper.figures.activations.read_image", lambda path: done.append(path.name) or read(path)
+        "maskadapter.paper.figures.activation_figure.read_image", lambda path: done.append(path.name) or read(path)
     )
-    monkeypatch.setattr(BothWays, "load", lambda *given: done.append("model") or ways)
+    monkeypatch.setattr(PoolerComparison, "load", lambda *given: done.append("model") or comparison)
     activations(photos, tmp_path / "maps.png", classes="cat, sky", background="none", top=1, single=0)
     assert done == ["a.png", "model", "a.png", "b.png"]
     (photos / "a.png").write_text("no image")
@@ -236,7 +238,7 @@ def test_images_are_read_when_they_are_drawn(ways, photos, tmp_path, monkeypatch
     assert done == ["a.png"]
 
 
-def test_more_images_than_rows_are_told_first(quick, tmp_path):
+def test_more_images_than_rows_are_refused_first(quick, tmp_path):
     for number in range(21):
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f"{number}.png")
     with pytest.raises(MaskAdapterError, match="21 images were given; at most 20 fit"):
@@ -248,19 +250,19 @@ def test_a_clip_alone_has_no_adapter_to_show():
     with pytest.raises(
         MaskAdapterError, match=r"^clip:ViT-B-16:openai is a CLIP alone, without an adapter: give a model "
     ):
-        BothWays.load("clip:ViT-B-16:openai")
+        PoolerComparison.load(ModelSource("clip:ViT-B-16:openai"))
 
 
-def test_activations_of_what_words_find(quick, photos, tmp_path):
+def test_activations_of_the_segments_of_classes(quick, photos, tmp_path):
     figure = activations(photos, tmp_path / "maps.svg", classes="cat, sky", background="none", top=1, single=0)
     assert figure.texts[2].get_text() == "Mask-Adapter"
     assert 1 <= len(figure.axes) // 3 <= 2
     assert {text.get_text() for text in figure.texts[3:]} <= {"cat", "sky"}
 
 
-def test_words_name_given_masks(ways, quick, photos, tmp_path, monkeypatch):
+def test_classes_label_given_masks(comparison, quick, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        type(ways.segmenter), "classify", lambda self, image, masks, words: Classification(WORDS, np.eye(4)[:1])
+        type(comparison.segmenter), "classify", lambda self, image, masks, classes: Classification(WORDS, np.eye(4)[:1])
     )
     masks = np.ones((1, 70, 110), bool)
     figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, classes=WORDS, single=1)
@@ -291,7 +293,7 @@ def test_activations_that_cannot_be_drawn(quick, photos, tmp_path, given, line):
 
 def test_a_point_for_every_mask(quick, tmp_path):
     dataset = InMemory(samples(4, crowd=True))
-    figure = tsne(dataset, tmp_path / "tsne.png", limit=3, top=3, split=None)
+    figure = tsne(dataset, tmp_path / "tsne.png", limit=3, top=3, partition=None)
     assert len(figure.axes) == 2
     assert [axes.get_title() for axes in figure.axes] == ["mask pooling", "Mask-Adapter"]
     held = np.zeros(4, int)
@@ -303,14 +305,14 @@ def test_a_point_for_every_mask(quick, tmp_path):
     for axes in figure.axes:
         assert [len(points.get_offsets()) for points in axes.collections] == held[order].tolist()
         assert [points.get_label() for points in axes.collections] == [WORDS.names[label] for label in order]
-    again = tsne(dataset, tmp_path / "again.png", limit=3, top=3, split=None)
+    again = tsne(dataset, tmp_path / "again.png", limit=3, top=3, partition=None)
     assert (tmp_path / "tsne.png").read_bytes() == (tmp_path / "again.png").read_bytes()
     assert again.legends[0].get_title().get_text() == f"{held[order].sum()} masks of small"
 
 
 def test_unseen_classes_have_triangles(quick, tmp_path):
     (tmp_path / "seen.txt").write_text("cat\nsky\n")
-    figure = tsne(InMemory(samples(2)), tmp_path / "tsne.png", split=tmp_path / "seen.txt")
+    figure = tsne(InMemory(samples(2)), tmp_path / "tsne.png", partition=tmp_path / "seen.txt")
     corners = {points.get_label(): len(points.get_paths()[0].vertices) for points in figure.axes[0].collections}
     assert {name for name, count in corners.items() if count == 4} == {"dog", "grass"} & set(corners)
     assert "triangles: unseen" in figure.legends[0].get_title().get_text()
@@ -318,8 +320,8 @@ def test_unseen_classes_have_triangles(quick, tmp_path):
 
 def test_neighbors_are_counted():
     angles = np.array([0, 1, 2, 90, 91, 3]) * np.pi / 180
-    rows = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    assert neighbors(rows, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(5 / 6)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    assert same_class_neighbors(vectors, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(5 / 6)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +331,7 @@ def test_neighbors_are_counted():
         (InMemory(samples(1, segments=1, crowd=True)), {}, "the first 1 images of small have no masks"),
         (InMemory(samples(1)), {"top": 22}, "limit is 200, top 22; .* 1 to 21 classes"),
         (InMemory(samples(1)), {"limit": 0}, "limit is 0"),
-        (InMemory(samples(1)), {"split": "nothing"}, "no split 'nothing'"),
+        (InMemory(samples(1)), {"partition": "nothing"}, "no partition 'nothing'"),
     ],
 )
 def test_planes_that_cannot_be_drawn(quick, tmp_path, dataset, given, line):
@@ -338,11 +340,11 @@ def test_planes_that_cannot_be_drawn(quick, tmp_path, dataset, given, line):
     assert not list(tmp_path.iterdir())
 
 
-# Names for ground-truth masks ---------------------------------------------------------------------------------------------
+# Classes of ground-truth masks --------------------------------------------------------------------------------------
 
 
-def named(dataset, output, right, split=None, model=None):
-    """A report of names that are right with a probability."""
+def report_of(dataset, output, right, partition=None, model=None):
+    """Evaluate a classifier that is right with a probability."""
 
     def classify(image, masks):
         number = int(image[0, 0, 0])
@@ -350,18 +352,19 @@ def named(dataset, output, right, split=None, model=None):
         target = dataset[number].target
         visible = target.masks().any(axis=(1, 2))
         true = np.concatenate([target.classes[visible], np.unique(target.classes[visible])])
-        said = np.where(rng.random(len(true)) < right, true, rng.integers(0, 4, len(true)))
-        return Classification(WORDS, np.eye(4)[said])
+        predicted = np.where(rng.random(len(true)) < right, true, rng.integers(0, 4, len(true)))
+        return Classification(WORDS, np.eye(4)[predicted])
 
     settings = {"model": model or f"right {right}", "proposals": "ground-truth"}
-    return evaluate(classify, dataset, output, metrics=["masks"], split=split, settings=settings)
+    return evaluate(classify, dataset, output, metrics=["masks"], partition=partition, settings=settings)
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     folder, dataset = tmp_path_factory.mktemp("reports"), InMemory(samples(12))
-    split = Split("two", (True, False, True, False))
-    return folder, {name: named(dataset, folder / name, right, split) for name, right in (("low", 0.3), ("high", 0.9))}
+    partition = Partition("two", (True, False, True, False))
+    rates = {"low": 0.3, "high": 0.9}
+    return folder, {name: report_of(dataset, folder / name, right, partition) for name, right in rates.items()}
 
 
 def test_bars_are_the_reports_numbers(reports, tmp_path):
@@ -406,21 +409,21 @@ def test_a_report_alone_has_no_error_bars(reports, tmp_path):
 
 
 def test_standard_errors_are_those_of_reproduce(reports, tmp_path):
-    from maskadapter.evaluation.bootstrap import draws_of, image_counts, number_of, standard_error
+    from maskadapter.evaluation.bootstrapping import bootstrap, image_counts, metric_function, standard_error
 
     folder, _ = reports
     lines = (folder / "low" / "records-0.jsonl").read_text().splitlines()
-    split = Split("two", (True, False, True, False))
+    partition = Partition("two", (True, False, True, False))
     metrics = ("mIoU", "accuracy of class masks unseen")
     expected = [
-        standard_error(draws_of(image_counts(map(json.loads, lines), metric, 4), number_of(metric, split)))
+        standard_error(bootstrap(image_counts(map(json.loads, lines), metric, 4), metric_function(metric, partition)))
         for metric in metrics
     ]
     assert error_bars(upper_bound([folder / "low"], tmp_path / "bars.png", metrics=metrics)) == pytest.approx(expected)
 
 
 def test_nothing_is_no_bar_and_zero_is_one(reports, tmp_path):
-    """One report lacks a measure, in the other it is 0."""
+    """One report lacks a metric, in the other it is 0."""
     from matplotlib.colors import to_hex
 
     for name, unseen in (("low", None), ("high", 0.0)):
@@ -441,24 +444,24 @@ def test_nothing_is_no_bar_and_zero_is_one(reports, tmp_path):
 def test_reports_that_cannot_be_compared(reports, tmp_path):
     folder, _ = reports
     output = tmp_path / "bars.png"
-    named(InMemory(samples(3)), tmp_path / "few", 0.5)
+    report_of(InMemory(samples(3)), tmp_path / "few", 0.5)
     (tmp_path / "else.json").write_text("[]")
     content = json.loads((folder / "low" / "report.json").read_text())
     del content["numbers in percent"]["accuracy of segments"]
     (tmp_path / "other.json").write_text(json.dumps(content))
     for sources, line in (
         ([folder / "low", tmp_path / "few"], r"different images \(12 of small and 3 of small\): 'right 0.5'"),
-        ([folder / "low", folder / "low"], "two are called 'right 0.3'"),
-        ([tmp_path / "else.json"], "else.json is no report of maskadapter evaluate"),
-        ([tmp_path / "other.json"], "evaluate with --proposals ground-truth"),
+        ([folder / "low", folder / "low"], "two have the label 'right 0.3'"),
+        ([tmp_path / "else.json"], "else.json is not a report of maskadapter evaluate"),
+        ([tmp_path / "other.json"], "evaluate with --masks ground-truth"),
         ([tmp_path / "nowhere"], "no such file: .*nowhere"),
         ([], "0 were given to be compared; 1 to 7"),
     ):
         with pytest.raises(MaskAdapterError, match=line):
             upper_bound(sources, output)
-    with pytest.raises(MaskAdapterError, match="no measure 'PQ': choose from accuracy of segments"):
+    with pytest.raises(MaskAdapterError, match="no metric 'PQ': choose from accuracy of segments"):
         upper_bound([folder / "low"], output, metrics=["PQ"])
-    with pytest.raises(MaskAdapterError, match="no report has the measure mIoU seen"):
+    with pytest.raises(MaskAdapterError, match="no report has the metric mIoU seen"):
         upper_bound([tmp_path / "few"], output, metrics=["mIoU seen"])
     assert not output.exists()
 
@@ -482,8 +485,8 @@ def test_curves_are_the_logs_numbers(tmp_path):
     two = log(tmp_path, "two", [entry(20, 31.0, 9.0)])
     figure = unseen_curve([one, f"other={two}"], tmp_path / "curve.png")
     lines = figure.axes[0].lines
-    told = {line.get_label(): (line.get_linestyle(), *map(list, line.get_data())) for line in lines}
-    assert told == {
+    drawn_lines = {line.get_label(): (line.get_linestyle(), *map(list, line.get_data())) for line in lines}
+    assert drawn_lines == {
         "one, unseen": ("-", [20, 40], [10.0, 12.0]),
         "one, seen": ("--", [20, 40], [30.0, 28.0]),
         "other, unseen": ("-", [20], [9.0]),
@@ -502,7 +505,7 @@ def test_curves_that_cannot_be_drawn(tmp_path):
     seen = log(tmp_path, "seen", [{"step": 1, "evaluation/ade/mIoU seen": 3.0}])
     for runs, given, line in (
         ([tmp_path / "nowhere"], {}, r"no log\.jsonl in .*nowhere: give the folder of a run"),
-        ([seen], {}, r"tells nothing of seen and unseen classes: train with evaluation\.every"),
+        ([seen], {}, r"has no metrics of seen and unseen classes: train with evaluation\.every"),
         ([both], {}, "several data sets: choose from ade, voc"),
         ([both], {"dataset": "coco"}, "no data set 'coco' in all runs: choose from ade, voc"),
         ([ade, voc], {}, "no data set in common"),
@@ -530,13 +533,13 @@ def test_a_gallery_of_a_data_set(quick, tmp_path):
     dataset = InMemory(samples(3))
     figure = gallery((), tmp_path / "gallery.png", dataset=dataset, numbers=[2, 0])
     assert len(figure.axes) == 2 * 3
-    assert [text.get_text() for text in figure.texts if text.get_text()] == ["image", "truth", "tiny"]
+    assert [text.get_text() for text in figure.texts if text.get_text()] == ["image", "ground truth", "tiny"]
     assert [int(figure.axes[index].images[0].get_array()[0, 0, 0]) for index in (0, 3)] == [2, 0]
-    truth = figure.axes[1].images[0].get_array()
+    ground_truth = figure.axes[1].images[0].get_array()
     unlabeled = mask_at_print_size(dataset[2].target.labels() < 0, 3)
-    changed = (truth != 2).any(axis=2)
+    changed = (ground_truth != 2).any(axis=2)
     assert changed[~unlabeled].mean() > 0.99
-    assert changed[unlabeled].mean() < 0.5  # outlines and names
+    assert changed[unlabeled].mean() < 0.5  # outlines and labels
 
 
 def test_masks_that_overlap_lie_on_each_other_by_size():
@@ -550,8 +553,9 @@ def test_masks_that_overlap_lie_on_each_other_by_size():
     ("given", "line"),
     [
         ({}, "give classes, or a data set"),
-        ({"classes": "cat", "models": []}, "0 models were given; 1 to 5"),
-        ({"classes": "cat", "models": ["tiny:adaptor"]}, "no embedding 'adaptor' in 'tiny:adaptor': adapter or pool"),
+        ({"classes": "cat", "models": []}, "0 were given to be compared; 1 to 5"),
+        ({"classes": "cat", "models": ["tiny:adaptor"]}, "no pooler 'adaptor' in 'tiny:adaptor': adapter, pooling"),
+        ({"classes": "cat", "models": ["tiny", "tiny"]}, "two have the label 'tiny'"),
         ({"dataset": InMemory(samples(1))}, "leave images and classes out"),
         ({"dataset": InMemory(samples(1)), "images": (), "numbers": [1]}, "small has the images 0 to 0"),
         ({"dataset": InMemory([]), "images": ()}, "0 images were given; 1 to 20"),
@@ -566,7 +570,7 @@ def test_galleries_that_cannot_be_drawn(quick, photos, tmp_path, given, line):
 # The commands -----------------------------------------------------------------------------------------------------
 
 
-def test_the_commands_say_what_they_wrote(quick, reports, photos, tmp_path, capsys):
+def test_the_commands_print_what_they_wrote(quick, reports, photos, tmp_path, capsys):
     (tmp_path / "masks.json").write_text(
         json.dumps([{"segmentation": [[0, 0, 60, 0, 60, 60, 0, 60]]}, {"segmentation": [[5, 5, 9, 5, 9, 9]]}])
     )
@@ -581,16 +585,16 @@ def test_the_commands_say_what_they_wrote(quick, reports, photos, tmp_path, caps
         "task: semantic\nclasses: [cat, dog, sky, grass]\nfirst_value: 1\nignore: [0]\n"
         "val: {images: own, labels: labels}\n"
     )
-    for words in (
+    for arguments in (
         ("activations", photos / "a.png", "--masks", tmp_path / "masks.json", "--single", 1),
-        ("tsne", tmp_path / "own.yaml", "--split", "none", "--top", 4),
+        ("tsne", tmp_path / "own.yaml", "--partition", "none", "--top", 4),
         ("upper-bound", reports[0] / "low", "--metric", "mIoU"),
         ("unseen-curve", curve),
         ("gallery", "--dataset", tmp_path / "own.yaml", "--number", 1, "-m", "tiny", "-m", "tiny:pooling"),
         ("gallery", photos / "a.png", "-c", "cat, sky"),
     ):
-        output = tmp_path / f"{words[0]}.png"
-        assert run(*words, "-o", output) == 0, capsys.readouterr().err
+        output = tmp_path / f"{arguments[0]}.png"
+        assert run(*arguments, "-o", output) == 0, capsys.readouterr().err
         assert capsys.readouterr().out.split() == [str(output)]
         with Image.open(output) as written:
             written.load()
@@ -599,9 +603,9 @@ def test_the_commands_say_what_they_wrote(quick, reports, photos, tmp_path, caps
 
 def test_a_mistake_in_a_command_is_one_line(tmp_path, capsys):
     assert run("unseen-curve", tmp_path, "-o", tmp_path / "curve.png") == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: no log.jsonl in")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: no log.jsonl in")
+    assert printed.count("\n") == 1
     assert not list(tmp_path.iterdir())
     assert run("gallery", "-o", tmp_path / "gallery.png", "--classes", "cat") == 2
     assert "no images" in capsys.readouterr().err

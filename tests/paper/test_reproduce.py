@@ -1,4 +1,4 @@
-"""The paper's tables: their data, their spread, and running them with the embedded model on small data sets."""
+"""Test the paper's tables: their data, the bootstrap, and runs with the embedded model on small data sets."""
 
 import io
 import json
@@ -20,28 +20,39 @@ from maskadapter.cli import main
 from maskadapter.data.catalog import KNOWN
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation.bootstrap import DRAWS, SEED, draws_of, image_counts, number_of, standard_error
+from maskadapter.evaluation.bootstrapping import (
+    RESAMPLES,
+    SEED,
+    bootstrap,
+    image_counts,
+    metric_function,
+    standard_error,
+)
 from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.scores import scores_of
-from maskadapter.hub.model_zoo import DATASETS, weights_of
-from maskadapter.models.build import MODELS
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.models.builder import MODELS
 from maskadapter.models.clip.clip import image_encoder_of
-from maskadapter.paper.tables import reproduction as running
+from maskadapter.paper.published import DATASETS, published_miou
+from maskadapter.paper.tables import reproduction
+from maskadapter.paper.tables.cell import Cell
 from maskadapter.paper.tables.definitions import TABLES, table_named
+from maskadapter.paper.tables.evaluation_folder import slug
 from maskadapter.paper.tables.own_data import with_own
-from maskadapter.paper.tables.report import Cell, TableReport
+from maskadapter.paper.tables.report import TableReport
 from maskadapter.paper.tables.reproduction import reproduce
-from maskadapter.paper.tables.requirements import Given, proposals_for, weight_names, weights_for
-from maskadapter.paper.tables.table import TRUE_MASKS
-from maskadapter.pipelines import model_evaluation as subject
+from maskadapter.paper.tables.requirements import Given, check_masks, masks_for, source_for, weight_names
+from maskadapter.paper.tables.row_evaluation import readable_settings
+from maskadapter.paper.tables.timed_predictor import TimedPredictor
+from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, model_predictor
 from maskadapter.training.recipe import read_recipe
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 COCO = os.environ.get("MASKADAPTER_COCO")
 ROWS = [pytest.param(table, row, id=f"{table.name}-{row.label}") for table in TABLES.values() for row in table.rows]
-WORDS = Vocabulary.of("cat, dog, sky")
+CLASSES = Vocabulary.of("cat, dog, sky")
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +83,14 @@ def trained(tmp_path_factory):
     return ma.save(ma.load("tiny", pooler="adapter"), path, "tiny")
 
 
-def run(*words):
+def run(*arguments):
     with pytest.raises(SystemExit) as stopped:
-        main(["reproduce", *map(str, words)])
+        main(["reproduce", *map(str, arguments)])
     return stopped.value.code or 0
 
 
 def numbers_in(folder, table):
-    """Row and measure -> what the table's JSON says."""
+    """Row and metric -> the number's entry in the table's JSON."""
     content = json.loads((folder / f"{table}.json").read_text())
     return {(row["row"], cell["metric"]): cell for row in content["rows"] for cell in row["numbers"]}
 
@@ -96,16 +107,16 @@ def test_the_names_in_a_table_exist(table):
     labels, keys = [row.label for row in table.rows], [column.key for column in table.columns]
     assert len(set(labels)) == len(labels)
     assert len(set(keys)) == len(keys)
-    assert len({running._slug(label) for label in labels}) == len(labels)
+    assert len({slug(label) for label in labels}) == len(labels)
     assert {column.dataset for column in table.columns} <= KNOWN.keys()
-    assert bool(table.split) == any("seen" in column.metric for column in table.columns)
+    assert bool(table.partition) == any("seen" in column.metric for column in table.columns)
     for number, row in enumerate(table.rows):
         assert row.against in ("", *labels[:number])
         assert set(row.published) <= set(keys)
 
 
 @pytest.mark.parametrize(("table", "row"), ROWS)
-def test_what_a_row_is_made_with_exists(table, row):
+def test_model_and_recipe_of_a_row_exist(table, row):
     assert row.pooler in ("adapter", "pooling", "cropping")
     if row.cited:
         assert not row.model
@@ -134,13 +145,13 @@ def test_every_recipe_of_a_table_has_its_row(name):
 
 
 def test_published_figures():
-    """Those of table 1 stand in the catalog, those of table 2 in the first lines of its recipes too."""
+    """Those of table 1 are looked up, those of table 2 in the first lines of its recipes."""
     first = {
         (row.model, row.pooler): {key: value.percent for key, value in row.published.items()}
         for row in TABLES["table1"].rows
     }
     assert len(first) == 6
-    assert all(first[which] == dict(weights_of(*which).miou) for which in first)
+    assert all(first[which] == published_miou(*which) for which in first)
     assert {column.key for column in TABLES["table1"].columns} == set(DATASETS)
     second = {row.label: tuple(value.percent for value in row.published.values()) for row in TABLES["table2"].rows}
     for recipe, label in (("fcclip", "FC-CLIP: Mask-Adapter"), ("mask2former", "FC-CLIP: Mask2Former, Mask-Adapter")):
@@ -152,15 +163,15 @@ def test_published_figures():
 
 
 def records(count=40, seed=0):
-    """As ``evaluate`` writes them, of three classes: rows of true class, taken for, pixels."""
+    """Make records of three classes as ``evaluate`` writes them: true class, predicted class, pixels."""
     rng = np.random.default_rng(seed)
     for index in range(count):
-        rows = [
+        pixels = [
             [true, int(rng.integers(0, 3)), int(rng.integers(1, 99))] for true in rng.permutation(3)[: 1 + index % 3]
         ]
-        named = [[int(true), taken, 1] for true, taken, _ in rows]
-        masks = {"segments": named, "class_masks": named[:1], "painted": rows}
-        yield {"index": index, "semantic": [[int(t), p, n] for t, p, n in rows], "masks": masks}
+        classified = [[int(true), predicted, 1] for true, predicted, _ in pixels]
+        masks = {"segments": classified, "class_masks": classified[:1], "painted": pixels}
+        yield {"index": index, "semantic": [[int(t), p, n] for t, p, n in pixels], "masks": masks}
 
 
 @pytest.mark.parametrize(
@@ -168,49 +179,49 @@ def records(count=40, seed=0):
     [("mIoU", "semantic"), ("mIoU", "masks"), ("accuracy of segments", "masks"), ("accuracy of class masks", "masks")],
 )
 @pytest.mark.parametrize("group", ["", " seen", " unseen"])
-def test_a_draw_is_what_evaluate_would_say_of_its_images(metric, of, group):
-    """The draws are made from counts; here the records themselves are drawn."""
+def test_a_bootstrap_sample_is_what_evaluate_computes_of_its_images(metric, of, group):
+    """Samples are computed from counts; here the records themselves are sampled."""
     everything = [{key: value for key, value in record.items() if key in ("index", of)} for record in records()]
-    split = Split("by hand", (True, False, True))
+    partition = Partition("by hand", (True, False, True))
 
-    def said(drawn):
-        return scores_of(lambda: iter(drawn), (of,), WORDS, "detectron2-main", split).numbers[metric + group]
+    def evaluated(sample):
+        return scores_of(lambda: iter(sample), (of,), CLASSES, "detectron2-main", partition).numbers[metric + group]
 
-    counts, number = image_counts(everything, metric + group, 3), number_of(metric + group, split)
-    assert number(counts.sum(axis=0)) == said(everything)
-    draws = draws_of(counts, number)
-    times = np.random.default_rng(SEED).multinomial(40, [1 / 40] * 40, size=DRAWS)
-    for which in (0, 1, DRAWS - 1):
-        drawn = [record for record, often in zip(everything, times[which], strict=True) for _ in range(often)]
-        assert draws[which] == pytest.approx(said(drawn), abs=1e-9)
+    counts, number = image_counts(everything, metric + group, 3), metric_function(metric + group, partition)
+    assert number(counts.sum(axis=0)) == evaluated(everything)
+    samples = bootstrap(counts, number)
+    times = np.random.default_rng(SEED).multinomial(40, [1 / 40] * 40, size=RESAMPLES)
+    for which in (0, 1, RESAMPLES - 1):
+        sample = [record for record, often in zip(everything, times[which], strict=True) for _ in range(often)]
+        assert samples[which] == pytest.approx(evaluated(sample), abs=1e-9)
 
 
-def test_the_spread_is_that_of_a_coin():
+def test_the_standard_error_is_that_of_a_coin():
     """One mask in each image: the standard error of a share is known."""
     right = np.arange(200) % 4 > 0
     everything = [{"masks": {"segments": [[0, int(not one), 1]]}} for one in right]
     counts = image_counts(everything, "accuracy of segments", 3)
-    error = standard_error(draws_of(counts, number_of("accuracy of segments")))
+    error = standard_error(bootstrap(counts, metric_function("accuracy of segments")))
     assert error == pytest.approx(100 * math.sqrt(0.75 * 0.25 / 200), rel=0.07)
 
 
-def test_what_two_rows_share_is_no_spread_of_their_difference():
+def test_what_two_rows_share_does_not_add_to_the_error_of_their_difference():
     counts = image_counts(records(), "accuracy of segments", 3)
     better = counts.copy()
     better[:, 0] = (counts[:, 0] + counts[:, 2]) / 2  # half of what was wrong is right
-    number = number_of("accuracy of segments")
-    one, other = draws_of(2 * counts, number), draws_of(2 * better, number)
+    number = metric_function("accuracy of segments")
+    one, other = bootstrap(2 * counts, number), bootstrap(2 * better, number)
     assert standard_error(other - one) < standard_error(one)
     assert standard_error(one - one) == 0
     assert standard_error(one) > 1
 
 
-def test_one_image_has_no_spread():
+def test_one_image_has_no_standard_error():
     counts = image_counts(list(records())[:1], "mIoU", 3)
-    assert math.isnan(standard_error(draws_of(counts, number_of("mIoU"))))
+    assert math.isnan(standard_error(bootstrap(counts, metric_function("mIoU"))))
 
 
-def test_one_s_own_model_and_data():
+def test_the_user_s_model_and_data():
     table = with_own(TABLES["table1"], "tiny", "own.yaml")
     assert [row.label for row in table.rows] == ["tiny: mask pooling", "tiny: Mask-Adapter"]
     assert [row.against for row in table.rows] == ["", "tiny: mask pooling"]
@@ -231,7 +242,7 @@ def test_one_of_the_paper_s_models_keeps_its_rows():
 def test_rows_that_a_model_cannot_make():
     table = with_own(TABLES["table4"], "tiny")
     assert [row.label for row in table.rows][:2] == ["tiny: mask pooling", "FC-CLIP: warm-up alone"]
-    assert table.rows[1].cited == "takes the training of recipes/table4/warmup-alone.yaml, not tiny"
+    assert table.rows[1].cited == "needs the training of recipes/table4/warmup-alone.yaml and cannot use tiny"
     assert [bool(row.cited) for row in table.rows] == [False, True, True, True, True]
     assert [row.label for row in with_own(TABLES["table8"], "tiny").rows] == [
         "tiny: Mask-Adapter",
@@ -239,55 +250,55 @@ def test_rows_that_a_model_cannot_make():
     ]
 
 
-def arguments(table, label, key="mIoU", given=None):
+def weights_and_masks(table, label, key="mIoU", given=None):
     row = next(row for row in TABLES[table].rows if row.label == label)
     column = next(column for column in TABLES[table].columns if column.key == key)
-    given = given or Given()
-    return weights_for(row, column, given) | proposals_for(row, column, given)
+    check_masks(row, column, given or Given())
+    return source_for(row, column, given or Given()), masks_for(row, column)
 
 
-def test_what_a_model_is_asked_for(tmp_path):
-    """From the words of a table to the words of ``subject.model``."""
+def test_the_weights_and_masks_of_a_row(tmp_path):
     files = {name: tmp_path / name for name in ("hungarian", "1-map", "ovseg", "fcclip-large-pooling")}
     for path in files.values():
         path.touch()
     given = Given(files=files, download=True)
-    generator = {"proposals": "generator", "branch": "ensemble"}
-    assert arguments("table1", "FC-CLIP: Mask-Adapter", "A-150", given) == {
-        "name": "fcclip-large",
-        "pooler": "adapter",
-        **generator,
-    }
-    assert arguments("table5", "FC-CLIP: Hungarian", "mIoU", given) == {
-        "name": files["hungarian"],
-        "pooler": "adapter",
-        **generator,
-    }
-    joined = {"name": files["fcclip-large-pooling"], "adapter": files["1-map"]}
-    assert arguments("table10", "FC-CLIP: 1 map", "mIoU", given) == {**joined, **generator}
-    assert arguments("table10", "FC-CLIP: 1 map", "alone", given) == {**joined, **generator, "branch": "out"}
-    assert arguments("table10", "FC-CLIP: 1 map", "accuracy", given) == {
-        "name": files["1-map"],
-        "pooler": "adapter",
-        "proposals": TRUE_MASKS,
-        "branch": "ensemble",
-    }
-    cropping = {"pooler": "cropping", "proposals": TRUE_MASKS, "branch": "ensemble"}
-    assert arguments("table3", "CLIP ViT-L/14: mask cropping", "accuracy", given) == {
-        "name": "clip:ViT-L-14-quickgelu:openai",
-        **cropping,
-    }
-    assert arguments("table3", "OVSeg's CLIP: mask cropping", "accuracy", given) == {
-        "name": f"clip:ViT-L-14-quickgelu:{files['ovseg']}",
-        **cropping,
-    }
-    for label, rest in (("FC-CLIP: Mask-Adapter", ",rest=no"), ("FC-CLIP: Mask-Adapter, the rest too", "")):
-        assert arguments("table8", label, "mIoU", given) == {
-            "name": "fcclip-large",
-            "pooler": "adapter",
-            "proposals": f"sam:facebook/sam-vit-huge{rest}",
-            "branch": "ensemble",
-        }
+    joined = ModelSource(files["fcclip-large-pooling"], adapter=files["1-map"])
+    for table, label, key, source, masks in (
+        ("table1", "FC-CLIP: Mask-Adapter", "A-150", ModelSource("fcclip-large", "adapter"), None),
+        ("table5", "FC-CLIP: Hungarian", "mIoU", ModelSource(files["hungarian"], "adapter"), None),
+        ("table10", "FC-CLIP: 1 map", "mIoU", joined, None),
+        ("table10", "FC-CLIP: 1 map", "alone", joined, None),
+        ("table10", "FC-CLIP: 1 map", "accuracy", ModelSource(files["1-map"], "adapter"), GROUND_TRUTH),
+        (
+            "table3",
+            "CLIP ViT-L/14: mask cropping",
+            "accuracy",
+            ModelSource("clip:ViT-L-14-quickgelu:openai", "cropping"),
+            GROUND_TRUTH,
+        ),
+        (
+            "table3",
+            "OVSeg's CLIP: mask cropping",
+            "accuracy",
+            ModelSource(f"clip:ViT-L-14-quickgelu:{files['ovseg']}", "cropping"),
+            GROUND_TRUTH,
+        ),
+        (
+            "table8",
+            "FC-CLIP: Mask-Adapter",
+            "mIoU",
+            ModelSource("fcclip-large", "adapter"),
+            "sam:facebook/sam-vit-huge,rest=no",
+        ),
+        (
+            "table8",
+            "FC-CLIP: Mask-Adapter, the rest too",
+            "mIoU",
+            ModelSource("fcclip-large", "adapter"),
+            "sam:facebook/sam-vit-huge",
+        ),
+    ):
+        assert weights_and_masks(table, label, key, given) == (source, masks)
 
 
 @pytest.mark.parametrize(
@@ -302,39 +313,45 @@ def test_what_a_model_is_asked_for(tmp_path):
             "FC-CLIP: both stages",
             r"^runs/both-stages/model.safetensors is missing: run 'maskadapter train re",
         ),
-        ("table3", "CLIPSelf: mask pooling", r"^its image encoder is EVA-CLIP's, of which no cells can be pooled here"),
+        (
+            "table3",
+            "CLIPSelf: mask pooling",
+            r"^its image encoder is EVA-CLIP's, whose patch features cannot be pooled here",
+        ),
         ("table8", "MAFT: its own embedding", r"^cited by the paper"),
     ],
 )
-def test_weights_that_are_not_here(table, label, line, tmp_path, monkeypatch):
+def test_missing_weights_name_what_brings_them(table, label, line, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     row = next(row for row in TABLES[table].rows if row.label == label)
     with pytest.raises(MaskAdapterError, match=line):
-        weights_for(row, TABLES[table].columns[0], Given())
+        source_for(row, TABLES[table].columns[0], Given())
 
 
-def test_generators_that_are_not_here(monkeypatch):
+def test_missing_mask_sources_name_what_brings_them(monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
     column = TABLES["table8"].columns[0]
     for row in TABLES["table8"].rows[1:]:
         with pytest.raises(MaskAdapterError, match=r"^facebook/sam-vit-huge is not on this machine: give --download"):
-            proposals_for(row, column, Given())
+            check_masks(row, column, Given())
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: f"/{repository}/{name}")
     for row in TABLES["table8"].rows[1:]:
-        assert proposals_for(row, column, Given())["proposals"] == row.proposals
+        assert check_masks(row, column, Given()) is None
 
 
-def test_generators_that_need_no_repository(tmp_path, monkeypatch):
+def test_mask_sources_without_a_repository(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
     (row, *_), (column, *_) = TABLES["table1"].rows, TABLES["table1"].columns
-    for proposals in ("superpixels", f"sam:{tmp_path}", f"sam:{tmp_path},points=16,rest=no"):
-        assert proposals_for(replace(row, proposals=proposals), column, Given())["proposals"] == proposals
+    for masks in ("superpixels", f"sam:{tmp_path}", f"sam:{tmp_path},points_per_side=16,rest=no"):
+        check_masks(replace(row, masks=masks), column, Given())
 
 
-def test_a_name_of_no_repository_is_one_line():
+def test_an_impossible_repository_name_is_one_line():
     row, column = TABLES["table8"].rows[1], TABLES["table8"].columns[0]
-    with pytest.raises(MaskAdapterError, match=r"^'no/such/folder' is no folder and names no repository"):
-        proposals_for(replace(row, proposals="sam:no/such/folder"), column, Given())
+    with pytest.raises(
+        MaskAdapterError, match=r"^'no/such/folder' is neither a folder nor the name of a Hugging Face repository"
+    ):
+        check_masks(replace(row, masks="sam:no/such/folder"), column, Given())
 
 
 @pytest.mark.parametrize(
@@ -345,13 +362,13 @@ def test_a_name_of_no_repository_is_one_line():
         ("clip:hf-hub:timm/vit_base_patch16_clip_224.openai", "timm/vit_base_patch16_clip_224.openai"),
     ],
 )
-def test_one_s_own_clip_is_fetched_only_if_asked(name, repository, tmp_path, monkeypatch):
+def test_the_user_s_clip_is_downloaded_only_if_asked(name, repository, tmp_path, monkeypatch):
     """The cache is empty; without the look into it the network would be asked."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     row, column = with_own(TABLES["table3"], name).rows[0], TABLES["table3"].columns[0]
     with pytest.raises(MaskAdapterError, match=f"^{repository} is not on this machine: give --download"):
-        weights_for(row, column, Given())
-    assert weights_for(row, column, Given(download=True))["name"] == name
+        source_for(row, column, Given())
+    assert source_for(row, column, Given(download=True)).name == name
 
 
 def test_another_program_s_weights_in_the_cache_are_not_open_clip_s(monkeypatch):
@@ -363,20 +380,20 @@ def test_another_program_s_weights_in_the_cache_are_not_open_clip_s(monkeypatch)
     column = TABLES["table3"].columns[0]
     for name in ("clip:ViT-B-16:openai", "clip:hf-hub:laion/CLIP-ViT-B-16-laion2B-s34B-b88K"):
         with pytest.raises(MaskAdapterError, match="is not on this machine"):
-            weights_for(with_own(TABLES["table3"], name).rows[0], column, Given())
+            source_for(with_own(TABLES["table3"], name).rows[0], column, Given())
     row = with_own(TABLES["table3"], "clip:ViTamin-S:datacomp1b").rows[0]  # which keeps its weights in that file
-    assert weights_for(row, column, Given())["name"] == "clip:ViTamin-S:datacomp1b"
+    assert source_for(row, column, Given()).name == "clip:ViTamin-S:datacomp1b"
     kept.add("open_clip_model.safetensors")
     row = with_own(TABLES["table3"], "clip:ViT-B-16:openai").rows[0]
-    assert weights_for(row, column, Given())["name"] == "clip:ViT-B-16:openai"
+    assert source_for(row, column, Given()).name == "clip:ViT-B-16:openai"
 
 
-def test_a_clip_of_one_s_own_files_needs_no_network(tmp_path, monkeypatch):
+def test_a_clip_of_local_files_needs_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
     (tmp_path / "clip.pt").touch()
     for name in (f"clip:ViT-B-16:{tmp_path / 'clip.pt'}", f"clip:local-dir:{tmp_path}"):
         row, column = with_own(TABLES["table3"], name).rows[0], TABLES["table3"].columns[0]
-        assert weights_for(row, column, Given())["name"] == name
+        assert source_for(row, column, Given()).name == name
 
 
 @pytest.fixture(scope="module")
@@ -386,15 +403,15 @@ def third(own, tmp_path_factory):
     return reproduce("table3", output=output, model="tiny", data=own), output
 
 
-def test_rows_are_what_evaluate_says(third, own, tmp_path):
+def test_numbers_are_those_of_evaluate(third, own, tmp_path):
     report, output = third
     dataset, found = open_dataset(own), numbers_in(output, "table3")
     for how, pooler in (("mask pooling", "pooling"), ("Mask-Adapter", "adapter")):
-        judged = subject.model("tiny", dataset, pooler=pooler, proposals="ground-truth")
-        said = evaluate(judged.predict, dataset, tmp_path / pooler, metrics=["masks"]).numbers
+        predictor = model_predictor(ModelSource("tiny", pooler), dataset, masks="ground-truth")
+        expected = evaluate(predictor.predict, dataset, tmp_path / pooler, metrics=["masks"]).numbers
         for column in report.table.columns:
             cell = found[f"tiny: {how}", column.metric]
-            assert cell["percent"] == said[column.metric]
+            assert cell["percent"] == expected[column.metric]
             assert cell["standard error"] == pytest.approx(report.cells[f"tiny: {how}", column.key].error)
             assert (cell["images"], cell["seconds an image"] > 0) == (3, True)
             assert (Path(cell["folder"]) / "report.json").is_file()
@@ -407,12 +424,12 @@ def test_rows_are_what_evaluate_says(third, own, tmp_path):
 def test_masks_are_cropped_too(third, own, tmp_path):
     _, output = third
     dataset = open_dataset(own)
-    judged = subject.model("tiny", dataset, pooler="cropping", proposals="ground-truth")
-    said = evaluate(judged.predict, dataset, tmp_path, metrics=["masks"]).numbers
-    assert numbers_in(output, "table3")["tiny: mask cropping", "mIoU"]["percent"] == said["mIoU"]
+    predictor = model_predictor(ModelSource("tiny", "cropping"), dataset, masks="ground-truth")
+    expected = evaluate(predictor.predict, dataset, tmp_path, metrics=["masks"]).numbers
+    assert numbers_in(output, "table3")["tiny: mask cropping", "mIoU"]["percent"] == expected["mIoU"]
 
 
-def test_the_paper_s_figures_of_other_models_are_told_without_difference(third):
+def test_the_paper_s_figures_of_other_models_have_no_difference(third):
     _, output = third
     cell = numbers_in(output, "table3")["tiny: Mask-Adapter", "accuracy of class masks"]
     assert (cell["paper"]["percent"], cell["paper"]["about"]) == (69, True)
@@ -426,7 +443,7 @@ def test_the_paper_s_figures_of_other_models_are_told_without_difference(third):
     assert max(map(len, written.splitlines())) <= 110
 
 
-def test_going_on(third, own, monkeypatch, capsys):
+def test_a_finished_run_is_not_repeated(third, own, monkeypatch, capsys):
     _, output = third
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     assert run("table3", "--model", "tiny", "--data", own, "-o", output) == 0
@@ -441,28 +458,28 @@ def without_cropping(table):
     return replace(table, rows=tuple(row for row in table.rows if row.pooler != "cropping"))
 
 
-def test_a_stop_says_what_is_done(own, tmp_path, monkeypatch, capsys):
-    words = ("table3", "--model", "tiny", "--data", own, "-o", tmp_path)
-    judge, asked = running._Timed.__call__, []
+def test_a_stop_reports_what_is_done(own, tmp_path, monkeypatch, capsys):
+    arguments = ("table3", "--model", "tiny", "--data", own, "-o", tmp_path)
+    call, asked = TimedPredictor.__call__, []
 
     def stopping(timed, *given):
         asked.append(timed)
         if len(asked) == 5:
             raise KeyboardInterrupt
-        return judge(timed, *given)
+        return call(timed, *given)
 
-    monkeypatch.setattr(running._Timed, "__call__", stopping)
-    monkeypatch.setattr(running, "with_own", lambda *given: without_cropping(with_own(*given)))
-    assert run(*words) == 130
-    line = "1 of 2 evaluations of table3 are through; tiny: Mask-Adapter: stopped: 1 of 3 images are done"
+    monkeypatch.setattr(TimedPredictor, "__call__", stopping)
+    monkeypatch.setattr(reproduction, "with_own", lambda *given: without_cropping(with_own(*given)))
+    assert run(*arguments) == 130
+    line = "1 of 2 evaluations of table3 are done; tiny: Mask-Adapter: stopped: 1 of 3 images are done"
     assert line in capsys.readouterr().err
-    assert run(*words) == 0
-    assert len(asked) == 5 + 2  # the first four are not judged again
+    assert run(*arguments) == 0
+    assert len(asked) == 5 + 2  # the first four are not evaluated again
     assert [len(path.read_text().splitlines()) for path in sorted(tmp_path.rglob("seconds.txt"))] == [3, 3]
 
 
 def test_seconds_are_kept_and_a_line_that_was_cut_off_is_not_read(tmp_path):
-    timed = running._Timed(lambda given: given, tmp_path / "seconds.txt", running.torch.device("cpu"))
+    timed = TimedPredictor(lambda given: given, tmp_path / "seconds.txt", torch.device("cpu"))
     assert math.isnan(timed.median())
     (tmp_path / "seconds.txt").write_text("1.5\n2.5\n9.5\n1000")
     assert timed.median() == 2.5
@@ -480,17 +497,25 @@ def small_ade(tmp_path, monkeypatch):
 def test_the_paper_s_own_rows_are_compared(small_ade, tmp_path, capsys):
     """The whole set of images, and not what depends on the paper's split."""
     segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
-    words = ("table4", "--root", small_ade, "--weights", f"fcclip-large-pooling={segmenter}", "-o", tmp_path / "out")
+    arguments = (
+        "table4",
+        "--root",
+        small_ade,
+        "--weights",
+        f"fcclip-large-pooling={segmenter}",
+        "-o",
+        tmp_path / "out",
+    )
 
     def cell(metric="mIoU"):
         return numbers_in(tmp_path / "out", "table4")["FC-CLIP: mask pooling", metric]
 
-    assert run(*words) == 0
+    assert run(*arguments) == 0
     assert cell()["difference to the paper"] == pytest.approx(cell()["percent"] - 26.5)
     assert f"{cell()['percent'] - 26.5:+.2f}" in capsys.readouterr().out
     assert cell("mIoU seen")["paper"]["percent"] == 34.6
     assert "difference to the paper" not in cell("mIoU seen")
-    assert run(*words, "--limit", "1") == 0
+    assert run(*arguments, "--limit", "1") == 0
     assert cell()["images"] == 1
     assert "difference to the paper" not in cell()
     assert run("table4", "--root", small_ade, "--model", segmenter, "-o", tmp_path / "another") == 0
@@ -499,27 +524,27 @@ def test_the_paper_s_own_rows_are_compared(small_ade, tmp_path, capsys):
     assert "difference to the paper" not in another
 
 
-def test_rows_of_one_s_own_training(small_ade, trained, tmp_path, capsys):
-    """A warm-up's file is judged alone on ground-truth masks, and joined to a segmenter for the generator's."""
+def test_rows_of_the_user_s_training(small_ade, trained, tmp_path, capsys):
+    """A warm-up's file is evaluated alone on ground-truth masks, and joined to a segmenter for its proposals."""
     (tmp_path / "runs" / "published-design").mkdir(parents=True)
     (tmp_path / "runs" / "published-design" / "model.safetensors").symlink_to(trained)
     segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
-    words = ("table6", "--root", small_ade, "--runs", tmp_path / "runs", "-o", tmp_path / "out", "--limit", "1")
-    assert run(*words) == 0
+    arguments = ("table6", "--root", small_ade, "--runs", tmp_path / "runs", "-o", tmp_path / "out", "--limit", "1")
+    assert run(*arguments) == 0
     content = json.loads((tmp_path / "out" / "table6.json").read_text())
     missing = [[cell.get("missing", []) for cell in row["numbers"]] for row in content["rows"]]
     assert [len(one) for one in missing[1]] == [1, 1, 1]
     assert "one-4x4/model.safetensors is missing" in missing[1][0][0]
     assert [len(one) for one in missing[0]] == [0, 0, 1]
     assert "maskadapter models download fcclip-large --pooler pooling" in missing[0][2][0]
-    assert run(*words, "--weights", f"fcclip-large-pooling={segmenter}") == 0
+    assert run(*arguments, "--weights", f"fcclip-large-pooling={segmenter}") == 0
     content = json.loads((tmp_path / "out" / "table6.json").read_text())
     assert all("percent" in cell for cell in content["rows"][0]["numbers"])
     folders = {Path(cell["folder"]).name for cell in content["rows"][0]["numbers"]}
-    assert folders == {"ade20k-150", "ade20k-150-true-masks"}
+    assert folders == {"ade20k-150", "ade20k-150-ground-truth-masks"}
 
 
-def test_seen_and_unseen_are_ours(own, trained, tmp_path):
+def test_seen_and_unseen_classes_follow_the_partition(own, trained, tmp_path):
     """Of the first image, which shows two of the three classes."""
     weights = {"hungarian": trained}
     report = reproduce("table5", output=tmp_path, data=own, weights=weights, limit=1)
@@ -528,19 +553,19 @@ def test_seen_and_unseen_are_ours(own, trained, tmp_path):
     assert found["FC-CLIP: Hungarian", "mIoU seen"]["percent"] == found["FC-CLIP: Hungarian", "mIoU"]["percent"]
     assert found["FC-CLIP: Hungarian", "mIoU unseen"]["percent"] is None  # COCO has all three
     (tmp_path / "seen.txt").write_text("sky\n")
-    reproduce("table5", output=tmp_path, data=own, weights=weights, limit=1, split=tmp_path / "seen.txt")
+    reproduce("table5", output=tmp_path, data=own, weights=weights, limit=1, partition=tmp_path / "seen.txt")
     found = numbers_in(tmp_path, "table5")
     seen, unseen, both = (found["FC-CLIP: Hungarian", f"mIoU{group}"]["percent"] for group in (" seen", " unseen", ""))
     assert both == pytest.approx((seen + unseen) / 2)
-    assert "paper split A-150 by hand" in (tmp_path / "table5.md").read_text()
+    assert "paper divides A-150 by hand" in (tmp_path / "table5.md").read_text()
 
 
-def test_nothing_is_here(tmp_path, capsys, monkeypatch):
+def test_an_empty_machine(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("table1", "--root", "datasets") == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: no row of table1 could be run: fcclip-large with pooling is not on this machine")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: no row of table1 could be run: fcclip-large with pooling is not on this machine")
+    assert printed.count("\n") == 1
     written = " ".join((tmp_path / "reproduce" / "table1" / "table1.md").read_text().split())
     assert "Not run: all rows (ade20k-847: mIoU): no ade20k-847 (val) in " in written
     assert "maskadapter prepare pascal-voc-20 --root datasets" in written
@@ -550,9 +575,9 @@ def test_nothing_is_here(tmp_path, capsys, monkeypatch):
     assert all("percent" not in cell for cell in found.values())
 
 
-def test_weights_data_and_generator_are_told_together(tmp_path, monkeypatch):
+def test_missing_weights_masks_and_data_are_listed_together(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
-    with pytest.raises(MaskAdapterError, match=r"run: fcclip-large with adapter is not .*; all 4 reasons stand in"):
+    with pytest.raises(MaskAdapterError, match=r"run: fcclip-large with adapter is not .*; all 4 reasons are in"):
         reproduce("table8", tmp_path / "datasets", tmp_path)
     reasons = numbers_in(tmp_path, "table8")["FC-CLIP: Mask-Adapter", "mIoU"]["missing"]
     assert ["fcclip-large" in reasons[0], "sam-vit-huge" in reasons[1], "prepare" in reasons[2]] == [True] * 3
@@ -560,7 +585,7 @@ def test_weights_data_and_generator_are_told_together(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("arguments", "line"),
     [
         (["table12"], "no table 'table12': choose from table1"),
         (["table3", "--weights", "ovseg"], "--weights ovseg: NAME=FILE is needed"),
@@ -574,23 +599,23 @@ def test_weights_data_and_generator_are_told_together(tmp_path, monkeypatch):
         (["table3", "--model", "tiny", "--data", "coco"], "no row of table3 could be run: "),
     ],
 )
-def test_mistakes(words, line, tmp_path, capsys, monkeypatch):
+def test_mistakes(arguments, line, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run(*words, "--root", tmp_path) == 2
-    told = capsys.readouterr().err
-    assert told.startswith(f"error: {line}")
-    assert told.count("\n") == 1
+    assert run(*arguments, "--root", tmp_path) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: {line}")
+    assert printed.count("\n") == 1
 
 
-def without_what_runs(monkeypatch, *embeddings):
-    """Rows of these embeddings only."""
-    keep = lambda table: replace(table, rows=tuple(row for row in table.rows if row.pooler in embeddings))  # noqa: E731
-    monkeypatch.setattr(running, "with_own", lambda *given: keep(with_own(*given)))
+def keep_rows_of(monkeypatch, *poolers):
+    """Run only the rows with these poolers."""
+    keep = lambda table: replace(table, rows=tuple(row for row in table.rows if row.pooler in poolers))  # noqa: E731
+    monkeypatch.setattr(reproduction, "with_own", lambda *given: keep(with_own(*given)))
 
 
 def test_two_trainings_of_one_file_name(own, trained, tmp_path, monkeypatch):
     """Every training's file is called model.safetensors."""
-    without_what_runs(monkeypatch, "adapter")
+    keep_rows_of(monkeypatch, "adapter")
     files = [tmp_path / parent / "model.safetensors" for parent in ("one/run", "two/run", "third")]
     segmenter = ma.load("tiny", pooler="adapter")
     for number, path in enumerate(files):
@@ -602,18 +627,20 @@ def test_two_trainings_of_one_file_name(own, trained, tmp_path, monkeypatch):
     folders = {cell.folder for report in made for cell in report.cells.values()}
     assert len(folders) == 3
     assert all(not cell.missing for report in made for cell in report.cells.values())
-    monkeypatch.chdir(files[2].parent)  # another way to say the same file
+    monkeypatch.chdir(files[2].parent)  # another path of the same file
     again = reproduce("table3", output=tmp_path / "out", model="model.safetensors", data=own, limit=1)
     assert {cell.folder for cell in again.cells.values()} <= folders
     assert again.table.rows[0].of == "third/model.safetensors"
 
 
 def test_numbers_are_not_replaced_by_nothing(own, tmp_path, monkeypatch):
-    without_what_runs(monkeypatch, "pooling")
+    keep_rows_of(monkeypatch, "pooling")
     reproduce("table3", output=tmp_path, model="tiny", data=own, limit=1)
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     assert len(before) == 2
-    with pytest.raises(MaskAdapterError, match=r"no row .* unknown model 'tyni'.*table3.md has the numbers of before"):
+    with pytest.raises(
+        MaskAdapterError, match=r"no row .* unknown model 'tyni'.*table3.md still has the numbers of an earlier run"
+    ):
         reproduce("table3", output=tmp_path, model="tyni", data=own, limit=1)
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
@@ -625,8 +652,8 @@ def test_reasons_replace_reasons(tmp_path):
     assert "tynu" in (tmp_path / "table3.md").read_text()
 
 
-def test_a_bar_in_a_name_is_no_column(own, trained, tmp_path, monkeypatch):
-    without_what_runs(monkeypatch, "adapter")
+def test_a_vertical_bar_in_a_name_is_escaped(own, trained, tmp_path, monkeypatch):
+    keep_rows_of(monkeypatch, "adapter")
     odd = tmp_path / "a|b" / "model.safetensors"
     odd.parent.mkdir()
     odd.symlink_to(trained)
@@ -638,9 +665,9 @@ def test_a_bar_in_a_name_is_no_column(own, trained, tmp_path, monkeypatch):
     assert all(line.startswith(r"|   1 | a\|b/model.safetensors: Mask-Adapter |") for line in rows)
 
 
-def test_a_name_that_is_no_text(own, trained, tmp_path, monkeypatch, capsys):
-    """safetensors itself takes no such path: it is told, in a table that can be written and read."""
-    without_what_runs(monkeypatch, "adapter")
+def test_a_file_name_that_is_not_text(own, trained, tmp_path, monkeypatch, capsys):
+    """safetensors cannot read such a path; the table with that reason can be written and read."""
+    keep_rows_of(monkeypatch, "adapter")
     odd = Path(os.fsdecode(bytes(tmp_path) + b"/b\xff")) / os.fsdecode(b"model\xff.safetensors")
     odd.parent.mkdir()
     odd.symlink_to(trained)
@@ -650,7 +677,7 @@ def test_a_name_that_is_no_text(own, trained, tmp_path, monkeypatch, capsys):
     (reason,) = found["b\ufffd/model\ufffd.safetensors: Mask-Adapter", "mIoU"]["missing"]
     assert "b\ufffd/model\ufffd.safetensors" in reason
     assert "b\ufffd/model\ufffd.safetensors: Mask-Adapter" in (tmp_path / "out" / "table3.md").read_text()
-    assert running._written({"weights": os.fsdecode(b"a\xff.pth"), "alpha": 0.5}) == {
+    assert readable_settings({"weights": os.fsdecode(b"a\xff.pth"), "alpha": 0.5}) == {
         "weights": "a\ufffd.pth",
         "alpha": 0.5,
     }
@@ -669,14 +696,14 @@ def test_every_file_that_can_be_given_has_a_name():
     assert weight_names(TABLES["table5"]) >= {"hungarian", "iou-0.7"}
 
 
-def test_a_table_of_numbers_at_hand():
+def test_the_markdown_of_known_numbers():
     table = replace(TABLES["table2"], rows=TABLES["table2"].rows[2:4], columns=TABLES["table2"].columns[2:])
     pooled, adapted = table.rows
     cells = {
         (pooled.label, "mIoU"): Cell(26.4, 0.51, pooled.published["mIoU"], True, seconds=12.34),
         (adapted.label, "mIoU"): Cell(35.64, 0.5, adapted.published["mIoU"], True, 9.24, 0.3, 1),
     }
-    lines = TableReport(table, TABLES["table2"], cells, {"subset": "val"}).markdown().splitlines()
+    lines = TableReport(table, TABLES["table2"], cells, {"split": "val"}).markdown().splitlines()
     assert lines[6] == "|   1 | FC-CLIP: mask pooling | 26.40 ± 0.51 |  26.5 | -0.10 |                 |    12.3 |"
     assert lines[7] == "|   2 | FC-CLIP: Mask-Adapter | 35.64 ± 0.50 |  35.4 | +0.24 | 1: +9.24 ± 0.30 |       1 |"
 

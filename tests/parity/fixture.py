@@ -18,7 +18,7 @@ import yaml
 from timm.models.convnext import ConvNeXt
 from torch import Tensor
 
-from maskadapter.hub.checkpoint import read_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.image_encoders import ConvolutionalEncoder
 from maskadapter.models.config import AdapterConfig, InferenceConfig, UpstreamQuirks
@@ -197,7 +197,8 @@ def build(settings: Settings) -> OpenVocabularySegmenter:
         timm.models.register_model(convnext_tinyref)
     _tinyref_sizes.clear()
     _tinyref_sizes.update(settings.convnext)
-    clip = Clip.build(settings.clip, projection_layout="as-stored" if settings.transfer_heads else "channels-last")
+    maft = bool(settings.transfer_heads)
+    clip = Clip.build(settings.clip, projection_layout="as-stored" if maft else "channels-last")
     pixel_decoder = PixelDecoder(
         clip.pyramid_dims, settings.pixel_dim, settings.mask_dim, settings.encoder_layers, settings.num_heads
     )

@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from maskadapter.hub.key_names import to_official
+from maskadapter.hub.checkpoints.key_names import to_official
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from parity.fixture import GOLDEN, Recording, read_golden, read_official
 from parity.stages import NEAR, compare_case

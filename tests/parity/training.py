@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.hub.key_names import to_ours
+from maskadapter.hub.checkpoints.key_names import to_ours
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import to_batch

@@ -35,7 +35,7 @@ def compare_true_masks(recording: Recording, case: str, met: set[str]) -> Iterat
     text = segmenter.text_classifier(EncodedVocabulary(recording.settings.vocabulary, rows))
     yield from s.compare("text_classifier_in_decoder", text.weights)
     if segmenter.text_transfer is not None:
-        text = text.with_weights(segmenter.text_transfer(text.weights, features.projected))
+        text = segmenter.transferred(text, features)
         yield from s.compare("text_classifier_after_cdt", text.weights)
     yield from s.compare("text_classifier_final", text.weights)
     logits = text.logits(segmenter.pooler.embed(features, masks, segmenter.clip.project), segmenter.clip.logit_scale)

@@ -20,7 +20,7 @@ import maskadapter
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io.image_files import ImageFile
 from maskadapter.io.images import read_image
-from maskadapter.pipelines import labeling as labeling
+from maskadapter.pipelines import labeling
 from maskadapter.pipelines.labeling import label_images
 from maskadapter.results.postprocessing import PanopticMap, Segment
 
@@ -64,9 +64,9 @@ class Fixed:
     def __init__(self, ids, segments):
         self.found = PanopticMap(ids, tuple(segments))
 
-    encode = Halves.encode
+    encode_text = Halves.encode_text
 
-    def segment(self, source, encoded, background):
+    def segment(self, source, encoded, background, masks=None):
         self.image, self.panoptic = read_image(source), lambda: self.found
         return self
 
@@ -182,7 +182,7 @@ def test_the_least_area_counts(photos, tmp_path):
 
 
 @pytest.mark.parametrize("format", ["yolo", "voc"])
-def test_a_image_without_labels_is_background(photos, tmp_path, format):
+def test_an_image_without_labels_is_background(photos, tmp_path, format):
     label_images(Halves(), photos, "cat, dog", tmp_path / "set", format, score=1)
     _, found = load(tmp_path / "set", format)
     assert [len(found[name]) for name in IMAGES] == [0] * 4
@@ -236,7 +236,7 @@ def test_odd_images_agree_with_their_labels(tmp_path):
     assert (tmp_path / "set/images/wrong.png").exists()
 
 
-def test_a_image_that_is_no_file(tmp_path):
+def test_an_image_that_is_no_file(tmp_path):
     pixels = Image.new("RGB", (30, 20), "teal")
     report = label_images(Halves(), [ImageFile(pixels, "stdin")], "cat", tmp_path / "set", "yolo")
     assert report.done == 1
@@ -250,7 +250,7 @@ def test_stopped_and_resumed_is_the_same_as_one_run(photos, tmp_path, monkeypatc
     assert (report.done, len(report.failed)) == (4, 1)
     whole = contents(tmp_path / "whole")
     for stop in range(1, 5):
-        folder, count, write = tmp_path / f"parts{stop}", [], labeling._labels
+        folder, count, write = tmp_path / f"parts{stop}", [], labeling.label_text
         with monkeypatch.context() as patch:
 
             def break_off(*given, stop=stop, count=count, write=write):
@@ -259,7 +259,7 @@ def test_stopped_and_resumed_is_the_same_as_one_run(photos, tmp_path, monkeypatc
                     raise KeyboardInterrupt
                 return write(*given)
 
-            patch.setattr(labeling, "_labels", break_off)
+            patch.setattr(labeling, "label_text", break_off)
             with pytest.raises(KeyboardInterrupt, match=f"stopped: {stop - 1} of 5 images are done"):
                 label_images(Halves(), photos, "cat, dog", folder, format)
         parts = contents(folder)
@@ -292,7 +292,7 @@ def test_a_folder_with_something_in_it_is_refused(photos, tmp_path):
         label_images(Halves(), photos / "c.jpg", "cat", photos / "d.png")
 
 
-def test_mistakes_are_told(photos, tmp_path):
+def test_mistakes_are_one_line(photos, tmp_path):
     for given, message in [
         ({"format": "csv"}, "unknown format 'csv': choose from coco, yolo, voc"),
         ({"score": 1.5}, "score is 1.5: a number from 0 to 1"),
@@ -311,7 +311,7 @@ def test_a_full_disk_stops_the_run(photos, tmp_path, monkeypatch):
     def fail(*given):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(labeling, "_labels", fail)
+    monkeypatch.setattr(labeling, "label_text", fail)
     with pytest.raises(MaskAdapterError, match=r"cannot write .*a__x\.txt: No space left on device; 0 of 4"):
         label_images(Halves(), photos, "cat", tmp_path / "set", "yolo")
 
@@ -326,6 +326,18 @@ def test_the_import_warns_of_nothing_and_hides_nothing_else():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "OpenCV" not in done.stderr
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc"])
+def test_without_supervision_only_coco_sets_are_written(photos, tmp_path, monkeypatch, format):
+    monkeypatch.setitem(sys.modules, "supervision", None)  # as if it were not installed
+    if format == "coco":
+        assert label_images(Halves(), photos, "cat", tmp_path / "set", format).done == 4
+        assert len(COCO(tmp_path / "set/annotations.json").getAnnIds()) == 8
+        return
+    with pytest.raises(MaskAdapterError, match=r"^supervision is needed for this: pip install 'maskadapter\[label\]'$"):
+        label_images(Halves(), photos, "cat", tmp_path / "set", format)
+    assert not (tmp_path / "set").exists()
 
 
 def test_the_embedded_model_labels_photos(tmp_path):

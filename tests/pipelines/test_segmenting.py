@@ -1,4 +1,4 @@
-"""Many images: everything is written, what fails is told, and a run that was stopped can go on."""
+"""Many images: everything is written, what fails is reported, and a run that was stopped can go on."""
 
 import gc
 import json
@@ -18,7 +18,7 @@ from PIL import Image
 import maskadapter
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io.image_files import find_image_files
-from maskadapter.pipelines import segmenting as batch
+from maskadapter.pipelines import image_run, run_record
 from maskadapter.pipelines.segmenting import segment_each, segment_images
 from maskadapter.results.segmentation import ENDINGS, FORMATS, Segmentation
 from maskadapter.system import progress
@@ -62,13 +62,13 @@ def test_one_image_leaves_no_record(photos, tmp_path):
 
 def test_words_are_encoded_once(photos, tmp_path, monkeypatch):
     model, calls = Halves(), []
-    monkeypatch.setattr(model, "encode", lambda *given: calls.append(given) or Halves().encode(*given))
+    monkeypatch.setattr(model, "encode_text", lambda *given: calls.append(given) or Halves().encode_text(*given))
     segment_images(model, photos, "cat, dog", tmp_path / "out", "labels", things=["dog"])
     assert calls == [("cat, dog", ["dog"])]
     assert json.loads((tmp_path / "out/run.json").read_text())["is_thing"] == [False, True]
 
 
-def test_images_that_fail_are_told_and_the_others_done(photos, tmp_path, monkeypatch):
+def test_images_that_fail_are_reported_and_the_others_done(photos, tmp_path, monkeypatch):
     (photos / "bad.jpg").write_text("words")
     (photos / "cut.png").write_bytes((photos / "d.png").read_bytes()[:300])
     os.symlink("gone.png", photos / "dead.png")
@@ -168,7 +168,7 @@ def test_results_of_other_settings_do_not_pass_for_this_runs(photos, tmp_path, m
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": 3}', "\xff"])
 def test_a_record_that_is_none(photos, tmp_path, text):
     (tmp_path / "run.json").write_text(text, encoding="latin-1")
-    with pytest.raises(MaskAdapterError, match=r"run\.json is no record of a run"):
+    with pytest.raises(MaskAdapterError, match=r"run\.json is not the record of a run"):
         segment_images(Halves(), photos, "cat", tmp_path, resume=True)
 
 
@@ -194,7 +194,7 @@ def test_a_folder_that_cannot_be_written(photos, tmp_path, monkeypatch):
     model = Halves()
     with pytest.raises(MaskAdapterError, match=r"cannot write .*file/.*: Not a directory"):
         segment_images(model, photos, "cat", tmp_path / "file")
-    monkeypatch.setattr(batch, "write_json", lambda path, content: write_json(Path("/dev/null/x"), content))
+    monkeypatch.setattr(run_record, "write_json", lambda path, content: write_json(Path("/dev/null/x"), content))
     with pytest.raises(MaskAdapterError, match="cannot write"):
         segment_images(model, photos, "cat", tmp_path / "out")
     assert model.given == []
@@ -236,7 +236,7 @@ def test_one_after_another_with_bad_ones(photos):
         list(segment_each(Halves(), find_image_files(photos), "cat"))
     bad = []
     assert len(list(segment_each(Halves(), photos, "cat", on_error=lambda *given: bad.append(given)))) == 5
-    assert [(image.stem, str(error)[:13]) for image, error in bad] == [("bad", "not an image")]
+    assert [(image.stem, str(error)[:12]) for image, error in bad] == [("bad", "not an image")]
 
 
 def test_the_bar_counts_what_was_done_before(photos, tmp_path, monkeypatch):
@@ -253,7 +253,7 @@ def test_the_bar_counts_what_was_done_before(photos, tmp_path, monkeypatch):
         def __exit__(self, *error):
             pass
 
-    monkeypatch.setattr(batch, "bar", Bar)
+    monkeypatch.setattr(image_run, "bar", Bar)
     segment_images(Halves(), photos, "cat", tmp_path / "out", "labels", resume=True)
     assert seen == [("images", 5, 1), 1, 1, 1, 1]
     assert progress.bar is not Bar
@@ -284,15 +284,15 @@ def test_ctrl_c_on_the_command_line_and_resume(tmp_path):
 
 MEMORY = """
 import os, maskadapter
-from maskadapter.pipelines import segmenting as batch
+from maskadapter.pipelines import image_run
 page, seen = os.sysconf("SC_PAGE_SIZE"), []
 class Bar:
     def __init__(self, *given, **named): pass
     def __exit__(self, *error): pass
     def __enter__(self):
         return lambda step: seen.append(int(open("/proc/self/statm").read().split()[1]) * page)
-batch.bar = Bar
-report = batch.segment_images(maskadapter.load(), "photos", "cat, cup|mug, table, wall, sky", "out")
+image_run.bar = Bar
+report = maskadapter.segment_images(maskadapter.load(), "photos", "cat, cup|mug, table, wall, sky", "out")
 print(report.done, seen[9], seen[-1])
 """
 
@@ -322,7 +322,7 @@ def test_other_images_of_the_same_name_are_done_again(photos, tmp_path):
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
 
-def test_a_image_done_alone_with_other_words_is_done_again(photos, tmp_path):
+def test_an_image_done_alone_with_other_words_is_done_again(photos, tmp_path):
     segment_images(Halves(), photos, "cat, wall", tmp_path / "out", "labels")
     before = contents(tmp_path / "out")
     segment_images(Halves(), photos / "d.png", "zebra", tmp_path / "out", "labels")
@@ -340,7 +340,7 @@ def test_a_name_too_long_for_its_results_is_that_images_failure(photos, tmp_path
         assert "names that are too long" in report.failed[0][1]
 
 
-def test_a_image_that_gets_another_name_is_told(photos, tmp_path):
+def test_an_image_that_gets_another_name_is_refused(photos, tmp_path):
     segment_images(Halves(), photos, "cat", tmp_path / "out", "labels")
     (photos / "d.jpg").write_bytes((photos / "c.jpg").read_bytes())
     with pytest.raises(MaskAdapterError, match=r"d\.png is in .*out as d and would now be called d\.png"):

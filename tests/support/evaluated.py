@@ -1,4 +1,4 @@
-"""Small data sets in memory and predictors for them, for the tests of evaluation."""
+"""Small data sets in memory, and predictors for them."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, 
 from maskadapter.types.target import Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
-WORDS = Vocabulary((("cat", "kitten"), ("dog",), ("sky",), ("grass",)), (True, True, False, False))
+VOCABULARY = Vocabulary((("cat", "kitten"), ("dog",), ("sky",), ("grass",)), (True, True, False, False))
 
 
 @dataclass
 class InMemory:
-    """A data set of samples at hand."""
+    """A data set of the given samples."""
 
     samples: list
-    vocabulary: Vocabulary = WORDS
+    vocabulary: Vocabulary = VOCABULARY
     task: str = "panoptic"
     name: str = "small"
 
@@ -29,8 +29,8 @@ class InMemory:
 
 
 @dataclass
-class Said:
-    """A result that says what it is told to."""
+class FixedResult:
+    """A result with fixed answers."""
 
     labels: np.ndarray | None = None
     map: PanopticMap | None = None
@@ -62,18 +62,18 @@ def samples(count, seed=0, **options):
     made = []
     for number in range(count):
         target = random_target(rng, **options)
-        # The image shows its number, so that a predictor can find what to say of it.
+        # The image shows its number, so that a predictor can find its target.
         image = np.full((*target.size, 3), number, np.uint8)
         made.append(Sample(image, target, f"{number:03}.png"))
     return made
 
 
-def said_of(target, vocabulary=WORDS):
+def perfect_result(target, vocabulary=VOCABULARY):
     """The ground truth itself, as a result."""
     everything = target.masks()
     kept = [n for n, mask in enumerate(everything) if mask.any() and not target.is_crowd[n]]
     things = [n for n in kept if vocabulary.is_thing[target.classes[n]]]
-    result = Said(
+    result = FixedResult(
         found=Instances(everything[things], boxes_of(everything[things]), target.classes[things], np.ones(len(things)))
     )
     if target.segment_ids is not None:
@@ -96,10 +96,16 @@ def noisy(dataset, seed=1):
             rng.random(len(target.classes)) < 0.3, rng.integers(0, 4, len(target.classes)), target.classes
         )
         moved = Target(classes, np.zeros(len(classes), bool), np.roll(target.segment_ids, rng.integers(0, 3), axis=1))
-        result = said_of(moved, dataset.vocabulary)
+        result = perfect_result(moved, dataset.vocabulary)
         result.found = Instances(
             result.found.masks, result.found.boxes, result.found.labels, rng.random(len(result.found.labels))
         )
         return result
 
     return predict
+
+
+def table_rows(markdown):
+    """The rows of all tables in a Markdown text, by their first cell."""
+    rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in markdown.splitlines() if line.startswith("|"))
+    return {name: cells for name, *cells in rows}

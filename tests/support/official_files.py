@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from maskadapter.hub.checkpoint import shapes_of
-from maskadapter.hub.key_names import to_official
-from maskadapter.models.build import Architecture, build
+from maskadapter.hub.checkpoints.checkpoint import shapes_of
+from maskadapter.hub.checkpoints.key_names import to_official
+from maskadapter.models.builder import Architecture, build
 
 
 @cache

@@ -3,7 +3,8 @@
 import pytest
 
 from maskadapter.errors import RecipeError
-from maskadapter.training.recipe import RENAMED_KEYS, Recipe, adapter_config, as_yaml, read_recipe
+from maskadapter.system.renamed import renamed
+from maskadapter.training.recipe import Recipe, adapter_config, as_yaml, read_recipe
 
 WHOLE = """
 stage: warmup
@@ -44,7 +45,7 @@ def test_a_resolved_recipe_reads_back_to_the_same(recipe, tmp_path):
         ("stage=mixed", "the mixed stage needs masks.predicted"),
         ("masks={ground_truth: 4, predicted: 4}", "the warm-up trains on ground-truth masks alone"),
         ("data.scale=[2, 1]", "the smaller number comes first"),
-        ("run.accumulate=3", "no multiple of run.accumulate"),
+        ("run.accumulate=3", "not a multiple of run.accumulate"),
         ("evaluation.every=5", "needs evaluation.datasets"),
         ("model={architecture: tiny}", "'model.weights' is missing"),
         ("run", "has the form key=value"),
@@ -96,8 +97,8 @@ def test_settings_without_effect_in_a_stage_are_refused(recipe):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("data.colour=true", "unknown key 'data.colour': it is now 'data.color'"),
-        ("evaluation.pictures=5", "unknown key 'evaluation.pictures': it is now 'evaluation.images'"),
+        ("data.colour=true", "unknown key 'data.colour': it is now 'data.color'"),  # old word
+        ("evaluation.pictures=5", "unknown key 'evaluation.pictures': it is now 'evaluation.images'"),  # old word
         ("model.start=tiny", "unknown key 'model.start': it is now 'model.weights'"),
         ("masks.left_over=full", "unknown key 'masks.left_over': it is now 'upstream_quirks.unmatched_slots'"),
         ("loss.normalize=global", "unknown key 'loss.normalize': it is now 'upstream_quirks.loss_normalization'"),
@@ -112,7 +113,7 @@ def test_an_old_key_is_refused_with_its_new_name(recipe, old, new):
 
 
 def test_new_names_of_old_keys_exist():
-    for old, new in RENAMED_KEYS.items():
+    for old, new in renamed("recipe key").items():
         for key, known in ((old, False), (new, True)):
             section, name = key.split(".")
             assert (name in Recipe.model_fields[section].annotation.model_fields) == known, key

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from maskadapter.hub.model_zoo import CLIP_WEIGHTS, WEIGHTS
-from maskadapter.models.build import MODELS
+from maskadapter.hub.zoo.model_zoo import CLIP_WEIGHTS, WEIGHTS
+from maskadapter.models.builder import MODELS
 from maskadapter.training.recipe import read_recipe
 from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.vocabulary.vocabulary import Vocabulary

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from maskadapter.data.scenes.scenes import Scenes
-from maskadapter.hub.checkpoint import read_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
 from maskadapter.hub.saving import save
-from maskadapter.models.build import Architecture, published
+from maskadapter.models.builder import Architecture, published
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.config import InferenceConfig
 from maskadapter.models.maftplus import ContentDependentTransfer

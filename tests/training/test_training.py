@@ -17,7 +17,7 @@ import maskadapter
 from maskadapter.data.dataset import Sample
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.errors import CheckpointError, MaskAdapterError, RecipeError
-from maskadapter.hub.checkpoint import read_checkpoint, write_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from maskadapter.training.checkpoints import Checkpoints
 from maskadapter.training.recipe import as_yaml, read_recipe
 from maskadapter.training.trainer import train
@@ -72,7 +72,7 @@ def test_a_run_writes_a_model_that_loads_and_everything_about_itself(recipe, tmp
     output = tmp_path / "run"
     path = run(recipe(), output)
     model = maskadapter.load(path)
-    assert model.pooler.adapter.num_maps == 2
+    assert model.pooler.adapter.config.num_maps == 2
     assert model.generator is not None  # the start's, so that the file segments
     assert read_recipe(output / "recipe.yaml") == read_recipe(tmp_path / "recipe.yaml")
     assert "torch" in json.loads((output / "versions.json").read_text())

@@ -20,6 +20,7 @@ from PIL import Image
 
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.results.segmentation import Segmentation
+from maskadapter.types.proposals import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 WEIGHTS = Path(__file__).parents[2] / "src/maskadapter/hub/weights/tiny.safetensors"
@@ -44,11 +45,13 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
         image = np.array(photo.image())
         ids, labels = photo.masks()
         start = time.perf_counter()
-        batch, sizes = model.prepare(image)
-        features = model.clip.encode_image(batch)
-        proposals = model.generator(batch, features, text)
-        out_logits = model.out_of_vocabulary_logits(batch, features, proposals.mask_logits, text)
-        probs = model.combine(proposals, out_logits, vocabulary)
+        inputs, sizes = model.prepare(image)
+        features = model.clip.encode_image(inputs.pixels)
+        proposals = model.generator(inputs, features)
+        class_logits = model.class_logits(proposals, text)
+        embeddings = model.mask_embeddings(inputs, features, proposals)
+        out_logits = model.out_of_vocabulary_logits(features, embeddings, text)
+        probs = model.combine(class_logits, out_logits, vocabulary)
         own_setting = Segmentation(image, vocabulary, proposals.mask_logits[0], probs[0], sizes).semantic()
         seconds.append(time.perf_counter() - start)
 
@@ -58,12 +61,13 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
         full = torch.full((len(numbers), *sizes.padded), -10.0)
         full[:, : sizes.resized[0], : sizes.resized[1]] = masks
         ground_truth = torch.tensor([labels[number - 1] for number in numbers])
-        logits = model.out_of_vocabulary_logits(batch, features, full[None], text)[0, :, :-1]
+        own_embeddings = model.mask_embeddings(inputs, features, Proposals(full[None]))
+        logits = model.out_of_vocabulary_logits(features, own_embeddings, text)[0, :, :-1]
         clip_right += (logits.argmax(-1) == ground_truth).tolist()
         share = (full > 0).flatten(1).float().mean(1) * full[0].numel() / (sizes.resized[0] * sizes.resized[1])
         areas += share.tolist()
 
-        stride = model.generator.stride
+        stride = model.generator.merging.stride
         found = proposals.mask_logits[0, :, : sizes.resized[0] // stride, : sizes.resized[1] // stride] > 0
         flat = found.flatten(1).float()
         given = (full[:, : found.shape[1] * stride : stride, : found.shape[2] * stride : stride] > 0).flatten(1).float()
@@ -73,15 +77,15 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
         best_iou += best.tolist()
         combined = with_void(
             geometric_ensemble(
-                proposals.class_logits[..., :-1],
+                class_logits[..., :-1],
                 out_logits[..., :-1],
                 torch.ones(133, dtype=torch.bool),
                 settings[0][0],
                 1.0,
             ),
-            proposals.class_logits,
+            class_logits,
         )[0]
-        for name, value in (("clip", out_logits[0]), ("generator", proposals.class_logits[0]), ("ensemble", combined)):
+        for name, value in (("clip", out_logits[0]), ("generator", class_logits[0]), ("ensemble", combined)):
             predicted = value[which, :-1].argmax(-1)
             matched[name] += (predicted == ground_truth)[best >= 0.5].tolist()
 
@@ -93,15 +97,15 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
         few = Vocabulary(tuple(vocabulary.classes[i] for i in present), tuple(vocabulary.is_thing[i] for i in present))
         few_encoded = model.encode_text(few)
         few_text = model.text_classifier(few_encoded)
-        few_proposals = model.generator(batch, features, few_text)
-        few_out = model.out_of_vocabulary_logits(batch, features, few_proposals.mask_logits, few_text)
+        few_class_logits = model.class_logits(proposals, few_text)
+        few_out = model.out_of_vocabulary_logits(features, embeddings, few_text)
         for pair in settings:
-            for vocabulary_, generated, out, names in (
-                (vocabulary, proposals, out_logits, range(133)),
-                (few, few_proposals, few_out, present),
+            for vocabulary_, own_logits, out, names in (
+                (vocabulary, class_logits, out_logits, range(133)),
+                (few, few_class_logits, few_out, present),
             ):
                 ensemble = geometric_ensemble(
-                    generated.class_logits[..., :-1],
+                    own_logits[..., :-1],
                     out[..., :-1],
                     torch.ones(len(vocabulary_), dtype=torch.bool),
                     pair[0],
@@ -113,8 +117,8 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
                     semantic = Segmentation(
                         image,
                         vocabulary_,
-                        generated.mask_logits[0],
-                        with_void(ensemble, generated.class_logits)[0],
+                        proposals.mask_logits[0],
+                        with_void(ensemble, own_logits)[0],
                         sizes,
                     ).semantic()
                 predicted = np.asarray([*names, -1])[semantic][known]

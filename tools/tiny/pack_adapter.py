@@ -8,7 +8,7 @@ The model is what ``recipes/own/tiny-warmup.yaml`` and ``tiny-mixed.yaml`` train
 import argparse
 from pathlib import Path
 
-from maskadapter.hub.checkpoint import read_checkpoint, write_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("model", type=Path)

@@ -59,10 +59,11 @@ def proposals_of(
     """Masks (N, h, w) and segment numbers (h, w) at the region head's stride, pooled features, shape features."""
     batch = to_batch([image], model.clip.size_divisor)
     features = model.clip.encode_image(batch)
-    masks, pooled, shape = model.generator.propose(batch[0], features.dense[0], features.projected[0])
-    stride = model.generator.stride
+    padded = (batch.shape[-2], batch.shape[-1])
+    masks, pooled, shape = model.generator.propose(image, padded, features.dense[0], features.projected[0])
+    stride = model.generator.merging.stride
     small = torch.from_numpy(np.ascontiguousarray(ids[::stride, ::stride]))
-    return masks[:, : small.shape[0], : small.shape[1]], small, pooled, shape
+    return torch.from_numpy(masks)[:, : small.shape[0], : small.shape[1]], small, pooled, shape
 
 
 def prepare(model, photos: list[Photo], work: Path, number: int) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ai_edge_litert.interpreter import Interpreter
 from open_clip_import import timm
 from torch import nn
 from torch.nn import functional as F
@@ -98,6 +97,8 @@ def read_convolutions(path: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Weights (out, in, kh, kw; depthwise: (C, 1, kh, kw)) and biases of every convolution, in the order of the
     graph.
     """
+    from ai_edge_litert.interpreter import Interpreter
+
     interpreter = Interpreter(str(path), experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     tensors = {details["index"]: details for details in interpreter.get_tensor_details()}

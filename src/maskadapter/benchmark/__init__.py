@@ -1,1 +1,11 @@
-"""How long everything takes, how much memory it needs, and whether the fast way says the same as the direct one."""
+"""Time, memory and agreement of the exact and the pruned computation, measured against the paper's formula."""
+
+from maskadapter.benchmark.clock import Clock
+from maskadapter.benchmark.report import benchmark_tables
+from maskadapter.benchmark.run import benchmark
+
+__all__ = [
+    "Clock",
+    "benchmark",
+    "benchmark_tables",
+]

@@ -1,4 +1,4 @@
-"""Seconds and multiplications of named parts, and the most memory that a block takes."""
+"""Measure the seconds and multiplications of named parts, and the most memory that a block takes."""
 
 import threading
 import time
@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+from maskadapter.system.memory import resident_bytes
 
 _EVERY = 0.002  # seconds between two looks at the memory
 
 
 class Clock:
-    """Adds up the seconds of named parts. device: what to wait for before the time is read."""
+    """Add up the seconds of named parts. device: its work is waited for before the time is read."""
 
     def __init__(self, device: torch.device) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -22,7 +23,7 @@ class Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Adds the seconds of the block to those of ``name``."""
+        """Add the seconds of the block to those of ``name``."""
         self._finish()
         start = time.perf_counter()
         yield
@@ -37,8 +38,10 @@ class Clock:
 
 
 class Counter(Clock):
-    """Counts instead: ``multiplications`` of matrix products and convolutions, each with its addition. What is counted
-    is slower."""
+    """Count instead of time: the multiplications of matrix products and convolutions, each with its addition.
+
+    A block that is counted runs slower. ``multiplications``: numbers by name of the part.
+    """
 
     def __init__(self) -> None:
         super().__init__(torch.device("cpu"))
@@ -46,6 +49,7 @@ class Counter(Clock):
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
+        """Add the multiplications of the block to those of ``name``."""
         with FlopCounterMode(display=False) as counted:
             yield
         self.multiplications[name] += counted.get_total_flops() // 2
@@ -53,8 +57,11 @@ class Counter(Clock):
 
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator[list[float]]:
-    """Yields a list that holds, after the block, the most memory it took beyond what was taken before, in GB (10^9
-    bytes): of the process on a CPU, of PyTorch's allocations on a GPU."""
+    """Measure the most memory that a block takes beyond what was taken before it.
+
+    Yields a list that holds one number after the block, in GB (10^9 bytes): memory of the process on a CPU, PyTorch's
+    allocations on a GPU. Raises MaskAdapterError where psutil, which reads the process's memory, is not installed.
+    """
     most: list[float] = []
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -62,12 +69,12 @@ def peak_memory(device: torch.device) -> Iterator[list[float]]:
         yield most
         most.append((torch.cuda.max_memory_allocated(device) - before) / 1e9)
         return
-    process, over, seen = psutil.Process(), threading.Event(), [0]
-    before = process.memory_info().rss
+    over, seen = threading.Event(), [0]
+    before = resident_bytes()
 
     def watch() -> None:
         while not over.wait(_EVERY):
-            seen.append(max(seen.pop(), process.memory_info().rss))
+            seen.append(max(seen.pop(), resident_bytes()))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

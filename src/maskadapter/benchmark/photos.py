@@ -1,4 +1,4 @@
-"""Photographs to measure with: given ones, or those that scikit-image brings along."""
+"""Photos to measure with: those of a folder, or five that come with scikit-image."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from skimage import data
 
-from maskadapter.io.image_files import find_image_files
-from maskadapter.io.images import read_image
+from maskadapter.io import find_image_files, read_image
 
 _BUNDLED: Mapping[str, Callable[[], np.ndarray]] = {
     "astronaut": data.astronaut,
@@ -19,10 +18,11 @@ _BUNDLED: Mapping[str, Callable[[], np.ndarray]] = {
 }
 
 
-def photographs(folder: str | Path | None = None) -> dict[str, Callable[[], np.ndarray]]:
-    """Name -> what reads it, (H, W, 3) uint8. folder: of images; None: five of scikit-image's.
+def photo_readers(folder: str | Path | None = None) -> dict[str, Callable[[], np.ndarray]]:
+    """Return, by name, functions that read one photo each as (H, W, 3) uint8.
 
-    Raises ImageError for a folder without images, and when an image that cannot be read is read.
+    folder: of images; None for the five of scikit-image. Raises ImageError for a folder without images, and when a file
+    that is not an image is read.
     """
     if folder is None:
         return dict(_BUNDLED)

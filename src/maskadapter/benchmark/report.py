@@ -1,35 +1,44 @@
-"""A benchmark's numbers as Markdown."""
+"""Write the numbers of a benchmark as Markdown tables."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from maskadapter.benchmark.stages import PARTS
+from maskadapter.benchmark.stages import STAGES
+from maskadapter.system.markdown_table import markdown_table
 
 _NAMES = {
-    "adapter_speedup_exact": "adapter, exact: times faster than direct",
-    "adapter_speedup_default": "adapter, default: times faster than direct",
-    "segment_speedup_default": "all, default: times faster than direct",
-    "agreement_default": "pixels that get the same class, default",
-    "images_per_second_default": "images a second, default",
-    "peak_memory_gb_default": "most memory beyond the weights, default, GB",
+    "adapter_speedup_exact": "adapter, exact: times faster than the reference",
+    "adapter_speedup_pruned": "adapter, pruned: times faster than the reference",
+    "segment_speedup_pruned": "all, pruned: times faster than the reference",
+    "agreement_pruned": "pixels that get the same class, pruned",
+    "images_per_second_pruned": "images a second, pruned",
+    "peak_memory_gb_pruned": "most memory beyond the weights, pruned, GB",
 }
 _FACTS = ("model", "proposals", "size", "classes", "device", "processor", "threads", "precision", "python")
 
 
-def table(report: Mapping[str, Any]) -> str:
-    """What was measured, seconds by part, and what it was measured on. report: as ``benchmark`` returns it."""
-    computations = list(next(iter(report["seconds"].values())))
-    lines = ["| | |", "|---|---:|"]
-    lines += [f"| {name} | {report[key]:.4g} |" for key, name in _NAMES.items()]
-    lines += ["", f"| seconds an image | {' | '.join(computations)} |", "|---" + "|---:" * len(computations) + "|"]
-    for part in (*PARTS, "all"):
-        seconds = report["seconds"][part]
-        lines.append(f"| {part} | {' | '.join(f'{seconds[computation]:.3g}' for computation in computations)} |")
-    lines += ["", f"| 10^9 multiplications, first image | {' | '.join(computations)} |"]
-    lines.append("|---" + "|---:" * len(computations) + "|")
-    for part, numbers in report["multiplications"].items():
-        lines.append(f"| {part} | {' | '.join(f'{numbers[way] / 1e9:.3g}' for way in computations)} |")
-    lines += ["", "| | |", "|---|---|"]
-    lines += [f"| {fact} | {report[fact]} |" for fact in _FACTS]
-    lines.append(f"| libraries | {', '.join(f'{name} {number}' for name, number in report['libraries'].items())} |")
-    return "\n".join(lines) + "\n"
+def benchmark_tables(report: Mapping[str, Any]) -> str:
+    """Return what was measured, seconds by stage, multiplications, and what it was measured on.
+
+    report: as ``benchmark`` returns it.
+    """
+    computations = list(report["seconds"]["all"])
+    numbers_align = "l" + "r" * len(computations)
+    numbers = [[name, f"{report[key]:.4g}"] for key, name in _NAMES.items()]
+    seconds = [[stage, *(f"{report['seconds'][stage][way]:.3g}" for way in computations)] for stage in (*STAGES, "all")]
+    products = [
+        [stage, *(f"{counts[way] / 1e9:.3g}" for way in computations)]
+        for stage, counts in report["multiplications"].items()
+    ]
+    libraries = ", ".join(f"{name} {number}" for name, number in report["libraries"].items())
+    facts = [*([fact, str(report[fact])] for fact in _FACTS), ["libraries", libraries]]
+    tables = [
+        markdown_table(["", ""], numbers, "lr"),
+        markdown_table(["seconds an image", *computations], seconds, numbers_align),
+        markdown_table(["10^9 multiplications, first image", *computations], products, numbers_align),
+    ]
+    if report["second class list"]:
+        second = [[name, f"{value:.3g}"] for name, value in report["second class list"].items()]
+        tables.append(markdown_table(["a second class list", "seconds"], second, "lr"))
+    tables.append(markdown_table(["", ""], facts, "ll"))
+    return "\n\n".join("\n".join(table) for table in tables) + "\n"

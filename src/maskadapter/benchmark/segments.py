@@ -1,4 +1,4 @@
-"""The adapter alone on true segments, drawn from a data set: masks that differ, none of them empty."""
+"""Time the adapter alone on segments drawn from a data set: masks that differ and are not empty."""
 
 from pathlib import Path
 
@@ -9,17 +9,20 @@ from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.reference import ReferencePooler
-from maskadapter.benchmark.stages import Input
-from maskadapter.data.opening import open_dataset
+from maskadapter.benchmark.stages import PreparedImage
+from maskadapter.data import open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.models import OpenVocabularySegmenter
+from maskadapter.models.poolers import AdapterPooler
+from maskadapter.types import ImageSizes
 
 
 def draw_segments(root: Path, count: int, sizes: ImageSizes, seed: int = 0) -> Tensor:
-    """(count, h, w) bool: segments of the validation images of a folder of COCO panoptic, drawn without repetition,
-    each resized to the image of ``frame``, at stride 4. Raises MaskAdapterError where the folder has too few."""
+    """Draw ``count`` different segments from the validation images of a folder of COCO panoptic.
+
+    sizes: those of the image whose features the segments are laid on; each segment is resized to it. Returns
+    (count, h, w) bool at stride 4. Raises MaskAdapterError when the folder holds fewer segments.
+    """
     size = (sizes.resized[0] // 4, sizes.resized[1] // 4)
     bottom, right = (full // 4 - side for full, side in zip(sizes.padded, size, strict=True))
     dataset = open_dataset("coco-panoptic", root, split="val")
@@ -37,16 +40,20 @@ def draw_segments(root: Path, count: int, sizes: ImageSizes, seed: int = 0) -> T
 
 
 @torch.inference_mode()
-def compare_on_segments(segmenter: OpenVocabularySegmenter, given: Input, segments: Tensor, clock: Clock) -> float:
-    """Time the adapter, direct and exact, on segments (N, h, w) of an image; the largest difference of the embeddings,
-    as a share of the largest number in them."""
+def compare_on_segments(
+    segmenter: OpenVocabularySegmenter, image: PreparedImage, segments: Tensor, clock: Clock
+) -> float:
+    """Time the reference and the exact adapter on segments (N, h, w) of one image.
+
+    clock: gets the seconds of ``reference`` and ``exact``. Returns the largest difference between the two embeddings
+    as a share of the largest number in them.
+    """
     pooler = segmenter.pooler
     assert isinstance(pooler, AdapterPooler)
-    features = segmenter.clip.encode_image(given.batch.pixels)
-    masks = segments[None].to(given.batch.pixels.device)
-    embeddings = {}
-    for name, computed in (("direct", ReferencePooler(pooler)), ("exact", pooler)):
-        with clock.part(name):
-            embeddings[name] = computed.embed(features, masks, segmenter.clip.project)
-    difference = (embeddings["exact"] - embeddings["direct"]).abs().max() / embeddings["direct"].abs().max()
-    return float(difference)
+    features = segmenter.clip.encode_image(image.batch.pixels)
+    masks = segments[None].to(image.batch.pixels.device)
+    with clock.part("reference"):
+        reference = ReferencePooler(pooler).embed(features, masks, segmenter.clip.project)
+    with clock.part("exact"):
+        exact = pooler.embed(features, masks, segmenter.clip.project)
+    return float((exact - reference).abs().max() / reference.abs().max())

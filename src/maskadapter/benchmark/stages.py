@@ -1,4 +1,4 @@
-"""One image through a model, part by part."""
+"""Segment one image stage by stage, each stage timed and computed in a chosen way."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,42 +9,44 @@ from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.reference import ReferencePooler
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.preprocess import InputSize
-from maskadapter.models.proposal_pruning import influential, pruned_embeddings
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.results.postprocessing import semantic_map, semantic_scores
-from maskadapter.results.upsampling import Upsampler
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.types.proposals import Proposals
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter, influential, pruned_embeddings
+from maskadapter.models.poolers import AdapterPooler
+from maskadapter.results import Upsampler, semantic_map, semantic_scores
+from maskadapter.types import ImageBatch, ImageSizes, Proposals
 
-Computation = Literal["direct", "exact", "default"]
-"""How the adapter is computed: as the paper has it, every mask at every cell; the same by ``SparseAdapter``; so for the
-proposals that can change the result, the others guessed at. The class of a pixel is told from the scores of all classes
-in the first, and by ``best_classes`` in the others; the rest of the model is the same in all three."""
+Computation = Literal["reference", "exact", "pruned"]
+"""How the adapter and the label map are computed.
 
-PARTS = ("image encoder", "mask generator", "adapter", "semantic map")
-"""The adapter: from masks to class logits. Its maps, pooling with them, and the names of what is pooled."""
+reference: the adapter as the paper writes it, every mask at every feature location; the label map from the scores of
+    all classes. exact: the same numbers but for rounding, by ``SparseAdapter``; the label map by ``class_argmax``.
+pruned: exact for the proposals that can change the result, estimated for the others. Image encoder and mask generator
+are the same in all three."""
+
+STAGES = ("image encoder", "mask generator", "adapter", "semantic map")
+"""The adapter's stage runs from masks to class logits: its maps, pooling with them, and classifying what is pooled."""
 
 
 @dataclass(frozen=True)
-class Input:
-    """One image at a network's size."""
+class PreparedImage:
+    """One image as a model takes it, and its sizes."""
 
     batch: ImageBatch
     sizes: ImageSizes
 
     @classmethod
-    def of(cls, segmenter: OpenVocabularySegmenter, image: np.ndarray, size: InputSize | None = None) -> "Input":
-        return cls(*segmenter.prepare(image, size))
+    def of(cls, segmenter: OpenVocabularySegmenter, image: np.ndarray) -> "PreparedImage":
+        """Prepare an (H, W, 3) uint8 image for a model."""
+        return cls(*segmenter.prepare(image))
 
 
 @dataclass(frozen=True)
-class Answer:
-    """labels: (H, W) int32, the class of every pixel. proposals: of the generator, and their class logits. logits:
-    (1, N, K + 1), those of the adapter. computed: (1, N) bool, which of them went through it."""
+class StageResults:
+    """What one image gave.
+
+    labels: (H, W) int32, the class of every pixel. proposals: those of the mask generator. class_logits, logits:
+    (1, N, K + 1), of the in-vocabulary and of the out-of-vocabulary classifier. computed: (1, N) bool, the proposals
+    that went through the whole adapter.
+    """
 
     labels: np.ndarray
     proposals: Proposals
@@ -54,58 +56,54 @@ class Answer:
 
 
 @torch.inference_mode()
-def answer(
+def run_stages(
     segmenter: OpenVocabularySegmenter,
-    given: Input,
+    image: PreparedImage,
     encoded: EncodedVocabulary,
     computation: Computation,
     clock: Clock,
     computed: Tensor | None = None,
     at_most: int | None = None,
-) -> Answer:
-    """What ``OpenVocabularySegmenter.segment`` computes for the class of every pixel, each part timed.
+) -> StageResults:
+    """Compute the class of every pixel as ``OpenVocabularySegmenter.segment`` does, and time each stage.
 
-    computed: (1, N) bool, which proposals are computed by default whatever the model itself would choose: names of
-    random weights decide on nothing. That it chooses counts. at_most: of the proposals, the first ones.
+    computed: (1, N) bool, the proposals that the pruned computation does not estimate, whatever the model itself would
+        choose: class scores of random weights decide nothing. The choice is made all the same, and its time counts.
+    at_most: use only the first so many proposals.
     """
-    assert isinstance(segmenter.pooler, AdapterPooler)
+    pooler = segmenter.pooler
+    assert isinstance(pooler, AdapterPooler)
     assert segmenter.generator is not None
-    pooler = ReferencePooler(segmenter.pooler) if computation == "direct" else segmenter.pooler
-    text = segmenter.text_classifier(encoded)
+    text, project = segmenter.text_classifier(encoded), segmenter.clip.project
     with clock.part("image encoder"):
-        features = segmenter.clip.encode_image(given.batch.pixels)
+        features = segmenter.clip.encode_image(image.batch.pixels)
     with clock.part("mask generator"):
-        proposals = segmenter.generator(given.batch, features)
-        class_logits = segmenter.class_logits(proposals, text)
-    assert class_logits is not None
-    mask_logits, class_logits = proposals.mask_logits[:, :at_most], class_logits[:, :at_most]
-    chosen = [torch.ones(mask_logits.shape[:2], dtype=torch.bool)]
+        proposals = segmenter.generator(image.batch, features)
+        class_logits = segmenter.generator.class_logits(proposals, text)[:, :at_most]
+    mask_logits = proposals.mask_logits[:, :at_most]
+    chosen = torch.ones(mask_logits.shape[:2], dtype=torch.bool)
 
     def choose(estimates: Tensor) -> Tensor:
-        probs = segmenter.combine(class_logits, logits_of(estimates), encoded.vocabulary)
-        own = torch.stack([influential(*image) for image in zip(mask_logits, probs, strict=True)])
-        chosen[0] = own if computed is None else computed
-        return chosen[0]
+        nonlocal chosen
+        logits = segmenter.out_of_vocabulary_logits(features, estimates, text)
+        probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
+        own = torch.stack([influential(*one) for one in zip(mask_logits, probs, strict=True)])
+        chosen = own if computed is None else computed
+        return chosen
 
     with clock.part("adapter"):
-        transferred = segmenter.transferred(text, features)
-
-        def logits_of(embeddings: Tensor) -> Tensor:
-            return transferred.logits(embeddings, segmenter.clip.logit_scale)
-
-        if computation == "default":
-            embeddings = pruned_embeddings(pooler, features, mask_logits, segmenter.clip.project, choose)
+        if computation == "pruned":
+            embeddings = pruned_embeddings(pooler, features, mask_logits, project, choose)
         else:
-            embeddings = pooler(given.batch.pixels, features, mask_logits, segmenter.clip.project)
-        logits = logits_of(embeddings)
+            exact_or_reference = ReferencePooler(pooler) if computation == "reference" else pooler
+            embeddings = exact_or_reference(image.batch.pixels, features, mask_logits, project)
+        logits = segmenter.out_of_vocabulary_logits(features, embeddings, text)
     probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
     with clock.part("semantic map"):
-        masks = Upsampler(mask_logits[0], given.sizes)
-        order = segmenter.semantic_order
-        if computation == "direct":
-            labels = np.concatenate(
-                [scores.argmax(dim=0).cpu().numpy() for _, scores in semantic_scores(masks, probs[0], order)]
-            )
+        masks, order = Upsampler(mask_logits[0], image.sizes), segmenter.semantic_order
+        if computation == "reference":
+            tiles = semantic_scores(masks, probs[0], order)
+            labels = np.concatenate([scores.argmax(dim=0).cpu().numpy() for _, scores in tiles])
         else:
             labels = semantic_map(masks, probs[0], order)
-    return Answer(labels, proposals, class_logits, logits, chosen[0])
+    return StageResults(labels, proposals, class_logits, logits, chosen)

@@ -22,7 +22,7 @@ from maskadapter.cli.reproduce import reproduce
 from maskadapter.cli.segment import segment
 from maskadapter.cli.train import train
 from maskadapter.errors import MaskAdapterError
-from maskadapter.system.renamed import advice, refuse_old_sam_options
+from maskadapter.system.renamed import advice
 
 app = typer.Typer(
     add_completion=False,
@@ -61,8 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     debug = "--debug" in given
     show_log()
     try:
-        for argument in given:
-            refuse_old_sam_options(argument)
         sys.exit(app([one for one in given if one != "--debug"], prog_name="maskadapter", standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)

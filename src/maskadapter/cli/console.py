@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from maskadapter.results.segmentation import Explanation
+    from maskadapter.results import Explanation
 
 _MOST_ROWS = 30
 
@@ -36,13 +36,12 @@ def show(table: "Table") -> None:
 
 
 def shares(labels: Any, names: Sequence[str]) -> "Table":
-    """Labels (H, W) int, -1 = none -> a row for each class that occurs, the largest first."""
+    """Share of pixels of each class that occurs, the largest first, from labels (H, W) int, -1 = none."""
     import numpy as np
     from rich.table import Table
     from rich.text import Text
 
-    from maskadapter.results.overlay import color_of
-    from maskadapter.results.segmentation import NONE
+    from maskadapter.results import NONE, color_of
 
     counts = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)
     table = Table("", "class", "share of pixels", box=None, pad_edge=False)
@@ -59,26 +58,26 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     return table
 
 
-def words(shares: Sequence[float], best: Sequence[Sequence[tuple[str, float]]]) -> "Table":
-    """Of each mask the share of pixels, 0 to 1, and the best words -> a row for each: number, share, words."""
+def best_classes(shares: Sequence[float], best: Sequence[Sequence[tuple[str, float]]]) -> "Table":
+    """The most probable classes of each mask: number, share of pixels (from 0 to 1), classes."""
     from rich.table import Table
 
-    table = Table("mask", "share of pixels", "words", box=None, pad_edge=False)
+    table = Table("mask", "share of pixels", "classes", box=None, pad_edge=False)
     table.columns[0].justify = table.columns[1].justify = "right"
     for number, (share, row) in enumerate(zip(shares, best, strict=True), start=1):
         table.add_row(str(number), f"{share:.1%}", _listed(row))
     return table
 
 
-def reasons(explained: Sequence["Explanation"], pixels: int) -> "Table":
-    """What ``Segmentation.explain`` returned -> a row for each segment: name, share of pixels, its best words."""
+def class_probabilities(explained: Sequence["Explanation"], pixels: int) -> "Table":
+    """The most probable classes of each segment, from ``Segmentation.explain``: name, share of pixels, classes."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("segment", "share of pixels", "words", box=None, pad_edge=False, title_justify="left")
+    table = Table("segment", "share of pixels", "classes", box=None, pad_edge=False, title_justify="left")
     table.columns[1].justify = "right"
     for one in explained[:_MOST_ROWS]:
-        table.add_row(Text(one.name), f"{one.segment.area / pixels:.1%}", _listed(one.words))
+        table.add_row(Text(one.name), f"{one.segment.area / pixels:.1%}", _listed(one.classes))
     if len(explained) > _MOST_ROWS:
         rest = sum(one.segment.area for one in explained[_MOST_ROWS:])
         table.add_row(f"and {len(explained) - _MOST_ROWS} more", f"{rest / pixels:.1%}", style="dim")

@@ -28,17 +28,17 @@ def evaluate(
         Path | None, typer.Option(help="The data set's folder, or the one that holds it.", show_default=False)
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for records and report.")] = Path("evaluation"),
-    subset: Annotated[Literal["val", "train"], typer.Option(help="Which images of the data set.")] = "val",
+    split: Annotated[Literal["val", "train"], typer.Option(help="Which images of the data set.")] = "val",
     task: Annotated[
         Literal["semantic", "panoptic", "instance"] | None,
         typer.Option(help="Which of its labels; without it the set's own.", show_default=False),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.", show_default=False)] = None,
-    split: Annotated[
+    partition: Annotated[
         str | None,
         typer.Option(
-            help="Means of seen and unseen classes apart: synonyms (shared with the training list), the name of "
-            "another list, or a text file of the seen classes.",
+            help="Means of seen and of unseen classes: synonyms (seen: those that share one with the training list), "
+            "the name of another list, or a text file of the seen classes.",
             show_default=False,
         ),
     ] = None,
@@ -46,21 +46,23 @@ def evaluate(
         Literal["detectron2-main", "detectron2-0.6"],
         typer.Option(help="The mean IoU's classes: those in the ground truth, or (0.6) also those only predicted."),
     ] = "detectron2-main",
-    proposals: Annotated[
-        str,
+    masks: Annotated[
+        str | None,
         typer.Option(
-            help="Where masks come from: generator, ground-truth (only their names are judged), sam:NAME or "
-            "segmenter:NAME on the Hugging Face hub, superpixels, or a folder of masks."
+            help="Where masks come from instead of the model's own generator: ground-truth (they are only classified), "
+            "sam:NAME or segmenter:NAME on the Hugging Face hub, superpixels, or a folder or file of masks.",
+            show_default=False,
         ),
-    ] = "generator",
+    ] = None,
     branch: Annotated[
-        Literal["ensemble", "in", "out"],
-        typer.Option(help="Whose opinion counts: both, the generator's alone (in), the embedding's alone (out)."),
+        Literal["ensemble", "in-vocabulary", "out-of-vocabulary"],
+        typer.Option(help="Which classifier decides: the generator's (in), CLIP with the pooler (out), or both."),
     ] = "ensemble",
     alpha: Annotated[
-        float | None, typer.Option(help="CLIP's weight for seen classes, 0 to 1.", show_default=False)
+        float | None,
+        typer.Option(help="Weight of the out-of-vocabulary classifier for seen classes, 0 to 1.", show_default=False),
     ] = None,
-    beta: Annotated[float | None, typer.Option(help="And for unseen classes.", show_default=False)] = None,
+    beta: Annotated[float | None, typer.Option(help="The same for unseen classes.", show_default=False)] = None,
     transfer_norm: Annotated[
         Literal["sum", "update"] | None,
         typer.Option(
@@ -78,27 +80,28 @@ def evaluate(
     device: Device = "cpu",
     prune_proposals: Prune = False,
 ) -> None:
-    """Measure a model on a data set: mIoU, PQ, AP, or the names it gives to ground-truth masks.
+    """Evaluate a model on a data set: mIoU, PQ, AP, or the accuracy of classifying ground-truth masks.
 
-    Writes report.json and report.md. Stopped, the same command goes on where it was; under accelerate launch or
-    torchrun the processes share the images.
+    Writes report.json and report.md. Interrupted, the same command goes on where it stopped; under torchrun or
+    accelerate launch the processes share the images.
 
-    Example: [bold]maskadapter evaluate fcclip-large ade20k-150 --root datasets --split synonyms[/]
+    Example: [bold]maskadapter evaluate fcclip-large ade20k-150 --root datasets --partition synonyms[/]
     """
-    from maskadapter.data.opening import open_dataset
-    from maskadapter.evaluation.evaluator import evaluate as run
-    from maskadapter.evaluation.partition import Split
-    from maskadapter.hub.model_source import ModelSource
-    from maskadapter.models.build import MODELS
-    from maskadapter.pipelines import model_evaluation as subject
-    from maskadapter.system.processes import place
+    from maskadapter.data import open_dataset
+    from maskadapter.evaluation import Partition
+    from maskadapter.evaluation import evaluate as run
+    from maskadapter.hub import ModelSource
+    from maskadapter.models import MODELS
+    from maskadapter.paper import reference_figures
+    from maskadapter.pipelines import file_predictor, model_predictor
+    from maskadapter.system.processes import rank_and_world_size
 
-    images = open_dataset(dataset, root, subset, task)
+    images = open_dataset(dataset, root, split, task)
     if model not in MODELS and (Path(model).is_dir() or model.endswith(".json")):
-        judged = subject.predictions_in(model, images, annotations)
+        predictor = file_predictor(model, images, annotations)
     else:
         with busy("loading the model"):
-            judged = subject.model(
+            predictor = model_predictor(
                 ModelSource(model, pooler, adapter, architecture),
                 images,
                 # Every process of a launcher takes the GPU of its own number.
@@ -106,27 +109,30 @@ def evaluate(
                 branch=branch,
                 alpha=alpha,
                 beta=beta,
-                proposals=proposals,
+                masks=masks,
                 transfer_norm=transfer_norm,
                 prune_proposals=prune_proposals,
             )
-    classes = None if split is None else Split.of(split, images.vocabulary, judged.trained_on)
+    classes = None if partition is None else Partition.of(partition, images.vocabulary, predictor.trained_on)
+    reference = {}
+    if predictor.published_as is not None:
+        reference = reference_figures(*predictor.published_as, images, branch, classes, convention)
     try:
         report = run(
-            judged.predict,
+            predictor.predict,
             images,
             output,
-            metrics=judged.metrics,
+            metrics=predictor.metrics,
             limit=limit,
             convention=convention,
-            split=classes,
-            settings={**judged.settings, "subset": subset},
-            paper=judged.paper,
+            partition=classes,
+            settings={**predictor.settings, "split": split},
+            reference=reference,
         )
     except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)  # Typer makes it the exit code and forgets what it says
+        print(stop, file=sys.stderr)  # Typer turns it into an exit code and drops its message
         raise
-    if place()[0] == 0:
+    if rank_and_world_size()[0] == 0:
         print(report.markdown().split("\n\n")[0])
         print(f"{report.facts['convention']}\n" if "convention" in report.facts else "", end="")
         print(output / "report.md")

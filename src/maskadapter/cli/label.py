@@ -7,47 +7,52 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import maskadapter
-from maskadapter.cli.options import Background, Classes, Device, Prune, Things, with_model_source
-from maskadapter.cli.segment import ImagesArgument, Resume, names_of, tell
+from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
+from maskadapter.cli.segment import ImagesArgument, Resume, names_of, run_and_report
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
-    from maskadapter.hub.model_source import ModelSource
+    from maskadapter.hub import ModelSource
 
 
 @with_model_source()
 def label(
     images: ImagesArgument,
     classes: Classes,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the set; it has to be new or empty.")
-    ] = Path("dataset"),
-    format: Annotated[Literal["coco", "yolo", "voc"], typer.Option(help="How the set is written.")] = "coco",
-    score: Annotated[float, typer.Option(min=0, max=1, help="Segments less sure than this are left out.")] = 0.5,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the training set, new or empty.")] = Path(
+        "dataset"
+    ),
+    format: Annotated[
+        Literal["coco", "yolo", "voc"], typer.Option(help="Format of the labels; yolo and voc need supervision.")
+    ] = "coco",
+    score: Annotated[float, typer.Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.5,
     min_area: Annotated[
-        float, typer.Option(min=0, max=1, help="So are those that cover a smaller share of the image.")
+        float, typer.Option(min=0, max=1, help="Leave out segments that cover a smaller share of the image.")
     ] = 0.001,
     background: Background = BACKGROUND,
     things: Things = None,
+    masks: Masks = None,
     resume: Resume = False,
     device: Device = "cpu",
     prune_proposals: Prune = False,
     *,
     source: "ModelSource",
 ) -> None:
-    """Make a training set: images with the segments found in them.
+    """Make a training set: images with the segments found in them as labels.
 
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
-    from maskadapter.io.image_files import find_image_files
-    from maskadapter.pipelines.labeling import label_images
+    from maskadapter.io import find_image_files
+    from maskadapter.models.sources import masks_from
+    from maskadapter.pipelines import label_images
 
     vocabulary = Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)
     found = find_image_files(images, output)
     with busy("loading the model"):
         segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
-    settings = names_of(source, prune_proposals)
+        given = None if masks is None else masks_from(masks, device)
+    settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
     run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
-    tell(partial(run, resume=resume, settings=settings), output)
+    run_and_report(partial(run, masks=given, resume=resume, settings=settings), output)

@@ -14,7 +14,7 @@ from maskadapter.system.progress import busy
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from maskadapter.hub.model_source import ModelSource
+    from maskadapter.hub import ModelSource
 
 app = typer.Typer()
 
@@ -29,18 +29,19 @@ def models(context: typer.Context) -> None:
 @app.command("list")
 def list_models() -> None:
     """List the models: size, license, source, whether they are here, and the paper's figures."""
-    from maskadapter.hub.download import models_folder
-    from maskadapter.hub.model_zoo import DATASETS, HUB_REPOSITORY
-    from maskadapter.hub.published_files import list_models as find_models
+    from maskadapter.hub.zoo import HUB_REPOSITORY, models_folder
+    from maskadapter.hub.zoo import list_models as find_models
+    from maskadapter.paper import DATASETS, published_miou
 
     table, figures = _table("model", "pooler", "size", "license", "source", "here"), _table("", "", *DATASETS)
     for model in find_models():
-        here = "no" if model.path is None else f"{model.path.stat().st_size / 1e9:.2f} GB"
+        here = "no" if model.path is None else f"{model.path.stat().st_size / 1e9:.2f} GB" if model.pooler else "yes"
         if model.name == "tiny":
             here = "yes"
         table.add_row(model.name, model.pooler, model.size, model.license, ", ".join(model.sources), here)
-        if model.miou:
-            figures.add_row(model.name, model.pooler, *(f"{model.miou[name]:.1f}" for name in DATASETS))
+        miou = published_miou(model.name, model.pooler)
+        if miou:
+            figures.add_row(model.name, model.pooler, *(f"{miou[name]:.1f}" for name in DATASETS))
     for column in figures.columns[2:]:
         column.justify = "right"
     show(table)
@@ -73,11 +74,11 @@ def download(
 
     Example: [bold]maskadapter models download fcclip-large[/]
     """
-    from maskadapter.hub.published_files import download as fetch
+    from maskadapter.hub.zoo import download as fetch
 
     if offline:
         os.environ["MASKADAPTER_OFFLINE"] = "1"
-    print(fetch(model, pooler, source, file, say=print))
+    print(fetch(model, pooler, source, file))
 
 
 @app.command()
@@ -92,10 +93,10 @@ def convert(
 
     Example: [bold]maskadapter models convert model.pth fcclip-large.safetensors[/]
     """
-    from maskadapter.hub import saving
+    from maskadapter.hub import convert as convert_weights
 
     with busy(f"converting {source.name}"):
-        found = saving.convert(source, destination, architecture=architecture, half=half, overwrite=overwrite)
+        found = convert_weights(source, destination, architecture=architecture, half=half, overwrite=overwrite)
     print(f"{destination}: {found}, {destination.stat().st_size / 1e6:,.0f} MB")
 
 
@@ -121,11 +122,18 @@ def check(
     """
     from dataclasses import asdict, replace
 
-    from maskadapter.pipelines.model_check import Finding, check_model
+    from maskadapter.paper import published_miou
+    from maskadapter.pipelines import Finding, check_model
     from maskadapter.system.json_files import write_json
 
     findings: list[Finding] = []
-    steps = check_model(replace(source, name=file), device=device, root=root, images=images)
+    steps = check_model(
+        replace(source, name=file),
+        device=device,
+        root=root,
+        images=images,
+        expected_miou=lambda name, pooler: published_miou(name, pooler).get("A-150"),
+    )
     while True:
         with busy("checking"):
             finding = next(steps, None)

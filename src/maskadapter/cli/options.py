@@ -63,8 +63,9 @@ Prune = Annotated[
 Masks = Annotated[
     str | None,
     typer.Option(
-        help="Where masks come from instead of the model's own generator: sam:NAME or segmenter:NAME, a model on the "
-        "Hugging Face hub or in a folder; or superpixels, without a network.",
+        help="Masks to classify instead of the model's own proposals: a file (label or panoptic PNG, COCO JSON, .npy "
+        "of bool (N, H, W)); sam:NAME or segmenter:NAME, a model on the Hugging Face hub or in a folder; or "
+        "superpixels.",
         show_default=False,
     ),
 ]
@@ -84,7 +85,7 @@ def with_model_source(*chosen: str) -> Callable[[Callable[..., None]], Callable[
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            from maskadapter.hub.model_source import ModelSource
+            from maskadapter.hub import ModelSource
 
             values = {name: given.pop(name) for name in names}
             values["name"] = values.pop("model", None)

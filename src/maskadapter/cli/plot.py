@@ -1,24 +1,27 @@
 """``maskadapter plot``: the paper's kinds of figures."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from maskadapter.cli.options import Adapter, Architecture, Background, Device, Model
-from maskadapter.vocabulary.vocabulary import BACKGROUND
+from maskadapter.cli.options import Background, Device, with_model_source
+from maskadapter.vocabulary import BACKGROUND
+
+if TYPE_CHECKING:
+    from maskadapter.hub import ModelSource
 
 app = typer.Typer()
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write: .png, .pdf or .svg.", show_default=False)]
-Words = Annotated[
-    str | None, typer.Option("--classes", "-c", help="Words, a file or a built-in list.", show_default=False)
+Classes = Annotated[
+    str | None, typer.Option("--classes", "-c", help="Class names, a file or a built-in list.", show_default=False)
 ]
 Root = Annotated[Path | None, typer.Option(help="The data set's folder, or the one that holds it.", show_default=False)]
-Subset = Annotated[Literal["val", "train"], typer.Option(help="Which images of the data set.")]
+DataSplit = Annotated[Literal["val", "train"], typer.Option(help="Which images of the data set.")]
 Task = Annotated[
     Literal["semantic", "panoptic", "instance"] | None,
-    typer.Option(help="Which of its labels; without it the set's own.", show_default=False),
+    typer.Option(help="Which of its labels; without it the data set's own task.", show_default=False),
 ]
 
 
@@ -30,85 +33,87 @@ def plot(context: typer.Context) -> None:
 
 
 @app.command()
+@with_model_source("model", "adapter", "architecture")
 def activations(
     images: Annotated[list[str], typer.Argument(help="Files, folders or patterns.", show_default=False)],
     output: Output,
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Label or panoptic PNG, COCO JSON, or .npy file of bool (N, H, W); without it what is found.",
+            help="Label map or panoptic PNG, COCO JSON, or .npy file of bool (N, H, W); without it the segments found.",
             show_default=False,
         ),
     ] = None,
-    classes: Words = None,
+    classes: Classes = None,
     background: Background = BACKGROUND,
-    top: Annotated[int, typer.Option(help="Of each image the largest so many masks.")] = 3,
-    single: Annotated[int, typer.Option(help="So many single maps of each mask, 0 to 4.")] = 3,
-    model: Model = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
+    top: Annotated[int, typer.Option(help="Masks of each image, the largest first.")] = 3,
+    single: Annotated[int, typer.Option(help="Single maps of each mask, 0 to 4.")] = 3,
+    *,
+    source: "ModelSource",
     device: Device = "cpu",
 ) -> None:
-    """Where mask pooling and Mask-Adapter pool, mask by mask.
+    """Draw where mask pooling and Mask-Adapter pool, mask by mask.
 
     Example: [bold]maskadapter plot activations photo.jpg --classes "cat, wall" --output maps.pdf[/]
     """
-    from maskadapter.paper.figures.activations import activations as draw
+    from maskadapter.paper.figures import activations as draw
+    from maskadapter.system.progress import log_spinner
 
-    draw(
-        images,
-        output,
-        masks=masks,
-        classes=classes,
-        background=background,
-        top=top,
-        single=single,
-        model=model,
-        adapter=adapter,
-        architecture=architecture,
-        device=device,
-    )
+    with log_spinner():
+        draw(
+            images,
+            output,
+            masks=masks,
+            classes=classes,
+            background=background,
+            top=top,
+            single=single,
+            model=source,
+            device=device,
+        )
     print(output)
 
 
 @app.command()
+@with_model_source("model", "adapter", "architecture")
 def tsne(
     dataset: Annotated[str, typer.Argument(help="A data set's name, or a YAML file of your own.", show_default=False)],
     output: Output,
     root: Root = None,
-    subset: Subset = "val",
+    split: DataSplit = "val",
     task: Task = None,
     limit: Annotated[int, typer.Option(help="Only the first so many images.")] = 200,
     top: Annotated[int, typer.Option(help="The classes with the most masks.")] = 12,
-    split: Annotated[
+    partition: Annotated[
         str,
-        typer.Option(help="Which classes were seen, as evaluate takes it: unseen ones get triangles; none for none."),
+        typer.Option(
+            help="Which classes were seen in training, as evaluate takes it: unseen ones are triangles; none for none."
+        ),
     ] = "synonyms",
-    seed: Annotated[int, typer.Option(help="Of the arrangement.")] = 0,
-    model: Model = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
+    seed: Annotated[int, typer.Option(help="Seed of the arrangement.")] = 0,
+    *,
+    source: "ModelSource",
     device: Device = "cpu",
 ) -> None:
-    """The embeddings of ground-truth masks on a plane, by mask pooling and by Mask-Adapter.
+    """Draw the embeddings of ground-truth masks on a plane, by mask pooling and by Mask-Adapter.
 
     Example: [bold]maskadapter plot tsne coco-panoptic --root datasets --output tsne.pdf[/]
     """
-    from maskadapter.data.opening import open_dataset
-    from maskadapter.paper.figures.tsne import tsne as draw
+    from maskadapter.data import open_dataset
+    from maskadapter.paper.figures import tsne as draw
+    from maskadapter.system.progress import log_spinner
 
-    draw(
-        open_dataset(dataset, root, subset, task),
-        output,
-        limit=limit,
-        top=top,
-        split=None if split == "none" else split,
-        seed=seed,
-        model=model,
-        adapter=adapter,
-        architecture=architecture,
-        device=device,
-    )
+    with log_spinner():
+        draw(
+            open_dataset(dataset, root, split, task),
+            output,
+            limit=limit,
+            top=top,
+            partition=None if partition == "none" else partition,
+            seed=seed,
+            model=source,
+            device=device,
+        )
     print(output)
 
 
@@ -131,14 +136,16 @@ def upper_bound(
         ),
     ] = None,
 ) -> None:
-    """How well ground-truth masks are named in several ways, with standard errors.
+    """Draw how well ground-truth masks are classified in several ways, with standard errors.
 
     Example: [bold]maskadapter plot upper-bound pooling=report-1 adapter=report-2 --output bound.pdf[/]
     """
-    from maskadapter.paper.figures.upper_bound import METRICS
-    from maskadapter.paper.figures.upper_bound import upper_bound as draw
+    from maskadapter.paper.figures import METRICS
+    from maskadapter.paper.figures import upper_bound as draw
+    from maskadapter.system.progress import log_spinner
 
-    draw(reports, output, metrics=metric or METRICS)
+    with log_spinner():
+        draw(reports, output, metrics=metric or METRICS)
     print(output)
 
 
@@ -147,18 +154,20 @@ def unseen_curve(
     runs: Annotated[list[str], typer.Argument(help="Folders that train wrote, or LABEL=FOLDER.", show_default=False)],
     output: Output,
     dataset: Annotated[
-        str | None, typer.Option(help="Which of those that the runs were evaluated on.", show_default=False)
+        str | None, typer.Option(help="One of the data sets that the runs were evaluated on.", show_default=False)
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="mIoU, accuracy of segments, PQ or AP; without it the first there is.", show_default=False),
+        typer.Option(
+            help="mIoU, accuracy of segments, PQ or AP; without it the first that all runs have.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Seen and unseen classes while a model is trained.
+    """Draw a metric of seen and of unseen classes over the steps of training.
 
     Example: [bold]maskadapter plot unseen-curve runs/warmup runs/mixed --output curve.pdf[/]
     """
-    from maskadapter.paper.figures.unseen_curve import unseen_curve as draw
+    from maskadapter.paper.figures import unseen_curve as draw
 
     draw(runs, output, dataset=dataset, metric=metric)
     print(output)
@@ -170,48 +179,50 @@ def gallery(
     images: Annotated[
         list[str] | None, typer.Argument(help="Files, folders or patterns; or --dataset.", show_default=False)
     ] = None,
-    classes: Words = None,
+    classes: Classes = None,
     background: Background = BACKGROUND,
     model: Annotated[
         list[str] | None,
         typer.Option(
             "--model",
             "-m",
-            help="NAME or NAME:EMBEDDING (tiny:adapter), a column each; LABEL= before it is the column's title. May be "
+            help="NAME or NAME:POOLER (tiny:adapter), a column each; LABEL= before it is the column's title. May be "
             "repeated; without it the embedded model.",
             show_default=False,
         ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="A data set instead of images, with its truth.", show_default=False)
+        str | None, typer.Option(help="A data set instead of images, with its ground truth.", show_default=False)
     ] = None,
     root: Root = None,
-    subset: Subset = "val",
+    split: DataSplit = "val",
     task: Task = None,
-    limit: Annotated[int, typer.Option(help="Of the data set the first so many images.")] = 4,
+    limit: Annotated[int, typer.Option(help="Only the first so many images of the data set.")] = 4,
     number: Annotated[
         list[int] | None,
-        typer.Option(help="Instead: this image of the data set, from 0. May be repeated.", show_default=False),
+        typer.Option(help="Only this image of the data set, from 0. May be repeated.", show_default=False),
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Images, their truth, and what models make of them.
+    """Draw images, their ground truth and the results of several models side by side.
 
     Example: [bold]maskadapter plot gallery photo.jpg --classes "cat, wall" -m tiny -m tiny:adapter -o gallery.pdf[/]
     """
-    from maskadapter.data.opening import open_dataset
-    from maskadapter.hub.model_source import DEFAULT
-    from maskadapter.paper.figures.gallery import gallery as draw
+    from maskadapter.data import open_dataset
+    from maskadapter.hub import DEFAULT
+    from maskadapter.paper.figures import gallery as draw
+    from maskadapter.system.progress import log_spinner
 
-    draw(
-        images or [],
-        output,
-        classes=classes,
-        background=background,
-        dataset=open_dataset(dataset, root, subset, task) if dataset else None,
-        limit=limit,
-        numbers=number,
-        models=model or (DEFAULT,),
-        device=device,
-    )
+    with log_spinner():
+        draw(
+            images or [],
+            output,
+            classes=classes,
+            background=background,
+            dataset=open_dataset(dataset, root, split, task) if dataset else None,
+            limit=limit,
+            numbers=number,
+            models=model or (DEFAULT,),
+            device=device,
+        )
     print(output)

@@ -30,7 +30,7 @@ def prepare(
 
     Example: [bold]maskadapter prepare ade20k-150 --root datasets[/]
     """
-    from maskadapter.data.prepare.preparation import prepare as prepare_files
+    from maskadapter.data.prepare import prepare as prepare_files
 
     splits = ("train", "val") if split is None else (split,)
     print(prepare_files(name, root, splits, offline=offline))

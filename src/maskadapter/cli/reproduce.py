@@ -1,6 +1,9 @@
 """``maskadapter reproduce``."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,14 +22,14 @@ def reproduce(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="A model of your own in place of every row's.", show_default=False),
+        typer.Option("--model", "-m", help="Your own model in place of every row's.", show_default=False),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="A data set's name, or a YAML file, in place of every column's.", show_default=False),
     ] = None,
-    subset: Annotated[Literal["val", "train"], typer.Option(help="Which images of the data sets.")] = "val",
-    split: Annotated[
+    split: Annotated[Literal["val", "train"], typer.Option(help="Which images of the data sets.")] = "val",
+    partition: Annotated[
         str | None,
         typer.Option(
             help="Seen and unseen classes: the name of a list that shares synonyms with the seen ones, or a text file "
@@ -41,21 +44,21 @@ def reproduce(
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            help="A file that you have, NAME=FILE: ovseg, a recipe's name, fcclip-large-adapter. May be repeated.",
+            help="A file of yours, NAME=FILE: ovseg, a recipe's name, fcclip-large-adapter. May be repeated.",
             show_default=False,
         ),
     ] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch what is not on this machine.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Download weights that are missing.")] = False,
     device: Device = "cpu",
 ) -> None:
-    """Evaluate what a table of the paper holds, and write it beside the paper's values.
+    """Evaluate the rows of a table of the paper, and write the numbers beside the paper's.
 
-    Rows whose weights or data are not here are told, with what brings them. Stopped, the same command goes on where it
-    was.
+    Rows whose weights or data are missing are listed with the command that brings them. Stopped, the same command
+    continues.
 
     Example: [bold]maskadapter reproduce table3 --root datasets[/]
     """
-    from maskadapter.paper.tables.reproduction import reproduce as run
+    from maskadapter.paper.tables import reproduce as run
 
     files = {}
     for word in weights or []:
@@ -64,23 +67,43 @@ def reproduce(
             raise MaskAdapterError(f"--weights {word}: NAME=FILE is needed")
         files[name] = path
     try:
-        report = run(
-            table,
-            root,
-            output,
-            model=model,
-            data=data,
-            subset=subset,
-            split=split,
-            limit=limit,
-            runs=runs,
-            weights=files,
-            download=download,
-            device=device,
-            say=lambda line: print(line, file=sys.stderr),
-        )
+        with _log_on_standard_error():
+            report = run(
+                table,
+                root,
+                output,
+                model=model,
+                data=data,
+                split=split,
+                partition=partition,
+                limit=limit,
+                runs=runs,
+                weights=files,
+                download=download,
+                device=device,
+            )
     except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)  # Typer makes it the exit code and forgets what it says
+        print(stop, file=sys.stderr)  # Typer turns it into the exit code and drops its message
         raise
     print(report.markdown())
     print((output or Path("reproduce") / report.table.name) / f"{report.table.name}.md")
+
+
+class _StandardError(logging.Handler):
+    """Print messages to whatever standard error is at that time: a progress bar replaces it while it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr)
+
+
+@contextmanager
+def _log_on_standard_error() -> Iterator[None]:
+    logger, handler = logging.getLogger("maskadapter.paper.tables"), _StandardError()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

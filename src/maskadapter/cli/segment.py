@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import maskadapter
-from maskadapter.cli.console import reasons, shares, show
+from maskadapter.cli.console import class_probabilities, shares, show
 from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
-    from maskadapter.hub.model_source import ModelSource
-    from maskadapter.pipelines.segmenting import Report
-    from maskadapter.results.segmentation import Segmentation
+    from maskadapter.hub import ModelSource
+    from maskadapter.pipelines import Report
+    from maskadapter.results import Segmentation
 
 ImagesArgument = Annotated[
     list[str],
@@ -28,7 +28,7 @@ ImagesArgument = Annotated[
     ),
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with a run that was stopped: images that are done stay as they are.")
+    bool, typer.Option("--resume", help="Continue a run that was stopped: images that are done stay as they are.")
 ]
 
 
@@ -45,7 +45,7 @@ def segment(
     things: Things = None,
     masks: Masks = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print the five best words of every segment of a single image.")
+        bool, typer.Option("--explain", help="Print the five most probable classes of every segment of a single image.")
     ] = False,
     resume: Resume = False,
     device: Device = "cpu",
@@ -53,16 +53,16 @@ def segment(
     *,
     source: "ModelSource",
 ) -> None:
-    """Segment one image or many into the classes you name.
+    """Segment images into the classes you list.
 
-    Writes the results into a folder. Of a single image it prints what share each class takes.
+    Writes the results into a folder. For a single image it prints the share of pixels of each class.
 
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
-    from maskadapter.io.image_files import find_image_files
-    from maskadapter.io.images import read_image
-    from maskadapter.pipelines.segmenting import segment_images
-    from maskadapter.results.segmentation import check_formats
+    from maskadapter.io import find_image_files, read_image
+    from maskadapter.models.sources import masks_from
+    from maskadapter.pipelines import segment_images
+    from maskadapter.results import check_formats
 
     formats = check_formats(save)
     vocabulary = Vocabulary.of(classes, things)
@@ -71,25 +71,27 @@ def segment(
     if explain and len(found) > 1:
         raise MaskAdapterError(f"--explain is for one image, and {len(found):,} were given: --save summary has it")
     if len(found) == 1:
-        read_image(found[0].source)  # an image that cannot be read is told before the model is loaded
+        read_image(found[0].source)  # an image that cannot be read fails before the model is loaded
     with busy("loading the model"):
-        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals, masks=masks)
+        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
+        given = None if masks is None else masks_from(masks, device)
 
-    def told(result: "Segmentation", paths: list[Path]) -> None:
+    def report_one(result: "Segmentation", paths: list[Path]) -> None:
         labels = result.semantic()
         show(shares(labels, result.class_names))
         if explain:
-            show(reasons(result.explain(), labels.size))
+            show(class_probabilities(result.explain(), labels.size))
         for path in paths:
             print(path)
 
     settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
-    run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, resume=resume)
-    tell(partial(run, settings=settings, on_result=told if len(found) == 1 else None), output)
+    run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, masks=given)
+    on_result = report_one if len(found) == 1 else None
+    run_and_report(partial(run, resume=resume, settings=settings, on_result=on_result), output)
 
 
 def names_of(source: "ModelSource", prune_proposals: bool) -> dict[str, Any]:
-    """What a run's record states about the model: no folders, which may be others when the run is resumed."""
+    """Settings of the model for a run's record, without folders, which may have moved when the run is resumed."""
     path = Path(source.name)
     return {
         "model": f"{path.name}, {path.stat().st_size:,} bytes" if path.is_file() else path.name,
@@ -100,12 +102,12 @@ def names_of(source: "ModelSource", prune_proposals: bool) -> dict[str, Any]:
     }
 
 
-def tell(work: Callable[[], "Report"], output: Path) -> None:
-    """Do the work and print what became of many images; raises MaskAdapterError when some of them failed."""
+def run_and_report(work: Callable[[], "Report"], output: Path) -> None:
+    """Process many images and print a report. Raises MaskAdapterError when some of them failed."""
     try:
         report = work()
     except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)  # Typer makes it the exit code and forgets what it says
+        print(stop, file=sys.stderr)  # Typer makes it the exit code and drops its text
         raise
     total = report.done + len(report.failed)
     if total == len(report.failed) == 1 and report.fault is None:

@@ -32,11 +32,9 @@ def train(
 
     Example: [bold]maskadapter train recipes/table1/fcclip-large-warmup.yaml --root datasets[/]
     """
-    from maskadapter.data.opening import open_dataset
-    from maskadapter.training.recipe import read_recipe
-    from maskadapter.training.run_folder import fingerprint
-    from maskadapter.training.trainer import train as run
-    from maskadapter.training.validation import Validation
+    from maskadapter.data import open_dataset
+    from maskadapter.training import Validation, fingerprint, read_recipe
+    from maskadapter.training import train as run
 
     settings = read_recipe(recipe, change or [])
     folder = output or Path("runs") / recipe.stem

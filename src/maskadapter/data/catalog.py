@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from maskadapter.data.archive import Archive
 from maskadapter.data.dataset import Task
 from maskadapter.data.formats.semantic_folder import values_from
 from maskadapter.data.layout import Split
-from maskadapter.data.prepare.archives import Archive
 from maskadapter.errors import DatasetError
 from maskadapter.system.error_text import did_you_mean
-from maskadapter.types.target import UNLABELED
+from maskadapter.types import UNLABELED
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from maskadapter.types.target import Target
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.types import Target
+from maskadapter.vocabulary import Vocabulary
 
 Task = Literal["semantic", "panoptic", "instance"]
 """What the ground truth labels: the class of every pixel; the segment of every pixel; instances, which may overlap."""

@@ -11,7 +11,7 @@ from maskadapter.data.formats.custom import open_custom
 from maskadapter.data.formats.semantic_folder import SemanticFolder
 from maskadapter.data.layout import Gap, SplitFiles, own_folder
 from maskadapter.errors import DatasetError
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.vocabulary import Vocabulary
 
 
 def open_dataset(

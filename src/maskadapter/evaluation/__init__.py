@@ -1,1 +1,35 @@
-"""How good is it: mIoU, PQ, AP, and the accuracy of naming given masks. Takes any callable; knows no model."""
+"""Evaluate any predictor on a data set: mIoU, PQ, AP and the accuracy of classifying ground-truth masks."""
+
+from maskadapter.evaluation.bootstrapping import (
+    METRICS,
+    RESAMPLES,
+    SEED,
+    bootstrap,
+    image_counts,
+    metric_function,
+    name_and_group,
+    standard_error,
+)
+from maskadapter.evaluation.evaluator import Metric, evaluate
+from maskadapter.evaluation.partition import Partition
+from maskadapter.evaluation.predictions import PanopticImages, Predictions, file_of, read_predictions
+from maskadapter.evaluation.records import Records
+
+__all__ = [
+    "METRICS",
+    "RESAMPLES",
+    "SEED",
+    "Metric",
+    "PanopticImages",
+    "Partition",
+    "Predictions",
+    "Records",
+    "bootstrap",
+    "evaluate",
+    "file_of",
+    "image_counts",
+    "metric_function",
+    "name_and_group",
+    "read_predictions",
+    "standard_error",
+]

@@ -1,4 +1,4 @@
-"""Any model on any data set: every image judged once, by one process or many, and the numbers made at the end."""
+"""Evaluate any predictor on any data set: each image once, by one process or many, and the metrics at the end."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,36 +11,39 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from maskadapter.data.dataset import Dataset, Sample
+from maskadapter.data import Dataset, Sample
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.evaluation.metrics.instance import TOP, found_instances, true_instances
-from maskadapter.evaluation.metrics.mask_accuracy import Classify, named_masks
+from maskadapter.evaluation.metrics.instance import TOP, ground_truth_instances, predicted_instances
+from maskadapter.evaluation.metrics.mask_accuracy import Classify, classify_masks
 from maskadapter.evaluation.metrics.panoptic import match_segments
 from maskadapter.evaluation.metrics.semantic import Convention, confusion
-from maskadapter.evaluation.partition import Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.predictions import Predictions
 from maskadapter.evaluation.records import Records
 from maskadapter.evaluation.report import Report
 from maskadapter.evaluation.scores import scores_of
-from maskadapter.results.postprocessing import Instances, PanopticMap
-from maskadapter.system.processes import place
+from maskadapter.results import Instances, PanopticMap
+from maskadapter.system.processes import rank_and_world_size
 from maskadapter.system.progress import bar, busy
+from maskadapter.system.renamed import refuse_old_keywords
 
 Metric = Literal["semantic", "panoptic", "instance", "masks"]
+"""A group of numbers. ``semantic``: mIoU and its kin; ``panoptic``: PQ; ``instance``: AP; ``masks``: the accuracy of
+classifying the ground-truth masks, which is possible for every data set."""
 
 PATIENCE = 30 * 60.0
-"""Seconds without a new record of any process after which the missing ones are given up."""
+"""Seconds without a new record of any process after which ``evaluate`` stops waiting for the missing ones."""
 
 BY_TASK: Mapping[str, tuple[Metric, ...]] = {
     "semantic": ("semantic",),
     "panoptic": ("semantic", "panoptic", "instance"),
     "instance": ("instance",),
 }
-"""What a data set's labels allow to measure. ``masks``, names for the ground truth's own masks, is always possible."""
+"""The metrics that the labels of a data set allow, by its task."""
 
 
 class Result(Protocol):
-    """What is said of an image; a ``Segmentation`` is one. Only the methods that the metrics need are called."""
+    """The prediction for an image; a ``Segmentation`` is one. Only the methods that the metrics need are called."""
 
     def semantic(self) -> np.ndarray:
         """(H, W) integers, class or -1."""
@@ -55,6 +58,7 @@ Predict = Callable[[np.ndarray], Result]
 """Image (H, W, 3) uint8 -> result, at the image's size."""
 
 
+@refuse_old_keywords
 def evaluate(
     predict: Predict | Classify | Predictions,
     dataset: Dataset,
@@ -63,51 +67,52 @@ def evaluate(
     metrics: Sequence[Metric] | None = None,
     limit: int | None = None,
     convention: Convention = "detectron2-main",
-    split: Split | None = None,
+    partition: Partition | None = None,
     settings: Mapping[str, Any] | None = None,
-    paper: Mapping[str, float] | None = None,
+    reference: Mapping[str, float] | None = None,
     share: tuple[int, int] | None = None,
     patience: float = PATIENCE,
 ) -> Report:
-    """Judge ``predict`` on a data set and write ``report.json`` and ``report.md`` into the folder ``output``.
+    """Evaluate ``predict`` on a data set and write ``report.json`` and ``report.md`` into the folder ``output``.
 
-    predict: from an image to a result; for the measure ``masks`` from an image and masks to their names; or the
-        predictions of another program. It has to use the data set's classes, in their order.
-    metrics: what to measure; None is all that the data set's labels (``BY_TASK``) and the predictions allow.
+    predict: a function of an image that returns a result; for the metric ``masks`` a function of an image and masks
+        that returns their classes; or predictions in files. Its classes have to be the data set's, in their order.
+    metrics: what to measure; None for everything that the data set's labels (``BY_TASK``) and the predictions allow.
     limit: only the first so many images.
-    convention: of the mean IoU, see ``semantic.Convention``. split: classes to be averaged apart.
-    settings: what the predictions depend on, ready for JSON (model, weights' sha256, alpha ...): told in the report,
-        and compared before an earlier run in the same folder is gone on with. Without them nothing is gone on with: a
-        folder that holds a run is refused.
-    paper: published values by the names of the report's numbers, in percent, told beside them.
-    share: (rank, number of processes); None takes what the launcher tells, see ``launcher``. Each process judges its
-        share, waits for the others, which have to write into the same folder, and returns the same report; the first
-        writes it. (0, 1) is for a caller that is one process of many and evaluates alone.
-    patience: seconds to wait for another process without a sign of it.
+    convention: of the mean IoU, see ``semantic.Convention``. partition: seen and unseen classes, for their own means.
+    settings: what the predictions depend on, ready for JSON (model, weights' sha256, alpha ...). They stand in the
+        report and are compared before an earlier run in the same folder is continued. Without them no run is continued:
+        a folder that holds one is refused.
+    reference: figures to compare with, in percent, by the names of the report's numbers. They are for the whole data
+        set: a report of a part leaves them out.
+    share: (rank, number of processes); None takes what the launcher says, see ``system.processes``. Each process
+        evaluates its share, waits for the others, which have to write into the same folder, and returns the same
+        report; the first writes it. (0, 1) is for one process of many that evaluates alone.
+    patience: seconds to wait for another process that writes nothing.
 
-    One image is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; images that have theirs are
-    not judged again, and the numbers come from the records alone, whoever wrote them.
+    One image is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; images that have a line are not
+    evaluated again, and the metrics are computed from the lines alone, whoever wrote them.
 
     Raises MaskAdapterError, one line: an image or label that cannot be read, predictions that do not fit, a folder
     made with other settings or that cannot be written, a process that has ended. KeyboardInterrupt says how many
     images are done.
     """
-    rank, world = place() if share is None else share
+    rank, world_size = rank_and_world_size() if share is None else share
     count = len(dataset) if limit is None else min(limit, len(dataset))
     if count < 1:
         raise MaskAdapterError(f"{dataset.name} has no images to evaluate: limit is {limit}, it has {len(dataset)}")
     chosen = _chosen(predict, dataset, metrics)
     records = Records(output)
     if not settings and rank < count:  # a process without a share may come when the others are done
-        records.refuse_earlier(rank, world)
-    records.settle({**_fixed(dataset, chosen), **(settings or {})})
+        records.refuse_earlier(rank, world_size)
+    records.match_settings({**_fixed(dataset, chosen), **(settings or {})})
     records.refresh()
-    judge = _Judge(predict, dataset, chosen)
-    todo = [index for index in range(rank, count, world) if index not in records]
-    mine = len(range(rank, count, world))
+    evaluator = _Evaluator(predict, dataset, chosen)
+    todo = [index for index in range(rank, count, world_size) if index not in records]
+    mine = len(range(rank, count, world_size))
     try:
         with bar("images", mine, done=mine - len(todo)) if rank == 0 else nullcontext(lambda steps: None) as advance:
-            for _ in records.write(rank, map(judge, todo)):
+            for _ in records.write(rank, map(evaluator, todo)):
                 advance(1)
         records.refresh()
         with busy("waiting for the other processes"):
@@ -119,18 +124,18 @@ def evaluate(
     images = [(record["name"], tuple(record["size"])) for record in records.read(count)]
     if isinstance(predict, Predictions):
         predict.check([name for name, _ in images], whole=count == len(dataset))
-    with busy("adding up"):
-        scores = scores_of(lambda: records.read(count), chosen, dataset.vocabulary, convention, split)
+    with busy("computing the metrics"):
+        scores = scores_of(lambda: records.read(count), chosen, dataset.vocabulary, convention, partition)
     sizes = [size for _, size in images]
-    report = Report.of(scores, dataset, sizes, convention, split, settings or {}, paper or {})
+    report = Report.of(scores, dataset, sizes, convention, partition, settings or {}, reference or {})
     if rank == 0:
         report.save(output)
     return report
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """From the number of an image to its record."""
+class _Evaluator:
+    """Makes the record of an image from its number."""
 
     predict: Any
     dataset: Dataset
@@ -146,46 +151,48 @@ class _Judge:
 
     def _parts(self, sample: Sample) -> dict[str, Any]:
         target, vocabulary = sample.target, self.dataset.vocabulary
-        self._known(target.classes, "the ground truth")
+        self._check_labels(target.classes, "the ground truth")
         if isinstance(self.predict, Predictions):
             result: Result = self.predict.of(sample)
         else:
             result = self.predict(sample.image)
-        self._same_classes(result)
+        self._check_classes(result)
         parts: dict[str, Any] = {}
         if "semantic" in self.metrics:
             labels = result.semantic()
-            self._known(labels, "the prediction")
+            self._check_labels(labels, "the prediction")
             parts["semantic"] = confusion(labels, target.labels(), len(vocabulary)).tolist()
         if "panoptic" in self.metrics:
             panoptic = result.panoptic()
-            self._known([segment.label for segment in panoptic.segments], "the prediction")
+            self._check_labels([segment.label for segment in panoptic.segments], "the prediction")
             parts["panoptic"] = match_segments(panoptic, target)
         if "instance" in self.metrics:
             instances = result.instances(TOP)
-            self._known(instances.labels, "the prediction")
+            self._check_labels(instances.labels, "the prediction")
             if len(instances.masks) and instances.masks.shape[1:] != target.size:
                 raise MaskError(f"the predicted masks have {instances.masks.shape[1:]} pixels, not {target.size}")
-            true, found = true_instances(target, vocabulary.is_thing), found_instances(instances)
-            parts["instance"] = {"true": true, "found": found}
+            ground_truth = ground_truth_instances(target, vocabulary.is_thing)
+            parts["instance"] = {"ground_truth": ground_truth, "predicted": predicted_instances(instances)}
         return parts
 
     def _masks(self, sample: Sample) -> dict[str, Any]:
-        self._known(sample.target.classes, "the ground truth")
+        self._check_labels(sample.target.classes, "the ground truth")
 
         def classify(image: np.ndarray, masks: np.ndarray) -> Any:
-            named = self.predict(image, masks)
-            self._same_classes(named)
-            return named
+            classification = self.predict(image, masks)
+            self._check_classes(classification)
+            return classification
 
-        return {"masks": named_masks(classify, sample.image, sample.target)}
+        return {"masks": classify_masks(classify, sample.image, sample.target)}
 
-    def _known(self, labels: Any, whose: str) -> None:
+    def _check_labels(self, labels: Any, whose: str) -> None:
         highest = max(np.max(labels, initial=-1), -1)
         if highest >= len(self.dataset.vocabulary):
-            raise MaskError(f"{whose} names class {highest}; {self.dataset.name} has {len(self.dataset.vocabulary)}")
+            raise MaskError(
+                f"{whose} has class {highest}; {self.dataset.name} has {len(self.dataset.vocabulary)} classes"
+            )
 
-    def _same_classes(self, result: object) -> None:
+    def _check_classes(self, result: object) -> None:
         names = getattr(result, "class_names", self.dataset.vocabulary.names)
         if tuple(names) != self.dataset.vocabulary.names:
             raise MaskError(
@@ -206,16 +213,16 @@ def _chosen(predict: object, dataset: Dataset, metrics: Sequence[Metric] | None)
     for metric in metrics:
         if metric not in possible:
             raise MaskAdapterError(
-                f"measure '{metric}' is not possible for {dataset.name} here: choose from {', '.join(possible)}, or "
+                f"metric '{metric}' is not possible for {dataset.name} here: choose from {', '.join(possible)}, or "
                 "'masks' alone"
             )
     return tuple(metric for metric in possible if metric in metrics)
 
 
 def _fixed(dataset: Dataset, metrics: tuple[Metric, ...]) -> dict[str, Any]:
-    """What the records depend on, whatever is evaluated."""
+    """What the records depend on, whatever the predictor."""
     classes = sha256(repr((dataset.vocabulary.classes, dataset.vocabulary.is_thing)).encode()).hexdigest()
-    labels = getattr(dataset, "fingerprint", None)  # of those data sets that can tell
+    labels = getattr(dataset, "fingerprint", None)  # not every data set has one
     return {
         "maskadapter": version("maskadapter"),
         "data set": dataset.name,
@@ -228,7 +235,7 @@ def _fixed(dataset: Dataset, metrics: tuple[Metric, ...]) -> dict[str, Any]:
 
 
 def _wait(records: Records, count: int, patience: float) -> None:
-    """Until every image has its record; MaskAdapterError where none is added for ``patience`` seconds."""
+    """Wait until every image has its record; MaskAdapterError where none is added for ``patience`` seconds."""
     missing, since = records.missing(count), time.monotonic()
     while missing:
         if time.monotonic() - since > patience:

@@ -1,4 +1,4 @@
-"""Predictions of another program, from its files."""
+"""Read another program's predictions from its files."""
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -8,29 +8,28 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskadapter.data.dataset import Sample
+from maskadapter.data import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.io.coco_format import decode_segmentation, panoptic_ids
-from maskadapter.io.images import read_labels
-from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, boxes_of
+from maskadapter.io import decode_segmentation, panoptic_ids, read_labels
+from maskadapter.results import Instances, PanopticMap, Segment, boxes_of
 from maskadapter.system.json_files import read_json
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.vocabulary import Vocabulary
 
 
 class Predictions(ABC):
-    """Predictions that go by an image's name: its path without suffix, or, where nothing is called so, its stem.
+    """Predictions found by an image's name: its path without suffix, or, where there are none of that path, its stem.
 
-    metrics: those that they allow.
+    metrics: those that the predictions allow.
     """
 
     metrics: tuple[Literal["semantic", "panoptic", "instance"], ...]
 
     @abstractmethod
     def source(self, name: str) -> Hashable | None:
-        """What holds an image's prediction, a file or a key; None where nothing does."""
+        """Where an image's prediction is, a file or a key; None without a prediction."""
 
     def check(self, names: Sequence[str], whole: bool) -> None:
-        """Whether the predictions are those of these images; ``whole``: all that the data set has.
+        """Check that each of the images has a prediction of its own. whole: whether they are the whole data set.
 
         Raises MaskError where two images of one stem would share one.
         """
@@ -39,20 +38,20 @@ class Predictions(ABC):
             source = self.source(name)
             if source is not None and first.setdefault(source, name) != name:
                 raise MaskError(
-                    f"{first[source]} and {name} would share the prediction {source}: predictions have to be called "
-                    "by the images' paths, folders included"
+                    f"{first[source]} and {name} would share the prediction {source}: name predictions "
+                    "after the images' paths, folders included"
                 )
 
     @abstractmethod
     def of(self, sample: Sample) -> Any:
-        """What is said of an image, with those of ``Segmentation``'s methods that the metrics need.
+        """The prediction for an image, with those of ``Segmentation``'s methods that the metrics need.
 
-        Raises MaskError where there is nothing, or it does not fit.
+        Raises MaskError where there is no prediction, or one that does not fit the image.
         """
 
 
 class FileResult:
-    """One image's prediction; a method that its files do not allow is never called."""
+    """The prediction for one image; a method that its files do not allow is never called."""
 
     def __init__(
         self,
@@ -77,19 +76,19 @@ class FileResult:
 
 
 def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str | Path | None = None) -> Predictions:
-    """Predictions in a folder or a file.
+    """Read the predictions in a folder or a file.
 
     path: one of
         - a folder of label maps, ``<stem>.png``: the value is the class, from 0; 255 (8 bit) and 65535 (16 bit)
-          are no class where there are not so many. Or ``<stem>-labels.png`` as ``Segmentation.save`` writes them: 0 is
-          no class and the value is the class + 1;
+          mean no class where the data set has fewer classes. Or ``<stem>-labels.png`` as ``Segmentation.save`` writes
+          them: 0 means no class, and the value is the class + 1;
         - COCO panoptic JSON, with its PNGs in the folder of the same name or beside it;
         - COCO instance results: the list of ``image_id``, ``category_id``, ``segmentation``, ``score``, or a file that
           holds such a list as its ``annotations``.
-    vocabulary: the data set's classes. annotations: a JSON with ``categories`` and, for ``image_id``, ``images``, where
-        the predictions hold none: the ground truth's. Categories in the order of their ids are the classes. Without
+    vocabulary: the data set's classes. annotations: a JSON with ``categories`` and, for ``image_id``, ``images``, for
+        predictions without them: the ground truth's. The categories in the order of their ids are the classes. Without
         ``images`` the file's stem is the number of the image, as COCO names its images.
-    Raises MaskAdapterError for another format, or categories that are not as many as the classes.
+    Raises MaskAdapterError for another format, or another number of categories than classes.
     """
     path = Path(path)
     if path.is_dir():
@@ -100,7 +99,7 @@ def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str 
         facts = read_json(Path(annotations), MaskAdapterError)
     found = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise MaskAdapterError(f"{path} holds no COCO predictions: a list of annotations is needed")
+        raise MaskAdapterError(f"{path} is not COCO predictions: a list of annotations is needed")
     classes, stems = _classes(facts, len(vocabulary), path), _stems(facts)
     if any("segments_info" in one for one in found):
         return PanopticImages(path, found, classes, stems)
@@ -133,7 +132,7 @@ class LabelMaps(Predictions):
 
 
 class PanopticImages(Predictions):
-    """COCO panoptic: semantic labels follow from the segments."""
+    """COCO panoptic predictions; semantic labels follow from the segments."""
 
     metrics = ("semantic", "panoptic")
 
@@ -147,7 +146,7 @@ class PanopticImages(Predictions):
 
     @property
     def images(self) -> list[Path]:
-        """The PNGs that the JSON names, there or not."""
+        """The PNGs that the JSON names, existing or not."""
         return [self._image(one) for one in self.found.values()]
 
     def source(self, name: str) -> str | None:
@@ -182,7 +181,7 @@ class PanopticImages(Predictions):
 
 
 class InstanceResults(Predictions):
-    """COCO instance results. An image without any is one in which nothing was found."""
+    """COCO instance results; an image without any has no instances."""
 
     metrics = ("instance",)
 
@@ -201,7 +200,7 @@ class InstanceResults(Predictions):
         return number if number in self.found else self._named(name)
 
     def check(self, names: Sequence[str], whole: bool) -> None:
-        """Raises MaskError also where the whole data set has none of the predictions' images."""
+        """As in ``Predictions``. Raises MaskError also for predictions of images that the whole data set lacks."""
         super().check(names, whole)
         if whole and self.found and all(self.source(name) is None for name in names):
             raise MaskError(
@@ -228,15 +227,15 @@ def _classes(facts: Mapping[str, Any], count: int, path: Path) -> dict[Any, int]
         ids = sorted(category["id"] for category in facts["categories"])
     except (KeyError, TypeError):
         raise MaskAdapterError(
-            f"{path} does not tell its categories: give a JSON that does, the ground truth's, as annotations"
+            f"{path} does not list its categories: give a JSON that does, the ground truth's, as annotations"
         ) from None
     if len(ids) != count:
-        raise MaskAdapterError(f"{path} is of {len(ids)} categories and the data set of {count} classes")
+        raise MaskAdapterError(f"{path} has {len(ids)} categories and the data set {count} classes")
     return {category: index for index, category in enumerate(ids)}
 
 
 def file_of(folder: Path, name: str, ends: Sequence[str]) -> Path | None:
-    """The file in ``folder`` that is called like an image's path, or else like its stem, with one of the ``ends``."""
+    """Find the file in ``folder`` with the name of an image's path, or else of its stem, and one of the ``ends``."""
     path = Path(name).with_suffix("")
     files = (folder / f"{start}{end}" for start in (path, path.name) for end in ends)
     return next((file for file in files if file.is_file()), None)
@@ -247,7 +246,7 @@ def _stem(name: Any) -> str:
 
 
 def _by_stem(found: Mapping[Any, object], path: Path) -> Callable[[str], str | None]:
-    """From an image's name to the key in ``found`` that is its path without suffix, or whose last part is its stem."""
+    """Return a function from an image's name to its key: its path without suffix, or the one that ends in its stem."""
     of_stem: dict[str, list[str]] = defaultdict(list)
     for key in found:
         if isinstance(key, str):
@@ -258,14 +257,16 @@ def _by_stem(found: Mapping[Any, object], path: Path) -> Callable[[str], str | N
             return _stem(name)
         keys = of_stem.get(Path(name).stem, [])
         if len(keys) > 1:
-            raise MaskError(f"{path} has {keys[0]} and {keys[1]}, and nothing says which of them {name} is")
+            raise MaskError(
+                f"{path} has both {keys[0]} and {keys[1]} for {name}: name predictions after the images' paths"
+            )
         return keys[0] if keys else None
 
     return named
 
 
 def _stems(facts: Mapping[str, Any]) -> dict[Any, str]:
-    """Number of an image -> its file's path without suffix, where the file tells."""
+    """Number of an image -> its file's path without suffix, for files that list their images."""
     try:
         return {image["id"]: _stem(image["file_name"]) for image in facts.get("images", ())}
     except (KeyError, TypeError):

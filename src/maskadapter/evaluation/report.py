@@ -1,4 +1,4 @@
-"""The numbers of a data set with everything that they depend on: JSON for programs, Markdown for people."""
+"""Report the metrics of a data set and everything that they depend on: JSON for programs, Markdown for people."""
 
 import math
 import platform
@@ -8,26 +8,30 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from maskadapter.data.dataset import Dataset
+from maskadapter.data import Dataset
 from maskadapter.evaluation.metrics.semantic import CONVENTIONS, Convention
-from maskadapter.evaluation.partition import PAPER, Split
+from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.scores import Scores
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
+from maskadapter.system.markdown_table import markdown_table
 
 LIBRARIES = ("maskadapter", "torch", "open_clip_torch", "timm", "pillow", "numpy", "pycocotools")
 
 
 @dataclass(frozen=True)
 class Report:
-    """numbers: every measure in percent, by name; NaN where there was nothing to measure. facts: what they depend on
-    and were made of, ready for JSON. classes: the numbers of each class. paper: published values, in percent, of those
-    numbers that can be held against them."""
+    """The result of an evaluation.
+
+    numbers: every metric in percent, by name; NaN where there was nothing to measure. facts: what they depend on and
+    how much they are computed from, ready for JSON. classes: the metrics of each class. reference: the caller's
+    reference figures, in percent, for those of the numbers that have one.
+    """
 
     numbers: Mapping[str, float]
     facts: Mapping[str, Any]
     classes: Sequence[Mapping[str, Any]]
-    paper: Mapping[str, float]
+    reference: Mapping[str, float]
 
     @classmethod
     def of(
@@ -36,11 +40,14 @@ class Report:
         dataset: Dataset,
         sizes: Sequence[tuple[int, int]],
         convention: Convention,
-        split: Split | None,
+        partition: Partition | None,
         settings: Mapping[str, Any],
-        paper: Mapping[str, float],
+        reference: Mapping[str, float],
     ) -> "Report":
-        """sizes: (height, width) of every image that was judged. settings, paper: as ``evaluate`` takes them."""
+        """Make the report of some images of a data set.
+
+        sizes: (height, width) of every image that was evaluated. settings, reference: as ``evaluate`` takes them.
+        """
         vocabulary = dataset.vocabulary
         areas = sorted(sizes, key=lambda size: (size[0] * size[1], size))
         facts: dict[str, Any] = {
@@ -54,57 +61,48 @@ class Report:
         if "mIoU" in scores.numbers:
             facts["convention"] = f"{convention}: mIoU is the mean over {CONVENTIONS[convention]}"
         if "AP" in scores.numbers and dataset.name == "lvis-v1":
-            facts["AP"] = "COCO's, not LVIS's federated one: unlabeled objects count as mistakes"
-        if split is not None:
-            facts["split"] = f"{split.name}: {split.counts[0]} seen, {split.counts[1]} unseen"
+            facts["AP"] = "COCO's, not LVIS's federated one: unlabeled objects count as false positives"
+        if partition is not None:
+            facts["partition"] = f"{partition.name}: {partition.counts[0]} seen, {partition.counts[1]} unseen"
         facts |= {**scores.counts, **settings, "libraries": _versions()}
         classes = [
             {
                 "name": name,
                 "thing": vocabulary.is_thing[index],
-                **({"seen": split.seen[index]} if split else {}),
+                **({"seen": partition.seen[index]} if partition else {}),
                 **{metric: _or_none(float(values[index])) for metric, values in scores.per_class.items()},
             }
             for index, name in enumerate(vocabulary.names)
         ]
+        # A part of the images is compared with nothing.
         whole = len(sizes) == len(dataset)
-        comparable = {
-            name: value
-            for name, value in paper.items()
-            if whole and name in scores.numbers and _comparable(name, convention, split)
-        }
+        comparable = {name: value for name, value in reference.items() if whole and name in scores.numbers}
         return cls(scores.numbers, facts, classes, comparable)
 
     def save(self, folder: str | Path) -> tuple[Path, Path]:
         """Write ``report.json`` and ``report.md``; MaskAdapterError where the folder cannot be written."""
         numbers = {name: _or_none(value) for name, value in self.numbers.items()}
-        differences = {name: self.numbers[name] - value for name, value in self.paper.items()}
+        differences = {name: _or_none(self.numbers[name] - value) for name, value in self.reference.items()}
         content: dict[str, Any] = {"numbers in percent": numbers, "facts": self.facts}
-        if self.paper:
-            content |= {"paper": self.paper, "difference to the paper": differences}
+        if self.reference:
+            content |= {"reference": self.reference, "difference to the reference": differences}
         path = write_json(Path(folder) / "report.json", {**content, "per class": self.classes})
         with write_atomically(path.with_suffix(".md")) as temporary:
             temporary.write_text(self.markdown(), encoding="utf-8")
         return path, path.with_suffix(".md")
 
     def markdown(self) -> str:
-        """Two tables: the numbers, with the paper's beside them where there are any, and the facts."""
-        head = ["metric", "%", *(["paper", "difference"] if self.paper else [])]
-        rows = [head, ["---", *["---:"] * (len(head) - 1)]]
+        """Two tables: the metrics, beside the reference figures where there are any, and the facts."""
+        header = ["metric", "%", *(["reference", "difference"] if self.reference else [])]
+        rows = []
         for name, value in self.numbers.items():
             row = [name, "-" if math.isnan(value) else f"{value:.2f}"]
-            if name in self.paper:
-                row += [f"{self.paper[name]:.1f}", f"{value - self.paper[name]:+.2f}"]
-            rows.append(row + [""] * (len(head) - len(row)))
-        facts = [["", ""], ["---", "---"], *([name, _told(value)] for name, value in self.facts.items())]
-        return "\n\n".join("\n".join(f"| {' | '.join(row)} |" for row in table) for table in (rows, facts)) + "\n"
-
-
-def _comparable(name: str, convention: Convention, split: Split | None) -> bool:
-    """The paper's means are over classes chosen in one way, and are no yardstick for means over others."""
-    if name.startswith("mIoU") and convention != "detectron2-main":
-        return False
-    return not name.endswith(("seen", "unseen")) or (split is not None and split.counts == PAPER)
+            if name in self.reference:
+                row += [f"{self.reference[name]:.1f}", f"{value - self.reference[name]:+.2f}"]
+            rows.append(row + [""] * (len(header) - len(row)))
+        metrics = markdown_table(header, rows, "l" + "r" * (len(header) - 1))
+        facts = markdown_table(["", ""], [[name, _text(value)] for name, value in self.facts.items()])
+        return "\n".join([*metrics, "", *facts]) + "\n"
 
 
 def _versions() -> dict[str, str]:
@@ -116,11 +114,11 @@ def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_told(one)}" for name, one in value.items())
+        return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(_told(one) for one in value)
+        return ", ".join(_text(one) for one in value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value).replace("|", "\\|")
+    return str(value)

@@ -5,12 +5,11 @@ from pathlib import Path
 import torch
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.checkpoint import Checkpoint, Differences, compare, shapes_of
-from maskadapter.hub.key_names import to_official
-from maskadapter.hub.metadata import config_of
-from maskadapter.models.build import Architecture, build
-from maskadapter.models.clip.text_cache import TextCache
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, Differences, compare, shapes_of
+from maskadapter.hub.checkpoints.key_names import to_official
+from maskadapter.hub.checkpoints.metadata import config_of
+from maskadapter.models import Architecture, OpenVocabularySegmenter, build
+from maskadapter.models.clip import TextCache
 from maskadapter.system.cache_folder import cache_folder
 from maskadapter.system.error_text import first_line
 
@@ -42,17 +41,16 @@ def assemble(
 
 
 def ready(segmenter: OpenVocabularySegmenter, device: str | torch.device) -> OpenVocabularySegmenter:
-    """Return a model whose weights do not change any more, on its device, with a cache of text embeddings."""
+    """Freeze a model, move it to its device, and let it remember text embeddings."""
     segmenter = segmenter.requires_grad_(False).eval().to(device)
-    clip = segmenter.clip
-    segmenter.text_cache = TextCache(_text_cache_file(), clip.text_fingerprint, clip.text_stamp, clip.embed_dim)
+    segmenter.text_cache = TextCache(_text_cache_folder(), segmenter.clip)
     return segmenter
 
 
-def _text_cache_file() -> Path | None:
+def _text_cache_folder() -> Path | None:
     try:
-        return cache_folder() / "text.sqlite"
-    except MaskAdapterError:  # text embeddings are then remembered in memory alone
+        return cache_folder() / "text-embeddings"
+    except MaskAdapterError:  # they are then remembered in memory alone
         return None
 
 

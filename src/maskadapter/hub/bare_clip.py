@@ -8,14 +8,10 @@ from pathlib import Path
 import torch
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.download import folder_sha256, sha256_of
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models.build import LONGER_896, pooler_of
-from maskadapter.models.clip.clip import Clip
-from maskadapter.models.clip.image_encoders import TransformerEncoder
-from maskadapter.models.config import InferenceConfig
-from maskadapter.models.preprocess import InputSize
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.hub.zoo.weight_downloads import folder_sha256, sha256_of
+from maskadapter.models import LONGER_896, InferenceConfig, InputSize, OpenVocabularySegmenter, pooler_of
+from maskadapter.models.clip import Clip, TransformerEncoder
 
 PREFIX = "clip:"
 

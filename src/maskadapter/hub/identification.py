@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 from maskadapter.errors import CheckpointError
-from maskadapter.hub.checkpoint import Checkpoint
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models.build import MODELS, Architecture
-from maskadapter.models.config import PoolerName
+from maskadapter.models import MODELS, Architecture, PoolerName
 from maskadapter.system.error_text import did_you_mean
 
 # Either shows D, the width of the space that images and text share.

@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 
 from maskadapter.errors import CheckpointError
-from maskadapter.hub.checkpoint import Checkpoint, compare
-from maskadapter.hub.metadata import Settings, as_settings, read_settings
-from maskadapter.models.build import MODELS, Architecture, published
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare
+from maskadapter.hub.checkpoints.metadata import Settings, as_settings, read_settings
+from maskadapter.models import MODELS, Architecture, published
 
 _ADAPTER = "pooler.adapter."
 _SHARED = ("clip.", "text_transfer.")

@@ -9,19 +9,18 @@ import torch
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.assembling import assemble, ready
 from maskadapter.hub.bare_clip import is_bare, load_bare_clip
-from maskadapter.hub.checkpoint import Checkpoint, read_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from maskadapter.hub.identification import identify
 from maskadapter.hub.joining import join
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.resolve import resolve, resolve_adapter
-from maskadapter.models.build import Architecture
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.mask_source import mask_source
+from maskadapter.models import Architecture, OpenVocabularySegmenter
+from maskadapter.models.sources import mask_source
 from maskadapter.system.error_text import first_line
-from maskadapter.system.renamed import refuse_old_keywords, refuse_old_sam_options
+from maskadapter.system.renamed import refuse_old_keywords
 
 if TYPE_CHECKING:
-    from maskadapter.models.config import PoolerName
+    from maskadapter.models import PoolerName
 
 
 @refuse_old_keywords
@@ -48,8 +47,8 @@ def load(
     device: where to compute, ``"cpu"``, ``"cuda"``, ``"mps"``.
     prune_proposals: compute Mask-Adapter only for the proposals that can change the result and estimate the others, see
         ``models.proposal_pruning``; False computes all of them.
-    masks: where masks come from instead of the model's own generator: ``"sam:NAME"``, ``"segmenter:NAME"`` or
-        ``"superpixels"``.
+    masks: a source of masks that takes the place of the model's own proposals, see ``models.sources.source_names``:
+        ``"sam:NAME"``, ``"segmenter:NAME"`` or ``"superpixels"``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, tensors that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
@@ -59,7 +58,6 @@ def load(
     segmenter = ready(load_bare_clip(source), device) if is_bare(source.name) else assemble(*identified(source), device)
     segmenter.inference = replace(segmenter.inference, prune_proposals=prune_proposals)
     if masks is not None:
-        refuse_old_sam_options(masks)
         segmenter.mask_source = mask_source(masks, device)
     return segmenter
 

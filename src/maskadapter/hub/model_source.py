@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 if TYPE_CHECKING:  # the command line makes one without waiting for PyTorch
-    from maskadapter.models.config import PoolerName
+    from maskadapter.models import PoolerName
 
 DEFAULT = "tiny"
 """The model that is part of the package."""

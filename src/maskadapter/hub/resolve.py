@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from maskadapter.errors import CheckpointError
-from maskadapter.hub.download import present
 from maskadapter.hub.model_source import DEFAULT, ModelSource
-from maskadapter.hub.model_zoo import weights_of
-from maskadapter.hub.published_files import fetch, not_here
-from maskadapter.models.build import MODELS
+from maskadapter.hub.zoo.model_zoo import weights_of
+from maskadapter.hub.zoo.published_files import fetch, not_here
+from maskadapter.hub.zoo.weight_downloads import present
+from maskadapter.models import MODELS
 from maskadapter.system.error_text import did_you_mean
 
 _EMBEDDED = Path(__file__).with_name("weights")

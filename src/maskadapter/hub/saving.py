@@ -5,12 +5,11 @@ from pathlib import Path
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub.assembling import assemble
-from maskadapter.hub.checkpoint import write_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import write_checkpoint
+from maskadapter.hub.checkpoints.metadata import settings_of
 from maskadapter.hub.loading import identified
-from maskadapter.hub.metadata import settings_of
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models.build import Architecture
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models import Architecture, OpenVocabularySegmenter
 from maskadapter.system.renamed import refuse_old_keywords
 
 

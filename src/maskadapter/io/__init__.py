@@ -1,0 +1,29 @@
+"""Images, masks and COCO's formats, read and written."""
+
+from maskadapter.io.coco_format import (
+    categories,
+    decode_segmentation,
+    encode_mask,
+    image_entry,
+    panoptic_ids,
+    panoptic_image,
+)
+from maskadapter.io.image_files import ImageFile, find_image_files
+from maskadapter.io.images import ORIENTATION, read_image, read_labels
+from maskadapter.io.masks import mask_parts, read_masks
+
+__all__ = [
+    "ORIENTATION",
+    "ImageFile",
+    "categories",
+    "decode_segmentation",
+    "encode_mask",
+    "find_image_files",
+    "image_entry",
+    "mask_parts",
+    "panoptic_ids",
+    "panoptic_image",
+    "read_image",
+    "read_labels",
+    "read_masks",
+]

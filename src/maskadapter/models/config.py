@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskadapter.models.preprocess import InputSize
-from maskadapter.results.postprocessing import SemanticOrder
+from maskadapter.results import SemanticOrder
 
 PoolerName = Literal["adapter", "pooling", "cropping"]
 ProjectionLayout = Literal["channels-last", "as-stored"]
@@ -39,7 +39,7 @@ class AdapterConfig:
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """How a model segments an image. Source: the official configurations; ``build.py`` holds the values.
+    """How a model segments an image. Source: the official configurations; ``builder.py`` holds the values.
 
     input_size: see ``InputSize``.
     seen_in: the class list that the mask generator was trained on, by its name or as class names; a class that shares a

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,12 @@ class EncodedVocabulary:
         competes for pixels. A background class is left out where one of its synonyms has a cosine of ``similarity`` or
         more with one of ours: "dog" must not win the pixels of "puppy". Background classes count as stuff.
         """
-        closeness = (background.text_embeddings @ self.text_embeddings.T).amax(dim=1)
-        groups = closeness.split(background.vocabulary.group_sizes)
-        kept = [index for index, group in enumerate(groups) if group.max() < similarity]
+        closest = (background.text_embeddings @ self.text_embeddings.T).amax(dim=1).tolist()
+        kept, start = [], 0
+        for index, count in enumerate(background.vocabulary.group_sizes):
+            if max(closest[start : start + count]) < similarity:
+                kept.append(index)
+            start += count
         embeddings = background.text_embeddings.split(background.vocabulary.group_sizes)
         classes = (*self.vocabulary.classes, *(background.vocabulary.classes[index] for index in kept))
         is_thing = (*self.vocabulary.is_thing, *(False for _ in kept))
@@ -36,11 +39,16 @@ class EncodedVocabulary:
         )
 
     def confusable_similarity(self, share: float) -> float:
-        """The cosine that only the fraction 1 - ``share`` of the pairs of different synonyms exceeds; 1 for one synonym.
+        """The cosine that only 1 - ``share`` of the pairs of different synonyms exceed; 1 for one synonym.
 
         Text encoders differ in how close unrelated words lie (0.2 in one, 0.8 in another), so a fixed cosine would not
         carry over from one to the next.
         """
         cosines = self.text_embeddings @ self.text_embeddings.T
         different = cosines[~torch.eye(len(cosines), dtype=torch.bool, device=cosines.device)]
-        return float(different.float().quantile(share)) if len(different) else 1.0
+        if not len(different):
+            return 1.0
+        # The quantile, interpolated between its two neighbors: without sorting all pairs.
+        place = share * (len(different) - 1)
+        upper = different.float().topk(len(different) - int(place)).values[-2:].flip(0)
+        return float(torch.lerp(upper[0], upper[-1], place - int(place)))

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from maskadapter.types.image_batch import ImageBatch
+from maskadapter.types import ImageBatch
 
 # Input mean and standard deviation of R, G and B, in 0 to 255: CLIP's, the same for all models here.
 # Source: official PIXEL_MEAN and PIXEL_STD.

@@ -14,7 +14,7 @@ from torch import Tensor
 from maskadapter.models.poolers.adapter_pooling import FEW, AdapterPooler
 from maskadapter.models.poolers.pooler import Project
 from maskadapter.models.sparse_adapter import SparseAdapter
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types import ClipFeatures
 
 # The probabilities of an estimated proposal may be off by this share.
 DOUBT = 0.4

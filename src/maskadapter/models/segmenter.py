@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io.images import read_image
-from maskadapter.io.masks import mask_parts
+from maskadapter.io import mask_parts, read_image
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
@@ -25,18 +24,12 @@ from maskadapter.models.preprocess import InputSize, image_batch, resize
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.given_masks import at_stride_4
-from maskadapter.models.sources.mask_source import MaskSource, is_source, mask_source
-from maskadapter.results.activation_maps import ActivationMaps
-from maskadapter.results.classification import Classification
-from maskadapter.results.postprocessing import SemanticOrder
-from maskadapter.results.segmentation import Segmentation
+from maskadapter.models.sources.source_names import MaskSource, is_source, mask_source
+from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder
 from maskadapter.system.atomic_files import readable
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.encoded_image import EncodedImage
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.types.proposals import Proposals
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.system.renamed import advice
+from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 Classes = Any  # whatever Vocabulary.of takes
 
@@ -99,6 +92,18 @@ class OpenVocabularySegmenter(nn.Module):
             self.text_transfer.norm_placement = quirks.transfer_norm
         self.semantic_order = quirks.semantic_order
 
+    def __getattr__(self, name: str) -> Any:
+        line = advice("attribute", name)
+        if line is not None:
+            raise AttributeError(line)
+        return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        line = advice("attribute", name)
+        if line is not None:
+            raise AttributeError(line)
+        super().__setattr__(name, value)
+
     @torch.inference_mode()
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images.
@@ -111,7 +116,7 @@ class OpenVocabularySegmenter(nn.Module):
         vocabulary = Vocabulary.of(classes, things)
         if self.text_cache is None:
             return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
-        text_embeddings = self.text_cache.rows(vocabulary.synonyms, self.clip.encode_text)
+        text_embeddings = self.text_cache.text_embeddings(vocabulary.synonyms)
         return EncodedVocabulary(vocabulary, text_embeddings.to(self.clip.logit_scale))
 
     @torch.inference_mode()
@@ -316,8 +321,9 @@ class OpenVocabularySegmenter(nn.Module):
         return torch.cat([at_stride_4(torch.from_numpy(part), sizes) for part in parts]).to(device)
 
     def _among(self, vocabulary: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
-        limit = self.encode_text(BACKGROUND).confusable_similarity(CONFUSABLE)
-        return vocabulary.with_background(self.encode_text(background), limit)
+        usual = self.encode_text(BACKGROUND)
+        others = usual if background == BACKGROUND else self.encode_text(background)
+        return vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
 
 
 def _refuse_nan(numbers: Tensor) -> None:

@@ -1,0 +1,20 @@
+"""Many images at once, a model's evaluation and a file's check: models, data and evaluation put together."""
+
+from maskadapter.pipelines.image_run import Report
+from maskadapter.pipelines.labeling import label_images
+from maskadapter.pipelines.model_check import Finding, check_model
+from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, Branch, model_predictor
+from maskadapter.pipelines.predictor import file_predictor
+from maskadapter.pipelines.segmenting import segment_images
+
+__all__ = [
+    "GROUND_TRUTH",
+    "Branch",
+    "Finding",
+    "Report",
+    "check_model",
+    "file_predictor",
+    "label_images",
+    "model_predictor",
+    "segment_images",
+]

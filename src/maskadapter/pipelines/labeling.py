@@ -1,4 +1,4 @@
-"""Training sets from images and words: a model's segments, written by supervision as COCO, YOLO or Pascal VOC."""
+"""Training sets from images and class names: the segments that a model finds become labels."""
 
 import json
 import warnings
@@ -6,33 +6,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io.image_files import ImageFile
-from maskadapter.io.images import ORIENTATION
-from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.pipelines.segmenting import RECORD, Report, Sources, found, words, work_through
-from maskadapter.results.detections import load_supervision
-from maskadapter.results.postprocessing import PanopticMap
+from maskadapter.io import ORIENTATION, ImageFile
+from maskadapter.models import OpenVocabularySegmenter
+from maskadapter.pipelines.image_run import Report, Sources, find_images, refuse_one_map_for_many, run_over_images
+from maskadapter.pipelines.label_formats import LABEL_FILES, Format, join_coco, label_text, write_yolo_classes
+from maskadapter.pipelines.run_record import RECORD, vocabulary_settings
+from maskadapter.results import load_supervision
 from maskadapter.system.atomic_files import write_atomically
-from maskadapter.vocabulary.vocabulary import BACKGROUND
+from maskadapter.system.renamed import refuse_old_keywords
+from maskadapter.vocabulary import BACKGROUND
 
-if TYPE_CHECKING:
-    from supervision import DetectionDataset, Detections
-
-Format = Literal["coco", "yolo", "voc"]
-
-# Folder and suffix of the file that holds one image's labels.
-_LABELS = {"coco": ("annotations", ".json"), "yolo": ("labels", ".txt"), "voc": ("annotations", ".xml")}
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 
 
+@refuse_old_keywords
 def label_images(
     segmenter: OpenVocabularySegmenter,
     images: Sources,
@@ -43,13 +36,14 @@ def label_images(
     min_area: float = 0.001,
     things: Iterable[str] | None = None,
     background: Any = BACKGROUND,
+    masks: Any = None,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Report:
     """Make a training set of images: their panoptic segments become its labels.
 
-    images: what ``find_image_files`` takes or returned. classes, things, background: as in ``segmenter.segment``; the
-        background gets no labels.
+    images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
+        ``segmenter.segment``; the background gets no labels.
     output: the set's own folder: ``images/``, and for
         - ``"coco"`` ``annotations.json``, and ``annotations/`` with the same image by image: run-length masks;
         - ``"yolo"`` ``labels/`` and ``data.yaml``: polygons, one line for each part of a segment;
@@ -63,42 +57,46 @@ def label_images(
     written anew, upright, so that pixels and labels agree. Subfolders become part of the name: ``a/b.jpg`` is
     ``a__b.jpg``. One image is in memory at a time, and one that fails is reported.
 
-    Raises MaskAdapterError: as ``segment_images``; a folder that is not empty and not the set to resume.
+    Raises MaskAdapterError: as ``segment_images``; a folder that is not empty and not the set to resume; "yolo" or
+    "voc" where supervision is not installed.
     """
     output = Path(output)
-    if format not in _LABELS:
+    if format not in LABEL_FILES:
         raise MaskAdapterError(f"unknown format '{format}': choose from {', '.join(get_args(Format))}")
     for name, share in (("score", score), ("min_area", min_area)):
         if not 0 <= share <= 1:
             raise MaskAdapterError(f"{name} is {share}: a number from 0 to 1 is needed")
-    todo = [ImageFile(image.source, image.stem.replace("/", "__")) for image in found(images, output)]
+    todo = [ImageFile(image.source, image.stem.replace("/", "__")) for image in find_images(images, output)]
+    refuse_one_map_for_many(masks, len(todo))
     twice = [stem for stem, times in Counter(image.stem for image in todo).items() if times > 1]
     if twice:
         raise MaskAdapterError(f"two images would be called {twice[0]} in the set: rename one of them")
+    if format != "coco":
+        load_supervision()  # a missing library is reported before the first image
     encoded = segmenter.encode_text(classes, things)
     names = _distinct(encoded.vocabulary.names)
     _refuse_other_files(output, resume)
-    folder, suffix = _LABELS[format]
+    folder, suffix = LABEL_FILES[format]
 
     count: Counter[str] = Counter()
 
     def label(image: ImageFile) -> None:
-        result = segmenter.segment(image.source, encoded, background=background)
+        result = segmenter.segment(image.source, encoded, background=background, masks=masks)
         written = _write_image(image, result.image, output / "images")
         panoptic = result.panoptic()
-        detections = _detections(panoptic, score, min_area)
-        count.update(images=1, labeled=len(detections), found=len(panoptic.segments))
-        dataset = load_supervision().DetectionDataset(names, [str(written)], {str(written): detections})
+        least = max(1, min_area * panoptic.ids.size)
+        chosen = [s for s in panoptic.segments if s.score >= score and s.area >= least]
+        count.update(images=1, labeled=len(chosen), found=len(panoptic.segments))
         with write_atomically(output / folder / f"{image.stem}{suffix}") as temporary:
-            temporary.write_text(_labels(dataset, format, written.stem), encoding="utf-8")
+            temporary.write_text(label_text(format, written, names, panoptic, chosen), encoding="utf-8")
 
-    report = work_through(
+    report = run_over_images(
         todo,
         output,
         {
             "command": "label",
             **(settings or {}),
-            **words(encoded.vocabulary, background),
+            **vocabulary_settings(encoded.vocabulary, background),
             "format": format,
             "score": score,
             "min_area": min_area,
@@ -109,10 +107,11 @@ def label_images(
         record=True,
     )
     if format == "coco":
-        _join(output, names)
+        stems = json.loads((output / RECORD).read_text(encoding="utf-8"))["images"]
+        parts = (output / folder / f"{stem}{suffix}" for stem in sorted(stems))
+        join_coco(output, filter(Path.is_file, parts), names, encoded.vocabulary.is_thing)
     if format == "yolo":
-        with write_atomically(output / "data.yaml") as temporary:
-            load_supervision().DetectionDataset(names, [], {}).as_yolo(data_yaml_path=str(temporary))
+        write_yolo_classes(output, names)
     if not count["images"]:
         return report
     left = count["found"] - count["labeled"]
@@ -120,7 +119,7 @@ def label_images(
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """ADE20K's long list has two kinds of "pot"; a training set tells its classes apart by name."""
+    """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
     seen: Counter[str] = Counter()
     distinct = []
     for name in names:
@@ -141,7 +140,7 @@ def _refuse_other_files(output: Path, resume: bool) -> None:
 
 
 def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:
-    """The image in the set: its file as it is, where every reader sees ``pixels`` in it, and else written anew."""
+    """Copy the image's file into the set where every reader sees ``pixels`` in it, and else write ``pixels``."""
     suffix = _plain(image.source)
     if suffix is not None and isinstance(image.source, Path):
         try:
@@ -170,68 +169,3 @@ def _plain(source: Path | Image.Image) -> str | None:
     except Exception:  # neither of the two, or its EXIF block is broken; the pixels were read before
         pass
     return None
-
-
-def _detections(panoptic: PanopticMap, score: float, min_area: float) -> "Detections":
-    """The segments that are sure and large enough; their masks as runs inside their boxes, which take little memory."""
-    supervision, least = load_supervision(), max(1, min_area * panoptic.ids.size)
-    kept = [s for s in panoptic.segments if s.score >= score and s.area >= least]
-    if not kept:
-        return supervision.Detections.empty()
-    places = ndimage.find_objects(panoptic.ids)
-    masks, boxes = [], []
-    for segment in kept:
-        rows, columns = places[segment.id - 1]
-        boxes.append([columns.start, rows.start, columns.stop, rows.stop])
-        mask = (panoptic.ids == segment.id)[None]
-        masks.append(supervision.CompactMask.from_dense(mask, np.array(boxes[-1:]), panoptic.ids.shape))
-    return supervision.Detections(
-        xyxy=np.array(boxes, dtype=np.float32),
-        mask=supervision.CompactMask.merge(masks),
-        class_id=np.array([segment.label for segment in kept]),
-        confidence=np.array([segment.score for segment in kept], dtype=np.float32),
-        # supervision writes run lengths for crowds alone, and polygons would lose the holes; see _labels.
-        data={"iscrowd": np.ones(len(kept), dtype=int)},
-    )
-
-
-def _labels(dataset: "DetectionDataset", format: Format, stem: str) -> str:
-    """What supervision writes of a set of one image."""
-    with TemporaryDirectory() as folder:
-        written = Path(folder, f"{stem}{_LABELS[format][1]}")
-        if format == "yolo":
-            dataset.as_yolo(annotations_directory_path=folder)
-        elif format == "voc":
-            dataset.as_pascal_voc(annotations_directory_path=folder)
-        else:
-            dataset.as_coco(annotations_path=str(written))
-        text = written.read_text(encoding="utf-8")
-    if format == "voc":
-        return text.replace("<database>roboflow.ai<", "<database>maskadapter<")
-    if format == "yolo":
-        return text
-    content = json.loads(text)
-    # The time and a license that nobody gave would differ from run to run and be wrong.
-    image = {key: content["images"][0][key] for key in ("file_name", "height", "width")}
-    annotations = [{**annotation, "iscrowd": 0} for annotation in content["annotations"]]
-    return json.dumps({"image": image, "annotations": annotations}) + "\n"
-
-
-def _join(output: Path, names: Sequence[str]) -> None:
-    """annotations.json from the files of the single images, one of them in memory at a time."""
-    stems = json.loads((output / RECORD).read_text(encoding="utf-8"))["images"]
-    parts = [path for stem in sorted(stems) if (path := output / "annotations" / f"{stem}.json").is_file()]
-    images, annotation_id = [], 0
-    with write_atomically(output / "annotations.json") as temporary:
-        load_supervision().DetectionDataset(list(names), [], {}).as_coco(annotations_path=str(temporary))
-        categories = json.loads(temporary.read_text(encoding="utf-8"))["categories"]
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write('{"info": {}, "licenses": [], "annotations": [')
-            for image_id, path in enumerate(parts, start=1):
-                part = json.loads(path.read_text(encoding="utf-8"))
-                images.append({"id": image_id, **part["image"]})
-                for annotation in part["annotations"]:
-                    file.write(",\n" if annotation_id else "\n")
-                    annotation_id += 1
-                    file.write(json.dumps({**annotation, "id": annotation_id, "image_id": image_id}))
-            file.write(f'\n], "images": {json.dumps(images)}, "categories": {json.dumps(categories)}}}\n')

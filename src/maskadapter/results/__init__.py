@@ -1,0 +1,38 @@
+"""What a user gets back: segmentations, classifications, activation maps, and how they are drawn and saved."""
+
+from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.classification import Classification
+from maskadapter.results.detections import load_supervision
+from maskadapter.results.overlay import color_of, draw_overlay
+from maskadapter.results.postprocessing import (
+    Instances,
+    PanopticMap,
+    Segment,
+    SemanticOrder,
+    boxes_of,
+    semantic_map,
+    semantic_scores,
+)
+from maskadapter.results.segmentation import ENDINGS, NONE, Explanation, Segmentation, check_formats
+from maskadapter.results.upsampling import Upsampler
+
+__all__ = [
+    "ENDINGS",
+    "NONE",
+    "ActivationMaps",
+    "Classification",
+    "Explanation",
+    "Instances",
+    "PanopticMap",
+    "Segment",
+    "Segmentation",
+    "SemanticOrder",
+    "Upsampler",
+    "boxes_of",
+    "check_formats",
+    "color_of",
+    "draw_overlay",
+    "load_supervision",
+    "semantic_map",
+    "semantic_scores",
+]

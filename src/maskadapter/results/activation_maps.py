@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from maskadapter.results.overlay import draw_overlay, name_tag
-from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.types import ImageSizes
 
 _TILE = 96  # pixels of the longer side of a small image; photo and mean are twice as large
 _GAP = 6

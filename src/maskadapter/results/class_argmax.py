@@ -1,30 +1,30 @@
 """The best class of every pixel, without computing the scores of all classes everywhere.
 
-Few classes can win in a small piece of an image: a class that has nowhere in it what the best of some others has
-everywhere is left out. The result is that of looking at all classes, but for rounding where two are equal.
+Few classes can win in a small piece of an image: a class is left out where its highest possible score lies below the
+lowest score of some other class. The result is that of comparing all classes, but for rounding where two are equal.
 """
 
 import torch
 from torch import Tensor
 
 _COLUMNS = 64  # of a piece: few enough for few classes, enough for a product of matrices
-_FIRST = 8  # classes that are looked at first
-_FEW = 24  # classes for which looking for bounds does not pay
+_FIRST = 8  # classes whose scores are computed first
+_FEW = 24  # up to so many classes bounds do not pay
 
 
 def channels(class_probs: Tensor) -> int:
-    """How many maps of a band's size ``best_classes`` has in memory at a time, about."""
+    """Approximate number of maps of a tile's size that ``best_classes`` has in memory at a time."""
     count = class_probs.shape[1]
     return count if _all_at_once(class_probs) else count // 8
 
 
 def _all_at_once(class_probs: Tensor) -> bool:
-    # A GPU would have to tell the classes of every piece before it could go on.
+    # A GPU would have to wait for the classes of every piece.
     return class_probs.shape[1] <= _FEW or class_probs.device.type != "cpu"
 
 
 def best_classes(class_probs: Tensor, mask_probs: Tensor) -> Tensor:
-    """(h, w) int64: the class with the largest sum over proposals of class probability times mask probability.
+    """The class with the largest sum over proposals of class probability times mask probability: (h, w) int64.
 
     class_probs: (N, K). mask_probs: (N, h, w), 0 to 1; h is expected to be a few rows, see ``channels``.
     """

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from maskadapter.io.coco_format import encode_mask
-from maskadapter.results.postprocessing import PanopticMap, Taking, boxes_of
+from maskadapter.io import encode_mask
+from maskadapter.results.postprocessing import ClassScore, PanopticMap, boxes_of
 
 
 def panoptic_annotation(panoptic: PanopticMap, file_name: str, image_id: int = 1) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def panoptic_annotation(panoptic: PanopticMap, file_name: str, image_id: int = 1
 
 
 def instance_annotations(
-    found: Iterable[tuple[np.ndarray, Sequence[Taking]]], image_id: int = 1, first_id: int = 1
+    found: Iterable[tuple[np.ndarray, Sequence[ClassScore]]], image_id: int = 1, first_id: int = 1
 ) -> list[dict[str, Any]]:
     """Describe instances as COCO's JSON does, highest score first; empty masks are left out.
 
@@ -36,14 +36,14 @@ def instance_annotations(
     annotation. Category ids are class index + 1.
     """
     rows: list[tuple[float, int, dict[str, Any]]] = []
-    for mask, takings in found:
+    for mask, classes in found:
         area = int(mask.sum())
         if not area:
             continue
         x, y, right, bottom = (float(edge) for edge in boxes_of(mask[None])[0])
         shape = {"segmentation": encode_mask(mask), "area": area, "bbox": [x, y, right - x, bottom - y], "iscrowd": 0}
-        for taking in takings:
-            facts = {"category_id": taking.label + 1, "score": round(taking.score, 6)}
-            rows.append((-taking.score, taking.rank, {"image_id": image_id, **facts, **shape}))
+        for one in classes:
+            facts = {"category_id": one.label + 1, "score": round(one.score, 6)}
+            rows.append((-one.score, one.rank, {"image_id": image_id, **facts, **shape}))
     rows.sort(key=lambda row: row[:2])
     return [{"id": number, **annotation} for number, (_, _, annotation) in enumerate(rows, start=first_id)]

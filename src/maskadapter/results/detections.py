@@ -1,28 +1,33 @@
-"""Segments as ``supervision.Detections``, for the tools that take these. supervision is imported here, when needed."""
+"""Segments as ``supervision.Detections``, for the tools that take these."""
 
 import warnings
 from collections.abc import Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskadapter.results.postprocessing import PanopticMap, boxes_of
+from maskadapter.system.extras import load_extra
 
 if TYPE_CHECKING:
     from supervision import Detections
 
 
-def load_supervision() -> ModuleType:
-    """The library, without its warning that OpenCV is missing: it draws and writes without, only slower."""
+def load_supervision() -> Any:
+    """Import supervision without its warning that OpenCV is missing: it works without, only slower.
+
+    Raises MaskAdapterError, one line, where supervision is not installed.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="OpenCV .* is not installed", category=UserWarning)
-        import supervision
-    return supervision
+        return load_extra("supervision", "label")
 
 
 def panoptic_detections(panoptic: PanopticMap, names: Sequence[str]) -> "Detections":
-    """Every segment: mask (H, W), xyxy, class_id, confidence, and ``class_name`` in ``data``."""
+    """Return every segment: mask (H, W), xyxy, class_id, confidence, and ``class_name`` in ``data``.
+
+    Raises MaskAdapterError, one line, where supervision is not installed.
+    """
     segments = panoptic.segments
     masks = panoptic.masks()
     return load_supervision().Detections(

@@ -1,4 +1,4 @@
-"""From proposals to semantic, panoptic and instance results: pure functions of masks and probabilities.
+"""Make semantic, panoptic and instance results of proposals: pure functions of masks and probabilities.
 
 Common arguments: ``masks``, an ``Upsampler`` of (N, h, w) mask logits; ``probs`` (N, K + 1), class probabilities with
 void last, each row summing to 1. Source: official semantic_inference, panoptic_inference, instance_inference.
@@ -64,8 +64,8 @@ class Instances:
 
 
 @dataclass(frozen=True)
-class Taking:
-    """What a proposal was taken for. rank: its place among all pairs by class probability. score: 0 to 1."""
+class ClassScore:
+    """A class of a proposal. rank: its place among all pairs of proposal and class by probability. score: 0 to 1."""
 
     rank: int
     label: int
@@ -73,11 +73,11 @@ class Taking:
 
 
 def semantic_scores(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> Iterator[tuple[slice, Tensor]]:
-    """Score of every class at every pixel, a band of rows at a time: (rows, (K, rows, W)).
+    """Score of every class at every pixel, a tile of rows at a time: (rows, (K, rows, W)).
 
-    The sum over proposals of class probability times mask probability. ``order`` says what is brought to the image's
-    size: ``"masks-first"`` the mask logits, ``"classes-first"`` the class map computed at the network's size. The
-    official code takes the second when only the semantic result is asked for.
+    The sum over proposals of class probability times mask probability. ``order`` selects what is upsampled to the
+    image's size: ``"masks-first"`` the mask logits, ``"classes-first"`` the class map computed at the network's size.
+    The official code takes the second when only the semantic result is asked for.
     """
     class_probs = probs[:, :-1]
     for rows in masks.tiles(channels=class_probs.shape[1]):
@@ -89,7 +89,7 @@ def semantic_scores(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> It
 
 
 def semantic_map(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> np.ndarray:
-    """(H, W) int32: the class with the highest score at every pixel; -1 everywhere when there is no proposal."""
+    """The class with the highest score at every pixel, (H, W) int32; -1 everywhere when there is no proposal."""
     labels = np.full(masks.sizes.original, -1, dtype=np.int32)
     if not len(probs):
         return labels
@@ -105,7 +105,7 @@ def semantic_map(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> np.nd
 def panoptic_map(
     masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], overlap_threshold: float, score_threshold: float = 0.0
 ) -> PanopticMap:
-    """Every pixel to one segment.
+    """Segments that do not overlap: every pixel goes to at most one.
 
     A pixel goes to the kept proposal with the highest class score times mask probability. A proposal is dropped when
     what it wins is less than ``overlap_threshold`` of its own area; its pixels stay empty. Stuff of one class is one
@@ -158,7 +158,8 @@ def panoptic_map(
 def _number_segments(
     chosen: np.ndarray, labels: list[int], is_thing: Sequence[bool]
 ) -> tuple[dict[int, int], list[int]]:
-    """The id of every chosen proposal, and the first proposal of every id from 1; stuff shares the id of its class."""
+    """Number the segments: the id of every chosen proposal, and the first proposal of every id from 1. Stuff of one
+    class shares an id."""
     segment_of: dict[int, int] = {}
     segments: list[int] = []
     stuff: dict[int, int] = {}
@@ -175,7 +176,7 @@ def _number_segments(
 
 
 def without_labels_from(panoptic: PanopticMap, num_classes: int) -> PanopticMap:
-    """The map without the segments whose label is ``num_classes`` or more; the others are numbered from 1 again."""
+    """Drop the segments whose label is ``num_classes`` or more; number the others from 1 again."""
     kept = [segment for segment in panoptic.segments if segment.label < num_classes]
     new_ids = np.zeros(len(panoptic.segments) + 1, dtype=np.int32)
     new_ids[[segment.id for segment in kept]] = range(1, len(kept) + 1)
@@ -185,9 +186,9 @@ def without_labels_from(panoptic: PanopticMap, num_classes: int) -> PanopticMap:
 
 
 def join_touching(panoptic: PanopticMap) -> PanopticMap:
-    """Segments of one class that touch become one, for generators whose proposals are parts of things.
+    """Join touching segments of one class, for proposal heads whose proposals are parts of things.
 
-    Two things of one class that touch cannot be told apart then. The score is the mean by area; the proposal is that of
+    Two things of one class that touch become one segment. The score is the mean by area; the proposal is that of
     the largest part.
     """
     ids, segments = panoptic.ids, panoptic.segments
@@ -217,8 +218,8 @@ def instances(masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: in
     """The things among the ``top`` best (proposal, class) pairs, best first; see ``instance_masks``."""
     kept: list[np.ndarray] = []
     rows: list[tuple[float, int, int, int]] = []
-    for mask, takings in instance_masks(masks, probs, is_thing, top):
-        rows += [(-taking.score, taking.rank, len(kept), taking.label) for taking in takings]
+    for mask, classes in instance_masks(masks, probs, is_thing, top):
+        rows += [(-one.score, one.rank, len(kept), one.label) for one in classes]
         kept.append(mask)
     rows.sort()
     found = np.stack([kept[index] for _, _, index, _ in rows]) if rows else np.zeros((0, *masks.sizes.original), bool)
@@ -232,21 +233,21 @@ def instances(masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: in
 
 def instance_masks(
     masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: int = 100
-) -> Iterator[tuple[np.ndarray, list[Taking]]]:
-    """One proposal after another among the ``top`` best (proposal, class) pairs: its mask (H, W) bool, and what it was
-    taken for. Only one mask is in memory.
+) -> Iterator[tuple[np.ndarray, list[ClassScore]]]:
+    """Yield one proposal after another of the ``top`` best (proposal, class) pairs: its mask (H, W) bool and its
+    classes among the pairs. Only one mask is in memory.
 
     Pairs of stuff are dropped after the best were taken, as the official code does: fewer than ``top`` may be left.
     Score: class probability times the mean mask probability inside the mask (logit > 0).
     """
     class_probs = probs[:, :-1]
     scores, best = class_probs.flatten().topk(min(top, class_probs.numel()))
-    pairs: dict[int, list[Taking]] = {}
+    pairs: dict[int, list[ClassScore]] = {}
     for rank, (score, pair) in enumerate(zip(scores.tolist(), best.tolist(), strict=True)):
         proposal, label = divmod(pair, class_probs.shape[1])
         if is_thing[label]:
-            pairs.setdefault(proposal, []).append(Taking(rank, label, score))
-    for proposal, takings in pairs.items():
+            pairs.setdefault(proposal, []).append(ClassScore(rank, label, score))
+    for proposal, classes in pairs.items():
         one = masks.only(torch.tensor([proposal], device=probs.device))
         mask = np.zeros(masks.sizes.original, dtype=bool)
         inside_sum = 0.0
@@ -255,11 +256,11 @@ def instance_masks(
             inside_sum += float((logits.sigmoid() * (logits > 0)).sum())
             mask[rows] = (logits > 0).cpu().numpy()
         sureness = inside_sum / (float(mask.sum()) + 1e-6)
-        yield mask, [replace(taking, score=taking.score * sureness) for taking in takings]
+        yield mask, [replace(one, score=one.score * sureness) for one in classes]
 
 
 def boxes_of(masks: np.ndarray) -> np.ndarray:
-    """(N, H, W) bool -> (N, 4) float32 xyxy, the right and bottom edge exclusive; zeros for an empty mask."""
+    """Boxes of masks (N, H, W) bool: (N, 4) float32 xyxy, right and bottom edge exclusive; zeros for an empty mask."""
     boxes = np.zeros((len(masks), 4), dtype=np.float32)
     for box, mask in zip(boxes, masks, strict=True):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import coco_format as coco
+from maskadapter.io import categories, image_entry, panoptic_image
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation
@@ -20,8 +20,8 @@ from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, 
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.types import ImageSizes
+from maskadapter.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -109,13 +109,13 @@ class Segmentation:
 
         Segments that the background won are among them: their name is ``NONE``, and their classes are the background's.
         """
-        words = (*self.class_names, *self.background, "(nothing)")
+        names = (*self.class_names, *self.background, "(nothing)")
         explained = []
         for segment in sorted(self._everything.segments, key=lambda segment: -segment.area):
             probs = self.probs[segment.proposal].float().cpu()
             best = probs.argsort(descending=True, stable=True)[:top].tolist()
             name = self.class_names[segment.label] if segment.label < len(self.vocabulary) else NONE
-            explained.append(Explanation(name, segment, tuple((words[index], float(probs[index])) for index in best)))
+            explained.append(Explanation(name, segment, tuple((names[index], float(probs[index])) for index in best)))
         return explained
 
     def summary(self, top: int = 5) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class Segmentation:
                     "is_thing": explained.segment.is_thing,
                     "area": explained.segment.area,
                     "score": explained.segment.score,
-                    "words": [{"name": name, "probability": probability} for name, probability in explained.words],
+                    "classes": [{"name": name, "probability": probability} for name, probability in explained.classes],
                 }
                 for explained in self.explain(top)
             ],
@@ -198,20 +198,20 @@ class Segmentation:
 
     def _write_panoptic(self, folder: Path, stem: str) -> list[Path]:
         panoptic = self.panoptic()
-        image = _write_png(folder / f"{stem}-panoptic.png", coco.panoptic_image(panoptic.ids))
+        image = _write_png(folder / f"{stem}-panoptic.png", panoptic_image(panoptic.ids))
         content = {
-            "images": [coco.image_entry(self.file_name, self.size)],
+            "images": [image_entry(self.file_name, self.size)],
             "annotations": [panoptic_annotation(panoptic, image.name)],
-            "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
+            "categories": categories(self.class_names, self.vocabulary.is_thing),
         }
         return [image, write_json(folder / f"{stem}-panoptic.json", content)]
 
     def _write_instances(self, folder: Path, stem: str) -> Path:
         found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
         content = {
-            "images": [coco.image_entry(self.file_name, self.size)],
+            "images": [image_entry(self.file_name, self.size)],
             "annotations": instance_annotations(found),
-            "categories": coco.categories(self.class_names, self.vocabulary.is_thing),
+            "categories": categories(self.class_names, self.vocabulary.is_thing),
         }
         return write_json(folder / f"{stem}-instances.json", content)
 
@@ -260,13 +260,13 @@ class Segmentation:
 class Explanation:
     """The most probable classes of one segment.
 
-    name: the segment's class, or ``NONE``. segment: see ``Segment``. words: its classes, best first, with probabilities
-    from 0 to 1; "(nothing)" is void.
+    name: the segment's class, or ``NONE``. segment: see ``Segment``. classes: best first, with probabilities from 0 to
+    1; "(nothing)" is void.
     """
 
     name: str
     segment: Segment
-    words: tuple[tuple[str, float], ...]
+    classes: tuple[tuple[str, float], ...]
 
 
 def _write_png(path: Path, image: Image.Image) -> Path:

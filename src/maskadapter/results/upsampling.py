@@ -1,9 +1,9 @@
-"""Bilinear resizing of mask logits to an image's own size, a band of rows at a time.
+"""Upsample mask logits to an image's own size, a tile of rows at a time.
 
-The networks' masks are enlarged twice: to the padded input, whose padding is then cut off, and to the image. Both
-steps are linear in every axis, so any band of output rows can be computed alone: an image of 48 megapixels never has
-all its masks in memory. Equal to two calls of ``torch.nn.functional.interpolate`` (bilinear, align_corners=False) but
-for rounding.
+The networks' masks are upsampled twice, bilinearly: to the padded input, whose padding is then cut off, and to the
+image. Both steps are linear in every axis, so any tile of output rows can be computed alone: an image of 48 megapixels
+never has all its masks in memory. Equal to two calls of ``torch.nn.functional.interpolate`` (bilinear,
+align_corners=False) but for rounding.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.types import ImageSizes
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """How rows are resampled: each output row is ``(1 - weight) * input[low] + weight * input[high]``."""
+    """Weights of a resampling of rows: each output row is ``(1 - weight) * input[low] + weight * input[high]``."""
 
     low: Tensor
     high: Tensor
@@ -45,14 +45,14 @@ class _Rows:
 
 
 def _resize_columns(x: Tensor, width: int) -> Tensor:
-    """(C, h, w) -> (C, h, width). All columns are at hand, so this is a plain call."""
+    """Resize (C, h, w) to (C, h, width) in one call: all columns are in memory."""
     if not len(x):  # interpolate refuses to resize nothing
         return x.new_zeros(*x.shape[:-1], width)
     return F.interpolate(x[None], (x.shape[-2], width), mode="bilinear", align_corners=False)[0]
 
 
 class Upsampler:
-    """Bands of rows of mask logits at the image's size.
+    """Mask logits at the image's size, a tile of rows at a time.
 
     mask_logits: (N, h, w). sizes: see ``ImageSizes``.
     """
@@ -70,7 +70,7 @@ class Upsampler:
     def tiles(self, channels: int = 1, values: int = 1 << 21) -> Iterator[slice]:
         """Row ranges of the image, from top to bottom: each has about ``values`` numbers in all masks, or in
         ``channels`` maps where these are more. Few enough to stay in a processor's cache, which is faster
-        than larger bands."""
+        than larger tiles."""
         height, width = self.sizes.original
         step = max(1, values // (width * max(1, channels, len(self.mask_logits))))
         for start in range(0, height, step):
@@ -91,7 +91,7 @@ class Upsampler:
         return _resize_columns(self._second.apply(x, rows), self.sizes.original[1])
 
     def logits(self, rows: slice) -> Tensor:
-        """(N, rows, image width): mask logits of a band of the image."""
+        """(N, rows, image width): mask logits of a tile of the image."""
         if self.sizes.resized == self.sizes.original:
             return self.at_network_size(rows)
         # Both steps of the rows come first: the columns are still few.

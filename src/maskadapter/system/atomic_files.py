@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Write files so that a reader never sees half of one."""
 
 import os
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from maskadapter.errors import MaskAdapterError
 
 
 def readable(text: str) -> str:
-    """A name on disk as text that can be written: bytes in it that are no text become U+FFFD."""
+    """Return a file name as text that can be written: bytes in it that are not UTF-8 become U+FFFD."""
     return os.fsencode(text).decode("utf-8", "replace")
 
 
 @contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, with its suffix, that takes its place when the block ends without an error.
+    """Yield a temporary path beside ``path``, with its suffix, that replaces it when the block ends without an error.
 
     The block writes the file. The folder is made when it is missing. After an error, Ctrl-C included, the temporary
     file is gone and what ``path`` held before is untouched.

@@ -1,4 +1,4 @@
-"""Where downloads and other things that can be made again are kept."""
+"""The folder for downloads and other files that can be made again."""
 
 import os
 import sys
@@ -8,11 +8,11 @@ from maskadapter.errors import MaskAdapterError
 
 
 def cache_folder() -> Path:
-    """The folder of this project's cache; it need not exist yet.
+    """Return the folder of this project's cache; it need not exist yet.
 
-    ``MASKADAPTER_CACHE`` where it is set, else ``XDG_CACHE_HOME/maskadapter``, else the system's usual place.
+    ``MASKADAPTER_CACHE`` where it is set, else ``XDG_CACHE_HOME/maskadapter``, else the system's usual cache folder.
     Source: XDG Base Directory Specification; an empty variable counts as not set.
-    Raises MaskAdapterError where the system knows no home folder, as in some containers.
+    Raises MaskAdapterError where the system has no home folder, as in some containers.
     """
     if own := os.environ.get("MASKADAPTER_CACHE"):
         return Path(own).expanduser()
@@ -22,7 +22,7 @@ def cache_folder() -> Path:
         home = Path.home()
     except RuntimeError:
         raise MaskAdapterError(
-            "this system knows no home folder: set MASKADAPTER_CACHE to one that can be written"
+            "this system has no home folder: set MASKADAPTER_CACHE to one that can be written"
         ) from None
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "maskadapter" / "cache"

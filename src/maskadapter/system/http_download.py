@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it was cut off, retried, never mistaken for a web page."""
+"""Downloads one file over HTTP, goes on where it was cut off, tries again, and never takes a web page for the file."""
 
 import errno
 import json
@@ -7,14 +7,14 @@ import shutil
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from email.message import Message
 from html import unescape
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
@@ -29,6 +29,7 @@ TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 20
 _SPARE = 64 << 20  # bytes that stay free on the disk
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+_UNREACHABLE = (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError)
 
 
 class _Cut(Exception):
@@ -36,9 +37,9 @@ class _Cut(Exception):
 
 
 @dataclass(frozen=True)
-class _Begun:
-    """What the bytes in a ``.part`` file belong to. validator: the server's ETag or date of the file, "" if it states
-    none."""
+class _Origin:
+    """Where the bytes in a ``.part`` file come from; stands beside it as JSON. validator: the server's ETag or date of
+    the file, "" if it states none. total: bytes of the whole file, None if the server does not state them."""
 
     address: str
     validator: str
@@ -46,12 +47,12 @@ class _Begun:
 
 
 def fetch(address: str, part: Path, what: str) -> None:
-    """Bring the file at ``address`` to ``part``, whole.
+    """Download the whole file at ``address`` to ``part``.
 
-    Bytes that ``part`` holds from an earlier call are kept when the server says that its file is still the same. A cut
-    connection and a busy server are tried again. After an error or Ctrl-C ``part`` stays, for the next call.
+    Bytes that ``part`` holds from an earlier call are kept when the server states that its file is still the same. A
+    cut connection and a busy server are tried again. After an error or Ctrl-C ``part`` stays, for the next call.
 
-    address: https; http only where the user named the server. what: its name in messages and in front of the bar.
+    address: https; http only where the user named the server. what: the file's name in messages and before the bar.
     Raises DownloadError, one line.
     """
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
@@ -68,20 +69,19 @@ def fetch(address: str, part: Path, what: str) -> None:
             most = max(most, _size(part))
             if tries > len(WAITS):
                 kept = f"; {most / 1e6:.1f} MB are kept, and the same command goes on from there" * bool(most)
-                raise DownloadError(
-                    f"cannot download {what} from {_host(address)}: {cut}, {tries} tries{kept}"
-                ) from None
+                host = _host(address)
+                raise DownloadError(f"cannot download {what} from {host}: {cut}, {tries} tries{kept}") from None
             time.sleep(WAITS[max(0, tries - 1)])
 
 
 def forget(part: Path) -> None:
-    """Remove a ``.part`` file and what is known of it."""
+    """Remove a ``.part`` file and the note of where it came from."""
     part.unlink(missing_ok=True)
     _note(part).unlink(missing_ok=True)
 
 
 def _receive(opener: OpenerDirector, address: str, part: Path, what: str) -> None:
-    """One request: the whole file, or the rest of it."""
+    """Make one request: for the whole file, or for the rest of it."""
     begun = _read_note(part)
     done = _size(part) if begun and begun.address == address else 0
     if begun and done and done == begun.total:
@@ -91,23 +91,16 @@ def _receive(opener: OpenerDirector, address: str, part: Path, what: str) -> Non
         headers["Range"] = f"bytes={done}-"
         if begun.validator and not begun.validator.startswith("W/"):
             headers["If-Range"] = begun.validator  # the server sends the whole file if it has changed
-    try:
-        response = opener.open(Request(address, headers=headers), timeout=TIMEOUT)
-    except HTTPError as error:
-        if error.code == 416:  # our bytes are more than the file has: it is another file now
-            forget(part)
-            raise _Cut("the file at the source has changed") from None
-        raise
-    with response:
+    with opener.open(Request(address, headers=headers), timeout=TIMEOUT) as response:
         if "text/html" in response.headers.get("Content-Type", ""):
             raise DownloadError(_refusal(what, address, response.read(CHUNK)))
-        arriving = _Begun(address, _validator(response.headers), _total(response))
+        partial = response.status == 206
+        arriving = _origin(address, response.headers, partial)
         # A server may overlook If-Range, or have stated nothing that If-Range could hold.
-        same = begun is not None and (begun.validator, begun.total) == (arriving.validator, arriving.total)
-        if done and response.status == 206 and not (same and _first(response.headers) == done):
+        if done and partial and not (begun == arriving and _first_byte(response.headers) == done):
             forget(part)
             raise _Cut("the file at the source has changed")
-        done = done if response.status == 206 else 0
+        done = done if partial else 0
         _check_space(part, arriving.total, done)
         if not done:  # else a stop right after the note would leave old bytes under it
             part.unlink(missing_ok=True)
@@ -132,31 +125,32 @@ def _copy(response: IO[bytes], file: IO[bytes], step: Callable[[int], None]) -> 
 
 @contextmanager
 def _one_line(what: str, address: str, part: Path) -> Iterator[None]:
-    """What can go wrong on the way as a DownloadError, or as a _Cut where another try can help."""
+    """Turn what can go wrong on the way into a DownloadError, or into a _Cut where another try can help."""
     host = _host(address)
     try:
         yield
     except HTTPError as error:
         with error:
             page = error.read(CHUNK) if "text/html" in error.headers.get("Content-Type", "") else b""
+        if error.code == 416:  # our bytes are more than the file has: it is another file now
+            forget(part)
+            raise _Cut("the file at the source has changed") from None
         if error.code in _TRY_AGAIN:
             raise _Cut(f"{host} answered {error.code} {error.reason}") from None
-        if error.code in (301, 302, 303, 307, 308):
+        if 300 < error.code < 309:
             raise DownloadError(f"cannot download {what}: {host} redirects without end, or to no web address") from None
         raise DownloadError(_refusal(what, address, page, f"{error.code} {error.reason}")) from None
+    except TimeoutError:
+        raise _Cut(f"{host} was silent for {TIMEOUT:.0f} s") from None
     except URLError as error:
-        if isinstance(error.reason, socket.gaierror | ConnectionRefusedError | ssl.SSLCertVerificationError):
+        if isinstance(error.reason, _UNREACHABLE):
             raise DownloadError(
                 f"cannot download {what}: {host} cannot be reached ({_reason(error.reason)}); check the network, or "
                 "HTTPS_PROXY where a proxy is needed"
             ) from None
         raise _Cut(f"{host} cannot be reached ({_reason(error.reason)})") from None
-    except HTTPException as error:
+    except (HTTPException, ConnectionError) as error:
         raise _Cut(f"{host} gave no proper answer ({_reason(error)})") from None
-    except ConnectionError as error:
-        raise _Cut(f"{host} ended the connection ({_reason(error)})") from None
-    except TimeoutError:
-        raise _Cut(f"{host} was silent for {TIMEOUT:.0f} s") from None
     except OSError as error:
         full = "; the disk is full: make room or set MASKADAPTER_CACHE" if error.errno == errno.ENOSPC else ""
         raise DownloadError(f"cannot write {part}: {_reason(error)}{full}") from None
@@ -181,20 +175,17 @@ class _Redirects(HTTPRedirectHandler):
 def _refusal(what: str, address: str, page: bytes, status: str = "") -> str:
     """One line for a web page, or an error, that came instead of the file."""
     host, text = _host(address), _text_of(page)
-    by_hand = f"open {address} in a browser, and give the path of the file it saves"
+    failed, by_hand = f"cannot download {what}: {host}", f"open {address} in a browser, and give the file it saves"
     if "virus" in text.lower():
-        return f"cannot download {what}: {host} asks to confirm that it did not scan the file for viruses; {by_hand}"
+        return f"{failed} asks to confirm that it did not scan the file for viruses; {by_hand}"
     if "quota" in text.lower() or "too many users" in text.lower():
-        return (
-            f"cannot download {what}: too many people fetched it from {host} lately (quota exceeded); try again in a "
-            "day, or take the other source by --source"
-        )
+        return f"{failed} was asked for it by too many people lately (quota exceeded); try again in a day"
     if status.startswith("404"):
-        return f"cannot download {what}: {host} has no such file ({status}): {address}"
+        return f"{failed} has no such file ({status}): {address}"
     if status.startswith(("401", "403")):
-        return f"cannot download {what}: {host} refuses it ({status}); try the other source by --source, or {by_hand}"
-    said = f": '{text[:100].strip()}'" if text else ""
-    return f"cannot download {what}: {host} sent {status or 'a web page instead of the file'}{said}; {by_hand}"
+        return f"{failed} refuses it ({status}); {by_hand}"
+    shown = f": '{text[:100].strip()}'" if text else ""
+    return f"{failed} sent {status or 'a web page instead of the file'}{shown}; {by_hand}"
 
 
 def _text_of(page: bytes) -> str:
@@ -212,21 +203,14 @@ def _check_space(part: Path, total: int | None, done: int) -> None:
         )
 
 
-def _validator(headers: Mapping[str, Any]) -> str:
-    return headers.get("ETag") or headers.get("Last-Modified") or ""
+def _origin(address: str, headers: Message, partial: bool) -> _Origin:
+    size = headers.get("Content-Range", "").rpartition("/")[2] if partial else headers.get("Content-Length", "")
+    validator = headers.get("ETag") or headers.get("Last-Modified") or ""
+    return _Origin(address, validator, int(size) if size.isdecimal() else None)
 
 
-def _total(response: Any) -> int | None:
-    """The size of the whole file, where the answer tells it."""
-    if response.status == 206:
-        size = response.headers.get("Content-Range", "").rpartition("/")[2]
-    else:
-        size = response.headers.get("Content-Length", "")
-    return int(size) if size.isdecimal() else None
-
-
-def _first(headers: Mapping[str, Any]) -> int | None:
-    """The place in the file of the first byte of a partial answer."""
+def _first_byte(headers: Message) -> int | None:
+    """Where in the file a partial answer starts."""
     match = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
     return int(match[1]) if match else None
 
@@ -235,9 +219,9 @@ def _note(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
-def _read_note(part: Path) -> _Begun | None:
+def _read_note(part: Path) -> _Origin | None:
     try:
-        return _Begun(**json.loads(_note(part).read_text(encoding="utf-8")))
+        return _Origin(**json.loads(_note(part).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -251,6 +235,5 @@ def _host(address: str) -> str:
 
 
 def _reason(error: BaseException | str) -> str:
-    """What the system says, without its number."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text)
+    """The system's own words, without its error number."""
+    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)

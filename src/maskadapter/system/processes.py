@@ -1,4 +1,4 @@
-"""Which of several processes this one is, by what the program that started them put into the environment."""
+"""Count the processes that share a job, from what their launcher put into the environment."""
 
 import os
 
@@ -10,9 +10,9 @@ _NAMES = (
 )
 
 
-def place() -> tuple[int, int]:
-    """(rank, number of processes); (0, 1) where no launcher started this one."""
-    for rank, world in _NAMES:
-        if rank in os.environ and world in os.environ:
-            return int(os.environ[rank]), int(os.environ[world])
+def rank_and_world_size() -> tuple[int, int]:
+    """The number of this process, from 0, and the number of processes; (0, 1) without a launcher."""
+    for rank, world_size in _NAMES:
+        if rank in os.environ and world_size in os.environ:
+            return int(os.environ[rank]), int(os.environ[world_size])
     return 0, 1

@@ -1,5 +1,6 @@
-"""What long work shows while it runs: a bar or a spinner on standard error, nothing where that is no terminal."""
+"""Progress bars and spinners on standard error; nothing is shown unless that is a terminal."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,11 +12,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def bar(what: str, total: int | None, done: int = 0, in_bytes: bool = False) -> Iterator[Callable[[int], None]]:
-    """A progress bar while the block runs; what it yields is called with the number of steps just done.
+    """Show a progress bar while the block runs; yields a function to call with the number of steps just done.
 
     what: shown before the bar. total: number of steps, None where it is not known. done: steps that were done before.
     in_bytes: the steps are bytes, and the speed is shown.
     """
+    if not _console().is_interactive:
+        yield lambda steps: None
+        return
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -28,19 +32,19 @@ def bar(what: str, total: int | None, done: int = 0, in_bytes: bool = False) -> 
 
     counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn())
-    with Progress(*columns, console=_console(), transient=True, disable=not _console().is_interactive) as progress:
+    with Progress(*columns, console=_console(), transient=True) as progress:
         task = progress.add_task(what, total=total, completed=done)
         yield lambda steps: progress.advance(task, steps)
 
 
 @contextmanager
 def busy(what: str) -> Iterator[None]:
-    """A spinner while the block runs."""
-    from rich.text import Text
-
+    """Show a spinner while the block runs."""
     if not _console().is_interactive:
         yield
         return
+    from rich.text import Text
+
     with _console().status(Text(f"{what} ...")):
         yield
 
@@ -51,3 +55,27 @@ def _console() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+@contextmanager
+def log_spinner() -> Iterator[None]:
+    """Show the latest message that the package logs beside a spinner while the block runs."""
+    if not _console().is_interactive:
+        yield
+        return
+    from rich.text import Text
+
+    class Spinner(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            status.update(Text(f"{record.getMessage()} ..."))
+
+    logger, handler = logging.getLogger("maskadapter"), Spinner()
+    before = logger.level
+    with _console().status("") as status:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(before)

@@ -7,13 +7,17 @@ from typing import Any, Literal, TypeVar, cast
 
 from maskadapter.errors import MaskAdapterError
 
-Kind = Literal["api", "keyword", "option", "recipe key", "SAM option"]
+Kind = Literal["api", "attribute", "keyword", "option", "recipe key", "SAM option"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _RENAMED: Mapping[Kind, Mapping[str, str]] = {
     "api": {
         "segment_pictures": "segment_images",
         "label_pictures": "label_images",
+    },
+    "attribute": {
+        "encode": "encode_text",
+        "embedding": "pooler",
     },
     "keyword": {
         "model": "name",
@@ -36,8 +40,17 @@ _RENAMED: Mapping[Kind, Mapping[str, str]] = {
         "--split": "--partition",
     },
     "recipe key": {
+        "model.name": "model.architecture",
+        "model.start": "model.weights",
+        "model.transfer_norm": "upstream_quirks.text_transfer_norm",
         "data.colour": "data.color",
-        "masks.detach_true": "masks.detach_ground_truth",
+        "masks.soft_edges": "upstream_quirks.soft_mask_edges",
+        "masks.left_over": "upstream_quirks.unmatched_slots",
+        "masks.detach_true": "upstream_quirks.detach_ground_truth",
+        "loss.normalize": "upstream_quirks.loss_normalization",
+        "optimizer.decayed": "upstream_quirks.decayed_parameters",
+        "run.stochastic_depth": "upstream_quirks.clip_stochastic_depth",
+        "run.trainable_void": "upstream_quirks.train_void_embedding",
         "evaluation.pictures": "evaluation.images",
     },
     "SAM option": {
@@ -47,7 +60,8 @@ _RENAMED: Mapping[Kind, Mapping[str, str]] = {
         "min_stability": "stability_score_thresh",
         "max_overlap": "box_nms_thresh",
         "crop_layers": "crop_n_layers",
-        "min_area": "min_mask_region_area",
+        "min_area": "min_mask_region_area (pixels)",
+        "rest": "unmasked_regions",
     },
 }
 
@@ -82,13 +96,3 @@ def refuse_old_keywords(function: Function) -> Function:
         return function(*arguments, **keywords)
 
     return cast(Function, call)
-
-
-def refuse_old_sam_options(source: str) -> None:
-    """Raise MaskAdapterError, one line, where ``sam:NAME,points=16`` has an option with a new name."""
-    if not source.startswith("sam:"):
-        return
-    for option in source.split(",")[1:]:
-        line = advice("SAM option", option.partition("=")[0].strip())
-        if line is not None:
-            raise MaskAdapterError(f"{source}: {line}")

@@ -1,10 +1,9 @@
-"""Let open_clip import torchvision beside a CPU-only PyTorch.
+"""Make torchvision importable beside a CPU-only PyTorch, which open_clip and timm need.
 
 open_clip and timm import torchvision for its transforms. torchvision from PyPI is linked against CUDA: beside a
-CPU-only
-PyTorch its C++ operators cannot load, and the import fails with "operator torchvision::nms does not exist", because its
-Python part registers shape functions for two of them. Declaring their schemas first makes the import succeed; the
-operators themselves stay missing, and nothing here calls them. Where they do load, nothing is declared.
+CPU-only PyTorch its C++ operators cannot load, and the import fails with "operator torchvision::nms does not exist",
+because its Python part registers shape functions for two of them. Declaring their schemas first makes the import
+succeed; the operators themselves stay missing, and nothing here calls them. Where they do load, nothing is declared.
 """
 
 import importlib.util
@@ -28,7 +27,7 @@ def declare_missing_schemas() -> None:
 
 
 def _operators_load(folder: Path) -> bool:
-    """Whether torchvision's operator library loads here. Asking is loading it, as ``import torchvision`` does."""
+    """Load torchvision's operator library, as ``import torchvision`` does, and return whether that worked."""
     try:
         for library in sorted(folder.glob("_C*.[sp][oy]*")):  # _C.so, _C.pyd
             torch.ops.load_library(str(library))

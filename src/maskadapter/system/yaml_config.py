@@ -1,4 +1,4 @@
-"""Settings in YAML: read with a size limit, checked against a schema, refused in one line that names the key."""
+"""Read settings from YAML, check them against a schema, and name the wrong key in a one-line error."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ MAX_BYTES = 1_000_000
 
 
 def read_yaml(path: Path, refusal: type[MaskAdapterError]) -> dict[str, Any]:
-    """The mapping in a YAML file; plain data only, nothing in it is executed. Raises ``refusal``, one line."""
+    """Return the mapping in a YAML file; plain data only, nothing is executed. Raises ``refusal``, one line."""
     text = read_text(path, MAX_BYTES, refusal)
     try:
         content = yaml.safe_load(text)
@@ -28,14 +28,14 @@ def read_yaml(path: Path, refusal: type[MaskAdapterError]) -> dict[str, Any]:
     except RecursionError:
         raise refusal(f"{path} is not YAML that can be read: it nests too deeply") from None
     if not isinstance(content, dict):
-        raise refusal(f"{path} holds no settings: lines of the form key: value are needed")
+        raise refusal(f"{path} has no settings: lines of the form key: value are needed")
     return content
 
 
 def checked(
     schema: type[Settings], content: Mapping[str, Any], source: str, refusal: type[MaskAdapterError]
 ) -> Settings:
-    """The settings that a mapping holds. source: what a message calls it.
+    """Return the settings in a mapping. source: its name in messages.
 
     Raises ``refusal``, one line: the first key that is unknown ("did you mean"), missing, or out of its range.
     """

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models import EncodedVocabulary
 from maskadapter.training.mask_targets import MaskTargets
 
 Rngs = Sequence[torch.Generator]

@@ -7,17 +7,13 @@ import torch
 from timm.layers import DropPath
 
 from maskadapter.errors import CheckpointError, RecipeError
-from maskadapter.hub.checkpoint import Checkpoint, compare, read_checkpoint, shapes_of
-from maskadapter.hub.joining import refuse_another_clip
-from maskadapter.hub.metadata import read_settings
-from maskadapter.hub.model_source import ModelSource
-from maskadapter.hub.model_zoo import CLIP_WEIGHTS
-from maskadapter.hub.resolve import resolve
-from maskadapter.models.build import MODELS, Architecture, build, published
-from maskadapter.models.clip.clip import Clip
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.hub import ModelSource, find, refuse_another_clip
+from maskadapter.hub.checkpoints import Checkpoint, compare, read_checkpoint, read_settings, shapes_of
+from maskadapter.hub.zoo import CLIP_WEIGHTS
+from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, build, published
+from maskadapter.models.clip import Clip
+from maskadapter.models.poolers import AdapterPooler
+from maskadapter.models.proposals.mask2former import Mask2FormerHead
 from maskadapter.system.error_text import did_you_mean
 from maskadapter.training.generator.initialization import initialize_mask_generator
 from maskadapter.training.recipe import Recipe, adapter_config
@@ -84,7 +80,7 @@ def _from_clip(recipe: Recipe) -> OpenVocabularySegmenter:
 
 def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
     settings = recipe.model
-    checkpoint = read_checkpoint(resolve(ModelSource(settings.weights, "pooling")))
+    checkpoint = find(ModelSource(settings.weights, "pooling"))
     held = any(key.startswith("generator.") for key in checkpoint.tensors)
     if recipe.stage == "mixed" and not held:
         raise RecipeError(f"{checkpoint.source} holds no mask generator: the mixed stage needs a segmenter's file")

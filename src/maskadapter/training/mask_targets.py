@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from maskadapter.errors import MaskError
-from maskadapter.types.target import Target
+from maskadapter.types import Target
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models import MaskAdapter
 from maskadapter.training.upstream_quirks import DecayedParameters
 
 

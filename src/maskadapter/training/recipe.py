@@ -8,27 +8,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from maskadapter.errors import RecipeError
+from maskadapter.system.renamed import renamed
 from maskadapter.system.yaml_config import checked, read_yaml
 from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
-
-RENAMED_KEYS = {
-    "model.name": "model.architecture",
-    "model.start": "model.weights",
-    "model.transfer_norm": "upstream_quirks.text_transfer_norm",
-    "data.colour": "data.color",
-    "masks.soft_edges": "upstream_quirks.soft_mask_edges",
-    "masks.left_over": "upstream_quirks.unmatched_slots",
-    "masks.detach_true": "upstream_quirks.detach_ground_truth",
-    "loss.normalize": "upstream_quirks.loss_normalization",
-    "optimizer.decayed": "upstream_quirks.decayed_parameters",
-    "run.stochastic_depth": "upstream_quirks.clip_stochastic_depth",
-    "run.trainable_void": "upstream_quirks.train_void_embedding",
-    "evaluation.pictures": "evaluation.images",
-}
-"""Keys of recipes written for version 0.1 and their names now; the old ones are refused."""
 
 
 class _Section(BaseModel):
@@ -206,7 +191,7 @@ class Recipe(_Section):
         if self.stage == "warmup" and self.masks.predicted:
             raise ValueError("the warm-up trains on ground-truth masks alone: masks.predicted is for the mixed stage")
         if self.run.batch_size % self.run.accumulate:
-            raise ValueError(f"run.batch_size {self.run.batch_size} is no multiple of run.accumulate")
+            raise ValueError(f"run.batch_size {self.run.batch_size} is not a multiple of run.accumulate")
         if self.evaluation.every and not self.evaluation.datasets:
             raise ValueError("evaluation.every needs evaluation.datasets")
         return self
@@ -254,7 +239,7 @@ def as_yaml(recipe: Recipe) -> str:
 
 
 def _refuse_renamed_keys(content: Mapping[str, Any], source: str) -> None:
-    for old, new in RENAMED_KEYS.items():
+    for old, new in renamed("recipe key").items():
         section, key = old.split(".")
         if isinstance(content.get(section), Mapping) and key in content[section]:
             raise RecipeError(f"{source}: unknown key '{old}': it is now '{new}'")

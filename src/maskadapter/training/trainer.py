@@ -8,14 +8,11 @@ from typing import Literal
 
 import torch
 
-from maskadapter.data.dataset import Dataset
-from maskadapter.data.loading.batches import LoadedBatch, load_batches
-from maskadapter.data.loading.sampling import TrainingOrder
-from maskadapter.data.loading.transforms import TrainingTransform
+from maskadapter.data import Dataset
+from maskadapter.data.loading import LoadedBatch, TrainingOrder, TrainingTransform, load_batches
 from maskadapter.errors import MaskAdapterError, RecipeError
-from maskadapter.hub.saving import save
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.hub import save
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.training.accelerator import accelerator_for
 from maskadapter.training.adapter.predicted_masks import PredictedMasks
 from maskadapter.training.adapter.stages import AdapterStage

@@ -10,11 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.data.loading.batches import LoadedBatch
+from maskadapter.data.loading import LoadedBatch
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.preprocess import to_batch
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter, to_batch
 from maskadapter.training.adapter.stages import AdapterStage
 from maskadapter.training.batch import Batch, Rngs
 from maskadapter.training.generator.stage import MaskGeneratorStage

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from maskadapter.data.dataset import Dataset
-from maskadapter.evaluation.evaluator import evaluate
-from maskadapter.evaluation.partition import Split
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.data import Dataset
+from maskadapter.evaluation import Partition, evaluate
+from maskadapter.models import OpenVocabularySegmenter
 
 LOGGED_METRICS = tuple(
     f"{metric}{part}" for metric in ("mIoU", "accuracy of segments", "PQ", "AP") for part in ("", " seen", " unseen")
@@ -17,7 +16,7 @@ LOGGED_METRICS = tuple(
 class Validation:
     """Evaluates a model between two steps. Reports lie in ``<output>/evaluation/step-<n>/<data set>``.
 
-    datasets: what on. run: fingerprint of the recipe, so that records of another run are not taken for this one's.
+    datasets: what on. run: fingerprint of the recipe, so that records of another run are not reused.
     images: at most so many of each data set; 0 takes all. A model with a mask generator is evaluated by its
     segmentation, one without (a warm-up from a CLIP encoder) by the classes of ground-truth masks.
     """
@@ -39,7 +38,7 @@ class Validation:
                 self._output / "evaluation" / f"step-{step:08d}" / dataset.name,
                 metrics=None if segmenter.generator is not None else ("masks",),
                 limit=self._images or None,
-                split=Split.of("synonyms", dataset.vocabulary, segmenter.inference.seen_in),
+                partition=Partition.of("synonyms", dataset.vocabulary, segmenter.inference.seen_in),
                 settings={"run": self._run, "step": step},
             )
             numbers |= {

@@ -8,6 +8,9 @@ from maskadapter.errors import MaskError
 if TYPE_CHECKING:
     from torch import Tensor
 
+INSIDE = 10.0
+"""Mask logit of a location inside a mask that is known exactly; outside it is the negative."""
+
 
 @dataclass(frozen=True)
 class Proposals:
@@ -16,7 +19,8 @@ class Proposals:
     mask_logits: (B, N, h, w); a pixel belongs to the mask where the logit is positive.
     class_embeddings: (B, N, D), compared with text embeddings by the head that made them; None for masks from a mask
         source, which classifies nothing.
-    parents: (B, N) int64, only from heads with nested masks: the smallest mask around each, -1 for none.
+    parents, areas: (B, N), only from heads with nested masks: the index of the smallest mask around each, -1 for none,
+        and the number of locations inside each.
 
     Raises MaskError when the shapes do not fit together.
     """
@@ -24,6 +28,7 @@ class Proposals:
     mask_logits: "Tensor"
     class_embeddings: "Tensor | None" = None
     parents: "Tensor | None" = None
+    areas: "Tensor | None" = None
 
     def __post_init__(self) -> None:
         if self.mask_logits.ndim != 4:

@@ -9,8 +9,8 @@ import numpy as np
 from maskadapter.data.dataset import Sample, Task
 from maskadapter.data.formats.image_label_pairs import Pair, check_size, read_label, read_pair
 from maskadapter.errors import DatasetError
-from maskadapter.types.target import UNLABELED, Target
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.types import UNLABELED, Target
+from maskadapter.vocabulary import Vocabulary
 
 
 class Ade20kSegments:

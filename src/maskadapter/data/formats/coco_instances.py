@@ -17,10 +17,9 @@ from maskadapter.data.formats.coco_json import (
 )
 from maskadapter.data.formats.image_label_pairs import check_size
 from maskadapter.errors import DatasetError, MaskError
-from maskadapter.io.coco_format import decode_segmentation
-from maskadapter.io.images import read_image
-from maskadapter.types.target import Target
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.io import decode_segmentation, read_image
+from maskadapter.types import Target
+from maskadapter.vocabulary import Vocabulary
 
 
 class CocoInstances(AnnotatedImages):

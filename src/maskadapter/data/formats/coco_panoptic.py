@@ -17,9 +17,9 @@ from maskadapter.data.formats.coco_json import (
 )
 from maskadapter.data.formats.image_label_pairs import read_pair
 from maskadapter.errors import DatasetError
-from maskadapter.io.coco_format import panoptic_ids
-from maskadapter.types.target import UNLABELED, Target
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.io import panoptic_ids
+from maskadapter.types import UNLABELED, Target
+from maskadapter.vocabulary import Vocabulary
 
 _VOID = 0
 

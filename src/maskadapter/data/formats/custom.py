@@ -23,8 +23,8 @@ from maskadapter.data.formats.semantic_folder import SemanticFolder, values_from
 from maskadapter.errors import DatasetError
 from maskadapter.system.error_text import did_you_mean
 from maskadapter.system.yaml_config import checked, read_yaml
-from maskadapter.types.target import UNLABELED
-from maskadapter.vocabulary.vocabulary import Vocabulary, builtin_names
+from maskadapter.types import UNLABELED
+from maskadapter.vocabulary import Vocabulary, builtin_names
 
 
 class _Strict(BaseModel):

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from maskadapter.errors import DatasetError, MaskError
-from maskadapter.io.image_files import find_image_files
-from maskadapter.io.images import read_image, read_labels
+from maskadapter.io import find_image_files, read_image, read_labels
 
 Pair = tuple[Path, Path]
 """An image and its label file."""

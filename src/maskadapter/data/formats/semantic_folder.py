@@ -9,8 +9,8 @@ from maskadapter.data.dataset import Sample, Task
 from maskadapter.data.fingerprint import fingerprint_of
 from maskadapter.data.formats.image_label_pairs import Pair, read_pair
 from maskadapter.errors import DatasetError
-from maskadapter.types.target import UNLABELED, Target
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.types import UNLABELED, Target
+from maskadapter.vocabulary import Vocabulary
 
 _NOT_LISTED = -2
 

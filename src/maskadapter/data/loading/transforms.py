@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from maskadapter.data.dataset import Sample
 from maskadapter.data.loading.color_jitter import jitter_color
-from maskadapter.types.target import UNLABELED, Target
+from maskadapter.types import UNLABELED, Target
 
 # Source: OFFICIAL 2.9; detectron2 FixedSizeCrop. Raw pixel value, before normalization.
 PAD_VALUE = 128

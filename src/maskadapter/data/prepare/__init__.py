@@ -1,0 +1,7 @@
+"""Known data sets made ready: found, downloaded, unpacked, converted."""
+
+from maskadapter.data.prepare.preparation import prepare
+
+__all__ = [
+    "prepare",
+]

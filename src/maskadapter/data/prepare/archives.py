@@ -5,11 +5,11 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from maskadapter.data.archive import Archive
 from maskadapter.errors import DatasetError, DownloadError
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.http_download import fetch, forget
@@ -19,48 +19,6 @@ FETCH_AGAIN = "remove it, and the same command downloads it again"
 _MOST_BYTES = 8_000_000_000  # of one file in an archive; the largest known one has 1.1 GB
 _SPARE = 64 << 20  # bytes that have to stay free on the disk
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
-
-
-@dataclass(frozen=True)
-class Archive:
-    """One published file of a data set, as a rule a zip or tar archive.
-
-    file: its name. address: its URL, "" where the download requires a registration. members: what is unpacked: a folder
-    in the archive (ends in a slash) or a file -> its place below the data set's own folder; empty for a file that is
-    not an archive and is kept as it is. inner: archives inside the archive, with their members. endings: from folders
-    only files whose names end in one of these are unpacked.
-    """
-
-    file: str
-    address: str
-    members: Mapping[str, str]
-    inner: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    endings: tuple[str, ...] = ("",)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is a single file, not an archive."""
-        return not self.members and not self.inner
-
-    def restricted_to(self, paths: Iterable[str]) -> "Archive | None":
-        """Keep only the members that unpack to any of ``paths``, relative to the data set's own folder.
-
-        Returns None where no member does.
-        """
-        paths = list(paths)
-
-        def kept(members: Mapping[str, str]) -> dict[str, str]:
-            return {inside: place for inside, place in members.items() if any(_within(path, place) for path in paths)}
-
-        if self.is_plain:
-            return self if self.file in paths else None
-        inner = {name: kept(members) for name, members in self.inner.items()}
-        found = replace(self, members=kept(self.members), inner={name: rows for name, rows in inner.items() if rows})
-        return found if found.members or found.inner else None
-
-
-def _within(path: str, place: str) -> bool:
-    return path == place or path.startswith(f"{place}/") or place.startswith(f"{path}/")
 
 
 def find_archive(archive: Archive, folders: Sequence[Path]) -> Path | None:

@@ -14,7 +14,7 @@ from maskadapter.data.formats.coco_json import class_of, in_file, read_annotatio
 from maskadapter.data.layout import Gap, Split, SplitFiles, missing_files, too_few_images
 from maskadapter.data.prepare.conversion import convert_each, write_label
 from maskadapter.errors import DatasetError, MaskError
-from maskadapter.io.coco_format import decode_segmentation
+from maskadapter.io import decode_segmentation
 
 IGNORED_59, IGNORED_459 = 255, 65535
 _JSON = "trainval_merged.json"

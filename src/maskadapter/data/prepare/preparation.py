@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from maskadapter.data.archive import Archive
 from maskadapter.data.catalog import KnownSet, known_set
 from maskadapter.data.layout import Gap, SplitFiles
 from maskadapter.data.opening import folder_of
 from maskadapter.data.prepare import ade20k, pascal
 from maskadapter.data.prepare.archives import (
     FETCH_AGAIN,
-    Archive,
     download_archive,
     find_archive,
     folders_to_search,
@@ -21,6 +21,8 @@ from maskadapter.errors import DatasetError
 from maskadapter.system.offline import is_offline
 
 logger = logging.getLogger(__name__)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

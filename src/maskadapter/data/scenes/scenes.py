@@ -16,8 +16,8 @@ import numpy as np
 from maskadapter.data.dataset import Sample, Task
 from maskadapter.data.scenes.drawing import COLORS, GLYPH_COLOR, GLYPHS, TEXTURES, blob, rotated, tones
 from maskadapter.errors import DatasetError
-from maskadapter.types.target import UNLABELED, Target
-from maskadapter.vocabulary.vocabulary import Vocabulary
+from maskadapter.types import UNLABELED, Target
+from maskadapter.vocabulary import Vocabulary
 
 GROUND = "ground"
 

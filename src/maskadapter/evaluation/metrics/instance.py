@@ -1,4 +1,4 @@
-"""Instance segmentation: average precision as COCO defines it, computed by pycocotools."""
+"""Compute the average precision of instances as COCO defines it, with pycocotools."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from maskadapter.io.coco_format import encode_mask
-from maskadapter.results.postprocessing import Instances
-from maskadapter.types.target import Target
+from maskadapter.io import encode_mask
+from maskadapter.results import Instances
+from maskadapter.types import Target
 
 TOP = 100
 """Instances of an image that count. Source: COCO's maxDets, and the official configurations' TEST.DETECTIONS."""
@@ -20,8 +20,8 @@ METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 above. (COCO's own files state the area of the polygons instead, which differs by some pixels.)"""
 
 
-def true_instances(target: Target, is_thing: Sequence[bool]) -> list[dict[str, Any]]:
-    """The things of a truth, crowds included: ``label``, ``segmentation`` (run lengths), ``area``, ``iscrowd``."""
+def ground_truth_instances(target: Target, is_thing: Sequence[bool]) -> list[dict[str, Any]]:
+    """The things in a ground truth, crowds included: ``label``, ``segmentation`` (RLE), ``area``, ``iscrowd``."""
     return [
         {"label": int(label), "segmentation": encode_mask(mask), "area": int(mask.sum()), "iscrowd": int(crowd)}
         for mask, label, crowd in zip(target.masks(), target.classes, target.is_crowd, strict=True)
@@ -29,9 +29,9 @@ def true_instances(target: Target, is_thing: Sequence[bool]) -> list[dict[str, A
     ]
 
 
-def found_instances(instances: Instances) -> list[dict[str, Any]]:
-    """What was found, best first: ``label``, ``segmentation``, ``score``. No boxes: with them pycocotools would take
-    the box's area for the mask's."""
+def predicted_instances(instances: Instances) -> list[dict[str, Any]]:
+    """The predicted instances, best first: ``label``, ``segmentation``, ``score``. Without boxes: with them pycocotools
+    would take the box's area for the mask's."""
     return [
         {"label": int(label), "segmentation": encode_mask(mask), "score": float(score)}
         for mask, label, score in zip(instances.masks, instances.labels, instances.scores, strict=True)
@@ -42,40 +42,42 @@ def average_precision(
     images: Iterable[tuple[int, tuple[int, int], list[dict[str, Any]], list[dict[str, Any]]]],
     is_thing: Sequence[bool],
 ) -> tuple[dict[str, float], np.ndarray]:
-    """AP over the thing classes that the ground truth holds: each of ``MEASURES``, and (K,) AP of every class; 0 to 1, NaN
-    where the ground truth holds nothing of the kind.
+    """Compute AP over the thing classes in the ground truth: each of ``METRICS``, and (K,) AP of every class.
 
-    images: number, (height, width), ``true_instances`` and ``found_instances`` of every image, in order of number.
+    images: number, (height, width), ``ground_truth_instances`` and ``predicted_instances`` of every image, in order of
+        number.
+    All are 0 to 1; NaN where the ground truth has no such instances.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     entries: list[dict[str, Any]] = []
     true: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
-    for number, (height, width), of_truth, of_model in images:
+    predicted: list[dict[str, Any]] = []
+    for number, (height, width), ground_truth, found in images:
         entries.append({"id": number, "height": height, "width": width})
-        true += [_annotation(instance, number) for instance in of_truth]
-        found += [_annotation(instance, number) for instance in of_model if is_thing[instance["label"]]]
+        true += [_annotation(instance, number) for instance in ground_truth]
+        predicted += [_annotation(instance, number) for instance in found if is_thing[instance["label"]]]
     per_class = np.full(len(is_thing), math.nan)
     if not true:
         return dict.fromkeys(METRICS, math.nan), per_class
     things = [{"id": label + 1, "name": str(label)} for label, thing in enumerate(is_thing) if thing]
-    with redirect_stdout(StringIO()):  # pycocotools tells every step
-        truth = COCO()
+    with redirect_stdout(StringIO()):  # pycocotools prints every step
+        reference = COCO()
         # Numbers from 1: pycocotools takes a match with annotation 0 for none.
-        truth.dataset = {"images": entries, "categories": things, "annotations": _numbered(true)}
-        truth.createIndex()
-        judged = COCOeval(truth, truth.loadRes(found) if found else _nothing(truth.dataset), "segm")
-        judged.evaluate()
-        judged.accumulate()
-        judged.summarize()
-    precision = judged.eval["precision"][:, :, :, 0, -1]  # thresholds, recalls, classes; all areas, most detections
-    for place, category in enumerate(judged.params.catIds):
+        reference.dataset = {"images": entries, "categories": things, "annotations": _numbered(true)}
+        reference.createIndex()
+        results = reference.loadRes(predicted) if predicted else _no_results(reference.dataset)
+        evaluator = COCOeval(reference, results, "segm")
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    precision = evaluator.eval["precision"][:, :, :, 0, -1]  # thresholds, recalls, classes; all areas, most detections
+    for place, category in enumerate(evaluator.params.catIds):
         values = precision[:, :, place]
         if (values > -1).any():
             per_class[category - 1] = values[values > -1].mean()
-    scores = [float(value) if value > -1 else math.nan for value in judged.stats[: len(METRICS)]]
+    scores = [float(value) if value > -1 else math.nan for value in evaluator.stats[: len(METRICS)]]
     return dict(zip(METRICS, scores, strict=True)), per_class
 
 
@@ -88,11 +90,11 @@ def _numbered(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**annotation, "id": number} for number, annotation in enumerate(annotations, start=1)]
 
 
-def _nothing(dataset: Mapping[str, Any]) -> Any:
-    """What ``loadRes`` would make of an empty list, at which it stumbles."""
+def _no_results(dataset: Mapping[str, Any]) -> Any:
+    """What ``loadRes`` should return for an empty list, for which it raises an error."""
     from pycocotools.coco import COCO
 
-    found = COCO()
-    found.dataset = {**dataset, "annotations": []}
-    found.createIndex()
-    return found
+    results = COCO()
+    results.dataset = {**dataset, "annotations": []}
+    results.createIndex()
+    return results

@@ -1,7 +1,7 @@
-"""Names for the ground truth's own masks: what a model could reach if its proposals were perfect.
+"""Classify the ground-truth masks: the score of a model with perfect proposals.
 
-Source: paper, Figure 1 and Tables 3, 6, 7, 10. The official code names one mask for every class of an image and takes
-the mIoU of the image that they paint; the accuracies are the same judgment without the weight of area.
+Source: paper, Figure 1 and Tables 3, 6, 7, 10. The official code classifies one mask for every class of an image and
+takes the mIoU of the label map that they paint; the accuracies count every mask once, whatever its area.
 """
 
 import math
@@ -10,34 +10,34 @@ from collections.abc import Callable
 import numpy as np
 
 from maskadapter.errors import MaskError
-from maskadapter.results.classification import Classification
-from maskadapter.types.target import Target
+from maskadapter.results import Classification
+from maskadapter.types import Target
 
 Classify = Callable[[np.ndarray, np.ndarray], Classification]
-"""Image (H, W, 3) uint8 and masks (N, H, W) bool -> their names."""
+"""Image (H, W, 3) uint8 and masks (N, H, W) bool -> their classes."""
 
 
-def named_masks(classify: Classify, image: np.ndarray, target: Target) -> dict[str, list[list[int]]]:
-    """Name the masks of one image: every segment, and all pixels of a class as one mask.
+def classify_masks(classify: Classify, image: np.ndarray, target: Target) -> dict[str, list[list[int]]]:
+    """Classify the ground-truth masks of one image: every segment, and all pixels of a class as one mask.
 
-    Returns rows as ``semantic.confusion`` does, of true class, named class, and
-    ``segments``: the number of segments; crowds and empty masks are left out;
+    Returns lists of [class, predicted class, count], as ``semantic.confusion`` does:
+    ``segments``: the count of segments; crowds and empty masks are left out;
     ``class_masks``: 1, for the one mask of each class, crowds included, as in the semantic labels;
-    ``painted``: the pixels of that mask; no rows where masks may overlap, because a pixel has no one class there.
-    Raises MaskError where ``classify`` does not give one name for every mask.
+    ``painted``: the pixels of that mask; empty where masks may overlap, because a pixel has no one class there.
+    Raises MaskError where ``classify`` does not return one class for every mask.
     """
     masks = target.masks()
-    inside = masks.any(axis=(1, 2))
-    alone = inside & ~target.is_crowd
-    true, classes = target.classes[alone], np.unique(target.classes[inside])
-    merged = [masks[inside & (target.classes == label)].any(axis=0) for label in classes]
+    not_empty = masks.any(axis=(1, 2))
+    alone = not_empty & ~target.is_crowd
+    true, classes = target.classes[alone], np.unique(target.classes[not_empty])
+    merged = [masks[not_empty & (target.classes == label)].any(axis=0) for label in classes]
     if not merged:
         return {"segments": [], "class_masks": [], "painted": []}
     # One call, so that the image is encoded once.
-    named = classify(image, np.concatenate([masks[alone], np.stack(merged)])).labels
-    if len(named) != len(true) + len(classes):
-        raise MaskError(f"{len(true) + len(classes)} masks were given to be named and {len(named)} names came back")
-    of_segments, of_classes = named[: len(true)], named[len(true) :]
+    predicted = classify(image, np.concatenate([masks[alone], np.stack(merged)])).labels
+    if len(predicted) != len(true) + len(classes):
+        raise MaskError(f"{len(true) + len(classes)} masks were given and {len(predicted)} classes came back")
+    of_segments, of_classes = predicted[: len(true)], predicted[len(true) :]
     pairs, counts = np.unique(np.stack([true, of_segments], axis=1), axis=0, return_counts=True)
     areas = [int(mask.sum()) for mask in merged] if target.segment_ids is not None else []
     return {
@@ -48,7 +48,10 @@ def named_masks(classify: Classify, image: np.ndarray, target: Target) -> dict[s
 
 
 def accuracy(counts: np.ndarray, among: np.ndarray | None = None) -> float:
-    """(3, K), what ``semantic.pixel_counts`` makes of the rows -> share of the masks with the right name, 0 to 1,
-    of the classes ``among`` (K,) bool where given; NaN where there are none."""
+    """Share of the masks with the right class, 0 to 1; NaN without masks.
+
+    counts: (3, K), ``semantic.pixel_counts`` of masks instead of pixels. among: (K,) bool, classes to be counted; None
+    for all.
+    """
     right, _, masks = counts if among is None else counts[:, among]
     return float(right.sum() / masks.sum()) if masks.sum() else math.nan

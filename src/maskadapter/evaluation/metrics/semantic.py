@@ -1,4 +1,4 @@
-"""Semantic segmentation: pixels counted, and the means made of them."""
+"""Compute the metrics of semantic segmentation: count pixels, and take the means."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal
@@ -8,55 +8,59 @@ import numpy as np
 from maskadapter.errors import MaskError
 
 Convention = Literal["detectron2-main", "detectron2-0.6"]
-"""Which classes the mean IoU is a mean of. Every source is detectron2's ``SemSegEvaluator``.
+"""Which classes the mean IoU is a mean of. Source of each: detectron2's ``SemSegEvaluator``.
 
-``detectron2-main`` (since 6 July 2022; the paper's Table 1 follows it): the classes that the ground truth of the set holds.
-``detectron2-0.6`` (the tag v0.6): also those that are predicted and that the ground truth never holds; they count as 0.
+``detectron2-main`` (since 6 July 2022): the classes in the ground truth of the data set.
+``detectron2-0.6`` (the tag v0.6): also those that are predicted and never in the ground truth; they count as 0.
 On large vocabularies the two differ by several points for the same predictions.
 """
 
 CONVENTIONS: Mapping[Convention, str] = {
-    "detectron2-main": "the classes that the ground truth holds",
-    "detectron2-0.6": "the classes that the ground truth holds or that were predicted",
+    "detectron2-main": "the classes in the ground truth",
+    "detectron2-0.6": "the classes in the ground truth or in the predictions",
 }
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """What was taken for what in one image: (E, 3) int64 rows of true class, predicted class, pixels.
+    """Count the pixels of each pair of class and predicted class in one image: (E, 3) int64, class, predicted class,
+    pixels.
 
-    predicted, labels: (H, W) integers, a class or -1. Where the ground truth is none of the ``classes`` (-1, or any ignored
-    value) nothing is counted; a prediction that is none of them is counted as class ``classes``: a missed pixel.
-    Only pairs that occur have a row, in ascending order, so that 847 classes cost no more than what an image holds.
-    Raises MaskError where the two are not of one size.
+    predicted, labels: (H, W) integers, a class or -1; labels are the ground truth. Pixels whose label is not one of the
+    ``classes`` (-1, or any ignored value) are not counted; a prediction that is not one of them is counted as class
+    ``classes``, a false negative of the label's class.
+    Only pairs that occur are listed, in ascending order, so that 847 classes cost no more than what an image holds.
+    Raises MaskError where the two differ in size.
     """
     if predicted.shape != labels.shape:
         raise MaskError(f"the prediction has {predicted.shape} pixels and the labels {labels.shape}")
     known = (labels >= 0) & (labels < classes)
-    true, taken = labels[known].astype(np.int64), predicted[known].astype(np.int64)
-    taken[(taken < 0) | (taken >= classes)] = classes
-    pairs, pixels = np.unique(true * (classes + 1) + taken, return_counts=True)
+    true, found = labels[known].astype(np.int64), predicted[known].astype(np.int64)
+    found[(found < 0) | (found >= classes)] = classes
+    pairs, pixels = np.unique(true * (classes + 1) + found, return_counts=True)
     return np.stack([pairs // (classes + 1), pairs % (classes + 1), pixels], axis=1)
 
 
 def pixel_counts(confusions: Iterable[np.ndarray], classes: int) -> np.ndarray:
-    """(3, K) int64: pixels of each class in both, in the prediction, in the ground truth; summed over rows of ``confusion``,
-    which may also be those of many images, one after another."""
+    """(3, K) int64: pixels of each class in both, in the prediction, and in the ground truth.
+
+    confusions: what ``confusion`` returns for each image, or for many images in one array.
+    """
     counts = np.zeros((3, classes), dtype=np.int64)
-    for rows in confusions:
-        true, taken, pixels = np.asarray(rows, dtype=np.int64).reshape(-1, 3).T
-        right, named = true == taken, taken < classes
+    for confused in confusions:
+        true, found, pixels = np.asarray(confused, dtype=np.int64).reshape(-1, 3).T
+        right, in_vocabulary = true == found, found < classes
         np.add.at(counts[0], true[right], pixels[right])
-        np.add.at(counts[1], taken[named], pixels[named])
+        np.add.at(counts[1], found[in_vocabulary], pixels[in_vocabulary])
         np.add.at(counts[2], true, pixels)
     return counts
 
 
 def class_ious(counts: np.ndarray) -> np.ndarray:
-    """(3, K) pixels -> (K,) IoU of every class, 0 to 1; NaN where the ground truth does not hold it."""
+    """(3, K) pixels -> (K,) IoU of every class, 0 to 1; NaN where the ground truth lacks it."""
     both, predicted, true = counts
     ious = np.full(len(true), np.nan)
-    held = true > 0
-    ious[held] = both[held] / (predicted + true - both)[held]
+    present = true > 0
+    ious[present] = both[present] / (predicted + true - both)[present]
     return ious
 
 
@@ -69,7 +73,7 @@ def counted(counts: np.ndarray, convention: Convention = "detectron2-main") -> n
 def mean_iou(counts: np.ndarray, convention: Convention = "detectron2-main", among: np.ndarray | None = None) -> float:
     """(3, K) pixels -> mean IoU, 0 to 1, over the classes of the convention and, where given, ``among`` (K,) bool.
 
-    NaN where there is no such class.
+    NaN without such a class.
     """
     chosen = counted(counts, convention) & (True if among is None else among)
     return float(np.nan_to_num(class_ious(counts)[chosen]).mean()) if chosen.any() else float("nan")
@@ -78,16 +82,16 @@ def mean_iou(counts: np.ndarray, convention: Convention = "detectron2-main", amo
 def semantic_scores(counts: np.ndarray, convention: Convention = "detectron2-main") -> dict[str, float]:
     """(3, K) pixels -> the metrics of detectron2's ``SemSegEvaluator``, each 0 to 1.
 
-    ``mIoU``; ``fwIoU``, the IoUs weighted by the pixels of the class in the ground truth; ``mACC``, the mean over the ground truth's
-    classes of the share of their pixels that are right; ``pACC``, that share of all pixels.
+    ``mIoU``; ``fwIoU``, the IoUs weighted by the pixels of the class in the ground truth; ``mACC``, the mean over the
+    classes in the ground truth of the share of their pixels that are right; ``pACC``, that share of all pixels.
     """
     both, _, true = counts
-    held = true > 0
-    if not held.any():
+    present = true > 0
+    if not present.any():
         return dict.fromkeys(("mIoU", "fwIoU", "mACC", "pACC"), float("nan"))
     return {
         "mIoU": mean_iou(counts, convention),
-        "fwIoU": float((class_ious(counts)[held] * true[held]).sum() / true.sum()),
-        "mACC": float((both[held] / true[held]).mean()),
+        "fwIoU": float((class_ious(counts)[present] * true[present]).sum() / true.sum()),
+        "mACC": float((both[present] / true[present]).mean()),
         "pACC": float(both.sum() / true.sum()),
     }

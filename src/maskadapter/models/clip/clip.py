@@ -29,12 +29,12 @@ from maskadapter.models.clip.text_cache import fingerprint
 from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
 from maskadapter.system.error_text import first_line
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.vocabulary.vocabulary import TEMPLATES
+from maskadapter.types import ClipFeatures
+from maskadapter.vocabulary import TEMPLATES
 
 
 def download_pretrained(config: str, tag: str) -> Path:
-    """The file of a pretrained CLIP, through open_clip: from the Hugging Face hub or from its cache on this machine.
+    """Download the file of a pretrained CLIP through open_clip, or find it in the cache of the Hugging Face hub.
 
     Raises DownloadError, one line: open_clip knows no such tag, hub not reachable.
     """
@@ -63,7 +63,8 @@ def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def image_encoder_of(visual: Any) -> ImageEncoder:
-    """How the cells of an image encoder of open_clip are had. Raises MaskAdapterError for a encoder that shows none."""
+    """Wrap an image encoder of open_clip so that it gives a feature map. Raises MaskAdapterError for one that has
+    none."""
     if isinstance(visual, ModifiedResNet):
         return AttentionPoolEncoder(visual)
     if isinstance(visual, VisionTransformer):
@@ -73,8 +74,8 @@ def image_encoder_of(visual: Any) -> ImageEncoder:
     elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
         return ConvolutionalEncoder(visual)
     raise MaskAdapterError(
-        f"no features of cells can be pooled of this image encoder ({type(getattr(visual, 'trunk', visual)).__name__}): "
-        "use embedding cropping"
+        f"this image encoder ({type(getattr(visual, 'trunk', visual)).__name__}) has no feature map to pool: use the "
+        "pooler cropping"
     )
 
 
@@ -86,7 +87,7 @@ class Clip(nn.Module):
         tokenizer: list of strings -> (n, context) token ids.
         templates: prompts with one ``{}``; a text embedding is the mean over them.
         projection_layout: how the dense map is lined up for the projection, see ``UpstreamQuirks``.
-        encoder: how the cells of the image encoder are had; None for what ``encoder_of`` says.
+        image_encoder: wraps the image encoder; None for the result of ``image_encoder_of``.
         colors: mean and standard deviation, 0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and
             PIXEL_STD, in which ``images`` always come.
     """
@@ -147,7 +148,7 @@ class Clip(nn.Module):
 
         name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANISATION/NAME"`` or
         ``"local-dir:FOLDER"``, which bring their weights. weights: open_clip's tag, downloaded on first use, or a file.
-        whole_images: only whole images are to be embedded; otherwise cells too.
+        whole_images: encode whole images alone, for encoders without a feature map.
         Raises CheckpointError, DownloadError, or MaskAdapterError, see ``encoder_of``.
         """
         named = weights is not None and not Path(weights).is_file()
@@ -176,7 +177,7 @@ class Clip(nn.Module):
 
     @property
     def _text_width(self) -> int:
-        """D of text encoders whose parts are not known here: open_clip does not tell it of all of them."""
+        """D of text encoders of other kinds: open_clip does not state it for all of them."""
         with torch.inference_mode():
             return self.model.encode_text(self.tokenizer(["a"]).to(self.logit_scale.device)).shape[-1]
 
@@ -203,29 +204,30 @@ class Clip(nn.Module):
         return self.model.logit_scale
 
     def restore_causal_mask(self) -> None:
-        """Compute the text encoder's mask of later tokens anew: no checkpoint holds it, and on the meta device it has
-        no values."""
+        """Compute the text encoder's causal mask: no checkpoint holds it, and on the meta device it has no values."""
         length = self.model.attn_mask.shape[0]
         mask = torch.full((length, length), float("-inf"), device=self.logit_scale.device)
         self.model.register_buffer("attn_mask", mask.triu(1), persistent=False)
 
     def encode_image(self, images: Tensor) -> ClipFeatures:
-        """images: (B, 3, H, W), RGB, normalized with PIXEL_MEAN and PIXEL_STD; H, W multiples of ``size_divisor``."""
+        """Feature maps of images (B, 3, H, W), RGB, normalized with PIXEL_MEAN and PIXEL_STD; H and W are multiples of
+        ``size_divisor``."""
         dense, pyramid = self.image_encoder.features(self._as_trained(images))
         return ClipFeatures(pyramid=pyramid, dense=dense, projected=self._project_cells(dense))
 
     def encode_whole(self, images: Tensor) -> Tensor:
-        """(B, D), CLIP's own embeddings of whole images, not normalized. images: (B, 3, S, S), normalized as for
+        """CLIP's own embeddings (B, D) of whole images, not normalized. images: (B, 3, S, S), normalized as for
         ``encode_image``, S the ``image_size``."""
         return self.image_encoder.whole(self._as_trained(images))
 
     def project(self, features: Tensor) -> Tensor:
-        """(..., C) -> (..., D): CLIP's own last step, as if each vector were an image of one cell. Not normalized."""
+        """CLIP's last step, (..., C) -> (..., D), as if each vector were an image's pooled features. Not normalized."""
         projected = self.image_encoder.project(features.reshape(-1, features.shape[-1]))
         return projected.view(*features.shape[:-1], projected.shape[-1])
 
     def encode_text(self, names: Sequence[str], batch_size: int = 256) -> Tensor:
-        """One unit vector per name, (len(names), D): prompts normalized, averaged over the templates, normalized again.
+        """Embed names, one unit vector each, (len(names), D): prompts are normalized, averaged over the templates, and
+        normalized again.
 
         Source: FC-CLIP's official code, get_text_classifier.
         """
@@ -238,13 +240,8 @@ class Clip(nn.Module):
         mean = torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1)
         return F.normalize(mean, dim=-1)
 
-    def text_stamp(self) -> tuple[Any, ...]:
-        """Changes when the text weights, their type or place, or the templates do: sums instead of a hash."""
-        sums = torch.stack([tensor.detach().float().sum() for tensor in self._text_tensors().values()])
-        return (self.templates, self.logit_scale.dtype, str(sums.device), *sums.tolist())
-
     def text_fingerprint(self) -> str:
-        """A hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
+        """Return a hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
         model = self.model
         image_encoder = (
             model.text if hasattr(model, "text") else model.transformer
@@ -257,7 +254,7 @@ class Clip(nn.Module):
 
     @property
     def _plain_text(self) -> bool:
-        """Whether the text encoder is CLIP's own: no token sees a later one, and the highest id ends a text."""
+        """Whether the text encoder is CLIP's own: causal, and the highest token id ends a text."""
         model = self.model
         return (
             isinstance(model, open_clip.CLIP)
@@ -271,7 +268,7 @@ class Clip(nn.Module):
         return {name: tensor for name, tensor in state.items() if not name.startswith(("visual.", "logit_"))}
 
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Token ids (n, context) -> unit vectors (n, D), as open_clip's ``encode_text`` gives them.
+        """Embed token ids (n, context) as unit vectors (n, D), as open_clip's ``encode_text`` does.
 
         No token sees a later one, so what stands behind the last end of text (the highest id) is left out: names are
         about ten tokens long and the context is 77.
@@ -285,7 +282,7 @@ class Clip(nn.Module):
         return F.normalize(x[torch.arange(len(x), device=x.device), ends] @ model.text_projection, dim=-1)
 
     def _as_trained(self, images: Tensor) -> Tensor:
-        """Images as this CLIP was trained with, from images normalized with PIXEL_MEAN and PIXEL_STD."""
+        """Normalize images as this CLIP was trained, from images normalized with PIXEL_MEAN and PIXEL_STD."""
         if self._colors is None:
             return images
         mean, std, given_mean, given_std = (

@@ -1,11 +1,10 @@
-"""How the cells of CLIP's image encoders are had: what a mask is pooled from, and how what is pooled gets into the space
-of text.
+"""Feature maps of CLIP's image encoders: features to pool, and the projection of pooled features into the text space.
 
-A convolutional encoder ends in a mean over its cells, so that one of them can stand for an image. Encoders that end in
-attention are read along its value path: each cell as if it looked at itself alone. Source: MaskCLIP (Zhou et al. 2022),
-section 3.2 and its code.
+A convolutional encoder ends in a mean over all locations, so that the features of one location can stand for an image.
+Encoders that end in attention are read along its value path: each location as if it attended to itself alone. Source:
+MaskCLIP (Zhou et al. 2022), section 3.2 and its code.
 
-A encoder holds no weights of its own: it reads those of open_clip's model.
+An encoder holds no weights of its own: it reads those of open_clip's model.
 """
 
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ _STRIDE_OF_MASKS = 4
 
 
 class ImageEncoder(Protocol):
-    """What ``Clip`` needs of an image encoder."""
+    """Interface of the image encoders that ``Clip`` uses."""
 
     @property
     def size_divisor(self) -> int:
@@ -33,21 +32,21 @@ class ImageEncoder(Protocol):
         ...
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(B, 3, H, W) -> dense features (B, C, h, w) and the stages' outputs, where there are any."""
+        """Dense features (B, C, h, w) of images (B, 3, H, W), and the outputs of the stages where there are stages."""
         ...
 
     def project(self, features: Tensor) -> Tensor:
-        """(n, C), pooled or of one cell -> (n, D)."""
+        """Project features, pooled or of one location, (n, C) -> (n, D)."""
         ...
 
     def whole(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S) at the size that the encoder was trained with -> (B, D), one vector per image."""
+        """One vector per image, (B, D), of images (B, 3, S, S) at the size that the encoder was trained with."""
         ...
 
 
 @dataclass(frozen=True)
 class ConvolutionalEncoder:
-    """A timm network that ends in a mean over its cells, as ConvNeXt.
+    """A timm network that ends in a mean over all locations, as ConvNeXt.
 
     visual: open_clip's ``TimmModel``.
     """
@@ -68,7 +67,7 @@ class ConvolutionalEncoder:
 
 @dataclass(frozen=True)
 class AttentionPoolEncoder:
-    """OpenAI's ResNets, which end in an attention over their cells.
+    """OpenAI's ResNets, which end in an attention over all locations.
 
     visual: open_clip's ``ModifiedResNet``.
     """
@@ -90,7 +89,7 @@ class AttentionPoolEncoder:
 
 @dataclass(frozen=True)
 class TransformerEncoder:
-    """A vision transformer. Its place embeddings are interpolated to the size of the input, as open_clip does it for
+    """A vision transformer. Its position embeddings are interpolated to the size of the input, as open_clip does it for
     weights of another size.
 
     visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention pooling.
@@ -100,13 +99,13 @@ class TransformerEncoder:
 
     @property
     def size_divisor(self) -> int:
-        return lcm(*self.visual.patch_size, _STRIDE_OF_MASKS)  # the masks' cells must fit too
+        return lcm(*self.visual.patch_size, _STRIDE_OF_MASKS)  # masks at stride 4 must fit too
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         visual = self.visual
         size = (images.shape[-2] // visual.patch_size[0], images.shape[-1] // visual.patch_size[1])
-        places = {"visual.positional_embedding": _interpolated(visual.positional_embedding, visual.grid_size, size)}
-        before = functional_call(_BeforeLastBlock(visual), places, (images,))
+        positions = {"visual.positional_embedding": _interpolated(visual.positional_embedding, visual.grid_size, size)}
+        before = functional_call(_BeforeLastBlock(visual), positions, (images,))
         return _alone(visual.transformer.resblocks[-1], before.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), {}
 
     def project(self, features: Tensor) -> Tensor:
@@ -118,12 +117,12 @@ class TransformerEncoder:
 
 
 def _pooled(answer: Any) -> Tensor:
-    """Some encoders, CoCa's, give their tokens besides."""
+    """The pooled output: some encoders, CoCa's, also return their tokens."""
     return answer[0] if isinstance(answer, tuple) else answer
 
 
 class _BeforeLastBlock(nn.Module):
-    """(B, 3, H, W) -> (B, C, h, w), the cells that go into the last block."""
+    """Input (B, C, h, w) of the last block, for images (B, 3, H, W)."""
 
     def __init__(self, visual: Any) -> None:
         super().__init__()
@@ -136,7 +135,7 @@ class _BeforeLastBlock(nn.Module):
 
 
 def _alone(block: Any, x: Tensor) -> Tensor:
-    """(..., C) -> (..., C): what a block of open_clip's transformer makes of a cell that looks at itself alone."""
+    """Apply a block of open_clip's transformer to locations (..., C) that attend to themselves alone."""
     attention, width = block.attn, x.shape[-1]
     bias = None if attention.in_proj_bias is None else attention.in_proj_bias[2 * width :]
     values = F.linear(block.ln_1(x), attention.in_proj_weight[2 * width :], bias)
@@ -145,7 +144,7 @@ def _alone(block: Any, x: Tensor) -> Tensor:
 
 
 def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Embeddings (1 + h * w, C), the class token's first, at another grid ``size``."""
+    """Interpolate position embeddings (1 + h * w, C), the class token's first, to another grid ``size``."""
     if size == tuple(trained):
         return places
     grid = places[1:].T.unflatten(1, trained)[None]
@@ -155,9 +154,9 @@ def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int
 
 @dataclass(frozen=True)
 class WholeImageEncoder:
-    """Any encoder, of which whole images alone are had: enough to embed crops.
+    """Any encoder, for whole images alone: enough to embed crops.
 
-    visual: a encoder of open_clip.
+    visual: an encoder of open_clip.
     """
 
     visual: Any
@@ -168,9 +167,7 @@ class WholeImageEncoder:
 
     def project(self, features: Tensor) -> Tensor:
         if features.numel():
-            raise MaskAdapterError(
-                f"{type(self.visual).__name__} shows no features of cells that could be pooled: use embedding cropping"
-            )
+            raise MaskAdapterError(f"{type(self.visual).__name__} has no feature map to pool: use the pooler cropping")
         return features
 
     def whole(self, images: Tensor) -> Tensor:

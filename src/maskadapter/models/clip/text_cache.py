@@ -1,106 +1,119 @@
-"""Text embeddings that were computed before, kept in memory and in a file."""
+"""Text embeddings that were computed before, kept in memory and in one file per text encoder."""
 
 import hashlib
-import sqlite3
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import closing
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from maskadapter.errors import MaskAdapterError
+from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.progress import bar
 
-_BLOCK = 32  # names encoded at a time: what an interruption can lose
-_PATIENCE = 30.0  # seconds to wait for another process that writes
+_BATCH = 32  # class names encoded at a time, between two steps of the progress bar
+
+
+class TextEncoder(Protocol):
+    """What the cache needs of a text encoder; ``Clip`` is one. embed_dim: D. templates: the prompts."""
+
+    templates: tuple[str, ...]
+
+    @property
+    def embed_dim(self) -> int: ...
+
+    def text_fingerprint(self) -> str: ...
+
+    def encode_text(self, names: Sequence[str], /) -> Tensor: ...
 
 
 class TextCache:
-    """One row for each name, remembered under everything else that a row depends on.
+    """Computes the text embedding of a class name once, for this process and the next.
 
-    path: the file, made with its folder when something is stored; None keeps rows in memory alone. Several processes
-        may use one file. A file that cannot be used (no permission, no space, damaged) is done without: it only saves
-        time.
-    key: what a row depends on beside the name; see ``fingerprint``. Called when the first row is needed, and again when
-        ``stamp``, which is quick, gives another value than before: the weights were changed.
-    dim: D, the length of a row.
+    folder: holds one ``.npz`` file per text encoder and prompts, called after their hash; made when something is
+        stored. None keeps the embeddings in memory alone. Processes may share the folder: a file appears whole, and
+        what another process stored in the meantime stays. A file that cannot be used (no permission, no space,
+        damaged) is done without: it only saves time.
+    encoder: a text encoder whose weights do not change any more. They are hashed once, when the first embedding is
+        needed; a copy of the cache hashes its own. The prompts may change.
     """
 
-    def __init__(self, path: Path | None, key: Callable[[], str], stamp: Callable[[], Hashable], dim: int) -> None:
-        self._path = path
-        self._make_key = key
-        self._stamp = stamp
-        self._dim = dim
-        self._key: str | None = None
-        self._stamped: Hashable = None
-        self._rows: dict[str, Tensor] = {}
+    def __init__(self, folder: Path | None, encoder: TextEncoder) -> None:
+        self._folder = folder
+        self._encoder = encoder
+        self._fingerprint: str | None = None
+        self._templates = encoder.templates
+        self._embeddings: dict[str, Tensor] = {}
 
-    def rows(self, names: Sequence[str], encode: Callable[[Sequence[str]], Tensor]) -> Tensor:
-        """Rows (len(names), dim) float32 on the CPU; ``encode`` is called for the names that were never seen."""
-        if (stamp := self._stamp()) != self._stamped:
-            self._stamped, self._key, self._rows = stamp, None, {}
-        unknown = list(dict.fromkeys(name for name in names if name not in self._rows))
-        if unknown:
-            self._key = self._key or self._make_key()
-            self._rows.update(self._read(unknown))
-            unknown = [name for name in unknown if name not in self._rows]
-        with bar("encoding words", len(unknown)) as advance:
-            for block in _blocks(unknown):
-                fresh = dict(zip(block, encode(block).float().cpu(), strict=True))
-                self._rows.update(fresh)
-                self._write(fresh)
-                advance(len(block))
-        return torch.stack([self._rows[name] for name in names])
+    def __getstate__(self) -> dict[str, Any]:
+        """The weights of a copied model may be changed before it is used."""
+        return {**self.__dict__, "_fingerprint": None, "_embeddings": {}}
 
-    def _read(self, names: Sequence[str]) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        try:
-            if self._path is None or not self._path.is_file():
-                return found
-            with closing(self._open()) as database:
-                for block in _blocks(names):
-                    marks = ", ".join("?" * len(block))
-                    query = f"SELECT name, row FROM text WHERE key = ? AND name IN ({marks})"
-                    for name, row in database.execute(query, (self._key, *block)):
-                        if isinstance(row, bytes) and len(row) == 4 * self._dim:
-                            found[name] = torch.from_numpy(np.frombuffer(row, dtype="<f4").copy())
-        except (sqlite3.Error, OSError):  # the names are encoded anew
-            pass
-        return found
+    def text_embeddings(self, names: Sequence[str]) -> Tensor:
+        """Return the text embeddings of class names, (len(names), D) float32 on the CPU."""
+        if self._templates != self._encoder.templates:
+            self._templates, self._fingerprint, self._embeddings = self._encoder.templates, None, {}
+        if self._unknown(names):
+            path = self._file()
+            self._embeddings.update(_read(path, self._encoder.embed_dim) if path else {})
+            if unknown := self._unknown(names):
+                try:
+                    self._encode(unknown)
+                finally:  # after Ctrl-C too
+                    self._store(path)
+        return torch.stack([self._embeddings[name] for name in names])
 
-    def _write(self, rows: Mapping[str, Tensor]) -> None:
-        if self._path is None:
+    def _unknown(self, names: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(name for name in names if name not in self._embeddings))
+
+    def _encode(self, names: Sequence[str]) -> None:
+        with bar("encoding class names", len(names)) as advance:
+            for start in range(0, len(names), _BATCH):
+                batch = names[start : start + _BATCH]
+                self._embeddings.update(zip(batch, self._encoder.encode_text(batch).float().cpu(), strict=True))
+                advance(len(batch))
+
+    def _file(self) -> Path | None:
+        if self._folder is None:
+            return None
+        self._fingerprint = self._fingerprint or self._encoder.text_fingerprint()
+        return self._folder / f"{self._fingerprint[:32]}.npz"
+
+    def _store(self, path: Path | None) -> None:
+        if path is None or not self._embeddings:
             return
+        # Two processes that store at the same moment may lose some of each other's: these are encoded again.
+        merged = _read(path, self._encoder.embed_dim) | self._embeddings
+        embeddings = torch.stack(list(merged.values())).numpy()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._open()) as database, database:
-                database.execute(
-                    "CREATE TABLE IF NOT EXISTS text (key TEXT, name TEXT, row BLOB, PRIMARY KEY (key, name))"
-                )
-                database.executemany(
-                    "INSERT OR REPLACE INTO text VALUES (?, ?, ?)",
-                    [(self._key, name, row.numpy().astype("<f4").tobytes()) for name, row in rows.items()],
-                )
-        except (sqlite3.Error, OSError) as error:
-            if type(error) is sqlite3.DatabaseError:  # damaged for good: the next process starts a new file
-                self._path.unlink(missing_ok=True)
-            self._path = None
+            with write_atomically(path) as temporary:
+                np.savez(temporary, names=np.array(json.dumps(list(merged))), text_embeddings=embeddings)
+        except MaskAdapterError:
+            self._folder = None
 
-    def _open(self) -> sqlite3.Connection:
-        assert self._path is not None
-        return sqlite3.connect(self._path, timeout=_PATIENCE)
+
+def _read(path: Path, dim: int) -> dict[str, Tensor]:
+    """The embeddings in a file by class name; none where it is missing, damaged or of another width."""
+    try:
+        # Read at once, because another process may replace the file.
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as content:
+            names, embeddings = json.loads(content["names"].item()), content["text_embeddings"]
+        if embeddings.shape == (len(names), dim) and embeddings.dtype == np.float32:
+            return dict(zip(names, torch.from_numpy(embeddings), strict=True))
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return {}
 
 
 def fingerprint(tensors: Mapping[str, Tensor], *facts: str) -> str:
-    """A hash of named tensors, to the last bit, and of facts beside them."""
+    """Return a hash of named tensors, to the last bit, and of facts beside them."""
     digest = hashlib.sha256(repr(facts).encode())
     for name, tensor in tensors.items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().contiguous().cpu().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _blocks(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), _BLOCK):
-        yield names[start : start + _BLOCK]

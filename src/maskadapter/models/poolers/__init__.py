@@ -1,0 +1,10 @@
+"""From masks to CLIP embeddings: mask pooling, mask cropping, Mask-Adapter."""
+
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.pooler import Pooler, Project
+
+__all__ = [
+    "AdapterPooler",
+    "Pooler",
+    "Project",
+]

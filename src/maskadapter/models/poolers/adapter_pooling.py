@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps, pooling_weights
 from maskadapter.models.poolers.pooler import Project
 from maskadapter.models.sparse_adapter import SparseAdapter
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types import ClipFeatures
 
 _TOGETHER = 256  # masks whose maps are in memory together
 FEW = 3
@@ -23,13 +23,13 @@ class AdapterPooler(nn.Module):
     by ``SparseAdapter``, which gives the result of ``MaskAdapter.forward`` but for rounding.
 
     Args:
-        adapter: the trained ``MaskAdapter``.
+        adapter: the trained ``MaskAdapter``; its config has the ``mask_threshold``.
         chunk: masks that go through the adapter at a time; None for 8 on a CPU and 32 elsewhere. It bounds the memory
             and does not change the result.
     Source: paper, section 3.2.
     """
 
-    def __init__(self, adapter: MaskAdapter, chunk: int | None = None) -> None:
+    def __init__(self, adapter: MaskAdapter, *, chunk: int | None = None) -> None:
         super().__init__()
         self.adapter = adapter
         self.chunk = chunk

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models.poolers.pooler import Project
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types import ClipFeatures
 
 Encode = Callable[[Tensor], Tensor]
 """CLIP's embeddings (n, D) of normalized images (n, 3, S, S)."""

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.models.poolers.pooler import Project
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types import ClipFeatures
 
 Size = tuple[int, int]
 """(height, width) of a feature map."""

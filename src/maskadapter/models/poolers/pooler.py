@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types import ClipFeatures
 
 Project = Callable[[Tensor], Tensor]
 """CLIP's projection into the space of text embeddings, (..., C) -> (..., D)."""

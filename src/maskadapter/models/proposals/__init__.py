@@ -1,0 +1,1 @@
+"""Proposal heads: masks from CLIP's own features."""

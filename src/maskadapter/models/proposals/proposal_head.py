@@ -5,9 +5,7 @@ from typing import Protocol
 from torch import Tensor
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.proposals import Proposals
+from maskadapter.types import ClipFeatures, ImageBatch, Proposals
 
 
 class ProposalHead(Protocol):

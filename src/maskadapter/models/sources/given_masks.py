@@ -6,10 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.types.image_sizes import ImageSizes
-
-INSIDE = 10.0
-"""Logit inside a mask that was drawn and not predicted; outside it is negative."""
+from maskadapter.types import INSIDE, ImageSizes
 
 
 def at_stride_4(masks: Iterable[Tensor], sizes: ImageSizes) -> Tensor:

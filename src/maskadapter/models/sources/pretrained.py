@@ -1,11 +1,11 @@
 """Load networks of transformers with their image processors, from the Hugging Face hub or a folder."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.error_text import first_line
+from maskadapter.system.extras import load_extra
 
 
 def pretrained(name: str, kind: str, examples: str) -> tuple[Any, Any]:
@@ -16,10 +16,7 @@ def pretrained(name: str, kind: str, examples: str) -> tuple[Any, Any]:
 
     Raises MaskAdapterError, one line.
     """
-    try:
-        transformers: Any = import_module("transformers")
-    except ImportError as error:
-        raise MaskAdapterError("transformers is needed for this: pip install 'maskadapter[transformers]'") from error
+    transformers = load_extra("transformers", "transformers")
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():
         raise MaskAdapterError(f"there is no folder {name}; nor is that a name on the Hugging Face hub")
     try:

@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
-from maskadapter.io.coco_format import decode_segmentation, encode_mask
+from maskadapter.io import decode_segmentation, encode_mask
 from maskadapter.models.sources.pretrained import pretrained
 from maskadapter.models.sources.unmasked_regions import unmasked_regions
 

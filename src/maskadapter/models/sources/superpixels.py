@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from maskadapter.io.coco_format import encode_mask
+from maskadapter.io import encode_mask
 from maskadapter.models.preprocess import InputSize, resize
 from maskadapter.models.proposals.superpixels.regions import Merging
 

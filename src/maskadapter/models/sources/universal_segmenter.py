@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io.coco_format import encode_mask
+from maskadapter.io import encode_mask
 from maskadapter.models.preprocess import InputSize, resize
 from maskadapter.models.sources.pretrained import pretrained
-from maskadapter.results.upsampling import Upsampler
-from maskadapter.types.image_sizes import ImageSizes, Size
+from maskadapter.results import Upsampler
+from maskadapter.types import ImageSizes, Size
 
 _DIVISOR = 32  # of the sides of images that may have any size
 

@@ -1,4 +1,4 @@
-"""Images in rows and columns, with a title over every column and a name beside every row."""
+"""Draw images in rows and columns, with a title over every column and a label beside every row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 20
-"""What fits on a page that is still looked at."""
+"""Rows that fit on a page."""
 
 _GAP, _TITLE, _LINE = 0.04, 0.19, 0.13  # inches
 _WIDEST = 2.4  # of an image: two of them are no poster
@@ -26,28 +26,31 @@ _LETTER = 0.062  # inches of one letter, roughly
 
 @dataclass(frozen=True)
 class Row:
-    """images: (H, W, 3) uint8, one for each column; None stays empty. name: stands at the left, "" does not.
-    outline: (H, W) bool of the images' size, drawn around on all of them. notes: a word in each image's corner."""
+    """One row of the grid.
+
+    images: (H, W, 3) uint8, one for each column; None leaves it empty. label: at the left; "" for none. outline: (H, W)
+    bool, a mask whose outline is drawn on all of them. notes: a short text in the corner of each image.
+    """
 
     images: Sequence[np.ndarray | None]
-    name: str = ""
+    label: str = ""
     outline: np.ndarray | None = None
     notes: Sequence[str] = ()
 
 
 def width_of(columns: int) -> float:
-    """Inches of one image where there are so many columns."""
+    """Return the width of one image in inches, for a number of columns."""
     return min(_WIDEST, (TEXT - 2 * _LINE - columns * _GAP) / columns)
 
 
 def at_print_size(image: np.ndarray, columns: int) -> np.ndarray:
-    """(H, W, 3) uint8 at as many pixels as are printed of it."""
+    """Resize an image (H, W, 3) uint8 to the pixels that are printed of it."""
     size = _print_size(image, columns)
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
 def mask_at_print_size(mask: np.ndarray, columns: int) -> np.ndarray:
-    """(H, W) of bool or integers, nearest pixel."""
+    """Resize a mask or label map (H, W) as ``at_print_size`` resizes images, by the nearest pixel."""
     wide, high = _print_size(mask, columns)
     rows = (np.arange(high) + 0.5) * mask.shape[0] / high
     return mask[rows.astype(int)[:, None], ((np.arange(wide) + 0.5) * mask.shape[1] / wide).astype(int)]
@@ -60,21 +63,21 @@ def _print_size(image: np.ndarray, columns: int) -> tuple[int, int]:
 
 
 def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Figure":
-    """The figure, which is also in the file ``output``; as wide as the images, at most both columns of a page.
+    """Return the figure, and write it to ``output``; it is as wide as the images, at most both columns of a page.
 
-    Each row has at least one image.
+    rows: each with at least one image. titles: one for each column.
     """
     columns = len(titles)
     wide = width_of(columns)
     shapes = [next(image for image in row.images if image is not None).shape for row in rows]
     heights = [wide * min(_TALLEST, shape[0] / shape[1]) for shape in shapes]
-    names = [_wrapped(row.name, height) for row, height in zip(rows, heights, strict=True)]
-    margin = max((1 + name.count("\n")) * _LINE if name else 0 for name in names)
+    labels = [_wrapped(row.label, height) for row, height in zip(rows, heights, strict=True)]
+    margin = max((1 + label.count("\n")) * _LINE if label else 0 for label in labels)
     width = margin + columns * (wide + _GAP)
     height = _TITLE + sum(heights) + _GAP * len(rows)
     with page(output, width, height, layout=None) as figure:
         top = height - _TITLE
-        for row, (name, tall, content) in enumerate(zip(names, heights, rows, strict=True)):
+        for row, (label, tall, content) in enumerate(zip(labels, heights, rows, strict=True)):
             for column, image in enumerate(content.images):
                 left = margin + column * (wide + _GAP)
                 place = (left / width, (top - tall) / height, wide / width, tall / height)
@@ -91,7 +94,7 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
                 if column < len(content.notes):
                     _write_note(axes, content.notes[column])
             middle = (top - tall / 2) / height
-            figure.text(0.5 * margin / width, middle, name, rotation=90, ha="center", va="center", size=7)
+            figure.text(0.5 * margin / width, middle, label, rotation=90, ha="center", va="center", size=7)
             top -= tall + _GAP
     return figure
 
@@ -104,18 +107,18 @@ def _write_note(axes: "Axes", note: str) -> None:
 
 
 def _draw_outline(axes: "Axes", mask: np.ndarray) -> None:
-    """White on black, to be seen on anything."""
+    """Draw a white line on a black one, which is visible on any image."""
     if not mask.any():
         return
-    # The border closes outlines that run along the image's edge.
+    # The border closes outlines that run along the edge of the image.
     padded = np.pad(mask, 1).astype(float)
     places = [np.clip(np.arange(-1, length + 1), -0.5, length - 0.5) for length in mask.shape]
     for color, width in (("black", 1.5), ("white", 0.7)):
         axes.contour(places[1], places[0], padded, levels=[0.5], colors=[color], linewidths=[width])
 
 
-def _wrapped(name: str, height: float) -> str:
-    """In one line of ``height`` inches, or in two."""
+def _wrapped(label: str, height: float) -> str:
+    """Wrap a label into one line of ``height`` inches, or into two."""
     letters = max(6, int(height / _LETTER))
-    lines = wrap(name, letters, break_long_words=True)
+    lines = wrap(label, letters, break_long_words=True)
     return "\n".join(lines) if len(lines) <= 2 else "\n".join((lines[0], shorten(" ".join(lines[1:]), letters)))

@@ -1,4 +1,4 @@
-"""What a figure compares, by the names that stand in its legend: ``LABEL=PATH``, or a path alone."""
+"""Name what a figure compares: ``LABEL=SOURCE``, or a source alone, which has a name of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,24 +10,27 @@ from maskadapter.paper.figures.page import COLORS
 Content = TypeVar("Content")
 
 
-def split_label(text: str | Path) -> tuple[str | None, str]:
-    """``"ours=run"`` -> ("ours", "run"). A path that is there, or without "=", has no label: None."""
-    label, equals, rest = str(text).partition("=")
-    return (label, rest) if equals and label and rest and not Path(text).exists() else (None, str(text))
+def labeled(
+    sources: Sequence[str | Path], read: Callable[[str], tuple[str, Content]], most: int = len(COLORS)
+) -> Mapping[str, Content]:
+    """Read sources, and return their contents by label.
 
-
-def labeled(sources: Sequence[str | Path], read: Callable[[Path], tuple[str, Content]]) -> Mapping[str, Content]:
-    """Label -> what was read. read: a path -> the label that it has where none is given, and the content.
-
-    Raises MaskAdapterError: none or more than there are colors, one label twice.
+    read: from a source without its label to the label that it has where none is given, and its content. most: how many
+    fit into the figure. Raises MaskAdapterError for no source, too many, or two with the same label.
     """
-    if not 1 <= len(sources) <= len(COLORS):
-        raise MaskAdapterError(f"{len(sources)} were given to be compared; 1 to {len(COLORS)} fit into a figure")
+    if not 1 <= len(sources) <= most:
+        raise MaskAdapterError(f"{len(sources)} were given to be compared; 1 to {most} fit into a figure")
     found: dict[str, Content] = {}
     for source in sources:
-        label, path = split_label(source)
-        own, content = read(Path(path))
+        label, rest = split_label(source)
+        own, content = read(rest)
         if (label or own) in found:
-            raise MaskAdapterError(f"two are called '{label or own}': give each a name of its own, LABEL=PATH")
+            raise MaskAdapterError(f"two have the label '{label or own}': give each its own, LABEL={rest}")
         found[label or own] = content
     return found
+
+
+def split_label(source: str | Path) -> tuple[str | None, str]:
+    """Split ``"ours=run"`` into ("ours", "run"). An existing path, or a text without "=", has no label: None."""
+    label, equals, rest = str(source).partition("=")
+    return (label, rest) if equals and label and rest and not Path(source).exists() else (None, str(source))

@@ -1,13 +1,13 @@
-"""One figure on one page: its style, its size, and its file."""
+"""Make one figure: its style, its size, and its file."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.extras import load_extra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ DPI = 300
 ENDINGS = (".png", ".pdf", ".svg")
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""For lines and bars: told apart with any color vision. Source: Okabe and Ito 2008, without the yellow."""
+"""For lines and bars, distinct with any color vision. Source: Okabe and Ito 2008, without the yellow."""
 
 _STYLE: Any = {
     "font.size": 8,
@@ -44,25 +44,23 @@ _UNDATED: dict[str, dict[str, None]] = {".png": {}, ".pdf": {"CreationDate": Non
 
 
 def check_output(output: str | Path, needed: str = "matplotlib") -> Path:
-    """``output`` as a path, before any long work. needed: the module that the figure cannot do without.
+    """Check before any long work that a figure can be written to ``output``, and return it as a path.
 
-    Raises MaskAdapterError: an ending that is none of ``ENDINGS``, a folder, the extra ``plot`` not installed.
+    needed: the module that the figure needs beside matplotlib. Raises MaskAdapterError: an ending that is not among
+    ``ENDINGS``, a folder, the extra ``plot`` not installed.
     """
     path = Path(output)
     if path.suffix.lower() not in ENDINGS:
         raise MaskAdapterError(f"output is {path}; a file that ends in {', '.join(ENDINGS)} is needed")
     if path.is_dir():
         raise MaskAdapterError(f"output is the folder {path}; the name of a file is needed")
-    try:
-        for module in ("matplotlib", needed):
-            import_module(module)
-    except ImportError as error:
-        raise MaskAdapterError(f"{module} is needed for this: pip install 'maskadapter[plot]'") from error
+    for module in ("matplotlib", needed):
+        load_extra(module, "plot")
     return path
 
 
 def legend_shape(labels: Sequence[str], width: float, most: int = 4) -> tuple[int, float]:
-    """How many columns of a legend fit into ``width`` inches, ``most`` at most, and the inches that it is high."""
+    """Return how many columns of a legend fit into ``width`` inches, ``most`` at most, and its height in inches."""
     entry = 0.5 + 0.054 * max(map(len, labels))  # line, gaps, letters of seven points
     columns = int(max(1, min(most, len(labels), width / entry)))
     return columns, 0.1 + 0.15 * -(-len(labels) // columns)
@@ -70,9 +68,9 @@ def legend_shape(labels: Sequence[str], width: float, most: int = 4) -> tuple[in
 
 @contextmanager
 def page(output: Path, width: float, height: float, layout: str | None = "constrained") -> Iterator["Figure"]:
-    """An empty figure of ``width`` x ``height`` inches, written to ``output`` when the block ends without an error.
+    """Yield an empty figure of ``width`` x ``height`` inches, and write it when the block ends without an error.
 
-    layout: matplotlib's; None for axes that are put in their places. No global state of matplotlib is changed.
+    layout: matplotlib's; None for axes that the caller positions. No global state of matplotlib is changed.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,0 +1,7 @@
+"""The paper's tables: what each row is made with, what was published, and running them."""
+
+from maskadapter.paper.tables.reproduction import reproduce
+
+__all__ = [
+    "reproduce",
+]

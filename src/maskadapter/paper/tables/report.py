@@ -1,4 +1,4 @@
-"""A table with what was measured beside what was published: JSON for programs, Markdown for people."""
+"""Write a table with the measured numbers beside the published ones: JSON for programs, Markdown for people."""
 
 import json
 import math
@@ -8,43 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskadapter.evaluation.bootstrap import DRAWS
+from maskadapter.evaluation import RESAMPLES
+from maskadapter.paper.tables.cell import Cell
 from maskadapter.paper.tables.table import Column, Published, Row, Table
 from maskadapter.system.atomic_files import readable, write_atomically
 from maskadapter.system.json_files import write_json
-
-WIDTH = 100
-"""Columns of text that are aimed at."""
+from maskadapter.system.markdown_table import markdown_table
 
 UNKNOWN = "not known here"
+"""What stands in place of a published figure that is not in this package."""
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of one row, in percent, or why there is none.
-
-    measured, error: with its standard error over images; NaN where there is nothing to measure. paper: what was
-    published. comparable: whether it is of this model, these images and these classes. difference, difference_error:
-    from the row ``Row.against``, where both judged the same images. seconds: the median of an image. images: how
-    many. folder: of the evaluation. missing: why it was not measured, nothing where it was.
-    """
-
-    measured: float = math.nan
-    error: float = math.nan
-    paper: Published | None = None
-    comparable: bool = False
-    difference: float = math.nan
-    difference_error: float = math.nan
-    seconds: float = math.nan
-    images: int = 0
-    folder: str = ""
-    missing: tuple[str, ...] = ()
+_WIDTH = 100  # letters of a line of notes
 
 
 @dataclass(frozen=True)
 class TableReport:
-    """table: as it was run, with one's own model or data where they were given. original: as the paper has it. cells:
-    by the row's label and the column's key. facts: what else the numbers depend on, ready for JSON."""
+    """The result of a run of one table.
+
+    table: as it was run, with the user's model or data where they were given. original: as the paper has it. cells: by
+    the row's label and the column's key. facts: what else the numbers depend on, ready for JSON.
+    """
 
     table: Table
     original: Table
@@ -53,27 +36,30 @@ class TableReport:
 
     @property
     def measured(self) -> int:
-        """How many rows have at least one evaluation."""
+        """Number of rows with at least one evaluation."""
         return sum(any(not self.cells[row.label, c.key].missing for c in self.table.columns) for row in self.table.rows)
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why there are numbers missing -> which rows it concerns, and in which columns where not in all."""
+        """Why numbers are missing -> the rows that lack them, with the columns where it is not all of them."""
         found: dict[str, dict[str, list[str]]] = {}
-        for row in sorted(self.table.rows, key=lambda row: bool(row.cited)):  # first what can be helped
+        for row in sorted(self.table.rows, key=lambda row: bool(row.cited)):  # first what the user can change
             for column in self.table.columns:
                 for reason in self.cells[row.label, column.key].missing:
                     found.setdefault(reason, {}).setdefault(row.label, []).append(column.title)
-        return {reason: self._concerned(rows) for reason, rows in found.items()}
+        return {reason: self._list_rows(rows) for reason, rows in found.items()}
 
-    def _concerned(self, rows: Mapping[str, Sequence[str]]) -> str:
+    def _list_rows(self, rows: Mapping[str, Sequence[str]]) -> str:
+        """Label -> titles of columns, as text."""
         every = [column.title for column in self.table.columns]
-        told: dict[str, list[str]] = {}
+        labels_by_columns: dict[str, list[str]] = {}
         for label, titles in rows.items():
-            told.setdefault("" if list(titles) == every else f" ({', '.join(titles)})", []).append(label)
+            where = "" if list(titles) == every else f" ({', '.join(titles)})"
+            labels_by_columns.setdefault(where, []).append(label)
         runnable = sum(not row.cited for row in self.table.rows)
         return "; ".join(
-            ("all rows" if 1 < runnable <= len(labels) else "; ".join(labels)) + where for where, labels in told.items()
+            ("all rows" if 1 < runnable <= len(labels) else "; ".join(labels)) + where
+            for where, labels in labels_by_columns.items()
         )
 
     def save(self, folder: str | Path) -> tuple[Path, Path]:
@@ -91,24 +77,24 @@ class TableReport:
 
     def _json(self, row: Row, column: Column) -> dict[str, Any]:
         cell = self.cells[row.label, column.key]
-        told: dict[str, Any] = {"data set": column.dataset, "metric": column.metric}
-        told |= {name: value for name in ("branch", "proposals") if (value := getattr(column, name)) is not None}
+        content: dict[str, Any] = {"data set": column.dataset, "metric": column.metric}
+        content |= {name: value for name in ("branch", "masks") if (value := getattr(column, name)) is not None}
         if cell.missing:
-            told["missing"] = list(cell.missing)
+            content["missing"] = list(cell.missing)
         else:
-            told |= {"percent": _or_none(cell.measured), "standard error": _or_none(cell.error)}
-            told |= {"images": cell.images, "seconds an image": _or_none(cell.seconds), "folder": cell.folder}
+            content |= {"percent": _or_none(cell.measured), "standard error": _or_none(cell.error)}
+            content |= {"images": cell.images, "seconds an image": _or_none(cell.seconds), "folder": cell.folder}
         if not math.isnan(cell.difference):
-            told["against"] = {"row": row.against, "difference": cell.difference}
-            told["against"]["standard error"] = _or_none(cell.difference_error)
+            content["against"] = {"row": row.against, "difference": cell.difference}
+            content["against"]["standard error"] = _or_none(cell.difference_error)
         paper = cell.paper
-        told["paper"] = paper and {"percent": paper.percent, "about": paper.approximate, "source": paper.source}
+        content["paper"] = paper and {"percent": paper.percent, "about": paper.approximate, "source": paper.source}
         if paper is not None and cell.comparable:
-            told["difference to the paper"] = _or_none(cell.measured - paper.percent)
-        return told
+            content["difference to the paper"] = _or_none(cell.measured - paper.percent)
+        return content
 
     def markdown(self) -> str:
-        """One table for every column of the paper's, then what is to be known about them."""
+        """One Markdown table for every column, then notes on where the numbers come from."""
         parts = [f"# Table {self.table.name.removeprefix('table')}: {self.table.title}"]
         for column in self.table.columns:
             parts.append(f"## {column.title}\n\n{self._section(column)}")
@@ -116,31 +102,34 @@ class TableReport:
         return readable("\n\n".join(parts) + "\n")
 
     def _section(self, column: Column) -> str:
+        """One column of the table; its optional columns are left out where they are empty."""
         numbers = {row.label: str(number) for number, row in enumerate(self.table.rows, start=1)}
-        lines = [["", "row", "measured", "paper", "diff.", "against", "s/image"]]
+        header, align, required = ("", "row", "measured", "paper", "diff.", "against", "s/image"), "rlrrrrr", 4
+        lines = []
         for row in self.table.rows:
             cell = self.cells[row.label, column.key]
             against = _signed(cell.difference, cell.difference_error)
             lines.append(
-                [
+                (
                     numbers[row.label],
-                    row.label,
+                    readable(row.label),
                     _with_error(f"{cell.measured:.2f}", cell.error),
                     UNKNOWN if cell.paper is None else f"{_about(cell.paper)}{cell.paper.percent:.1f}",
                     _difference(cell),
                     f"{numbers[row.against]}: {against}" if against else "",
                     "" if math.isnan(cell.seconds) else f"{cell.seconds:.3g}",
-                ]
+                )
             )
-        kept = [place for place in range(len(lines[0])) if place < 4 or any(line[place] for line in lines[1:])]
-        return _aligned([[line[place] for place in kept] for line in lines])
+        kept = [place for place in range(len(header)) if place < required or any(line[place] for line in lines)]
+        rows = [[line[place] for place in kept] for line in lines]
+        return "\n".join(markdown_table([header[place] for place in kept], rows, "".join(align[p] for p in kept)))
 
     def _notes(self) -> list[str]:
-        notes = [f"Measured: percent ± standard error over images (bootstrap, {DRAWS:,} draws)."]
+        notes = [f"Measured: percent ± standard error over images (bootstrap, {RESAMPLES:,} samples)."]
         if any(not math.isnan(cell.difference) for cell in self.cells.values()):
             notes.append("Against N: the difference from row N on the same images ± its own standard error.")
         if any(not math.isnan(cell.seconds) for cell in self.cells.values()):
-            notes.append("s/image: the median, without loading the model and without enlarging maps of classes.")
+            notes.append("s/image: the median, without loading the model and without upsampling label maps.")
         sources: dict[str, list[str]] = {}
         for row in self.original.rows:
             for published in row.published.values():
@@ -153,7 +142,7 @@ class TableReport:
             on = dict.fromkeys(column.dataset for column in self.original.columns)
             notes.append(
                 f"The paper's figures are of its own models and data ({'; '.join(own)}; on {', '.join(on)}): where "
-                "these are others, no difference is told."
+                "these differ, no difference is given."
             )
         notes += [f"{row.label}: {row.note}." for row in self.table.rows if row.note]
         notes += self.table.notes
@@ -162,16 +151,16 @@ class TableReport:
 
 
 def holds_numbers(path: Path) -> bool:
-    """Whether a table's JSON is there and has something measured."""
+    """Whether a table's JSON file exists and has at least one measured number."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
         return any("percent" in number for row in rows for number in row["numbers"])
-    except (OSError, ValueError, KeyError, TypeError):  # none, damaged, or something else
+    except (OSError, ValueError, KeyError, TypeError):  # missing, damaged, or another file
         return False
 
 
 def _made_with(row: Row) -> dict[str, str]:
-    names = ("model", "pooler", "branch", "proposals", "recipe")
+    names = ("model", "pooler", "branch", "masks", "recipe")
     return {} if row.cited else {name: value for name in names if (value := getattr(row, name))}
 
 
@@ -195,22 +184,10 @@ def _difference(cell: Cell) -> str:
     return f"{_about(cell.paper)}{cell.measured - cell.paper.percent:+.2f}"
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table that reads well as text: the first row is the head, numbers stand at the right."""
-    lines = [[readable(text).replace("|", r"\|") for text in line] for line in lines]
-    widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
-    rule = ["-" * width if place == 1 else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
-    rows = [
-        [text.ljust(width) if place == 1 else text.rjust(width) for place, (text, width) in enumerate(padded)]
-        for padded in (list(zip(line, widths, strict=True)) for line in lines)
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
-
-
 def _item(note: str) -> str:
     # Commands and paths stay in one piece.
     return textwrap.fill(
-        note, WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        note, _WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
 
 

@@ -1,23 +1,27 @@
-"""What a row is made with, looked for on this machine before anything is loaded; where it lacks, what brings it."""
+"""Find the weights and masks of a row on this machine before anything is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.bare_clip import PREFIX, is_bare
-from maskadapter.hub.download import present
-from maskadapter.hub.model_zoo import WEIGHTS, weights_of
-from maskadapter.models.clip.clip import repository_of
-from maskadapter.models.sources.mask_source import is_source, parsed
-from maskadapter.paper.tables.table import TRUE_MASKS, Column, Row, Table
+from maskadapter.hub import PREFIX, ModelSource, is_bare
+from maskadapter.hub.zoo import WEIGHTS, present, weights_of
+from maskadapter.models import PoolerName
+from maskadapter.models.clip import repository_of
+from maskadapter.models.sources import is_source, parsed
+from maskadapter.paper.tables.table import Column, Row, Table
+from maskadapter.pipelines import GROUND_TRUTH
 
 
 @dataclass(frozen=True)
 class Given:
-    """What the user has. runs: folder of trainings, ``<recipe's name>/model.safetensors`` in it. files: weights by the
-    names of ``weight_names``. download: whether what is not on this machine may be fetched."""
+    """What the user has.
+
+    runs: folder of trainings, ``<recipe's name>/model.safetensors`` in it. files: weights by the names of
+    ``weight_names``. download: whether missing weights may be downloaded.
+    """
 
     runs: Path = Path("runs")
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -25,19 +29,20 @@ class Given:
 
 
 def weight_names(table: Table) -> set[str]:
-    """Names of every file that ``--weights NAME=FILE`` can give to a table."""
+    """Return the names under which ``--weights NAME=FILE`` takes files for a table."""
     named = {row.file or Path(row.recipe).name for row in table.rows} - {""}
     models = {row.model for row in table.rows}
     return named | {weights.stem for weights in WEIGHTS if weights.model in models}
 
 
-def weights_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
-    """What ``subject.model`` needs to know of a row's weights. Nothing is loaded or downloaded.
+def source_for(row: Row, column: Column, given: Given) -> ModelSource:
+    """Return which weights a row needs for a column. Nothing is loaded or downloaded.
 
-    Raises MaskAdapterError, one line, with what brings them where they lack.
+    Raises MaskAdapterError, one line, with the command that brings missing weights.
     """
     if row.cited:
         raise MaskAdapterError(row.cited)
+    pooler = cast(PoolerName, row.pooler)
     if row.recipe:
         name = Path(row.recipe).name
         trained = given.files.get(name, given.runs / name / "model.safetensors")
@@ -46,33 +51,37 @@ def weights_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
                 f"{trained} is missing: run 'maskadapter train recipes/{row.recipe}.yaml', or give "
                 f"--weights {name}=FILE"
             )
-        if row.joined and (column.proposals or row.proposals) != TRUE_MASKS:
-            return {"name": _published(row.model, "pooling", given), "adapter": trained}
-        return {"name": trained, "pooler": row.pooler}
+        if row.joined and masks_for(row, column) != GROUND_TRUTH:
+            return ModelSource(_published(row.model, "pooling", given), adapter=trained)
+        return ModelSource(trained, pooler)
     if row.file:
         if row.file not in given.files:
             raise MaskAdapterError(f"its weights have to be given: --weights {row.file}=FILE")
-        return {"name": row.model.format(given.files[row.file]), "pooler": row.pooler}
+        return ModelSource(row.model.format(given.files[row.file]), pooler)
     if is_bare(row.model):
         config, _, tag = row.model.removeprefix(PREFIX).partition(":")
         if (kept := repository_of(config, tag)) is not None:
-            _refuse_absent(*kept, given)
-        return {"name": row.model, "pooler": row.pooler}
-    return {"name": _published(row.model, row.pooler, given), "pooler": row.pooler}
+            _check_cached(*kept, given)
+        return ModelSource(row.model, pooler)
+    return ModelSource(_published(row.model, row.pooler, given), pooler)
 
 
-def proposals_for(row: Row, column: Column, given: Given) -> dict[str, Any]:
-    """What ``subject.model`` needs to know of masks and opinions; as ``weights_for``."""
-    proposals = column.proposals or row.proposals
-    if is_source(proposals):
-        repository = parsed(proposals).name
+def check_masks(row: Row, column: Column, given: Given) -> None:
+    """Raise MaskAdapterError, as ``source_for``, where the network that makes a row's masks is missing."""
+    masks = masks_for(row, column)
+    if masks is not None and is_source(masks):
+        repository = parsed(masks).name
         if repository and not Path(repository).is_dir():
-            _refuse_absent(repository, ("model.safetensors", "model.safetensors.index.json"), given)
-    return {"proposals": proposals, "branch": column.branch or row.branch}
+            _check_cached(repository, ("model.safetensors", "model.safetensors.index.json"), given)
+
+
+def masks_for(row: Row, column: Column) -> str | None:
+    """Return where the masks of a row come from in a column; None for the model's own."""
+    return column.masks or row.masks
 
 
 def _published(model: str, pooler: str, given: Given) -> str | Path:
-    """A published model's name or the user's file of it. Any other name or path is as it is: loading it will tell."""
+    """Return a published model's name, or the user's file of it. Other names and paths are checked when loaded."""
     if not any(weights.model == model for weights in WEIGHTS):
         return model
     weights = weights_of(model, "adapter" if pooler == "adapter" else "pooling")
@@ -86,14 +95,16 @@ def _published(model: str, pooler: str, given: Given) -> str | Path:
     return model
 
 
-def _refuse_absent(repository: str, names: tuple[str, ...], given: Given) -> None:
-    """MaskAdapterError for a repository of the Hugging Face hub of which none of the files is in the cache."""
+def _check_cached(repository: str, names: tuple[str, ...], given: Given) -> None:
+    """Raise MaskAdapterError unless one of the files of a Hugging Face repository is in the cache."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
         here = any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
     except HFValidationError:
-        raise MaskAdapterError(f"'{repository}' is no folder and names no repository of Hugging Face") from None
+        raise MaskAdapterError(
+            f"'{repository}' is neither a folder nor the name of a Hugging Face repository"
+        ) from None
     if not here and not given.download:
         raise MaskAdapterError(f"{repository} is not on this machine: give --download to fetch it from Hugging Face")

@@ -1,17 +1,15 @@
-"""What a table is: rows, columns, published figures."""
+"""A table of the paper as data: rows, columns, published figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskadapter.pipelines.model_evaluation import Branch
-
-TRUE_MASKS = "ground-truth"
+from maskadapter.pipelines import GROUND_TRUTH, Branch
 
 
 @dataclass(frozen=True)
 class Published:
-    """A figure in percent, and where it stands. approximate: read from a figure, or quoted as about so much."""
+    """A published figure in percent, and its source. approximate: read from a figure, or quoted as about so much."""
 
     percent: float
     source: str
@@ -20,34 +18,41 @@ class Published:
 
 @dataclass(frozen=True)
 class Column:
-    """One number of every row. key: by which ``Row.published`` names it. dataset: a known set or a YAML file. measure:
-    as ``evaluate`` names it. branch, proposals: as ``subject.model`` takes them, where they are not the row's own."""
+    """One number that is measured for every row.
+
+    key: its name in ``Row.published``. dataset: a known data set or a YAML file. metric: as ``evaluate`` calls it.
+    branch, masks: as ``Row`` has them; given here, they take the place of the row's.
+    """
 
     key: str
     dataset: str
     metric: str
     branch: Branch | None = None
-    proposals: str | None = None
+    masks: str | None = None
 
     @property
     def title(self) -> str:
-        alone = " by the embedding alone" * (self.branch == "out")
-        # The accuracies say themselves what they are of.
-        true = " of ground-truth masks" * (self.proposals == TRUE_MASKS and self.metric.startswith("mIoU"))
-        return f"{Path(self.dataset).stem}: {self.metric}{alone}{true}"
+        """The column's heading, such as ``ade20k-150: mIoU of ground-truth masks``."""
+        alone = " by the out-of-vocabulary classifier alone" * (self.branch == "out-of-vocabulary")
+        # The accuracies are always of ground-truth masks, and say so.
+        given = " of ground-truth masks" * (self.masks == GROUND_TRUTH and self.metric.startswith("mIoU"))
+        return f"{Path(self.dataset).stem}: {self.metric}{alone}{given}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table.
+    """One line of a table: a model and how it is used.
 
-    of: whose weights, in words. how: what is done with them, in words. model, embedding, branch, proposals: as
-        ``subject.model`` takes them; ``{}`` in ``model`` stands for a file that the user has to give.
-    recipe: what trains the row's weights, ``table4/both-stages``; "" where they are published ones. joined: its file is
-        a warm-up's, which holds no generator; for masks that are not given it is joined to the segmenter of ``model``.
-    file: what ``--weights`` calls a file that only the user can bring. cited: why nobody can run the row here.
-    against: label of the row that this one is compared with, image by image. published: by the column's key. note:
-        what else is known.
+    of: whose weights, for people. how: what is done with them, for people. model: a model's name or file; ``{}`` in it
+        stands for a file that only the user has. pooler: ``"adapter"``, ``"pooling"`` or ``"cropping"``. branch: which
+        of the two classifiers counts, or the ensemble. masks: where they come from, as ``evaluate`` takes them; None
+        for the model's own.
+    recipe: the training that makes the row's weights, ``table4/both-stages``; "" for published weights. joined: its
+        file comes from the warm-up and has no mask generator; where one is needed it is joined to the segmenter
+        ``model``.
+    file: the name under which ``--weights`` takes a file that only the user has. cited: why nobody can run the row.
+    against: label of the row that this one is compared with, image by image. published: figures by the column's key.
+    note: what else is known.
     """
 
     of: str
@@ -55,7 +60,7 @@ class Row:
     model: str = ""
     pooler: str = "adapter"
     branch: Branch = "ensemble"
-    proposals: str = "generator"
+    masks: str | None = None
     recipe: str = ""
     joined: bool = False
     file: str = ""
@@ -66,16 +71,21 @@ class Row:
 
     @property
     def label(self) -> str:
+        """The row's name in its table, such as ``FC-CLIP: Mask-Adapter``."""
         return f"{self.of}: {self.how}"
 
 
 @dataclass(frozen=True)
 class Table:
-    """split: as ``Split.of`` takes it, for columns of seen and unseen classes; one for all rows."""
+    """Rows and columns, each row measured in each column.
+
+    partition: which classes count as seen, for columns of seen and of unseen classes: the name of a class list, or "".
+    notes: sentences below the table.
+    """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    split: str = ""
+    partition: str = ""

@@ -57,9 +57,9 @@ def pair_masks(
 ) -> MaskPairs:
     """Match the proposals of a batch with its ground-truth masks.
 
-    mask_logits: (B, N, h, w), the proposals' masks. class_logits: (B, N, K + 1), void last, for the Hungarian matcher; None
-    where nothing classifies the proposals. mask_threshold: 0 to 1, at which the masks that are trained on are binary. size: (h, w) of
-    the masks that are returned. rngs: B.
+    mask_logits: (B, N, h, w), the proposals' masks. class_logits: (B, N, K + 1), void last, for the Hungarian matcher;
+    None where nothing classifies the proposals. mask_threshold: 0 to 1, at which the masks that are trained on are
+    binary. size: (h, w) of the masks that are returned. rngs: B.
     """
     input_size = (batch.images.shape[-2], batch.images.shape[-1])
     predicted, ground_truth, classes = [], [], []

@@ -9,17 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.models.poolers import AdapterPooler
 from maskadapter.training.adapter.iou_matching import resize_masks
 from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
 from maskadapter.training.adapter.mask_slots import labels_in_slots, masks_in_slots, sample_targets
 from maskadapter.training.adapter.predicted_masks import PredictedMasks, pair_masks
 from maskadapter.training.batch import Batch, Rngs
 from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
+from maskadapter.types import ClipFeatures, ImageBatch
 
 
 @dataclass(frozen=True, eq=False)

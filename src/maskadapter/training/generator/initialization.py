@@ -10,8 +10,7 @@ import torch
 from torch import nn
 from torch.nn import init
 
-from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention
-from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
+from maskadapter.models.proposals.mask2former import DeformableAttention, Mask2FormerHead
 
 
 @torch.no_grad()

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from maskadapter.errors import RecipeError
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.models.proposals.mask2former import Mask2FormerHead
 from maskadapter.training.batch import Batch, Rngs
 from maskadapter.training.generator.losses import MaskGeneratorLoss
 from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types import ClipFeatures
 
 
 @dataclass(frozen=True, eq=False)

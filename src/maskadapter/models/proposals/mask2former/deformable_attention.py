@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class DeformableAttention(nn.Module):
-    """Every query looks at a few points around its own place, on every level, and learns where and how much.
+    """Every query attends to a few points around its own place, on every level; offsets and weights are learned.
 
     Args:
         dim: channels. num_levels: feature maps. num_heads, num_points: heads, and points per head and level.
@@ -24,7 +24,7 @@ class DeformableAttention(nn.Module):
         self.output_proj = nn.Linear(dim, dim)
 
     def values(self, x: Tensor) -> Tensor:
-        """What is looked at: (B, L, C), the cells of all levels one after the other -> (B, L, heads, C / heads)."""
+        """Values to attend to: (B, L, C), the locations of all levels in one row -> (B, L, heads, C / heads)."""
         return self.value_proj(x).unflatten(-1, (self.num_heads, -1))
 
     def forward(self, query: Tensor, places: Tensor, values: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
@@ -41,7 +41,7 @@ class DeformableAttention(nn.Module):
         heads = torch.arange(self.num_heads, device=query.device, dtype=rows.dtype)[:, None]
         images = torch.arange(batch, device=query.device, dtype=rows.dtype)[:, None, None, None]
         rows = rows.mul_(self.num_heads).add_(images * values[0, ..., 0].numel() + heads)
-        # One table of all cells, a row for each head: reading whole rows is several times faster than sampling maps.
+        # One table of all locations, a row for each head: reading whole rows is much faster than sampling maps.
         table = values.flatten(0, 2)
         attended = F.embedding_bag(
             rows.flatten(0, 2), table, per_sample_weights=shares.flatten(0, 2).to(table.dtype), mode="sum"
@@ -52,10 +52,10 @@ class DeformableAttention(nn.Module):
 def _corners(
     places: Tensor, offsets: Tensor, weights: Tensor, sizes: Sequence[tuple[int, int]]
 ) -> tuple[Tensor, Tensor]:
-    """The four cells around every point, and their shares of it by bilinear interpolation; beyond the border is 0.
+    """The four locations around every point, and their weights in bilinear interpolation; beyond the border is 0.
 
-    places: (x, y) in 0 to 1. offsets: from there, in cells, (B, Q, heads, levels, points, 2). weights: the same without
-    the 2. Returns the numbers of the cells among those of all levels, int32, and the shares, both
+    places: (x, y) in 0 to 1. offsets: from there, in locations, (B, Q, heads, levels, points, 2). weights: the same
+    without the 2. Returns indices of the locations among those of all levels, int32, and weights, both
     (B, Q, heads, levels * 4 * points).
     """
     heights, widths = (torch.tensor(side, device=offsets.device)[:, None] for side in zip(*sizes, strict=True))
@@ -72,21 +72,24 @@ def _corners(
 
 
 def _neighbors(x: Tensor, length: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The cell before and the cell after every place of an axis, 0 to length: numbers, int32, and shares."""
-    place = x - 0.5  # a cell's center lies half a cell from its border
+    """The location before and after every point of an axis, 0 to length: indices, int32, and interpolation weights."""
+    place = x - 0.5  # a location's center lies half a location from its border
     low = place.detach().floor()
     beyond = place - low
     return [
-        (cell.clamp(min=0).minimum(length - 1).int(), share * ((cell >= 0) & (cell < length)))
-        for cell, share in ((low, 1 - beyond), (low + 1, beyond))
+        (index.clamp(min=0).minimum(length - 1).int(), share * ((index >= 0) & (index < length)))
+        for index, share in ((low, 1 - beyond), (low + 1, beyond))
     ]
 
 
-def cell_centers(sizes: Sequence[tuple[int, int]], architecture: Tensor) -> Tensor:
-    """Where the cells of all levels stand: (L, 2), (x, y) in 0 to 1, in the order of the flattened levels."""
+def location_centers(sizes: Sequence[tuple[int, int]], example: Tensor) -> Tensor:
+    """Centers of the locations of all levels, (L, 2), (x, y) in 0 to 1, in the order of the flattened levels.
+
+    example: a tensor whose type and device are taken.
+    """
     centers = []
     for h, w in sizes:
-        y = (torch.arange(h, dtype=architecture.dtype, device=architecture.device) + 0.5) / h
-        x = (torch.arange(w, dtype=architecture.dtype, device=architecture.device) + 0.5) / w
+        y = (torch.arange(h, dtype=example.dtype, device=example.device) + 0.5) / h
+        x = (torch.arange(w, dtype=example.dtype, device=example.device) + 0.5) / w
         centers.append(torch.stack([x.expand(h, w), y[:, None].expand(h, w)], dim=-1).flatten(0, 1))
     return torch.cat(centers)

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.proposals import Proposals
+from maskadapter.types import ClipFeatures, ImageBatch, Proposals
 
 
 class Mask2FormerHead(nn.Module):

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, cell_centers
+from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, location_centers
 from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
 
 LEVELS = ("res5", "res4", "res3")  # coarsest first, the order in which the decoders look at them
 
-_CELLS = 2048  # that go through a layer at a time: what they need on the way stays small
+_LOCATIONS = 2048  # that go through a layer at a time, which bounds the memory
 
 
 class EncoderLayer(nn.Module):
@@ -31,12 +31,14 @@ class EncoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, position: Tensor, places: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
-        # All cells look at all values, but each does so alone.
+        # Every location attends to all values, independently of the others.
         values = self.self_attn.values(x)
-        pieces = zip(x.split(_CELLS, dim=1), position.split(_CELLS, dim=1), places.split(_CELLS), strict=True)
-        return torch.cat([self._of_cells(*piece, values, sizes) for piece in pieces], dim=1)
+        pieces = zip(
+            x.split(_LOCATIONS, dim=1), position.split(_LOCATIONS, dim=1), places.split(_LOCATIONS), strict=True
+        )
+        return torch.cat([self._piece(*piece, values, sizes) for piece in pieces], dim=1)
 
-    def _of_cells(
+    def _piece(
         self, x: Tensor, position: Tensor, places: Tensor, values: Tensor, sizes: list[tuple[int, int]]
     ) -> Tensor:
         x = self.norm1(x + self.self_attn(x + position, places, values, sizes))
@@ -44,7 +46,7 @@ class EncoderLayer(nn.Module):
 
 
 class PixelDecoder(nn.Module):
-    """CLIP's pyramid -> three refined levels and the per-pixel embedding of stride 4.
+    """Refine CLIP's pyramid into three levels and a per-pixel embedding of stride 4.
 
     Args:
         in_dims: channels of ``res2`` to ``res5``. dim: channels of the levels. mask_dim: channels of the pixel
@@ -77,7 +79,7 @@ class PixelDecoder(nn.Module):
             for m, embed in zip(maps, self.level_embed, strict=True)
         ]
         x, position = _flatten(maps), _flatten(positions)
-        places = cell_centers(sizes, architecture=x)
+        places = location_centers(sizes, example=x)
         for layer in self.layers:
             x = layer(x, position, places, sizes)
 
@@ -100,5 +102,5 @@ class _NormedConv(nn.Conv2d):
 
 
 def _flatten(maps: list[Tensor]) -> Tensor:
-    """[(B, C, h_i, w_i)] -> (B, L, C), the cells of all levels one after the other."""
+    """Line up the locations of all levels: [(B, C, h_i, w_i)] -> (B, L, C)."""
     return torch.cat([m.flatten(-2) for m in maps], dim=-1).transpose(1, 2)

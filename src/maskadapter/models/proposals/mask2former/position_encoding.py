@@ -1,4 +1,4 @@
-"""Sine position encoding of feature cells."""
+"""Sine position encoding of feature maps."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def sine_position_encoding(features: Tensor, dim: int) -> Tensor:
-    """Encode the position of every cell of a map by sines and cosines of its row (first half) and column (second half).
+    """Encode every location of a feature map by sines and cosines of its row (first half) and column (second half).
 
     features: (B, C, h, w), only its size, type and device are used. dim: a multiple of 4. Returns (1, dim, h, w).
     Positions run from 1 / n to 1 (almost) and are scaled to 2 pi; sine and cosine alternate.

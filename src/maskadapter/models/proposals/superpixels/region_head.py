@@ -12,11 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.proposals.superpixels.region_tree import Tree, cut, nesting
 from maskadapter.models.proposals.superpixels.regions import Merging, pool, without_padding
-from maskadapter.models.sources.given_masks import INSIDE
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import Size
-from maskadapter.types.proposals import Proposals
+from maskadapter.types import INSIDE, ClipFeatures, ImageBatch, Proposals, Size
 
 SHAPE_FEATURES = 15
 # ``cut`` chooses among nested proposals. The void logit of one left out is raised, so that it wins only where no other
@@ -114,8 +110,8 @@ class RegionHead(nn.Module):
     def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         """Propose regions of every image of a batch.
 
-        Returns mask_logits (B, N, H / stride, W / stride), +-10, class_embeddings (B, N, D) and parents (B, N). An
-        image with fewer regions than another of its batch is filled up with empty masks.
+        Returns mask_logits (B, N, H / stride, W / stride), +-10, class_embeddings (B, N, D), parents and areas (B, N).
+        An image with fewer regions than another of its batch is filled up with empty masks.
         """
         padded = (inputs.pixels.shape[-2], inputs.pixels.shape[-1])
         size = [-(-side // self.merging.stride) for side in padded]
@@ -130,20 +126,21 @@ class RegionHead(nn.Module):
             inside[number, : len(masks), : masks.shape[1], : masks.shape[2]] = torch.from_numpy(masks)
             parents[number, : len(masks)] = torch.from_numpy(nesting(inside[number, : len(masks)].flatten(1).numpy()))
         mask_logits = (inside.to(pooled) * 2 - 1) * INSIDE
-        return Proposals(mask_logits, self.embed(pooled, shape), parents.to(pooled.device))
+        areas = inside.flatten(2).sum(-1).float().to(pooled.device)
+        return Proposals(mask_logits, self.embed(pooled, shape), parents.to(pooled.device), areas)
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
         """Classify proposals: (B, N, K + 1), void last. Nested proposals compete; an empty mask is void."""
         assert proposals.class_embeddings is not None
         assert proposals.parents is not None
+        assert proposals.areas is not None
         logits = text.logits(proposals.class_embeddings, self.logit_scale)
         confidence = 1 - logits.detach().softmax(-1)[..., -1]
-        areas = (proposals.mask_logits > 0).flatten(2).sum(-1).float()
-        nested, sizes, sure = (one.cpu().numpy() for one in (proposals.parents, areas, confidence.float()))
-        cuts = [cut(*image, split_bonus=self.split_bonus) for image in zip(nested, sizes, sure, strict=True)]
+        nested, areas, sure = (one.cpu().numpy() for one in (proposals.parents, proposals.areas, confidence.float()))
+        cuts = [cut(*image, split_bonus=self.split_bonus) for image in zip(nested, areas, sure, strict=True)]
         chosen = torch.from_numpy(np.stack(cuts)).to(logits.device)
         void = logits[..., -1:] + torch.where(chosen, -CHOSEN, LEFT_OUT).to(logits)[..., None]
         logits = torch.cat([logits[..., :-1], void], -1)
         empty = logits.new_full((logits.shape[-1],), -100.0)
         empty[-1] = 100.0
-        return torch.where(areas[..., None] > 0, logits, empty)
+        return torch.where(proposals.areas[..., None] > 0, logits, empty)

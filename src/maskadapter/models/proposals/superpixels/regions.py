@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskadapter.models.proposals.superpixels.region_tree import Tree, choose, merge
-from maskadapter.types.image_sizes import Size
+from maskadapter.types import Size
 
 
 @dataclass(frozen=True)

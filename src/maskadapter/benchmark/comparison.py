@@ -1,0 +1,147 @@
+"""Compare the three computations image by image: seconds, multiplications, memory, agreement."""
+
+from pathlib import Path
+from statistics import mean
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskadapter.benchmark.clock import Clock, Counter, peak_memory
+from maskadapter.benchmark.models import encode_classes
+from maskadapter.benchmark.proposal_substitution import SubstitutedProposals
+from maskadapter.benchmark.segments import compare_on_segments, draw_segments
+from maskadapter.benchmark.stages import STAGES, Computation, PreparedImage, StageResults, run_stages
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+
+COMPUTATIONS: tuple[Computation, ...] = ("reference", "exact", "pruned")
+
+Precision = Literal["fp32", "bf16"]
+
+COUNTED = STAGES[:-1]
+"""Stages whose multiplications are counted. The label map's are not: the reference is counted on one mask alone."""
+
+
+class Comparison:
+    """Add up what is measured on several images.
+
+    timed: the model whose stages are timed. compared: the model whose results are compared, the same one or, for random
+        weights, the embedded model. encoded: the class list for the first. precision: of what is timed.
+    """
+
+    def __init__(
+        self,
+        timed: OpenVocabularySegmenter,
+        compared: OpenVocabularySegmenter,
+        encoded: EncodedVocabulary,
+        precision: Precision,
+    ) -> None:
+        self._timed, self._compared, self._encoded, self._precision = timed, compared, encoded, precision
+        self._encoded_to_compare = encoded if compared is timed else encode_classes(compared, encoded.vocabulary)
+        self._device = timed.clip.logit_scale.device
+        self._clocks = {computation: Clock(self._device) for computation in COMPUTATIONS}
+        self._counters = {computation: Counter() for computation in COMPUTATIONS}
+        self._segments: dict[str, Any] = {}
+        self._memory: list[float] = []
+        self._images: list[dict[str, Any]] = []
+
+    def measure_on_segments(self, image: np.ndarray, root: Path, count: int) -> None:
+        """Time the adapter on ``count`` segments of a folder of COCO panoptic, laid on the features of an image."""
+        prepared, clock = PreparedImage.of(self._timed, image), Clock(self._device)
+        segments = draw_segments(root, count, prepared.sizes)
+        difference = compare_on_segments(self._timed, prepared, segments, clock)
+        self._segments = {
+            "number": len(segments),
+            "seconds": dict(clock.seconds),
+            "speedup_exact": clock.seconds["reference"] / clock.seconds["exact"],
+            "largest difference, exact": difference,
+        }
+
+    def measure(self, name: str, image: np.ndarray, timed: bool) -> None:
+        """Compare the computations on one image (H, W, 3) uint8; ``timed``: time their stages too."""
+        row: dict[str, Any] = {"name": name, "size": list(image.shape[:2])}
+        prepared, computed = PreparedImage.of(self._timed, image), None
+        substituted = self._timed.generator
+        if isinstance(substituted, SubstitutedProposals) or not timed:
+            asked = PreparedImage.of(self._compared, image)
+            reference, pruned = (
+                run_stages(self._compared, asked, self._encoded_to_compare, way, Clock(self._device))
+                for way in ("reference", "pruned")
+            )
+            computed = pruned.computed
+            row |= _agreement(reference, pruned)
+            if isinstance(substituted, SubstitutedProposals):
+                substituted.substitute(pruned.proposals, pruned.class_logits, asked.sizes, prepared.sizes)
+        if timed:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+                row = self._time_stages(prepared, computed) | row
+        self._images.append(row)
+
+    def _time_stages(self, image: PreparedImage, computed: Tensor | None) -> dict[str, Any]:
+        if not self._memory:
+            self._count(image, computed)
+        # In another order for each image, so that none profits from memory that another left behind.
+        first = len(self._images) % len(COMPUTATIONS)
+        results = {
+            way: run_stages(self._timed, image, self._encoded, way, self._clocks[way], computed)
+            for way in COMPUTATIONS[first:] + COMPUTATIONS[:first]
+        }
+        difference = (results["exact"].logits - results["reference"].logits).abs().max()
+        return {
+            "timed": True,
+            "largest difference of logits, exact": float(difference),
+            **_agreement(results["reference"], results["pruned"]),
+        }
+
+    def _count(self, image: PreparedImage, computed: Tensor | None) -> None:
+        """Measure memory and count multiplications on one image, before anything is timed.
+
+        What runs first in a process is slower; and memory that was taken once looks free from then on.
+        """
+        with peak_memory(self._device) as self._memory:
+            run_stages(self._timed, image, self._encoded, "pruned", Clock(self._device), computed)
+        pruned = run_stages(self._timed, image, self._encoded, "pruned", self._counters["pruned"], computed)
+        run_stages(self._timed, image, self._encoded, "exact", self._counters["exact"])
+        run_stages(self._timed, image, self._encoded, "reference", self._counters["reference"], at_most=1)
+        # The reference does the same work for every mask, and counting all would take as long as computing them.
+        self._counters["reference"].multiplications["adapter"] *= pruned.computed.shape[1]
+
+    def report(self) -> dict[str, Any]:
+        """Return the numbers of all images, ready for JSON."""
+        timed = sum("timed" in row for row in self._images)
+        parts = {**{stage: [stage] for stage in STAGES}, "all": list(STAGES)}
+        seconds = {
+            name: {way: sum(clock.seconds[stage] for stage in stages) / timed for way, clock in self._clocks.items()}
+            for name, stages in parts.items()
+        }
+        speedup = {
+            f"{name}_{way}": seconds[part]["reference"] / seconds[part][way]
+            for name, part in (("adapter_speedup", "adapter"), ("segment_speedup", "all"))
+            for way in COMPUTATIONS[1:]
+        }
+        return {
+            "adapter_speedup_exact": self._segments.get("speedup_exact", speedup["adapter_speedup_exact"]),
+            "adapter_speedup_pruned": speedup["adapter_speedup_pruned"],
+            "segment_speedup_pruned": speedup["segment_speedup_pruned"],
+            "agreement_pruned": mean(row["agreement, pruned"] for row in self._images),
+            "peak_memory_gb_pruned": self._memory[0],
+            "adapter_speedup_exact_on_proposals": speedup["adapter_speedup_exact"],
+            "images_per_second_pruned": 1 / seconds["all"]["pruned"],
+            "segment_speedup_exact": speedup["segment_speedup_exact"],
+            "segments": self._segments,
+            "seconds": seconds,
+            "multiplications": {
+                stage: {way: counter.multiplications[stage] for way, counter in self._counters.items()}
+                for stage in COUNTED
+            },
+            "images": self._images,
+        }
+
+
+def _agreement(reference: StageResults, pruned: StageResults) -> dict[str, Any]:
+    return {
+        "agreement, pruned": float((pruned.labels == reference.labels).mean()),
+        "proposals": pruned.computed.shape[1],
+        "proposals computed, pruned": int(pruned.computed.sum()),
+    }

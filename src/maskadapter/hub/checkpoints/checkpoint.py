@@ -1,0 +1,190 @@
+"""Files of weights: read without executing anything, compared key by key, written whole or not at all."""
+
+import json
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from maskadapter.errors import CheckpointError
+from maskadapter.hub.checkpoints.key_names import to_ours
+from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.error_text import first_line
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+# What detectron2's checkpoints hold beside tensors: NumPy scalars of the scheduler and the evaluation. Files written
+# under NumPy 1 name the function by its old module. Nothing else may be constructed while a file is read.
+_SCALAR = np.float64(0).__reduce__()[0]
+_SAFE_GLOBALS: list[Any] = [
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
+]
+
+
+# Left in official files by training, of no use to the model: FC-CLIP's loss weights, MAFT+'s second, frozen CLIP.
+_TRAINING_LEFTOVERS = ("criterion.empty_weight", "backbone_t.")
+
+_TOKEN_TABLE = "clip.model.token_embedding"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a file under this project's key names.
+
+    source: the file. official: whether it uses the official key names. metadata: of a safetensors file; empty for
+    others.
+    """
+
+    source: Path
+    tensors: Mapping[str, Tensor]
+    official: bool
+    metadata: Mapping[str, str]
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shape of every tensor, by its key."""
+        return shapes_of(self.tensors)
+
+    @property
+    def model(self) -> str | None:
+        """The named model that the metadata state; the embedded file has it under ``name``."""
+        return self.metadata.get("model") or self.metadata.get("name")
+
+    def has(self, prefix: str) -> bool:
+        """Whether a key starts with ``prefix``."""
+        return any(key.startswith(prefix) for key in self.tensors)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How the keys of a file differ from those of a model. ``changed`` holds (key, needed shape, shape in the file)."""
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    changed: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.changed)
+
+    def __len__(self) -> int:
+        return len(self.missing) + len(self.unexpected) + len(self.changed)
+
+    def __str__(self) -> str:
+        parts = [f"{key} has shape {got}, {needed} is needed" for key, needed, got in self.changed[:3]]
+        if len(self.changed) > 3:
+            parts.append(f"{len(self.changed) - 3} more have other shapes")
+        for label, keys in (("missing", self.missing), ("unexpected", self.unexpected)):
+            if keys:
+                rest = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+                parts.append(f"{label}: {', '.join(keys[:3])}{rest}")
+        return "; ".join(parts)
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
+    """Return the shape of every tensor, by its key."""
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
+def compare(needed: Shapes, found: Shapes) -> Differences:
+    """Return which keys are missing, left over, or of another shape."""
+    return Differences(
+        missing=tuple(sorted(needed.keys() - found.keys())),
+        unexpected=tuple(sorted(found.keys() - needed.keys())),
+        changed=tuple(
+            (key, needed[key], found[key]) for key in sorted(needed.keys() & found.keys()) if needed[key] != found[key]
+        ),
+    )
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a ``.safetensors`` file, or an official ``.pth`` (a ``model`` dict with or without optimizer, or bare
+    tensors).
+
+    Pickles are read with ``weights_only=True``: nothing in them is executed. Raises CheckpointError when the file is
+    missing, damaged, unsafe, or holds no tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"no weights at {path}: give the path of a .pth or .safetensors file")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+
+
+def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write tensors as safetensors; each value of ``metadata`` is stored as text, or as JSON when it is not text."""
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+    # Clones, because safetensors refuses tensors that share memory.
+    own = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+    with write_atomically(Path(path)) as temporary:
+        try:
+            save_file(own, temporary, metadata=texts)
+        except SafetensorError as error:
+            raise CheckpointError(f"cannot write {path}: {first_line(error)}") from error
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {_renamed(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            return Checkpoint(path, _multiplied(tensors), official=False, metadata=file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as safetensors ({first_line(error)}): download or write it again"
+        ) from error
+
+
+def _renamed(key: str) -> str:
+    """Files of version 0.1 hold the adapter as ``embedding.adapter``."""
+    return key.replace("embedding.adapter.", "pooler.adapter.", 1) if key.startswith("embedding.adapter.") else key
+
+
+def _multiplied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The embedded file stores the table of token embeddings as two factors, to be small."""
+    factors = [tensors.pop(f"{_TOKEN_TABLE}.factor_{side}", None) for side in "ab"]
+    if factors[0] is not None and factors[1] is not None:
+        tensors[f"{_TOKEN_TABLE}.weight"] = factors[0].float() @ factors[1].float()
+    return tensors
+
+
+def _read_pickle(path: Path) -> Checkpoint:
+    _refuse_compressed(path)
+    try:
+        with torch.serialization.safe_globals(_SAFE_GLOBALS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on the pickle protocol, which the error below makes clearer
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes the unpickler raise nearly anything
+        # PyTorch's own message advises to load without protection; --debug shows it.
+        raise CheckpointError(
+            f"{path} is not a file of weights (.pth, .safetensors), is damaged, or holds more than tensors, and was not "
+            "loaded: give another file, or download it again"
+        ) from error
+    state = content.get("model", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
+        raise CheckpointError(f"{path} holds no state dict: a 'model' entry or bare tensors by name are needed")
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds no state dict: some of its values are not tensors")
+    tensors = {to_ours(key): tensor for key, tensor in state.items() if not key.startswith(_TRAINING_LEFTOVERS)}
+    return Checkpoint(path, tensors, official=True, metadata={})
+
+
+def _refuse_compressed(path: Path) -> None:
+    """torch.save stores its zip members as they are; a compressed one could unpack to any size."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            compressed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # torch.load says what is wrong with it
+    if compressed:
+        raise CheckpointError(f"{path} is a compressed archive and was not loaded: PyTorch writes uncompressed files")

@@ -1,0 +1,114 @@
+"""The settings of a model that its file keeps as metadata: written, read back, and brought up from version 0.1."""
+
+import json
+from dataclasses import MISSING, asdict, fields
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from maskadapter.errors import CheckpointError
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint
+from maskadapter.models import (
+    AdapterConfig,
+    Architecture,
+    InferenceConfig,
+    ModelConfig,
+    OpenVocabularySegmenter,
+    UpstreamQuirks,
+    published,
+)
+from maskadapter.models.poolers import AdapterPooler
+from maskadapter.system.error_text import first_line
+
+Settings = dict[str, dict[str, Any]]
+"""``inference``, ``quirks`` and ``adapter``, each with the fields of its class as JSON has them."""
+
+T = TypeVar("T")
+
+# How to compute is the caller's choice and no fact of the weights. Earlier versions wrote these keys.
+_OF_CALLER = ("prune_proposals", "fast", "exact")
+
+
+def settings_of(segmenter: OpenVocabularySegmenter) -> Settings:
+    """Return the settings of a model as its file keeps them."""
+    pooler = segmenter.pooler
+    adapter = pooler.adapter.config if isinstance(pooler, AdapterPooler) else None
+    return as_settings(ModelConfig(segmenter.inference, segmenter.quirks, adapter))
+
+
+def as_settings(config: ModelConfig) -> Settings:
+    """Return settings as JSON has them: no tuples, no adapter for a model without one, nothing that the caller of
+    ``load`` decides."""
+    settings = json.loads(json.dumps({key: value for key, value in asdict(config).items() if value is not None}))
+    settings["inference"] = _without_the_callers(settings["inference"])
+    return settings
+
+
+def config_of(checkpoint: Checkpoint, architecture: Architecture) -> ModelConfig:
+    """Return the settings of the model in a file: what its metadata states, else what was published.
+
+    Files of an earlier version lack what came later, and official files have no metadata.
+    Raises CheckpointError, one line, for metadata that make no settings.
+    """
+    settings, default = read_settings(checkpoint), published(architecture)
+    try:
+        inference, adapter = default.inference, default.adapter
+        if "inference" in settings:
+            optional = {
+                entry.name: getattr(inference, entry.name)
+                for entry in fields(InferenceConfig)
+                if entry.default is not MISSING
+            }
+            inference = _checked(InferenceConfig, optional | settings["inference"])
+        quirks = _checked(UpstreamQuirks, asdict(default.quirks) | settings.get("quirks", {}))
+        if "adapter" in settings:
+            stated = _checked(AdapterConfig, asdict(adapter or AdapterConfig()) | settings["adapter"])
+            adapter = None if adapter is None else stated
+    except (ValueError, TypeError) as error:
+        raise _damaged(checkpoint, error) from error
+    return ModelConfig(inference, quirks, adapter)
+
+
+def read_settings(checkpoint: Checkpoint) -> Settings:
+    """Return the settings that a file states; empty where it states none. Raises CheckpointError for damaged ones."""
+    try:
+        settings = json.loads(checkpoint.metadata.get("settings", "{}"))
+        if not isinstance(settings, dict):
+            raise TypeError(f"{type(settings).__name__} where settings are expected")
+        settings = settings if "quirks" in settings else _from_version_0_1(settings)
+        if "inference" in settings:
+            settings["inference"] = _without_the_callers(settings["inference"])
+        return {key: dict(settings[key]) for key in ("inference", "quirks", "adapter") if key in settings}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _damaged(checkpoint, error) from error
+
+
+def _from_version_0_1(settings: dict[str, Any]) -> Settings:
+    """Version 0.1 had the quirks and the adapter's threshold in other places."""
+    current: Settings = {key: dict(settings[key]) for key in ("inference", "adapter") if key in settings}
+    moved = {
+        ("quirks", "projection_layout"): settings.get("cell_order"),
+        ("quirks", "transfer_norm"): settings.get("norm_placement"),
+        ("quirks", "semantic_order"): current.get("inference", {}).pop("semantic_order", None),
+        ("adapter", "mask_threshold"): settings.get("mask_threshold"),
+    }
+    for (part, key), value in moved.items():
+        if value is not None:
+            current.setdefault(part, {})[key] = value
+    return current
+
+
+def _checked(kind: type[T], values: dict[str, Any]) -> T:
+    """Values as a settings class, each of its type. Raises ValueError for another type and for an unknown key."""
+    unknown = values.keys() - {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    return TypeAdapter(kind).validate_python(values)
+
+
+def _without_the_callers(inference: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in inference.items() if key not in _OF_CALLER}
+
+
+def _damaged(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{checkpoint.source} has damaged settings ({first_line(error)})")

@@ -1,0 +1,92 @@
+"""Masks from outside the model, by name: ``sam:facebook/sam-vit-huge``, ``segmenter:NAME``, ``superpixels``, a file."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from maskadapter.errors import MaskAdapterError
+from maskadapter.models.sources.segment_anything import SamOptions, SegmentAnything
+from maskadapter.models.sources.superpixels import Superpixels
+from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
+from maskadapter.system.renamed import advice, renamed
+from maskadapter.system.yaml_config import checked
+
+MaskSource = Callable[[np.ndarray], Any]
+"""Makes masks of an image (H, W, 3) uint8 RGB, whole and untouched: anything that ``mask_parts`` takes."""
+
+SUPERPIXELS = "superpixels"
+"""The source that needs no network."""
+
+_NETWORKS = ("sam", "segmenter")
+
+
+class SourceName(NamedTuple):
+    """The parts of a source's text. kind: ``"sam"``, ``"segmenter"`` or ``"superpixels"``. name: a repository of the
+    Hugging Face hub or a folder; "" for superpixels. options: by name, as text."""
+
+    kind: str
+    name: str
+    options: Mapping[str, str]
+
+
+def is_source(text: str) -> bool:
+    """Whether a text is the name of a mask source rather than a file or folder."""
+    return text == SUPERPIXELS or text.partition(":")[0] in _NETWORKS
+
+
+def parsed(text: str) -> SourceName:
+    """Split a source's text into its parts; nothing is loaded.
+
+    Raises MaskAdapterError, one line, for a text that is not the name of a source.
+    """
+    if text == SUPERPIXELS:
+        return SourceName(text, "", {})
+    kind, _, name = text.partition(":")
+    if not is_source(text) or not name:
+        raise MaskAdapterError(
+            f"unknown mask source '{text}': give sam:NAME, segmenter:NAME, superpixels, or a file of masks"
+        )
+    name, *given = name.split(",")
+    while given and "=" not in given[0]:  # a folder may have commas in its name
+        name += f",{given.pop(0)}"
+    pairs = [option.partition("=") for option in given]
+    return SourceName(kind, name, {key.strip(): value.strip() for key, _, value in pairs})
+
+
+def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
+    """Load a mask source.
+
+    text: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder; or
+        ``superpixels``. SAM's name may be followed by ``SamOptions``, each after a comma:
+        ``sam:facebook/sam-vit-huge,points_per_side=16,unmasked_regions=no``.
+    device: where the network computes.
+
+    Raises MaskAdapterError, one line.
+    """
+    kind, name, options = parsed(text)
+    if kind == SUPERPIXELS:
+        return Superpixels()
+    if kind == "sam":
+        for option in renamed("SAM option").keys() & options.keys():
+            raise MaskAdapterError(f"sam:{name}: {advice('SAM option', option)}")
+        return SegmentAnything.from_pretrained(
+            name, checked(SamOptions, options, f"sam:{name}", MaskAdapterError), device
+        )
+    if options:
+        raise MaskAdapterError(f"segmenter:{name} has no options, and {', '.join(options)} was given")
+    return UniversalSegmenter.from_pretrained(name, device)
+
+
+def masks_from(text: str, device: str | torch.device = "cpu") -> Path | MaskSource:
+    """Masks as ``--masks`` of every command means them: a file, or a source, which is loaded.
+
+    Raises MaskAdapterError, one line, for a file that does not exist and as ``mask_source`` does.
+    """
+    if is_source(text):
+        return mask_source(text, device)
+    if Path(text).is_file():
+        return Path(text)
+    raise MaskAdapterError(f"no file of masks '{text}': give a file, sam:NAME, segmenter:NAME or superpixels")

@@ -1,0 +1,181 @@
+"""Draw where mask pooling and Mask-Adapter pool CLIP's features, mask by mask. Source: paper, figure 4."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from maskadapter.errors import MaskAdapterError
+from maskadapter.hub import ModelSource
+from maskadapter.io import ImageFile, find_image_files, mask_parts, read_image
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
+from maskadapter.paper.figures.page import check_output
+from maskadapter.paper.figures.pooler_comparison import ADAPTER, POOLING, PoolerComparison
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+
+def activations(
+    images: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    masks: Any = None,
+    classes: Any = None,
+    background: Any = BACKGROUND,
+    top: int = 3,
+    single: int = 3,
+    model: str | Path | ModelSource | None = None,
+    device: str = "cpu",
+) -> "Figure":
+    """Draw a row for every mask: its outline, the weights of mask pooling, the mean of the adapter's maps, single maps.
+
+    The single maps are those that differ most. Every panel is scaled to its own highest weight.
+
+    images: as ``find_image_files`` takes them. output: .png, .pdf or .svg.
+    masks: as ``classify`` takes them; for several images a COCO file with the masks of all. Without masks, the segments
+        that ``segment`` finds for the ``classes``, as ``Vocabulary.of`` takes them; with masks, the masks are
+        classified among the classes, or numbered where there are no classes.
+    background: classes that compete with the others, as ``segment`` takes them.
+    top: how many masks of each image, the largest first. single: how many single maps of each mask, 0 to 4.
+    model: as ``load`` takes it; it needs an adapter. device: where to compute.
+
+    Returns the figure, which is also in the file. Raises MaskAdapterError, one line: neither masks nor classes, nothing
+    found, more than 20 images or rows, and what ``find_image_files``, ``mask_parts``, ``Vocabulary.of`` and ``load``
+    raise.
+    """
+    path = check_output(output)
+    if masks is None and classes is None:
+        raise MaskAdapterError("neither masks nor classes: give masks, or classes to segment the images into")
+    if top < 1 or not 0 <= single <= 4:
+        raise MaskAdapterError(f"top is {top}, single {single}; at least 1 mask and 0 to 4 single maps are needed")
+    vocabulary = None if classes is None else Vocabulary.of(classes)
+    found = find_image_files(images)
+    if masks is not None and len(found) > 1 and Path(str(masks)).suffix.lower() != ".json":
+        raise MaskAdapterError(f"{len(found)} images need their masks in one COCO file that ends in .json")
+    if len(found) > MOST_ROWS:
+        raise MaskAdapterError(f"{len(found)} images were given; at most {MOST_ROWS} fit into a figure")
+    # Most mistakes in images and masks show at the first image, before the model is loaded.
+    for image in found[:1]:
+        _largest_given(masks, image, read_image(image.source), top)
+    logger.info("loading the model")
+    comparison = PoolerComparison.load(ModelSource.of(model), device)
+    encoded = None if vocabulary is None else comparison.segmenter.encode_text(vocabulary)
+    rows: list[Row] = []
+    single = min(single, _number_of_maps(comparison) - 1)  # one map is its own mean
+    titles = ["mask", POOLING, f"{ADAPTER}, mean" if single else ADAPTER, *["single map"] * single]
+    for number, image in enumerate(found, start=1):
+        logger.info("image %d of %d", number, len(found))
+        photo = read_image(image.source)
+        given = _largest_given(masks, image, photo, top)
+        chosen, labels = _masks_and_labels(comparison.segmenter, photo, given, encoded, background, top)
+        if len(rows) + len(labels) > MOST_ROWS:
+            raise MaskAdapterError(f"more than {MOST_ROWS} rows do not fit into a figure: lower top, or give fewer")
+        if labels:
+            rows += _rows(comparison, photo, chosen, labels, single, len(titles))
+    if not rows:
+        raise MaskAdapterError("there are no masks to show: none were given, or none of the classes was found")
+    return image_grid(rows, titles, path)
+
+
+@dataclass(frozen=True)
+class _Largest:
+    """The largest of some masks.
+
+    masks: (n, H, W) bool, the largest first, none empty. areas: (n,) pixels. numbers: (n,) places among all.
+    """
+
+    masks: np.ndarray
+    areas: np.ndarray
+    numbers: np.ndarray
+
+
+def _largest_given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> _Largest | None:
+    """Select the ``top`` largest of the given masks of an image; None where no masks are given at all."""
+    if masks is None:
+        return None
+    name = image.source.name if isinstance(image.source, Path) else None
+    size, start = (photo.shape[0], photo.shape[1]), 0
+    # One more than fits is enough to refuse them.
+    count = min(top, MOST_ROWS + 1)
+    held = _Largest(np.zeros((0, *size), bool), np.zeros(0, int), np.zeros(0, int))
+    for part in mask_parts(masks, size, name):
+        areas = np.concatenate([held.areas, np.count_nonzero(part, axis=(1, 2))])
+        numbers = np.concatenate([held.numbers, start + np.arange(len(part))])
+        order = np.argsort(-areas, kind="stable")[:count]
+        order = order[areas[order] > 0]
+        chosen = [held.masks[one] if one < len(held.masks) else part[one - len(held.masks)] for one in order]
+        held = _Largest(np.stack(chosen) if chosen else held.masks, areas[order], numbers[order])
+        start += len(part)
+    return held
+
+
+def _number_of_maps(comparison: PoolerComparison) -> int:
+    return int(comparison.segmenter.pooler.adapter.config.num_maps)  # type: ignore[attr-defined]
+
+
+def _masks_and_labels(
+    segmenter: OpenVocabularySegmenter,
+    photo: np.ndarray,
+    given: _Largest | None,
+    encoded: EncodedVocabulary | None,
+    background: Any,
+    top: int,
+) -> tuple[np.ndarray, list[str]]:
+    """Return the ``top`` largest masks of an image that are not empty, and a label for each."""
+    if given is None:
+        assert encoded is not None
+        panoptic = segmenter.segment(photo, encoded, background=background).panoptic()
+        largest = sorted(panoptic.segments, key=lambda segment: -segment.area)[:top]
+        return panoptic.masks(largest), [encoded.vocabulary.names[segment.label] for segment in largest]
+    masks = given.masks
+    if encoded is None:
+        return masks, [f"mask {number + 1}" for number in given.numbers]
+    if not len(masks):
+        return masks, []
+    return masks, [encoded.vocabulary.names[label] for label in segmenter.classify(photo, masks, encoded).labels]
+
+
+def _rows(
+    comparison: PoolerComparison,
+    photo: np.ndarray,
+    masks: np.ndarray,
+    labels: Sequence[str],
+    single: int,
+    columns: int,
+) -> list[Row]:
+    maps = comparison.maps(photo, masks)
+    small = Image.fromarray(at_print_size(photo, columns))
+    rows = []
+    for mask, label, pooling, adapted in zip(masks, labels, maps[POOLING].weights, maps[ADAPTER].weights, strict=True):
+        chosen = most_different(adapted, single)
+        heat = [maps[POOLING].heat(pooling[0], small), maps[ADAPTER].heat(adapted.mean(axis=0), small)]
+        heat += [maps[ADAPTER].heat(adapted[index], small) for index in chosen]
+        notes = ["", "", "", *(str(index + 1) for index in chosen)]
+        drawn = [np.asarray(one) for one in (small, *heat)]
+        rows.append(Row(drawn, label, mask_at_print_size(mask, columns), notes))
+    return rows
+
+
+def most_different(maps: np.ndarray, count: int) -> list[int]:
+    """Choose ``count`` of M maps (M, h, w), each of which sums to 1, and return their indices.
+
+    First the map farthest from the mean, then each time the one that is farthest from the chosen ones. The distance of
+    two maps is the weight that has to be moved to turn one into the other, 0 to 1.
+    """
+    flat = maps.reshape(len(maps), -1)
+    distance = 0.5 * np.abs(flat - flat.mean(axis=0)).sum(axis=1)
+    chosen: list[int] = []
+    for _ in range(count):
+        chosen.append(int(np.argmax(np.where(np.isin(np.arange(len(flat)), chosen), -1, distance))))
+        to_last = 0.5 * np.abs(flat - flat[chosen[-1]]).sum(axis=1)
+        distance = to_last if len(chosen) == 1 else np.minimum(distance, to_last)
+    return chosen

@@ -1,0 +1,134 @@
+"""Draw images, their ground truth and the results of models side by side. Source: the paper's result figures."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from maskadapter.data import Dataset
+from maskadapter.errors import MaskAdapterError
+from maskadapter.hub import DEFAULT, ModelSource, load
+from maskadapter.io import find_image_files, read_image
+from maskadapter.models import MODELS, PoolerName
+from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
+from maskadapter.paper.figures.labeled import labeled
+from maskadapter.paper.figures.page import check_output
+from maskadapter.results import draw_overlay
+from maskadapter.types import UNLABELED, Target
+from maskadapter.vocabulary import BACKGROUND, Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+MOST_MODELS = 5
+
+_TEXT = 22  # pixels of a label: 5 points in print
+
+
+def gallery(
+    images: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    classes: Any = None,
+    background: Any = BACKGROUND,
+    dataset: Dataset | None = None,
+    limit: int = 4,
+    numbers: Sequence[int] | None = None,
+    models: Sequence[str | Path] = (DEFAULT,),
+    device: str = "cpu",
+) -> "Figure":
+    """Draw a row for every image: the image, the ground truth where there is one, and the overlay of every model.
+
+    images: as ``find_image_files`` takes them; () with a data set. classes: as ``Vocabulary.of`` takes them.
+        background: classes that compete with them, as ``segment`` takes them. output: .png, .pdf or .svg.
+    dataset: instead of images and classes; every pixel goes to one of its classes, as in an evaluation. Its first
+        ``limit`` images are drawn, or those with the ``numbers``, counted from 0.
+    models: 1 to 5, each ``NAME`` or ``NAME:POOLER``, NAME as ``load`` takes it, POOLER ``adapter``, ``pooling`` or
+        ``cropping``; ``LABEL=`` before it is the title of its column. device: where to compute.
+
+    Returns the figure, which is also in the file. Raises MaskAdapterError, one line: images without classes, none or
+    more than 20 images, and what ``find_image_files``, the data set, ``Vocabulary.of`` and ``load`` raise.
+    """
+    path = check_output(output)
+    columns = labeled(models, _parse_model, MOST_MODELS)
+    if dataset is None:
+        if classes is None:
+            raise MaskAdapterError("no classes to segment the images into: give classes, or a data set")
+        vocabulary, ground_truth = Vocabulary.of(classes), None
+        photos = _photos(images)
+    else:
+        if images or classes is not None:
+            raise MaskAdapterError(f"{dataset.name} has its own images and classes: leave images and classes out")
+        vocabulary, background = dataset.vocabulary, None
+        photos, ground_truth = _samples(dataset, range(min(limit, len(dataset))) if numbers is None else numbers)
+    titles = ["image", *([] if ground_truth is None else ["ground truth"]), *columns]
+    drawn = [[at_print_size(photo, len(titles))] for photo in photos]
+
+    def add(labels: np.ndarray, index: int) -> None:
+        # Drawn at the size of print, so that the labels are readable there.
+        small = mask_at_print_size(labels, len(titles))
+        drawn[index].append(np.asarray(draw_overlay(drawn[index][0], small, vocabulary.names, text_size=_TEXT)))
+
+    for index, labels in enumerate(ground_truth or ()):
+        add(labels, index)
+    for title, model in columns.items():
+        logger.info("loading %s", title)
+        segmenter = load(model, device=device)
+        encoded = segmenter.encode_text(vocabulary)
+        for index, photo in enumerate(photos):
+            logger.info("%s, image %d of %d", title, index + 1, len(photos))
+            add(segmenter.segment(photo, encoded, background=background).semantic(), index)
+    return image_grid([Row(panels) for panels in drawn], titles, path)
+
+
+def _photos(images: str | Path | Sequence[str | Path]) -> list[np.ndarray]:
+    found = find_image_files(images)
+    _check_rows(len(found))
+    return [read_image(image.source) for image in found]
+
+
+def _samples(dataset: Dataset, numbers: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the images with these numbers, and the class of each of their pixels."""
+    _check_rows(len(numbers))
+    if not all(0 <= number < len(dataset) for number in numbers):
+        raise MaskAdapterError(f"{dataset.name} has the images 0 to {len(dataset) - 1:,}: give numbers among these")
+    samples = [dataset[number] for number in numbers]
+    return [sample.image for sample in samples], [labels_of(sample.target) for sample in samples]
+
+
+def _check_rows(count: int) -> None:
+    if not 1 <= count <= MOST_ROWS:
+        raise MaskAdapterError(f"{count:,} images were given; 1 to {MOST_ROWS} fit into a figure")
+
+
+def _parse_model(text: str) -> tuple[str, ModelSource]:
+    """``"tiny:adapter"`` -> the title of its column, and which weights to load."""
+    name, _, ending = text.rpartition(":")
+    poolers: tuple[PoolerName, ...] = get_args(PoolerName)
+    for pooler in poolers:
+        if name and ending == pooler:
+            return f"{_short(name)}, {pooler}", ModelSource(name, pooler)
+    if name in MODELS:
+        raise MaskAdapterError(f"no pooler '{ending}' in '{text}': {', '.join(poolers)} may follow the colon")
+    return _short(text), ModelSource(text)
+
+
+def _short(model: str) -> str:
+    return model if model in MODELS else Path(model).stem
+
+
+def labels_of(target: Target) -> np.ndarray:
+    """Return the class of every pixel, (H, W) int, UNLABELED where there is none.
+
+    Of masks that overlap the smallest is on top.
+    """
+    if target.overlapping is None:
+        return target.labels()
+    labels = np.full(target.size, UNLABELED, np.int32)
+    for index in np.argsort(-target.overlapping.sum(axis=(1, 2)), kind="stable"):
+        labels[target.overlapping[index]] = target.classes[index]
+    return labels

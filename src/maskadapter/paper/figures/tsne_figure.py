@@ -1,0 +1,144 @@
+"""Draw the embeddings of a data set's ground-truth masks on a plane. Source: paper, its t-SNE figure."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskadapter.data import Dataset
+from maskadapter.errors import MaskAdapterError
+from maskadapter.evaluation import Partition
+from maskadapter.hub import ModelSource
+from maskadapter.paper.figures.page import COLORS, TEXT, check_output, legend_shape, page
+from maskadapter.paper.figures.pooler_comparison import PoolerComparison
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+FEWEST = 5
+"""Fewer masks than this cannot be arranged."""
+
+# A class has a shape and a color: not everybody can distinguish more than seven colors.
+_SEEN, _UNSEEN = ("o", "s", "P"), ("^", "v", ">")
+MOST_CLASSES = len(COLORS) * len(_SEEN)
+
+
+def tsne(
+    dataset: Dataset,
+    output: str | Path,
+    *,
+    limit: int = 200,
+    top: int = 12,
+    partition: str | Path | None = "synonyms",
+    seed: int = 0,
+    model: str | Path | ModelSource | None = None,
+    device: str = "cpu",
+) -> "Figure":
+    """Draw a point for every ground-truth mask but crowds, by mask pooling and by the Mask-Adapter of the same model.
+
+    Each class has a color and a shape.
+
+    output: .png, .pdf or .svg. limit: only the first so many images. top: the classes with the most masks, 1 to 21.
+    partition: which classes count as seen, as ``Partition.of`` takes it; unseen ones are triangles. None draws all
+        alike. seed: of scikit-learn's t-SNE.
+    model: as ``load`` takes it; it needs an adapter. device: where to compute.
+
+    Distances are those between normalized embeddings. t-SNE keeps neighbors together and little else: neither the size
+    of a cluster nor the distance between two means anything. The line below each panel is about the embeddings
+    themselves: how many masks have a nearest neighbor, by cosine, of their own class.
+
+    Returns the figure, which is also in the file. Raises MaskAdapterError, one line: fewer than 5 masks, and what the
+    data set, ``Partition.of`` and ``load`` raise.
+    """
+    path = check_output(output, "sklearn")
+    if limit < 1 or not 1 <= top <= MOST_CLASSES:
+        raise MaskAdapterError(f"limit is {limit}, top {top}; at least 1 image and 1 to {MOST_CLASSES} classes")
+    logger.info("loading the model")
+    comparison = PoolerComparison.load(ModelSource.of(model), device)
+    names, seen = dataset.vocabulary.names, np.ones(len(dataset.vocabulary), bool)
+    if partition is not None:
+        trained_on = comparison.segmenter.inference.seen_in
+        seen = np.array(Partition.of(partition, dataset.vocabulary, trained_on).seen)
+    embeddings, classes = _embed_dataset(comparison, dataset, min(limit, len(dataset)))
+    held = np.bincount(classes, minlength=len(names))
+    shown = [label for label in np.argsort(-held, kind="stable")[:top].tolist() if held[label]]
+    chosen = np.isin(classes, shown)
+    if chosen.sum() < FEWEST:
+        raise MaskAdapterError(f"{chosen.sum()} masks of {dataset.name} are too few: at least {FEWEST} are needed")
+    classes = classes[chosen]
+    columns, high = legend_shape([names[label] for label in shown], TEXT, most=6)
+    with page(path, TEXT, 3.4 + high) as figure:
+        panels = figure.subplots(1, len(embeddings))
+        for axes, (name, all_vectors) in zip(panels, embeddings.items(), strict=True):
+            vectors = all_vectors[chosen]
+            logger.info("t-SNE of %d masks, %s", len(vectors), name)
+            points = _arrange(vectors, seed)
+            for place, label in enumerate(shown):
+                turn, color = divmod(place, len(COLORS))
+                axes.scatter(
+                    *points[classes == label].T,
+                    s=12,
+                    c=COLORS[color],
+                    marker=(_SEEN if seen[label] else _UNSEEN)[turn],
+                    edgecolors="white",
+                    linewidths=0.2,
+                    label=names[label],
+                )
+            axes.set_title(name)
+            axes.set(xticks=[], yticks=[])
+            axes.set_xlabel(
+                f"nearest neighbor of the same class: {100 * same_class_neighbors(vectors, classes):.0f} %", size=7
+            )
+            axes.set_box_aspect(0.85)
+            for side in axes.spines.values():
+                side.set_visible(True)
+        handles, labels = panels[0].get_legend_handles_labels()
+        title = f"{int(chosen.sum()):,} masks of {dataset.name}"
+        unseen = " (triangles: unseen classes)" if not seen[shown].all() else ""
+        legend = figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns, markerscale=1.4, title=title + unseen
+        )
+        legend.get_title().set_fontsize(7)
+    return figure
+
+
+def _embed_dataset(
+    comparison: PoolerComparison, dataset: Dataset, count: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Embed the masks of the first ``count`` images: (N, D) by pooler, and their classes (N,)."""
+    embeddings: dict[str, list[np.ndarray]] = {name: [] for name in comparison.poolers}
+    classes = []
+    for index in range(count):
+        logger.info("image %d of %d", index + 1, count)
+        sample = dataset[index]
+        masks = sample.target.masks()
+        kept = masks.any(axis=(1, 2)) & ~sample.target.is_crowd
+        if kept.any():
+            for name, vectors in comparison.embeddings(sample.image, masks[kept]).items():
+                embeddings[name].append(vectors)
+            classes.append(sample.target.classes[kept])
+    if not classes:
+        raise MaskAdapterError(f"the first {count} images of {dataset.name} have no masks")
+    return {name: np.concatenate(vectors) for name, vectors in embeddings.items()}, np.concatenate(classes)
+
+
+def _arrange(vectors: np.ndarray, seed: int) -> np.ndarray:
+    """Arrange unit vectors (N, D) on a plane: (N, 2)."""
+    from sklearn.manifold import TSNE
+
+    # 30 neighbors, scikit-learn's default, or a third of the points where there are few.
+    perplexity = min(30.0, max(1.5, (len(vectors) - 1) / 3))
+    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(vectors)
+
+
+def same_class_neighbors(vectors: np.ndarray, classes: np.ndarray) -> float:
+    """Return the share, 0 to 1, of unit vectors (N, D) whose nearest neighbor by cosine has the same class (N,)."""
+    near = []
+    for start in range(0, len(vectors), 1024):  # not all pairs at once
+        part = vectors[start : start + 1024] @ vectors.T
+        part[np.arange(len(part)), start + np.arange(len(part))] = -2
+        near.append(part.argmax(axis=1))
+    return float((classes[np.concatenate(near)] == classes).mean())

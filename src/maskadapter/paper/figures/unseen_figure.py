@@ -1,0 +1,108 @@
+"""Draw a metric of seen and of unseen classes over the steps of a training. Source: paper, figure 7."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskadapter.errors import MaskAdapterError
+from maskadapter.paper.figures.labeled import labeled
+from maskadapter.paper.figures.page import COLORS, COLUMN, check_output, legend_shape, page
+from maskadapter.training import LOGGED_METRICS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LOG = "log.jsonl"
+
+_PREFIX = "evaluation/"
+_WITHOUT = "train with evaluation.every and evaluation.datasets, on a data set that has seen and unseen classes"
+
+Curve = Sequence[tuple[int, float]]
+"""Pairs of step and percent."""
+
+
+def unseen_curve(
+    runs: Sequence[str | Path], output: str | Path, *, dataset: str | None = None, metric: str | None = None
+) -> "Figure":
+    """Draw unseen classes (solid) and seen ones (dashed) over the steps of training, a color for each run.
+
+    runs: folders that ``train`` wrote, finished or not, or ``"LABEL=FOLDER"``; without a label the folder's name.
+    output: .png, .pdf or .svg. dataset: one of the data sets that the runs were evaluated on; None where there is one.
+    metric: ``"mIoU"``, ``"accuracy of segments"``, ``"PQ"`` or ``"AP"``, in percent; None is the first of them that
+        all runs have for seen and for unseen classes.
+
+    Returns the figure, which is also in the file. Raises MaskAdapterError: no log, no evaluations in it, none of that
+    data set or metric.
+    """
+    path = check_output(output)
+    curves = labeled(runs, _read)
+    dataset = _chosen("data set", dataset, [list(found) for found in curves.values()])
+    of_set = {label: found[dataset] for label, found in curves.items()}
+    metrics = [name for name in LOGGED_METRICS if not name.endswith("seen")]
+    metric = _chosen("metric", metric, [[m for m in metrics if m in found] for found in of_set.values()], first=True)
+    columns, high = legend_shape(
+        [f"{label}, {kind}" for label in of_set for kind in ("unseen", "seen")], COLUMN, most=2
+    )
+    with page(path, COLUMN, 1.95 + high) as figure:
+        axes = figure.subplots()
+        for color, (label, found) in zip(COLORS, of_set.items(), strict=False):
+            for kind, line in (("unseen", "-"), ("seen", "--")):
+                steps, percent = zip(*found[metric][kind], strict=True)
+                # Points mark the evaluations; many of them would hide the line.
+                mark = "o" if len(steps) <= 30 else ""
+                axes.plot(steps, percent, line, color=color, marker=mark, markersize=2.5, label=f"{label}, {kind}")
+        axes.set_xlabel("step")
+        axes.set_ylabel(f"{metric} on {dataset} (%)")
+        axes.grid(axis="y", linewidth=0.3)
+        figure.legend(loc="outside upper center", ncols=columns, handlelength=2.6)
+    return figure
+
+
+def _read(source: str) -> tuple[str, Mapping[str, Mapping[str, Mapping[str, Curve]]]]:
+    """The run's name, and: data set -> metric -> "seen" and "unseen" -> curve, of those metrics that have both."""
+    folder = Path(source)
+    path = folder / LOG
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # a run that is not finished may be writing the last
+    except FileNotFoundError:
+        raise MaskAdapterError(f"no {LOG} in {folder}: give the folder of a run of maskadapter train") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise MaskAdapterError(f"cannot read {path}: {error}") from None
+    found: dict[str, dict[str, dict[str, dict[int, float]]]] = {}
+    for line in lines:
+        try:
+            entry = dict(json.loads(line))
+            step = int(entry["step"])
+        except (ValueError, KeyError, TypeError):
+            continue  # cut off by a crash
+        for key, value in entry.items():
+            dataset, _, name = key.removeprefix(_PREFIX).rpartition("/")
+            metric, _, kind = name.rpartition(" ")
+            if key.startswith(_PREFIX) and kind in ("seen", "unseen"):
+                found.setdefault(dataset, {}).setdefault(metric, {}).setdefault(kind, {})[step] = value
+    whole = {
+        dataset: {
+            metric: {kind: sorted(curve.items()) for kind, curve in kinds.items()}
+            for metric, kinds in metrics.items()
+            if len(kinds) == 2
+        }
+        for dataset, metrics in found.items()
+    }
+    whole = {dataset: metrics for dataset, metrics in whole.items() if metrics}
+    if not whole:
+        raise MaskAdapterError(f"{path} has no metrics of seen and unseen classes: {_WITHOUT}")
+    return folder.resolve().name, whole
+
+
+def _chosen(what: str, wanted: str | None, offers: Sequence[Sequence[str]], first: bool = False) -> str:
+    """Return the wanted name, or the only one that all ``offers`` share; ``first``: the first of several."""
+    shared = [name for name in offers[0] if all(name in others for others in offers)]
+    if wanted is None and shared and (first or len(shared) == 1):
+        return shared[0]
+    if wanted in shared:
+        return str(wanted)
+    if not shared:
+        raise MaskAdapterError(f"the runs have no {what} in common with metrics of seen and unseen classes")
+    problem = f"no {what} '{wanted}' in all runs" if wanted else f"the runs have several {what}s"
+    raise MaskAdapterError(f"{problem}: choose from {', '.join(shared)}")

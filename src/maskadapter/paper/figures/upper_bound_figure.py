@@ -1,0 +1,161 @@
+"""Draw how well ground-truth masks are classified in several ways. Source: paper, figure 1."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, cast
+
+from maskadapter.errors import MaskAdapterError
+from maskadapter.evaluation import METRICS as KNOWN
+from maskadapter.evaluation import (
+    RESAMPLES,
+    SEED,
+    Partition,
+    Records,
+    bootstrap,
+    image_counts,
+    metric_function,
+    name_and_group,
+    standard_error,
+)
+from maskadapter.evaluation.metrics import CONVENTIONS, Convention
+from maskadapter.paper.figures.labeled import labeled
+from maskadapter.paper.figures.page import COLORS, COLUMN, TEXT, check_output, legend_shape, page
+from maskadapter.system.json_files import read_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+METRICS = ("accuracy of segments", "mIoU")
+
+
+@dataclass(frozen=True)
+class _Report:
+    """A report that ``evaluate`` wrote. numbers: in percent. classes: one entry for each class of the data set."""
+
+    folder: Path
+    numbers: dict[str, float | None]
+    facts: dict[str, Any]
+    classes: list[dict[str, Any]]
+
+    def has(self, metric: str) -> bool:
+        return self.numbers.get(metric) is not None
+
+    @property
+    def images(self) -> tuple[str, int]:
+        return self.facts["data set"], self.facts["images"]
+
+
+def upper_bound(
+    reports: Sequence[str | Path],
+    output: str | Path,
+    *,
+    metrics: Sequence[str] = METRICS,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> "Figure":
+    """Draw a bar for every report and metric, with the standard error where the report's records lie beside it.
+
+    reports: of ``maskadapter evaluate ... --masks ground-truth`` on the same images: ``report.json`` or its
+        folder, or ``"LABEL=PATH"``; without a label the report's model.
+    output: .png, .pdf or .svg. metrics: ``"accuracy of segments"``, ``"accuracy of class masks"`` or ``"mIoU"``, in
+        percent, each also with `` seen`` or `` unseen`` behind it. One that no report has is left out, and so is the
+        bar of a report that lacks it.
+    resamples: how many bootstrap samples of the images the standard error is estimated from; seed: of the samples. It
+        shows how far the number of other images may lie, and not the error of the difference of two bars: those are of
+        the same images.
+
+    Returns the figure, which is also in the file. Raises MaskAdapterError: no report, another kind of report, reports
+    of different images, an unknown metric.
+    """
+    path = check_output(output)
+    for metric in metrics:
+        if name_and_group(metric)[0] not in KNOWN:
+            raise MaskAdapterError(f"no metric '{metric}': choose from {', '.join(KNOWN)}; seen, unseen may follow")
+    found = labeled(reports, _read)
+    first = next(iter(found.values()))
+    for label, report in found.items():
+        if report.images != first.images:
+            images = " and ".join(f"{count} of {name}" for name, count in (first.images, report.images))
+            raise MaskAdapterError(f"the reports are of different images ({images}): '{label}' cannot be compared")
+    shown = [metric for metric in metrics if any(report.has(metric) for report in found.values())]
+    if not shown:
+        raise MaskAdapterError(f"no report has the metric {', '.join(metrics)}")
+    errors = {}
+    for label, report in found.items():
+        logger.info("standard errors of %s", label)
+        errors[label] = _standard_errors(report, shown, resamples, seed)
+    from matplotlib.patches import Patch
+
+    wide, count = 0.8 / len(found), len(found) * len(shown)
+    width = COLUMN if count < 10 else TEXT
+    columns, high = legend_shape(list(found), width)
+    letters = int((width - 0.5) / len(shown) / 0.066)  # of a metric's name, beside the others
+    with page(path, width, 2.15 + high) as figure:
+        axes = figure.subplots()
+        for place, (color, (label, report)) in enumerate(zip(COLORS, found.items(), strict=False)):
+            held = {group: metric for group, metric in enumerate(shown) if report.has(metric)}
+            middles = [group + (place - (len(found) - 1) / 2) * wide for group in held]
+            heights = [float(report.numbers[metric] or 0) for metric in held.values()]
+            axes.bar(middles, heights, 0.92 * wide, color=color, label=label)
+            reach = [errors[label].get(metric, 0.0) for metric in held.values()]
+            if errors[label]:
+                axes.errorbar(middles, heights, reach, fmt="none", ecolor="#444444", elinewidth=0.8, capsize=2)
+            for middle, height, error in zip(middles, heights, reach, strict=True):
+                axes.annotate(
+                    f"{height:.1f}",
+                    (middle, height + error),
+                    (0, 2.5),
+                    textcoords="offset points",
+                    ha="center",
+                    size=7,
+                    rotation=90 if count > 20 else 0,
+                )
+        axes.set_xticks(range(len(shown)), [fill(metric, letters) for metric in shown])
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel("on ground-truth masks (%)")
+        axes.margins(y=0.12)
+        handles = [Patch(color=color, label=label) for color, label in zip(COLORS, found, strict=False)]
+        figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=1)
+        name, number = first.images
+        axes.set_xlabel(f"{name}, {number:,} images")
+    return figure
+
+
+def _read(source: str) -> tuple[str, _Report]:
+    path = Path(source)
+    file = path / "report.json" if path.is_dir() else path
+    content = read_json(file, MaskAdapterError)
+    try:
+        numbers, facts, classes = content["numbers in percent"], content["facts"], content["per class"]
+        report = _Report(file.parent, dict(numbers), dict(facts), [dict(one) for one in classes])
+        label = str(facts.get("model", file.resolve().parent.name))
+        _ = report.images
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise MaskAdapterError(f"{file} is not a report of maskadapter evaluate") from None
+    if "accuracy of segments" not in numbers:
+        raise MaskAdapterError(f"{file} is not of ground-truth masks: evaluate with --masks ground-truth")
+    return label, report
+
+
+def _standard_errors(report: _Report, metrics: Sequence[str], resamples: int, seed: int) -> dict[str, float]:
+    """Standard errors in percent by metric, from the bootstrap over images; none where records are missing."""
+    records, count = Records(report.folder), report.images[1]
+    records.refresh()
+    if records.missing(count) or count < 2:
+        return {}
+    stated = str(report.facts.get("convention", "")).partition(":")[0]
+    convention = cast(Convention, stated if stated in CONVENTIONS else "detectron2-main")
+    partition = Partition("the report's", tuple(one.get("seen") is True for one in report.classes))
+    errors = {}
+    for metric in filter(report.has, metrics):
+        counts = image_counts(records.read(count), metric, len(report.classes))
+        error = standard_error(bootstrap(counts, metric_function(metric, partition, convention), resamples, seed))
+        if not math.isnan(error):
+            errors[metric] = error
+    return errors

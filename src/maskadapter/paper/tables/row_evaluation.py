@@ -1,0 +1,106 @@
+"""Evaluate one row of a table on the data set of one column."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from maskadapter.data import KNOWN, Dataset
+from maskadapter.evaluation import Partition, Records, evaluate, image_counts
+from maskadapter.paper.published import reference_figures
+from maskadapter.paper.tables.requirements import Given, masks_for, source_for
+from maskadapter.paper.tables.table import Column, Row
+from maskadapter.paper.tables.timed_predictor import TimedPredictor
+from maskadapter.pipelines import GROUND_TRUTH, model_predictor
+from maskadapter.system.atomic_files import readable
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the user chooses for all rows of a table.
+
+    given: weights and trainings. folder: of the table. root: folder of the data sets. split: ``"val"`` or ``"train"``.
+    partition: which classes count as seen, as ``Partition.of`` takes it; "" where no column asks. limit: only the first
+    so many images. device: where to compute.
+    """
+
+    given: Given
+    folder: Path
+    root: str | Path | None
+    split: str
+    partition: str
+    limit: int | None
+    device: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What every number of the table depends on, ready for JSON."""
+        limit = {} if self.limit is None else {"images": f"the first {self.limit:,} at most"}
+        return {"split": self.split, **limit, "device": self.device}
+
+
+@dataclass(frozen=True)
+class RowEvaluation:
+    """One finished evaluation.
+
+    image_names: of the P images. counts: metric -> (P, 3, K), see ``image_counts``. partition: seen and unseen classes,
+    where a column asks for them. seconds: the median of an image. whole: whether it covers all images of the paper.
+    """
+
+    image_names: tuple[str, ...]
+    counts: Callable[[str], np.ndarray]
+    partition: Partition | None
+    seconds: float
+    folder: Path
+    whole: bool
+
+
+def evaluate_row(
+    row: Row, columns: Sequence[Column], dataset: Dataset, folder: Path, options: RunOptions, trained_on: str
+) -> RowEvaluation:
+    """Evaluate a row on a data set, for columns that differ in their metric alone.
+
+    folder: of this evaluation; one that is begun is continued. trained_on: the class list that the table's models were
+    trained on. Raises MaskAdapterError, one line, for what is missing or cannot be evaluated.
+    """
+    source, masks = source_for(row, columns[0], options.given), masks_for(row, columns[0])
+    partition = None
+    if any(column.metric.endswith("seen") for column in columns):
+        partition = Partition.of(options.partition, dataset.vocabulary, trained_on)
+    branch = columns[0].branch or row.branch
+    predictor = model_predictor(source, dataset, device=options.device, branch=branch, masks=masks)
+    reference = (
+        {} if predictor.published_as is None else reference_figures(*predictor.published_as, dataset, branch, partition)
+    )
+    timed = TimedPredictor(predictor.predict, folder / "seconds.txt", torch.device(options.device))
+    report = evaluate(
+        timed,
+        dataset,
+        folder,
+        metrics=("masks",) if masks == GROUND_TRUTH else ("semantic",),
+        limit=options.limit,
+        partition=partition,
+        settings={**readable_settings(predictor.settings), "split": options.split},
+        reference=reference,
+        share=(0, 1),
+    )
+    images = int(report.facts["images"])
+    records = Records(folder)
+    records.refresh()
+    known = KNOWN.get(dataset.name)
+    return RowEvaluation(
+        image_names=tuple(record["name"] for record in records.read(images)),
+        counts=lambda metric: image_counts(records.read(images), metric, len(dataset.vocabulary)),
+        partition=partition,
+        seconds=timed.median(),
+        folder=folder,
+        whole=known is not None and options.split == "val" and images == known.splits["val"].count,
+    )
+
+
+def readable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the bytes of file names that are not valid text, so that settings can be written as JSON."""
+    return {name: readable(value) if isinstance(value, str) else value for name, value in settings.items()}
