@@ -53,8 +53,8 @@ def test_a_missing_label_is_named_when_the_set_is_opened(prepared):
 
 
 def test_missing_sets_and_unknown_names(tmp_path):
-    words = rf"no coco-stuff \(val\) in .*coco: val2017 is missing; .*maskadapter prepare coco-stuff --root {tmp_path}"
-    with pytest.raises(DatasetError, match=words):
+    line = rf"no coco-stuff \(val\) in .*coco: val2017 is missing; .*maskadapter prepare coco-stuff --root {tmp_path}"
+    with pytest.raises(DatasetError, match=line):
         open_dataset("coco-stuff", tmp_path)
     with pytest.raises(DatasetError, match="did you mean 'coco-stuff'"):
         open_dataset("coco-stuf", tmp_path)

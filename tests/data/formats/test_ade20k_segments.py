@@ -47,7 +47,7 @@ def test_stuff_under_instances_is_not_a_segment(ade20k):
 
 
 @pytest.mark.parametrize(
-    ("folder", "label", "words"),
+    ("folder", "label", "message"),
     [
         ("annotations_instance", halves(1, 2), r"x\.png is not an instance label of ADE20K: RGB"),
         ("annotations_instance", np.full((*SIZE, 3), (101, 1, 0)), r"x\.png has the thing 101; .* 1 to 100"),
@@ -62,9 +62,9 @@ def test_stuff_under_instances_is_not_a_segment(ade20k):
         ("annotations", halves(1, 2, dtype=np.uint16), "is not an 8-bit label map"),
     ],
 )
-def test_ade20k_labels_that_do_not_fit(ade20k, folder, label, words):
+def test_ade20k_labels_that_do_not_fit(ade20k, folder, label, message):
     label = label if label.dtype == np.uint16 else label.astype(np.uint8)
     write(ade20k / folder / "validation/x.png", encoded(label))
     dataset = open_dataset("ade20k-150", ade20k, task="panoptic")
-    with pytest.raises(DatasetError, match=words):
+    with pytest.raises(DatasetError, match=message):
         dataset[0]

@@ -53,7 +53,7 @@ def test_instances(instances):
 
 
 @pytest.mark.parametrize(
-    ("edit", "words"),
+    ("edit", "message"),
     [
         (lambda c: c["annotations"][0].update(category_id=12), r"instances\.json has .* category 12"),
         (lambda c: c["annotations"][0].pop("segmentation"), "an entry has no 'segmentation'"),
@@ -62,9 +62,9 @@ def test_instances(instances):
         (lambda c: c["images"][0].update(height="tall"), r"instances\.json is not a COCO file"),
     ],
 )
-def test_an_instance_json_that_does_not_fit(instances, edit, words):
+def test_an_instance_json_that_does_not_fit(instances, edit, message):
     change_json(instances[0] / "instances.json", edit)
-    with pytest.raises(DatasetError, match=words):
+    with pytest.raises(DatasetError, match=message):
         read_instances(instances[0])
 
 

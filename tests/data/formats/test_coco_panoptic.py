@@ -39,7 +39,7 @@ def test_panoptic(panoptic):
 
 
 @pytest.mark.parametrize(
-    ("edit", "words"),
+    ("edit", "message"),
     [
         (lambda c: c["annotations"].pop(), r"panoptic\.json has 0 labels for 000000000139\.jpg"),
         (lambda c: c["annotations"].append(c["annotations"][0]), r"has 2 labels for 000000000285\.jpg"),
@@ -57,9 +57,9 @@ def test_panoptic(panoptic):
         (lambda c: c.update(annotations=[3]), r"panoptic\.json is not a COCO file"),
     ],
 )
-def test_a_panoptic_json_that_does_not_fit(panoptic, edit, words):
+def test_a_panoptic_json_that_does_not_fit(panoptic, edit, message):
     change_json(panoptic / "panoptic.json", edit)
-    with pytest.raises(DatasetError, match=words):
+    with pytest.raises(DatasetError, match=message):
         read_panoptic(panoptic)
 
 

@@ -132,7 +132,7 @@ SEMANTIC = {"task": "semantic", "classes": "classes.txt", **PARTS}
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ({**SEMANTIC, "clases": "x"}, "unknown key 'clases'; did you mean 'classes'"),
         ({**SEMANTIC, "train": {"imges": "images", **PARTS["train"]}}, "key 'train.imges'; did you mean 'images'"),
@@ -155,8 +155,8 @@ SEMANTIC = {"task": "semantic", "classes": "classes.txt", **PARTS}
         ),
     ],
 )
-def test_descriptions_that_do_not_fit(labels, content, words):
-    with pytest.raises(MaskAdapterError, match=words) as refused:
+def test_descriptions_that_do_not_fit(labels, content, message):
+    with pytest.raises(MaskAdapterError, match=message) as refused:
         open_dataset(describe(labels, **content), split="train")
     assert "\n" not in str(refused.value)
 

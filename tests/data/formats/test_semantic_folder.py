@@ -35,7 +35,7 @@ def test_values_become_classes(folder):
 
 
 @pytest.mark.parametrize(
-    ("label", "words"),
+    ("label", "message"),
     [
         (
             encoded(halves(0, 7)),
@@ -49,12 +49,12 @@ def test_values_become_classes(folder):
         (b"no image", r"not an image that can be read: .*b\.png"),
     ],
 )
-def test_labels_that_do_not_fit(folder, label, words):
+def test_labels_that_do_not_fit(folder, label, message):
     (folder / "labels/garden/b.tif").unlink()
     write(folder / "labels/garden/b.png", label)
     dataset = semantic(folder)
     assert dataset[0].target.size == SIZE
-    with pytest.raises(DatasetError, match=words):
+    with pytest.raises(DatasetError, match=message):
         dataset[1]
 
 

@@ -117,7 +117,7 @@ def test_rare_classes_come_as_often_as_their_factor_says():
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "words"),
+    ("make", "error", "message"),
     [
         (lambda: TrainingOrder([Numbered(3)], batch_size=4), RecipeError, "'numbered' has 3 images.*batch of 4"),
         (lambda: TrainingOrder([Numbered(3)], 2, ratios=[1, 2]), RecipeError, "1 positive numbers"),
@@ -126,8 +126,8 @@ def test_rare_classes_come_as_often_as_their_factor_says():
         (lambda: TrainingOrder([Numbered(9)], 4).batches(processes=3), RecipeError, "multiple of 3"),
     ],
 )
-def test_impossible_orders_are_refused(make, error, words):
-    with pytest.raises(error, match=words):
+def test_impossible_orders_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
         make()
 
 

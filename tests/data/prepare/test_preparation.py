@@ -150,15 +150,15 @@ def test_an_interrupted_conversion_is_resumed(root, name):
 def test_missing_archives_are_named(root):
     with pytest.raises(DatasetError) as refused:
         prepare("ade20k-847", root)
-    for words in ("images has 0 of 2 images", "register at https://groups.csail.mit.edu", f"into {root}"):
-        assert words in str(refused.value)
+    for message in ("images has 0 of 2 images", "register at https://groups.csail.mit.edu", f"into {root}"):
+        assert message in str(refused.value)
     with pytest.raises(DatasetError, match=r"train2017 is missing, .*train2017.zip is needed, from http://images"):
         prepare("coco-panoptic", root, offline=True)
     assert not root.exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "lost", "words"),
+    ("name", "lost", "message"),
     [
         ("ade20k-150", "images/validation/ADE_val_00000002.jpg", "val: images/validation has 1 of 2 images"),
         ("ade20k-150", "annotations/training/ADE_train_00000001.png", "train: annotations/training lacks ADE_train"),
@@ -169,7 +169,7 @@ def test_missing_archives_are_named(root):
         ("pascal-context-59", "JPEGImages/2008_000285.jpg", "val: JPEGImages lacks 2008_000285.jpg"),
     ],
 )
-def test_missing_files_are_named_and_fetched(name, lost, words, root, tmp_path):
+def test_missing_files_are_named_and_fetched(name, lost, message, root, tmp_path):
     put(root, name)
     prepare(name, root, offline=True)
     kept = tmp_path / "kept"
@@ -177,7 +177,7 @@ def test_missing_files_are_named_and_fetched(name, lost, words, root, tmp_path):
     for file in PUBLISHED[name]():
         shutil.move(root / file, kept / file)
     (root / KNOWN[name].folder / lost).unlink()
-    with pytest.raises(DatasetError, match=words):
+    with pytest.raises(DatasetError, match=message):
         prepare(name, root, offline=True)
     for file in kept.iterdir():
         shutil.move(file, root / file.name)
