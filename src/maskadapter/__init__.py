@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskadapter.system.renamed import advice
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> its module; behind a colon its name there, where that is another.
 _HOME = {
