@@ -3,9 +3,3 @@
 from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.report import benchmark_tables
 from maskadapter.benchmark.run import benchmark
-
-__all__ = [
-    "Clock",
-    "benchmark",
-    "benchmark_tables",
-]

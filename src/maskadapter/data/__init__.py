@@ -3,11 +3,3 @@
 from maskadapter.data.catalog import KNOWN, known_set
 from maskadapter.data.dataset import Dataset, Sample
 from maskadapter.data.opening import open_dataset
-
-__all__ = [
-    "KNOWN",
-    "Dataset",
-    "Sample",
-    "known_set",
-    "open_dataset",
-]

@@ -14,22 +14,3 @@ from maskadapter.evaluation.evaluator import Metric, evaluate
 from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.predictions import PanopticImages, Predictions, file_of, read_predictions
 from maskadapter.evaluation.records import Records
-
-__all__ = [
-    "METRICS",
-    "RESAMPLES",
-    "SEED",
-    "Metric",
-    "PanopticImages",
-    "Partition",
-    "Predictions",
-    "Records",
-    "bootstrap",
-    "evaluate",
-    "file_of",
-    "image_counts",
-    "metric_function",
-    "name_and_group",
-    "read_predictions",
-    "standard_error",
-]

@@ -7,20 +7,3 @@ from maskadapter.hub.joining import refuse_another_clip
 from maskadapter.hub.loading import check_device, find, identified, load
 from maskadapter.hub.model_source import DEFAULT, ModelSource
 from maskadapter.hub.saving import convert, save
-
-__all__ = [
-    "DEFAULT",
-    "PREFIX",
-    "ModelSource",
-    "assemble",
-    "check_device",
-    "convert",
-    "facts",
-    "find",
-    "identified",
-    "identify",
-    "is_bare",
-    "load",
-    "refuse_another_clip",
-    "save",
-]

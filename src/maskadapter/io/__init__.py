@@ -11,19 +11,3 @@ from maskadapter.io.coco_format import (
 from maskadapter.io.image_files import ImageFile, find_image_files
 from maskadapter.io.images import ORIENTATION, read_image, read_labels
 from maskadapter.io.masks import mask_parts, read_masks
-
-__all__ = [
-    "ORIENTATION",
-    "ImageFile",
-    "categories",
-    "decode_segmentation",
-    "encode_mask",
-    "find_image_files",
-    "image_entry",
-    "mask_parts",
-    "panoptic_ids",
-    "panoptic_image",
-    "read_image",
-    "read_labels",
-    "read_masks",
-]

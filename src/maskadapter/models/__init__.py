@@ -19,27 +19,3 @@ from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights  # noqa
 from maskadapter.models.preprocess import InputSize, to_batch  # noqa: E402
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings  # noqa: E402
 from maskadapter.models.segmenter import OpenVocabularySegmenter  # noqa: E402
-
-__all__ = [
-    "LONGER_896",
-    "MODELS",
-    "AdapterConfig",
-    "Architecture",
-    "EncodedVocabulary",
-    "InferenceConfig",
-    "InputSize",
-    "MaskAdapter",
-    "ModelConfig",
-    "NormPlacement",
-    "OpenVocabularySegmenter",
-    "PoolerName",
-    "TextClassifier",
-    "UpstreamQuirks",
-    "build",
-    "influential",
-    "pooler_of",
-    "pooling_weights",
-    "pruned_embeddings",
-    "published",
-    "to_batch",
-]

@@ -1,9 +1,3 @@
 """All that belongs to the paper and not to the method: published figures, tables, figures."""
 
 from maskadapter.paper.published import DATASETS, published_miou, reference_figures
-
-__all__ = [
-    "DATASETS",
-    "published_miou",
-    "reference_figures",
-]

@@ -6,15 +6,3 @@ from maskadapter.pipelines.model_check import Finding, check_model
 from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, Branch, model_predictor
 from maskadapter.pipelines.predictor import file_predictor
 from maskadapter.pipelines.segmenting import segment_images
-
-__all__ = [
-    "GROUND_TRUTH",
-    "Branch",
-    "Finding",
-    "Report",
-    "check_model",
-    "file_predictor",
-    "label_images",
-    "model_predictor",
-    "segment_images",
-]

@@ -15,24 +15,3 @@ from maskadapter.results.postprocessing import (
 )
 from maskadapter.results.segmentation import ENDINGS, NONE, Explanation, Segmentation, check_formats
 from maskadapter.results.upsampling import Upsampler
-
-__all__ = [
-    "ENDINGS",
-    "NONE",
-    "ActivationMaps",
-    "Classification",
-    "Explanation",
-    "Instances",
-    "PanopticMap",
-    "Segment",
-    "Segmentation",
-    "SemanticOrder",
-    "Upsampler",
-    "boxes_of",
-    "check_formats",
-    "color_of",
-    "draw_overlay",
-    "load_supervision",
-    "semantic_map",
-    "semantic_scores",
-]

@@ -6,15 +6,3 @@ from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.image_sizes import ImageSizes, Size
 from maskadapter.types.proposals import INSIDE, Proposals
 from maskadapter.types.target import UNLABELED, Target
-
-__all__ = [
-    "INSIDE",
-    "UNLABELED",
-    "ClipFeatures",
-    "EncodedImage",
-    "ImageBatch",
-    "ImageSizes",
-    "Proposals",
-    "Size",
-    "Target",
-]

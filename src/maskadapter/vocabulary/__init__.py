@@ -1,10 +1,3 @@
 """Class names with their synonyms, and the built-in lists."""
 
 from maskadapter.vocabulary.vocabulary import BACKGROUND, TEMPLATES, Vocabulary, builtin_names
-
-__all__ = [
-    "BACKGROUND",
-    "TEMPLATES",
-    "Vocabulary",
-    "builtin_names",
-]

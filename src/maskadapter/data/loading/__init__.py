@@ -3,10 +3,3 @@
 from maskadapter.data.loading.batches import LoadedBatch, load_batches
 from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.loading.transforms import TrainingTransform
-
-__all__ = [
-    "LoadedBatch",
-    "TrainingOrder",
-    "TrainingTransform",
-    "load_batches",
-]

@@ -1,7 +1,3 @@
 """Known data sets made ready: found, downloaded, unpacked, converted."""
 
 from maskadapter.data.prepare.preparation import prepare
-
-__all__ = [
-    "prepare",
-]

@@ -2,11 +2,3 @@
 
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare, read_checkpoint, shapes_of
 from maskadapter.hub.checkpoints.metadata import read_settings
-
-__all__ = [
-    "Checkpoint",
-    "compare",
-    "read_checkpoint",
-    "read_settings",
-    "shapes_of",
-]

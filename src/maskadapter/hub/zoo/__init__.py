@@ -3,17 +3,3 @@
 from maskadapter.hub.zoo.model_zoo import CLIP_WEIGHTS, HUB_REPOSITORY, WEIGHTS, weights_of
 from maskadapter.hub.zoo.published_files import download, list_models
 from maskadapter.hub.zoo.weight_downloads import folder_sha256, models_folder, present, read_record, sha256_of
-
-__all__ = [
-    "CLIP_WEIGHTS",
-    "HUB_REPOSITORY",
-    "WEIGHTS",
-    "download",
-    "folder_sha256",
-    "list_models",
-    "models_folder",
-    "present",
-    "read_record",
-    "sha256_of",
-    "weights_of",
-]

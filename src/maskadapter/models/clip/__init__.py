@@ -3,11 +3,3 @@
 from maskadapter.models.clip.clip import Clip, download_pretrained, repository_of
 from maskadapter.models.clip.image_encoders import TransformerEncoder
 from maskadapter.models.clip.text_cache import TextCache
-
-__all__ = [
-    "Clip",
-    "TextCache",
-    "TransformerEncoder",
-    "download_pretrained",
-    "repository_of",
-]

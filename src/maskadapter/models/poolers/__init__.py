@@ -2,9 +2,3 @@
 
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.pooler import Pooler, Project
-
-__all__ = [
-    "AdapterPooler",
-    "Pooler",
-    "Project",
-]

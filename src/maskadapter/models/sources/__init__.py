@@ -3,12 +3,3 @@
 from maskadapter.models.sources.given_masks import at_stride_4
 from maskadapter.models.sources.segment_anything import SegmentAnything
 from maskadapter.models.sources.source_names import is_source, mask_source, masks_from, parsed
-
-__all__ = [
-    "SegmentAnything",
-    "at_stride_4",
-    "is_source",
-    "mask_source",
-    "masks_from",
-    "parsed",
-]

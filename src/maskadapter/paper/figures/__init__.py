@@ -5,12 +5,3 @@ from maskadapter.paper.figures.gallery_figure import gallery
 from maskadapter.paper.figures.tsne_figure import tsne
 from maskadapter.paper.figures.unseen_figure import unseen_curve
 from maskadapter.paper.figures.upper_bound_figure import METRICS, upper_bound
-
-__all__ = [
-    "METRICS",
-    "activations",
-    "gallery",
-    "tsne",
-    "unseen_curve",
-    "upper_bound",
-]

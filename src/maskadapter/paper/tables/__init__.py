@@ -3,5 +3,3 @@
 from maskadapter.paper.tables.definitions import TABLES
 from maskadapter.paper.tables.report import UNKNOWN
 from maskadapter.paper.tables.reproduction import reproduce
-
-__all__ = ["TABLES", "UNKNOWN", "reproduce"]

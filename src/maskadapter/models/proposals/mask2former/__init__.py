@@ -2,8 +2,3 @@
 
 from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
-
-__all__ = [
-    "DeformableAttention",
-    "Mask2FormerHead",
-]
