@@ -266,7 +266,7 @@ def test_published_figures_stand_in_the_report(root, tmp_path, capsys, monkeypat
         asked.append((*arguments[:2], *arguments[3:]))
         return {"mIoU": 36.6}
 
-    monkeypatch.setattr("maskadapter.paper.published.reference_figures", figures)
+    monkeypatch.setattr("maskadapter.paper.reference_figures", figures)
     arguments = ("tiny", root / "own.yaml", "-o", tmp_path / "own")
     assert not run(*arguments, "--branch", "out-of-vocabulary")
     assert asked == [("tiny", "pooling", "out-of-vocabulary", None, "detectron2-main")]
