@@ -68,7 +68,7 @@ def test_an_invalid_value_is_a_one_line_error(recipe, change, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"- a list", "holds no settings"),
+        (b"- a list", "has no settings"),
         (b"a: [", "is not YAML"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"a: !!python/object/apply:os.system ['true']", "is not YAML"),
