@@ -36,7 +36,9 @@ def photos(tmp_path):
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_list_of_files_is_what_save_writes(photos, tmp_path, format):
     model = Halves()
-    written = model.segment(photos / "d.png", model.encode_text("cat, wall")).save(tmp_path / "one", format)
+    result = model.segment(photos / "d.png", model.encode_text("cat, wall"))
+    maps = model.activation_maps(photos / "d.png", result)
+    written = result.save(tmp_path / "one", format, activation_maps=maps)
     assert tuple(path.name.removeprefix("d") for path in written) == ENDINGS[format]
 
 
@@ -120,7 +122,7 @@ def test_stopped_and_resumed_is_the_same_as_one_run(photos, tmp_path, monkeypatc
     model = Halves()
     report = segment_images(model, photos, "cat, wall", tmp_path / "parts", FORMATS[:2], resume=True)
     assert (report.done, report.before, len(report.failed)) == (5, (number - 1) // 2, 1)
-    assert len(model.given) == 6 - report.before
+    assert len(model.given) == 5 - report.before  # the one that cannot be read fails before
     assert contents(tmp_path / "parts") == whole
 
 
