@@ -62,7 +62,7 @@ _HOME = {
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
-    from maskadapter.benchmark.run import benchmark as run_benchmark  # noqa: F401
+    from maskadapter.benchmark.run import benchmark as run_benchmark
     from maskadapter.data.dataset import Sample as Sample
     from maskadapter.data.opening import open_dataset as open_dataset
     from maskadapter.data.prepare.preparation import prepare as prepare
