@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from evaluated import VOCABULARY, InMemory, samples
 from PIL import Image
-from test_segmenter import small
+from small_segmenter import small
 
 import maskadapter as ma
 from maskadapter.cli import main
