@@ -213,7 +213,8 @@ def test_images(run, case, tmp_path):
     assert len(written) == 8
     for result in written:
         if result.suffix == ".png" and "activations" not in result.name:
-            assert Image.open(result).size == upright, result
+            with Image.open(result) as saved_image:
+                assert saved_image.size == upright, result
     assert "share of pixels" in out
 
 
