@@ -1,6 +1,6 @@
 """One published archive of a data set: its address, and what is unpacked from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 
@@ -25,20 +25,16 @@ class Archive:
         """Whether it is a single file, not an archive."""
         return not self.members and not self.inner
 
-    def restricted_to(self, paths: Iterable[str]) -> "Archive | None":
-        """Keep only the members that unpack to any of ``paths``, relative to the data set's own folder.
-
-        Returns None where no member does.
-        """
-        paths = list(paths)
+    def restricted_to(self, paths: Collection[str]) -> "Archive | None":
+        """Keep only the members that unpack to any of ``paths``, below the data set's own folder; None if none does."""
 
         def kept(members: Mapping[str, str]) -> dict[str, str]:
             return {inside: place for inside, place in members.items() if any(_within(path, place) for path in paths)}
 
         if self.is_plain:
             return self if self.file in paths else None
-        inner = {name: kept(members) for name, members in self.inner.items()}
-        found = replace(self, members=kept(self.members), inner={name: rows for name, rows in inner.items() if rows})
+        inner = {name: rows for name, members in self.inner.items() if (rows := kept(members))}
+        found = replace(self, members=kept(self.members), inner=inner)
         return found if found.members or found.inner else None
 
 

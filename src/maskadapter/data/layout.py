@@ -1,13 +1,12 @@
 """The file layout of a known data set, and which of its files are missing."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from maskadapter.data.formats.coco_json import file_of, group_by_image, in_file, read_annotations
-from maskadapter.data.formats.image_label_pairs import Pair, pairs_named
+from maskadapter.data.formats.image_label_pairs import Pair
 from maskadapter.errors import DatasetError
 from maskadapter.system.text_files import read_text
 
@@ -38,15 +37,19 @@ class Gap:
     text: str
 
 
-def too_few_images(place: str, found: int, count: int) -> Gap:
-    """Return the gap of a file or folder with fewer images than the official split."""
-    return Gap(place, f"{place} has {found:,} of {count:,} images")
+def missing_path(path: str) -> Gap:
+    return Gap(path, f"{path} is missing")
 
 
-def missing_files(folder: str, names: Sequence[str]) -> Gap:
-    """Return the gap of one or more missing files: the message names the first and counts the others."""
+def too_few_images(place: str, found: int, count: int) -> list[Gap]:
+    """Return the gap of a file or folder where it has fewer images than the official ``count``."""
+    return [Gap(place, f"{place} has {found:,} of {count:,} images")] if found < count else []
+
+
+def missing_files(folder: str, names: Sequence[str]) -> list[Gap]:
+    """Return the gap of missing files, if any: the message names the first and counts the others."""
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-    return Gap(folder, f"{folder} lacks {names[0]}{more}")
+    return [Gap(folder, f"{folder} lacks {names[0]}{more}")] if names else []
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class SplitFiles:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Image and label files in the order of the listing, which is not a JSON file.
+        """Image and label files, which may be missing, in the order of the listing, which is not a JSON file.
 
         Raises DatasetError for a listing that cannot be read.
         """
@@ -79,60 +82,36 @@ class SplitFiles:
         else:
             suffix = self.split.suffix if self.split.listing == self.split.labels else ".jpg"
             names = sorted(path.stem for path in self.listing.glob(f"*{suffix}"))
-        return pairs_named(names, self.images, self.labels, self.split.suffix)
+        return [(self.images / f"{name}.jpg", self.labels / f"{name}{self.split.suffix}") for name in names]
 
     def absent(self) -> list[Gap]:
         """Return which of listing, image folder and label folder do not exist."""
         paths = dict.fromkeys(path for path in (self.split.listing, self.split.images, self.split.labels) if path)
-        return [Gap(path, f"{path} is missing") for path in paths if not (self.folder / path).exists()]
+        return [missing_path(path) for path in paths if not (self.folder / path).exists()]
 
     def gaps(self) -> list[Gap]:
         """Return everything that the official split has and this folder lacks, file by file; nothing is decoded."""
         if gaps := self.absent():
             return gaps
-        files = self._listed()
-        listed = len({image for image, _ in files})
-        if listed < self.split.count:
-            gaps.append(too_few_images(self.split.listing, listed, self.split.count))
+        pairs = self._listed() if self.split.listing.endswith(".json") else self.pairs
+        gaps = too_few_images(self.split.listing, len({image for image, _ in pairs}), self.split.count)
+        named: dict[Path, dict[str, None]] = {}
+        for path in (path for pair in pairs for path in pair):
+            named.setdefault(path.parent, {})[path.name] = None
         # Folders are listed once: a stat call for every file takes minutes on a network drive.
-        held = {parent: _names_in(parent) for parent in {path.parent for pair in files for path in pair}}
-        missing: dict[Path, list[str]] = {}
-        for path in dict.fromkeys(path for pair in files for path in pair):
-            if path.name not in held[path.parent]:
-                missing.setdefault(path.parent, []).append(path.name)
-        gaps += [missing_files(parent.relative_to(self.folder).as_posix(), names) for parent, names in missing.items()]
+        for parent, names in named.items():
+            held = {path.name for path in parent.iterdir()} if parent.is_dir() else set()
+            place = parent.relative_to(self.folder).as_posix()
+            gaps += missing_files(place, [name for name in names if name not in held])
         return gaps
 
     def _listed(self) -> list[Pair]:
-        if not self.split.listing.endswith(".json"):
-            return self.pairs
+        """Return the pairs in a JSON; an image comes with itself where the JSON holds the labels, or has none."""
         rows = group_by_image(read_annotations(self.listing), self.listing)
-        files = []
+        pairs = []
         with in_file(self.listing):
             for entry, annotations in rows:
                 image = self.images / file_of(entry)
-                # Without a folder of labels the JSON itself holds them.
                 names = [str(row["file_name"]) for row in annotations] if self.split.labels else []
-                files += [(image, self.labels / name) for name in names] or [(image, image)]
-        return files
-
-
-def _names_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-
-
-def own_folder(root: Path, folder: str, inside: Iterable[str]) -> Path:
-    """Find a data set's own folder: ``root / folder``, or ``root`` itself where it already is that folder or inside it.
-
-    folder: its path below the folder of all data sets, such as "VOCdevkit/VOC2012". inside: paths that the folder
-    contains, by which it is recognized under any name.
-    """
-    parts = PurePosixPath(folder).parts
-    candidates = [root.joinpath(*parts[depth:]) for depth in range(len(parts) + 1)]
-    paths = list(inside)
-    found = Counter({place: sum((place / path).exists() for path in paths) for place in candidates})
-    best, number = found.most_common(1)[0]
-    if number:
-        return best
-    name = root.resolve().name
-    return root.joinpath(*parts[parts.index(name) + 1 :]) if name in parts else candidates[0]
+                pairs += [(image, self.labels / name) for name in names] or [(image, image)]
+        return pairs

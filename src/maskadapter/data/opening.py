@@ -1,6 +1,6 @@
 """Opening a data set by its name, or by the YAML file that describes it."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from maskadapter.data.catalog import KnownSet, category_ids, known_set, label_values
 from maskadapter.data.dataset import Dataset, Task
@@ -8,8 +8,9 @@ from maskadapter.data.formats.ade20k_segments import Ade20kSegments
 from maskadapter.data.formats.coco_instances import CocoInstances
 from maskadapter.data.formats.coco_panoptic import CocoPanoptic
 from maskadapter.data.formats.custom import open_custom
+from maskadapter.data.formats.image_label_pairs import no_label
 from maskadapter.data.formats.semantic_folder import SemanticFolder
-from maskadapter.data.layout import Gap, SplitFiles, own_folder
+from maskadapter.data.layout import SplitFiles, missing_path
 from maskadapter.errors import DatasetError
 from maskadapter.vocabulary import Vocabulary
 
@@ -37,10 +38,15 @@ def open_dataset(
     known = known_set(name)
     if root is None:
         raise DatasetError(f"{name} needs the folder that holds it: give it as root")
-    if split not in known.splits:
-        raise DatasetError(f'{name} has no split "{split}"; there are {", ".join(known.splits)}')
+    check_split(known, split)
     _check_task(name, task, ("semantic", "panoptic", "instance") if known.instances else (known.task,))
     return _open(known, Path(root), split, task or known.task)
+
+
+def check_split(known: KnownSet, split: str) -> None:
+    """Raise DatasetError for a split that a known data set does not have."""
+    if split not in known.splits:
+        raise DatasetError(f'{known.name} has no split "{split}"; there are {", ".join(known.splits)}')
 
 
 def _check_task(name: str, task: Task | None, tasks: tuple[Task, ...]) -> None:
@@ -49,9 +55,20 @@ def _check_task(name: str, task: Task | None, tasks: tuple[Task, ...]) -> None:
 
 
 def folder_of(known: KnownSet, root: Path) -> Path:
-    """Return the own folder of a known data set; it need not exist."""
+    """Find the own folder of a known data set, which need not exist.
+
+    It is ``root / known.folder``, or ``root`` itself where that already is this folder or inside it, under any name: it
+    is recognized by the files in it.
+    """
+    parts = PurePosixPath(known.folder).parts
     named = [path for split in known.splits.values() for path in (split.images, split.labels, split.listing)]
-    return own_folder(root, known.folder, [*known.shared, *(path for path in named if path not in ("", "."))])
+    inside = [*known.shared, *(path for path in named if path not in ("", "."))]
+    candidates = [root.joinpath(*parts[depth:]) for depth in range(len(parts) + 1)]
+    numbers = [sum((place / path).exists() for path in inside) for place in candidates]
+    if any(numbers):
+        return candidates[numbers.index(max(numbers))]
+    name = root.resolve().name
+    return root.joinpath(*parts[parts.index(name) + 1 :]) if name in parts else candidates[0]
 
 
 def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
@@ -59,34 +76,23 @@ def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
     instances = f"{known.instances}/{Path(files.split.labels).name}"
     absent = files.absent()
     if task != known.task and not (files.folder / instances).is_dir():
-        absent.append(Gap(instances, f"{instances} is missing"))
+        absent.append(missing_path(instances))
+    command = f"maskadapter prepare {known.name} --root {root}"
     if absent:
         raise DatasetError(
-            f"no {known.name} ({split}) in {files.folder}: {absent[0].text}; to fetch it, run: "
-            f"maskadapter prepare {known.name} --root {root}"
+            f"no {known.name} ({split}) in {files.folder}: {absent[0].text}; to fetch it, run: {command}"
         )
     vocabulary = Vocabulary.builtin(known.name)
-    if task == "semantic":
-        pairs = _complete_pairs(files, known, root)
-        return SemanticFolder(known.name, vocabulary, pairs, label_values(known.name), files.images)
-    if known.instances:
-        pairs = _complete_pairs(files, known, root)
-        return Ade20kSegments(known.name, vocabulary, pairs, files.folder / instances, task)
-    classes = category_ids(known.name)
-    if task == "instance":
-        return CocoInstances(known.name, vocabulary, files.listing, files.images, classes)
-    return CocoPanoptic(known.name, vocabulary, files.listing, files.images, files.labels, classes)
-
-
-def _complete_pairs(files: SplitFiles, known: KnownSet, root: Path) -> list[tuple[Path, Path]]:
-    """Return the image and label files after a check that every image has its label."""
+    if known.task != "semantic":
+        classes = category_ids(known.name)
+        if task == "instance":
+            return CocoInstances(known.name, vocabulary, files.listing, files.images, classes)
+        return CocoPanoptic(known.name, vocabulary, files.listing, files.images, files.labels, classes)
     held = {path.name for path in files.labels.iterdir()}
-    missing = [(image, label) for image, label in files.pairs if label.name not in held]
-    if not files.pairs or missing:
-        reason = f"{missing[0][0].name} has no label in {files.labels}" if missing else "there are no images"
-        more = f", and {len(missing) - 1:,} other images have none" if len(missing) > 1 else ""
-        raise DatasetError(
-            f"{known.name} in {files.folder} is incomplete: {reason}{more}; to complete it, run: "
-            f"maskadapter prepare {known.name} --root {root}"
-        )
-    return files.pairs
+    unlabeled = [image.name for image, label in files.pairs if label.name not in held]
+    if unlabeled or not files.pairs:
+        reason = no_label(unlabeled, files.labels) if unlabeled else "there are no images"
+        raise DatasetError(f"{known.name} in {files.folder} is incomplete: {reason}; to complete it, run: {command}")
+    if task == "semantic":
+        return SemanticFolder(known.name, vocabulary, files.pairs, label_values(known.name), files.images)
+    return Ade20kSegments(known.name, vocabulary, files.pairs, files.folder / instances, task)

@@ -47,8 +47,7 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
 def _run_lengths(counts: str | bytes) -> list[int]:
     """Decompress COCO's run lengths.
 
-    A letter holds five bits of a number, lowest first; from the fourth run on, the number is the difference to the run
-    two before.
+    A letter holds five bits of a number, lowest first; from the fourth on, it is the difference to the run two before.
     """
     letters = iter(counts.encode("ascii") if isinstance(counts, str) else counts)
     runs: list[int] = []

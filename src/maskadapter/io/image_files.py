@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io.images import FORMATS, MAX_PIXELS, read_image
+from maskadapter.system.atomic_files import readable
 
 # fmt: off
 SUFFIXES = (
@@ -40,13 +42,11 @@ class ImageFile:
     @property
     def version(self) -> str:
         """Size and modification time of the file, to detect that it changed; empty for standard input."""
-        if not isinstance(self.source, Path):
-            return ""
-        try:
-            facts = self.source.stat()
-        except OSError:  # reported when it is read
-            return ""
-        return f"{facts.st_size}-{facts.st_mtime_ns}"
+        if isinstance(self.source, Path):
+            with suppress(OSError):  # reported when it is read
+                facts = self.source.stat()
+                return f"{facts.st_size}-{facts.st_mtime_ns}"
+        return ""
 
     def __str__(self) -> str:
         return str(self.source) if isinstance(self.source, Path) else "standard input"
@@ -57,12 +57,10 @@ def find_image_files(sources: str | Path | Iterable[str | Path], output: str | P
 
     sources: one or several of
         - a file, whatever its suffix;
-        - a folder: every image in it and in its subfolders. Hidden files and folders and links to folders are left
-          out;
+        - a folder: every image in it and its subfolders, without hidden files and folders and links to folders;
         - a pattern such as ``"photos/**/*.jpg"``, where no file has that name;
         - ``"-"``: the bytes of one image on standard input.
-    output: folder of the results. Where it lies inside a folder or pattern of ``sources`` it is left out, so that the
-        next run does not read results as images.
+    output: folder of the results, left out inside a folder or pattern of ``sources``: results are not read as images.
 
     Stems are relative to the folder, or to the part of the pattern before its first wildcard. Where two images would
     share one (``cat.jpg`` and ``cat.png``) both keep their suffix (``"cat.jpg"``).
@@ -77,20 +75,16 @@ def find_image_files(sources: str | Path | Iterable[str | Path], output: str | P
                 found["-"] = (_standard_input(), "stdin")
             continue
         for path, name in _in_source(source, output):
-            # A name on disk may be bytes that are not text, and the stem goes into JSON.
-            name = os.fsencode(name).decode("utf-8", "replace")
-            found.setdefault(os.path.abspath(path), (path, name))
+            found.setdefault(os.path.abspath(path), (path, readable(name)))  # the stem goes into JSON
     if not found:
         raise ImageError("no images: name a file, a folder, a pattern, or - for standard input")
-    stems = _stems([name for _, name in found.values()])
     places: dict[str, Path | Image.Image] = {}
-    for (place, _), stem in zip(found.values(), stems, strict=True):
-        if stem in places:
+    for (place, _), stem in zip(found.values(), _stems([name for _, name in found.values()]), strict=True):
+        if places.setdefault(stem, place) is not place:
             raise MaskAdapterError(
                 f"the results of {places[stem]} and {place} would have the same name: give the folder that holds both, "
                 "or run one after the other with different output folders"
             )
-        places[stem] = place
     return [ImageFile(place, stem) for stem, place in places.items()]
 
 

@@ -44,7 +44,14 @@ def read_image(source: "str | Path | Image.Image | np.ndarray | Tensor", max_pix
     Raises ImageError: no such file, not an image, truncated, too large, another shape or type.
     """
     if isinstance(source, str | Path):
-        return _from_file(Path(source), max_pixels)
+        path = Path(source)
+        with _open(path, max_pixels, ImageError) as image:
+            try:
+                return _from_pil(image)
+            except ImageError as error:
+                raise ImageError(f"{path}: {error}") from None
+            except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and others
+                raise ImageError(f"damaged image {path}: {error}") from None
     if isinstance(source, Image.Image):
         try:
             return _from_pil(source)
@@ -59,19 +66,13 @@ def read_image(source: "str | Path | Image.Image | np.ndarray | Tensor", max_pix
     raise ImageError(f"an image is a path, PIL image, uint8 array or uint8 tensor, not {type(source).__name__}")
 
 
-def _from_file(path: Path, max_pixels: int) -> np.ndarray:
-    with _open(path, max_pixels, ImageError) as image:
-        try:
-            return _from_pil(image)
-        except ImageError as error:
-            raise ImageError(f"{path}: {error}") from None
-        except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and others
-            raise ImageError(f"damaged image {path}: {error}") from None
-
-
 def _from_pil(image: Image.Image) -> np.ndarray:
     image.load()
-    turn = _UPRIGHT.get(_orientation(image))
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            turn = _UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # a broken EXIF block says nothing about the image itself
+        turn = None
     if image.mode == "F":
         raise ImageError("floating-point pixels have no agreed range; save the image with 8 or 16 bits")
     if image.mode.startswith("I"):
@@ -84,14 +85,6 @@ def _from_pil(image: Image.Image) -> np.ndarray:
     if turn is not None:
         image = image.transpose(turn)
     return _from_array(np.asarray(image.convert("RGB")))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return image.getexif().get(ORIENTATION, 1)
-    except Exception:  # a broken EXIF block says nothing about the image itself
-        return 1
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:

@@ -24,9 +24,9 @@ def read_masks(source: Any, size: tuple[int, int], file_name: str | None = None)
 
 
 def mask_parts(source: Any, size: tuple[int, int], file_name: str | None = None) -> Iterator[np.ndarray]:
-    """Read the masks of one image in parts, each (n, H, W) bool; masks may overlap.
+    """Read the masks of one image, which may overlap, in parts that fit in memory, each (n, H, W) bool.
 
-    There is at least one part, which may be empty. Only one part of many large masks is in memory at a time.
+    There is at least one part, which may be empty.
 
     size: (height, width) of the image.
     source: one of
@@ -40,22 +40,22 @@ def mask_parts(source: Any, size: tuple[int, int], file_name: str | None = None)
     file_name: the image's name in a COCO file.
     Raises MaskError: no such file, another shape, type or size, or another format.
     """
-    name = str(source) if isinstance(source, str | Path) else f"the given {type(source).__name__}"
-    parts = _from_path(Path(source), size, file_name) if isinstance(source, str | Path) else None
-    for masks in parts or _from_value(source, size, file_name):
-        yield _checked(masks, size, name)
+    if isinstance(source, str | Path):
+        name, parts = str(source), _from_path(Path(source), size, file_name)
+    else:
+        name, parts = f"the given {type(source).__name__}", _from_value(source, size, file_name)
+    for masks in parts:
+        if masks.dtype != bool:
+            raise MaskError(f"{name} holds {masks.dtype} values; bool (N, H, W) is needed, for example masks > 0")
+        if masks.ndim != 3:
+            raise MaskError(f"{name} has shape {masks.shape}; (N, H, W) is needed")
+        _check_size(f"{name} has masks of", masks.shape[1:], size)
+        yield np.require(masks, requirements=["C", "W"])  # copies a memory-mapped file
 
 
-def _checked(masks: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
-    if masks.dtype != bool:
-        raise MaskError(f"{name} holds {masks.dtype} values; bool (N, H, W) is needed, for example masks > 0")
-    if masks.ndim != 3:
-        raise MaskError(f"{name} has shape {masks.shape}; (N, H, W) is needed")
-    if masks.shape[1:] != tuple(size):
-        raise MaskError(
-            f"{name} has masks of {masks.shape[2]} x {masks.shape[1]} pixels for an image of {size[1]} x {size[0]}"
-        )
-    return np.require(masks, requirements=["C", "W"])  # copies a memory-mapped file
+def _check_size(what: str, found: tuple[int, ...], size: tuple[int, int]) -> None:
+    if found != tuple(size):
+        raise MaskError(f"{what} {found[1]} x {found[0]} pixels for an image of {size[1]} x {size[0]}")
 
 
 def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> Iterator[np.ndarray]:
@@ -70,14 +70,8 @@ def _from_path(path: Path, size: tuple[int, int], file_name: str | None) -> Iter
 
 
 def _from_labels(labels: np.ndarray, size: tuple[int, int], name: str) -> Iterator[np.ndarray]:
-    """Split a label map into one mask for each value above zero.
-
-    Checked first, so that a wrong image does not become gigabytes of masks.
-    """
-    if labels.shape != tuple(size):
-        raise MaskError(
-            f"{name} has {labels.shape[1]} x {labels.shape[0]} pixels for an image of {size[1]} x {size[0]}"
-        )
+    """Split a label map into one mask for each value above zero, checked before a wrong image becomes gigabytes."""
+    _check_size(f"{name} has", labels.shape, size)
     values = np.unique(labels[labels > 0])
     if len(values) > MAX_MASKS:
         raise MaskError(f"{name} has {len(values):,} different values, more than {MAX_MASKS:,}: is it a label map?")
@@ -114,19 +108,15 @@ def _from_array(source: Any, size: tuple[int, int]) -> np.ndarray:
 def _from_annotations(annotations: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> np.ndarray:
     masks = np.zeros((len(annotations), *size), dtype=bool)
     for mask, annotation in zip(masks, annotations, strict=True):
-        mask[:] = _from_annotation(annotation, size)
-    return masks
-
-
-def _from_annotation(annotation: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
-    if "segmentation" not in annotation:
-        raise MaskError("an annotation has no 'segmentation'; polygons, run lengths or a boolean array are needed")
-    segmentation = annotation["segmentation"]
-    if isinstance(segmentation, np.ndarray):
-        if segmentation.shape != tuple(size):
+        if "segmentation" not in annotation:
+            raise MaskError("an annotation has no 'segmentation'; polygons, run lengths or a boolean array are needed")
+        segmentation = annotation["segmentation"]
+        if not isinstance(segmentation, np.ndarray):
+            segmentation = decode_segmentation(segmentation, size)
+        elif segmentation.shape != tuple(size):
             raise MaskError(f"a mask of shape {segmentation.shape} came with an image of {tuple(size)}")
-        return segmentation.astype(bool)
-    return decode_segmentation(segmentation, size)
+        mask[:] = segmentation
+    return masks
 
 
 def _annotations(content: Mapping[str, Any], file_name: str | None) -> list[Mapping[str, Any]]:

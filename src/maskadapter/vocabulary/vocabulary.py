@@ -1,7 +1,6 @@
 """Class names with their synonyms, built in or given by the user.
 
-``vocabulary/lists/`` holds one JSON file for each of the paper's data sets, with exactly the class names that the
-published models were evaluated with. ``Vocabulary.of`` reads a user's own class names into the same type.
+``vocabulary/lists/`` holds a JSON file for each data set: the class names with which published models were evaluated.
 """
 
 import json
@@ -66,12 +65,12 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if not self.classes:
             raise VocabularyError('no classes: name at least one, for example "cat, sofa|couch, wall"')
-        for index, synonyms in enumerate(self.classes):
+        for number, synonyms in enumerate(self.classes, start=1):
             if not synonyms or not all(synonyms):
-                raise VocabularyError(f"class {index + 1} of {len(self.classes)} has an empty name")
+                raise VocabularyError(f"class {number} of {len(self.classes)} has an empty name")
             for name in synonyms:
                 if any("\ud800" <= sign <= "\udfff" for sign in name):
-                    raise VocabularyError(f"class {index + 1} is not valid text ({name!a}): UTF-8 is needed")
+                    raise VocabularyError(f"class {number} is not valid text ({name!a}): UTF-8 is needed")
         if len(self.is_thing) != len(self.classes):
             raise VocabularyError(f"is_thing has {len(self.is_thing)} flags for {len(self.classes)} classes")
 
@@ -80,7 +79,7 @@ class Vocabulary:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The K displayed names: the first synonym of each class."""
+        """The K displayed names."""
         return tuple(synonyms[0] for synonyms in self.classes)
 
     @property
@@ -116,7 +115,6 @@ class Vocabulary:
 
         White space around names is removed, and so are empty names between two commas. Classes with the same first name
         are merged into one.
-
         Raises VocabularyError for no classes, empty names in a sequence, an unreadable file, a name in ``things`` that
         no class has.
         """
@@ -125,7 +123,13 @@ class Vocabulary:
         elif isinstance(classes, str) and classes.strip() in builtin_names():
             vocabulary = cls.builtin(classes.strip())
         else:
-            groups = _merged(_groups(classes))
+            # Groups with the same first name become one, in the order of first mention, without repeated synonyms.
+            merged: dict[str, dict[str, None]] = {}
+            for number, group in enumerate(_groups(classes), start=1):
+                if not group or not all(group):
+                    raise VocabularyError(f"class {number} has an empty name")
+                merged.setdefault(group[0], {}).update(dict.fromkeys(group))
+            groups = tuple(tuple(names) for names in merged.values())
             vocabulary = cls(groups, tuple(_is_thing(group) for group in groups))
         return vocabulary if things is None else replace(vocabulary, is_thing=_flags(vocabulary, things))
 
@@ -146,9 +150,8 @@ class Vocabulary:
 @cache
 def builtin_names() -> tuple[str, ...]:
     """Return the names of the built-in lists, sorted."""
-    return tuple(
-        sorted(entry.name.removesuffix(".json") for entry in _FOLDER.iterdir() if entry.name.endswith(".json"))
-    )
+    names = [entry.name for entry in _FOLDER.iterdir()]
+    return tuple(sorted(name.removesuffix(".json") for name in names if name.endswith(".json")))
 
 
 @cache
@@ -159,18 +162,10 @@ def _read_list(name: str) -> list[dict]:
 
 @cache
 def _known_things() -> dict[str, bool]:
-    """Map lower-case names to whether they are things.
-
-    A first name in any list takes precedence over a synonym in an earlier list.
-    """
-    rows = [row for name in _THING_LISTS for row in _read_list(name)]
-    known: dict[str, bool] = {}
-    for row in rows:
-        known.setdefault(row["names"][0].lower(), row["thing"])
-    for row in rows:
-        for synonym in row["names"]:
-            known.setdefault(synonym.lower(), row["thing"])
-    return known
+    """Map lower-case names to whether they are things. A first name in any list outweighs a synonym in an earlier."""
+    rows = [row for name in reversed(_THING_LISTS) for row in reversed(_read_list(name))]
+    synonyms = {name.lower(): row["thing"] for row in rows for name in row["names"]}
+    return synonyms | {row["names"][0].lower(): row["thing"] for row in rows}
 
 
 def _is_thing(synonyms: Sequence[str]) -> bool:
@@ -209,21 +204,9 @@ def _groups(classes: object) -> list[tuple[str, ...]]:
 
 
 def _split(text: str) -> list[tuple[str, ...]]:
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    groups = [
-        tuple(name.strip() for name in entry.split("|") if name.strip()) for line in lines for entry in line.split(",")
-    ]
+    entries = [entry for line in text.splitlines() if not line.lstrip().startswith("#") for entry in line.split(",")]
+    groups = (tuple(name.strip() for name in entry.split("|") if name.strip()) for entry in entries)
     return [group for group in groups if group]
-
-
-def _merged(groups: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Merge groups with the same first name, in the order of first mention, without repeated synonyms."""
-    merged: dict[str, dict[str, None]] = {}
-    for index, group in enumerate(groups):
-        if not group or not all(group):
-            raise VocabularyError(f"class {index + 1} has an empty name")
-        merged.setdefault(group[0], {}).update(dict.fromkeys(group))
-    return tuple(tuple(names) for names in merged.values())
 
 
 def _means_a_file(text: str) -> bool:
@@ -240,9 +223,8 @@ def _means_a_file(text: str) -> bool:
 
 def _means_a_list(text: str) -> bool:
     """Return whether a text is a misspelled name of a list ("ade20k", "lvis-v2"), which would otherwise be a class."""
-    if text in {name.split("-")[0] for name in builtin_names()}:
-        return True
-    return any(sign in text for sign in "-0123456789") and bool(get_close_matches(text, builtin_names(), 1, cutoff=0.8))
+    near = any(sign in text for sign in "-0123456789") and get_close_matches(text, builtin_names(), 1, cutoff=0.8)
+    return bool(near) or text in {name.split("-")[0] for name in builtin_names()}
 
 
 def _unknown_list(name: str) -> str:

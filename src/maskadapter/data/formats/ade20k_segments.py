@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -23,16 +22,9 @@ class Ade20kSegments:
     Source: Mask2Former, prepare_ade20k_pan_seg.py and ade20k_instance_catid_mapping.txt.
     """
 
-    def __init__(
-        self,
-        name: str,
-        vocabulary: Vocabulary,
-        pairs: Sequence[Pair],
-        instances: Path,
-        task: Literal["panoptic", "instance"],
-    ) -> None:
+    def __init__(self, name: str, vocabulary: Vocabulary, pairs: Sequence[Pair], instances: Path, task: Task) -> None:
         self.name, self.vocabulary, self.pairs, self.instances = name, vocabulary, pairs, instances
-        self.task: Task = task
+        self.task = task
         is_thing = np.array(vocabulary.is_thing)
         self._things = np.flatnonzero(is_thing)
         # By the value of the semantic label; 0 for unlabeled pixels, things and values out of range.
@@ -44,16 +36,12 @@ class Ade20kSegments:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one sample.
-
-        Raises DatasetError, naming the file, for a label that is missing, of another size or pixel type, or holds an
-        unknown value.
-        """
+        """Raises DatasetError, naming the file: a label that is missing, of another size or type, or unknown values."""
         image_path, semantic = self.pairs[index]
         image, stuff = read_pair(image_path, semantic)
         path = self.instances / semantic.name
         things = read_label(path, image_path)
-        check_size(image_path, image, str(path), (things.shape[0], things.shape[1]))
+        check_size(image_path, image, str(path), things.shape[:2])
         if stuff.ndim != 2 or stuff.dtype != np.uint8:
             raise DatasetError(f"{semantic} is not an 8-bit label map")
         if stuff.max() > len(self.vocabulary):

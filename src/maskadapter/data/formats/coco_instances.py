@@ -7,14 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.formats.coco_json import (
-    AnnotatedImages,
-    class_of,
-    file_of,
-    group_by_image,
-    in_file,
-    read_annotations,
-)
+from maskadapter.data.formats.coco_json import AnnotatedImages, class_of, file_of
 from maskadapter.data.formats.image_label_pairs import check_size
 from maskadapter.errors import DatasetError, MaskError
 from maskadapter.io import decode_segmentation, read_image
@@ -27,8 +20,7 @@ class CocoInstances(AnnotatedImages):
 
     index: the JSON file. images: folder of the images that it lists. classes: category id -> index in the vocabulary.
     content: content of the JSON, where the caller has read it already.
-    The constructor reads the JSON; images and masks are read on access. An image without annotations has a target
-    without segments.
+    The constructor reads the JSON; images and masks are read on access. An image without annotations has no segments.
     Raises DatasetError for a JSON that is missing or not in COCO's format, and for an unknown category.
     """
 
@@ -43,27 +35,22 @@ class CocoInstances(AnnotatedImages):
         classes: Mapping[int, int],
         content: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name, self.vocabulary, self.images = name, vocabulary, images
-        rows = []
-        for image, annotations in group_by_image(content or read_annotations(index), index):
-            with in_file(index):
-                segments = [
-                    (
-                        class_of(annotation["category_id"], classes, index),
-                        bool(annotation.get("iscrowd", 0)),  # LVIS has no crowds
-                        annotation.get("id"),
-                        annotation["segmentation"],
-                    )
-                    for annotation in annotations
-                ]
-                rows.append((file_of(image), int(image["height"]), int(image["width"]), segments))
-        super().__init__(index, rows, ([segment[0] for segment in segments] for *_, segments in rows))
+        def row_of(image: dict[str, Any], annotations: list[dict[str, Any]]) -> tuple[Any, ...]:
+            segments = [
+                (
+                    class_of(annotation["category_id"], classes, index),
+                    bool(annotation.get("iscrowd", 0)),  # LVIS has no crowds
+                    annotation.get("id"),
+                    annotation["segmentation"],
+                )
+                for annotation in annotations
+            ]
+            return file_of(image), int(image["height"]), int(image["width"]), segments
+
+        super().__init__(name, vocabulary, index, images, content, row_of)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one sample.
-
-        Raises DatasetError, naming the file, for an image of another size than listed and for malformed masks.
-        """
+        """Raises DatasetError, naming the file, for an image of another size than listed and for malformed masks."""
         file, height, width, segments = self._rows[index]
         image = read_image(self.images / file)
         check_size(self.images / file, image, f"its entry in {self.index}", (height, width))

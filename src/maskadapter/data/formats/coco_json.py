@@ -1,15 +1,16 @@
 """Reading the COCO JSON of a whole data set: checked, and grouped by image. Source: cocodataset.org, data format."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from maskadapter.data.fingerprint import fingerprint_of
+from maskadapter.data.formats.image_label_pairs import fingerprint_of
 from maskadapter.data.formats.packed_records import PackedRecords
 from maskadapter.errors import DatasetError
 from maskadapter.system.json_files import read_json
 from maskadapter.system.progress import busy
+from maskadapter.vocabulary import Vocabulary
 
 MAX_BYTES = 4_000_000_000
 """Largest JSON that is read; LVIS v1's training annotations have 1.1 GB."""
@@ -57,13 +58,8 @@ def group_by_image(content: Mapping[str, Any], path: Path) -> list[tuple[dict[st
 
 
 def file_of(image: Mapping[str, Any]) -> str:
-    """Return the path of an image below the image folder.
-
-    LVIS v1 gives only a URL, whose last two parts are folder and file.
-    """
-    if "file_name" in image:
-        return str(image["file_name"])
-    return "/".join(str(image["coco_url"]).split("/")[-2:])
+    """Return the path of an image below the image folder; of LVIS v1's URLs, the last two parts: folder and file."""
+    return str(image["file_name"]) if "file_name" in image else "/".join(str(image["coco_url"]).split("/")[-2:])
 
 
 def class_of(category: Any, classes: Mapping[int, int], path: Path) -> int:
@@ -74,12 +70,27 @@ def class_of(category: Any, classes: Mapping[int, int], path: Path) -> int:
 
 
 class AnnotatedImages:
-    """The part that COCO instance and panoptic data sets share: for each image a packed row and its classes."""
+    """The part that COCO instance and panoptic data sets share: for each image a packed row and its classes.
 
-    def __init__(self, index: Path, rows: Iterable[Any], classes: Iterable[Iterable[int]]) -> None:
-        self.index = index
+    row_of: makes the row of an image from its entry and its annotations; it ends in the image's segments, tuples that
+    start with their classes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        vocabulary: Vocabulary,
+        index: Path,
+        images: Path,
+        content: Mapping[str, Any] | None,
+        row_of: Callable[[dict[str, Any], list[dict[str, Any]]], tuple[Any, ...]],
+    ) -> None:
+        self.name, self.vocabulary, self.index, self.images = name, vocabulary, index, images
+        groups = group_by_image(content or read_annotations(index), index)
+        with in_file(index):
+            rows = [row_of(image, annotations) for image, annotations in groups]
         self._rows = PackedRecords(rows)
-        self._classes = PackedRecords(sorted(set(shown)) for shown in classes)
+        self._classes = PackedRecords(sorted({segment[0] for segment in row[-1]}) for row in rows)
 
     def __len__(self) -> int:
         return len(self._rows)

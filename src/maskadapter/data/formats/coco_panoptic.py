@@ -7,21 +7,12 @@ from typing import Any
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.formats.coco_json import (
-    AnnotatedImages,
-    class_of,
-    file_of,
-    group_by_image,
-    in_file,
-    read_annotations,
-)
+from maskadapter.data.formats.coco_json import AnnotatedImages, class_of, file_of
 from maskadapter.data.formats.image_label_pairs import read_pair
 from maskadapter.errors import DatasetError
 from maskadapter.io import panoptic_ids
 from maskadapter.types import UNLABELED, Target
 from maskadapter.vocabulary import Vocabulary
-
-_VOID = 0
 
 
 class CocoPanoptic(AnnotatedImages):
@@ -46,39 +37,32 @@ class CocoPanoptic(AnnotatedImages):
         classes: Mapping[int, int],
         content: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name, self.vocabulary = name, vocabulary
-        self.images, self.labels = images, labels
-        rows = []
-        for image, annotations in group_by_image(content or read_annotations(index), index):
-            with in_file(index):
-                if len(annotations) != 1:
-                    raise DatasetError(f"{index} has {len(annotations)} labels for {file_of(image)}; one is needed")
-                segments = [
-                    (int(segment["id"]), class_of(segment["category_id"], classes, index), bool(segment["iscrowd"]))
-                    for segment in annotations[0]["segments_info"]
-                ]
-                rows.append((file_of(image), str(annotations[0]["file_name"]), segments))
-        super().__init__(index, rows, ([segment[1] for segment in segments] for *_, segments in rows))
+        def row_of(image: dict[str, Any], annotations: list[dict[str, Any]]) -> tuple[Any, ...]:
+            if len(annotations) != 1:
+                raise DatasetError(f"{index} has {len(annotations)} labels for {file_of(image)}; one is needed")
+            segments = [
+                (class_of(segment["category_id"], classes, index), int(segment["id"]), bool(segment["iscrowd"]))
+                for segment in annotations[0]["segments_info"]
+            ]
+            return file_of(image), str(annotations[0]["file_name"]), segments
+
+        self.labels = labels
+        super().__init__(name, vocabulary, index, images, content, row_of)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one sample.
-
-        Raises DatasetError, naming the file, for a missing PNG, a PNG of another size, and a segment id that the JSON
-        does not list.
-        """
+        """Raises DatasetError, naming the file: a PNG that is missing, of another size, or has an unlisted segment."""
         file, label, segments = self._rows[index]
         path = self.labels / label
         image, values = read_pair(self.images / file, path)
         if values.ndim != 3:
             raise DatasetError(f"{path} is not a panoptic PNG: RGB with id = R + 256 G + 65536 B is needed")
-        listed = {_VOID: UNLABELED} | {segment[0]: number for number, segment in enumerate(segments)}
+        listed = {0: UNLABELED} | {segment[1]: number for number, segment in enumerate(segments)}
         ids, places = np.unique(panoptic_ids(values), return_inverse=True)
-        for number in ids.tolist():
-            if number not in listed:
-                raise DatasetError(f"{path} has a segment {number} that its JSON does not list")
+        if strange := [number for number in ids.tolist() if number not in listed]:
+            raise DatasetError(f"{path} has a segment {strange[0]} that its JSON does not list")
         segment_ids = np.array([listed[number] for number in ids.tolist()], dtype=np.int32)[places]
         target = Target(
-            np.array([segment[1] for segment in segments], dtype=np.int64),
+            np.array([segment[0] for segment in segments], dtype=np.int64),
             np.array([segment[2] for segment in segments], dtype=bool),
             segment_ids.reshape(values.shape[:2]),
         )

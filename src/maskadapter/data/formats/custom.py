@@ -10,7 +10,7 @@ Paths are relative to the YAML file. ``docs/datasets.md`` explains all keys.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -51,45 +51,37 @@ class PanopticFiles(InstanceFiles):
     labels: Path
 
 
-class _Described(_Strict):
+Files = TypeVar("Files", LabelFolders, InstanceFiles, PanopticFiles)
+
+
+class _Described(_Strict, Generic[Files]):
     name: str | None = None
     things: list[str] | None = None
+    train: Files | None = None
+    val: Files | None = None
 
 
-class SemanticData(_Described):
+class SemanticData(_Described[LabelFolders]):
     """Images with label maps. first_value: pixel value of the first class. ignore: values that stand for no class."""
 
     task: Literal["semantic"]
     classes: list[str] | str
     first_value: Annotated[int, Field(ge=0, le=65535)] = 0
     ignore: list[Annotated[int, Field(ge=0, le=65535)]] = [255]
-    train: LabelFolders | None = None
-    val: LabelFolders | None = None
 
 
-class InstanceData(_Described):
-    """COCO instances. classes: the categories of the JSON where left out."""
+class CocoData(_Described[Files], Generic[Files]):
+    """COCO instances or panoptic segments. classes: the categories of the JSON where left out."""
 
-    task: Literal["instance"]
+    task: Literal["instance", "panoptic"]
     classes: list[str] | str | None = None
-    train: InstanceFiles | None = None
-    val: InstanceFiles | None = None
 
 
-class PanopticData(_Described):
-    """COCO panoptic. classes: the categories of the JSON where left out."""
-
-    task: Literal["panoptic"]
-    classes: list[str] | str | None = None
-    train: PanopticFiles | None = None
-    val: PanopticFiles | None = None
-
-
-CustomData = SemanticData | InstanceData | PanopticData
+CustomData = SemanticData | CocoData[InstanceFiles] | CocoData[PanopticFiles]
 _SCHEMAS: dict[str, type[CustomData]] = {
     "semantic": SemanticData,
-    "instance": InstanceData,
-    "panoptic": PanopticData,
+    "instance": CocoData[InstanceFiles],
+    "panoptic": CocoData[PanopticFiles],
 }
 
 
@@ -110,18 +102,14 @@ def open_custom(path: Path, split: str) -> Dataset:
         if not (folder / place).exists():
             raise DatasetError(f"{path}: {split}.{key} is {place}, and {folder / place} does not exist")
     name, images = described.name or path.stem, folder / files.images
-    if isinstance(described, SemanticData):
-        assert isinstance(files, LabelFolders)
+    if isinstance(files, LabelFolders):
+        assert isinstance(described, SemanticData)
         vocabulary = _vocabulary(described, path)
-        if isinstance(described.classes, str) and described.classes not in builtin_names():
-            _check_lines(folder / described.classes, vocabulary)
         values = values_from(described.first_value, len(vocabulary))
         if taken := sorted(values.keys() & set(described.ignore)):
             raise DatasetError(f'{path} ignores the value {taken[0]}, which is a class: correct "ignore"')
         values |= dict.fromkeys(described.ignore, UNLABELED)
-        pairs = find_pairs(images, folder / files.labels)
-        return SemanticFolder(name, vocabulary, pairs, values, images)
-    assert isinstance(files, InstanceFiles)
+        return SemanticFolder(name, vocabulary, find_pairs(images, folder / files.labels), values, images)
     index = folder / files.annotations
     content = read_annotations(index, ("images", "annotations", "categories"))
     vocabulary, classes = _categories(described, content, index, path)
@@ -143,30 +131,29 @@ def read_description(path: Path) -> CustomData:
 
 
 def _vocabulary(described: CustomData, path: Path) -> Vocabulary:
-    """Build the vocabulary from the ``classes`` of the description."""
+    """Build the vocabulary from ``classes``. In label maps a repeated class would shift the values that follow."""
     classes = described.classes
-    if isinstance(classes, str):
-        return Vocabulary.of(classes if classes in builtin_names() else path.parent / classes, described.things)
+    if isinstance(classes, str) and classes not in builtin_names():
+        file = path.parent / classes
+        vocabulary = Vocabulary.of(file, described.things)
+        if described.task == "semantic":
+            lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+            count = sum(not line.startswith("#") for line in lines if line)
+            if count != len(vocabulary):
+                raise DatasetError(
+                    f"{file} has {count} lines and {len(vocabulary)} classes: one class a line is needed, no "
+                    "duplicates, no commas, because the pixel values count the lines"
+                )
+        return vocabulary
     assert classes is not None
     vocabulary = Vocabulary.of(classes, described.things)
-    if len(vocabulary) != len(classes):
+    if not isinstance(classes, str) and len(vocabulary) != len(classes):
         raise DatasetError(f"{path}: classes lists {len(classes)} classes, some of them twice")
     return vocabulary
 
 
-def _check_lines(path: Path, vocabulary: Vocabulary) -> None:
-    """Check that every line is one class: a duplicate, or two on a line, would shift the values of all that follow."""
-    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if not line.lstrip().startswith("#")]
-    count = sum(bool(line.strip()) for line in lines)
-    if count != len(vocabulary):
-        raise DatasetError(
-            f"{path} has {count} lines and {len(vocabulary)} classes: one class a line is needed, no duplicates, no "
-            "commas, because the pixel values count the lines"
-        )
-
-
 def _categories(
-    described: InstanceData | PanopticData, content: Mapping[str, Any], index: Path, path: Path
+    described: CustomData, content: Mapping[str, Any], index: Path, path: Path
 ) -> tuple[Vocabulary, dict[int, int]]:
     """Return the vocabulary, and category id -> class index for the JSON of one split.
 
@@ -178,7 +165,7 @@ def _categories(
         vocabulary = _vocabulary(described, path)
     else:
         first = described.train or described.val
-        assert first is not None
+        assert isinstance(first, InstanceFiles)
         other = path.parent / first.annotations
         rows = listed if other == index else _listed(read_annotations(other, ("categories",)), other)
         names = tuple((str(row["name"]),) for row in rows)

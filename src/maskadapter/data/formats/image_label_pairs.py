@@ -1,6 +1,7 @@
 """Finding and reading images together with their label files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +26,32 @@ def find_pairs(images: Path, labels: Path) -> list[Pair]:
         for path in sorted(labels.rglob("*"))
         if path.suffix.lower() in LABEL_SUFFIXES
     }
-    pairs = [(Path(str(image)), found.get(image.stem)) for image in find_image_files(images)]
-    missing = [image for image, label in pairs if label is None]
+    files = find_image_files(images)
+    missing = [Path(str(image)) for image in files if image.stem not in found]
     if missing:
-        raise DatasetError(
-            f"{missing[0]} has no label in {labels}"
-            + (f", and {len(missing) - 1:,} other images have none" if len(missing) > 1 else "")
-            + f": {missing[0].stem}{LABEL_SUFFIXES[0]} is needed"
-        )
-    return [(image, label) for image, label in pairs if label is not None]
+        raise DatasetError(f"{no_label(missing, labels)}: {missing[0].stem}{LABEL_SUFFIXES[0]} is needed")
+    return [(Path(str(image)), found[image.stem]) for image in files]
 
 
-def pairs_named(names: Iterable[str], images: Path, labels: Path, suffix: str) -> list[Pair]:
-    """Pair ``images/name.jpg`` with ``labels/name`` + ``suffix`` for every name; files may be missing."""
-    return [(images / f"{name}.jpg", labels / f"{name}{suffix}") for name in names]
+def no_label(images: Sequence[Path | str], labels: Path) -> str:
+    """Return the message for one or more images without a label in the folder ``labels``."""
+    more = f", and {len(images) - 1:,} other images have none" if len(images) > 1 else ""
+    return f"{images[0]} has no label in {labels}{more}"
+
+
+def fingerprint_of(files: Iterable[Path]) -> str:
+    """Hash name, size and modification time of every file, to detect changed labels without reading them.
+
+    The order matters; files may be missing. Returns 16 hexadecimal digits.
+    """
+    digest = sha256()
+    for file in files:
+        try:
+            facts = file.stat()
+            digest.update(repr((file.name, facts.st_size, facts.st_mtime_ns)).encode())
+        except OSError:
+            digest.update(repr((file.name, None)).encode())
+    return digest.hexdigest()[:16]
 
 
 def read_pair(image: Path, label: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +61,7 @@ def read_pair(image: Path, label: Path) -> tuple[np.ndarray, np.ndarray]:
     image that cannot be read.
     """
     pixels, values = read_image(image), read_label(label, image)
-    check_size(image, pixels, str(label), (values.shape[0], values.shape[1]))
+    check_size(image, pixels, str(label), values.shape[:2])
     return pixels, values
 
 
@@ -66,11 +79,10 @@ def read_label(label: Path, image: Path) -> np.ndarray:
     return values.astype(np.uint8) if values.dtype == bool else values
 
 
-def check_size(path: Path, image: np.ndarray, label: str, size: tuple[int, int]) -> None:
-    """Check that a label has the size of its image.
+def check_size(path: Path, image: np.ndarray, label: str, size: tuple[int, ...]) -> None:
+    """Raise DatasetError where a label of ``size`` (height, width) has another size than its image.
 
-    path, image: file and pixels of the image. label: what the message calls the label. size: (height, width) of the
-    label. Raises DatasetError where the two sizes differ.
+    path, image: file and pixels of the image. label: what the message calls the label.
     """
     height, width = image.shape[:2]
     if size != (height, width):

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.fingerprint import fingerprint_of
-from maskadapter.data.formats.image_label_pairs import Pair, read_pair
+from maskadapter.data.formats.image_label_pairs import Pair, fingerprint_of, read_pair
 from maskadapter.errors import DatasetError
 from maskadapter.types import UNLABELED, Target
 from maskadapter.vocabulary import Vocabulary
@@ -18,8 +17,8 @@ _NOT_LISTED = -2
 class SemanticFolder:
     """A semantic data set: image files with one label map each.
 
-    pairs: image and label files. values: pixel value of a label map -> class index or UNLABELED; any other value is an
-    error. folder: sample names are the image paths relative to it.
+    values: pixel value of a label map -> class index or UNLABELED; any other value is an error. folder: sample names
+    are the image paths relative to it.
     """
 
     task: Task = "semantic"
@@ -40,11 +39,7 @@ class SemanticFolder:
         return fingerprint_of((label for _, label in self.pairs))
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one sample.
-
-        Raises DatasetError, naming the file, for a label map that is missing, of another size, RGB, or holds an unknown
-        value.
-        """
+        """Raises DatasetError, naming the file: a label that is missing, of another size, RGB, or of unknown values."""
         path, label = self.pairs[index]
         image, values = read_pair(path, label)
         if values.ndim != 2:
@@ -62,8 +57,8 @@ class SemanticFolder:
 
 
 def values_from(first: int, classes: int, ignored: Sequence[int] = ()) -> dict[int, int]:
-    """Map pixel values to class indices where the values count up: ``first`` stands for class 0, and so on.
+    """Map pixel values that count up from ``first`` to class indices, and ``ignored`` ones to UNLABELED.
 
-    classes: number of classes. ignored: values that become UNLABELED.
+    classes: number of classes.
     """
     return {first + number: number for number in range(classes)} | dict.fromkeys(ignored, UNLABELED)

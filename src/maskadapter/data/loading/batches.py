@@ -36,7 +36,6 @@ def load_batches(
     transforms: one for each data set. batches: from ``TrainingOrder.batches``. seed: together with the number of a draw
     it seeds the transform. workers: processes that read ahead; they are spawned, so that data sets and transforms have
     to be picklable; 0 reads in this process, on demand.
-
     Raises the MaskAdapterError that reading a sample raises, also from a worker.
     """
     loader: DataLoader[Any] = DataLoader(
@@ -75,10 +74,9 @@ class _Draws(TorchDataset[tuple[Draw, Sample | MaskAdapterError]]):
 
 
 def _batch(loaded: list[tuple[Draw, Sample | MaskAdapterError]]) -> LoadedBatch | MaskAdapterError:
-    samples = []
+    draws, samples = [draw for draw, _ in loaded], list[Sample]()
     for _, sample in loaded:
         if isinstance(sample, MaskAdapterError):
             return sample
         samples.append(sample)
-    draws = [draw for draw, _ in loaded]
     return LoadedBatch(draws[0].source, draws, samples)

@@ -5,12 +5,10 @@ saturation and value in 8 bits with OpenCV; its rounding is reproduced here, so 
 a multiple of 32. (OpenCV rounds the last pixels of other rows differently, by one level.)
 """
 
-from collections.abc import Callable
 from random import Random
 
 import numpy as np
 
-# Source: detectron2 ColorAugSSDTransform.
 BRIGHTNESS = 32.0  # of 255, up or down
 FACTORS = (0.5, 1.5)  # contrast and saturation
 HUE = 18  # of 180, up or down
@@ -22,19 +20,12 @@ _SIXTH = np.array([[0, 3, 1], [2, 0, 1], [1, 0, 3], [1, 2, 0], [3, 1, 0], [0, 1,
 
 def jitter_color(image: np.ndarray, rng: Random) -> np.ndarray:
     """Augment the colors of an image, (H, W, 3) uint8 RGB, and return a new one. Contrast comes first or last."""
-    image = _perhaps(_brightness, image, rng)
-    steps = (_contrast, _saturation, _hue) if rng.randrange(2) else (_saturation, _hue, _contrast)
-    for step in steps:
-        image = _perhaps(step, image, rng)
+    if rng.randrange(2):
+        image = _linear(image, offset=rng.uniform(-BRIGHTNESS, BRIGHTNESS))
+    for step in (_contrast, _saturation, _hue) if rng.randrange(2) else (_saturation, _hue, _contrast):
+        if rng.randrange(2):
+            image = step(image, rng)
     return image
-
-
-def _perhaps(step: Callable[[np.ndarray, Random], np.ndarray], image: np.ndarray, rng: Random) -> np.ndarray:
-    return step(image, rng) if rng.randrange(2) else image
-
-
-def _brightness(image: np.ndarray, rng: Random) -> np.ndarray:
-    return _linear(image, offset=rng.uniform(-BRIGHTNESS, BRIGHTNESS))
 
 
 def _contrast(image: np.ndarray, rng: Random) -> np.ndarray:
@@ -58,8 +49,8 @@ def _linear(values: np.ndarray, factor: float = 1.0, offset: float = 0.0) -> np.
 def _to_hsv(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convert (H, W, 3) uint8 RGB to hue 0 to 179, saturation and value 0 to 255, each (H, W) int; rounds as OpenCV."""
     red, green, blue = np.moveaxis(image.astype(np.int32), -1, 0)
-    value = np.maximum(np.maximum(red, green), blue)
-    chroma = value - np.minimum(np.minimum(red, green), blue)
+    value = image.max(axis=-1).astype(np.int32)
+    chroma = value - image.min(axis=-1)
     saturation = _divide(chroma, 255 << _SHIFT, value)
     sixths = np.select(
         [value == red, value == green], [green - blue, blue - red + 2 * chroma], red - green + 4 * chroma
@@ -76,10 +67,7 @@ def _divide(numerator: np.ndarray, one: float, denominator: np.ndarray) -> np.nd
 
 
 def _to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Convert hue, saturation and value, each (H, W), to (H, W, 3) uint8 RGB.
-
-    Computed in single precision with fused multiply-add and truncated at the end, as OpenCV's fast path does.
-    """
+    """Convert to (H, W, 3) uint8 RGB in single precision, with fused multiply-add and truncation, as OpenCV does."""
     sixth = hue.astype(np.float32) * np.float32(6 / _HUES)
     sector = np.floor(sixth).astype(np.int32)
     part = sixth - sector.astype(np.float32)

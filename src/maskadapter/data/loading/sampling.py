@@ -5,6 +5,7 @@ a step is the same however many processes share it.
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -13,9 +14,6 @@ import numpy as np
 
 from maskadapter.data.dataset import Dataset
 from maskadapter.errors import DatasetError, RecipeError
-
-# Source: Gupta et al. 2019 (LVIS), appendix B.
-REPEAT_THRESHOLD = 0.001
 
 _BLOCK = 4096  # steps for which the data sets are drawn at once
 
@@ -33,8 +31,7 @@ class KnowsClasses(Protocol):
 class Draw:
     """One sample of one training step.
 
-    source: index of the data set. index: of the sample within it. number: position in the whole training, from 0; every
-    draw has its own.
+    source: index of the data set. index: of the sample within it. number: its own position in the training, from 0.
     """
 
     source: int
@@ -50,10 +47,8 @@ class TrainingOrder:
     factors, as often as its factor says.
 
     Args:
-        datasets: the training sets. ratios: relative number of steps of each, any positive numbers; None for equal
-            shares.
-        batch_size: samples in a step, over all processes.
-        seed: of the order.
+        datasets: the training sets. batch_size: samples in a step, over all processes. seed: of the order.
+        ratios: relative number of steps of each data set, any positive numbers; None for equal shares.
         repeat_thresholds: t of LVIS's repeat-factor sampling for each data set; None samples evenly.
 
     Raises RecipeError: a data set smaller than a batch, ratios of the wrong number or sign; DatasetError: a repeat
@@ -70,16 +65,13 @@ class TrainingOrder:
         repeat_thresholds: Sequence[float | None] | None = None,
     ) -> None:
         for dataset in datasets:
-            if len(dataset) < batch_size:
-                raise RecipeError(
-                    f"'{dataset.name}' has {len(dataset)} images, fewer than a batch of {batch_size}; "
-                    f"set batch_size to {len(dataset)} or less"
-                )
+            if (count := len(dataset)) < batch_size:
+                problem = f"'{dataset.name}' has {count} images, fewer than a batch of {batch_size}"
+                raise RecipeError(f"{problem}; set batch_size to {count} or less")
         ratios = [1.0] * len(datasets) if ratios is None else ratios
         if len(ratios) != len(datasets) or not all(0 < ratio < math.inf for ratio in ratios):
             raise RecipeError(f"ratios are {list(ratios)}; {len(datasets)} positive numbers are needed, one for each")
-        self.batch_size = batch_size
-        self._seed = seed
+        self.batch_size, self._seed = batch_size, seed
         self._shares = np.array(ratios, dtype=float) / sum(ratios)
         thresholds = [None] * len(datasets) if repeat_thresholds is None else repeat_thresholds
         self._epochs = [
@@ -95,10 +87,8 @@ class TrainingOrder:
         """
         share, rest = divmod(self.batch_size, processes)
         if rest:
-            raise RecipeError(
-                f"a batch of {self.batch_size} cannot be divided among {processes} processes; "
-                f"set batch_size to a multiple of {processes}"
-            )
+            advice = f"set batch_size to a multiple of {processes}"
+            raise RecipeError(f"a batch of {self.batch_size} cannot be divided among {processes} processes; {advice}")
         return self._batches(first, slice(process * share, (process + 1) * share))
 
     def _batches(self, first: int, part: slice) -> Iterator[list[Draw]]:
@@ -126,17 +116,12 @@ class TrainingOrder:
 
 
 class _Epochs:
-    """The endless sequence of one data set's samples, epoch after epoch.
-
-    Epochs differ in length, because repeat factors are rounded at random.
-    """
+    """The endless sequence of one data set's samples. Epochs differ in length: repeat factors are rounded at random."""
 
     def __init__(self, factors: np.ndarray, seed: tuple[int, int]) -> None:
-        self._factors = factors
-        self._seed = seed
+        self._factors, self._seed = factors, seed
         self._starts = [0]  # of the epochs computed so far, and of the next one
-        self._order = np.zeros(0, dtype=int)
-        self._epoch = -1
+        self._epoch, self._order = -1, np.zeros(0, dtype=int)
 
     def __getitem__(self, position: int) -> int:
         while position >= self._starts[-1]:
@@ -154,17 +139,14 @@ class _Epochs:
         return rng.permutation(np.repeat(np.arange(len(whole)), repeats.astype(int)))
 
 
-def repeat_factors(classes: Sequence[Collection[int]], threshold: float = REPEAT_THRESHOLD) -> np.ndarray:
+def repeat_factors(classes: Sequence[Collection[int]], threshold: float = 0.001) -> np.ndarray:
     """Compute how often each of n images is repeated in an epoch, (n,) float of at least 1, by its rarest class.
 
     classes: the classes in each image. A class in a share f of the images has the factor max(1, sqrt(threshold / f));
     an image has the largest factor of its classes, and 1 where it has none.
     Source: Gupta et al. 2019 (LVIS), appendix B; detectron2 repeat_factors_from_category_frequency.
     """
-    shown: dict[int, int] = {}
-    for image in classes:
-        for number in set(image):
-            shown[number] = shown.get(number, 0) + 1
+    shown = Counter(number for image in classes for number in set(image))
     factor = {number: max(1.0, math.sqrt(threshold * len(classes) / count)) for number, count in shown.items()}
     return np.array([max((factor[number] for number in image), default=1.0) for image in classes])
 

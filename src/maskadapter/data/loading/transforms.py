@@ -1,9 +1,6 @@
-"""Training augmentation: random flip, scale, crop, padding and colors.
+"""Training augmentation: random flip, scale, crop, padding and colors, all drawn from the random state passed in."""
 
-All randomness comes from the random state that is passed in, so that a sample depends on its seed alone and not on the
-worker that made it or on earlier samples.
-"""
-
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
@@ -54,28 +51,31 @@ class TrainingTransform:
         """
         image, target = sample.image, sample.target
         if rng.uniform() < self.flip:
-            image, target = image[:, ::-1], _select(target, np.s_[..., ::-1])
+            image, target = image[:, ::-1], _changed(target, lambda pixels, _: pixels[..., ::-1])
         height, width = image.shape[:2]
-        resized = self._resized(height, width, rng.uniform(*self.scale))
+        factor = self.size * rng.uniform(*self.scale)
+        factor = min(factor / height, factor / width)
+        # A very thin image would be rounded to a side of 0; detectron2 fails there.
+        resized = max(int(np.round(height * factor)), 1), max(int(np.round(width * factor)), 1)
         # One random number for both axes: the crop lies on the diagonal of its possible places. Source: detectron2.
         free = np.maximum(np.subtract(resized, self.size), 0)
         top, left = np.round(free * rng.uniform()).astype(int)
 
         rows = _source_pixels(height, resized[0], self.rounding)[top : top + self.size]
         columns = _source_pixels(width, resized[1], self.rounding)[left : left + self.size]
-        target = _pad(_select(target, (..., rows[:, None], columns)), self.size)
+        margins = [(0, self.size - len(rows)), (0, self.size - len(columns))]
+
+        def crop(pixels: np.ndarray, fill: int) -> np.ndarray:
+            every = [(0, 0)] * (pixels.ndim - 2)
+            return np.pad(pixels[..., rows[:, None], columns], [*every, *margins], constant_values=fill)
+
+        target = _changed(target, crop)
         resized_image = Image.fromarray(np.ascontiguousarray(image)).resize(resized[::-1], Image.Resampling.BILINEAR)
         image = np.asarray(resized_image)[top : top + self.size, left : left + self.size]
-        margins = [(0, self.size - image.shape[0]), (0, self.size - image.shape[1]), (0, 0)]
-        image = np.pad(image, margins, constant_values=PAD_VALUE)
+        image = np.pad(image, [*margins, (0, 0)], constant_values=PAD_VALUE)
         if self.color:  # the padding too, as in the official mapper
             image = jitter_color(image, Random(int(rng.randint(2**31))))
         return Sample(image, target, sample.name)
-
-    def _resized(self, height: int, width: int, scale: float) -> tuple[int, int]:
-        factor = min(self.size * scale / height, self.size * scale / width)
-        # A very thin image would be rounded to a side of 0; detectron2 fails there.
-        return max(int(np.round(height * factor)), 1), max(int(np.round(width * factor)), 1)
 
 
 def random_state(seed: int, number: int) -> np.random.RandomState:
@@ -96,19 +96,9 @@ def _source_pixels(old: int, new: int, rounding: Rounding) -> np.ndarray:
     return functional.interpolate(pixels, size=new, mode="nearest")[0, 0].to(torch.int64).numpy()
 
 
-def _select(target: Target, pixels: tuple) -> Target:
-    """Index the pixels of a target: its segment ids or masks, (..., H, W)."""
+def _changed(target: Target, change: Callable[[np.ndarray, int], np.ndarray]) -> Target:
+    """Call ``change`` with the segment ids or masks of a target, (..., H, W), and their value of unlabeled pixels."""
     if target.segment_ids is not None:
-        return replace(target, segment_ids=target.segment_ids[pixels])
+        return replace(target, segment_ids=change(target.segment_ids, UNLABELED))
     assert target.overlapping is not None
-    return replace(target, overlapping=target.overlapping[pixels])
-
-
-def _pad(target: Target, size: int) -> Target:
-    """Pad a target on the right and below to size x size with unlabeled pixels."""
-    height, width = target.size
-    margins = [(0, size - height), (0, size - width)]
-    if target.segment_ids is not None:
-        return replace(target, segment_ids=np.pad(target.segment_ids, margins, constant_values=UNLABELED))
-    assert target.overlapping is not None
-    return replace(target, overlapping=np.pad(target.overlapping, [(0, 0), *margins]))
+    return replace(target, overlapping=change(target.overlapping, False))

@@ -3,7 +3,6 @@
 Source: FC-CLIP's prepare_ade20k_full_sem_seg.py. It takes the list of files from a pickle; here the folders are walked.
 """
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +26,15 @@ _RELEASE = "images"  # folder of the release, in subfolders by scene
 
 def source_gaps(folder: Path, split: str) -> list[Gap]:
     """Return which files of the release are missing for a split."""
-    count, found = KNOWN["ade20k-847"].splits[split].count, _images(folder, split)
-    gaps = []
-    if len(found) < count:
-        gaps.append(too_few_images(_RELEASE, len(found), count))
+    found = _images(folder, split)
     missing = [_segmentation(path).name for path in found if not _segmentation(path).is_file()]
-    if missing:
-        gaps.append(missing_files(_RELEASE, missing))
-    return gaps
+    gaps = too_few_images(_RELEASE, len(found), KNOWN["ade20k-847"].splits[split].count)
+    return gaps + missing_files(_RELEASE, missing)
 
 
 def convert(folder: Path, split: str) -> None:
-    """Write the images and label maps of a split to ``images_detectron2`` and ``annotations_detectron2``.
+    """Write those images and label maps of a split that do not exist yet.
 
-    Files that exist are not written again.
     Raises DatasetError, naming the file, for an image without a label and a label of another size.
     """
     layout = KNOWN["ade20k-847"].splits[split]
@@ -55,8 +49,8 @@ def convert(folder: Path, split: str) -> None:
         values = read_label(_segmentation(image), image)
         if values.ndim != 3:
             raise DatasetError(f"{_segmentation(image)} is not a segmentation of ADE20K: RGB is needed")
-        check_size(image, pixels, str(_segmentation(image)), (values.shape[0], values.shape[1]))
-        size = small_size(pixels.shape[0], pixels.shape[1])
+        check_size(image, pixels, str(_segmentation(image)), values.shape[:2])
+        size = small_size(*pixels.shape[:2])
         write_label(classes_847(shrink_labels(values, size)), label)
         with write_atomically(small) as temporary:
             # Quality 75, Pillow's default: the published results were measured on such files.
@@ -68,7 +62,10 @@ def convert(folder: Path, split: str) -> None:
 def classes_847(segmentation: np.ndarray) -> np.ndarray:
     """Convert the pixels of a ``*_seg.png``, (H, W, 3) uint8, to classes, (H, W) uint16: 0 to 846, or OTHER."""
     red, green = segmentation[..., 0].astype(np.int32), segmentation[..., 1].astype(np.int32)
-    return _table()[red // 10 * 256 + green]
+    classes = category_ids("ade20k-847")
+    table = np.full(256 // 10 * 256 + 256, OTHER, dtype=np.uint16)
+    table[list(classes)] = list(classes.values())
+    return table[red // 10 * 256 + green]
 
 
 def small_size(height: int, width: int) -> tuple[int, int]:
@@ -76,7 +73,7 @@ def small_size(height: int, width: int) -> tuple[int, int]:
     short = min(height, width)
     if short <= SHORT_SIDE:
         return height, width
-    long = round(max(height, width) / float(short) * SHORT_SIDE)
+    long = round(max(height, width) / short * SHORT_SIDE)
     return (SHORT_SIDE, long) if height <= width else (long, SHORT_SIDE)
 
 
@@ -93,10 +90,7 @@ def shrink_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def shrink_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize labels, (H, W, ...), to the value at the upper left of each new pixel, as OpenCV's INTER_NEAREST does.
-
-    size: (height, width).
-    """
+    """Resize labels, (H, W, ...), to ``size`` (height, width), rounding down as OpenCV's INTER_NEAREST does."""
     rows, columns = (
         np.minimum(np.floor(np.arange(new) * (old / new)).astype(int), old - 1)
         for new, old in zip(size, labels.shape[:2], strict=True)
@@ -110,11 +104,3 @@ def _images(folder: Path, split: str) -> list[Path]:
 
 def _segmentation(image: Path) -> Path:
     return image.with_name(f"{image.stem}_seg.png")
-
-
-@cache
-def _table() -> np.ndarray:
-    table = np.full(256 // 10 * 256 + 256, OTHER, dtype=np.uint16)
-    classes = category_ids("ade20k-847")
-    table[list(classes)] = list(classes.values())
-    return table

@@ -5,7 +5,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -45,8 +45,7 @@ def download_archive(archive: Archive, folder: Path) -> Path:
 
     Raises DatasetError, one line.
     """
-    path = folder / archive.file
-    part = folder / f"{archive.file}.part"
+    path, part = folder / archive.file, folder / f"{archive.file}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         fetch(archive.address, part, archive.file)
@@ -67,8 +66,7 @@ def download_archive(archive: Archive, folder: Path) -> Path:
 def unpack(archive: Archive, path: Path, folder: Path) -> None:
     """Unpack the members of ``archive`` from its file ``path`` into ``folder``; files that exist are kept.
 
-    A file that is not an archive is copied. Every file appears whole or not at all. Only regular files are written, and
-    only inside ``folder``.
+    A plain file is copied. Files appear whole or not at all, only regular ones, and only inside ``folder``.
     Raises DatasetError: damaged archive, members that are links or lead outside, disk full.
     """
     if archive.is_plain:
@@ -99,14 +97,11 @@ def _unpack(path: Path, members: Mapping[str, str], endings: tuple[str, ...], fo
             for member in stream:
                 step(1)
                 place = None if member.isdir() else _place(member.name, members, endings)
-                if place is None:
-                    continue
-                content = stream.extractfile(member) if member.isreg() else None
-                if content is None:
-                    raise DatasetError(
-                        f"{path} holds {member.name}, which is not a regular file: the archive is refused"
-                    )
-                _write(content, folder / place, member.size)
+                if place is not None:
+                    content = stream.extractfile(member) if member.isreg() else None
+                    if content is None:
+                        raise _not_regular(path, member.name)
+                    _write(content, folder / place, member.size)
 
 
 def _unpack_zip(
@@ -115,11 +110,9 @@ def _unpack_zip(
     wanted: list[tuple[zipfile.ZipInfo, Path]] = []
     for info in opened.infolist():
         place = None if info.is_dir() else _place(info.filename, members, endings)
-        if place is None:
-            continue
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise DatasetError(f"{path} holds {info.filename}, which is not a regular file: the archive is refused")
-        if not _is_there(folder / place, info.file_size):
+        if place is not None and stat.S_ISLNK(info.external_attr >> 16):
+            raise _not_regular(path, info.filename)
+        if place is not None and not _is_there(folder / place, info.file_size):
             wanted.append((info, folder / place))
     folder.mkdir(parents=True, exist_ok=True)
     needed, free = sum(info.file_size for info, _ in wanted), shutil.disk_usage(folder).free
@@ -132,6 +125,10 @@ def _unpack_zip(
             with opened.open(info) as content:
                 _write(content, target, info.file_size)
             step(1)
+
+
+def _not_regular(path: Path, member: str) -> DatasetError:
+    return DatasetError(f"{path} holds {member}, which is not a regular file: the archive is refused")
 
 
 def _place(name: str, members: Mapping[str, str], endings: tuple[str, ...]) -> str | None:
@@ -162,8 +159,3 @@ def _write(content: IO[bytes], path: Path, size: int) -> None:
         shutil.copyfileobj(content, file, 1 << 20)
         if file.tell() != size:
             raise EOFError(f"{path.name} ends early")
-
-
-def folders_to_search(root: Path, own: Path) -> Iterator[Path]:
-    """Yield the folders where a user may have put an archive: beside the data sets, in the data set's own, above."""
-    yield from dict.fromkeys((root, own, own.parent, own.parent.parent))

@@ -16,10 +16,9 @@ Job = TypeVar("Job")
 
 
 def convert_each(jobs: Iterable[Job], convert: Callable[[Job], None], what: str) -> None:
-    """Call ``convert`` with every job, several at a time, behind a progress bar.
+    """Call ``convert`` with every job, several at a time, behind a progress bar with the text ``what``.
 
-    what: text of the bar. The first error stops; finished jobs stay. Threads are enough: decoding, NumPy and PyTorch
-    release the interpreter.
+    The first error stops; finished jobs stay. Threads are enough: decoding, NumPy and PyTorch release the interpreter.
     """
     pool = ThreadPoolExecutor(min(8, cpu_count() or 1))
     try:

@@ -11,12 +11,12 @@ from scipy.io import loadmat
 
 from maskadapter.data.catalog import KNOWN, category_ids
 from maskadapter.data.formats.coco_json import class_of, in_file, read_annotations
-from maskadapter.data.layout import Gap, Split, SplitFiles, missing_files, too_few_images
+from maskadapter.data.layout import Gap, Split, SplitFiles, missing_files, missing_path, too_few_images
 from maskadapter.data.prepare.conversion import convert_each, write_label
 from maskadapter.errors import DatasetError, MaskError
 from maskadapter.io import decode_segmentation
 
-IGNORED_59, IGNORED_459 = 255, 65535
+IGNORED_59 = 255
 _JSON = "trainval_merged.json"
 
 
@@ -26,10 +26,7 @@ def source_gaps_459(folder: Path, split: str) -> list[Gap]:
 
 
 def convert_459(folder: Path, split: str) -> None:
-    """Write the label maps of a split to ``annotations_ctx459``, except those that exist.
-
-    Raises DatasetError, naming the file.
-    """
+    """Write those label maps of a split that do not exist yet. Raises DatasetError, naming the file."""
     labels = KNOWN["pascal-context-459"].splits[split].labels
 
     def one(pair: tuple[Path, Path]) -> None:
@@ -50,9 +47,8 @@ def read_label_map(path: Path) -> np.ndarray:
     except Exception as error:  # damaged files make the reader raise nearly anything
         raise DatasetError(f"cannot read LabelMap from {path}: {error}") from None
     if values.dtype != np.uint16 or values.ndim != 2:
-        raise DatasetError(
-            f"LabelMap in {path} has {values.dtype} values of shape {values.shape}; (H, W) uint16 is needed"
-        )
+        found = f"{values.dtype} values of shape {values.shape}"
+        raise DatasetError(f"LabelMap in {path} has {found}; (H, W) uint16 is needed")
     if values.max(initial=0) > 459:
         raise DatasetError(f"{path} has the value {values.max()}; PASCAL-Context has 459 classes")
     return values - np.uint16(1)  # 0 wraps to 65535
@@ -60,41 +56,31 @@ def read_label_map(path: Path) -> np.ndarray:
 
 def source_gaps_59(folder: Path, split: str) -> list[Gap]:
     """Return which source files of the 59 classes are missing for a split: VOC2010 and the JSON file."""
-    if gaps := [Gap(path, f"{path} is missing") for path in (_JSON, "JPEGImages") if not (folder / path).exists()]:
+    if gaps := [missing_path(path) for path in (_JSON, "JPEGImages") if not (folder / path).exists()]:
         return gaps
-    count, images = KNOWN["pascal-context-59"].splits[split].count, _images(folder / _JSON, split)
-    if len(images) < count:
-        gaps.append(too_few_images(_JSON, len(images), count))
+    names = [image["file_name"] for image in _images(folder / _JSON, split)]
     held = {path.name for path in (folder / "JPEGImages").iterdir()}
-    missing = [image["file_name"] for image in images if image["file_name"] not in held]
-    if missing:
-        gaps.append(missing_files("JPEGImages", missing))
-    return gaps
+    gaps = too_few_images(_JSON, len(names), KNOWN["pascal-context-59"].splits[split].count)
+    return gaps + missing_files("JPEGImages", [name for name in names if name not in held])
 
 
 def convert_59(folder: Path, split: str) -> None:
-    """Write the label maps of a split to ``annotations_ctx59``, except those that exist.
-
-    Raises DatasetError, naming file and image.
-    """
-    labels, path = KNOWN["pascal-context-59"].splits[split].labels, folder / _JSON
+    """Write those label maps of a split that do not exist yet. Raises DatasetError, naming file and image."""
+    layout, path = KNOWN["pascal-context-59"].splits[split], folder / _JSON
 
     def one(image: dict[str, Any]) -> None:
-        place = folder / labels / f"{Path(image['file_name']).stem}.png"
+        place = folder / layout.labels / f"{Path(image['file_name']).stem}.png"
         if not place.is_file():
             with in_file(path):
-                label = label_map(image, path)
-            write_label(label, place)
+                labels = _label_map(image, path)
+            write_label(labels, place)
 
     images = _images(path, split) if path.is_file() else []
     convert_each(images, one, f"converting pascal-context-59, {split}")
 
 
-def label_map(image: dict[str, Any], path: Path) -> np.ndarray:
-    """Draw the annotations of one image as a label map, (H, W) uint8: 0 to 58, or 255 (unlabeled).
-
-    image: the image's entry with its annotations, of which later ones cover earlier ones. path: the JSON, for messages.
-    """
+def _label_map(image: dict[str, Any], path: Path) -> np.ndarray:
+    """Draw annotations of one image, later over earlier ones, as a label map, (H, W) uint8: 0 to 58, or 255."""
     classes = {0: IGNORED_59} | category_ids("pascal-context-59")
     size = (int(image["height"]), int(image["width"]))
     labels = np.full(size, IGNORED_59, dtype=np.uint8)

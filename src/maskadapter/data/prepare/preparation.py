@@ -8,35 +8,19 @@ from pathlib import Path
 from maskadapter.data.archive import Archive
 from maskadapter.data.catalog import KnownSet, known_set
 from maskadapter.data.layout import Gap, SplitFiles
-from maskadapter.data.opening import folder_of
+from maskadapter.data.opening import check_split, folder_of
 from maskadapter.data.prepare import ade20k, pascal
-from maskadapter.data.prepare.archives import (
-    FETCH_AGAIN,
-    download_archive,
-    find_archive,
-    folders_to_search,
-    unpack,
-)
+from maskadapter.data.prepare.archives import FETCH_AGAIN, download_archive, find_archive, unpack
 from maskadapter.errors import DatasetError
 from maskadapter.system.offline import is_offline
 
 logger = logging.getLogger(__name__)
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Conversion:
-    """Functions of one data set. gaps: missing source files of a split. convert: writes the split's files from them."""
-
-    gaps: Callable[[Path, str], list[Gap]]
-    convert: Callable[[Path, str], None]
-
-
-_CONVERSIONS = {
-    "ade20k-847": _Conversion(ade20k.source_gaps, ade20k.convert),
-    "pascal-context-59": _Conversion(pascal.source_gaps_59, pascal.convert_59),
-    "pascal-context-459": _Conversion(pascal.source_gaps_459, pascal.convert_459),
+# Of each data set that is converted: what finds missing source files of a split, what writes its files from them.
+_CONVERSIONS: dict[str, tuple[Callable[[Path, str], list[Gap]], Callable[[Path, str], None]]] = {
+    "ade20k-847": (ade20k.source_gaps, ade20k.convert),
+    "pascal-context-59": (pascal.source_gaps_59, pascal.convert_59),
+    "pascal-context-459": (pascal.source_gaps_459, pascal.convert_459),
 }
 
 
@@ -54,8 +38,7 @@ def prepare(name: str, root: str | Path, splits: Sequence[str] = ("train", "val"
     """
     known = known_set(name)
     for split in splits:
-        if split not in known.splits:
-            raise DatasetError(f'{name} has no split "{split}"; there are {", ".join(known.splits)}')
+        check_split(known, split)
     work = _Preparation(known, Path(root), folder_of(known, Path(root)), offline or is_offline())
     missing = {split: work.complete_split(split) for split in splits}
     listed = "; ".join(f"{split}: {', '.join(lines)}" for split, lines in missing.items() if lines)
@@ -76,25 +59,26 @@ class _Preparation:
     def complete_split(self, split: str) -> list[str]:
         """Fetch, unpack and convert the files of a split."""
         layout = self.known.splits[split]
-        missing: list[str] = []
-        if self.known.name in _CONVERSIONS:
-            conversion = _CONVERSIONS[self.known.name]
-            if SplitFiles(self.folder, layout).gaps():
-                missing = self._fill(lambda: conversion.gaps(self.folder, split))
-                conversion.convert(self.folder, split)
-            gaps = SplitFiles(self.folder, layout).gaps()
-            missing = [gap.text for gap in gaps] + missing if gaps else []
-        else:
-            missing = self._fill(lambda: SplitFiles(self.folder, layout).gaps())
+
+        def find_gaps() -> list[Gap]:
+            return SplitFiles(self.folder, layout).gaps()
+
+        if self.known.name not in _CONVERSIONS:
+            missing = self._fill(find_gaps)
+        elif missing := [gap.text for gap in find_gaps()]:
+            source_gaps, convert = _CONVERSIONS[self.known.name]
+            sources = self._fill(lambda: source_gaps(self.folder, split))
+            convert(self.folder, split)
+            missing = [gap.text for gap in find_gaps()]
+            missing += sources if missing else []
         if not missing:
             logger.info("%s: %s images, complete", split, f"{layout.count:,}")
-            self._complete_instances(split)
+            if self.known.instances:
+                self._complete_instances(split)
         return missing
 
     def _complete_instances(self, split: str) -> None:
         """Fetch instance labels. Semantic evaluation does not need them: missing ones are logged, not raised."""
-        if not self.known.instances:
-            return
         layout = self.known.splits[split]
         labels = replace(layout, labels=f"{self.known.instances}/{Path(layout.labels).name}")
         try:
@@ -117,7 +101,7 @@ class _Preparation:
                 advice = [self._advice(part) for part in tried if part.restricted_to(paths)]
                 return [*(gap.text for gap in gaps), *dict.fromkeys(advice)]
             tried.append(archive)
-            path = find_archive(archive, list(folders_to_search(self.root, self.folder)))
+            path = self._found(archive)
             if path is None and archive.address and not self.offline:
                 path = download_archive(archive, self.root)
             if path is not None:
@@ -125,10 +109,14 @@ class _Preparation:
                 gaps = find_gaps()  # an unpacked listing may name more files that are needed
         return []
 
+    def _found(self, archive: Archive) -> Path | None:
+        """Find an archive where a user may have put it: beside the data sets, in the data set's own folder, above."""
+        own = self.folder
+        return find_archive(archive, list(dict.fromkeys((self.root, own, own.parent, own.parent.parent))))
+
     def _advice(self, archive: Archive) -> str:
         """Say what to do about an archive that is missing or incomplete."""
-        path = find_archive(archive, list(folders_to_search(self.root, self.folder)))
-        if path is not None:
+        if path := self._found(archive):
             return f"{path.name} does not contain all of it: is it truncated? {FETCH_AGAIN}"
         if archive.address:
             return f"{archive.file} is needed, from {archive.address}: put it into {self.root}"

@@ -23,64 +23,21 @@ DARK = 0.5  # factor of the dark tone of a texture
 GLYPH_COLOR = 250  # white, which no texture has
 
 
-def plain(x: Plane, y: Plane) -> Plane:
-    return np.zeros(x.shape, bool)
-
-
-def striped(x: Plane, y: Plane) -> Plane:
-    return x % 1 < 0.5
-
-
-def checkered(x: Plane, y: Plane) -> Plane:
-    return (x % 1 < 0.5) ^ (y % 1 < 0.5)
-
-
-def dotted(x: Plane, y: Plane) -> Plane:
-    return (x % 1 - 0.5) ** 2 + (y % 1 - 0.5) ** 2 < 0.3**2
-
-
 TEXTURES: dict[str, Callable[[Plane, Plane], Plane]] = {
-    "plain": plain,
-    "striped": striped,
-    "checkered": checkered,
-    "dotted": dotted,
+    "plain": lambda x, y: np.zeros(x.shape, bool),
+    "striped": lambda x, y: x % 1 < 0.5,
+    "checkered": lambda x, y: (x % 1 < 0.5) ^ (y % 1 < 0.5),
+    "dotted": lambda x, y: (x % 1 - 0.5) ** 2 + (y % 1 - 0.5) ** 2 < 0.3**2,
 }
 """Functions that return which pixels are dark. Coordinates in periods of the pattern."""
 
-
-def ring(x: Plane, y: Plane) -> Plane:
-    radius = x**2 + y**2
-    return (radius < 1) & (radius > 0.6**2)
-
-
-def cross(x: Plane, y: Plane) -> Plane:
-    x, y = np.abs(x), np.abs(y)
-    return (np.minimum(x, y) < 0.22) & (np.maximum(x, y) < 0.95)
-
-
-def square(x: Plane, y: Plane) -> Plane:
-    return np.maximum(np.abs(x), np.abs(y)) < 0.72
-
-
-def triangle(x: Plane, y: Plane) -> Plane:
-    return (y < 0.6) & (y > 1.9 * np.abs(x) - 0.95)
-
-
-def bars(x: Plane, y: Plane) -> Plane:
-    return (np.abs(np.abs(x) - 0.55) < 0.25) & (np.abs(y) < 0.85)
-
-
-def moon(x: Plane, y: Plane) -> Plane:
-    return (x**2 + y**2 < 1) & ((x - 0.5) ** 2 + y**2 > 0.8**2)
-
-
 GLYPHS: dict[str, Callable[[Plane, Plane], Plane]] = {
-    "ring": ring,
-    "cross": cross,
-    "square": square,
-    "triangle": triangle,
-    "bars": bars,
-    "moon": moon,
+    "ring": lambda x, y: (x**2 + y**2 < 1) & (x**2 + y**2 > 0.6**2),
+    "cross": lambda x, y: (np.minimum(abs(x), abs(y)) < 0.22) & (np.maximum(abs(x), abs(y)) < 0.95),
+    "square": lambda x, y: np.maximum(abs(x), abs(y)) < 0.72,
+    "triangle": lambda x, y: (y < 0.6) & (y > 1.9 * abs(x) - 0.95),
+    "bars": lambda x, y: (abs(abs(x) - 0.55) < 0.25) & (abs(y) < 0.85),
+    "moon": lambda x, y: (x**2 + y**2 < 1) & ((x - 0.5) ** 2 + y**2 > 0.8**2),
 }
 """Functions that return which pixels belong to the glyph, (h, w) bool. Coordinates in glyph radii from its center; no
 pixel of a glyph is further away than 1.2."""
@@ -107,8 +64,3 @@ def blob(x: Plane, y: Plane, waves: np.ndarray) -> Plane:
         power = power * direction
         radius += (power * np.complex64(amplitude * np.exp(1j * phase))).real
     return squared < radius**2
-
-
-def tones(dark: Plane, color: np.ndarray) -> np.ndarray:
-    """Fill a window with a color (3,), darkened where the texture is dark: (h, w, 3) float32."""
-    return np.where(dark, np.float32(DARK), np.float32(1))[..., None] * color.astype(np.float32)

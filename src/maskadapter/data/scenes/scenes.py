@@ -8,18 +8,18 @@ blue ground"). Class names are compositions, so that some can be held out of a t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.scenes.drawing import COLORS, GLYPH_COLOR, GLYPHS, TEXTURES, blob, rotated, tones
+from maskadapter.data.scenes.drawing import COLORS, DARK, GLYPH_COLOR, GLYPHS, TEXTURES, blob, rotated
 from maskadapter.errors import DatasetError
 from maskadapter.types import UNLABELED, Target
 from maskadapter.vocabulary import Vocabulary
 
 GROUND = "ground"
+Parts = tuple[str, str, str]  # texture, color and glyph, or GROUND in place of a glyph
 
 _RADII = (0.15, 0.24)  # mean radius of a blob relative to the image's side
 _WAVES = 4  # sine terms of an outline
@@ -39,13 +39,13 @@ class Thing:
     radius: float
 
 
-def compositions(stuff: bool = False) -> tuple[tuple[str, str, str], ...]:
+def compositions(stuff: bool = False) -> tuple[Parts, ...]:
     """List every class as (texture, color, glyph); with ``stuff``, the grounds come last."""
     things = tuple(product(TEXTURES, COLORS, GLYPHS))
     return things + tuple(product(TEXTURES, COLORS, [GROUND])) if stuff else things
 
 
-def is_held_out(composition: tuple[str, str, str]) -> bool:
+def is_held_out(composition: Parts) -> bool:
     """Return whether a composition belongs to the unseen third; each of its parts, and each pair, is also seen."""
     texture, color, glyph = composition
     glyphs = [*GLYPHS, GROUND]
@@ -79,26 +79,15 @@ class Scenes:
         seen: bool | None = None,
     ) -> None:
         if size < 32 or not 1 <= things[0] <= things[1] or length < 1:
-            raise DatasetError(
-                f"scenes of {size} pixels with {things[0]} to {things[1]} things, {length} of them, cannot be drawn; "
-                "at least 32 pixels, 1 thing and 1 scene are needed"
-            )
-        self.name = "scenes"
-        self.compositions = compositions(stuff)
-        self._length = length
-        self._seed = seed
-        self._size = size
-        self._things = things
-        self._stuff = stuff
-        wanted = [seen is None or is_held_out(parts) != seen for parts in self.compositions]
-        self._thing_choices = [i for i, ok in enumerate(wanted) if ok and self.compositions[i][2] != GROUND]
-        self._ground_choices = [i for i, ok in enumerate(wanted) if ok and self.compositions[i][2] == GROUND]
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The classes of all compositions, seen and unseen."""
+            asked = f"scenes of {size} pixels with {things[0]} to {things[1]} things, {length} of them"
+            raise DatasetError(f"{asked}, cannot be drawn; at least 32 pixels, 1 thing and 1 scene are needed")
+        self.name, self.compositions = "scenes", compositions(stuff)
+        self._length, self._seed, self._size, self._things, self._stuff = length, seed, size, things, stuff
+        wanted = [i for i, parts in enumerate(self.compositions) if seen is None or is_held_out(parts) != seen]
+        self._thing_choices = [i for i in wanted if self.compositions[i][2] != GROUND]
+        self._ground_choices = [i for i in wanted if self.compositions[i][2] == GROUND]
         names = tuple((" ".join(parts),) for parts in self.compositions)
-        return Vocabulary(names, tuple(parts[2] != GROUND for parts in self.compositions))
+        self.vocabulary = Vocabulary(names, tuple(parts[2] != GROUND for parts in self.compositions))
 
     @property
     def seen(self) -> tuple[bool, ...]:
@@ -138,8 +127,7 @@ class Scenes:
         grounds = rng.choice(self._ground_choices, 2, replace=False).tolist() if self._stuff else []
         things: list[Thing] = []
         for _ in range(rng.integers(*self._things, endpoint=True)):
-            thing = self._placed(things, rng)
-            if thing is not None:
+            if thing := self._placed(things, rng):
                 things.append(thing)
         return things, grounds, rng
 
@@ -149,17 +137,16 @@ class Scenes:
         radius = rng.uniform(*_RADII) * self._size
         margin = _GLYPH * radius
         for row, column in rng.uniform(margin, self._size - margin, (_TRIES, 2)):
-            apart = [(row - other.row) ** 2 + (column - other.column) ** 2 for other in others]
-            reach = [(radius * (1 + _WOBBLE) + other.radius * _GLYPH) ** 2 for other in others]
-            if all(distance > needed for distance, needed in zip(apart, reach, strict=True)):
+            if all(
+                (row - other.row) ** 2 + (column - other.column) ** 2
+                > (radius * (1 + _WOBBLE) + other.radius * _GLYPH) ** 2
+                for other in others
+            ):
                 return Thing(composition, row, column, radius)
         return None
 
     def _ground(self, grounds: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the background: a smooth gray, or two grounds along a wavy line.
-
-        Returns the image, (H, W, 3) float32 from 0 to 255, and the segment ids, (H, W) int32.
-        """
+        """Draw a smooth gray or two grounds along a wavy line: (H, W, 3) float32 0 to 255, segment ids (H, W) int32."""
         y, x = np.ogrid[: self._size, : self._size]
         x, y = np.broadcast_arrays(x.astype(np.float32), y.astype(np.float32))
         along, across = rotated(x - self._size / 2, y - self._size / 2, rng.uniform(0, 2 * np.pi))
@@ -192,13 +179,11 @@ class Scenes:
         np.copyto(image[window], pixels, where=inside[..., None])
         np.copyto(ids[window], number, where=inside)
 
-    def _textured(
-        self, parts: tuple[str, str, str], x: np.ndarray, y: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
+    def _textured(self, parts: Parts, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw texture and color, (h, w, 3) float32, randomly rotated, shifted, scaled and lit."""
         period = np.float32(rng.uniform(0.055, 0.075) * self._size)
         along, across = rotated(x, y, rng.uniform(0, np.pi))
         shift = rng.uniform(0, 1, 2).astype(np.float32)
         dark = TEXTURES[parts[0]](along / period + shift[0], across / period + shift[1])
         light = rng.uniform(0.85, 1.1) * (np.array(COLORS[parts[1]]) + rng.uniform(-15, 15, 3))
-        return tones(dark, light)
+        return np.where(dark, np.float32(DARK), np.float32(1))[..., None] * light.astype(np.float32)
