@@ -20,9 +20,6 @@ COMPUTATIONS: tuple[Computation, ...] = ("reference", "exact", "pruned")
 
 Precision = Literal["fp32", "bf16"]
 
-COUNTED = STAGES[:-1]
-"""Stages whose multiplications are counted. The label map's are not: the reference is counted on one mask alone."""
-
 
 class Comparison:
     """Add up what is measured on several images.
@@ -133,9 +130,10 @@ class Comparison:
             "segment_speedup_exact": everything["reference"] / everything["exact"],
             "segments": self._segments,
             "seconds": seconds,
+            # Not of the label map: the reference is counted on one mask alone.
             "multiplications": {
                 stage: {way: counter.multiplications[stage] for way, counter in self._counters.items()}
-                for stage in COUNTED
+                for stage in STAGES[:-1]
             },
             "images": self._images,
         }

@@ -59,7 +59,9 @@ def reproduce(
     folder = Path("reproduce") / original.name if output is None else Path(output)
     given = Given(Path(runs), files, download)
     options = RunOptions(given, folder, root, split, str(partition or made.partition), limit, device)
-    report = TableReport(made, original, TableRun(made, original, options).run(), options.facts)
+    images = {} if limit is None else {"images": f"the first {limit:,} at most"}
+    facts = {"split": split, **images, "device": device}
+    report = TableReport(made, original, TableRun(made, original, options).run(), facts)
     written = folder / f"{original.name}.md"
     if report.measured:
         report.save(folder)

@@ -40,12 +40,6 @@ class RunOptions:
     limit: int | None
     device: str
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What every number of the table depends on, ready for JSON."""
-        limit = {} if self.limit is None else {"images": f"the first {self.limit:,} at most"}
-        return {"split": self.split, **limit, "device": self.device}
-
 
 @dataclass(frozen=True)
 class RowEvaluation:

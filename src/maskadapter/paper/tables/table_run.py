@@ -87,17 +87,13 @@ class TableRun:
         metric = metric_function(column.metric, evaluated.partition)
         samples, measured = bootstrap(counts, metric), metric(counts.sum(axis=0))
         self._samples[row.label, column.key] = names, samples
-        comparable = paper is not None and self._comparable(row, column, evaluated)
+        # Whether the paper's figure is of this model, these images and these classes.
+        partition = evaluated.partition if column.metric.endswith("seen") else None
+        of_paper = row in self.original.rows and column in self.original.columns and evaluated.whole
+        comparable = bool(paper) and of_paper and (partition is None or partition.counts == SEEN_AND_UNSEEN)
         cell = replace(cell, measured=measured, error=standard_error(samples), comparable=comparable)
         others, other_samples = self._samples.get((row.against, column.key), ((), samples))
         if others != names:
             return cell
         difference = measured - self.cells[row.against, column.key].measured
         return replace(cell, difference=difference, difference_error=standard_error(samples - other_samples))
-
-    def _comparable(self, row: Row, column: Column, evaluated: RowEvaluation) -> bool:
-        """Whether the paper's figure is of this model, these images and these classes."""
-        if row not in self.original.rows or column not in self.original.columns or not evaluated.whole:
-            return False
-        partition = evaluated.partition
-        return partition is None or not column.metric.endswith("seen") or partition.counts == SEEN_AND_UNSEEN
