@@ -24,9 +24,8 @@ from skimage import data
 
 from maskadapter.benchmark.clock import Clock, peak_memory
 from maskadapter.benchmark.machine import processor
-from maskadapter.benchmark.models import benchmark_models, encode_classes
-from maskadapter.benchmark.proposal_substitution import SubstitutedProposals
-from maskadapter.benchmark.stages import STAGES, Computation, PreparedImage, StageResults, run_stages
+from maskadapter.benchmark.models import SubstitutedProposals, benchmark_models, encode_classes
+from maskadapter.benchmark.stages import STAGES, Computation, StageResults, run_stages
 from maskadapter.models.preprocess import InputSize
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
@@ -49,15 +48,15 @@ class Large:
     def __init__(self, image: np.ndarray) -> None:
         self.segmenter, self._compared = benchmark_models(MODEL, PROPOSALS, "cpu")
         self.segmenter.inference = replace(self.segmenter.inference, input_size=SIZE, prune_proposals=True)
-        self._given = PreparedImage.of(self.segmenter, image)
-        self._asked = PreparedImage.of(self._compared, image)
+        self._given = self.segmenter.prepare(image)
+        self._asked = self._compared.prepare(image)
 
     def substitute(self, vocabulary: Vocabulary) -> StageResults:
         """Give the large model the proposals that the embedded one finds for these classes."""
         encoded = self._compared.encode_text(vocabulary)
         found = run_stages(self._compared, self._asked, encoded, "pruned", Clock(CPU))
         assert isinstance(self.segmenter.generator, SubstitutedProposals)
-        self.segmenter.generator.substitute(found.proposals, found.class_logits, self._asked.sizes, self._given.sizes)
+        self.segmenter.generator.substitute(found.proposals, found.class_logits, self._asked[1], self._given[1])
         return found
 
     def seconds(self, vocabulary: Vocabulary, computation: Computation) -> tuple[float, int]:

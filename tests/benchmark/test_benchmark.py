@@ -10,8 +10,8 @@ from PIL import Image
 
 import maskadapter as ma
 from maskadapter.benchmark.clock import Clock, Counter, peak_memory
-from maskadapter.benchmark.photos import photo_readers
 from maskadapter.benchmark.reference import ReferencePooler
+from maskadapter.benchmark.run import photo_readers
 from maskadapter.benchmark.segments import draw_segments
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError

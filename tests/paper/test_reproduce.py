@@ -35,16 +35,13 @@ from maskadapter.hub.model_source import ModelSource
 from maskadapter.models.builder import MODELS
 from maskadapter.models.clip.clip import image_encoder_of
 from maskadapter.paper.published import DATASETS, published_miou
+from maskadapter.paper.table import TABLES, table_named
 from maskadapter.paper.tables import reproduction
-from maskadapter.paper.tables.cell import Cell
-from maskadapter.paper.tables.definitions import TABLES, table_named
-from maskadapter.paper.tables.evaluation_folder import slug
 from maskadapter.paper.tables.own_data import with_own
-from maskadapter.paper.tables.report import TableReport
+from maskadapter.paper.tables.report import Cell, TableReport
 from maskadapter.paper.tables.reproduction import reproduce
 from maskadapter.paper.tables.requirements import Given, check_masks, masks_for, source_for, weight_names
-from maskadapter.paper.tables.row_evaluation import readable_settings
-from maskadapter.paper.tables.timed_predictor import TimedPredictor
+from maskadapter.paper.tables.row_evaluation import TimedPredictor, readable_settings, slug
 from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, model_predictor
 from maskadapter.training.recipe import read_recipe
 from maskadapter.vocabulary.vocabulary import Vocabulary

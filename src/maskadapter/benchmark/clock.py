@@ -24,17 +24,16 @@ class Clock:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Add the seconds of the block to those of ``name``."""
-        self._finish()
-        start = time.perf_counter()
+        start = self._now()
         yield
-        self._finish()
-        self.seconds[name] += time.perf_counter() - start
+        self.seconds[name] += self._now() - start
 
-    def _finish(self) -> None:
+    def _now(self) -> float:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         elif self._device.type == "mps":
             torch.mps.synchronize()
+        return time.perf_counter()
 
 
 class Counter(Clock):
@@ -69,12 +68,12 @@ def peak_memory(device: torch.device) -> Iterator[list[float]]:
         yield most
         most.append((torch.cuda.max_memory_allocated(device) - before) / 1e9)
         return
-    over, seen = threading.Event(), [0]
-    before = resident_bytes()
+    over, before = threading.Event(), resident_bytes()
+    seen = [before]
 
     def watch() -> None:
         while not over.wait(_EVERY):
-            seen.append(max(seen.pop(), resident_bytes()))
+            seen[0] = max(seen[0], resident_bytes())
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -83,4 +82,4 @@ def peak_memory(device: torch.device) -> Iterator[list[float]]:
     finally:
         over.set()
         thread.join()
-    most.append(max(seen[0] - before, 0) / 1e9)
+    most.append((seen[0] - before) / 1e9)

@@ -9,18 +9,16 @@ import torch
 from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock, Counter, peak_memory
-from maskadapter.benchmark.models import encode_classes
-from maskadapter.benchmark.proposal_substitution import SubstitutedProposals
-from maskadapter.benchmark.segments import compare_on_segments, draw_segments
+from maskadapter.benchmark.models import SubstitutedProposals, encode_classes
+from maskadapter.benchmark.reference import ReferencePooler
+from maskadapter.benchmark.segments import draw_segments
 from maskadapter.benchmark.stages import STAGES, Computation, PreparedImage, StageResults, run_stages
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.models.poolers import AdapterPooler
 
 COMPUTATIONS: tuple[Computation, ...] = ("reference", "exact", "pruned")
 
 Precision = Literal["fp32", "bf16"]
-
-COUNTED = STAGES[:-1]
-"""Stages whose multiplications are counted. The label map's are not: the reference is counted on one mask alone."""
 
 
 class Comparison:
@@ -46,25 +44,32 @@ class Comparison:
         self._memory: list[float] = []
         self._images: list[dict[str, Any]] = []
 
+    @torch.inference_mode()
     def measure_on_segments(self, image: np.ndarray, root: Path, count: int) -> None:
         """Time the adapter on ``count`` segments of a folder of COCO panoptic, laid on the features of an image."""
-        prepared, clock = PreparedImage.of(self._timed, image), Clock(self._device)
-        segments = draw_segments(root, count, prepared.sizes)
-        difference = compare_on_segments(self._timed, prepared, segments, clock)
+        (batch, sizes), clock = self._timed.prepare(image), Clock(self._device)
+        segments = draw_segments(root, count, sizes)
+        pooler, project = self._timed.pooler, self._timed.clip.project
+        assert isinstance(pooler, AdapterPooler)
+        features, masks = self._timed.clip.encode_image(batch.pixels), segments[None].to(batch.pixels.device)
+        with clock.part("reference"):
+            reference = ReferencePooler(pooler).embed(features, masks, project)
+        with clock.part("exact"):
+            exact = pooler.embed(features, masks, project)
         self._segments = {
             "number": len(segments),
             "seconds": dict(clock.seconds),
             "speedup_exact": clock.seconds["reference"] / clock.seconds["exact"],
-            "largest difference, exact": difference,
+            "largest difference, exact": float((exact - reference).abs().max() / reference.abs().max()),
         }
 
     def measure(self, name: str, image: np.ndarray, timed: bool) -> None:
         """Compare the computations on one image (H, W, 3) uint8; ``timed``: time their stages too."""
         row: dict[str, Any] = {"name": name, "size": list(image.shape[:2])}
-        prepared, computed = PreparedImage.of(self._timed, image), None
+        prepared, computed = self._timed.prepare(image), None
         substituted = self._timed.generator
         if isinstance(substituted, SubstitutedProposals) or not timed:
-            asked = PreparedImage.of(self._compared, image)
+            asked = self._compared.prepare(image)
             reference, pruned = (
                 run_stages(self._compared, asked, self._encoded_to_compare, way, Clock(self._device))
                 for way in ("reference", "pruned")
@@ -72,7 +77,7 @@ class Comparison:
             computed = pruned.computed
             row |= _agreement(reference, pruned)
             if isinstance(substituted, SubstitutedProposals):
-                substituted.substitute(pruned.proposals, pruned.class_logits, asked.sizes, prepared.sizes)
+                substituted.substitute(pruned.proposals, pruned.class_logits, asked[1], prepared[1])
         if timed:
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
                 row = self._time_stages(prepared, computed) | row
@@ -87,12 +92,9 @@ class Comparison:
             way: run_stages(self._timed, image, self._encoded, way, self._clocks[way], computed)
             for way in COMPUTATIONS[first:] + COMPUTATIONS[:first]
         }
-        difference = (results["exact"].logits - results["reference"].logits).abs().max()
-        return {
-            "timed": True,
-            "largest difference of logits, exact": float(difference),
-            **_agreement(results["reference"], results["pruned"]),
-        }
+        difference = float((results["exact"].logits - results["reference"].logits).abs().max())
+        compared = _agreement(results["reference"], results["pruned"])
+        return {"timed": True, "largest difference of logits, exact": difference, **compared}
 
     def _count(self, image: PreparedImage, computed: Tensor | None) -> None:
         """Measure memory and count multiplications on one image, before anything is timed.
@@ -115,25 +117,23 @@ class Comparison:
             name: {way: sum(clock.seconds[stage] for stage in stages) / timed for way, clock in self._clocks.items()}
             for name, stages in parts.items()
         }
-        speedup = {
-            f"{name}_{way}": seconds[part]["reference"] / seconds[part][way]
-            for name, part in (("adapter_speedup", "adapter"), ("segment_speedup", "all"))
-            for way in COMPUTATIONS[1:]
-        }
+        adapter, everything = seconds["adapter"], seconds["all"]
+        exact_on_proposals = adapter["reference"] / adapter["exact"]
         return {
-            "adapter_speedup_exact": self._segments.get("speedup_exact", speedup["adapter_speedup_exact"]),
-            "adapter_speedup_pruned": speedup["adapter_speedup_pruned"],
-            "segment_speedup_pruned": speedup["segment_speedup_pruned"],
+            "adapter_speedup_exact": self._segments.get("speedup_exact", exact_on_proposals),
+            "adapter_speedup_pruned": adapter["reference"] / adapter["pruned"],
+            "segment_speedup_pruned": everything["reference"] / everything["pruned"],
             "agreement_pruned": mean(row["agreement, pruned"] for row in self._images),
             "peak_memory_gb_pruned": self._memory[0],
-            "adapter_speedup_exact_on_proposals": speedup["adapter_speedup_exact"],
-            "images_per_second_pruned": 1 / seconds["all"]["pruned"],
-            "segment_speedup_exact": speedup["segment_speedup_exact"],
+            "adapter_speedup_exact_on_proposals": exact_on_proposals,
+            "images_per_second_pruned": 1 / everything["pruned"],
+            "segment_speedup_exact": everything["reference"] / everything["exact"],
             "segments": self._segments,
             "seconds": seconds,
+            # Not of the label map: the reference is counted on one mask alone.
             "multiplications": {
                 stage: {way: counter.multiplications[stage] for way, counter in self._counters.items()}
-                for stage in COUNTED
+                for stage in STAGES[:-1]
             },
             "images": self._images,
         }

@@ -4,18 +4,59 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from maskadapter.benchmark.proposal_substitution import SubstitutedProposals
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import load
-from maskadapter.models import MODELS, Architecture, EncodedVocabulary, OpenVocabularySegmenter, build
+from maskadapter.models import MODELS, Architecture, EncodedVocabulary, OpenVocabularySegmenter, TextClassifier, build
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.proposals.superpixels import RegionHead
+from maskadapter.types import ClipFeatures, ImageBatch, ImageSizes, Proposals
 from maskadapter.vocabulary import Vocabulary
 
 LAYER_SCALE = 0.1
 """Layer scale of random weights, about what trained blocks have; with that of new blocks, 1e-6, they do nothing."""
+
+
+class SubstitutedProposals(nn.Module):
+    """Run a proposal head, discard what it proposes, and return given proposals.
+
+    How long the adapter takes, and which proposals can be pruned, depends on the masks and on how surely they are
+    classified; the masks of random weights are noise. generator: the head of the model that is timed; its time counts.
+    """
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def substitute(
+        self, proposals: Proposals, class_logits: Tensor, found_at: ImageSizes, needed_at: ImageSizes
+    ) -> None:
+        """Set the proposals of one image and their class logits (1, N, K + 1).
+
+        found_at, needed_at: the sizes of that image in the model that found them and in the one that is timed. The
+        masks are resampled to stride 4 of the timed model's input.
+        """
+        stride = found_at.padded[0] // proposals.mask_logits.shape[-2]
+        masks = proposals.mask_logits[..., : found_at.resized[0] // stride, : found_at.resized[1] // stride]
+        masks = F.interpolate(masks, (needed_at.resized[0] // 4, needed_at.resized[1] // 4), mode="area")
+        bottom, right = (full // 4 - side for full, side in zip(needed_at.padded, masks.shape[-2:], strict=True))
+        # Low logits leave the padding out of every mask. The class logits stand in the place of class embeddings, from
+        # which a head computes them.
+        self._proposals = Proposals(F.pad(masks, (0, right, 0, bottom), value=-10.0), class_logits)
+
+    def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
+        """Run the head and return the given proposals."""
+        self._own = self.generator(inputs, features)
+        return self._proposals
+
+    def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
+        """Classify the head's own proposals and return the given class logits; zeros for a list of other length."""
+        given = proposals.class_embeddings
+        assert given is not None
+        own: Tensor = self.generator.class_logits(self._own, text)  # type: ignore[operator]
+        return given if given.shape[-1] == own.shape[-1] else given.new_zeros(*given.shape[:2], own.shape[-1])
 
 
 def benchmark_models(
@@ -27,14 +68,22 @@ def benchmark_models(
     weights the second is the embedded model, whose proposals, at most ``proposals``, replace those of the first.
     Raises MaskAdapterError for a model without an adapter or without a mask generator.
     """
-    timed = _timed_model(model, device)
     if model not in MODELS:
+        timed = load(model, device=device)
+        if not isinstance(timed.pooler, AdapterPooler) or timed.generator is None:
+            problem = f"{model} has no adapter or no mask generator"
+            raise MaskAdapterError(f"{problem}: the benchmark needs a model with both")
         return timed, timed
+    torch.manual_seed(0)
+    timed = build(Architecture(model, "adapter")).eval().requires_grad_(False).to(device)
+    assert isinstance(timed.pooler, AdapterPooler)
+    assert isinstance(timed.generator, nn.Module)
+    for block in timed.pooler.adapter.blocks:
+        nn.init.constant_(block.gamma, LAYER_SCALE)
+    timed.generator = SubstitutedProposals(timed.generator)
     compared = load("tiny", pooler="adapter", device=device)
     assert isinstance(compared.generator, RegionHead)
     compared.generator.merging = replace(compared.generator.merging, num_proposals=proposals)
-    assert isinstance(timed.generator, nn.Module)
-    timed.generator = SubstitutedProposals(timed.generator)
     return timed, compared
 
 
@@ -48,19 +97,4 @@ def encode_classes(segmenter: OpenVocabularySegmenter, classes: Any) -> EncodedV
     vocabulary = Vocabulary.of(classes)
     rng = torch.Generator().manual_seed(0)
     text_embeddings = torch.randn(len(vocabulary.synonyms), segmenter.clip.embed_dim, generator=rng)
-    unit = nn.functional.normalize(text_embeddings, dim=-1)
-    return EncodedVocabulary(vocabulary, unit.to(segmenter.clip.logit_scale))
-
-
-def _timed_model(model: str, device: str) -> OpenVocabularySegmenter:
-    if model in MODELS:
-        torch.manual_seed(0)
-        segmenter = build(Architecture(model, "adapter")).eval().requires_grad_(False).to(device)
-        assert isinstance(segmenter.pooler, AdapterPooler)
-        for block in segmenter.pooler.adapter.blocks:
-            nn.init.constant_(block.gamma, LAYER_SCALE)  # type: ignore[arg-type]
-    else:
-        segmenter = load(model, device=device)
-    if not isinstance(segmenter.pooler, AdapterPooler) or segmenter.generator is None:
-        raise MaskAdapterError(f"{model} has no adapter or no mask generator: the benchmark needs a model with both")
-    return segmenter
+    return EncodedVocabulary(vocabulary, F.normalize(text_embeddings, dim=-1).to(segmenter.clip.logit_scale))

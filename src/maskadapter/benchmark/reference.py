@@ -11,8 +11,8 @@ from maskadapter.types import ClipFeatures
 class ReferencePooler(AdapterPooler):
     """Compute the embeddings of an ``AdapterPooler`` without any of its shortcuts, gradients included.
 
-    pooler: whose adapter is used. chunk: masks that go through the adapter at a time; None for as many as
-    the pooler takes. It bounds the memory and does not change the result.
+    pooler: whose adapter is used. chunk: masks that go through the adapter at a time; None for as many as the pooler
+    takes. It bounds the memory and does not change the result.
     """
 
     def __init__(self, pooler: AdapterPooler, chunk: int | None = None) -> None:
@@ -20,14 +20,13 @@ class ReferencePooler(AdapterPooler):
 
     def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
         """Masks (B, N, H, W), bool or 0 to 1 -> embeddings (B, N, D), not normalized."""
-        at_a_time = self.chunk or (8 if masks.device.type == "cpu" else 32)
-        embeddings = []
-        for projected, dense, of_image in zip(features.projected, features.dense, masks, strict=True):
-            parts = of_image.split(at_a_time)
-            embeddings.append(
-                torch.cat([reference_embeddings(self.adapter, projected, dense, part, project) for part in parts])
+
+        def of_image(projected: Tensor, dense: Tensor, masks: Tensor) -> Tensor:
+            return self.in_chunks(
+                lambda part: reference_embeddings(self.adapter, projected, dense, part, project), masks
             )
-        return torch.stack(embeddings)
+
+        return torch.stack(list(map(of_image, features.projected, features.dense, masks)))
 
 
 def reference_embeddings(
@@ -39,6 +38,5 @@ def reference_embeddings(
     project: CLIP's projection, (..., C) -> (..., D). Returns (N, D), not normalized.
     Source: paper, section 3.2, equation 4; the projection before the mean is the official code's.
     """
-    activation_maps = adapter(projected[None], masks[None])[0]
-    pooled = pooling_weights(activation_maps) @ dense.flatten(1).T
+    pooled = pooling_weights(adapter(projected[None], masks[None])[0]) @ dense.flatten(1).T
     return project(pooled).mean(dim=1)

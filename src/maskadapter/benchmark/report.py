@@ -22,23 +22,20 @@ def benchmark_tables(report: Mapping[str, Any]) -> str:
 
     report: as ``benchmark`` returns it.
     """
-    computations = list(report["seconds"]["all"])
-    numbers_align = "l" + "r" * len(computations)
+    ways, second = list(report["seconds"]["all"]), report["second class list"]
     numbers = [[name, f"{report[key]:.4g}"] for key, name in _NAMES.items()]
-    seconds = [[stage, *(f"{report['seconds'][stage][way]:.3g}" for way in computations)] for stage in (*STAGES, "all")]
-    products = [
-        [stage, *(f"{counts[way] / 1e9:.3g}" for way in computations)]
-        for stage, counts in report["multiplications"].items()
-    ]
+    seconds = [[stage, *(f"{report['seconds'][stage][way]:.3g}" for way in ways)] for stage in (*STAGES, "all")]
+    counted = report["multiplications"].items()
+    products = [[stage, *(f"{counts[way] / 1e9:.3g}" for way in ways)] for stage, counts in counted]
     libraries = ", ".join(f"{name} {number}" for name, number in report["libraries"].items())
-    facts = [*([fact, str(report[fact])] for fact in _FACTS), ["libraries", libraries]]
     tables = [
         markdown_table(["", ""], numbers, "lr"),
-        markdown_table(["seconds an image", *computations], seconds, numbers_align),
-        markdown_table(["10^9 multiplications, first image", *computations], products, numbers_align),
+        markdown_table(["seconds an image", *ways], seconds, "l" + "r" * len(ways)),
+        markdown_table(["10^9 multiplications, first image", *ways], products, "l" + "r" * len(ways)),
     ]
-    if report["second class list"]:
-        second = [[name, f"{value:.3g}"] for name, value in report["second class list"].items()]
-        tables.append(markdown_table(["a second class list", "seconds"], second, "lr"))
+    if second:
+        rows = [[name, f"{value:.3g}"] for name, value in second.items()]
+        tables.append(markdown_table(["a second class list", "seconds"], rows, "lr"))
+    facts = [*([fact, str(report[fact])] for fact in _FACTS), ["libraries", libraries]]
     tables.append(markdown_table(["", ""], facts, "ll"))
     return "\n\n".join("\n".join(table) for table in tables) + "\n"

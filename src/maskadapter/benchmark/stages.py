@@ -26,17 +26,8 @@ STAGES = ("image encoder", "mask generator", "adapter", "semantic map")
 """The adapter's stage runs from masks to class logits: its maps, pooling with them, and classifying what is pooled."""
 
 
-@dataclass(frozen=True)
-class PreparedImage:
-    """One image as a model takes it, and its sizes."""
-
-    batch: ImageBatch
-    sizes: ImageSizes
-
-    @classmethod
-    def of(cls, segmenter: OpenVocabularySegmenter, image: np.ndarray) -> "PreparedImage":
-        """Prepare an (H, W, 3) uint8 image for a model."""
-        return cls(*segmenter.prepare(image))
+PreparedImage = tuple[ImageBatch, ImageSizes]
+"""One image as a model takes it, and its sizes: what ``OpenVocabularySegmenter.prepare`` returns."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +62,14 @@ def run_stages(
         choose: class scores of random weights decide nothing. The choice is made all the same, and its time counts.
     at_most: use only the first so many proposals.
     """
-    pooler = segmenter.pooler
+    (batch, sizes), pooler = image, segmenter.pooler
     assert isinstance(pooler, AdapterPooler)
     assert segmenter.generator is not None
     text, project = segmenter.text_classifier(encoded), segmenter.clip.project
     with clock.part("image encoder"):
-        features = segmenter.clip.encode_image(image.batch.pixels)
+        features = segmenter.clip.encode_image(batch.pixels)
     with clock.part("mask generator"):
-        proposals = segmenter.generator(image.batch, features)
+        proposals = segmenter.generator(batch, features)
         class_logits = segmenter.generator.class_logits(proposals, text)[:, :at_most]
     mask_logits = proposals.mask_logits[:, :at_most]
     chosen = torch.ones(mask_logits.shape[:2], dtype=torch.bool)
@@ -96,11 +87,11 @@ def run_stages(
             embeddings = pruned_embeddings(pooler, features, mask_logits, project, choose)
         else:
             exact_or_reference = ReferencePooler(pooler) if computation == "reference" else pooler
-            embeddings = exact_or_reference(image.batch.pixels, features, mask_logits, project)
+            embeddings = exact_or_reference(batch.pixels, features, mask_logits, project)
         logits = segmenter.out_of_vocabulary_logits(features, embeddings, text)
     probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
     with clock.part("semantic map"):
-        masks, order = Upsampler(mask_logits[0], image.sizes), segmenter.semantic_order
+        masks, order = Upsampler(mask_logits[0], sizes), segmenter.semantic_order
         if computation == "reference":
             tiles = semantic_scores(masks, probs[0], order)
             labels = np.concatenate([scores.argmax(dim=0).cpu().numpy() for _, scores in tiles])

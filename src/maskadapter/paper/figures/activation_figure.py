@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from PIL import Image
@@ -13,6 +12,7 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import ModelSource
 from maskadapter.io import ImageFile, find_image_files, mask_parts, read_image
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.models.poolers import AdapterPooler
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.page import check_output
 from maskadapter.paper.figures.pooler_comparison import ADAPTER, POOLING, PoolerComparison
@@ -70,7 +70,8 @@ def activations(
     comparison = PoolerComparison.load(ModelSource.of(model), device)
     encoded = None if vocabulary is None else comparison.segmenter.encode_text(vocabulary)
     rows: list[Row] = []
-    single = min(single, _number_of_maps(comparison) - 1)  # one map is its own mean
+    adapter = cast(AdapterPooler, comparison.segmenter.pooler).adapter
+    single = min(single, adapter.config.num_maps - 1)  # one map is its own mean
     titles = ["mask", POOLING, f"{ADAPTER}, mean" if single else ADAPTER, *["single map"] * single]
     for number, image in enumerate(found, start=1):
         logger.info("image %d of %d", number, len(found))
@@ -86,46 +87,30 @@ def activations(
     return image_grid(rows, titles, path)
 
 
-@dataclass(frozen=True)
-class _Largest:
-    """The largest of some masks.
-
-    masks: (n, H, W) bool, the largest first, none empty. areas: (n,) pixels. numbers: (n,) places among all.
-    """
-
-    masks: np.ndarray
-    areas: np.ndarray
-    numbers: np.ndarray
-
-
-def _largest_given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> _Largest | None:
-    """Select the ``top`` largest of the given masks of an image; None where no masks are given at all."""
+def _largest_given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Select the ``top`` largest of the given masks of an image, (n, H, W) bool, the largest first, none empty, and
+    their places among all, (n,); None where no masks are given at all."""
     if masks is None:
         return None
     name = image.source.name if isinstance(image.source, Path) else None
     size, start = (photo.shape[0], photo.shape[1]), 0
-    # One more than fits is enough to refuse them.
-    count = min(top, MOST_ROWS + 1)
-    held = _Largest(np.zeros((0, *size), bool), np.zeros(0, int), np.zeros(0, int))
+    count = min(top, MOST_ROWS + 1)  # one more than fits is enough to refuse them
+    held, areas, numbers = np.zeros((0, *size), bool), np.zeros(0, int), np.zeros(0, int)
     for part in mask_parts(masks, size, name):
-        areas = np.concatenate([held.areas, np.count_nonzero(part, axis=(1, 2))])
-        numbers = np.concatenate([held.numbers, start + np.arange(len(part))])
+        areas = np.concatenate([areas, np.count_nonzero(part, axis=(1, 2))])
+        numbers = np.concatenate([numbers, start + np.arange(len(part))])
         order = np.argsort(-areas, kind="stable")[:count]
         order = order[areas[order] > 0]
-        chosen = [held.masks[one] if one < len(held.masks) else part[one - len(held.masks)] for one in order]
-        held = _Largest(np.stack(chosen) if chosen else held.masks, areas[order], numbers[order])
+        chosen = [held[one] if one < len(held) else part[one - len(held)] for one in order]
+        held, areas, numbers = np.stack(chosen) if chosen else held, areas[order], numbers[order]
         start += len(part)
-    return held
-
-
-def _number_of_maps(comparison: PoolerComparison) -> int:
-    return int(comparison.segmenter.pooler.adapter.config.num_maps)  # type: ignore[attr-defined]
+    return held, numbers
 
 
 def _masks_and_labels(
     segmenter: OpenVocabularySegmenter,
     photo: np.ndarray,
-    given: _Largest | None,
+    given: tuple[np.ndarray, np.ndarray] | None,
     encoded: EncodedVocabulary | None,
     background: Any,
     top: int,
@@ -136,21 +121,14 @@ def _masks_and_labels(
         panoptic = segmenter.segment(photo, encoded, background=background).panoptic()
         largest = sorted(panoptic.segments, key=lambda segment: -segment.area)[:top]
         return panoptic.masks(largest), [encoded.vocabulary.names[segment.label] for segment in largest]
-    masks = given.masks
-    if encoded is None:
-        return masks, [f"mask {number + 1}" for number in given.numbers]
-    if not len(masks):
-        return masks, []
+    masks, numbers = given
+    if encoded is None or not len(masks):
+        return masks, [f"mask {number + 1}" for number in numbers]
     return masks, [encoded.vocabulary.names[label] for label in segmenter.classify(photo, masks, encoded).labels]
 
 
 def _rows(
-    comparison: PoolerComparison,
-    photo: np.ndarray,
-    masks: np.ndarray,
-    labels: Sequence[str],
-    single: int,
-    columns: int,
+    comparison: PoolerComparison, photo: np.ndarray, masks: np.ndarray, labels: list[str], single: int, columns: int
 ) -> list[Row]:
     maps = comparison.maps(photo, masks)
     small = Image.fromarray(at_print_size(photo, columns))

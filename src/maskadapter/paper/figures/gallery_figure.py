@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 
@@ -59,13 +59,20 @@ def gallery(
         if classes is None:
             raise MaskAdapterError("no classes to segment the images into: give classes, or a data set")
         vocabulary, ground_truth = Vocabulary.of(classes), None
-        photos = _photos(images)
+        found = find_image_files(images)
+        _check_rows(len(found))
+        photos = [read_image(image.source) for image in found]
     else:
         if images or classes is not None:
             raise MaskAdapterError(f"{dataset.name} has its own images and classes: leave images and classes out")
         vocabulary, background = dataset.vocabulary, None
-        photos, ground_truth = _samples(dataset, range(min(limit, len(dataset))) if numbers is None else numbers)
-    titles = ["image", *([] if ground_truth is None else ["ground truth"]), *columns]
+        numbers = range(min(limit, len(dataset))) if numbers is None else numbers
+        _check_rows(len(numbers))
+        if not all(0 <= number < len(dataset) for number in numbers):
+            raise MaskAdapterError(f"{dataset.name} has the images 0 to {len(dataset) - 1:,}: give numbers among these")
+        samples = [dataset[number] for number in numbers]
+        photos, ground_truth = [one.image for one in samples], [labels_of(one.target) for one in samples]
+    titles = ["image", *["ground truth"] * (ground_truth is not None), *columns]
     drawn = [[at_print_size(photo, len(titles))] for photo in photos]
 
     def add(labels: np.ndarray, index: int) -> None:
@@ -85,21 +92,6 @@ def gallery(
     return image_grid([Row(panels) for panels in drawn], titles, path)
 
 
-def _photos(images: str | Path | Sequence[str | Path]) -> list[np.ndarray]:
-    found = find_image_files(images)
-    _check_rows(len(found))
-    return [read_image(image.source) for image in found]
-
-
-def _samples(dataset: Dataset, numbers: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the images with these numbers, and the class of each of their pixels."""
-    _check_rows(len(numbers))
-    if not all(0 <= number < len(dataset) for number in numbers):
-        raise MaskAdapterError(f"{dataset.name} has the images 0 to {len(dataset) - 1:,}: give numbers among these")
-    samples = [dataset[number] for number in numbers]
-    return [sample.image for sample in samples], [labels_of(sample.target) for sample in samples]
-
-
 def _check_rows(count: int) -> None:
     if not 1 <= count <= MOST_ROWS:
         raise MaskAdapterError(f"{count:,} images were given; 1 to {MOST_ROWS} fit into a figure")
@@ -108,17 +100,13 @@ def _check_rows(count: int) -> None:
 def _parse_model(text: str) -> tuple[str, ModelSource]:
     """``"tiny:adapter"`` -> the title of its column, and which weights to load."""
     name, _, ending = text.rpartition(":")
-    poolers: tuple[PoolerName, ...] = get_args(PoolerName)
-    for pooler in poolers:
-        if name and ending == pooler:
-            return f"{_short(name)}, {pooler}", ModelSource(name, pooler)
+    if name and ending in get_args(PoolerName):
+        title = name if name in MODELS else Path(name).stem
+        return f"{title}, {ending}", ModelSource(name, cast(PoolerName, ending))
     if name in MODELS:
-        raise MaskAdapterError(f"no pooler '{ending}' in '{text}': {', '.join(poolers)} may follow the colon")
-    return _short(text), ModelSource(text)
-
-
-def _short(model: str) -> str:
-    return model if model in MODELS else Path(model).stem
+        poolers = ", ".join(get_args(PoolerName))
+        raise MaskAdapterError(f"no pooler '{ending}' in '{text}': {poolers} may follow the colon")
+    return text if text in MODELS else Path(text).stem, ModelSource(text)
 
 
 def labels_of(target: Target) -> np.ndarray:

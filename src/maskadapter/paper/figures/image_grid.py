@@ -45,8 +45,7 @@ def width_of(columns: int) -> float:
 
 def at_print_size(image: np.ndarray, columns: int) -> np.ndarray:
     """Resize an image (H, W, 3) uint8 to the pixels that are printed of it."""
-    size = _print_size(image, columns)
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(image).resize(_print_size(image, columns), Image.Resampling.LANCZOS))
 
 
 def mask_at_print_size(mask: np.ndarray, columns: int) -> np.ndarray:
@@ -67,8 +66,9 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
 
     rows: each with at least one image. titles: one for each column.
     """
-    columns = len(titles)
-    wide = width_of(columns)
+    from matplotlib.patheffects import withStroke
+
+    columns, wide = len(titles), width_of(len(titles))
     shapes = [next(image for image in row.images if image is not None).shape for row in rows]
     heights = [wide * min(_TALLEST, shape[0] / shape[1]) for shape in shapes]
     labels = [_wrapped(row.label, height) for row, height in zip(rows, heights, strict=True)]
@@ -80,30 +80,23 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
         for row, (label, tall, content) in enumerate(zip(labels, heights, rows, strict=True)):
             for column, image in enumerate(content.images):
                 left = margin + column * (wide + _GAP)
-                place = (left / width, (top - tall) / height, wide / width, tall / height)
                 if row == 0:
                     middle = (left + wide / 2) / width
                     figure.text(middle, 1 - 0.6 * _TITLE / height, titles[column], ha="center", va="center", size=7)
                 if image is None:
                     continue
-                axes = figure.add_axes(place)
+                axes = figure.add_axes((left / width, (top - tall) / height, wide / width, tall / height))
                 axes.set_axis_off()
                 axes.imshow(image)
                 if content.outline is not None:
                     _draw_outline(axes, content.outline)
                 if column < len(content.notes):
-                    _write_note(axes, content.notes[column])
+                    text = axes.text(0.03, 0.04, content.notes[column], color="w", size=6.5, transform=axes.transAxes)
+                    text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
             middle = (top - tall / 2) / height
             figure.text(0.5 * margin / width, middle, label, rotation=90, ha="center", va="center", size=7)
             top -= tall + _GAP
     return figure
-
-
-def _write_note(axes: "Axes", note: str) -> None:
-    from matplotlib.patheffects import withStroke
-
-    text = axes.text(0.03, 0.04, note, color="white", size=6.5, transform=axes.transAxes)
-    text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
 
 
 def _draw_outline(axes: "Axes", mask: np.ndarray) -> None:

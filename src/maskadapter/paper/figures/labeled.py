@@ -22,15 +22,11 @@ def labeled(
         raise MaskAdapterError(f"{len(sources)} were given to be compared; 1 to {most} fit into a figure")
     found: dict[str, Content] = {}
     for source in sources:
-        label, rest = split_label(source)
+        label, _, rest = str(source).partition("=")
+        if not label or not rest or Path(source).exists():  # a path may have the sign in it
+            label, rest = "", str(source)
         own, content = read(rest)
         if (label or own) in found:
             raise MaskAdapterError(f"two have the label '{label or own}': give each its own, LABEL={rest}")
         found[label or own] = content
     return found
-
-
-def split_label(source: str | Path) -> tuple[str | None, str]:
-    """Split ``"ours=run"`` into ("ours", "run"). An existing path, or a text without "=", has no label: None."""
-    label, equals, rest = str(source).partition("=")
-    return (label, rest) if equals and label and rest and not Path(source).exists() else (None, str(source))

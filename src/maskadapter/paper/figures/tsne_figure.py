@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,6 +56,8 @@ def tsne(
     path = check_output(output, "sklearn")
     if limit < 1 or not 1 <= top <= MOST_CLASSES:
         raise MaskAdapterError(f"limit is {limit}, top {top}; at least 1 image and 1 to {MOST_CLASSES} classes")
+    from sklearn.manifold import TSNE
+
     logger.info("loading the model")
     comparison = PoolerComparison.load(ModelSource.of(model), device)
     names, seen = dataset.vocabulary.names, np.ones(len(dataset.vocabulary), bool)
@@ -75,33 +77,32 @@ def tsne(
         for axes, (name, all_vectors) in zip(panels, embeddings.items(), strict=True):
             vectors = all_vectors[chosen]
             logger.info("t-SNE of %d masks, %s", len(vectors), name)
-            points = _arrange(vectors, seed)
+            # 30 neighbors, scikit-learn's default, or a third of the points where there are few.
+            perplexity = min(30.0, max(1.5, (len(vectors) - 1) / 3))
+            points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(vectors)
             for place, label in enumerate(shown):
                 turn, color = divmod(place, len(COLORS))
-                axes.scatter(
-                    *points[classes == label].T,
-                    s=12,
-                    c=COLORS[color],
-                    marker=(_SEEN if seen[label] else _UNSEEN)[turn],
-                    edgecolors="white",
-                    linewidths=0.2,
-                    label=names[label],
-                )
+                marker = (_SEEN if seen[label] else _UNSEEN)[turn]
+                style: Any = {"s": 12, "c": COLORS[color], "marker": marker, "edgecolors": "white", "linewidths": 0.2}
+                axes.scatter(*points[classes == label].T, label=names[label], **style)
             axes.set_title(name)
             axes.set(xticks=[], yticks=[])
-            axes.set_xlabel(
-                f"nearest neighbor of the same class: {100 * same_class_neighbors(vectors, classes):.0f} %", size=7
-            )
+            same = same_class_neighbors(vectors, classes)
+            axes.set_xlabel(f"nearest neighbor of the same class: {100 * same:.0f} %", size=7)
             axes.set_box_aspect(0.85)
-            for side in axes.spines.values():
-                side.set_visible(True)
+            axes.spines[:].set_visible(True)
         handles, labels = panels[0].get_legend_handles_labels()
         title = f"{int(chosen.sum()):,} masks of {dataset.name}"
         unseen = " (triangles: unseen classes)" if not seen[shown].all() else ""
-        legend = figure.legend(
-            handles, labels, loc="outside lower center", ncols=columns, markerscale=1.4, title=title + unseen
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=columns,
+            markerscale=1.4,
+            title=title + unseen,
+            title_fontsize=7,
         )
-        legend.get_title().set_fontsize(7)
     return figure
 
 
@@ -123,15 +124,6 @@ def _embed_dataset(
     if not classes:
         raise MaskAdapterError(f"the first {count} images of {dataset.name} have no masks")
     return {name: np.concatenate(vectors) for name, vectors in embeddings.items()}, np.concatenate(classes)
-
-
-def _arrange(vectors: np.ndarray, seed: int) -> np.ndarray:
-    """Arrange unit vectors (N, D) on a plane: (N, 2)."""
-    from sklearn.manifold import TSNE
-
-    # 30 neighbors, scikit-learn's default, or a third of the points where there are few.
-    perplexity = min(30.0, max(1.5, (len(vectors) - 1) / 3))
-    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(vectors)
 
 
 def same_class_neighbors(vectors: np.ndarray, classes: np.ndarray) -> float:

@@ -13,13 +13,10 @@ from maskadapter.training import LOGGED_METRICS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LOG = "log.jsonl"
-
 _PREFIX = "evaluation/"
-_WITHOUT = "train with evaluation.every and evaluation.datasets, on a data set that has seen and unseen classes"
 
-Curve = Sequence[tuple[int, float]]
-"""Pairs of step and percent."""
+Curve = Mapping[int, float]
+"""Step -> percent."""
 
 
 def unseen_curve(
@@ -48,7 +45,7 @@ def unseen_curve(
         axes = figure.subplots()
         for color, (label, found) in zip(COLORS, of_set.items(), strict=False):
             for kind, line in (("unseen", "-"), ("seen", "--")):
-                steps, percent = zip(*found[metric][kind], strict=True)
+                steps, percent = zip(*sorted(found[metric][kind].items()), strict=True)
                 # Points mark the evaluations; many of them would hide the line.
                 mark = "o" if len(steps) <= 30 else ""
                 axes.plot(steps, percent, line, color=color, marker=mark, markersize=2.5, label=f"{label}, {kind}")
@@ -62,11 +59,11 @@ def unseen_curve(
 def _read(source: str) -> tuple[str, Mapping[str, Mapping[str, Mapping[str, Curve]]]]:
     """The run's name, and: data set -> metric -> "seen" and "unseen" -> curve, of those metrics that have both."""
     folder = Path(source)
-    path = folder / LOG
+    path = folder / "log.jsonl"
     try:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # a run that is not finished may be writing the last
     except FileNotFoundError:
-        raise MaskAdapterError(f"no {LOG} in {folder}: give the folder of a run of maskadapter train") from None
+        raise MaskAdapterError(f"no {path.name} in {folder}: give the folder of a run of maskadapter train") from None
     except (OSError, UnicodeDecodeError) as error:
         raise MaskAdapterError(f"cannot read {path}: {error}") from None
     found: dict[str, dict[str, dict[str, dict[int, float]]]] = {}
@@ -81,18 +78,13 @@ def _read(source: str) -> tuple[str, Mapping[str, Mapping[str, Mapping[str, Curv
             metric, _, kind = name.rpartition(" ")
             if key.startswith(_PREFIX) and kind in ("seen", "unseen"):
                 found.setdefault(dataset, {}).setdefault(metric, {}).setdefault(kind, {})[step] = value
-    whole = {
-        dataset: {
-            metric: {kind: sorted(curve.items()) for kind, curve in kinds.items()}
-            for metric, kinds in metrics.items()
-            if len(kinds) == 2
-        }
-        for dataset, metrics in found.items()
-    }
-    whole = {dataset: metrics for dataset, metrics in whole.items() if metrics}
-    if not whole:
-        raise MaskAdapterError(f"{path} has no metrics of seen and unseen classes: {_WITHOUT}")
-    return folder.resolve().name, whole
+    both = {name: {metric: of for metric, of in metrics.items() if len(of) == 2} for name, metrics in found.items()}
+    if not any(both.values()):
+        raise MaskAdapterError(
+            f"{path} has no metrics of seen and unseen classes: train with evaluation.every and evaluation.datasets, "
+            "on a data set that has seen and unseen classes"
+        )
+    return folder.resolve().name, {name: metrics for name, metrics in both.items() if metrics}
 
 
 def _chosen(what: str, wanted: str | None, offers: Sequence[Sequence[str]], first: bool = False) -> str:

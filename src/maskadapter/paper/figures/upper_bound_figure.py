@@ -36,15 +36,12 @@ METRICS = ("accuracy of segments", "mIoU")
 
 @dataclass(frozen=True)
 class _Report:
-    """A report that ``evaluate`` wrote. numbers: in percent. classes: one entry for each class of the data set."""
+    """A report that ``evaluate`` wrote. numbers: in percent, those that are not null. classes: an entry for each."""
 
     folder: Path
-    numbers: dict[str, float | None]
+    numbers: dict[str, float]
     facts: dict[str, Any]
     classes: list[dict[str, Any]]
-
-    def has(self, metric: str) -> bool:
-        return self.numbers.get(metric) is not None
 
     @property
     def images(self) -> tuple[str, int]:
@@ -83,13 +80,9 @@ def upper_bound(
         if report.images != first.images:
             images = " and ".join(f"{count} of {name}" for name, count in (first.images, report.images))
             raise MaskAdapterError(f"the reports are of different images ({images}): '{label}' cannot be compared")
-    shown = [metric for metric in metrics if any(report.has(metric) for report in found.values())]
+    shown = [metric for metric in metrics if any(metric in report.numbers for report in found.values())]
     if not shown:
         raise MaskAdapterError(f"no report has the metric {', '.join(metrics)}")
-    errors = {}
-    for label, report in found.items():
-        logger.info("standard errors of %s", label)
-        errors[label] = _standard_errors(report, shown, resamples, seed)
     from matplotlib.patches import Patch
 
     wide, count = 0.8 / len(found), len(found) * len(shown)
@@ -99,23 +92,19 @@ def upper_bound(
     with page(path, width, 2.15 + high) as figure:
         axes = figure.subplots()
         for place, (color, (label, report)) in enumerate(zip(COLORS, found.items(), strict=False)):
-            held = {group: metric for group, metric in enumerate(shown) if report.has(metric)}
+            logger.info("standard errors of %s", label)
+            errors = _standard_errors(report, shown, resamples, seed)
+            held = {group: metric for group, metric in enumerate(shown) if metric in report.numbers}
             middles = [group + (place - (len(found) - 1) / 2) * wide for group in held]
-            heights = [float(report.numbers[metric] or 0) for metric in held.values()]
+            heights = [report.numbers[metric] for metric in held.values()]
             axes.bar(middles, heights, 0.92 * wide, color=color, label=label)
-            reach = [errors[label].get(metric, 0.0) for metric in held.values()]
-            if errors[label]:
+            reach = [errors.get(metric, 0.0) for metric in held.values()]
+            if errors:
                 axes.errorbar(middles, heights, reach, fmt="none", ecolor="#444444", elinewidth=0.8, capsize=2)
             for middle, height, error in zip(middles, heights, reach, strict=True):
-                axes.annotate(
-                    f"{height:.1f}",
-                    (middle, height + error),
-                    (0, 2.5),
-                    textcoords="offset points",
-                    ha="center",
-                    size=7,
-                    rotation=90 if count > 20 else 0,
-                )
+                style: Any = {"ha": "center", "size": 7, "rotation": 90 if count > 20 else 0}
+                top = (middle, height + error)
+                axes.annotate(f"{height:.1f}", top, (0, 2.5), textcoords="offset points", **style)
         axes.set_xticks(range(len(shown)), [fill(metric, letters) for metric in shown])
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("on ground-truth masks (%)")
@@ -133,7 +122,8 @@ def _read(source: str) -> tuple[str, _Report]:
     content = read_json(file, MaskAdapterError)
     try:
         numbers, facts, classes = content["numbers in percent"], content["facts"], content["per class"]
-        report = _Report(file.parent, dict(numbers), dict(facts), [dict(one) for one in classes])
+        held = {metric: float(number) for metric, number in numbers.items() if number is not None}
+        report = _Report(file.parent, held, dict(facts), [dict(one) for one in classes])
         label = str(facts.get("model", file.resolve().parent.name))
         _ = report.images
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -153,7 +143,7 @@ def _standard_errors(report: _Report, metrics: Sequence[str], resamples: int, se
     convention = cast(Convention, stated if stated in CONVENTIONS else "detectron2-main")
     partition = Partition("the report's", tuple(one.get("seen") is True for one in report.classes))
     errors = {}
-    for metric in filter(report.has, metrics):
+    for metric in (metric for metric in metrics if metric in report.numbers):
         counts = image_counts(records.read(count), metric, len(report.classes))
         error = standard_error(bootstrap(counts, metric_function(metric, partition, convention), resamples, seed))
         if not math.isnan(error):

@@ -1,5 +1,5 @@
-"""The paper's tables: what each row is made with, what was published, and running them."""
+"""Running the paper's tables: what each row needs, its evaluation, and the measured numbers beside the published."""
 
-from maskadapter.paper.tables.definitions import TABLES
+from maskadapter.paper.table import TABLES
 from maskadapter.paper.tables.report import UNKNOWN
 from maskadapter.paper.tables.reproduction import reproduce

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from maskadapter.hub import is_bare
 from maskadapter.models import MODELS
-from maskadapter.paper.tables.table import Column, Row, Table
+from maskadapter.paper.table import Column, Row, Table
 from maskadapter.system.atomic_files import readable
 
 
@@ -16,40 +16,27 @@ def with_own(table: Table, model: str | None = None, data: str | None = None) ->
     nobody can run. A row with a training of its own cannot be made with another model: it stays, with that reason.
     """
     if data is not None:
-        table = replace(table, columns=_columns(table.columns, data))
-    if model is not None:
-        table = replace(table, rows=_rows(table.rows, model))
-    return table
-
-
-def _columns(columns: tuple[Column, ...], data: str) -> tuple[Column, ...]:
-    made: dict[object, Column] = {}
-    for column in columns:
-        made.setdefault((column.metric, column.branch, column.masks), replace(column, dataset=data))
-    return tuple(made.values())
+        made: dict[object, Column] = {}
+        for column in table.columns:
+            made.setdefault((column.metric, column.branch, column.masks), replace(column, dataset=data))
+        table = replace(table, columns=tuple(made.values()))
+    return table if model is None else replace(table, rows=_rows(table.rows, model))
 
 
 def _rows(rows: tuple[Row, ...], model: str) -> tuple[Row, ...]:
-    of = readable(model if model in MODELS or is_bare(model) else _file(model))
+    path = Path(model).absolute()
+    # A file is named with its folder: every training's file is called model.safetensors.
+    of = readable(model if model in MODELS or is_bare(model) else f"{path.parent.name}/{path.name}")
     made: dict[object, Row] = {}
     new_label: dict[str, str] = {}
-    for row in sorted(rows, key=lambda row: row.model != model):
+    for row in sorted((row for row in rows if not row.cited), key=lambda row: row.model != model):
         use: object = (row.pooler, row.branch, row.masks)
-        new = replace(row, of=of, model=model, file="", note="", against=new_label.get(row.against, ""))
-        if row.model == model and not row.recipe:
-            new = row
-        if row.cited:
-            continue
         if row.recipe:
-            use, new = (
-                row.label,
-                replace(row, against="", cited=f"needs the training of recipes/{row.recipe}.yaml and cannot use {of}"),
-            )
+            reason = f"needs the training of recipes/{row.recipe}.yaml and cannot use {of}"
+            use, new = row.label, replace(row, against="", cited=reason)
+        elif row.model == model:
+            new = row
+        else:
+            new = replace(row, of=of, model=model, file="", note="", against=new_label.get(row.against, ""))
         new_label[row.label] = made.setdefault(use, new).label
     return tuple(made.values())
-
-
-def _file(model: str) -> str:
-    """Name a file with its folder: every training's file is called ``model.safetensors``."""
-    path = Path(model).absolute()
-    return f"{path.parent.name}/{path.name}"

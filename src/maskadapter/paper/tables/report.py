@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.evaluation import RESAMPLES
-from maskadapter.paper.tables.cell import Cell
-from maskadapter.paper.tables.table import Column, Published, Row, Table
+from maskadapter.paper.table import Column, Published, Row, Table
 from maskadapter.system.atomic_files import readable, write_atomically
 from maskadapter.system.json_files import write_json
 from maskadapter.system.markdown_table import markdown_table
@@ -19,6 +18,29 @@ UNKNOWN = "not known here"
 """What stands in place of a published figure that is not in this package."""
 
 _WIDTH = 100  # letters of a line of notes
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of one row, in percent, or the reason why it is missing.
+
+    measured, error: the number and its standard error over images; NaN where nothing could be measured.
+    paper: the published number. comparable: whether that is of the same model, images and classes.
+    difference, difference_error: from the row ``Row.against``, where both were evaluated on the same images.
+    seconds: the median of an image. images: how many. folder: of the evaluation.
+    missing: why it was not measured; () where it was.
+    """
+
+    measured: float = math.nan
+    error: float = math.nan
+    paper: Published | None = None
+    comparable: bool = False
+    difference: float = math.nan
+    difference_error: float = math.nan
+    seconds: float = math.nan
+    images: int = 0
+    folder: str = ""
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,8 +86,13 @@ class TableReport:
 
     def save(self, folder: str | Path) -> tuple[Path, Path]:
         """Write ``<table>.json`` and ``<table>.md``; MaskAdapterError where the folder cannot be written."""
+        made_with = ("model", "pooler", "branch", "masks", "recipe")
         rows = [
-            {"row": row.label, **_made_with(row), "numbers": [self._json(row, column) for column in self.table.columns]}
+            {
+                "row": row.label,
+                **{name: value for name in made_with if not row.cited and (value := getattr(row, name))},
+                "numbers": [self._json(row, column) for column in self.table.columns],
+            }
             for row in self.table.rows
         ]
         content = {"table": self.table.name, "title": self.table.title, **self.facts, "rows": rows}
@@ -85,8 +112,8 @@ class TableReport:
             content |= {"percent": _or_none(cell.measured), "standard error": _or_none(cell.error)}
             content |= {"images": cell.images, "seconds an image": _or_none(cell.seconds), "folder": cell.folder}
         if not math.isnan(cell.difference):
-            content["against"] = {"row": row.against, "difference": cell.difference}
-            content["against"]["standard error"] = _or_none(cell.difference_error)
+            error = _or_none(cell.difference_error)
+            content["against"] = {"row": row.against, "difference": cell.difference, "standard error": error}
         paper = cell.paper
         content["paper"] = paper and {"percent": paper.percent, "about": paper.approximate, "source": paper.source}
         if paper is not None and cell.comparable:
@@ -96,9 +123,10 @@ class TableReport:
     def markdown(self) -> str:
         """One Markdown table for every column, then notes on where the numbers come from."""
         parts = [f"# Table {self.table.name.removeprefix('table')}: {self.table.title}"]
-        for column in self.table.columns:
-            parts.append(f"## {column.title}\n\n{self._section(column)}")
-        parts.append("\n".join(_item(note) for note in self._notes()))
+        parts += [f"## {column.title}\n\n{self._section(column)}" for column in self.table.columns]
+        # Commands and paths stay in one piece.
+        wrapper = textwrap.TextWrapper(_WIDTH, "- ", "  ", break_long_words=False, break_on_hyphens=False)
+        parts.append("\n".join(map(wrapper.fill, self._notes())))
         return readable("\n\n".join(parts) + "\n")
 
     def _section(self, column: Column) -> str:
@@ -108,15 +136,16 @@ class TableReport:
         lines = []
         for row in self.table.rows:
             cell = self.cells[row.label, column.key]
-            against = _signed(cell.difference, cell.difference_error)
+            away = f"{cell.measured - cell.paper.percent:+.2f}" if cell.paper and cell.comparable else "nan"
+            to_row = f"{numbers.get(row.against)}: {_with_error(f'{cell.difference:+.2f}', cell.difference_error)}"
             lines.append(
                 (
                     numbers[row.label],
                     readable(row.label),
-                    _with_error(f"{cell.measured:.2f}", cell.error),
-                    UNKNOWN if cell.paper is None else f"{_about(cell.paper)}{cell.paper.percent:.1f}",
-                    _difference(cell),
-                    f"{numbers[row.against]}: {against}" if against else "",
+                    "-" if math.isnan(cell.measured) else _with_error(f"{cell.measured:.2f}", cell.error),
+                    UNKNOWN if cell.paper is None else _figure(cell.paper, f"{cell.paper.percent:.1f}"),
+                    "" if cell.paper is None or "nan" in away else _figure(cell.paper, away),
+                    "" if math.isnan(cell.difference) else to_row,
                     "" if math.isnan(cell.seconds) else f"{cell.seconds:.3g}",
                 )
             )
@@ -133,7 +162,7 @@ class TableReport:
         sources: dict[str, list[str]] = {}
         for row in self.original.rows:
             for published in row.published.values():
-                sources.setdefault(published.source, []).append(f"{_about(published)}{published.percent:.1f}")
+                sources.setdefault(published.source, []).append(_figure(published, f"{published.percent:.1f}"))
         for source, figures in sources.items():
             which = f", {', '.join(dict.fromkeys(figures))}" if len(sources) > 1 else ""
             notes.append(f"Source of the paper's figures{which}: {source}.")
@@ -159,36 +188,12 @@ def holds_numbers(path: Path) -> bool:
         return False
 
 
-def _made_with(row: Row) -> dict[str, str]:
-    names = ("model", "pooler", "branch", "masks", "recipe")
-    return {} if row.cited else {name: value for name in names if (value := getattr(row, name))}
-
-
-def _about(published: Published) -> str:
-    return "~" if published.approximate else ""
+def _figure(published: Published, number: str) -> str:
+    return f"~{number}" if published.approximate else number
 
 
 def _with_error(number: str, error: float) -> str:
-    if number == "nan":
-        return "-"
     return number if math.isnan(error) else f"{number} ± {error:.2f}"
-
-
-def _signed(number: float, error: float) -> str:
-    return "" if math.isnan(number) else _with_error(f"{number:+.2f}", error)
-
-
-def _difference(cell: Cell) -> str:
-    if cell.paper is None or not cell.comparable or math.isnan(cell.measured):
-        return ""
-    return f"{_about(cell.paper)}{cell.measured - cell.paper.percent:+.2f}"
-
-
-def _item(note: str) -> str:
-    # Commands and paths stay in one piece.
-    return textwrap.fill(
-        note, _WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
 
 
 def _or_none(value: float) -> float | None:

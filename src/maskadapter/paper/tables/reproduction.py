@@ -5,12 +5,11 @@ from pathlib import Path
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import check_device
-from maskadapter.paper.tables.definitions import table_named
+from maskadapter.paper.table import table_named
 from maskadapter.paper.tables.own_data import with_own
 from maskadapter.paper.tables.report import TableReport, holds_numbers
 from maskadapter.paper.tables.requirements import Given, weight_names
 from maskadapter.paper.tables.row_evaluation import RunOptions
-from maskadapter.paper.tables.table import Table
 from maskadapter.paper.tables.table_run import TableRun
 from maskadapter.system.atomic_files import readable
 
@@ -36,7 +35,7 @@ def reproduce(
     output: ``reproduce/<table>`` without it. Each evaluation has a folder of its own in it, ``<row>/<data set>``; one
         that is begun or finished is continued by the same call.
     model, data: a model or a data set (known, or a YAML file) in place of the paper's, see ``with_own``.
-    split: which images of the data sets, ``"val"`` or ``"train"``. limit: only the first so many.
+    split: which images of the data sets, ``"val"`` or ``"train"``. limit: only the first so many images.
     partition: which classes count as seen, in columns of seen and unseen classes, as ``evaluate`` takes it, instead of
         the table's own.
     runs: folder of your trainings, with ``<recipe's name>/model.safetensors``. weights: files by name, see
@@ -50,36 +49,27 @@ def reproduce(
     original = table_named(table)
     made = with_own(original, None if model is None else str(model), None if data is None else str(data))
     files = {name: Path(path) for name, path in (weights or {}).items()}
-    _check_weights(made, files)
+    for name, path in files.items():
+        if name not in weight_names(made):
+            choice = ", ".join(sorted(weight_names(made))) or "none; leave it out"
+            raise MaskAdapterError(f"{made.name} has no weights called '{name}': choose from {choice}")
+        if not path.is_file():
+            raise MaskAdapterError(f"there is no file {path}, which is given as the weights of {name}")
     check_device(device)
     folder = Path("reproduce") / original.name if output is None else Path(output)
     given = Given(Path(runs), files, download)
     options = RunOptions(given, folder, root, split, str(partition or made.partition), limit, device)
-    report = TableReport(made, original, TableRun(made, original, options).run(), options.facts)
-    _save(report, folder)
-    return report
-
-
-def _check_weights(table: Table, files: Mapping[str, Path]) -> None:
-    for name, path in files.items():
-        if name not in weight_names(table):
-            choice = ", ".join(sorted(weight_names(table))) or "none; leave it out"
-            raise MaskAdapterError(f"{table.name} has no weights called '{name}': choose from {choice}")
-        if not path.is_file():
-            raise MaskAdapterError(f"there is no file {path}, which is given as the weights of {name}")
-
-
-def _save(report: TableReport, folder: Path) -> None:
-    """Write a report, unless it has no numbers and would replace one that has. Raises MaskAdapterError where it has
-    none."""
-    written = folder / f"{report.table.name}.md"
-    kept = not report.measured and holds_numbers(written.with_suffix(".json"))
-    if not kept:
-        report.save(folder)
+    images = {} if limit is None else {"images": f"the first {limit:,} at most"}
+    facts = {"split": split, **images, "device": device}
+    report = TableReport(made, original, TableRun(made, original, options).run(), facts)
+    written = folder / f"{original.name}.md"
     if report.measured:
-        return
+        report.save(folder)
+        return report
     reasons = list(report.reasons)
     more = f"; all {len(reasons)} reasons are in {written}" if len(reasons) > 1 else ""
-    if kept:
+    if holds_numbers(written.with_suffix(".json")):
         more = f"; {written} still has the numbers of an earlier run"
-    raise MaskAdapterError(readable(f"no row of {report.table.name} could be run: {reasons[0]}{more}"))
+    else:
+        report.save(folder)
+    raise MaskAdapterError(readable(f"no row of {original.name} could be run: {reasons[0]}{more}"))

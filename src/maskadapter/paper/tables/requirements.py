@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+import huggingface_hub
+from huggingface_hub.errors import HFValidationError
+
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import PREFIX, ModelSource, is_bare
 from maskadapter.hub.zoo import WEIGHTS, present, weights_of
 from maskadapter.models import PoolerName
 from maskadapter.models.clip import repository_of
 from maskadapter.models.sources import is_source, parsed
-from maskadapter.paper.tables.table import Column, Row, Table
+from maskadapter.paper.table import Column, Row, Table
 from maskadapter.pipelines import GROUND_TRUTH
 
 
@@ -30,9 +33,9 @@ class Given:
 
 def weight_names(table: Table) -> set[str]:
     """Return the names under which ``--weights NAME=FILE`` takes files for a table."""
-    named = {row.file or Path(row.recipe).name for row in table.rows} - {""}
     models = {row.model for row in table.rows}
-    return named | {weights.stem for weights in WEIGHTS if weights.model in models}
+    published = {weights.stem for weights in WEIGHTS if weights.model in models}
+    return published | {row.file or Path(row.recipe).name for row in table.rows} - {""}
 
 
 def source_for(row: Row, column: Column, given: Given) -> ModelSource:
@@ -47,10 +50,8 @@ def source_for(row: Row, column: Column, given: Given) -> ModelSource:
         name = Path(row.recipe).name
         trained = given.files.get(name, given.runs / name / "model.safetensors")
         if not trained.is_file():
-            raise MaskAdapterError(
-                f"{trained} is missing: run 'maskadapter train recipes/{row.recipe}.yaml', or give "
-                f"--weights {name}=FILE"
-            )
+            command = f"maskadapter train recipes/{row.recipe}.yaml"
+            raise MaskAdapterError(f"{trained} is missing: run '{command}', or give --weights {name}=FILE")
         if row.joined and masks_for(row, column) != GROUND_TRUTH:
             return ModelSource(_published(row.model, "pooling", given), adapter=trained)
         return ModelSource(trained, pooler)
@@ -69,10 +70,9 @@ def source_for(row: Row, column: Column, given: Given) -> ModelSource:
 def check_masks(row: Row, column: Column, given: Given) -> None:
     """Raise MaskAdapterError, as ``source_for``, where the network that makes a row's masks is missing."""
     masks = masks_for(row, column)
-    if masks is not None and is_source(masks):
-        repository = parsed(masks).name
-        if repository and not Path(repository).is_dir():
-            _check_cached(repository, ("model.safetensors", "model.safetensors.index.json"), given)
+    repository = parsed(masks).name if masks is not None and is_source(masks) else ""
+    if repository and not Path(repository).is_dir():
+        _check_cached(repository, ("model.safetensors", "model.safetensors.index.json"), given)
 
 
 def masks_for(row: Row, column: Column) -> str | None:
@@ -88,20 +88,15 @@ def _published(model: str, pooler: str, given: Given) -> str | Path:
     if weights.stem in given.files:
         return given.files[weights.stem]
     if present(weights) is None and not given.download:
-        raise MaskAdapterError(
-            f"{model} with {weights.pooler} is not on this machine: run '{weights.command}', or give "
-            f"--weights {weights.stem}=FILE"
-        )
+        problem = f"{model} with {weights.pooler} is not on this machine"
+        raise MaskAdapterError(f"{problem}: run '{weights.command}', or give --weights {weights.stem}=FILE")
     return model
 
 
 def _check_cached(repository: str, names: tuple[str, ...], given: Given) -> None:
     """Raise MaskAdapterError unless one of the files of a Hugging Face repository is in the cache."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
     try:
-        here = any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
+        here = any(isinstance(huggingface_hub.try_to_load_from_cache(repository, name), str) for name in names)
     except HFValidationError:
         raise MaskAdapterError(
             f"'{repository}' is neither a folder nor the name of a Hugging Face repository"

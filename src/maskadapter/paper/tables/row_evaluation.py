@@ -1,19 +1,24 @@
 """Evaluate one row of a table on the data set of one column."""
 
+import math
+import os
+import re
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from maskadapter.benchmark import Clock
 from maskadapter.data import KNOWN, Dataset
 from maskadapter.evaluation import Partition, Records, evaluate, image_counts
 from maskadapter.paper.published import reference_figures
+from maskadapter.paper.table import Column, Row
 from maskadapter.paper.tables.requirements import Given, masks_for, source_for
-from maskadapter.paper.tables.table import Column, Row
-from maskadapter.paper.tables.timed_predictor import TimedPredictor
 from maskadapter.pipelines import GROUND_TRUTH, model_predictor
 from maskadapter.system.atomic_files import readable
 
@@ -35,12 +40,6 @@ class RunOptions:
     limit: int | None
     device: str
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What every number of the table depends on, ready for JSON."""
-        limit = {} if self.limit is None else {"images": f"the first {self.limit:,} at most"}
-        return {"split": self.split, **limit, "device": self.device}
-
 
 @dataclass(frozen=True)
 class RowEvaluation:
@@ -58,23 +57,49 @@ class RowEvaluation:
     whole: bool
 
 
-def evaluate_row(
-    row: Row, columns: Sequence[Column], dataset: Dataset, folder: Path, options: RunOptions, trained_on: str
-) -> RowEvaluation:
-    """Evaluate a row on a data set, for columns that differ in their metric alone.
+class TimedPredictor:
+    """Call ``predict``, and append the seconds of each call to a file, one line a call, that a later run continues.
 
-    folder: of this evaluation; one that is begun is continued. trained_on: the class list that the table's models were
-    trained on. Raises MaskAdapterError, one line, for what is missing or cannot be evaluated.
+    device: its work is waited for before the time is read.
     """
+
+    def __init__(self, predict: Callable[..., Any], path: Path, device: torch.device) -> None:
+        self.predict, self.path, self.device = predict, path, device
+
+    def __call__(self, *arguments: np.ndarray) -> Any:
+        clock = Clock(self.device)
+        with clock.part("image"):
+            result = self.predict(*arguments)
+        with self.path.open("a", encoding="ascii") as file:
+            file.write(f"{clock.seconds['image']:.6f}\n")
+        return result
+
+    def median(self) -> float:
+        """Return the median of all seconds in the file; NaN where there are none."""
+        # A last line without its end was cut off.
+        lines = self.path.read_text(encoding="ascii").split("\n")[:-1] if self.path.is_file() else []
+        return statistics.median(map(float, lines)) if lines else math.nan
+
+
+def evaluate_row(
+    row: Row, columns: Sequence[Column], dataset: Dataset, options: RunOptions, trained_on: str
+) -> RowEvaluation:
+    """Evaluate a row on a data set, for columns that differ in their metric alone; continue what was begun.
+
+    trained_on: the class list that the table's models were trained on. Raises MaskAdapterError, one line, for what is
+    missing or cannot be evaluated.
+    """
+    # Files of the same name in two folders differ by a hash of their path.
+    of_file = not row.recipe and Path(row.model).is_file()
+    suffix = f"-{sha256(os.fsencode(Path(row.model).absolute())).hexdigest()[:8]}" if of_file else ""
+    folder = options.folder / (slug(row.label) + suffix) / evaluation_name(columns[0])
     source, masks = source_for(row, columns[0], options.given), masks_for(row, columns[0])
-    partition = None
+    branch, partition, reference = columns[0].branch or row.branch, None, {}
     if any(column.metric.endswith("seen") for column in columns):
         partition = Partition.of(options.partition, dataset.vocabulary, trained_on)
-    branch = columns[0].branch or row.branch
     predictor = model_predictor(source, dataset, device=options.device, branch=branch, masks=masks)
-    reference = (
-        {} if predictor.published_as is None else reference_figures(*predictor.published_as, dataset, branch, partition)
-    )
+    if predictor.published_as is not None:
+        reference = reference_figures(*predictor.published_as, dataset, branch, partition)
     timed = TimedPredictor(predictor.predict, folder / "seconds.txt", torch.device(options.device))
     report = evaluate(
         timed,
@@ -87,10 +112,9 @@ def evaluate_row(
         reference=reference,
         share=(0, 1),
     )
-    images = int(report.facts["images"])
+    images, known = int(report.facts["images"]), KNOWN.get(dataset.name)
     records = Records(folder)
     records.refresh()
-    known = KNOWN.get(dataset.name)
     return RowEvaluation(
         image_names=tuple(record["name"] for record in records.read(images)),
         counts=lambda metric: image_counts(records.read(images), metric, len(dataset.vocabulary)),
@@ -99,6 +123,18 @@ def evaluate_row(
         folder=folder,
         whole=known is not None and options.split == "val" and images == known.splits["val"].count,
     )
+
+
+def evaluation_name(column: Column) -> str:
+    """Name what a column evaluates: the same for columns that differ in their metric alone."""
+    masks = ["ground-truth-masks"] * (column.masks == GROUND_TRUTH)
+    branch = [f"branch-{column.branch}"] * (column.branch is not None)
+    return slug("-".join([Path(column.dataset).stem, *masks, *branch]))
+
+
+def slug(text: str) -> str:
+    """Turn a text into a folder's name: lower case letters, digits, ``.``, ``+`` and ``-``."""
+    return re.sub(r"[^a-z0-9.+]+", "-", text.lower()).strip("-")
 
 
 def readable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

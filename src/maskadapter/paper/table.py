@@ -1,10 +1,16 @@
-"""A table of the paper as data: rows, columns, published figures."""
+"""The paper's tables as data, read from ``tables.yaml``: rows, columns, published figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from maskadapter.pipelines import GROUND_TRUTH, Branch
+import yaml
+
+from maskadapter.errors import MaskAdapterError
+
+if TYPE_CHECKING:  # what the command line lists does not wait for it
+    from maskadapter.pipelines import Branch
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Column:
     key: str
     dataset: str
     metric: str
-    branch: Branch | None = None
+    branch: "Branch | None" = None
     masks: str | None = None
 
     @property
@@ -35,7 +41,7 @@ class Column:
         """The column's heading, such as ``ade20k-150: mIoU of ground-truth masks``."""
         alone = " by the out-of-vocabulary classifier alone" * (self.branch == "out-of-vocabulary")
         # The accuracies are always of ground-truth masks, and say so.
-        given = " of ground-truth masks" * (self.masks == GROUND_TRUTH and self.metric.startswith("mIoU"))
+        given = f" of {self.masks} masks" * (self.masks is not None and self.metric.startswith("mIoU"))
         return f"{Path(self.dataset).stem}: {self.metric}{alone}{given}"
 
 
@@ -49,17 +55,16 @@ class Row:
         for the model's own.
     recipe: the training that makes the row's weights, ``table4/both-stages``; "" for published weights. joined: its
         file comes from the warm-up and has no mask generator; where one is needed it is joined to the segmenter
-        ``model``.
-    file: the name under which ``--weights`` takes a file that only the user has. cited: why nobody can run the row.
-    against: label of the row that this one is compared with, image by image. published: figures by the column's key.
-    note: what else is known.
+        ``model``. file: the name under which ``--weights`` takes a file that only the user has.
+    cited: why nobody can run the row. against: label of the row that this one is compared with, image by image.
+    published: figures by the column's key. note: what else is known.
     """
 
     of: str
     how: str
     model: str = ""
     pooler: str = "adapter"
-    branch: Branch = "ensemble"
+    branch: "Branch" = "ensemble"
     masks: str | None = None
     recipe: str = ""
     joined: bool = False
@@ -77,10 +82,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns, each row measured in each column.
+    """Rows and columns, each row measured in each column. notes: sentences below the table.
 
     partition: which classes count as seen, for columns of seen and of unseen classes: the name of a class list, or "".
-    notes: sentences below the table.
     """
 
     name: str
@@ -89,3 +93,32 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     partition: str = ""
+
+
+def _row(source: str = "", approximate: bool = False, **content: Any) -> Row:
+    figures = {key: Published(value, source, approximate) for key, value in content.pop("published", {}).items()}
+    return Row(**content, published=figures)
+
+
+def _read(path: Path) -> dict[str, Table]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    columns = {key: Column(key, **column) for key, column in content["columns"].items()}
+    tables = {}
+    for name, table in content["tables"].items():
+        shared = {"source": table.get("source", ""), **table.get("each row", {})}
+        rows = tuple(_row(**{**shared, **row}) for row in table["rows"])
+        measured, notes = tuple(columns[key] for key in table["columns"]), tuple(table.get("notes", ()))
+        tables[name] = Table(name, table["title"], measured, rows, notes, table.get("partition", ""))
+    return tables
+
+
+TABLES: Mapping[str, Table] = _read(Path(__file__).with_name("tables.yaml"))
+"""All tables of the paper by name. A figure that is not in them is not known here."""
+
+
+def table_named(name: str) -> Table:
+    """Return a table by its name, ``table3`` or ``3``. Raises MaskAdapterError for any other name."""
+    table = TABLES.get(name if name.startswith("table") else f"table{name}")
+    if table is None:
+        raise MaskAdapterError(f"no table '{name}': choose from {', '.join(TABLES)}")
+    return table
