@@ -53,9 +53,8 @@ from maskadapter.system.atomic_files import write_atomically
 from maskadapter.training.adapter.iou_matching import resize_masks
 from maskadapter.training.adapter.predicted_masks import PredictedMasks
 from maskadapter.training.adapter.stages import AdapterStage, Prepared
-from maskadapter.training.batch import Batch
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.parameter_groups import parameter_groups
+from maskadapter.training.batch import Batch, MaskTargets
+from maskadapter.training.optimizer import parameter_groups
 from maskadapter.training.recipe import Recipe, read_recipe
 from maskadapter.types.proposals import Proposals
 

@@ -17,8 +17,7 @@ from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.predicted_masks import PredictedMasks
 from maskadapter.training.adapter.stages import AdapterStage
-from maskadapter.training.batch import Batch
-from maskadapter.training.mask_targets import MaskTargets
+from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.types.target import Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
 

@@ -15,9 +15,8 @@ from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, resize_masks, sample_matches
 from maskadapter.training.adapter.predicted_masks import PredictedMasks
 from maskadapter.training.adapter.stages import AdapterStage, Prepared
-from maskadapter.training.batch import Batch
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.parameter_groups import parameter_groups
+from maskadapter.training.batch import Batch, MaskTargets
+from maskadapter.training.optimizer import parameter_groups
 from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_batch import ImageBatch

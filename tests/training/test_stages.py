@@ -19,10 +19,8 @@ from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, c
 from maskadapter.training.adapter.mask_slots import sample_targets
 from maskadapter.training.adapter.predicted_masks import PredictedMasks
 from maskadapter.training.adapter.stages import AdapterStage
-from maskadapter.training.batch import Batch
-from maskadapter.training.learning_rate import multi_step, polynomial
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.parameter_groups import parameter_groups
+from maskadapter.training.batch import Batch, MaskTargets
+from maskadapter.training.optimizer import multi_step, parameter_groups, polynomial
 from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_batch import ImageBatch

@@ -1,6 +1,5 @@
 """Checkpoints of a training run: written whole or not at all; the newest sound one is read back."""
 
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,24 +12,15 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.error_text import first_line
 
-_NAME = re.compile(r"step-(\d{8})\.pt")
-
 
 class Checkpoints:
-    """The newest ``keep`` checkpoints in a folder, one file each.
-
-    A checkpoint holds tensors, numbers and texts in nested mappings and nothing else, so that reading one executes no
-    code.
-    """
+    """The newest ``keep`` checkpoints in a folder, one file each, of tensors, numbers and texts in nested mappings."""
 
     def __init__(self, folder: Path, keep: int) -> None:
         self._folder, self._keep = folder, keep
 
     def write(self, step: int, state: Mapping[str, Any]) -> Path:
-        """Write the state after ``step`` steps, and remove the oldest checkpoints.
-
-        Raises MaskAdapterError, one line, for a full disk.
-        """
+        """Write the state after ``step`` steps, and remove the oldest checkpoints. Raises MaskAdapterError."""
         path = self._folder / f"step-{step:08d}.pt"
         with write_atomically(path) as temporary:
             try:
@@ -50,14 +40,10 @@ class Checkpoints:
         return max(map(_step, self._files()), default=0)
 
     def newest(self) -> tuple[int, dict[str, Any]] | None:
-        """The step and state of the newest checkpoint that can be read, on the CPU; None without one.
-
-        Warns of each damaged checkpoint that it passes over.
-        """
+        """The step and state of the newest checkpoint that can be read, on the CPU; warns of those that cannot."""
         for path in reversed(self._files()):
             try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-                return _step(path), state
+                return _step(path), torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # a file that was cut short fails in many ways
                 warnings.warn(
                     f"{path} is damaged and passed over ({first_line(error)}): going on from an earlier one",
@@ -67,8 +53,7 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         """Oldest first."""
-        found = self._folder.glob("step-*.pt") if self._folder.is_dir() else []
-        return sorted((path for path in found if _NAME.fullmatch(path.name)), key=_step)
+        return sorted(self._folder.glob(f"step-{'[0-9]' * 8}.pt"))
 
 
 def _step(path: Path) -> int:

@@ -4,7 +4,6 @@ import json
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -30,11 +29,8 @@ def claim_run_folder(folder: Path, recipe: Recipe) -> None:
 
 def fingerprint(recipe: Recipe) -> str:
     """A hash that is the same for recipes that give the same weights."""
-    content: dict[str, Any] = recipe.model_dump(mode="json")
+    content = recipe.model_dump(mode="json")
     for key in _FREE:
         section, _, name = key.partition(".")
-        if name:
-            del content[section][name]
-        else:
-            del content[section]
+        del (content[section] if name else content)[name or section]
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

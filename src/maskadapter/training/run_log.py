@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class RunLog:
     """One JSON line for every entry, and the same to TensorBoard where it is installed; the main process writes.
 
-    path: of the JSON lines. step: how many steps are done; later entries in the file are dropped, because a run that
-    was killed may have logged steps after its newest checkpoint, and they are done again.
+    step: how many steps are done. Later entries in the file are dropped: a run that was killed may have logged steps
+    after its newest checkpoint, and they are done again.
     """
 
     def __init__(self, path: Path, step: int, accelerator: "Accelerator") -> None:
@@ -26,7 +26,11 @@ class RunLog:
         self._evaluated: set[int] = set()
         if not accelerator.is_main_process:
             return
-        kept = [entry for entry in _sound_entries(path) if entry.get("step", step + 1) <= step]
+        kept: list[dict[str, Any]] = []
+        try:
+            kept.extend(entry for entry in json_lines.read(path) if entry.get("step", step + 1) <= step)
+        except MaskAdapterError as error:
+            warnings.warn(f"{error}; the log is kept up to there", stacklevel=2)
         self._evaluated = {entry["step"] for entry in kept if any("evaluation/" in key for key in entry)}
         with write_atomically(path) as temporary:
             temporary.touch()
@@ -45,14 +49,3 @@ class RunLog:
         self._accelerator.log(finite, step=step)
         if self._accelerator.is_main_process:
             json_lines.append(self._path, {"step": step, **finite})
-
-
-def _sound_entries(path: Path) -> list[dict[str, Any]]:
-    """The entries up to the first damaged line."""
-    entries: list[dict[str, Any]] = []
-    try:
-        for entry in json_lines.read(path):
-            entries.append(entry)
-    except MaskAdapterError as error:
-        warnings.warn(f"{error}; the log is kept up to there", stacklevel=2)
-    return entries

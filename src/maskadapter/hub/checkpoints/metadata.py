@@ -37,8 +37,7 @@ def settings_of(segmenter: OpenVocabularySegmenter) -> Settings:
 
 
 def as_settings(config: ModelConfig) -> Settings:
-    """Return settings as JSON has them: no tuples, no adapter for a model without one, nothing that the caller of
-    ``load`` decides."""
+    """Return settings as JSON has them, without an adapter where there is none and without the caller's choices."""
     settings = json.loads(json.dumps({key: value for key, value in asdict(config).items() if value is not None}))
     settings["inference"] = _without_the_callers(settings["inference"])
     return settings
@@ -47,18 +46,14 @@ def as_settings(config: ModelConfig) -> Settings:
 def config_of(checkpoint: Checkpoint, architecture: Architecture) -> ModelConfig:
     """Return the settings of the model in a file: what its metadata states, else what was published.
 
-    Files of an earlier version lack what came later, and official files have no metadata.
     Raises CheckpointError, one line, for metadata that make no settings.
     """
     settings, default = read_settings(checkpoint), published(architecture)
+    inference, adapter = default.inference, default.adapter
     try:
-        inference, adapter = default.inference, default.adapter
         if "inference" in settings:
-            optional = {
-                entry.name: getattr(inference, entry.name)
-                for entry in fields(InferenceConfig)
-                if entry.default is not MISSING
-            }
+            later = [entry.name for entry in fields(InferenceConfig) if entry.default is not MISSING]
+            optional = {name: getattr(inference, name) for name in later}
             inference = _checked(InferenceConfig, optional | settings["inference"])
         quirks = _checked(UpstreamQuirks, asdict(default.quirks) | settings.get("quirks", {}))
         if "adapter" in settings:

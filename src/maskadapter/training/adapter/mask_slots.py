@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from maskadapter.training.adapter.losses import NO_CLASS
-from maskadapter.training.mask_targets import MaskTargets
+from maskadapter.training.batch import MaskTargets
 
 
 def sample_targets(targets: MaskTargets, slots: int, rng: torch.Generator) -> MaskTargets:
-    """At most ``slots`` of the ground-truth masks, without repetition. rng: on the CPU; used where there are more.
+    """At most ``slots`` of the ground-truth masks, drawn without repetition where there are more. rng: on the CPU.
 
-    Source: official MaskFormer-style target sampling: randperm where an image has more masks than slots.
+    Source: official MaskFormer-style target sampling.
     """
     if len(targets) <= slots:
         return targets
@@ -21,10 +21,9 @@ def sample_targets(targets: MaskTargets, slots: int, rng: torch.Generator) -> Ma
 
 def masks_in_slots(masks: Sequence[Tensor], slots: int, fill: float = 0.0) -> Tensor:
     """B times (n, h, w), n at most ``slots`` -> (B, slots, h, w); empty slots hold ``fill``."""
-    padded = [torch.cat([part, part.new_full((slots - len(part), *part.shape[1:]), fill)]) for part in masks]
-    return torch.stack(padded)
+    return torch.stack([torch.cat([m, m.new_full((slots - len(m), *m.shape[1:]), fill)]) for m in masks])
 
 
 def labels_in_slots(classes: Sequence[Tensor], slots: int) -> Tensor:
     """B times (n,) -> (B, slots); empty slots hold NO_CLASS."""
-    return torch.stack([torch.cat([part, part.new_full((slots - len(part),), NO_CLASS)]) for part in classes])
+    return masks_in_slots(classes, slots, NO_CLASS)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, resize_masks, sample_matches
@@ -11,8 +10,6 @@ from maskadapter.training.adapter.losses import NO_CLASS
 from maskadapter.training.adapter.mask_slots import labels_in_slots, masks_in_slots
 from maskadapter.training.batch import Batch, Rngs
 from maskadapter.training.generator.hungarian_matching import match_by_cost
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.matches import Matches
 from maskadapter.training.upstream_quirks import TrainingQuirks
 
 
@@ -21,8 +18,8 @@ class PredictedMasks:
     """How predicted masks enter the mixed stage.
 
     matcher: ``"iou"`` keeps predictions close to a ground-truth mask, ``"hungarian"`` finds one for every ground-truth
-    mask. iou_threshold: 0 to 1. matching_threshold: 0 to 1, the probability at which a prediction is made binary for
-    its IoU; the mask that is trained on is binary at the pooler's own threshold. slots: P, predicted masks an image.
+    mask. iou_threshold, matching_threshold: 0 to 1; at the second a prediction is made binary for its IoU, and at the
+    pooler's own threshold to be trained on. slots: P, predicted masks an image.
     """
 
     matcher: Literal["iou", "hungarian"] = "iou"
@@ -57,17 +54,21 @@ def pair_masks(
 ) -> MaskPairs:
     """Match the proposals of a batch with its ground-truth masks.
 
-    mask_logits: (B, N, h, w), the proposals' masks. class_logits: (B, N, K + 1), void last, for the Hungarian matcher;
-    None where nothing classifies the proposals. mask_threshold: 0 to 1, at which the masks that are trained on are
-    binary. size: (h, w) of the masks that are returned. rngs: B.
+    mask_logits: (B, N, h, w). class_logits: (B, N, K + 1), void last, for the Hungarian matcher; None where nothing
+    classifies the proposals. mask_threshold: 0 to 1, at which the masks that are trained on are binary. size: (h, w) of
+    the masks that are returned. rngs: B.
     """
     input_size = (batch.images.shape[-2], batch.images.shape[-1])
     predicted, ground_truth, classes = [], [], []
     for index, (targets, rng) in enumerate(zip(batch.targets, rngs, strict=True)):
         logits = mask_logits[index]
-        classified = None if class_logits is None else class_logits[index]
         small = resize_masks(targets.masks, (logits.shape[-2], logits.shape[-1]))
-        matches = _match(logits, classified, small, targets, settings, rng)
+        if settings.matcher == "hungarian":
+            classified = None if class_logits is None else class_logits[index]
+            matches = match_by_cost(logits, classified, targets, rng)
+        else:
+            iou = mask_iou(logits.sigmoid() >= settings.matching_threshold, small > 0.5)
+            matches = match_by_iou(iou, settings.iou_threshold, rng)
         chosen, matched = sample_matches(matches, settings.slots, rng)
         binary = (logits[chosen].sigmoid() > mask_threshold).float()
         if quirks.soft_mask_edges:
@@ -78,24 +79,8 @@ def pair_masks(
         ground_truth.append(resize_masks(own, size))
         classes.append(targets.classes[matched])
     labels = labels_in_slots(classes, settings.slots)
-    counted = labels != NO_CLASS
-    if quirks.unmatched_slots != "ignored":
-        counted = torch.ones_like(counted)
+    counted = (labels != NO_CLASS) | (quirks.unmatched_slots != "ignored")
     fill = 1.0 if quirks.unmatched_slots == "full" else 0.0
     return MaskPairs(
         masks_in_slots(predicted, settings.slots, fill), masks_in_slots(ground_truth, settings.slots), labels, counted
     )
-
-
-def _match(
-    mask_logits: Tensor,
-    class_logits: Tensor | None,
-    small: Tensor,
-    targets: MaskTargets,
-    settings: PredictedMasks,
-    rng: torch.Generator,
-) -> Matches:
-    if settings.matcher == "hungarian":
-        return match_by_cost(mask_logits, class_logits, targets, rng)
-    iou = mask_iou(mask_logits.sigmoid() >= settings.matching_threshold, small > 0.5)
-    return match_by_iou(iou, settings.iou_threshold, rng)

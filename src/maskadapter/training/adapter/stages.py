@@ -24,9 +24,8 @@ from maskadapter.types import ClipFeatures, ImageBatch
 class Prepared:
     """The input of an adapter's training step, free of gradients.
 
-    features: CLIP's. masks: (B, S, 4h, 4w) float, 0 to 1: the ground-truth masks, then P predicted masks, then the P
-    ground-truth masks that they are matched with. labels: (B, S). pairs: (B, P) bool, which pairs count in the
-    consistency loss.
+    masks: (B, S, 4h, 4w) float, 0 to 1: the ground-truth masks, then P predicted masks, then the P ground-truth masks
+    that they are matched with. labels: (B, S). pairs: (B, P) bool, which pairs count in the consistency loss.
     """
 
     features: ClipFeatures
@@ -43,16 +42,9 @@ class Prepared:
 class AdapterStage(nn.Module):
     """One stage of an adapter's training: the warm-up, or with ``predicted`` the mixed stage.
 
-    Args:
-        segmenter: the model whose adapter is trained. The rest of it is frozen, but for the void embedding where that
-            requires a gradient.
-        ground_truth_slots: at most so many ground-truth masks of each image. Source: official 32 in the warm-up, 16 in
-            the mixed stage.
-        predicted: None in the warm-up.
-        quirks: accidents of the official training to repeat; by default none.
-        classification, consistency: weights of the losses. Source: paper, section 4.1, 2.0 and 5.0.
-
-    Source of everything: paper, section 3.3; official mask_adapter (warm-up), fcclip and maft (mixed).
+    ground_truth_slots: at most so many ground-truth masks of each image. quirks: accidents of the official training to
+    repeat. classification, consistency: weights of the losses. Source: paper, sections 3.3 and 4.1; official
+    mask_adapter (warm-up, 32 slots), fcclip and maft (mixed, 16 slots).
     """
 
     def __init__(
@@ -65,10 +57,8 @@ class AdapterStage(nn.Module):
         consistency: float = 5.0,
     ) -> None:
         super().__init__()
-        self.segmenter = segmenter
-        self.ground_truth_slots = ground_truth_slots
-        self.predicted = predicted
-        self.quirks = quirks
+        self.segmenter, self.quirks = segmenter, quirks
+        self.ground_truth_slots, self.predicted = ground_truth_slots, predicted
         self.weights = {"classification": classification, "consistency": consistency}
 
     @torch.no_grad()
@@ -77,9 +67,8 @@ class AdapterStage(nn.Module):
         features = self.segmenter.clip.encode_image(batch.images)
         height, width = features.projected.shape[-2:]
         size = (4 * height, 4 * width)  # the adapter resizes any mask to it
-        targets = [
-            sample_targets(own, self.ground_truth_slots, rng) for own, rng in zip(batch.targets, rngs, strict=True)
-        ]
+        most = self.ground_truth_slots
+        targets = [sample_targets(own, most, rng) for own, rng in zip(batch.targets, rngs, strict=True)]
         # No more slots than the fullest image needs: empty ones cost as much as others and count for nothing.
         slots = max([1, *map(len, targets)])
         masks = [masks_in_slots([resize_masks(own.masks, size) for own in targets], slots)]
@@ -88,17 +77,9 @@ class AdapterStage(nn.Module):
         if self.predicted is not None:
             assert self.segmenter.generator is not None
             proposals = self.segmenter.generator(ImageBatch(batch.images, batch.raw_images), features)
-            class_logits = self.segmenter.class_logits(proposals, self.segmenter.text_classifier(batch.vocabulary))
-            pairs = pair_masks(
-                proposals.mask_logits,
-                class_logits,
-                batch,
-                self.predicted,
-                self.quirks,
-                self._pooler.mask_threshold,
-                size,
-                rngs,
-            )
+            logits = self.segmenter.class_logits(proposals, self.segmenter.text_classifier(batch.vocabulary))
+            threshold = self._pooler.mask_threshold
+            pairs = pair_masks(proposals.mask_logits, logits, batch, self.predicted, self.quirks, threshold, size, rngs)
             masks += [pairs.predicted, pairs.ground_truth]
             labels += [pairs.labels, pairs.labels]
             counted = pairs.counted

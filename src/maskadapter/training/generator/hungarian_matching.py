@@ -1,7 +1,6 @@
 """The Hungarian matcher: the cheapest one-to-one assignment of predictions to ground-truth masks.
 
-The mask generator's losses are built on it. The adapter's mixed stage may use it in place of the IoU matcher: the paper
-compares the two in table 5. Source: Mask2Former, section 3; DETR, section 3.1.
+The adapter's mixed stage may use it too (paper, table 5). Source: Mask2Former, section 3; DETR, section 3.1.
 """
 
 from dataclasses import dataclass
@@ -11,9 +10,8 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from maskadapter.training.batch import MaskTargets, Matches
 from maskadapter.training.generator.point_sampling import NUM_POINTS, sample_at_points, uniform_points
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.matches import Matches
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,8 @@ def match_by_cost(
 ) -> Matches:
     """The cheapest assignment for one image, every prediction and every ground-truth mask at most once.
 
-    mask_logits: (N, h, w). class_logits: (N, K + 1), void last, or None: then masks alone decide. targets: M
-    ground-truth masks, at any resolution of the same padded input. rng: on the CPU, for the points; all masks share
-    them. Returns min(N, M) matches, in the order of the ground-truth masks.
+    mask_logits: (N, h, w). class_logits: (N, K + 1), void last; None lets masks alone decide. targets: M, at any
+    resolution of the same padded input. rng: on the CPU. Returns min(N, M) matches, in the order of the ground truth.
     """
     with torch.autocast(mask_logits.device.type, enabled=False):  # sums over all points leave the range of float16
         cost = matching_cost(mask_logits, class_logits, targets, rng, costs)
@@ -52,11 +49,7 @@ def match_by_cost(
 
 
 def matching_cost(
-    mask_logits: Tensor,
-    class_logits: Tensor | None,
-    targets: MaskTargets,
-    rng: torch.Generator,
-    costs: MatchingCosts,
+    mask_logits: Tensor, class_logits: Tensor | None, targets: MaskTargets, rng: torch.Generator, costs: MatchingCosts
 ) -> Tensor:
     """Cost of assigning each prediction to each ground-truth mask, (N, M). Arguments as in ``match_by_cost``.
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskadapter.training.batch import MaskTargets, Matches
 from maskadapter.training.generator.hungarian_matching import MatchingCosts, match_by_cost
 from maskadapter.training.generator.point_sampling import (
     IMPORTANCE,
@@ -15,8 +16,6 @@ from maskadapter.training.generator.point_sampling import (
     sample_at_points,
     uncertain_points,
 )
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.matches import Matches
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,8 @@ class MaskGeneratorLoss:
     ) -> dict[str, Tensor]:
         """Weighted losses by name ("class", "mask", "dice").
 
-        outputs: of each head mask logits (B, N, h, w) and class logits (B, N, K + 1) of B images. targets: B; an image
-        may have no masks. rng: on the CPU, for all points. num_masks: above 0, what the mask losses are divided by: the
-        number of ground-truth masks, in the mean over all processes.
+        outputs: of each head mask logits (B, N, h, w) and class logits (B, N, K + 1). targets: B; an image may have no
+        masks. rng: on the CPU, for all points. num_masks: above 0, what the mask losses are divided by.
         """
         total: dict[str, Tensor] = {}
         for head in outputs:
@@ -74,12 +72,8 @@ class MaskGeneratorLoss:
         predicted = torch.cat([logits[chosen] for logits, (chosen, _) in zip(mask_logits, matches, strict=True)])
         points = uncertain_points(predicted, self.num_points, rng, self.oversample, self.importance)
         parts = points.split([len(chosen) for chosen, _ in matches])
-        ground_truth = torch.cat(
-            [
-                sample_at_points(own.masks[matched].to(part), part)
-                for own, (_, matched), part in zip(targets, matches, parts, strict=True)
-            ]
-        )
+        matched = [own.masks[chosen] for own, (_, chosen) in zip(targets, matches, strict=True)]
+        ground_truth = torch.cat([sample_at_points(m.to(p), p) for m, p in zip(matched, parts, strict=True)])
         logits = sample_at_points(predicted, points)
         return {
             "class": self.classification * class_loss(class_logits, targets, matches, self.void),
@@ -108,10 +102,7 @@ def mask_loss(logits: Tensor, ground_truth: Tensor) -> Tensor:
 
 
 def dice_loss(logits: Tensor, ground_truth: Tensor) -> Tensor:
-    """1 - the Dice coefficient over the points, summed over the masks. (N, P), (N, P) 0 to 1 -> scalar.
-
-    Source of the 1: as in ``dice_cost``.
-    """
+    """1 - the Dice coefficient over the points, as in ``dice_cost``, summed over the masks. (N, P) each -> scalar."""
     probs = logits.sigmoid()
     overlap = (2 * (probs * ground_truth).sum(dim=1) + 1) / (probs.sum(dim=1) + ground_truth.sum(dim=1) + 1)
     return (1 - overlap).sum()

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from maskadapter.errors import RecipeError
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.models.proposals.mask2former import Mask2FormerHead
-from maskadapter.training.batch import Batch, Rngs
+from maskadapter.training.batch import Batch, MaskTargets, Rngs
 from maskadapter.training.generator.losses import MaskGeneratorLoss
-from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.types import ClipFeatures
 
 
@@ -31,20 +30,16 @@ class PreparedForGenerator:
 
 
 class MaskGeneratorStage(nn.Module):
-    """Training of a mask generator, for small models and one's own data; not a stage of the paper.
+    """Training of a Mask2Former mask generator, for small models and one's own data; not a stage of the paper."""
 
-    Raises RecipeError for a model whose mask generator is not a Mask2Former.
-    """
-
-    def __init__(self, segmenter: OpenVocabularySegmenter, loss: MaskGeneratorLoss | None = None) -> None:
+    def __init__(self, segmenter: OpenVocabularySegmenter) -> None:
         super().__init__()
         if not isinstance(segmenter.generator, Mask2FormerHead):
             raise RecipeError(
                 "stage generator trains a Mask2Former mask generator, which this model lacks: use tiny-mask2former, or "
                 "one of the published models"
             )
-        self.segmenter = segmenter
-        self.loss = loss or MaskGeneratorLoss()
+        self.segmenter, self.loss = segmenter, MaskGeneratorLoss()
 
     @torch.no_grad()
     def prepare(self, batch: Batch, rngs: Rngs) -> PreparedForGenerator:
