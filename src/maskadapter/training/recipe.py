@@ -81,9 +81,11 @@ class Data(_Section):
 
 
 class Masks(_Section):
-    """The masks of an image that a step trains on; see ``PredictedMasks`` for the last three, of the mixed stage.
+    """The masks of an image that a step trains on: at most so many ground-truth masks, and predicted ones.
 
-    ground_truth, predicted: at most so many of each.
+    matcher: ``"iou"`` keeps predictions close to a ground-truth mask, ``"hungarian"`` finds one for every ground-truth
+    mask. matching_threshold: the probability at which a prediction is made binary for its IoU; the mask that is trained
+    on is binary at the pooler's own threshold. The last three are for the mixed stage.
     """
 
     ground_truth: Positive
@@ -98,6 +100,9 @@ class Loss(_Section):
 
     classification: Weight = 2.0
     consistency: Weight = 5.0
+
+
+LOSS = Loss()
 
 
 class Optimizer(_Section):
@@ -143,7 +148,7 @@ class Run(_Section):
 
 
 class Evaluation(_Section):
-    """Evaluation during training, after ``every`` steps (0: never), on ``images`` of each data set (0: all of them)."""
+    """Evaluation during training, each ``every`` steps (0: never), on ``images`` of each data set (0: all of them)."""
 
     every: Count = 0
     datasets: tuple[str, ...] = ()
@@ -167,7 +172,7 @@ class Recipe(_Section):
     model: Model
     data: Data
     masks: Masks = Masks(ground_truth=32)
-    loss: Loss = Loss()
+    loss: Loss = LOSS
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     run: Run

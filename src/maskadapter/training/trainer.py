@@ -14,7 +14,6 @@ from maskadapter.errors import MaskAdapterError, RecipeError
 from maskadapter.hub import save
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.training.accelerator import Device, accelerator_for
-from maskadapter.training.adapter.predicted_masks import PredictedMasks
 from maskadapter.training.adapter.stages import AdapterStage
 from maskadapter.training.checkpoints import Checkpoints
 from maskadapter.training.generator.stage import MaskGeneratorStage
@@ -89,11 +88,7 @@ class _Run:
             seen_in = first if len(names) == 1 and first else tuple(dict.fromkeys(chain.from_iterable(names)))
             self.segmenter.inference = replace(self.segmenter.inference, seen_in=seen_in)
             return MaskGeneratorStage(self.segmenter)
-        masks, loss, predicted = self.recipe.masks, self.recipe.loss, None
-        if self.recipe.stage == "mixed":
-            predicted = PredictedMasks(masks.matcher, masks.iou_threshold, masks.matching_threshold, masks.predicted)
-        quirks, weights = self.recipe.upstream_quirks, (loss.classification, loss.consistency)
-        return AdapterStage(self.segmenter, masks.ground_truth, predicted, quirks, *weights)
+        return AdapterStage(self.segmenter, self.recipe.masks, self.recipe.upstream_quirks, self.recipe.loss)
 
     def to_the_end(self) -> Path:
         main = self.accelerator.is_main_process

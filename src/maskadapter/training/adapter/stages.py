@@ -13,9 +13,9 @@ from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.training.adapter.iou_matching import resize_masks
 from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
-from maskadapter.training.adapter.mask_slots import labels_in_slots, masks_in_slots, sample_targets
-from maskadapter.training.adapter.predicted_masks import PredictedMasks, pair_masks
+from maskadapter.training.adapter.mask_slots import in_slots, pair_masks, sample_targets
 from maskadapter.training.batch import Batch, Rngs
+from maskadapter.training.recipe import LOSS, Loss, Masks
 from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
 from maskadapter.types import ClipFeatures, ImageBatch
 
@@ -40,26 +40,22 @@ class Prepared:
 
 
 class AdapterStage(nn.Module):
-    """One stage of an adapter's training: the warm-up, or with ``predicted`` the mixed stage.
+    """One stage of an adapter's training: the warm-up, or with ``masks.predicted`` above 0 the mixed stage.
 
-    ground_truth_slots: at most so many ground-truth masks of each image. quirks: accidents of the official training to
-    repeat. classification, consistency: weights of the losses. Source: paper, sections 3.3 and 4.1; official
-    mask_adapter (warm-up, 32 slots), fcclip and maft (mixed, 16 slots).
+    Source: paper, sections 3.3 and 4.1; official mask_adapter (warm-up, 32 ground-truth masks), fcclip and maft (mixed,
+    16 ground-truth masks).
     """
 
     def __init__(
         self,
         segmenter: OpenVocabularySegmenter,
-        ground_truth_slots: int,
-        predicted: PredictedMasks | None = None,
+        masks: Masks,
         quirks: TrainingQuirks = RECOMMENDED,
-        classification: float = 2.0,
-        consistency: float = 5.0,
+        loss: Loss = LOSS,
     ) -> None:
         super().__init__()
-        self.segmenter, self.quirks = segmenter, quirks
-        self.ground_truth_slots, self.predicted = ground_truth_slots, predicted
-        self.weights = {"classification": classification, "consistency": consistency}
+        self.segmenter, self.masks, self.quirks = segmenter, masks, quirks
+        self.weights = {"classification": loss.classification, "consistency": loss.consistency}
 
     @torch.no_grad()
     def prepare(self, batch: Batch, rngs: Rngs) -> Prepared:
@@ -67,22 +63,22 @@ class AdapterStage(nn.Module):
         features = self.segmenter.clip.encode_image(batch.images)
         height, width = features.projected.shape[-2:]
         size = (4 * height, 4 * width)  # the adapter resizes any mask to it
-        most = self.ground_truth_slots
+        most = self.masks.ground_truth
         targets = [sample_targets(own, most, rng) for own, rng in zip(batch.targets, rngs, strict=True)]
         # No more slots than the fullest image needs: empty ones cost as much as others and count for nothing.
         slots = max([1, *map(len, targets)])
-        masks = [masks_in_slots([resize_masks(own.masks, size) for own in targets], slots)]
-        labels = [labels_in_slots([own.classes for own in targets], slots)]
+        masks = [in_slots([resize_masks(own.masks, size) for own in targets], slots, 0.0)]
+        labels = [in_slots([own.classes for own in targets], slots, NO_CLASS)]
         counted = torch.zeros(len(targets), 0, dtype=torch.bool, device=batch.images.device)
-        if self.predicted is not None:
+        if self.masks.predicted:
             assert self.segmenter.generator is not None
             proposals = self.segmenter.generator(ImageBatch(batch.images, batch.raw_images), features)
             logits = self.segmenter.class_logits(proposals, self.segmenter.text_classifier(batch.vocabulary))
             threshold = self._pooler.mask_threshold
-            pairs = pair_masks(proposals.mask_logits, logits, batch, self.predicted, self.quirks, threshold, size, rngs)
-            masks += [pairs.predicted, pairs.ground_truth]
-            labels += [pairs.labels, pairs.labels]
-            counted = pairs.counted
+            predicted, matched, classes, counted = pair_masks(
+                proposals.mask_logits, logits, batch, self.masks, self.quirks, threshold, size, rngs
+            )
+            masks, labels = [*masks, predicted, matched], [*labels, classes, classes]
         kept = ClipFeatures({}, features.dense, features.projected)
         return Prepared(kept, torch.cat(masks, dim=1), torch.cat(labels, dim=1), counted, batch.vocabulary)
 
@@ -93,7 +89,7 @@ class AdapterStage(nn.Module):
         text = segmenter.transferred(segmenter.text_classifier(prepared.vocabulary), features)
         logits = text.logits(embeddings, segmenter.clip.logit_scale)
         sums = {"classification": classification_loss(logits, prepared.labels)}
-        if self.predicted is not None:
+        if self.masks.predicted:
             pairs = prepared.pairs.shape[1]
             predicted, ground_truth = embeddings[:, -2 * pairs :].split(pairs, dim=1)
             ground_truth = ground_truth.detach() if self.quirks.detach_ground_truth else ground_truth
