@@ -51,7 +51,7 @@ def quick(comparison, monkeypatch):
     asked = []
     monkeypatch.setattr(PoolerComparison, "load", lambda *given: asked.append(given) or comparison)
     monkeypatch.setattr(
-        "maskadapter.hub.loading.load",
+        "maskadapter.paper.figures.gallery_figure.load",
         lambda source, **given: asked.append((source.name, source.pooler)) or comparison.segmenter,
     )
     return asked
