@@ -15,12 +15,10 @@ from maskadapter.hub import save
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.training.accelerator import Device, accelerator_for
 from maskadapter.training.adapter.stages import AdapterStage
-from maskadapter.training.checkpoints import Checkpoints
 from maskadapter.training.generator.stage import MaskGeneratorStage
 from maskadapter.training.initial_weights import initial_model
 from maskadapter.training.recipe import Recipe, as_yaml
-from maskadapter.training.run_folder import claim_run_folder
-from maskadapter.training.run_log import RunLog
+from maskadapter.training.run_folder import Checkpoints, RunLog, claim_run_folder
 from maskadapter.training.stop_signals import StopSignals
 from maskadapter.training.training_step import NotFiniteError, TrainingStep
 

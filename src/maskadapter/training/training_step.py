@@ -61,15 +61,18 @@ class TrainingStep:
         reduced = torch.stack([*losses.values(), next(iter(losses.values())).new_tensor(float(stop))])
         *values, stopped = accelerator.reduce(reduced, "mean").tolist()
         means = dict(zip(losses, values, strict=True))
+        names = ", ".join(sample.name for sample in loaded.samples[:4])
+        stated = ", ".join(f"{name} {value}" for name, value in means.items())
+        where = f"is not finite at step {step + 1:,} ({stated}; this process's images: {names})"
         if not all(map(math.isfinite, values)):
-            raise NotFiniteError(_described("the loss", step, means, loaded))
+            raise NotFiniteError(f"the loss {where}")
         rate = self._recipe.optimizer.lr * self._factor(step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         norm = accelerator.clip_grad_norm_(self.trained.values(), self._recipe.optimizer.clip_norm or math.inf)
         # With fp16 the scaler meets such gradients, skips the step and scales less.
         if accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):
-            raise NotFiniteError(_described("the gradient", step, means, loaded))
+            raise NotFiniteError(f"the gradient {where}")
         self._optimizer.step()
         self._optimizer.zero_grad()
         return {
@@ -138,9 +141,3 @@ class TrainingStep:
 def seed_of(*numbers: int) -> int:
     """One seed from several numbers, such as the run's seed and the step."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _described(what: str, step: int, losses: dict[str, float], loaded: LoadedBatch) -> str:
-    names = ", ".join(sample.name for sample in loaded.samples[:4])
-    values = ", ".join(f"{name} {value}" for name, value in losses.items())
-    return f"{what} is not finite at step {step + 1:,} ({values}; this process's images: {names})"

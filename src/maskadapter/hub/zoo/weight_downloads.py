@@ -126,30 +126,26 @@ def download(weights: Weights, remote: Remote, accept: Callable[[Path], None]) -
     try:
         # Several processes may ask for the same file at once.
         with FileLock(path.with_name(f".{weights.stem}.lock")):
-            return _download(remote, accept, path)
+            done = read_record(path)
+            if done and done.place == remote.place and path.is_file():
+                return path, done
+            part = path.with_name(f"{path.stem}.part{path.suffix}")
+            remote.fetch(part)
+            with busy("computing the sha256"):
+                record = Record(remote.place, sha256_of(part), remote.sha256 is not None, part.stat().st_size)
+            try:
+                _refuse_change(record, remote, path)
+                accept(part)
+            except MaskAdapterError:
+                forget(part)
+                raise
+            with write_atomically(_record_path(path)) as temporary:
+                temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+            part.replace(path)
+            forget(part)
+            return path, record
     except OSError as error:
         raise DownloadError(f"cannot write {path}: {error.strerror or error}; set MASKADAPTER_CACHE") from None
-
-
-def _download(remote: Remote, accept: Callable[[Path], None], path: Path) -> tuple[Path, Record]:
-    done = read_record(path)
-    if done and done.place == remote.place and path.is_file():
-        return path, done
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    remote.fetch(part)
-    with busy("computing the sha256"):
-        record = Record(remote.place, sha256_of(part), remote.sha256 is not None, part.stat().st_size)
-    try:
-        _refuse_change(record, remote, path)
-        accept(part)
-    except MaskAdapterError:
-        forget(part)
-        raise
-    with write_atomically(_record_path(path)) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
-    forget(part)
-    return path, record
 
 
 def _refuse_change(record: Record, remote: Remote, path: Path) -> None:

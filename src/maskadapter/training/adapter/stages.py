@@ -47,11 +47,7 @@ class AdapterStage(nn.Module):
     """
 
     def __init__(
-        self,
-        segmenter: OpenVocabularySegmenter,
-        masks: Masks,
-        quirks: TrainingQuirks = RECOMMENDED,
-        loss: Loss = LOSS,
+        self, segmenter: OpenVocabularySegmenter, masks: Masks, quirks: TrainingQuirks = RECOMMENDED, loss: Loss = LOSS
     ) -> None:
         super().__init__()
         self.segmenter, self.masks, self.quirks = segmenter, masks, quirks
