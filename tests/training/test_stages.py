@@ -15,9 +15,8 @@ from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, sample_matches
-from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
-from maskadapter.training.adapter.mask_slots import sample_targets
-from maskadapter.training.adapter.stages import AdapterStage
+from maskadapter.training.adapter.mask_slots import NO_CLASS, sample_targets
+from maskadapter.training.adapter.stages import AdapterStage, classification_loss, consistency_loss
 from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import multi_step, parameter_groups, polynomial
 from maskadapter.training.recipe import Masks

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, resize_masks, sample_matches
-from maskadapter.training.adapter.losses import NO_CLASS
 from maskadapter.training.batch import Batch, MaskTargets, Rngs
 from maskadapter.training.generator.hungarian_matching import match_by_cost
 from maskadapter.training.recipe import Masks
 from maskadapter.training.upstream_quirks import TrainingQuirks
+
+NO_CLASS = -1
+"""The label of a slot that holds no mask."""
 
 
 def sample_targets(targets: MaskTargets, slots: int, rng: torch.Generator) -> MaskTargets:

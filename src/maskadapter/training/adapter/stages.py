@@ -7,13 +7,13 @@ does: the adapter, its mask embeddings, the losses. Between them the masks can b
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.training.adapter.iou_matching import resize_masks
-from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
-from maskadapter.training.adapter.mask_slots import in_slots, pair_masks, sample_targets
+from maskadapter.training.adapter.mask_slots import NO_CLASS, in_slots, pair_masks, sample_targets
 from maskadapter.training.batch import Batch, Rngs
 from maskadapter.training.recipe import LOSS, Loss, Masks
 from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
@@ -98,3 +98,23 @@ class AdapterStage(nn.Module):
     def _pooler(self) -> AdapterPooler:
         assert isinstance(self.segmenter.pooler, AdapterPooler)
         return self.segmenter.pooler
+
+
+def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy, summed over the slots that hold a mask.
+
+    logits: (B, N, K + 1), void last: it competes and is never right. labels: (B, N), 0 to K - 1 or NO_CLASS. A sum and
+    not a mean: the masks that it is divided by may be counted over processes. Source: paper, equation 7; official
+    loss_ce.
+    """
+    return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=NO_CLASS, reduction="sum")
+
+
+def consistency_loss(predicted: Tensor, ground_truth: Tensor, counted: Tensor) -> Tensor:
+    """1 - cosine of the embeddings of a predicted mask and of its ground-truth mask, summed over the pairs.
+
+    predicted, ground_truth: (B, P, D), any length. counted: (B, P) bool. Returns a scalar, 0 to 2 for each pair.
+    Source: paper, equation 6; official loss_cosine.
+    """
+    distance = 1 - F.cosine_similarity(predicted.float(), ground_truth.float(), dim=-1)
+    return torch.where(counted, distance, 0 * distance).sum()
