@@ -7,7 +7,7 @@ import torch
 
 from maskadapter.errors import CheckpointError
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare
-from maskadapter.hub.checkpoints.metadata import Settings, as_settings, read_settings
+from maskadapter.hub.checkpoints.metadata import as_settings, read_settings
 from maskadapter.models import MODELS, Architecture, published
 
 _ADAPTER = "pooler.adapter."
@@ -29,7 +29,13 @@ def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
         refuse_another_clip(segmenter, warmup)
     tensors = {key: tensor for key, tensor in segmenter.tensors.items() if not key.startswith(_ADAPTER)}
     tensors |= {key: tensor for key, tensor in warmup.tensors.items() if key.startswith(_ADAPTER)}
-    metadata = {**segmenter.metadata, "settings": json.dumps(_joined_settings(segmenter, warmup))}
+    # How to segment comes from the segmenter, without what was published for mask pooling: a warm-up has no say in it.
+    settings = {part: values for part, values in read_settings(segmenter).items() if part != "adapter"}
+    if segmenter.model in MODELS:
+        pooling = as_settings(published(Architecture(str(segmenter.model), "pooling")))
+        settings = {part: values for part, values in settings.items() if not values.items() <= pooling[part].items()}
+    settings |= {part: values for part, values in read_settings(warmup).items() if part == "adapter"}
+    metadata = {**segmenter.metadata, "settings": json.dumps(settings)}
     return replace(segmenter, tensors=tensors, metadata=metadata)
 
 
@@ -46,15 +52,3 @@ def refuse_another_clip(segmenter: Checkpoint, warmup: Checkpoint) -> None:
                 f"{segmenter.source} and {warmup.source} hold different values of {key}: "
                 "the adapter was trained on another CLIP; use the segmenter that it was trained for"
             )
-
-
-def _joined_settings(segmenter: Checkpoint, warmup: Checkpoint) -> Settings:
-    """The segmenter's own settings, without those published for mask pooling, and the adapter's.
-
-    A warm-up ran without a mask generator, so how to segment is not taken from it.
-    """
-    own = {part: values for part, values in read_settings(segmenter).items() if part != "adapter"}
-    if segmenter.model in MODELS:
-        for_pooling = as_settings(published(Architecture(str(segmenter.model), "pooling")))
-        own = {part: values for part, values in own.items() if not values.items() <= for_pooling[part].items()}
-    return own | {part: values for part, values in read_settings(warmup).items() if part == "adapter"}

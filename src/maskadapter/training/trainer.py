@@ -113,7 +113,12 @@ class _Run:
         for loaded in self._batches():
             if self.step == run.iterations:
                 break
-            numbers = self._update(loaded, stop.noted)
+            try:
+                numbers = self.training_step(loaded, self.step, stop.noted)
+            except NotFiniteError as error:
+                last = self.checkpoints.last()
+                kept = f"the checkpoint of step {last:,} is kept" if last else "no checkpoint was written yet"
+                raise MaskAdapterError(f"{error}: {kept}; lower optimizer.lr, or use run.precision=fp32") from None
             self.step += 1
             self._report_step()
             stopped, ended = bool(numbers.pop("stop")), self.step == run.iterations
@@ -140,14 +145,6 @@ class _Run:
         ]
         draws = self.order.batches(self.step, self.accelerator.process_index, self.accelerator.num_processes)
         return iter(load_batches(self.datasets, transforms, draws, run.seed, data.workers))
-
-    def _update(self, loaded: LoadedBatch, stop: bool) -> dict[str, float]:
-        try:
-            return self.training_step(loaded, self.step, stop)
-        except NotFiniteError as error:
-            last = self.checkpoints.last()
-            kept = f"the checkpoint of step {last:,} is kept" if last else "no checkpoint was written yet"
-            raise MaskAdapterError(f"{error}: {kept}; lower optimizer.lr, or use run.precision=fp32") from None
 
     def _report_step(self) -> None:
         if self.accelerator.is_main_process:
