@@ -51,11 +51,9 @@ from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.training.adapter.iou_matching import resize_masks
-from maskadapter.training.adapter.predicted_masks import PredictedMasks
 from maskadapter.training.adapter.stages import AdapterStage, Prepared
-from maskadapter.training.batch import Batch
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.parameter_groups import parameter_groups
+from maskadapter.training.batch import Batch, MaskTargets
+from maskadapter.training.optimizer import parameter_groups
 from maskadapter.training.recipe import Recipe, read_recipe
 from maskadapter.types.proposals import Proposals
 
@@ -121,11 +119,8 @@ class Training:
         pooler.adapter.checkpoint_blocks = recipe.run.checkpoint_blocks
         self.segmenter.void_embedding.requires_grad_(recipe.trains_void_embedding)
         self.segmenter.generator = self.generator = FromGroundTruth(self.segmenter.generator)
-        masks, loss, quirks = recipe.masks, recipe.loss, recipe.upstream_quirks
-        predicted = PredictedMasks(masks.matcher, masks.iou_threshold, masks.matching_threshold, masks.predicted)
-        self.stage = AdapterStage(
-            self.segmenter, masks.ground_truth, predicted, quirks, loss.classification, loss.consistency
-        )
+        quirks = recipe.upstream_quirks
+        self.stage = AdapterStage(self.segmenter, recipe.masks, quirks, recipe.loss)
         groups = parameter_groups(self.stage, recipe.optimizer.weight_decay, quirks.decayed_parameters)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.optimizer.lr)
         self.trained = [p for p in self.stage.parameters() if p.requires_grad]

@@ -16,7 +16,7 @@ from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import area_weights, weighted_sum
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.adapter.mask_slots import labels_in_slots, masks_in_slots
+from maskadapter.training.adapter.mask_slots import in_slots
 from maskadapter.types.clip_features import ClipFeatures
 
 Scores = dict[str, float]
@@ -70,13 +70,13 @@ def mask_level(clip: SmallClip, models: Mapping[str, OpenVocabularySegmenter], c
         features = clip.encode_image(images)
         masks = [torch.from_numpy(target.masks()).float() for target in targets]
         most = max(map(len, masks))
-        classes = labels_in_slots([torch.from_numpy(target.classes) for target in targets], most)
+        classes = in_slots([torch.from_numpy(target.classes) for target in targets], most, -1)
         real = classes >= 0
         labels.append(classes[real])
-        exact = masks_in_slots(masks, most)
+        exact = in_slots(masks, most, 0.0)
         # Each batch has its own random numbers, whatever else is measured.
         rng = torch.Generator().manual_seed(start)
-        rough = (masks_in_slots([imprecise(part, rng) for part in masks], most, fill=-9.0) > 0).float()
+        rough = (in_slots([imprecise(part, rng) for part in masks], most, fill=-9.0) > 0).float()
 
         size = (features.dense.shape[-2], features.dense.shape[-1])
         ways = {

@@ -15,10 +15,9 @@ from world import adapter_scenes, render
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.adapter.predicted_masks import PredictedMasks
 from maskadapter.training.adapter.stages import AdapterStage
-from maskadapter.training.batch import Batch
-from maskadapter.training.mask_targets import MaskTargets
+from maskadapter.training.batch import Batch, MaskTargets
+from maskadapter.training.recipe import Masks
 from maskadapter.types.target import Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -49,7 +48,7 @@ def train_adapter(
             settings.mixed,
             settings,
             seed + 500,
-            PredictedMasks(slots=settings.predicted_slots),
+            settings.predicted_slots,
         )
     return _train(folder / f"{name}.pt", segmenter(kind, clip, seed), settings.warmup, settings, seed)
 
@@ -60,13 +59,12 @@ def _train(
     steps: int,
     settings: AdapterTraining,
     seed: int,
-    predicted: PredictedMasks | None = None,
+    predicted: int = 0,
 ) -> OpenVocabularySegmenter:
     adapter: nn.Module = model.pooler.adapter  # type: ignore
     model.generator = generator = Imprecise(seed) if predicted else None
-    slots = settings.ground_truth_slots
-    stage = AdapterStage(model, slots, predicted)
-    peak = settings.peak if predicted is None else settings.peak / 10
+    stage = AdapterStage(model, Masks(ground_truth=settings.ground_truth_slots, predicted=predicted))
+    peak = settings.peak / 10 if predicted else settings.peak
     optimizer = torch.optim.AdamW(adapter.parameters(), lr=peak, weight_decay=settings.weight_decay)
     state, first = load(path), 0
     if state is not None:

@@ -13,11 +13,10 @@ from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, resize_masks, sample_matches
-from maskadapter.training.adapter.predicted_masks import PredictedMasks
 from maskadapter.training.adapter.stages import AdapterStage, Prepared
-from maskadapter.training.batch import Batch
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.parameter_groups import parameter_groups
+from maskadapter.training.batch import Batch, MaskTargets
+from maskadapter.training.optimizer import parameter_groups
+from maskadapter.training.recipe import Masks
 from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_batch import ImageBatch
@@ -28,9 +27,9 @@ from parity.stages import Comparison, Stages, near_thresholds
 
 # What the three official packages do differently. Source: official code, see the recipes.
 STAGES = {
-    "fcclip": (16, PredictedMasks(matching_threshold=0.4)),
-    "maft": (16, PredictedMasks(matching_threshold=0.5)),
-    "mask_adapter": (32, None),
+    "fcclip": Masks(ground_truth=16, predicted=8, matching_threshold=0.4),
+    "maft": Masks(ground_truth=16, predicted=8, matching_threshold=0.5),
+    "mask_adapter": Masks(ground_truth=32),
 }
 QUIRKS = {
     "fcclip": TrainingQuirks(soft_mask_edges=True, unmatched_slots="empty"),
@@ -48,8 +47,9 @@ def compare_step(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     segmenter.requires_grad_(False)
     segmenter.pooler.requires_grad_(True)
     segmenter.void_embedding.requires_grad_(_trains_void(recording.settings))
-    slots, predicted = STAGES[recording.settings.package]
-    stage = AdapterStage(segmenter, slots, predicted, QUIRKS[recording.settings.package])
+    settings = STAGES[recording.settings.package]
+    slots = settings.ground_truth
+    stage = AdapterStage(segmenter, settings, QUIRKS[recording.settings.package])
     if recording.golden:
         _stand_in(s, segmenter)
     batch = yield from _batch(s, segmenter)
@@ -67,7 +67,7 @@ def compare_step(recording: Recording, case: str, met: set[str]) -> Iterator[Com
     if masks is not None:
         made = F.interpolate(masks.float(), cells, mode="bilinear")
         yield Comparison("masks", _error(prepared.masks[:, :slots], made), share=False)
-    if predicted is not None:
+    if settings.predicted:
         yield from _matches(s, stage, batch, prepared)
     yield from _losses(s, stage, prepared)
     yield from _update(s, stage, recording)
@@ -77,20 +77,20 @@ def compare_step(recording: Recording, case: str, met: set[str]) -> Iterator[Com
 def compare_matching(recording: Recording, case: str, met: set[str]) -> Iterator[Comparison]:
     """The IoU matcher on constructed masks, with more matches than slots."""
     s = Stages(recording, case)
-    _, predicted = STAGES[recording.settings.package]
+    settings = STAGES[recording.settings.package]
     generator = torch.Generator().manual_seed(recording.settings.match_seed)
     logits = s.need("pred_masks")
     size, labels = tuple(logits.shape[-2:]), []
     all_src, all_true = torch.zeros_like(s.need("src_masks")), torch.zeros_like(s.need("target_masks"))
     for index in range(len(logits)):
         small = resize_masks(s.need(f"gt_masks{index}"), size)
-        iou = mask_iou(logits[index].sigmoid() >= predicted.matching_threshold, small > 0.5)
+        iou = mask_iou(logits[index].sigmoid() >= settings.matching_threshold, small > 0.5)
         yield from s.compare(f"iou{index}", iou)
-        matches = sample_matches(match_by_iou(iou, predicted.iou_threshold, generator), predicted.slots, generator)
+        matches = sample_matches(match_by_iou(iou, settings.iou_threshold, generator), settings.predicted, generator)
         chosen, true = matches
         all_src[index, : len(chosen)], all_true[index, : len(true)] = logits[index][chosen], small[true]
         classes = s.need(f"gt_labels{index}")[true]
-        labels.append(F.pad(classes, (0, predicted.slots - len(classes)), value=-1))
+        labels.append(F.pad(classes, (0, settings.predicted - len(classes)), value=-1))
     yield from s.compare("src_masks", all_src)
     yield from s.compare("target_masks", all_true)
     yield from s.compare("labels", torch.stack(labels))
@@ -168,21 +168,21 @@ def _proposals(s: Stages, segmenter: OpenVocabularySegmenter, batch: Batch) -> I
 
 def _matches(s: Stages, stage: AdapterStage, batch: Batch, prepared: Prepared) -> Iterator[Comparison]:
     """The stage's own masks against the recorded ones, which are at the size of the input; and the parts on the way."""
-    segmenter, settings, slots = stage.segmenter, stage.predicted, stage.ground_truth_slots
+    segmenter, settings, slots = stage.segmenter, stage.masks, stage.masks.ground_truth
     with torch.no_grad():
         features = segmenter.clip.encode_image(batch.images)
         logits = segmenter.generator(ImageBatch(batch.images, ()), features).mask_logits
     for b, targets in enumerate(batch.targets):
         small = resize_masks(targets.masks, tuple(logits.shape[-2:]))
         yield from s.compare(f"iou{b}", mask_iou(logits[b].sigmoid() >= settings.matching_threshold, small > 0.5))
-    yield from s.compare("mask_labels", prepared.labels[:, slots : slots + settings.slots])
-    yield from s.compare("match.matched_labels", prepared.labels[:, slots + settings.slots :])
+    yield from s.compare("mask_labels", prepared.labels[:, slots : slots + settings.predicted])
+    yield from s.compare("match.matched_labels", prepared.labels[:, slots + settings.predicted :])
     cells, size = prepared.masks.shape[-2:], batch.images.shape[-2:]
     if s.recorded("mask_pred") is None:
         return
     # What is recorded at stride 4 comes to the input's size as the stage brings it there.
     src, true = s.need("match.matched_src_masks"), s.need("match.matched_target_masks")
-    unmatched = prepared.labels[:, slots : slots + settings.slots, None, None] == -1
+    unmatched = prepared.labels[:, slots : slots + settings.predicted, None, None] == -1
     binary = (src.sigmoid() > segmenter.pooler.mask_threshold).float()
     assert bool((torch.where(unmatched, src, 0) == 0).all())
     upsampled = F.interpolate(binary, size, mode="bilinear")

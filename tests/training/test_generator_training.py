@@ -15,6 +15,7 @@ from maskadapter.models.proposals.mask2former.deformable_attention import Deform
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
+from maskadapter.training.batch import MaskTargets
 from maskadapter.training.generator import losses as generator_loss
 from maskadapter.training.generator.hungarian_matching import MatchingCosts, match_by_cost, matching_cost
 from maskadapter.training.generator.initialization import initialize_mask_generator
@@ -25,7 +26,6 @@ from maskadapter.training.generator.point_sampling import (
     uncertain_points,
     uniform_points,
 )
-from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.target import Target

@@ -15,14 +15,11 @@ from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, sample_matches
-from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
-from maskadapter.training.adapter.mask_slots import sample_targets
-from maskadapter.training.adapter.predicted_masks import PredictedMasks
-from maskadapter.training.adapter.stages import AdapterStage
-from maskadapter.training.batch import Batch
-from maskadapter.training.learning_rate import multi_step, polynomial
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.parameter_groups import parameter_groups
+from maskadapter.training.adapter.mask_slots import NO_CLASS, sample_targets
+from maskadapter.training.adapter.stages import AdapterStage, classification_loss, consistency_loss
+from maskadapter.training.batch import Batch, MaskTargets
+from maskadapter.training.optimizer import multi_step, parameter_groups, polynomial
+from maskadapter.training.recipe import Masks
 from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.types.clip_features import ClipFeatures
 from maskadapter.types.image_batch import ImageBatch
@@ -100,8 +97,8 @@ def rngs(count, seed=0):
 
 
 def prepared(segmenter, *targets, matcher="iou", iou_threshold=0.7, **quirks):
-    settings = PredictedMasks(matcher, iou_threshold, slots=3)
-    stage = AdapterStage(segmenter, 4, settings, TrainingQuirks(**quirks))
+    settings = Masks(ground_truth=4, predicted=3, matcher=matcher, iou_threshold=iou_threshold)
+    stage = AdapterStage(segmenter, settings, TrainingQuirks(**quirks))
     return stage, stage.prepare(batch(*targets), rngs(len(targets)))
 
 
@@ -213,7 +210,7 @@ def test_a_mean_of_counts_makes_parts_add_up_to_the_whole(segmenter):
     """Two images, 2 masks and 1: a batch of both, against two parts divided by the mean of their counts."""
     one = MaskTargets(halves().masks[:1], torch.tensor([1]))
     whole = batch(halves(), one)
-    stage = AdapterStage(segmenter, 4)
+    stage = AdapterStage(segmenter, Masks(ground_truth=4))
     together = stage.prepare(whole, rngs(2))
     parts = [
         stage.prepare(Batch(whole.images[i : i + 1], whole.targets[i : i + 1], whole.vocabulary), rngs(1))
@@ -263,7 +260,8 @@ def test_a_step_is_the_same_with_the_reference_computation(segmenter, unmatched_
     for block in segmenter.pooler.adapter.blocks:
         nn.init.uniform_(block.gamma, 0.5, 1.0)
     segmenter.double()
-    stage = AdapterStage(segmenter, 4, PredictedMasks(slots=3), TrainingQuirks(unmatched_slots=unmatched_slots))
+    masks, quirks = Masks(ground_truth=4, predicted=3), TrainingQuirks(unmatched_slots=unmatched_slots)
+    stage = AdapterStage(segmenter, masks, quirks)
     cut = halves()
     cut.masks[:, :8] = False  # or else predictions would be equal to them
     given = batch(cut, nothing())

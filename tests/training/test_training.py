@@ -18,8 +18,8 @@ from maskadapter.data.dataset import Sample
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.errors import CheckpointError, MaskAdapterError, RecipeError
 from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
-from maskadapter.training.checkpoints import Checkpoints
 from maskadapter.training.recipe import as_yaml, read_recipe
+from maskadapter.training.run_folder import Checkpoints
 from maskadapter.training.trainer import train
 from maskadapter.types.target import Target
 

@@ -1,11 +1,9 @@
 """A model built for the tensors of a file, and filled with them."""
 
-from pathlib import Path
-
 import torch
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.checkpoints.checkpoint import Checkpoint, Differences, compare, shapes_of
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare, shapes_of
 from maskadapter.hub.checkpoints.key_names import to_official
 from maskadapter.hub.checkpoints.metadata import config_of
 from maskadapter.models import Architecture, OpenVocabularySegmenter, build
@@ -24,11 +22,11 @@ def assemble(
     config = config_of(checkpoint, architecture)
     with torch.device("meta"):  # no time is spent on random values that the file replaces
         segmenter = build(architecture, config)
-    differences = compare(shapes_of(segmenter.state_dict()), checkpoint.shapes)
-    if differences:
+    if differences := compare(shapes_of(segmenter.state_dict()), checkpoint.shapes):
+        described = differences.renamed(to_official) if checkpoint.official else differences
         raise CheckpointError(
-            f"{checkpoint.source} does not fit {architecture}: {_described(differences, checkpoint)}; if it holds "
-            "another model, say so by architecture=NAME"
+            f"{checkpoint.source} does not fit {architecture}: {described}; if it holds another model, say so by "
+            "architecture=NAME"
         )
     # Files may hold half precision; the models are float32.
     tensors = {key: t.float() if t.is_floating_point() else t for key, t in checkpoint.tensors.items()}
@@ -43,25 +41,9 @@ def assemble(
 def ready(segmenter: OpenVocabularySegmenter, device: str | torch.device) -> OpenVocabularySegmenter:
     """Freeze a model, move it to its device, and let it remember text embeddings."""
     segmenter = segmenter.requires_grad_(False).eval().to(device)
-    segmenter.text_cache = TextCache(_text_cache_folder(), segmenter.clip)
-    return segmenter
-
-
-def _text_cache_folder() -> Path | None:
     try:
-        return cache_folder() / "text-embeddings"
+        folder = cache_folder() / "text-embeddings"
     except MaskAdapterError:  # they are then remembered in memory alone
-        return None
-
-
-def _described(differences: Differences, checkpoint: Checkpoint) -> str:
-    """Differences under the names that the file uses."""
-    if not checkpoint.official:
-        return str(differences)
-    return str(
-        Differences(
-            missing=tuple(map(to_official, differences.missing)),
-            unexpected=tuple(map(to_official, differences.unexpected)),
-            changed=tuple((to_official(key), needed, got) for key, needed, got in differences.changed),
-        )
-    )
+        folder = None
+    segmenter.text_cache = TextCache(folder, segmenter.clip)
+    return segmenter

@@ -1,7 +1,4 @@
-"""Any CLIP of open_clip by itself, which classifies given masks: the paper's baselines.
-
-Source: paper, Figure 1 and Table 3.
-"""
+"""Any CLIP of open_clip by itself, which classifies given masks: the paper's baselines. Source: Figure 1, Table 3."""
 
 from pathlib import Path
 
@@ -15,24 +12,18 @@ from maskadapter.models.clip import Clip, TransformerEncoder
 
 PREFIX = "clip:"
 
-_WITH_WEIGHTS = ("hf-hub:", "local-dir:")
-# A transformer gets images of about twice the size that it was trained with: it then has as many patches as a
-# convolutional encoder has feature locations at 896, at positions near those it knows. Not searched for.
-_TIMES_ITS_SIZE = 2
-
 
 def is_bare(model: str | Path) -> bool:
-    """Return whether a model's name means a CLIP by itself."""
+    """Whether a model's name means a CLIP by itself."""
     return str(model).startswith(PREFIX)
 
 
 def load_bare_clip(source: ModelSource) -> OpenVocabularySegmenter:
     """Return a segmenter without mask generator, which classifies the masks that it is given.
 
-    source: its name is ``clip:NAME:WEIGHTS``, open_clip's name of a configuration and its tag or a file of weights:
-        ``"clip:ViT-B-16:openai"``, ``"clip:ViT-L-14-quickgelu:ovseg_clip.pt"``; or ``clip:hf-hub:ORGANIZATION/NAME``,
-        ``clip:local-dir:FOLDER``. Its pooler is ``"pooling"``, the default, or ``"cropping"``.
-    Raises MaskAdapterError, one line; CheckpointError and DownloadError among them.
+    source: its name is ``clip:NAME:WEIGHTS``, open_clip's name of a configuration and its tag or a file of weights
+    (``"clip:ViT-B-16:openai"``), ``clip:hf-hub:ORGANIZATION/NAME`` or ``clip:local-dir:FOLDER``. Its pooler is
+    ``"pooling"``, the default, or ``"cropping"``. Raises MaskAdapterError, one line.
     """
     model, pooler = str(source.name), source.pooler
     if source.adapter is not None or source.architecture is not None:
@@ -41,9 +32,10 @@ def load_bare_clip(source: ModelSource) -> OpenVocabularySegmenter:
         raise MaskAdapterError(f"{model} is a CLIP alone, without an adapter: use pooler pooling or cropping")
     name, weights = _parts(model)
     clip = Clip.published(name, weights, whole_images=pooler == "cropping")
-    size = LONGER_896
-    if isinstance(clip.image_encoder, TransformerEncoder):
-        size = InputSize(_TIMES_ITS_SIZE * clip.image_size, _TIMES_ITS_SIZE * clip.image_size)
+    # A transformer gets images of about twice the size that it was trained with: it then has as many patches as a
+    # convolutional encoder has feature locations at 896, at positions near those it knows. Not searched for.
+    twice, transformer = 2 * clip.image_size, isinstance(clip.image_encoder, TransformerEncoder)
+    size = InputSize(twice, twice) if transformer else LONGER_896
     # alpha and beta weigh the in-vocabulary classifier of a mask generator; there is none.
     inference = InferenceConfig(size, seen_in=(), alpha=1.0, beta=1.0)
     segmenter = OpenVocabularySegmenter(clip, None, pooler_of(pooler or "pooling", clip), inference)
@@ -63,9 +55,8 @@ def facts(model: str) -> dict[str, str]:
 
 
 def _parts(model: str) -> tuple[str, str | None]:
-    """Configuration and weights."""
     rest = model.removeprefix(PREFIX)
-    if rest.startswith(_WITH_WEIGHTS):
+    if rest.startswith(("hf-hub:", "local-dir:")):
         return rest, None
     name, _, weights = rest.partition(":")
     if not name or not weights:

@@ -1,11 +1,9 @@
 """Which model a file of weights holds, by its metadata or by a few tell-tale keys and shapes."""
 
-from dataclasses import replace
-
 from maskadapter.errors import CheckpointError
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models import MODELS, Architecture, PoolerName
+from maskadapter.models import MODELS, Architecture
 from maskadapter.system.error_text import did_you_mean
 
 # Either shows D, the width of the space that images and text share.
@@ -15,8 +13,8 @@ _WIDTH = ("clip.model.text_projection", "void_embedding.weight")
 def identify(checkpoint: Checkpoint, source: ModelSource | None = None) -> Architecture:
     """Return which model a file holds; whether every tensor fits is left to ``assemble``.
 
-    source: what the caller knows: ``architecture`` names the model and overrules the file, ``pooler`` has to be in the
-    file. Raises CheckpointError, one line: an unknown model, no sign of a known one, another pooler.
+    source: its ``architecture`` overrules the file, its ``pooler`` has to be in the file. Raises CheckpointError, one
+    line: an unknown model, no sign of a known one, another pooler.
     """
     source = source or ModelSource()
     name = source.architecture or checkpoint.model or _by_shapes(checkpoint)
@@ -25,8 +23,17 @@ def identify(checkpoint: Checkpoint, source: ModelSource | None = None) -> Archi
             raise CheckpointError(f"{checkpoint.source} says it is '{name}', which this version does not know")
         raise CheckpointError(f"unknown model '{name}': {did_you_mean(name, MODELS)}")
     if not checkpoint.has("pooler.adapter."):
-        return _with_pooler(Architecture(name, "pooling"), source.pooler, checkpoint)
-    return _with_pooler(Architecture(name, "adapter", checkpoint.has("generator.")), source.pooler, checkpoint)
+        if source.pooler == "adapter":
+            raise CheckpointError(
+                f"{checkpoint.source} holds no adapter: add adapter=<warm-up file>, or use pooler='pooling'"
+            )
+        return Architecture(name, source.pooler or "pooling")  # neither pooling nor cropping has weights of its own
+    if source.pooler not in (None, "adapter"):
+        raise CheckpointError(
+            f"{checkpoint.source} holds an adapter, and pooler='{source.pooler}' would leave it out: give the "
+            "segmenter's own file"
+        )
+    return Architecture(name, "adapter", checkpoint.has("generator."))
 
 
 def _by_shapes(checkpoint: Checkpoint) -> str:
@@ -42,18 +49,4 @@ def _by_shapes(checkpoint: Checkpoint) -> str:
     raise CheckpointError(
         f"{checkpoint.source} fits no model: embeddings of 384, 640 or 768 numbers are needed, and it has "
         f"{width or 'none'}; if it holds one of {', '.join(MODELS)}, say so by architecture=NAME"
-    )
-
-
-def _with_pooler(held: Architecture, wanted: PoolerName | None, checkpoint: Checkpoint) -> Architecture:
-    if wanted is None or wanted == held.pooler:
-        return held
-    if wanted == "cropping" and held.pooler == "pooling":  # neither has weights of its own
-        return replace(held, pooler=wanted)
-    if wanted == "adapter":
-        raise CheckpointError(
-            f"{checkpoint.source} holds no adapter: add adapter=<warm-up file>, or use pooler='pooling'"
-        )
-    raise CheckpointError(
-        f"{checkpoint.source} holds an adapter, and pooler='{wanted}' would leave it out: give the segmenter's own file"
     )

@@ -2,32 +2,32 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from maskadapter.errors import MaskAdapterError
+from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub.assembling import assemble, ready
 from maskadapter.hub.bare_clip import is_bare, load_bare_clip
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from maskadapter.hub.identification import identify
 from maskadapter.hub.joining import join
-from maskadapter.hub.model_source import ModelSource
-from maskadapter.hub.resolve import resolve, resolve_adapter
-from maskadapter.models import Architecture, OpenVocabularySegmenter
+from maskadapter.hub.model_source import DEFAULT, ModelSource
+from maskadapter.hub.zoo.model_zoo import weights_of
+from maskadapter.hub.zoo.published_files import fetch, not_here
+from maskadapter.hub.zoo.weight_downloads import present
+from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, PoolerName
 from maskadapter.models.sources import mask_source
-from maskadapter.system.error_text import first_line
+from maskadapter.system.error_text import did_you_mean, first_line
 from maskadapter.system.renamed import refuse_old_keywords
 
-if TYPE_CHECKING:
-    from maskadapter.models import PoolerName
+_EMBEDDED = Path(__file__).with_name("weights")
 
 
 @refuse_old_keywords
 def load(
     name: str | Path | ModelSource | None = None,
     *,
-    pooler: "PoolerName | None" = None,
+    pooler: PoolerName | None = None,
     adapter: str | Path | None = None,
     architecture: str | None = None,
     device: str | torch.device = "cpu",
@@ -41,12 +41,10 @@ def load(
         ``"clip:ViT-B-16:openai"``, see ``load_bare_clip``; or a ``ModelSource``, which has the next three in it.
     pooler: ``"adapter"``, ``"pooling"`` or ``"cropping"``; None takes what the file holds, and of a name the better
         one: the file with adapter, except for ``tiny``, whose adapter does not beat pooling.
-    adapter: path of a warm-up file whose adapter is joined to the segmenter in ``name``: mask generator and void
-        embedding come from ``name``, the adapter from the warm-up file; CLIP has to be the same in both.
-    architecture: the named model that a file is read as, where its content does not decide.
+    adapter, architecture: as in ``ModelSource``.
     device: where to compute, ``"cpu"``, ``"cuda"``, ``"mps"``.
     prune_proposals: compute Mask-Adapter only for the proposals that can change the result and estimate the others, see
-        ``models.proposal_pruning``; False computes all of them.
+        ``models.proposal_pruning``.
     masks: a source of masks that takes the place of the model's own proposals, see ``models.sources.source_names``:
         ``"sam:NAME"``, ``"segmenter:NAME"`` or ``"superpixels"``.
 
@@ -54,7 +52,13 @@ def load(
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
     """
     check_device(device)
-    source = _one_source(name, ModelSource(pooler=pooler, adapter=adapter, architecture=architecture))
+    source = ModelSource(pooler=pooler, adapter=adapter, architecture=architecture)
+    if isinstance(name, ModelSource):
+        if source != ModelSource():
+            raise MaskAdapterError("a ModelSource has pooler, adapter and architecture in it: set them there")
+        source = name
+    elif name is not None:
+        source = replace(source, name=name)
     segmenter = ready(load_bare_clip(source), device) if is_bare(source.name) else assemble(*identified(source), device)
     segmenter.inference = replace(segmenter.inference, prune_proposals=prune_proposals)
     if masks is not None:
@@ -70,8 +74,10 @@ def identified(source: ModelSource, may_download: bool = True) -> tuple[Checkpoi
 
 def find(source: ModelSource, may_download: bool = True) -> Checkpoint:
     """Return the tensors of a source, whatever model they are. Raises as ``load``."""
-    checkpoint = read_checkpoint(resolve(source, may_download))
-    adapter = resolve_adapter(source)
+    checkpoint = read_checkpoint(_weights_path(source, may_download))
+    adapter = source.adapter
+    if adapter is None and str(source.name) == DEFAULT and source.pooler == "adapter":
+        adapter = _EMBEDDED / f"{DEFAULT}-adapter.safetensors"
     return checkpoint if adapter is None else join(checkpoint, read_checkpoint(adapter))
 
 
@@ -85,9 +91,18 @@ def check_device(device: str | torch.device) -> None:
         ) from error
 
 
-def _one_source(name: str | Path | ModelSource | None, options: ModelSource) -> ModelSource:
-    if not isinstance(name, ModelSource):
-        return options if name is None else replace(options, name=name)
-    if options != ModelSource():
-        raise MaskAdapterError("a ModelSource has pooler, adapter and architecture in it: set them there")
-    return name
+def _weights_path(source: ModelSource, may_download: bool) -> Path:
+    """The file with the adapter, or the segmenter's own where the source has another pooler or brings an adapter."""
+    name = str(source.name)
+    if name == DEFAULT:
+        return _EMBEDDED / f"{DEFAULT}.safetensors"
+    if name in MODELS:
+        own = source.adapter is not None or source.pooler in ("pooling", "cropping")  # cropping has no weights
+        weights = weights_of(name, "pooling" if own else "adapter")
+        found = present(weights)
+        if found is None and not may_download:
+            raise not_here(weights)
+        return found or fetch(weights)
+    if not Path(name).suffix and not Path(name).exists():
+        raise CheckpointError(f"unknown model '{name}': {did_you_mean(name, MODELS)}; or give the path of a file")
+    return Path(name)

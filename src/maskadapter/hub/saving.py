@@ -17,7 +17,7 @@ def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **meta
     """Write a model as a safetensors file that ``load`` takes, and return its path.
 
     name: the named model that it is (``"tiny"``). metadata: facts of your own to keep in the file, such as a license.
-    Raises CheckpointError when the file cannot be written.
+    Raises CheckpointError.
     """
     facts = {"format": "maskadapter", "model": name, "settings": json.dumps(settings_of(segmenter))}
     write_checkpoint(path, segmenter.state_dict(), {**metadata, **facts})
@@ -36,9 +36,8 @@ def convert(
     """Write any file that ``load`` takes as safetensors of this project, and return which model it holds.
 
     source: an official ``.pth``, or the name of a model whose weights are on this machine. destination: a path that
-    ends in ``.safetensors``. architecture: as ``load`` takes it. half: store 16 bits a number; they become 32 again
-    when they are loaded, rounded. overwrite: replace a file that exists.
-    Raises CheckpointError as ``load`` does, and for numbers that 16 bits cannot hold; MaskAdapterError for a
+    ends in ``.safetensors``. architecture: as ``load`` takes it. half: store 16 bits a number, which ``load`` makes 32
+    again. Raises CheckpointError as ``load`` does, and for numbers that 16 bits cannot hold; MaskAdapterError for a
     destination of another format or one that exists.
     """
     destination = Path(destination)

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-def accelerator_for(recipe: Recipe, output: Path, device: Literal["cpu"] | None) -> "Accelerator":
-    """This process's accelerator. device: "cpu", or None for whatever Accelerate finds.
+Device = Literal["cpu"] | None
+"""``"cpu"``, or None for whatever Accelerate finds."""
+
+
+def accelerator_for(recipe: Recipe, output: Path, device: Device) -> "Accelerator":
+    """This process's accelerator.
 
     Raises MaskAdapterError where Accelerate is not installed, and RecipeError for a precision that this machine lacks,
     or another than the first run's in this process.

@@ -1,7 +1,7 @@
 """The model of a recipe with its initial weights: frozen parts from one file, the adapter from another."""
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from timm.layers import DropPath
@@ -10,7 +10,7 @@ from maskadapter.errors import CheckpointError, RecipeError
 from maskadapter.hub import ModelSource, find, refuse_another_clip
 from maskadapter.hub.checkpoints import Checkpoint, compare, read_checkpoint, read_settings, shapes_of
 from maskadapter.hub.zoo import CLIP_WEIGHTS
-from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, build, published
+from maskadapter.models import MODELS, Architecture, MaskAdapter, OpenVocabularySegmenter, build, published
 from maskadapter.models.clip import Clip
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.proposals.mask2former import Mask2FormerHead
@@ -35,12 +35,22 @@ def initial_model(recipe: Recipe) -> OpenVocabularySegmenter:
         raise RecipeError(f"unknown model.architecture '{name}': {did_you_mean(name, MODELS)}")
     torch.manual_seed(recipe.run.seed)
     segmenter = _from_clip(recipe) if recipe.model.weights in CLIP_WEIGHTS else _from_file(recipe)
-    norm = recipe.upstream_quirks.text_transfer_norm
-    if norm is not None:
+    if (norm := recipe.upstream_quirks.text_transfer_norm) is not None:
         if segmenter.text_transfer is None:
             raise RecipeError(f"upstream_quirks.text_transfer_norm is for MAFT+ models: {name} has no text transfer")
         segmenter.quirks = replace(segmenter.quirks, transfer_norm=norm)
-    return _trainable(segmenter, recipe)
+    segmenter.requires_grad_(False).eval()
+    if recipe.stage == "generator":
+        assert isinstance(segmenter.generator, torch.nn.Module)
+        segmenter.generator.requires_grad_(True)
+    else:
+        adapter = _adapter(segmenter).requires_grad_(True)
+        adapter.checkpoint_blocks = recipe.run.checkpoint_blocks
+    segmenter.void_embedding.requires_grad_(recipe.trains_void_embedding)
+    for module in segmenter.clip.modules() if recipe.upstream_quirks.clip_stochastic_depth else ():
+        if isinstance(module, DropPath):
+            module.train()
+    return segmenter
 
 
 def _build(recipe: Recipe, generator: bool) -> OpenVocabularySegmenter:
@@ -54,39 +64,30 @@ def _build(recipe: Recipe, generator: bool) -> OpenVocabularySegmenter:
 def _from_clip(recipe: Recipe) -> OpenVocabularySegmenter:
     """A pretrained CLIP without a mask generator: the warm-up of FC-CLIP's adapter."""
     settings, encoder = recipe.model, CLIP_WEIGHTS[recipe.model.weights]
+    given, name = f"model.weights is {settings.weights}", settings.architecture
     if recipe.stage == "mixed":
-        raise RecipeError(
-            f"model.weights is {settings.weights}, which has no mask generator: the mixed stage needs a segmenter's "
-            "file"
-        )
+        raise RecipeError(f"{given}, which has no mask generator: the mixed stage needs a segmenter's file")
     segmenter = _build(recipe, recipe.stage == "generator")
     if segmenter.text_transfer is not None:
-        raise RecipeError(
-            f"model.weights is {settings.weights}, which lacks {settings.architecture}'s text transfer: give MAFT+'s "
-            "own file"
-        )
+        raise RecipeError(f"{given}, which lacks {name}'s text transfer: give MAFT+'s own file")
     clip = Clip.pretrained(encoder.config, encoder.tag)
-    differences = compare(shapes_of(segmenter.clip.state_dict()), shapes_of(clip.state_dict()))
-    if differences:
-        raise RecipeError(
-            f"model.weights is {settings.weights}, not the CLIP of {settings.architecture}: {differences}"
-        )
+    if differences := compare(shapes_of(segmenter.clip.state_dict()), shapes_of(clip.state_dict())):
+        raise RecipeError(f"{given}, not the CLIP of {name}: {differences}")
     segmenter.clip = clip
     if settings.adapter is not None:
         _load_adapter(segmenter, read_checkpoint(settings.adapter))
-    _initialize_generator(segmenter, recipe, {key for key in segmenter.state_dict() if key.startswith("generator.")})
+    _initialize_generator(segmenter, recipe, segmenter.state_dict())
     return segmenter
 
 
 def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
     settings = recipe.model
     checkpoint = find(ModelSource(settings.weights, "pooling"))
-    held = any(key.startswith("generator.") for key in checkpoint.tensors)
+    held = checkpoint.has("generator.")
     if recipe.stage == "mixed" and not held:
         raise RecipeError(f"{checkpoint.source} holds no mask generator: the mixed stage needs a segmenter's file")
     segmenter = _build(recipe, held or recipe.stage == "generator")
     tensors = {key: t.float() if t.is_floating_point() else t for key, t in checkpoint.tensors.items()}
-    adapter = {key: tensor for key, tensor in tensors.items() if key.startswith("pooler.")}
     frozen = {key: tensor for key, tensor in tensors.items() if not key.startswith("pooler.")}
     wanted = {key: t for key, t in segmenter.state_dict().items() if not key.startswith("pooler.")}
     if recipe.stage == "generator" and not wanted.keys() >= {key for key in frozen if key.startswith("generator.")}:
@@ -95,8 +96,8 @@ def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
     # These may be new, because they are trained; where the file has them, they have to fit.
     trained = ("void_embedding.",) + ("generator.",) * (recipe.stage == "generator")
     may_lack = {key for key in wanted if key.startswith(trained) and key not in frozen}
-    differences = compare(shapes_of({key: t for key, t in wanted.items() if key not in may_lack}), shapes_of(frozen))
-    if differences:
+    needed = {key: t for key, t in wanted.items() if key not in may_lack}
+    if differences := compare(shapes_of(needed), shapes_of(frozen)):
         raise CheckpointError(f"{checkpoint.source} does not hold {settings.architecture}: {differences}")
     _initialize_generator(segmenter, recipe, may_lack)
     segmenter.load_state_dict(frozen, strict=False)
@@ -104,52 +105,32 @@ def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
         warmup = read_checkpoint(settings.adapter)
         refuse_another_clip(checkpoint, warmup)
         _load_adapter(segmenter, warmup)
-    elif adapter:
+    elif checkpoint.has("pooler."):
         _load_adapter(segmenter, checkpoint)
-    segmenter.inference = replace(segmenter.inference, **_seen_in(checkpoint))
+    # The training classes of the file's mask generator; other settings depend on the pooler.
+    seen_in = read_settings(checkpoint).get("inference", {}).get("seen_in")
+    if seen_in is not None:
+        seen_in = tuple(seen_in) if isinstance(seen_in, list) else seen_in
+        segmenter.inference = replace(segmenter.inference, seen_in=seen_in)
     return segmenter
 
 
-def _seen_in(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The training classes of the file's mask generator, where it states them; other settings depend on the pooler."""
-    seen_in = read_settings(checkpoint).get("inference", {}).get("seen_in")
-    return {} if seen_in is None else {"seen_in": tuple(seen_in) if isinstance(seen_in, list) else seen_in}
-
-
-def _initialize_generator(segmenter: OpenVocabularySegmenter, recipe: Recipe, new: set[str]) -> None:
+def _initialize_generator(segmenter: OpenVocabularySegmenter, recipe: Recipe, new: Iterable[str]) -> None:
     if isinstance(segmenter.generator, Mask2FormerHead) and any(key.startswith("generator.") for key in new):
         initialize_mask_generator(segmenter.generator, torch.Generator().manual_seed(recipe.run.seed))
 
 
 def _load_adapter(segmenter: OpenVocabularySegmenter, checkpoint: Checkpoint) -> None:
-    held = {key: tensor.float() for key, tensor in checkpoint.tensors.items() if key.startswith(ADAPTER)}
-    tensors = {key.removeprefix(ADAPTER): tensor for key, tensor in held.items()}
+    held = checkpoint.tensors.items()
+    tensors = {key.removeprefix(ADAPTER): tensor.float() for key, tensor in held if key.startswith(ADAPTER)}
     if not tensors:
         raise CheckpointError(f"{checkpoint.source} holds no adapter: give the file that the warm-up wrote")
-    adapter = _pooler(segmenter).adapter
-    differences = compare(shapes_of(adapter.state_dict()), shapes_of(tensors))
-    if differences:
+    adapter = _adapter(segmenter)
+    if differences := compare(shapes_of(adapter.state_dict()), shapes_of(tensors)):
         raise CheckpointError(f"{checkpoint.source} holds another adapter than the recipe's model: {differences}")
     adapter.load_state_dict(tensors)
 
 
-def _trainable(segmenter: OpenVocabularySegmenter, recipe: Recipe) -> OpenVocabularySegmenter:
-    segmenter.requires_grad_(False).eval()
-    pooler = _pooler(segmenter)
-    if recipe.stage == "generator":
-        assert isinstance(segmenter.generator, torch.nn.Module)
-        segmenter.generator.requires_grad_(True)
-    else:
-        pooler.adapter.requires_grad_(True)
-        pooler.adapter.checkpoint_blocks = recipe.run.checkpoint_blocks
-    segmenter.void_embedding.requires_grad_(recipe.trains_void_embedding)
-    if recipe.upstream_quirks.clip_stochastic_depth:
-        for module in segmenter.clip.modules():
-            if isinstance(module, DropPath):
-                module.train()
-    return segmenter
-
-
-def _pooler(segmenter: OpenVocabularySegmenter) -> AdapterPooler:
+def _adapter(segmenter: OpenVocabularySegmenter) -> MaskAdapter:
     assert isinstance(segmenter.pooler, AdapterPooler)
-    return segmenter.pooler
+    return segmenter.pooler.adapter

@@ -13,6 +13,9 @@ from maskadapter.system.yaml_config import checked, read_yaml
 from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Above0 = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -24,7 +27,7 @@ class AdapterSettings(_Section):
     """The design of the adapter, see ``MaskAdapter``. hidden_dim: null is the architecture's own."""
 
     num_maps: Positive = 16
-    num_blocks: Annotated[int, Field(ge=0)] = 3
+    num_blocks: Count = 3
     hidden_dim: Positive | None = None
     patchify: Literal["two-3x3", "one-4x4"] = "two-3x3"
     fusion: Literal["add", "concatenate"] = "add"
@@ -34,9 +37,9 @@ class AdapterSettings(_Section):
 class Model(AdapterSettings):
     """The model that is trained, and its initial weights.
 
-    architecture: an entry of the model zoo. weights: where the frozen weights come from: a CLIP encoder by its name
-    (warm-up), a model by its name, or a file. adapter: a file with the adapter that training goes on from; without it
-    the adapter in ``weights``, and without that random values. The other keys design the adapter.
+    architecture: an entry of the model zoo. weights: of the frozen parts: a CLIP encoder by its name (warm-up), a model
+    by its name, or a file. adapter: a file with the adapter that training goes on from; null takes the one in
+    ``weights``, and without that random values.
     """
 
     architecture: str
@@ -45,14 +48,13 @@ class Model(AdapterSettings):
 
 
 class TrainingSet(_Section):
-    """A data set to train on.
+    """A data set to train on, by its name or the path of a ``custom.yaml``. ratio: its share of the batches.
 
-    name: a known data set, or the path of a ``custom.yaml``. ratio: its share of the batches, relative to the others'.
     repeat_threshold: images of classes rarer than this share are repeated (LVIS: 0.001); 0 repeats none.
     """
 
     name: str
-    ratio: Annotated[float, Field(gt=0)] = 1.0
+    ratio: Above0 = 1.0
     repeat_threshold: Share = 0.0
 
 
@@ -66,10 +68,10 @@ class Data(_Section):
 
     train: Annotated[tuple[TrainingSet, ...], Field(min_length=1)]
     crop: Positive
-    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.1, 2.0)
+    scale: tuple[Above0, Above0] = (0.1, 2.0)
     flip: Share = 0.5
     color: bool = False
-    workers: Annotated[int, Field(ge=0)] = 2
+    workers: Count = 2
 
     @model_validator(mode="after")
     def _scale_grows(self) -> "Data":
@@ -79,14 +81,15 @@ class Data(_Section):
 
 
 class Masks(_Section):
-    """The masks of an image that a step trains on; see ``PredictedMasks`` for the last three, of the mixed stage.
+    """The masks of an image that a step trains on: at most so many ground-truth masks, and predicted ones.
 
-    ground_truth: slots for ground-truth masks, 32 in the official warm-up, 16 in its mixed stage. predicted: slots for
-    predicted ones.
+    matcher: ``"iou"`` keeps predictions close to a ground-truth mask, ``"hungarian"`` finds one for every ground-truth
+    mask. matching_threshold: the probability at which a prediction is made binary for its IoU; the mask that is trained
+    on is binary at the pooler's own threshold. The last three are for the mixed stage.
     """
 
     ground_truth: Positive
-    predicted: Annotated[int, Field(ge=0)] = 0
+    predicted: Count = 0
     matcher: Literal["iou", "hungarian"] = "iou"
     iou_threshold: Share = 0.7
     matching_threshold: Share = 0.5
@@ -95,16 +98,19 @@ class Masks(_Section):
 class Loss(_Section):
     """Weights of the adapter's losses. Source: paper, section 4.1."""
 
-    classification: Annotated[float, Field(ge=0)] = 2.0
-    consistency: Annotated[float, Field(ge=0)] = 5.0
+    classification: Weight = 2.0
+    consistency: Weight = 5.0
+
+
+LOSS = Loss()
 
 
 class Optimizer(_Section):
     """AdamW. clip_norm: largest norm of the whole gradient; 0 does not clip."""
 
-    lr: Annotated[float, Field(gt=0)] = 1e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    clip_norm: Annotated[float, Field(ge=0)] = 1.0
+    lr: Above0 = 1e-4
+    weight_decay: Weight = 0.05
+    clip_norm: Weight = 1.0
 
 
 class Schedule(_Section):
@@ -117,8 +123,8 @@ class Schedule(_Section):
     kind: Literal["steps", "polynomial"] = "polynomial"
     milestones: tuple[Positive, ...] = ()
     factor: Share = 0.1
-    power: Annotated[float, Field(gt=0)] = 0.9
-    warmup: Annotated[int, Field(ge=0)] = 0
+    power: Above0 = 0.9
+    warmup: Count = 0
     warmup_factor: Share = 1.0
 
 
@@ -126,9 +132,8 @@ class Run(_Section):
     """Length of the run, arithmetic and checkpoints.
 
     iterations: steps of the optimizer. batch_size: images in a step, over all processes and accumulated parts.
-    accumulate: parts that a step is computed in. precision: of the network's arithmetic. checkpoint_blocks: keep less
-    for the backward pass, compute more. save_every: steps between checkpoints. keep: newest checkpoints that are kept.
-    log_every: steps between entries of the log.
+    accumulate: parts that a step is computed in. checkpoint_blocks: keep less for the backward pass, compute more.
+    save_every, log_every: steps between checkpoints, between entries of the log. keep: how many checkpoints to keep.
     """
 
     iterations: Positive
@@ -143,15 +148,11 @@ class Run(_Section):
 
 
 class Evaluation(_Section):
-    """Evaluation during training.
+    """Evaluation during training, each ``every`` steps (0: never), on ``images`` of each data set (0: all of them)."""
 
-    every: steps between two evaluations; 0 evaluates never. datasets: what on, of which ``images`` at most (0: all of
-    them).
-    """
-
-    every: Annotated[int, Field(ge=0)] = 0
+    every: Count = 0
     datasets: tuple[str, ...] = ()
-    images: Annotated[int, Field(ge=0)] = 0
+    images: Count = 0
 
 
 # Sections and keys without effect, refused so that nobody believes they have one.
@@ -171,7 +172,7 @@ class Recipe(_Section):
     model: Model
     data: Data
     masks: Masks = Masks(ground_truth=32)
-    loss: Loss = Loss()
+    loss: Loss = LOSS
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     run: Run
@@ -182,7 +183,7 @@ class Recipe(_Section):
     def _fits_together(self) -> "Recipe":
         for part in sorted(_UNUSED_BY_STAGE[self.stage] & self.model_fields_set):
             raise ValueError(f"'{part}' is for the adapter's stages: the mask generator's losses are Mask2Former's own")
-        for key in sorted(self._unused_quirks() & self.upstream_quirks.model_fields_set):
+        for key in sorted(self._unused_quirks & self.upstream_quirks.model_fields_set):
             raise ValueError(f"upstream_quirks.{key} is for the adapter's stages")
         for key in sorted(_UNUSED_BY_SCHEDULE[self.schedule.kind] & self.schedule.model_fields_set):
             raise ValueError(f"schedule.{key} has no meaning for schedule.kind {self.schedule.kind}")
@@ -202,6 +203,7 @@ class Recipe(_Section):
         chosen = self.upstream_quirks.train_void_embedding
         return self.stage != "mixed" if chosen is None else chosen
 
+    @property
     def _unused_quirks(self) -> set[str]:
         return _UNUSED_QUIRKS if self.stage == "generator" else set()
 
@@ -222,34 +224,23 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         key, equals, value = change.partition("=")
         if not equals or not key:
             raise RecipeError(f"--set {change}: a change has the form key=value, for example optimizer.lr=5e-5")
-        _put(content, key.split("."), _value(change, value))
-    _refuse_renamed_keys(content, str(path))
+        try:
+            _put(content, key.split("."), yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise RecipeError(f"--set {change}: the value is not YAML") from None
+    for old, new in renamed("recipe key").items():
+        section, key = old.split(".")
+        if isinstance(content.get(section), Mapping) and key in content[section]:
+            raise RecipeError(f"{path}: unknown key '{old}': it is now '{new}'")
     return checked(Recipe, content, str(path), RecipeError)
 
 
 def as_yaml(recipe: Recipe) -> str:
     """The resolved recipe, defaults included, as a file that ``read_recipe`` reads back to the same."""
-    content = recipe.model_dump(mode="json", exclude=_UNUSED_BY_STAGE[recipe.stage])
-    for section, keys in {
-        "schedule": _UNUSED_BY_SCHEDULE[recipe.schedule.kind],
-        "upstream_quirks": recipe._unused_quirks(),
-    }.items():
-        content[section] = {key: value for key, value in content[section].items() if key not in keys}
+    unused: dict[str, Any] = dict.fromkeys(_UNUSED_BY_STAGE[recipe.stage], True)
+    unused |= {"schedule": _UNUSED_BY_SCHEDULE[recipe.schedule.kind], "upstream_quirks": recipe._unused_quirks}
+    content = recipe.model_dump(mode="json", exclude=unused)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-
-
-def _refuse_renamed_keys(content: Mapping[str, Any], source: str) -> None:
-    for old, new in renamed("recipe key").items():
-        section, key = old.split(".")
-        if isinstance(content.get(section), Mapping) and key in content[section]:
-            raise RecipeError(f"{source}: unknown key '{old}': it is now '{new}'")
-
-
-def _value(change: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise RecipeError(f"--set {change}: the value is not YAML") from None
 
 
 def _put(content: dict[str, Any], keys: list[str], value: Any) -> None:

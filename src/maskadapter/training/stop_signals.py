@@ -4,7 +4,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
-from types import TracebackType
 from typing import Any
 
 _SIGNALS = (int(signal.SIGINT), int(signal.SIGTERM))
@@ -27,16 +26,14 @@ class StopSignals:
                 signal.signal(number, self._note)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     @contextmanager
     def left_alone(self) -> Iterator[None]:
         """Inside this block signals have their usual effect: for work that can be stopped at any time."""
-        self.__exit__(None, None, None)
+        self.__exit__()
         try:
             yield
         finally:

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -13,15 +13,12 @@ from maskadapter.data.loading import LoadedBatch, TrainingOrder, TrainingTransfo
 from maskadapter.errors import MaskAdapterError, RecipeError
 from maskadapter.hub import save
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
-from maskadapter.training.accelerator import accelerator_for
-from maskadapter.training.adapter.predicted_masks import PredictedMasks
+from maskadapter.training.accelerator import Device, accelerator_for
 from maskadapter.training.adapter.stages import AdapterStage
-from maskadapter.training.checkpoints import Checkpoints
 from maskadapter.training.generator.stage import MaskGeneratorStage
 from maskadapter.training.initial_weights import initial_model
 from maskadapter.training.recipe import Recipe, as_yaml
-from maskadapter.training.run_folder import claim_run_folder
-from maskadapter.training.run_log import RunLog
+from maskadapter.training.run_folder import Checkpoints, RunLog, claim_run_folder
 from maskadapter.training.stop_signals import StopSignals
 from maskadapter.training.training_step import NotFiniteError, TrainingStep
 
@@ -36,7 +33,7 @@ def train(
     datasets: Sequence[Dataset],
     output: str | Path,
     evaluate: Evaluate | None = None,
-    device: Literal["cpu"] | None = None,
+    device: Device = None,
 ) -> Path:
     """Train by a recipe and write the model; a run that was stopped goes on from its newest checkpoint.
 
@@ -45,12 +42,10 @@ def train(
         ``model.safetensors``, which is returned. evaluate: called every ``recipe.evaluation.every`` steps and at the
         end. device: "cpu", or None, which leaves the choice to Accelerate.
 
-    The main process logs every step to the logger ``maskadapter.training.trainer`` (level DEBUG; the record's ``step``
-    and ``iterations`` say how far it is), and the numbers of ``log.jsonl`` (level INFO).
-
-    The result depends on the recipe and the data, not on where a run was stopped, nor on the number of workers; nor,
-    for the adapter's stages with ``upstream_quirks.loss_normalization: global``, and but for rounding, on the number of
-    processes.
+    The main process logs every step to this module's logger (DEBUG; the record's ``step`` and ``iterations`` say how
+    far it is), and the numbers of ``log.jsonl`` (INFO). The result depends on the recipe and the data, not on where a
+    run was stopped, nor on the number of workers; nor, for the adapter's stages with ``loss_normalization:
+    global``, and but for rounding, on the number of processes.
 
     Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: no Accelerate; a loss
     that is not finite; the newest good checkpoint is kept. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint
@@ -60,15 +55,8 @@ def train(
 
 
 class _Run:
-    """One run of training."""
-
     def __init__(
-        self,
-        recipe: Recipe,
-        datasets: Sequence[Dataset],
-        output: Path,
-        evaluate: Evaluate | None,
-        device: Literal["cpu"] | None,
+        self, recipe: Recipe, datasets: Sequence[Dataset], output: Path, evaluate: Evaluate | None, device: Device
     ) -> None:
         self.recipe, self.datasets, self.output, self.evaluate = recipe, datasets, output, evaluate
         run = recipe.run
@@ -79,21 +67,26 @@ class _Run:
                 f"run.batch_size {run.batch_size} cannot be shared by {self.accelerator.num_processes} processes in "
                 f"{run.accumulate} parts each: a multiple of {parts} is needed"
             )
-        self.order = TrainingOrder(
-            datasets,
-            run.batch_size,
-            run.seed,
-            [part.ratio for part in recipe.data.train],
-            [part.repeat_threshold or None for part in recipe.data.train],
-        )
+        ratios = [part.ratio for part in recipe.data.train]
+        thresholds = [part.repeat_threshold or None for part in recipe.data.train]
+        self.order = TrainingOrder(datasets, run.batch_size, run.seed, ratios, thresholds)
         self.segmenter = initial_model(recipe).to(self.accelerator.device)
-        if recipe.stage == "generator":
-            self.segmenter.inference = replace(self.segmenter.inference, seen_in=_seen_in(datasets))
-        vocabularies = [_encoded(self.segmenter, dataset) for dataset in datasets]
-        stage = _stage_of(recipe, self.segmenter)
+        encoded = [self.segmenter.encode_text(dataset.vocabulary) for dataset in datasets]
+        # A tensor that was made in inference mode cannot take part in a computation with gradients.
+        vocabularies = [EncodedVocabulary(one.vocabulary, one.text_embeddings.clone()) for one in encoded]
+        stage = self._stage()
         self.training_step = TrainingStep(recipe, self.segmenter, stage, vocabularies, self.accelerator)
         self.checkpoints = Checkpoints(output / "checkpoints", run.keep)
         self.step = 0  # how many are done
+
+    def _stage(self) -> AdapterStage | MaskGeneratorStage:
+        if self.recipe.stage == "generator":
+            first, names = self.datasets[0].vocabulary.name, [d.vocabulary.synonyms for d in self.datasets]
+            # What the mask generator is trained on: the name of a vocabulary, or all classes.
+            seen_in = first if len(names) == 1 and first else tuple(dict.fromkeys(chain.from_iterable(names)))
+            self.segmenter.inference = replace(self.segmenter.inference, seen_in=seen_in)
+            return MaskGeneratorStage(self.segmenter)
+        return AdapterStage(self.segmenter, self.recipe.masks, self.recipe.upstream_quirks, self.recipe.loss)
 
     def to_the_end(self) -> Path:
         main = self.accelerator.is_main_process
@@ -120,14 +113,21 @@ class _Run:
         for loaded in self._batches():
             if self.step == run.iterations:
                 break
-            numbers = self._update(loaded, stop.noted)
+            try:
+                numbers = self.training_step(loaded, self.step, stop.noted)
+            except NotFiniteError as error:
+                last = self.checkpoints.last()
+                kept = f"the checkpoint of step {last:,} is kept" if last else "no checkpoint was written yet"
+                raise MaskAdapterError(f"{error}: {kept}; lower optimizer.lr, or use run.precision=fp32") from None
             self.step += 1
             self._report_step()
-            stopped = bool(numbers.pop("stop"))
-            if self.step % run.log_every == 0 or self.step == run.iterations:
+            stopped, ended = bool(numbers.pop("stop")), self.step == run.iterations
+            if ended or self.step % run.log_every == 0:
                 self._add_to(log, numbers)
-            if stopped or self._due() or self.step % run.save_every == 0 or self.step == run.iterations:
-                self._save()
+            if stopped or ended or self._due() or self.step % run.save_every == 0:
+                if self.accelerator.is_main_process:
+                    self.checkpoints.write(self.step, self.training_step.state())
+                self.accelerator.wait_for_everyone()
             if stopped:
                 raise KeyboardInterrupt(
                     f"stopped after step {self.step:,} of {run.iterations:,}; the same command goes on from there"
@@ -146,14 +146,6 @@ class _Run:
         draws = self.order.batches(self.step, self.accelerator.process_index, self.accelerator.num_processes)
         return iter(load_batches(self.datasets, transforms, draws, run.seed, data.workers))
 
-    def _update(self, loaded: LoadedBatch, stop: bool) -> dict[str, float]:
-        try:
-            return self.training_step(loaded, self.step, stop)
-        except NotFiniteError as error:
-            last = self.checkpoints.last()
-            kept = f"the checkpoint of step {last:,} is kept" if last else "no checkpoint was written yet"
-            raise MaskAdapterError(f"{error}: {kept}; lower optimizer.lr, or use run.precision=fp32") from None
-
     def _report_step(self) -> None:
         if self.accelerator.is_main_process:
             place = {"step": self.step, "iterations": self.recipe.run.iterations}
@@ -167,21 +159,14 @@ class _Run:
 
     def _due(self) -> bool:
         """Whether the model is to be evaluated after this step."""
-        every = self.recipe.evaluation.every
-        if self.evaluate is None or not every or not self.step:
-            return False
-        return self.step % every == 0 or self.step == self.recipe.run.iterations
+        every, asked = self.recipe.evaluation.every, self.evaluate is not None and self.step > 0
+        return asked and every > 0 and (self.step % every == 0 or self.step == self.recipe.run.iterations)
 
     def _evaluate(self, log: RunLog, stop: StopSignals) -> None:
         assert self.evaluate is not None
         with stop.left_alone():  # the checkpoint is written, and an evaluation goes on where it was
             numbers = self.evaluate(self.segmenter, self.step)
         self._add_to(log, {f"evaluation/{name}": value for name, value in numbers.items()})
-
-    def _save(self) -> None:
-        if self.accelerator.is_main_process:
-            self.checkpoints.write(self.step, self.training_step.state())
-        self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
         found = self.checkpoints.newest()
@@ -194,28 +179,3 @@ class _Run:
         if found is not None:
             self.step, state = found
             self.training_step.load_state(state)
-
-
-def _stage_of(recipe: Recipe, segmenter: OpenVocabularySegmenter) -> AdapterStage | MaskGeneratorStage:
-    if recipe.stage == "generator":
-        return MaskGeneratorStage(segmenter)
-    masks, loss = recipe.masks, recipe.loss
-    predicted = None
-    if recipe.stage == "mixed":
-        predicted = PredictedMasks(masks.matcher, masks.iou_threshold, masks.matching_threshold, masks.predicted)
-    return AdapterStage(
-        segmenter, masks.ground_truth, predicted, recipe.upstream_quirks, loss.classification, loss.consistency
-    )
-
-
-def _seen_in(datasets: Sequence[Dataset]) -> str | tuple[str, ...]:
-    """The classes that the mask generator is trained on."""
-    if len(datasets) == 1 and datasets[0].vocabulary.name is not None:
-        return datasets[0].vocabulary.name
-    return tuple(dict.fromkeys(name for dataset in datasets for name in dataset.vocabulary.synonyms))
-
-
-def _encoded(segmenter: OpenVocabularySegmenter, dataset: Dataset) -> EncodedVocabulary:
-    encoded = segmenter.encode_text(dataset.vocabulary)
-    # A tensor that was made in inference mode cannot take part in a computation with gradients.
-    return EncodedVocabulary(encoded.vocabulary, encoded.text_embeddings.clone())

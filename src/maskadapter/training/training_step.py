@@ -14,11 +14,9 @@ from maskadapter.data.loading import LoadedBatch
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter, to_batch
 from maskadapter.training.adapter.stages import AdapterStage
-from maskadapter.training.batch import Batch, Rngs
+from maskadapter.training.batch import Batch, MaskTargets, Rngs
 from maskadapter.training.generator.stage import MaskGeneratorStage
-from maskadapter.training.learning_rate import learning_rate_factor
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.parameter_groups import parameter_groups
+from maskadapter.training.optimizer import learning_rate_factor, parameter_groups
 from maskadapter.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -30,10 +28,9 @@ class NotFiniteError(MaskAdapterError):
 
 
 class TrainingStep:
-    """The optimizer of a run and what it optimizes.
+    """The optimizer of a run and what it optimizes: what requires a gradient.
 
-    segmenter: on the accelerator's device; what requires a gradient is trained. stage: a stage of that segmenter.
-    vocabularies: the classes of each data set, encoded.
+    segmenter: on the accelerator's device. stage: of that segmenter. vocabularies: of each data set.
     """
 
     def __init__(
@@ -56,7 +53,7 @@ class TrainingStep:
         """Change the weights once. step: how many are done. stop: whether this process was asked to stop.
 
         Returns numbers for the log: losses as means over all processes, masks and seconds of this one; and ``stop``,
-        above 0 where any process was asked to stop. Raises NotFiniteError; the weights are then unchanged.
+        above 0 where any process was asked to. Raises NotFiniteError; the weights are then unchanged.
         """
         began, accelerator = time.perf_counter(), self._accelerator
         torch.manual_seed(seed_of(self._recipe.run.seed, step, accelerator.process_index))  # for stochastic depth
@@ -64,15 +61,18 @@ class TrainingStep:
         reduced = torch.stack([*losses.values(), next(iter(losses.values())).new_tensor(float(stop))])
         *values, stopped = accelerator.reduce(reduced, "mean").tolist()
         means = dict(zip(losses, values, strict=True))
+        names = ", ".join(sample.name for sample in loaded.samples[:4])
+        stated = ", ".join(f"{name} {value}" for name, value in means.items())
+        where = f"is not finite at step {step + 1:,} ({stated}; this process's images: {names})"
         if not all(map(math.isfinite, values)):
-            raise NotFiniteError(_described("the loss", step, means, loaded))
+            raise NotFiniteError(f"the loss {where}")
         rate = self._recipe.optimizer.lr * self._factor(step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         norm = accelerator.clip_grad_norm_(self.trained.values(), self._recipe.optimizer.clip_norm or math.inf)
         # With fp16 the scaler meets such gradients, skips the step and scales less.
         if accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):
-            raise NotFiniteError(_described("the gradient", step, means, loaded))
+            raise NotFiniteError(f"the gradient {where}")
         self._optimizer.step()
         self._optimizer.zero_grad()
         return {
@@ -103,8 +103,7 @@ class TrainingStep:
             self._accelerator.scaler.load_state_dict(state["scaler"])
 
     def _backward(self, loaded: LoadedBatch) -> tuple[dict[str, Tensor], Tensor]:
-        """Gradients of a batch in ``run.accumulate`` parts. Returns this process's mean losses, and the counts of each
-        part, see ``Prepared.counts``."""
+        """Gradients of a batch in ``run.accumulate`` parts; this process's mean losses, and the counts of each part."""
         accelerator, count = self._accelerator, self._recipe.run.accumulate
         size = len(loaded.samples) // count
         parts = [slice(i * size, (i + 1) * size) for i in range(count)]
@@ -129,9 +128,11 @@ class TrainingStep:
         device, divisor = self._accelerator.device, self._segmenter.clip.size_divisor
         raw_images = [sample.image for sample in loaded.samples[part]]
         images = to_batch(raw_images, divisor, device)
-        targets = [
-            _padded(MaskTargets.of(sample.target).nonempty().to(device), images) for sample in loaded.samples[part]
-        ]
+        targets = []
+        for sample in loaded.samples[part]:
+            own = MaskTargets.of(sample.target).nonempty().to(device)
+            height, width = images.shape[-2] - own.masks.shape[-2], images.shape[-1] - own.masks.shape[-1]
+            targets.append(MaskTargets(F.pad(own.masks, (0, width, 0, height)), own.classes))
         seeds = [seed_of(self._recipe.run.seed, draw.number) for draw in loaded.draws[part]]
         rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
         return Batch(images, targets, self._vocabularies[loaded.source], raw_images), rngs
@@ -140,14 +141,3 @@ class TrainingStep:
 def seed_of(*numbers: int) -> int:
     """One seed from several numbers, such as the run's seed and the step."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _padded(targets: MaskTargets, images: Tensor) -> MaskTargets:
-    height, width = images.shape[-2] - targets.masks.shape[-2], images.shape[-1] - targets.masks.shape[-1]
-    return MaskTargets(F.pad(targets.masks, (0, width, 0, height)), targets.classes)
-
-
-def _described(what: str, step: int, losses: dict[str, float], loaded: LoadedBatch) -> str:
-    names = ", ".join(sample.name for sample in loaded.samples[:4])
-    values = ", ".join(f"{name} {value}" for name, value in losses.items())
-    return f"{what} is not finite at step {step + 1:,} ({values}; this process's images: {names})"

@@ -7,10 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-UnmatchedSlots = Literal["empty", "full", "ignored"]
 DecayedParameters = Literal["official", "matrices"]
-LossNormalization = Literal["process", "global"]
-TextTransferNorm = Literal["sum", "update"]
 
 
 class TrainingQuirks(BaseModel):
@@ -25,7 +22,7 @@ class TrainingQuirks(BaseModel):
     """Predicted masks and their ground-truth masks are resized from stride 4 to the input and down again, which blurs
     their edges; at inference they are not. Source: official fcclip and maft, both True."""
 
-    unmatched_slots: UnmatchedSlots = "ignored"
+    unmatched_slots: Literal["empty", "full", "ignored"] = "ignored"
     """What a slot for a predicted mask holds that found no pair. ``"ignored"``: it does not count. ``"empty"``: two
     empty masks, which agree and so dilute the consistency loss. Source: official fcclip. ``"full"``: a mask of the
     whole image, drawn towards an empty one. Source: official maft, where logits of 0 lie above the threshold."""
@@ -39,7 +36,7 @@ class TrainingQuirks(BaseModel):
     inside its blocks and patchifying layers, so they decay, and so do biases and layer scales. Source: official
     Trainer.build_optimizer."""
 
-    loss_normalization: LossNormalization = "global"
+    loss_normalization: Literal["process", "global"] = "global"
     """What the adapter's losses are divided by. ``"global"``: the masks of the whole batch, on all processes, so that
     the result does not depend on how a batch is split. ``"process"``: the masks of this process's images. Source:
     official criteria."""
@@ -53,7 +50,7 @@ class TrainingQuirks(BaseModel):
     where it would drift away from the frozen mask generator that was trained with it. Source: official fcclip trains
     it in the mixed stage too, maft does not."""
 
-    text_transfer_norm: TextTransferNorm | None = None
+    text_transfer_norm: Literal["sum", "update"] | None = None
     """Where MAFT+'s text transfer has its norm during training, see ``ContentDependentTransfer``; null is the model's
     own place. Source: the official warm-up uses ``"update"``, whatever the second stage and inference do."""
 

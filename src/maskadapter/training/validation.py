@@ -27,23 +27,23 @@ class Validation:
     def __call__(self, segmenter: OpenVocabularySegmenter, step: int) -> Mapping[str, float]:
         """Numbers in percent by data set and metric: those of ``LOGGED_METRICS`` that the report has."""
         numbers: dict[str, float] = {}
+        generates = segmenter.generator is not None
         training = {module: module.training for module in segmenter.modules()}
         segmenter.eval()  # stochastic depth may be on
         for dataset in self._datasets:
             encoded = segmenter.encode_text(dataset.vocabulary)
-            predict = partial(segmenter.segment, classes=encoded, background=None)
+            segment = partial(segmenter.segment, classes=encoded, background=None)
             report = evaluate(
-                predict if segmenter.generator is not None else partial(segmenter.classify, classes=encoded),
+                segment if generates else partial(segmenter.classify, classes=encoded),
                 dataset,
                 self._output / "evaluation" / f"step-{step:08d}" / dataset.name,
-                metrics=None if segmenter.generator is not None else ("masks",),
+                metrics=None if generates else ("masks",),
                 limit=self._images or None,
                 partition=Partition.of("synonyms", dataset.vocabulary, segmenter.inference.seen_in),
                 settings={"run": self._run, "step": step},
             )
-            numbers |= {
-                f"{dataset.name}/{name}": report.numbers[name] for name in LOGGED_METRICS if name in report.numbers
-            }
+            logged = [name for name in LOGGED_METRICS if name in report.numbers]
+            numbers |= {f"{dataset.name}/{name}": report.numbers[name] for name in logged}
         for module, was in training.items():
             module.training = was
         return numbers

@@ -1,9 +1,10 @@
 """Files of weights: read without executing anything, compared key by key, written whole or not at all."""
 
 import json
+import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,27 +24,21 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 # What detectron2's checkpoints hold beside tensors: NumPy scalars of the scheduler and the evaluation. Files written
 # under NumPy 1 name the function by its old module. Nothing else may be constructed while a file is read.
-_SCALAR = np.float64(0).__reduce__()[0]
 _SAFE_GLOBALS: list[Any] = [
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    (_SCALAR, "numpy._core.multiarray.scalar"),
+    *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
 ]
 
-
 # Left in official files by training, of no use to the model: FC-CLIP's loss weights, MAFT+'s second, frozen CLIP.
 _TRAINING_LEFTOVERS = ("criterion.empty_weight", "backbone_t.")
-
-_TOKEN_TABLE = "clip.model.token_embedding"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """The tensors of a file under this project's key names.
 
-    source: the file. official: whether it uses the official key names. metadata: of a safetensors file; empty for
-    others.
+    official: whether the file uses the official key names. metadata: of a safetensors file; empty for others.
     """
 
     source: Path
@@ -77,8 +72,10 @@ class Differences:
     def __bool__(self) -> bool:
         return bool(self.missing or self.unexpected or self.changed)
 
-    def __len__(self) -> int:
-        return len(self.missing) + len(self.unexpected) + len(self.changed)
+    def renamed(self, new_name: Callable[[str], str]) -> "Differences":
+        """The same under other key names."""
+        changed = tuple((new_name(key), needed, got) for key, needed, got in self.changed)
+        return Differences(tuple(map(new_name, self.missing)), tuple(map(new_name, self.unexpected)), changed)
 
     def __str__(self) -> str:
         parts = [f"{key} has shape {got}, {needed} is needed" for key, needed, got in self.changed[:3]]
@@ -98,21 +95,17 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
 
 def compare(needed: Shapes, found: Shapes) -> Differences:
     """Return which keys are missing, left over, or of another shape."""
+    missing, unexpected = (tuple(sorted(a.keys() - b.keys())) for a, b in ((needed, found), (found, needed)))
+    both = sorted(needed.keys() & found.keys())
     return Differences(
-        missing=tuple(sorted(needed.keys() - found.keys())),
-        unexpected=tuple(sorted(found.keys() - needed.keys())),
-        changed=tuple(
-            (key, needed[key], found[key]) for key in sorted(needed.keys() & found.keys()) if needed[key] != found[key]
-        ),
+        missing, unexpected, tuple((key, needed[key], found[key]) for key in both if needed[key] != found[key])
     )
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a ``.safetensors`` file, or an official ``.pth`` (a ``model`` dict with or without optimizer, or bare
-    tensors).
+    """Read a ``.safetensors`` file, or an official ``.pth``: a ``model`` dict, or bare tensors. Nothing is executed.
 
-    Pickles are read with ``weights_only=True``: nothing in them is executed. Raises CheckpointError when the file is
-    missing, damaged, unsafe, or holds no tensors.
+    Raises CheckpointError when the file is missing, damaged, unsafe, or holds no tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -135,25 +128,19 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: 
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {_renamed(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-            return Checkpoint(path, _multiplied(tensors), official=False, metadata=file.metadata() or {})
+            held, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} cannot be read as safetensors ({first_line(error)}): download or write it again"
         ) from error
-
-
-def _renamed(key: str) -> str:
-    """Files of version 0.1 hold the adapter as ``embedding.adapter``."""
-    return key.replace("embedding.adapter.", "pooler.adapter.", 1) if key.startswith("embedding.adapter.") else key
-
-
-def _multiplied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The embedded file stores the table of token embeddings as two factors, to be small."""
-    factors = [tensors.pop(f"{_TOKEN_TABLE}.factor_{side}", None) for side in "ab"]
-    if factors[0] is not None and factors[1] is not None:
-        tensors[f"{_TOKEN_TABLE}.weight"] = factors[0].float() @ factors[1].float()
-    return tensors
+    # Files of version 0.1 hold the adapter as ``embedding.adapter``.
+    tensors = {re.sub(r"^embedding\.adapter\.", "pooler.adapter.", key): tensor for key, tensor in held.items()}
+    # The embedded file stores the table of token embeddings as two factors, to be small.
+    table = "clip.model.token_embedding"
+    a, b = (tensors.pop(f"{table}.factor_{side}", None) for side in "ab")
+    if a is not None and b is not None:
+        tensors[f"{table}.weight"] = a.float() @ b.float()
+    return Checkpoint(path, tensors, official=False, metadata=metadata)
 
 
 def _read_pickle(path: Path) -> Checkpoint:

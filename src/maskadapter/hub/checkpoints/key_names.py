@@ -1,7 +1,5 @@
 """Key names: the official checkpoints' and ours. Both hold the same tensors under other names."""
 
-_LAYERS = range(16)  # more than any published decoder has
-
 # Official prefix -> our prefix. The longest that fits counts, and both columns are free of repeats, so that every name
 # translates either way. Source: keys of the official checkpoints.
 _OURS = {
@@ -20,7 +18,7 @@ _OURS = {
     "cdt.cross_atten.norm.": "text_transfer.norm.",
     "void_embedding.": "void_embedding.",
 }
-for _i in _LAYERS:
+for _i in range(16):  # more than any published decoder has
     _theirs, _here = "sem_seg_head.predictor.transformer", f"generator.mask_decoder.layers.{_i}"
     _OURS |= {
         # The official decoder keeps the three parts of its layers in three lists, ours in one.
@@ -46,8 +44,5 @@ def to_official(key: str) -> str:
 
 
 def _renamed(key: str, prefixes: dict[str, str]) -> str:
-    fitting = [prefix for prefix in prefixes if key.startswith(prefix)]
-    if not fitting:
-        return key
-    prefix = max(fitting, key=len)
-    return prefixes[prefix] + key[len(prefix) :]
+    prefix = max((prefix for prefix in prefixes if key.startswith(prefix)), key=len, default="")
+    return prefixes.get(prefix, "") + key.removeprefix(prefix)

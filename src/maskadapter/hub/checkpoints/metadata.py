@@ -25,9 +25,6 @@ Settings = dict[str, dict[str, Any]]
 
 T = TypeVar("T")
 
-# How to compute is the caller's choice and no fact of the weights. Earlier versions wrote these keys.
-_OF_CALLER = ("prune_proposals", "fast", "exact")
-
 
 def settings_of(segmenter: OpenVocabularySegmenter) -> Settings:
     """Return the settings of a model as its file keeps them."""
@@ -37,33 +34,28 @@ def settings_of(segmenter: OpenVocabularySegmenter) -> Settings:
 
 
 def as_settings(config: ModelConfig) -> Settings:
-    """Return settings as JSON has them: no tuples, no adapter for a model without one, nothing that the caller of
-    ``load`` decides."""
+    """Return settings as JSON has them, without an adapter where there is none and without the caller's choices."""
     settings = json.loads(json.dumps({key: value for key, value in asdict(config).items() if value is not None}))
-    settings["inference"] = _without_the_callers(settings["inference"])
+    settings["inference"] = _of_the_weights(settings["inference"])
     return settings
 
 
 def config_of(checkpoint: Checkpoint, architecture: Architecture) -> ModelConfig:
     """Return the settings of the model in a file: what its metadata states, else what was published.
 
-    Files of an earlier version lack what came later, and official files have no metadata.
     Raises CheckpointError, one line, for metadata that make no settings.
     """
     settings, default = read_settings(checkpoint), published(architecture)
+    inference, adapter = default.inference, default.adapter
     try:
-        inference, adapter = default.inference, default.adapter
         if "inference" in settings:
-            optional = {
-                entry.name: getattr(inference, entry.name)
-                for entry in fields(InferenceConfig)
-                if entry.default is not MISSING
-            }
+            later = [entry.name for entry in fields(InferenceConfig) if entry.default is not MISSING]
+            optional = {name: getattr(inference, name) for name in later}
             inference = _checked(InferenceConfig, optional | settings["inference"])
         quirks = _checked(UpstreamQuirks, asdict(default.quirks) | settings.get("quirks", {}))
         if "adapter" in settings:
             stated = _checked(AdapterConfig, asdict(adapter or AdapterConfig()) | settings["adapter"])
-            adapter = None if adapter is None else stated
+            adapter = adapter and stated
     except (ValueError, TypeError) as error:
         raise _damaged(checkpoint, error) from error
     return ModelConfig(inference, quirks, adapter)
@@ -77,7 +69,7 @@ def read_settings(checkpoint: Checkpoint) -> Settings:
             raise TypeError(f"{type(settings).__name__} where settings are expected")
         settings = settings if "quirks" in settings else _from_version_0_1(settings)
         if "inference" in settings:
-            settings["inference"] = _without_the_callers(settings["inference"])
+            settings["inference"] = _of_the_weights(settings["inference"])
         return {key: dict(settings[key]) for key in ("inference", "quirks", "adapter") if key in settings}
     except (ValueError, TypeError, AttributeError) as error:
         raise _damaged(checkpoint, error) from error
@@ -106,8 +98,9 @@ def _checked(kind: type[T], values: dict[str, Any]) -> T:
     return TypeAdapter(kind).validate_python(values)
 
 
-def _without_the_callers(inference: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in inference.items() if key not in _OF_CALLER}
+def _of_the_weights(inference: dict[str, Any]) -> dict[str, Any]:
+    # How to compute is the caller's choice and no fact of the weights. Earlier versions wrote these keys.
+    return {key: value for key, value in inference.items() if key not in ("prune_proposals", "fast", "exact")}
 
 
 def _damaged(checkpoint: Checkpoint, error: Exception) -> CheckpointError:

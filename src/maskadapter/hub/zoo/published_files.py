@@ -21,9 +21,8 @@ _log = logging.getLogger(__name__)
 class PublishedModel:
     """One file of published weights.
 
-    name, pooler: as ``load`` takes them; the pooler of a CLIP encoder to train from is empty. size: as its source
-    states it. license: SPDX identifier. sources: where it can be downloaded from. path: where it lies on this machine;
-    None before it is downloaded, and for the embedded model, which needs no download.
+    name, pooler: as ``load`` takes them; the pooler of a CLIP encoder to train from is empty. license: SPDX identifier.
+    sources: where it can be downloaded from. path: on this machine; None for the embedded model or before a download.
     """
 
     name: str
@@ -37,29 +36,23 @@ class PublishedModel:
 def list_models() -> list[PublishedModel]:
     """Return every published file of weights, and where it lies if it was downloaded. The network is not used."""
     found = [PublishedModel("tiny", "pooling", "20 MB", "Apache-2.0", ("in the package",))]
-    for weights in WEIGHTS:
-        sources = ("hub", "drive") if weights.hub_words else ("drive",)
-        place = present(weights)
-        found.append(PublishedModel(weights.model, weights.pooler, weights.size, weights.license, sources, place))
+    for each in WEIGHTS:
+        sources = ("hub", "drive") if each.hub_words else ("drive",)
+        found.append(PublishedModel(each.model, each.pooler, each.size, each.license, sources, present(each)))
     for name, clip in CLIP_WEIGHTS.items():
         found.append(PublishedModel(name, "", clip.size, clip.license, ("open_clip",), present_clip(clip)))
     return found
 
 
-def download(
-    model: str,
-    pooler: str = "adapter",
-    source: SourceName | None = None,
-    file: str | None = None,
-) -> Path:
+def download(model: str, pooler: str = "adapter", source: SourceName | None = None, file: str | None = None) -> Path:
     """Download a published model, or a CLIP encoder to train from, and return the path of its file.
 
-    A file that is already here is not downloaded again, and an interrupted download goes on where it stopped.
+    A file that is already here is not downloaded again, and an interrupted download goes on where it stopped. What
+    comes from where is logged.
 
     model: a name of ``list_models``. pooler: ``"adapter"`` for the file with Mask-Adapter, ``"pooling"`` for the
     segmenter's own. source: ``"hub"`` or ``"drive"``; None takes the Hugging Face hub, and Google Drive for what the
     hub lacks. file: the file's name on the hub.
-    What comes from where is logged.
     Raises CheckpointError for an unknown name, a forbidden network or a file of another model, DownloadError, and
     MaskAdapterError when source or file are given for a file that is already here.
     """
@@ -82,16 +75,8 @@ def download(
     return path
 
 
-def fetch(
-    weights: Weights,
-    source: SourceName | None = None,
-    file: str | None = None,
-) -> Path:
-    """Download a published file and keep it if it holds the model that it is published as.
-
-    source, file: as in ``download``. What comes from where is logged.
-    Raises CheckpointError when the user forbade the network or the file holds another model, and DownloadError.
-    """
+def fetch(weights: Weights, source: SourceName | None = None, file: str | None = None) -> Path:
+    """Download a published file and keep it if it holds the model that it is published as. As ``download``."""
     if is_offline():
         raise not_here(weights)
 

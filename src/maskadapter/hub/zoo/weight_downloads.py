@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,18 +23,13 @@ from maskadapter.system.progress import busy
 
 SourceName = Literal["hub", "drive"]
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-DRIVE_ENDPOINT = "https://drive.usercontent.google.com"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file at its source.
-
-    place: the source, for a reader. fetch: downloads the file to a path. suffix: of its name. sha256: what the source
-    states, None if it states none.
-    """
+    """A file at its source. fetch: downloads it to a path. sha256: what the source states, None if it states none."""
 
     place: str
     fetch: Callable[[Path], None]
@@ -44,8 +39,10 @@ class Remote:
 
 @dataclass(frozen=True)
 class Record:
-    """Facts about a downloaded file, kept beside it as JSON. stated: whether the source stated the sha256, otherwise it
-    is that of the first download. size: in bytes."""
+    """Facts about a downloaded file, kept beside it as JSON.
+
+    stated: whether the source stated the sha256, otherwise it is that of the first download. size: in bytes.
+    """
 
     place: str
     sha256: str
@@ -100,9 +97,8 @@ def folder_sha256(folder: Path) -> str:
 def locate(weights: Weights, source: SourceName | None, file: str | None) -> Remote:
     """Find where a published file is downloaded from.
 
-    source: ``"hub"`` or ``"drive"``; None takes the hub, which states a sha256, when exactly one of its files fits, and
-        Google Drive, whose ids are known, when not. file: the name on the hub; implies the hub.
-    Raises DownloadError: hub not reachable, no file or several that fit.
+    source: None takes the hub, which states a sha256, when exactly one of its files fits, and Google Drive when not.
+    file: the name on the hub; implies the hub. Raises DownloadError: hub not reachable, no file or several that fit.
     """
     if file is not None or source == "hub":
         if source == "drive":
@@ -119,9 +115,8 @@ def locate(weights: Weights, source: SourceName | None, file: str | None) -> Rem
 def download(weights: Weights, remote: Remote, accept: Callable[[Path], None]) -> tuple[Path, Record]:
     """Download a file into the cache; return its path and its record.
 
-    accept: called with the complete file before it gets its name; raises when the file is not what was wanted, and
-        then nothing is kept.
-    Raises DownloadError, one line: not reachable, wrong sha256, disk full; and what ``accept`` raises.
+    accept: called with the complete file before it gets its name; where it raises, nothing is kept. Raises
+    DownloadError, one line: not reachable, wrong sha256, disk full; and what ``accept`` raises.
     """
     path = models_folder() / f"{weights.stem}{remote.suffix}"
     try:
@@ -131,51 +126,45 @@ def download(weights: Weights, remote: Remote, accept: Callable[[Path], None]) -
     try:
         # Several processes may ask for the same file at once.
         with FileLock(path.with_name(f".{weights.stem}.lock")):
-            return _download(remote, accept, path)
+            done = read_record(path)
+            if done and done.place == remote.place and path.is_file():
+                return path, done
+            part = path.with_name(f"{path.stem}.part{path.suffix}")
+            remote.fetch(part)
+            with busy("computing the sha256"):
+                record = Record(remote.place, sha256_of(part), remote.sha256 is not None, part.stat().st_size)
+            try:
+                _refuse_change(record, remote, path)
+                accept(part)
+            except MaskAdapterError:
+                forget(part)
+                raise
+            with write_atomically(_record_path(path)) as temporary:
+                temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+            part.replace(path)
+            forget(part)
+            return path, record
     except OSError as error:
         raise DownloadError(f"cannot write {path}: {error.strerror or error}; set MASKADAPTER_CACHE") from None
 
 
-def _download(remote: Remote, accept: Callable[[Path], None], path: Path) -> tuple[Path, Record]:
-    done = read_record(path)
-    if done and done.place == remote.place and path.is_file():
-        return path, done
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    remote.fetch(part)
-    with busy("computing the sha256"):
-        record = Record(remote.place, sha256_of(part), remote.sha256 is not None, part.stat().st_size)
-    try:
-        _compare(record, remote, path)
-        accept(part)
-    except MaskAdapterError:
-        forget(part)
-        raise
-    with write_atomically(_record_path(path)) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
-    forget(part)
-    return path, record
-
-
-def _compare(record: Record, remote: Remote, path: Path) -> None:
+def _refuse_change(record: Record, remote: Remote, path: Path) -> None:
     """Refuse a file that is not what its source states, or not what it was at the first download."""
-    earlier = read_record(path)
+    earlier, got = read_record(path), f"the file from {record.place} has sha256 {record.sha256[:12]}..."
     if remote.sha256 is not None and record.sha256 != remote.sha256.lower():
         raise DownloadError(
-            f"the file from {record.place} has sha256 {record.sha256[:12]}..., {remote.sha256[:12]}... is stated: it "
-            "was damaged on the way and is not kept; download it again"
+            f"{got}, {remote.sha256[:12]}... is stated: it was damaged on the way and is not kept; download it again"
         )
     if remote.sha256 is None and earlier and earlier.place == record.place and earlier.sha256 != record.sha256:
         raise DownloadError(
-            f"the file from {record.place} has sha256 {record.sha256[:12]}..., the first download had "
-            f"{earlier.sha256[:12]}...: it is not kept; if the change is right, remove {_record_path(path)} and "
-            "download it again"
+            f"{got}, the first download had {earlier.sha256[:12]}...: it is not kept; if the change is right, remove "
+            f"{_record_path(path)} and download it again"
         )
 
 
 def _on_drive(weights: Weights) -> Remote:
     # confirm=t answers the question whether to download a file that is too large for Google's virus scan.
-    endpoint = (os.environ.get("MASKADAPTER_DRIVE_ENDPOINT") or DRIVE_ENDPOINT).rstrip("/")
+    endpoint = (os.environ.get("MASKADAPTER_DRIVE_ENDPOINT") or "https://drive.usercontent.google.com").rstrip("/")
     address = f"{endpoint}/download?id={weights.drive_id}&export=download&confirm=t"
 
     def fetch_from_drive(part: Path) -> None:
@@ -190,7 +179,7 @@ def _on_drive(weights: Weights) -> Remote:
 
 def _on_hub(weights: Weights, file: str | None) -> Remote:
     """Find the one file of the repository that fits, with the sha256 that the hub states."""
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, hf_hub_download
 
     endpoint = os.environ.get("HF_ENDPOINT") or None  # the library reads it once, when it is imported
     try:
@@ -203,47 +192,35 @@ def _on_hub(weights: Weights, file: str | None) -> Remote:
     names = [name for name in entries if name.endswith(SUFFIXES)]
     chosen = [file] if file is not None else [name for name in names if _fits(name, weights.hub_words)]
     if len(chosen) != 1 or chosen[0] not in names:
+        count = f"{len(chosen)} files that fit" if chosen else "no file that fits"
+        found = count if file is None else f"no file '{file}' for"
         raise DownloadError(
-            f"the Hugging Face repository {HUB_REPOSITORY} has {_count(file, chosen)} {weights.stem}: name one by "
+            f"the Hugging Face repository {HUB_REPOSITORY} has {found} {weights.stem}: name one by "
             f"--file NAME; it holds {', '.join(names) or 'no weights'}"
         )
     name, lfs = chosen[0], entries[chosen[0]].lfs
 
-    def fetch_from_hub(part: Path) -> None:
-        _fetch_from_hub(name, info.sha, endpoint, part)
+    def fetch_from_hub(part: Path) -> None:  # the library resumes and tries again by itself
+        folder = part.with_name(f"{part.stem}-from-hub")  # on the disk of the cache: the file is moved, not copied
+        try:
+            path = hf_hub_download(
+                HUB_REPOSITORY, name, revision=info.sha, local_dir=folder, endpoint=endpoint, token=False
+            )
+            Path(path).replace(part)
+        except Exception as error:  # the library's HTTP client brings its own kinds
+            raise DownloadError(
+                f"cannot download {name} from the Hugging Face repository {HUB_REPOSITORY} ({first_line(error)}); try "
+                "again, or take the other source by --source drive"
+            ) from error
+        shutil.rmtree(folder, ignore_errors=True)
 
-    return Remote(
-        f"Hugging Face {HUB_REPOSITORY}, {name}", fetch_from_hub, Path(name).suffix, lfs.sha256 if lfs else None
-    )
-
-
-def _fetch_from_hub(name: str, revision: str | None, endpoint: str | None, part: Path) -> None:
-    """Download a file of the repository through the hub's library, which resumes and tries again by itself."""
-    from huggingface_hub import hf_hub_download
-
-    folder = part.with_name(f"{part.stem}-from-hub")  # on the disk of the cache: the file is moved, not copied
-    try:
-        path = hf_hub_download(
-            HUB_REPOSITORY, name, revision=revision, local_dir=folder, endpoint=endpoint, token=False
-        )
-        Path(path).replace(part)
-    except Exception as error:  # the library's HTTP client brings its own kinds
-        raise DownloadError(
-            f"cannot download {name} from the Hugging Face repository {HUB_REPOSITORY} ({first_line(error)}); try "
-            "again, or take the other source by --source drive"
-        ) from error
-    shutil.rmtree(folder, ignore_errors=True)
+    sha256 = lfs.sha256 if lfs else None
+    return Remote(f"Hugging Face {HUB_REPOSITORY}, {name}", fetch_from_hub, Path(name).suffix, sha256)
 
 
-def _fits(name: str, words: tuple[str, ...]) -> bool:
+def _fits(name: str, words: Sequence[str]) -> bool:
     letters = re.sub(r"[^a-z0-9]", "", name.lower())
     return bool(words) and all(word in letters for word in words)
-
-
-def _count(file: str | None, chosen: list[str]) -> str:
-    if file is not None:
-        return f"no file '{file}' for"
-    return f"{len(chosen)} files that fit" if chosen else "no file that fits"
 
 
 def _record_path(path: Path) -> Path:

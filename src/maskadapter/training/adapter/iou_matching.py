@@ -1,14 +1,13 @@
 """The IoU matcher: which predicted masks resemble which ground-truth masks. Source: paper, section 3.3, equation 5.
 
-The mixed stage trains on predicted masks too, and only on those that are close to a ground-truth mask. Several
-ground-truth masks may be matched with the same prediction.
+Several ground-truth masks may be matched with the same prediction.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.training.matches import Matches
+from maskadapter.training.batch import Matches
 
 
 def mask_iou(predicted: Tensor, ground_truth: Tensor) -> Tensor:
@@ -34,27 +33,18 @@ def resize_masks(masks: Tensor, size: tuple[int, int]) -> Tensor:
 def match_by_iou(iou: Tensor, threshold: float, rng: torch.Generator) -> Matches:
     """For every ground-truth mask in turn, draw one of the predictions whose IoU with it exceeds the threshold.
 
-    iou: (N, M). threshold: 0 to 1. rng: on the CPU; used once for each ground-truth mask that has a candidate.
-    Source: paper, equation 5, which keeps an IoU equal to the threshold; the official match_via_iou does not, and is
-    followed.
+    iou: (N, M). threshold: 0 to 1. rng: on the CPU; used once for each ground-truth mask that has a candidate. Source:
+    official match_via_iou; paper, equation 5, keeps an IoU equal to the threshold too.
     """
-    predicted, ground_truth = [], []
-    for index, column in enumerate(iou.T.cpu()):
-        candidates = (column > threshold).nonzero()[:, 0]
-        if len(candidates):
-            drawn = torch.randint(0, len(candidates), (1,), generator=rng)
-            predicted.append(int(candidates[drawn]))
-            ground_truth.append(index)
+    fitting = [column.nonzero()[:, 0] for column in iou.T.cpu() > threshold]
+    ground_truth = [index for index, candidates in enumerate(fitting) if len(candidates)]
+    predicted = [int(fitting[i][torch.randint(0, len(fitting[i]), (1,), generator=rng)]) for i in ground_truth]
     return torch.tensor(predicted, dtype=torch.int64), torch.tensor(ground_truth, dtype=torch.int64)
 
 
 def sample_matches(matches: Matches, most: int, rng: torch.Generator) -> Matches:
-    """At most ``most`` of the matches, drawn without repetition where there are more.
-
-    Source: official match_via_iou.
-    """
-    predicted, ground_truth = matches
-    if len(predicted) <= most:
+    """At most ``most`` of the matches, without repetition. Source: official match_via_iou."""
+    if len(matches[0]) <= most:
         return matches
-    kept = torch.randperm(len(predicted), generator=rng)[:most]
-    return predicted[kept], ground_truth[kept]
+    kept = torch.randperm(len(matches[0]), generator=rng)[:most]
+    return matches[0][kept], matches[1][kept]

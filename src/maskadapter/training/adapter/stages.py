@@ -7,15 +7,15 @@ does: the adapter, its mask embeddings, the losses. Between them the masks can b
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.training.adapter.iou_matching import resize_masks
-from maskadapter.training.adapter.losses import NO_CLASS, classification_loss, consistency_loss
-from maskadapter.training.adapter.mask_slots import labels_in_slots, masks_in_slots, sample_targets
-from maskadapter.training.adapter.predicted_masks import PredictedMasks, pair_masks
+from maskadapter.training.adapter.mask_slots import NO_CLASS, in_slots, pair_masks, sample_targets
 from maskadapter.training.batch import Batch, Rngs
+from maskadapter.training.recipe import LOSS, Loss, Masks
 from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
 from maskadapter.types import ClipFeatures, ImageBatch
 
@@ -24,9 +24,8 @@ from maskadapter.types import ClipFeatures, ImageBatch
 class Prepared:
     """The input of an adapter's training step, free of gradients.
 
-    features: CLIP's. masks: (B, S, 4h, 4w) float, 0 to 1: the ground-truth masks, then P predicted masks, then the P
-    ground-truth masks that they are matched with. labels: (B, S). pairs: (B, P) bool, which pairs count in the
-    consistency loss.
+    masks: (B, S, 4h, 4w) float, 0 to 1: the ground-truth masks, then P predicted masks, then the P ground-truth masks
+    that they are matched with. labels: (B, S). pairs: (B, P) bool, which pairs count in the consistency loss.
     """
 
     features: ClipFeatures
@@ -41,35 +40,18 @@ class Prepared:
 
 
 class AdapterStage(nn.Module):
-    """One stage of an adapter's training: the warm-up, or with ``predicted`` the mixed stage.
+    """One stage of an adapter's training: the warm-up, or with ``masks.predicted`` above 0 the mixed stage.
 
-    Args:
-        segmenter: the model whose adapter is trained. The rest of it is frozen, but for the void embedding where that
-            requires a gradient.
-        ground_truth_slots: at most so many ground-truth masks of each image. Source: official 32 in the warm-up, 16 in
-            the mixed stage.
-        predicted: None in the warm-up.
-        quirks: accidents of the official training to repeat; by default none.
-        classification, consistency: weights of the losses. Source: paper, section 4.1, 2.0 and 5.0.
-
-    Source of everything: paper, section 3.3; official mask_adapter (warm-up), fcclip and maft (mixed).
+    Source: paper, sections 3.3 and 4.1; official mask_adapter (warm-up, 32 ground-truth masks), fcclip and maft (mixed,
+    16 ground-truth masks).
     """
 
     def __init__(
-        self,
-        segmenter: OpenVocabularySegmenter,
-        ground_truth_slots: int,
-        predicted: PredictedMasks | None = None,
-        quirks: TrainingQuirks = RECOMMENDED,
-        classification: float = 2.0,
-        consistency: float = 5.0,
+        self, segmenter: OpenVocabularySegmenter, masks: Masks, quirks: TrainingQuirks = RECOMMENDED, loss: Loss = LOSS
     ) -> None:
         super().__init__()
-        self.segmenter = segmenter
-        self.ground_truth_slots = ground_truth_slots
-        self.predicted = predicted
-        self.quirks = quirks
-        self.weights = {"classification": classification, "consistency": consistency}
+        self.segmenter, self.masks, self.quirks = segmenter, masks, quirks
+        self.weights = {"classification": loss.classification, "consistency": loss.consistency}
 
     @torch.no_grad()
     def prepare(self, batch: Batch, rngs: Rngs) -> Prepared:
@@ -77,31 +59,22 @@ class AdapterStage(nn.Module):
         features = self.segmenter.clip.encode_image(batch.images)
         height, width = features.projected.shape[-2:]
         size = (4 * height, 4 * width)  # the adapter resizes any mask to it
-        targets = [
-            sample_targets(own, self.ground_truth_slots, rng) for own, rng in zip(batch.targets, rngs, strict=True)
-        ]
+        most = self.masks.ground_truth
+        targets = [sample_targets(own, most, rng) for own, rng in zip(batch.targets, rngs, strict=True)]
         # No more slots than the fullest image needs: empty ones cost as much as others and count for nothing.
         slots = max([1, *map(len, targets)])
-        masks = [masks_in_slots([resize_masks(own.masks, size) for own in targets], slots)]
-        labels = [labels_in_slots([own.classes for own in targets], slots)]
+        masks = [in_slots([resize_masks(own.masks, size) for own in targets], slots, 0.0)]
+        labels = [in_slots([own.classes for own in targets], slots, NO_CLASS)]
         counted = torch.zeros(len(targets), 0, dtype=torch.bool, device=batch.images.device)
-        if self.predicted is not None:
+        if self.masks.predicted:
             assert self.segmenter.generator is not None
             proposals = self.segmenter.generator(ImageBatch(batch.images, batch.raw_images), features)
-            class_logits = self.segmenter.class_logits(proposals, self.segmenter.text_classifier(batch.vocabulary))
-            pairs = pair_masks(
-                proposals.mask_logits,
-                class_logits,
-                batch,
-                self.predicted,
-                self.quirks,
-                self._pooler.mask_threshold,
-                size,
-                rngs,
+            logits = self.segmenter.class_logits(proposals, self.segmenter.text_classifier(batch.vocabulary))
+            threshold = self._pooler.mask_threshold
+            predicted, matched, classes, counted = pair_masks(
+                proposals.mask_logits, logits, batch, self.masks, self.quirks, threshold, size, rngs
             )
-            masks += [pairs.predicted, pairs.ground_truth]
-            labels += [pairs.labels, pairs.labels]
-            counted = pairs.counted
+            masks, labels = [*masks, predicted, matched], [*labels, classes, classes]
         kept = ClipFeatures({}, features.dense, features.projected)
         return Prepared(kept, torch.cat(masks, dim=1), torch.cat(labels, dim=1), counted, batch.vocabulary)
 
@@ -112,7 +85,7 @@ class AdapterStage(nn.Module):
         text = segmenter.transferred(segmenter.text_classifier(prepared.vocabulary), features)
         logits = text.logits(embeddings, segmenter.clip.logit_scale)
         sums = {"classification": classification_loss(logits, prepared.labels)}
-        if self.predicted is not None:
+        if self.masks.predicted:
             pairs = prepared.pairs.shape[1]
             predicted, ground_truth = embeddings[:, -2 * pairs :].split(pairs, dim=1)
             ground_truth = ground_truth.detach() if self.quirks.detach_ground_truth else ground_truth
@@ -125,3 +98,23 @@ class AdapterStage(nn.Module):
     def _pooler(self) -> AdapterPooler:
         assert isinstance(self.segmenter.pooler, AdapterPooler)
         return self.segmenter.pooler
+
+
+def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy, summed over the slots that hold a mask.
+
+    logits: (B, N, K + 1), void last: it competes and is never right. labels: (B, N), 0 to K - 1 or NO_CLASS. A sum and
+    not a mean: the masks that it is divided by may be counted over processes. Source: paper, equation 7; official
+    loss_ce.
+    """
+    return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=NO_CLASS, reduction="sum")
+
+
+def consistency_loss(predicted: Tensor, ground_truth: Tensor, counted: Tensor) -> Tensor:
+    """1 - cosine of the embeddings of a predicted mask and of its ground-truth mask, summed over the pairs.
+
+    predicted, ground_truth: (B, P, D), any length. counted: (B, P) bool. Returns a scalar, 0 to 2 for each pair.
+    Source: paper, equation 6; official loss_cosine.
+    """
+    distance = 1 - F.cosine_similarity(predicted.float(), ground_truth.float(), dim=-1)
+    return torch.where(counted, distance, 0 * distance).sum()

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskadapter.training.batch import MaskTargets, Matches
 from maskadapter.training.generator.hungarian_matching import MatchingCosts, match_by_cost
 from maskadapter.training.generator.point_sampling import (
     IMPORTANCE,
@@ -15,8 +16,6 @@ from maskadapter.training.generator.point_sampling import (
     sample_at_points,
     uncertain_points,
 )
-from maskadapter.training.mask_targets import MaskTargets
-from maskadapter.training.matches import Matches
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,7 @@ class MaskGeneratorLoss:
     """Class, mask and Dice losses, summed over the decoder's prediction heads; each head has its own assignment.
 
     classification, mask, dice: weights. void: weight in the class loss of a prediction without a ground-truth mask,
-    beside 1 for the others; most have none. num_points, oversample, importance: see ``uncertain_points``. costs: of
-    the assignment.
-
+    beside 1 for the others. num_points, oversample, importance: see ``uncertain_points``. costs: of the assignment.
     Source of the numbers: FC-CLIP's configuration, CLASS_WEIGHT, MASK_WEIGHT, DICE_WEIGHT, NO_OBJECT_WEIGHT.
     """
 
@@ -48,44 +45,30 @@ class MaskGeneratorLoss:
     ) -> dict[str, Tensor]:
         """Weighted losses by name ("class", "mask", "dice").
 
-        outputs: of each head mask logits (B, N, h, w) and class logits (B, N, K + 1) of B images. targets: B; an image
-        may have no masks. rng: on the CPU, for all points. num_masks: above 0, what the mask losses are divided by: the
-        number of ground-truth masks, in the mean over all processes.
+        outputs: of each head mask logits (B, N, h, w) and class logits (B, N, K + 1). targets: B; an image may have no
+        masks. rng: on the CPU, for all points. num_masks: above 0, what the mask losses are divided by.
         """
         total: dict[str, Tensor] = {}
-        for head in outputs:
-            for name, loss in self._of_head(*head, targets, rng, num_masks).items():
-                total[name] = total[name] + loss if name in total else loss
+        for mask_logits, class_logits in outputs:
+            masks, classes = mask_logits.float(), class_logits.float()
+            matches = [match_by_cost(*each, rng, self.costs) for each in zip(masks, classes, targets, strict=True)]
+            predicted = torch.cat([logits[chosen] for logits, (chosen, _) in zip(masks, matches, strict=True)])
+            points = uncertain_points(predicted, self.num_points, rng, self.oversample, self.importance)
+            parts = points.split([len(chosen) for chosen, _ in matches])
+            matched = [own.masks[chosen] for own, (_, chosen) in zip(targets, matches, strict=True)]
+            wanted = torch.cat([sample_at_points(m.to(p), p) for m, p in zip(matched, parts, strict=True)])
+            logits = sample_at_points(predicted, points)
+            probs = logits.sigmoid()
+            # Means over the points, sums over the masks; Dice as in ``matching_cost``.
+            entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(dim=1).sum()
+            overlap = (2 * (probs * wanted).sum(dim=1) + 1) / (probs.sum(dim=1) + wanted.sum(dim=1) + 1)
+            losses = {
+                "class": self.classification * class_loss(classes, targets, matches, self.void),
+                "mask": self.mask * entropy / num_masks,
+                "dice": self.dice * (1 - overlap).sum() / num_masks,
+            }
+            total = {name: total[name] + loss if total else loss for name, loss in losses.items()}
         return total
-
-    def _of_head(
-        self,
-        mask_logits: Tensor,
-        class_logits: Tensor,
-        targets: Sequence[MaskTargets],
-        rng: torch.Generator,
-        num_masks: float | Tensor,
-    ) -> dict[str, Tensor]:
-        mask_logits, class_logits = mask_logits.float(), class_logits.float()
-        matches = [
-            match_by_cost(masks, classes, own, rng, self.costs)
-            for masks, classes, own in zip(mask_logits, class_logits, targets, strict=True)
-        ]
-        predicted = torch.cat([logits[chosen] for logits, (chosen, _) in zip(mask_logits, matches, strict=True)])
-        points = uncertain_points(predicted, self.num_points, rng, self.oversample, self.importance)
-        parts = points.split([len(chosen) for chosen, _ in matches])
-        ground_truth = torch.cat(
-            [
-                sample_at_points(own.masks[matched].to(part), part)
-                for own, (_, matched), part in zip(targets, matches, parts, strict=True)
-            ]
-        )
-        logits = sample_at_points(predicted, points)
-        return {
-            "class": self.classification * class_loss(class_logits, targets, matches, self.void),
-            "mask": self.mask * mask_loss(logits, ground_truth) / num_masks,
-            "dice": self.dice * dice_loss(logits, ground_truth) / num_masks,
-        }
 
 
 def class_loss(class_logits: Tensor, targets: Sequence[MaskTargets], matches: Sequence[Matches], void: float) -> Tensor:
@@ -100,18 +83,3 @@ def class_loss(class_logits: Tensor, targets: Sequence[MaskTargets], matches: Se
     weights = class_logits.new_ones(nothing + 1)
     weights[nothing] = void
     return F.cross_entropy(class_logits.flatten(0, 1), labels.flatten(), weights)
-
-
-def mask_loss(logits: Tensor, ground_truth: Tensor) -> Tensor:
-    """Binary cross-entropy, the mean over the points, the sum over the masks. (N, P), (N, P) 0 to 1 -> scalar."""
-    return F.binary_cross_entropy_with_logits(logits, ground_truth, reduction="none").mean(dim=1).sum()
-
-
-def dice_loss(logits: Tensor, ground_truth: Tensor) -> Tensor:
-    """1 - the Dice coefficient over the points, summed over the masks. (N, P), (N, P) 0 to 1 -> scalar.
-
-    Source of the 1: as in ``dice_cost``.
-    """
-    probs = logits.sigmoid()
-    overlap = (2 * (probs * ground_truth).sum(dim=1) + 1) / (probs.sum(dim=1) + ground_truth.sum(dim=1) + 1)
-    return (1 - overlap).sum()

@@ -1,17 +1,15 @@
 """Training a mask generator on CLIP's frozen features. Source: Mask2Former, section 3; FC-CLIP, section 3.2."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from maskadapter.errors import RecipeError
-from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.models.proposals.mask2former import Mask2FormerHead
 from maskadapter.training.batch import Batch, Rngs
 from maskadapter.training.generator.losses import MaskGeneratorLoss
-from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.types import ClipFeatures
 
 
@@ -19,43 +17,37 @@ from maskadapter.types import ClipFeatures
 class PreparedForGenerator:
     """The input of a mask generator's training step, free of gradients. rng: for the sampled points."""
 
-    images: Tensor
+    batch: Batch
     features: ClipFeatures
-    targets: Sequence[MaskTargets]
-    vocabulary: EncodedVocabulary
     rng: torch.Generator
 
     def counts(self) -> Tensor:
         """(1,): ground-truth masks."""
-        return torch.tensor([sum(map(len, self.targets))], dtype=torch.float32, device=self.images.device)
+        masks = sum(map(len, self.batch.targets))
+        return torch.tensor([masks], dtype=torch.float32, device=self.batch.images.device)
 
 
 class MaskGeneratorStage(nn.Module):
-    """Training of a mask generator, for small models and one's own data; not a stage of the paper.
+    """Training of a Mask2Former mask generator, for small models and one's own data; not a stage of the paper."""
 
-    Raises RecipeError for a model whose mask generator is not a Mask2Former.
-    """
-
-    def __init__(self, segmenter: OpenVocabularySegmenter, loss: MaskGeneratorLoss | None = None) -> None:
+    def __init__(self, segmenter: OpenVocabularySegmenter) -> None:
         super().__init__()
         if not isinstance(segmenter.generator, Mask2FormerHead):
             raise RecipeError(
                 "stage generator trains a Mask2Former mask generator, which this model lacks: use tiny-mask2former, or "
                 "one of the published models"
             )
-        self.segmenter = segmenter
-        self.loss = loss or MaskGeneratorLoss()
+        self.segmenter, self.loss = segmenter, MaskGeneratorLoss()
 
     @torch.no_grad()
     def prepare(self, batch: Batch, rngs: Rngs) -> PreparedForGenerator:
         """CLIP's features of a batch."""
-        features = self.segmenter.clip.encode_image(batch.images)
-        return PreparedForGenerator(batch.images, features, batch.targets, batch.vocabulary, rngs[0])
+        return PreparedForGenerator(batch, self.segmenter.clip.encode_image(batch.images), rngs[0])
 
     def forward(self, prepared: PreparedForGenerator, counts: Tensor) -> dict[str, Tensor]:
         """Weighted losses by name. counts: (1,), what the mask losses are divided by."""
         head = self.segmenter.generator
         assert isinstance(head, Mask2FormerHead)
-        text = self.segmenter.text_classifier(prepared.vocabulary)
+        text = self.segmenter.text_classifier(prepared.batch.vocabulary)
         outputs = [(one.mask_logits, head.class_logits(one, text)) for one in head.every_head(prepared.features)]
-        return self.loss(outputs, prepared.targets, prepared.rng, counts[0].clamp(min=1))
+        return self.loss(outputs, prepared.batch.targets, prepared.rng, counts[0].clamp(min=1))
