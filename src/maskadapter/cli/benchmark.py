@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from typer import Argument, Option
 
 from maskadapter.cli.options import Device
 from maskadapter.errors import MaskAdapterError
@@ -11,36 +11,24 @@ from maskadapter.errors import MaskAdapterError
 
 def benchmark(
     model: Annotated[
-        str, typer.Argument(help="A model's name, for random weights of its shapes, or a file of weights.")
+        str, Argument(help="A model's name, for random weights of its shapes, or a file of weights.")
     ] = "fcclip-large",
-    size: Annotated[int, typer.Option(help="Pixels of the input's longer side, a multiple of 32.")] = 896,
+    size: Annotated[int, Option(help="Pixels of the input's longer side, a multiple of 32.")] = 896,
     images: Annotated[
-        Path | None,
-        typer.Option(help="A folder of photos; without it five that come with scikit-image.", show_default=False),
+        Path | None, Option(help="A folder of photos; without it five that come with scikit-image.")
     ] = None,
     segments: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder of COCO panoptic: time the adapter on its ground-truth segments too.", show_default=False
-        ),
+        Path | None, Option(help="A folder of COCO panoptic: time the adapter on its ground-truth segments too.")
     ] = None,
-    classes: Annotated[
-        str, typer.Option("--classes", "-c", help="Class names, a file or a built-in list.")
-    ] = "ade20k-150",
-    second_classes: Annotated[
-        str | None,
-        typer.Option(help="Time these classes too, on the encoded first image.", show_default=False),
-    ] = None,
-    proposals: Annotated[int, typer.Option(min=1, help="Masks in every image, at most.")] = 250,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of the processor; without it PyTorch's choice.", show_default=False),
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file; a Markdown table goes beside it.")] = Path(
+    classes: Annotated[str, Option("--classes", "-c", help="Class names, a file or a built-in list.")] = "ade20k-150",
+    second_classes: Annotated[str | None, Option(help="Time these classes too, on the encoded first image.")] = None,
+    proposals: Annotated[int, Option(min=1, help="Masks in every image, at most.")] = 250,
+    threads: Annotated[int | None, Option(min=1, help="Threads of the processor; without it PyTorch's choice.")] = None,
+    output: Annotated[Path, Option("--output", "-o", help="JSON file; a Markdown table goes beside it.")] = Path(
         "benchmark.json"
     ),
     device: Device = "cpu",
-    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Number format of what is timed.")] = "fp32",
+    precision: Annotated[Literal["fp32", "bf16"], Option(help="Number format of what is timed.")] = "fp32",
 ) -> None:
     """Time the adapter and everything around it: as the paper writes it, exactly but faster, and pruned.
 

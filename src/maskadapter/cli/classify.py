@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 import maskadapter
 from maskadapter.cli.console import best_classes, show
@@ -18,14 +18,13 @@ def classify(
     image: ImageArgument,
     masks: Annotated[
         str,
-        typer.Option(
+        Option(
             help="A file (label or panoptic PNG, COCO JSON, .npy of bool (N, H, W)); sam:NAME or segmenter:NAME, a "
-            "model on the Hugging Face hub or in a folder; or superpixels.",
-            show_default=False,
+            "model on the Hugging Face hub or in a folder; or superpixels."
         ),
     ],
     classes: Classes,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to print for each mask.")] = 5,
+    top: Annotated[int, Option(min=1, help="How many classes to print for each mask.")] = 5,
     device: Device = "cpu",
     *,
     source: "ModelSource",

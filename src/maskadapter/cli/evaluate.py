@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from typer import Argument, Option
 
 from maskadapter.cli.options import Adapter, Architecture, Device, Pooler, Prune
 from maskadapter.system.progress import busy
@@ -14,65 +14,52 @@ from maskadapter.system.progress import busy
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="A model's name or file of weights; or another program's predictions: a folder of label maps, or "
-            "COCO JSON (panoptic, instance results).",
-            show_default=False,
+            "COCO JSON (panoptic, instance results)."
         ),
     ],
-    dataset: Annotated[
-        str,
-        typer.Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.", show_default=False),
-    ],
-    root: Annotated[
-        Path | None, typer.Option(help="The data set's folder, or the one that holds it.", show_default=False)
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for records and report.")] = Path("evaluation"),
-    split: Annotated[Literal["val", "train"], typer.Option(help="Which images of the data set.")] = "val",
+    dataset: Annotated[str, Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.")],
+    root: Annotated[Path | None, Option(help="The data set's folder, or the one that holds it.")] = None,
+    output: Annotated[Path, Option("--output", "-o", help="Folder for records and report.")] = Path("evaluation"),
+    split: Annotated[Literal["val", "train"], Option(help="Which images of the data set.")] = "val",
     task: Annotated[
         Literal["semantic", "panoptic", "instance"] | None,
-        typer.Option(help="Which of its labels; without it the set's own.", show_default=False),
+        Option(help="Which of its labels; without it the set's own."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.", show_default=False)] = None,
+    limit: Annotated[int | None, Option(min=1, help="Only the first so many images.")] = None,
     partition: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Means of seen and of unseen classes: synonyms (seen: those that share one with the training list), "
-            "the name of another list, or a text file of the seen classes.",
-            show_default=False,
+            "the name of another list, or a text file of the seen classes."
         ),
     ] = None,
     convention: Annotated[
         Literal["detectron2-main", "detectron2-0.6"],
-        typer.Option(help="The mean IoU's classes: those in the ground truth, or (0.6) also those only predicted."),
+        Option(help="The mean IoU's classes: those in the ground truth, or (0.6) also those only predicted."),
     ] = "detectron2-main",
     masks: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Where masks come from instead of the model's own generator: ground-truth (they are only classified), "
-            "sam:NAME or segmenter:NAME on the Hugging Face hub, superpixels, or a folder or file of masks.",
-            show_default=False,
+            "sam:NAME or segmenter:NAME on the Hugging Face hub, superpixels, or a folder or file of masks."
         ),
     ] = None,
     branch: Annotated[
         Literal["ensemble", "in-vocabulary", "out-of-vocabulary"],
-        typer.Option(help="Which classifier decides: the generator's (in), CLIP with the pooler (out), or both."),
+        Option(help="Which classifier decides: the generator's (in), CLIP with the pooler (out), or both."),
     ] = "ensemble",
     alpha: Annotated[
-        float | None,
-        typer.Option(help="Weight of the out-of-vocabulary classifier for seen classes, 0 to 1.", show_default=False),
+        float | None, Option(help="Weight of the out-of-vocabulary classifier for seen classes, 0 to 1.")
     ] = None,
-    beta: Annotated[float | None, typer.Option(help="The same for unseen classes.", show_default=False)] = None,
+    beta: Annotated[float | None, Option(help="The same for unseen classes.")] = None,
     transfer_norm: Annotated[
         Literal["sum", "update"] | None,
-        typer.Option(
-            help="MAFT+: the norm of text and update (sum), or of the update alone; without it the model's own.",
-            show_default=False,
-        ),
+        Option(help="MAFT+: the norm of text and update (sum), or of the update alone; without it the model's own."),
     ] = None,
     annotations: Annotated[
-        Path | None,
-        typer.Option(help="For COCO predictions without categories: the ground truth's JSON.", show_default=False),
+        Path | None, Option(help="For COCO predictions without categories: the ground truth's JSON.")
     ] = None,
     pooler: Pooler = None,
     adapter: Adapter = None,

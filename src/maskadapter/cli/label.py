@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+from typer import Option
 
 import maskadapter
 from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 def label(
     images: ImagesArgument,
     classes: Classes,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the training set, new or empty.")] = Path(
+    output: Annotated[Path, Option("--output", "-o", help="Folder for the training set, new or empty.")] = Path(
         "dataset"
     ),
     format: Annotated[
-        Literal["coco", "yolo", "voc"], typer.Option(help="Format of the labels; yolo and voc need supervision.")
+        Literal["coco", "yolo", "voc"], Option(help="Format of the labels; yolo and voc need supervision.")
     ] = "coco",
-    score: Annotated[float, typer.Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.5,
+    score: Annotated[float, Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.5,
     min_area: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out segments that cover a smaller share of the image.")
+        float, Option(min=0, max=1, help="Leave out segments that cover a smaller share of the image.")
     ] = 0.001,
     background: Background = BACKGROUND,
     things: Things = None,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer import Argument, Option
 
 from maskadapter.cli.console import show
 from maskadapter.cli.options import Architecture, Device, with_model_source
@@ -54,19 +55,17 @@ def list_models() -> None:
 
 @app.command()
 def download(
-    model: Annotated[str, typer.Argument(help="A name from 'maskadapter models list'.", show_default=False)],
+    model: Annotated[str, Argument(help="A name from 'maskadapter models list'.")],
     pooler: Annotated[
         Literal["adapter", "pooling"],
-        typer.Option(help="Which file of a model: with Mask-Adapter, or the segmenter's own with mask pooling."),
+        Option(help="Which file of a model: with Mask-Adapter, or the segmenter's own with mask pooling."),
     ] = "adapter",
     source: Annotated[
         Literal["hub", "drive"] | None,
-        typer.Option(
-            help="Without it the Hugging Face hub, and Google Drive for what the hub lacks.", show_default=False
-        ),
+        Option(help="Without it the Hugging Face hub, and Google Drive for what the hub lacks."),
     ] = None,
-    file: Annotated[str | None, typer.Option(help="The file's name on the hub.", show_default=False)] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.")] = False,
+    file: Annotated[str | None, Option(help="The file's name on the hub.")] = None,
+    offline: Annotated[bool, Option("--offline", help="Do not use the network.")] = False,
 ) -> None:
     """Download a model, or a CLIP encoder to train from.
 
@@ -83,11 +82,11 @@ def download(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="An official .pth, or a model's name.", show_default=False)],
-    destination: Annotated[Path, typer.Argument(help="The .safetensors file to write.", show_default=False)],
+    source: Annotated[Path, Argument(help="An official .pth, or a model's name.")],
+    destination: Annotated[Path, Argument(help="The .safetensors file to write.")],
     architecture: Architecture = None,
-    half: Annotated[bool, typer.Option("--half", help="Store 16 bits a number: half the size.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    half: Annotated[bool, Option("--half", help="Store 16 bits a number: half the size.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
     """Convert official weights to safetensors, with the facts needed to load them.
 
@@ -103,14 +102,11 @@ def convert(
 @app.command()
 @with_model_source("pooler", "architecture")
 def check(
-    file: Annotated[str, typer.Argument(help="A file of weights, or a model's name.", show_default=False)],
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Folder of ADE20K (ADEChallengeData2016): measure the mIoU too.", show_default=False),
-    ] = None,
-    images: Annotated[int, typer.Option(min=1, help="How many images of ADE20K.")] = 20,
+    file: Annotated[str, Argument(help="A file of weights, or a model's name.")],
+    root: Annotated[Path | None, Option(help="Folder of ADE20K (ADEChallengeData2016): measure the mIoU too.")] = None,
+    images: Annotated[int, Option(min=1, help="How many images of ADE20K.")] = 20,
     device: Device = "cpu",
-    json: Annotated[Path | None, typer.Option(help="Write the findings to this file too.", show_default=False)] = None,
+    json: Annotated[Path | None, Option(help="Write the findings to this file too.")] = None,
     *,
     source: "ModelSource",
 ) -> None:

@@ -6,67 +6,56 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
-ImageArgument = Annotated[Path, typer.Argument(help="The image: JPEG, PNG, WebP, TIFF ...", show_default=False)]
+ImageArgument = Annotated[Path, Argument(help="The image: JPEG, PNG, WebP, TIFF ...")]
 Classes = Annotated[
     str,
-    typer.Option(
+    Option(
         "--classes",
         "-c",
         help='Class names such as "cat, sofa|couch, wall" (| joins synonyms), a text file with one class a line, or a '
         "built-in list such as ade20k-150.",
-        show_default=False,
     ),
 ]
 Things = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Classes that are counted one by one (cat), all others being stuff (sky); without it as the built-in "
-        "lists have it.",
-        show_default=False,
+        "lists have it."
     ),
 ]
 Background = Annotated[
     str,
-    typer.Option(
+    Option(
         help="Classes that stand for the rest of the world: a pixel that one of them wins belongs to none of yours. As "
-        "--classes, or none to give every pixel to one of your classes.",
+        "--classes, or none to give every pixel to one of your classes."
     ),
 ]
 Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model", "-m", help="A model's name or a file of weights; without it the embedded model.", show_default=False
-    ),
+    str | None, Option("--model", "-m", help="A model's name or a file of weights; without it the embedded model.")
 ]
 Pooler = Annotated[
     Literal["adapter", "pooling", "cropping"] | None,
-    typer.Option(help="How a mask becomes an embedding; without it as the weights were made for.", show_default=False),
+    Option(help="How a mask becomes an embedding; without it as the weights were made for."),
 ]
-Adapter = Annotated[
-    Path | None,
-    typer.Option(help="A warm-up file whose adapter is joined to the segmenter in --model.", show_default=False),
-]
+Adapter = Annotated[Path | None, Option(help="A warm-up file whose adapter is joined to the segmenter in --model.")]
 Architecture = Annotated[
-    str | None,
-    typer.Option(help="The named model that a file is read as, if its content does not decide.", show_default=False),
+    str | None, Option(help="The named model that a file is read as, if its content does not decide.")
 ]
-Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
+Device = Annotated[str, Option(help="Where to compute: cpu, cuda or mps.")]
 Prune = Annotated[
     bool,
-    typer.Option(
-        "--fast",
-        help="Compute the adapter only for the proposals that can change the result, and estimate the others.",
+    Option(
+        "--fast", help="Compute the adapter only for the proposals that can change the result, and estimate the others."
     ),
 ]
 Masks = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Masks to classify instead of the model's own proposals: a file (label or panoptic PNG, COCO JSON, .npy "
         "of bool (N, H, W)); sam:NAME or segmenter:NAME, a model on the Hugging Face hub or in a folder; or "
-        "superpixels.",
-        show_default=False,
+        "superpixels."
     ),
 ]
 

@@ -7,48 +7,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from typer import Argument, Option
 
 from maskadapter.cli.options import Device
 from maskadapter.errors import MaskAdapterError
 
 
 def reproduce(
-    table: Annotated[str, typer.Argument(help="A table of the paper: table1 to table11.", show_default=False)],
-    root: Annotated[Path | None, typer.Option(help="Folder that holds the data sets.", show_default=False)] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Folder; without it reproduce/<table>.", show_default=False),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="Your own model in place of every row's.", show_default=False),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="A data set's name, or a YAML file, in place of every column's.", show_default=False),
-    ] = None,
-    split: Annotated[Literal["val", "train"], typer.Option(help="Which images of the data sets.")] = "val",
+    table: Annotated[str, Argument(help="A table of the paper: table1 to table11.")],
+    root: Annotated[Path | None, Option(help="Folder that holds the data sets.")] = None,
+    output: Annotated[Path | None, Option("--output", "-o", help="Folder; without it reproduce/<table>.")] = None,
+    model: Annotated[str | None, Option("--model", "-m", help="Your own model in place of every row's.")] = None,
+    data: Annotated[str | None, Option(help="A data set's name, or a YAML file, in place of every column's.")] = None,
+    split: Annotated[Literal["val", "train"], Option(help="Which images of the data sets.")] = "val",
     partition: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Seen and unseen classes: the name of a list that shares synonyms with the seen ones, or a text file "
-            "of their names; without it COCO panoptic's.",
-            show_default=False,
+            "of their names; without it COCO panoptic's."
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.", show_default=False)] = None,
-    runs: Annotated[
-        Path, typer.Option(help="Folder of your trainings, <recipe's name>/model.safetensors in it.")
-    ] = Path("runs"),
+    limit: Annotated[int | None, Option(min=1, help="Only the first so many images.")] = None,
+    runs: Annotated[Path, Option(help="Folder of your trainings, <recipe's name>/model.safetensors in it.")] = Path(
+        "runs"
+    ),
     weights: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A file of yours, NAME=FILE: ovseg, a recipe's name, fcclip-large-adapter. May be repeated.",
-            show_default=False,
-        ),
+        Option(help="A file of yours, NAME=FILE: ovseg, a recipe's name, fcclip-large-adapter. May be repeated."),
     ] = None,
-    download: Annotated[bool, typer.Option("--download", help="Download weights that are missing.")] = False,
+    download: Annotated[bool, Option("--download", help="Download weights that are missing.")] = False,
     device: Device = "cpu",
 ) -> None:
     """Evaluate the rows of a table of the paper, and write the numbers beside the paper's.

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 import maskadapter
 from maskadapter.cli.console import class_probabilities, shares, show
@@ -21,14 +21,10 @@ if TYPE_CHECKING:
     from maskadapter.results import Segmentation
 
 ImagesArgument = Annotated[
-    list[str],
-    typer.Argument(
-        help="Files, folders, patterns in quotes such as 'photos/**/*.jpg', or - for standard input.",
-        show_default=False,
-    ),
+    list[str], Argument(help="Files, folders, patterns in quotes such as 'photos/**/*.jpg', or - for standard input.")
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue a run that was stopped: images that are done stay as they are.")
+    bool, Option("--resume", help="Continue a run that was stopped: images that are done stay as they are.")
 ]
 
 
@@ -36,16 +32,15 @@ Resume = Annotated[
 def segment(
     images: ImagesArgument,
     classes: Classes,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("out"),
+    output: Annotated[Path, Option("--output", "-o", help="Folder for the results.")] = Path("out"),
     save: Annotated[
-        str,
-        typer.Option(help="What to write, separated by commas: overlay, labels, panoptic, coco, summary, activations."),
+        str, Option(help="What to write, separated by commas: overlay, labels, panoptic, coco, summary, activations.")
     ] = "overlay,labels",
     background: Background = BACKGROUND,
     things: Things = None,
     masks: Masks = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print the five most probable classes of every segment of a single image.")
+        bool, Option("--explain", help="Print the five most probable classes of every segment of a single image.")
     ] = False,
     resume: Resume = False,
     device: Device = "cpu",

@@ -7,23 +7,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file, see the folder recipes/.", show_default=False)],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder that holds the data sets of the recipe.", show_default=False)
-    ] = None,
+    recipe: Annotated[Path, Argument(help="A YAML file, see the folder recipes/.")],
+    root: Annotated[Path | None, Option(help="Folder that holds the data sets of the recipe.")] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The run's folder; without it runs/<recipe's name>.", show_default=False),
+        Path | None, Option("--output", "-o", help="The run's folder; without it runs/<recipe's name>.")
     ] = None,
     change: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a value: optimizer.lr=5e-5. May be repeated.", show_default=False),
+        list[str] | None, Option("--set", help="Change a value: optimizer.lr=5e-5. May be repeated.")
     ] = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Compute on the CPU even where there is a GPU.")] = False,
+    cpu: Annotated[bool, Option("--cpu", help="Compute on the CPU even where there is a GPU.")] = False,
 ) -> None:
     """Train an adapter or a mask generator by a recipe.
 

@@ -11,14 +11,8 @@ Kind = Literal["api", "attribute", "keyword", "option", "recipe key", "SAM optio
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _RENAMED: Mapping[Kind, Mapping[str, str]] = {
-    "api": {
-        "segment_pictures": "segment_images",
-        "label_pictures": "label_images",
-    },
-    "attribute": {
-        "encode": "encode_text",
-        "embedding": "pooler",
-    },
+    "api": {"segment_pictures": "segment_images", "label_pictures": "label_images"},
+    "attribute": {"encode": "encode_text", "embedding": "pooler"},
     "keyword": {
         "model": "name",
         "embedding": "pooler",
