@@ -31,10 +31,10 @@ class Halves:
         return ActivationMaps(np.full((len(result.largest_segments()), 1, 2, 2), 0.25, np.float32), result.sizes)
 
     def segment(self, source, encoded, background="coco-stuff", masks=None):
-        self.given.append(source)
         if isinstance(encoded, Vocabulary):
             encoded = self.encode_text(encoded)
         image = read_image(source)
+        self.given.append(source)
         height, width = image.shape[:2]
         gray = image.mean(axis=2)
         bright = torch.from_numpy(np.where(gray > gray.mean(), 9.0, -9.0)).float()

@@ -1,5 +1,6 @@
 """``maskadapter benchmark``."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ from typer import Argument, Option
 
 from maskadapter.cli.options import Device
 from maskadapter.errors import MaskAdapterError
+from maskadapter.system.progress import busy
 
 
 def benchmark(
@@ -40,24 +42,14 @@ def benchmark(
     from maskadapter.benchmark import benchmark_tables
     from maskadapter.system.atomic_files import write_atomically
     from maskadapter.system.json_files import write_json
-    from maskadapter.system.progress import log_spinner
 
     if output.suffix != ".json":
         raise MaskAdapterError(f"output is {output}; a file that ends in .json is needed, the table goes beside it")
     if threads is not None:
         torch.set_num_threads(threads)
-    with log_spinner():
-        report = run(
-            model,
-            size=size,
-            images=images,
-            segments=segments,
-            classes=classes,
-            second_classes=second_classes,
-            proposals=proposals,
-            device=device,
-            precision=precision,
-        )
+    measure = partial(run, model, size=size, images=images, segments=segments, classes=classes)
+    with busy("measuring"):
+        report = measure(second_classes=second_classes, proposals=proposals, device=device, precision=precision)
     write_json(output, report)
     markdown = benchmark_tables(report)
     with write_atomically(output.with_suffix(".md")) as path:

@@ -1,12 +1,13 @@
 """``maskadapter classify``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+from typer import Argument, Option
 
 import maskadapter
 from maskadapter.cli.console import best_classes, show
-from maskadapter.cli.options import Classes, Device, ImageArgument, with_model_source
+from maskadapter.cli.options import Classes, Device, with_model_source
 from maskadapter.system.progress import busy
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @with_model_source()
 def classify(
-    image: ImageArgument,
+    image: Annotated[Path, Argument(help="The image: JPEG, PNG, WebP, TIFF ...")],
     masks: Annotated[
         str,
         Option(

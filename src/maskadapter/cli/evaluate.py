@@ -1,16 +1,22 @@
 """``maskadapter evaluate``."""
 
 import os
-import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option
 
-from maskadapter.cli.options import Adapter, Architecture, Device, Pooler, Prune
+from maskadapter.cli.console import stop_message
+from maskadapter.cli.options import DatasetArgument, DataSplit, Device, Limit, Prune, Root, Task, with_model_source
 from maskadapter.system.progress import busy
 
+if TYPE_CHECKING:
+    from maskadapter.hub import ModelSource
 
+
+@with_model_source("pooler", "adapter", "architecture")
 def evaluate(
     model: Annotated[
         str,
@@ -19,15 +25,12 @@ def evaluate(
             "COCO JSON (panoptic, instance results)."
         ),
     ],
-    dataset: Annotated[str, Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.")],
-    root: Annotated[Path | None, Option(help="The data set's folder, or the one that holds it.")] = None,
+    dataset: DatasetArgument,
+    root: Root = None,
     output: Annotated[Path, Option("--output", "-o", help="Folder for records and report.")] = Path("evaluation"),
-    split: Annotated[Literal["val", "train"], Option(help="Which images of the data set.")] = "val",
-    task: Annotated[
-        Literal["semantic", "panoptic", "instance"] | None,
-        Option(help="Which of its labels; without it the set's own."),
-    ] = None,
-    limit: Annotated[int | None, Option(min=1, help="Only the first so many images.")] = None,
+    split: DataSplit = "val",
+    task: Task = None,
+    limit: Limit = None,
     partition: Annotated[
         str | None,
         Option(
@@ -61,9 +64,8 @@ def evaluate(
     annotations: Annotated[
         Path | None, Option(help="For COCO predictions without categories: the ground truth's JSON.")
     ] = None,
-    pooler: Pooler = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
+    *,
+    source: "ModelSource",
     device: Device = "cpu",
     prune_proposals: Prune = False,
 ) -> None:
@@ -77,7 +79,6 @@ def evaluate(
     from maskadapter.data import open_dataset
     from maskadapter.evaluation import Partition
     from maskadapter.evaluation import evaluate as run
-    from maskadapter.hub import ModelSource
     from maskadapter.models import MODELS
     from maskadapter.paper import reference_figures
     from maskadapter.pipelines import file_predictor, model_predictor
@@ -88,37 +89,17 @@ def evaluate(
         predictor = file_predictor(model, images, annotations)
     else:
         with busy("loading the model"):
-            predictor = model_predictor(
-                ModelSource(model, pooler, adapter, architecture),
-                images,
-                # Every process of a launcher takes the GPU of its own number.
-                device=f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device,
-                branch=branch,
-                alpha=alpha,
-                beta=beta,
-                masks=masks,
-                transfer_norm=transfer_norm,
-                prune_proposals=prune_proposals,
-            )
+            # Every process of a launcher takes the GPU of its own number.
+            place = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device
+            load = partial(model_predictor, device=place, prune_proposals=prune_proposals, transfer_norm=transfer_norm)
+            predictor = load(replace(source, name=model), images, branch=branch, alpha=alpha, beta=beta, masks=masks)
     classes = None if partition is None else Partition.of(partition, images.vocabulary, predictor.trained_on)
-    reference = {}
-    if predictor.published_as is not None:
-        reference = reference_figures(*predictor.published_as, images, branch, classes, convention)
-    try:
-        report = run(
-            predictor.predict,
-            images,
-            output,
-            metrics=predictor.metrics,
-            limit=limit,
-            convention=convention,
-            partition=classes,
-            settings={**predictor.settings, "split": split},
-            reference=reference,
-        )
-    except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)  # Typer turns it into an exit code and drops its message
-        raise
+    name = predictor.published_as
+    reference = reference_figures(*name, images, branch, classes, convention) if name else {}
+    settings = {**predictor.settings, "split": split}
+    own = partial(run, metrics=predictor.metrics, convention=convention, settings=settings, reference=reference)
+    with stop_message():
+        report = own(predictor.predict, images, output, limit=limit, partition=classes)
     if rank_and_world_size()[0] == 0:
         print(report.markdown().split("\n\n")[0])
         print(f"{report.facts['convention']}\n" if "convention" in report.facts else "", end="")

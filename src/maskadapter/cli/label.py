@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Option
 
-import maskadapter
 from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
-from maskadapter.cli.segment import ImagesArgument, Resume, names_of, run_and_report
-from maskadapter.system.progress import busy
+from maskadapter.cli.segment import ImagesArgument, Resume, loaded, run_and_report
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
@@ -44,15 +42,11 @@ def label(
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
     from maskadapter.io import find_image_files
-    from maskadapter.models.sources import masks_from
     from maskadapter.pipelines import label_images
 
     vocabulary = Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)
     found = find_image_files(images, output)
-    with busy("loading the model"):
-        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
-        given = None if masks is None else masks_from(masks, device)
-    settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
+    segmenter, given, settings = loaded(source, masks, device, prune_proposals)
     run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
     run_and_report(partial(run, masks=given, resume=resume, settings=settings), output)

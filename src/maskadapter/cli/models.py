@@ -1,13 +1,15 @@
 """``maskadapter models``: the published weights."""
 
 import os
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Argument, Option
 
-from maskadapter.cli.console import show
+from maskadapter.cli.console import show, table
 from maskadapter.cli.options import Architecture, Device, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
@@ -34,18 +36,15 @@ def list_models() -> None:
     from maskadapter.hub.zoo import list_models as find_models
     from maskadapter.paper import DATASETS, published_miou
 
-    table, figures = _table("model", "pooler", "size", "license", "source", "here"), _table("", "", *DATASETS)
+    files = table("model", "pooler", "size", "license", "source", "here")
+    figures = table("", "", *DATASETS, right=range(2, 2 + len(DATASETS)))
     for model in find_models():
         here = "no" if model.path is None else f"{model.path.stat().st_size / 1e9:.2f} GB" if model.pooler else "yes"
-        if model.name == "tiny":
-            here = "yes"
-        table.add_row(model.name, model.pooler, model.size, model.license, ", ".join(model.sources), here)
-        miou = published_miou(model.name, model.pooler)
-        if miou:
+        here = "yes" if model.name == "tiny" else here
+        files.add_row(model.name, model.pooler, model.size, model.license, ", ".join(model.sources), here)
+        if miou := published_miou(model.name, model.pooler):
             figures.add_row(model.name, model.pooler, *(f"{miou[name]:.1f}" for name in DATASETS))
-    for column in figures.columns[2:]:
-        column.justify = "right"
-    show(table)
+    show(files)
     print("\nmIoU in percent, as the paper reports it:")
     show(figures)
     print(f"\nhub: huggingface.co/{HUB_REPOSITORY}. drive: the authors' Google Drive files.")
@@ -69,7 +68,7 @@ def download(
 ) -> None:
     """Download a model, or a CLIP encoder to train from.
 
-    An interrupted download goes on where it stopped when the command is given again.
+    An interrupted download from Google Drive goes on when the command is given again; one from the hub starts anew.
 
     Example: [bold]maskadapter models download fcclip-large[/]
     """
@@ -116,25 +115,15 @@ def check(
 
     Example: [bold]maskadapter models check model.pth --root datasets[/]
     """
-    from dataclasses import asdict, replace
-
     from maskadapter.paper import published_miou
     from maskadapter.pipelines import Finding, check_model
     from maskadapter.system.json_files import write_json
 
     findings: list[Finding] = []
-    steps = check_model(
-        replace(source, name=file),
-        device=device,
-        root=root,
-        images=images,
-        expected_miou=lambda name, pooler: published_miou(name, pooler).get("A-150"),
-    )
-    while True:
-        with busy("checking"):
-            finding = next(steps, None)
-        if finding is None:
-            break
+    published = partial(check_model, expected_miou=lambda name, pooler: published_miou(name, pooler).get("A-150"))
+    steps = published(replace(source, name=file), device=device, root=root, images=images)
+    next_finding = busy("checking")(lambda: next(steps, None))
+    for finding in iter(next_finding, None):
         findings.append(finding)
         show(_line(finding.name, finding.passed, finding.text))
     if json is not None:
@@ -144,20 +133,12 @@ def check(
         raise MaskAdapterError(f"{file}: {len(failed)} of {len(findings)} checks failed ({', '.join(failed)})")
 
 
-def _table(*columns: str) -> "Table":
-    from rich.table import Table
-
-    return Table(*columns, box=None, pad_edge=False)
-
-
 def _line(name: str, passed: bool | None, text: str) -> "Table":
     """One finding: its name, the result, the figures."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     result = {True: Text("ok", "green"), False: Text("failed", "red"), None: Text("-")}[passed]
-    grid = Table.grid(padding=(0, 1))
-    for width in (6, 6, None):
-        grid.add_column(width=width, overflow="fold")
+    grid = Table.grid(*(Column(width=width, overflow="fold") for width in (6, 6, None)), padding=(0, 1))
     grid.add_row(name, result, Text(text))
     return grid

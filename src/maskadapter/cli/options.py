@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
-ImageArgument = Annotated[Path, Argument(help="The image: JPEG, PNG, WebP, TIFF ...")]
 Classes = Annotated[
     str,
     Option(
@@ -59,6 +58,15 @@ Masks = Annotated[
     ),
 ]
 
+DatasetArgument = Annotated[str, Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.")]
+Root = Annotated[Path | None, Option(help="The data set's folder, or the one that holds it.")]
+DataSplit = Annotated[Literal["val", "train"], Option(help="Which images of the data set.")]
+Task = Annotated[
+    Literal["semantic", "panoptic", "instance"] | None,
+    Option(help="Which of its labels; without it the data set's own task."),
+]
+Limit = Annotated[int | None, Option(min=1, help="Only the first so many images.")]
+
 _OF_SOURCE = {"model": Model, "pooler": Pooler, "adapter": Adapter, "architecture": Architecture}
 
 
@@ -70,24 +78,19 @@ def with_model_source(*chosen: str) -> Callable[[Callable[..., None]], Callable[
     names = chosen or tuple(_OF_SOURCE)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(command)
-
         @functools.wraps(command)
         def run(**given: Any) -> None:
             from maskadapter.hub import ModelSource
 
-            values = {name: given.pop(name) for name in names}
-            values["name"] = values.pop("model", None)
+            values = {"name" if name == "model" else name: given.pop(name) for name in names}
             command(**given, source=ModelSource(**{key: value for key, value in values.items() if value is not None}))
 
-        parameters = []
-        for parameter in signature.parameters.values():
-            if parameter.name == "source":
-                parameters += [
-                    parameter.replace(name=name, annotation=_OF_SOURCE[name], default=None) for name in names
-                ]
-            else:
-                parameters.append(parameter)
+        signature = inspect.signature(command)
+        parameters = list(signature.parameters.values())
+        place = list(signature.parameters).index("source")
+        parameters[place : place + 1] = [
+            parameters[place].replace(name=name, annotation=_OF_SOURCE[name], default=None) for name in names
+        ]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run

@@ -1,12 +1,14 @@
 """``maskadapter plot``: the paper's kinds of figures."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from maskadapter.cli.options import Background, Device, with_model_source
+from maskadapter.cli.options import Background, DatasetArgument, DataSplit, Device, Root, Task, with_model_source
+from maskadapter.system.progress import busy
 from maskadapter.vocabulary import BACKGROUND
 
 if TYPE_CHECKING:
@@ -16,12 +18,6 @@ app = typer.Typer()
 
 Output = Annotated[Path, Option("--output", "-o", help="File to write: .png, .pdf or .svg.")]
 Classes = Annotated[str | None, Option("--classes", "-c", help="Class names, a file or a built-in list.")]
-Root = Annotated[Path | None, Option(help="The data set's folder, or the one that holds it.")]
-DataSplit = Annotated[Literal["val", "train"], Option(help="Which images of the data set.")]
-Task = Annotated[
-    Literal["semantic", "panoptic", "instance"] | None,
-    Option(help="Which of its labels; without it the data set's own task."),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -54,28 +50,18 @@ def activations(
 
     Example: [bold]maskadapter plot activations photo.jpg --classes "cat, wall" --output maps.pdf[/]
     """
-    from maskadapter.paper.figures import activations as draw
-    from maskadapter.system.progress import log_spinner
+    from maskadapter.paper.figures import activations as figure
 
-    with log_spinner():
-        draw(
-            images,
-            output,
-            masks=masks,
-            classes=classes,
-            background=background,
-            top=top,
-            single=single,
-            model=source,
-            device=device,
-        )
+    draw = partial(figure, images, output, masks=masks, classes=classes, background=background)
+    with busy("drawing"):
+        draw(top=top, single=single, model=source, device=device)
     print(output)
 
 
 @app.command()
 @with_model_source("model", "adapter", "architecture")
 def tsne(
-    dataset: Annotated[str, Argument(help="A data set's name, or a YAML file of your own.")],
+    dataset: DatasetArgument,
     output: Output,
     root: Root = None,
     split: DataSplit = "val",
@@ -98,28 +84,19 @@ def tsne(
     Example: [bold]maskadapter plot tsne coco-panoptic --root datasets --output tsne.pdf[/]
     """
     from maskadapter.data import open_dataset
-    from maskadapter.paper.figures import tsne as draw
-    from maskadapter.system.progress import log_spinner
+    from maskadapter.paper.figures import tsne as figure
 
-    with log_spinner():
-        draw(
-            open_dataset(dataset, root, split, task),
-            output,
-            limit=limit,
-            top=top,
-            partition=None if partition == "none" else partition,
-            seed=seed,
-            model=source,
-            device=device,
-        )
+    seen = None if partition == "none" else partition
+    draw = partial(figure, output=output, limit=limit, top=top, partition=seen, seed=seed, model=source, device=device)
+    with busy("drawing"):
+        draw(open_dataset(dataset, root, split, task))
     print(output)
 
 
 @app.command("upper-bound")
 def upper_bound(
     reports: Annotated[
-        list[str],
-        Argument(help="Reports of evaluate --proposals ground-truth, report.json or its folder, or LABEL=PATH."),
+        list[str], Argument(help="Reports of evaluate --masks ground-truth, report.json or its folder, or LABEL=PATH.")
     ],
     output: Output,
     metric: Annotated[
@@ -136,9 +113,8 @@ def upper_bound(
     """
     from maskadapter.paper.figures import METRICS
     from maskadapter.paper.figures import upper_bound as draw
-    from maskadapter.system.progress import log_spinner
 
-    with log_spinner():
+    with busy("drawing"):
         draw(reports, output, metrics=metric or METRICS)
     print(output)
 
@@ -193,19 +169,10 @@ def gallery(
     """
     from maskadapter.data import open_dataset
     from maskadapter.hub import DEFAULT
-    from maskadapter.paper.figures import gallery as draw
-    from maskadapter.system.progress import log_spinner
+    from maskadapter.paper.figures import gallery as figure
 
-    with log_spinner():
-        draw(
-            images or [],
-            output,
-            classes=classes,
-            background=background,
-            dataset=open_dataset(dataset, root, split, task) if dataset else None,
-            limit=limit,
-            numbers=number,
-            models=model or (DEFAULT,),
-            device=device,
-        )
+    draw = partial(figure, images or [], output, classes=classes, background=background, limit=limit, numbers=number)
+    with busy("drawing"):
+        samples = open_dataset(dataset, root, split, task) if dataset else None
+        draw(dataset=samples, models=model or (DEFAULT,), device=device)
     print(output)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 import maskadapter
-from maskadapter.cli.console import class_probabilities, shares, show
+from maskadapter.cli.console import class_probabilities, shares, show, stop_message
 from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
@@ -55,7 +55,6 @@ def segment(
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
     from maskadapter.io import find_image_files, read_image
-    from maskadapter.models.sources import masks_from
     from maskadapter.pipelines import segment_images
     from maskadapter.results import check_formats
 
@@ -67,9 +66,7 @@ def segment(
         raise MaskAdapterError(f"--explain is for one image, and {len(found):,} were given: --save summary has it")
     if len(found) == 1:
         read_image(found[0].source)  # an image that cannot be read fails before the model is loaded
-    with busy("loading the model"):
-        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
-        given = None if masks is None else masks_from(masks, device)
+    segmenter, given, settings = loaded(source, masks, device, prune_proposals)
 
     def report_one(result: "Segmentation", paths: list[Path]) -> None:
         labels = result.semantic()
@@ -79,31 +76,36 @@ def segment(
         for path in paths:
             print(path)
 
-    settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
     run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, masks=given)
     on_result = report_one if len(found) == 1 else None
     run_and_report(partial(run, resume=resume, settings=settings, on_result=on_result), output)
 
 
-def names_of(source: "ModelSource", prune_proposals: bool) -> dict[str, Any]:
-    """Settings of the model for a run's record, without folders, which may have moved when the run is resumed."""
+def loaded(source: "ModelSource", masks: str | None, device: str, prune_proposals: bool) -> tuple[Any, Any, dict]:
+    """The segmenter, the masks to classify, and the settings of both for a run's record.
+
+    Those are without folders, which may have moved when the run is resumed.
+    """
+    from maskadapter.models.sources import masks_from
+
+    with busy("loading the model"):
+        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
+        given = None if masks is None else masks_from(masks, device)
     path = Path(source.name)
-    return {
+    settings = {
         "model": f"{path.name}, {path.stat().st_size:,} bytes" if path.is_file() else path.name,
         "pooler": source.pooler,
         "adapter": source.adapter and Path(source.adapter).name,
         "architecture": source.architecture,
         "prune_proposals": prune_proposals,
     }
+    return segmenter, given, settings | ({"masks": masks} if masks else {})
 
 
 def run_and_report(work: Callable[[], "Report"], output: Path) -> None:
     """Process many images and print a report. Raises MaskAdapterError when some of them failed."""
-    try:
+    with stop_message():
         report = work()
-    except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)  # Typer makes it the exit code and drops its text
-        raise
     total = report.done + len(report.failed)
     if total == len(report.failed) == 1 and report.fault is None:
         raise MaskAdapterError(report.failed[0][1])
