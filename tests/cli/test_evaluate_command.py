@@ -220,6 +220,7 @@ def test_the_adapter_is_computed_for_all_proposals_by_default(root, monkeypatch)
 @pytest.mark.parametrize(
     ("switches", "line"),
     [
+        ({"branch": "in"}, "unknown branch 'in'; did you mean 'in-vocabulary'?"),
         ({"branch": "in-vocabulary", "alpha": 0.5}, "branch 'in-vocabulary' sets alpha and beta"),
         ({"masks": "ground-truth", "beta": 0.5}, "only the generator's own masks have an in-vocabulary classifier"),
         (

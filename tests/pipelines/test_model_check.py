@@ -182,7 +182,7 @@ def test_mean_iou_by_hand():
 def test_unlabeled_pixels_count_for_nothing():
     labels = np.array([[0, 1, -1, 1]])
     predicted = np.array([[0, 0, 1, -1]])
-    assert check._count(predicted, labels, 2).tolist() == [[1, 0], [2, 0], [1, 2]]
+    assert check.pixel_counts([check.confusion(predicted, labels, 2)], 2).tolist() == [[1, 0], [2, 0], [1, 2]]
 
 
 @pytest.fixture

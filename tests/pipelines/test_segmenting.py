@@ -18,7 +18,7 @@ from PIL import Image
 import maskadapter
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io.image_files import find_image_files
-from maskadapter.pipelines import image_run, run_record
+from maskadapter.pipelines import image_run
 from maskadapter.pipelines.segmenting import segment_each, segment_images
 from maskadapter.results.segmentation import ENDINGS, FORMATS, Segmentation
 from maskadapter.system import progress
@@ -196,7 +196,7 @@ def test_a_folder_that_cannot_be_written(photos, tmp_path, monkeypatch):
     model = Halves()
     with pytest.raises(MaskAdapterError, match=r"cannot write .*file/.*: Not a directory"):
         segment_images(model, photos, "cat", tmp_path / "file")
-    monkeypatch.setattr(run_record, "write_json", lambda path, content: write_json(Path("/dev/null/x"), content))
+    monkeypatch.setattr(image_run, "write_json", lambda path, content: write_json(Path("/dev/null/x"), content))
     with pytest.raises(MaskAdapterError, match="cannot write"):
         segment_images(model, photos, "cat", tmp_path / "out")
     assert model.given == []

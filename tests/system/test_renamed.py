@@ -66,6 +66,12 @@ def test_an_old_option_of_sam(old, new):
         (["evaluate", "tiny", "ade20k-150", "--subset", "train"], "--subset is called --split"),
         (["evaluate", "tiny", "ade20k-150", "--split", "synonyms"], "--split is called --partition"),
         (["evaluate", "tiny", "ade20k-150", "--proposals", "ground-truth"], "--proposals is called --masks"),
+        (
+            ["evaluate", "tiny", "ade20k-150", "--branch", "in"],
+            "--branch: in is called in-vocabulary since version 0.2",
+        ),
+        (["evaluate", "tiny", "ade20k-150", "--branch=out"], "--branch: out is called out-of-vocabulary since"),
+        (["evaluate", "tiny", "ade20k-150", "--branch", "clip"], "'clip' is not one of 'ensemble'"),
         (["benchmark", "tiny", "--pictures", "photos"], "--pictures is called --images"),
         (["models", "check", "tiny", "--embedding", "pooling"], "--embedding is called --pooler"),
         (["models", "download", "fcclip-large", "--embedding", "pooling"], "--embedding is called --pooler"),
@@ -90,5 +96,5 @@ def test_split_takes_the_images_of_a_data_set(capsys):
 
 
 def test_a_name_of_today_needs_no_advice():
-    for kind in ("api", "attribute", "keyword", "option", "recipe key", "SAM option"):
+    for kind in ("api", "attribute", "keyword", "option", "branch", "recipe key", "SAM option"):
         assert advice(kind, "something") is None

@@ -30,14 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(segment)
-app.command()(classify)
-app.command()(label)
-app.command()(evaluate)
-app.command()(prepare)
-app.command()(train)
-app.command()(benchmark)
-app.command()(reproduce)
+for command in (segment, classify, label, evaluate, prepare, train, benchmark, reproduce):
+    app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(plot.app, name="plot")
 
@@ -84,11 +78,13 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 
 def _renamed(error: Exception) -> str | None:
-    """The line about an option that has a new name: one that the command does not know, or --split, which has another
-    meaning since version 0.2. None for any other mistake."""
-    unknown = getattr(error, "option_name", None)
-    if unknown is not None:
+    """The line about an option or a choice that has a new name, or about --split, which means another thing now."""
+    if (unknown := getattr(error, "option_name", None)) is not None:
         return advice("option", unknown)
-    if "--split" in getattr(getattr(error, "param", None), "opts", ()):
+    options = getattr(getattr(error, "param", None), "opts", ())
+    if "--split" in options:
         return f"{advice('option', '--split')}; --split is train or val"
+    if "--branch" in options:
+        line = advice("branch", getattr(error, "message", "").split("'")[1])  # 'in' is not one of ...
+        return line and f"--branch: {line}"
     return None

@@ -1,46 +1,36 @@
 """``maskadapter benchmark``."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from typer import Argument, Option
 
 from maskadapter.cli.options import Device
 from maskadapter.errors import MaskAdapterError
+from maskadapter.system.progress import busy
 
 
 def benchmark(
     model: Annotated[
-        str, typer.Argument(help="A model's name, for random weights of its shapes, or a file of weights.")
+        str, Argument(help="A model's name, for random weights of its shapes, or a file of weights.")
     ] = "fcclip-large",
-    size: Annotated[int, typer.Option(help="Pixels of the input's longer side, a multiple of 32.")] = 896,
+    size: Annotated[int, Option(help="Pixels of the input's longer side, a multiple of 32.")] = 896,
     images: Annotated[
-        Path | None,
-        typer.Option(help="A folder of photos; without it five that come with scikit-image.", show_default=False),
+        Path | None, Option(help="A folder of photos; without it five that come with scikit-image.")
     ] = None,
     segments: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder of COCO panoptic: time the adapter on its ground-truth segments too.", show_default=False
-        ),
+        Path | None, Option(help="A folder of COCO panoptic: time the adapter on its ground-truth segments too.")
     ] = None,
-    classes: Annotated[
-        str, typer.Option("--classes", "-c", help="Class names, a file or a built-in list.")
-    ] = "ade20k-150",
-    second_classes: Annotated[
-        str | None,
-        typer.Option(help="Time these classes too, on the encoded first image.", show_default=False),
-    ] = None,
-    proposals: Annotated[int, typer.Option(min=1, help="Masks in every image, at most.")] = 250,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of the processor; without it PyTorch's choice.", show_default=False),
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file; a Markdown table goes beside it.")] = Path(
+    classes: Annotated[str, Option("--classes", "-c", help="Class names, a file or a built-in list.")] = "ade20k-150",
+    second_classes: Annotated[str | None, Option(help="Time these classes too, on the encoded first image.")] = None,
+    proposals: Annotated[int, Option(min=1, help="Masks in every image, at most.")] = 250,
+    threads: Annotated[int | None, Option(min=1, help="Threads of the processor; without it PyTorch's choice.")] = None,
+    output: Annotated[Path, Option("--output", "-o", help="JSON file; a Markdown table goes beside it.")] = Path(
         "benchmark.json"
     ),
     device: Device = "cpu",
-    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Number format of what is timed.")] = "fp32",
+    precision: Annotated[Literal["fp32", "bf16"], Option(help="Number format of what is timed.")] = "fp32",
 ) -> None:
     """Time the adapter and everything around it: as the paper writes it, exactly but faster, and pruned.
 
@@ -52,24 +42,14 @@ def benchmark(
     from maskadapter.benchmark import benchmark_tables
     from maskadapter.system.atomic_files import write_atomically
     from maskadapter.system.json_files import write_json
-    from maskadapter.system.progress import log_spinner
 
     if output.suffix != ".json":
         raise MaskAdapterError(f"output is {output}; a file that ends in .json is needed, the table goes beside it")
     if threads is not None:
         torch.set_num_threads(threads)
-    with log_spinner():
-        report = run(
-            model,
-            size=size,
-            images=images,
-            segments=segments,
-            classes=classes,
-            second_classes=second_classes,
-            proposals=proposals,
-            device=device,
-            precision=precision,
-        )
+    measure = partial(run, model, size=size, images=images, segments=segments, classes=classes)
+    with busy("measuring"):
+        report = measure(second_classes=second_classes, proposals=proposals, device=device, precision=precision)
     write_json(output, report)
     markdown = benchmark_tables(report)
     with write_atomically(output.with_suffix(".md")) as path:

@@ -1,12 +1,13 @@
 """``maskadapter classify``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 import maskadapter
 from maskadapter.cli.console import best_classes, show
-from maskadapter.cli.options import Classes, Device, ImageArgument, with_model_source
+from maskadapter.cli.options import Classes, Device, with_model_source
 from maskadapter.system.progress import busy
 
 if TYPE_CHECKING:
@@ -15,17 +16,16 @@ if TYPE_CHECKING:
 
 @with_model_source()
 def classify(
-    image: ImageArgument,
+    image: Annotated[Path, Argument(help="The image: JPEG, PNG, WebP, TIFF ...")],
     masks: Annotated[
         str,
-        typer.Option(
+        Option(
             help="A file (label or panoptic PNG, COCO JSON, .npy of bool (N, H, W)); sam:NAME or segmenter:NAME, a "
-            "model on the Hugging Face hub or in a folder; or superpixels.",
-            show_default=False,
+            "model on the Hugging Face hub or in a folder; or superpixels."
         ),
     ],
     classes: Classes,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to print for each mask.")] = 5,
+    top: Annotated[int, Option(min=1, help="How many classes to print for each mask.")] = 5,
     device: Device = "cpu",
     *,
     source: "ModelSource",

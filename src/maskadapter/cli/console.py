@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +27,17 @@ def show_log() -> None:
     logger = logging.getLogger("maskadapter")
     logger.setLevel(logging.INFO)
     if not any(isinstance(handler, _Lines) for handler in logger.handlers):
-        logger.addHandler(_Lines())
+        logger.addHandler(_Lines(logging.INFO))
+
+
+@contextmanager
+def stop_message() -> Iterator[None]:
+    """Print the message of a KeyboardInterrupt, of which Typer keeps the exit code alone."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        print(stop, file=sys.stderr)
+        raise
 
 
 def show(table: "Table") -> None:
@@ -35,53 +46,56 @@ def show(table: "Table") -> None:
     Console().print(table)
 
 
+def table(*columns: str, right: Sequence[int] = ()) -> "Table":
+    """A table without lines. right: the columns, from 0, that are flush right."""
+    from rich.table import Table
+
+    made = Table(*columns, box=None, pad_edge=False)
+    for index in right:
+        made.columns[index].justify = "right"
+    return made
+
+
 def shares(labels: Any, names: Sequence[str]) -> "Table":
     """Share of pixels of each class that occurs, the largest first, from labels (H, W) int, -1 = none."""
     import numpy as np
-    from rich.table import Table
     from rich.text import Text
 
     from maskadapter.results import NONE, color_of
 
     counts = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)
-    table = Table("", "class", "share of pixels", box=None, pad_edge=False)
-    table.columns[2].justify = "right"
+    made = table("", "class", "share of pixels", right=[2])
     order = [int(index) for index in np.argsort(-counts[1:], kind="stable") if counts[index + 1]]
     for index in order[:_MOST_ROWS]:
         chip = Text("\u25a0", style="rgb({},{},{})".format(*color_of(names[index])))
-        table.add_row(chip, Text(names[index]), f"{counts[index + 1] / labels.size:.1%}")
-    if len(order) > _MOST_ROWS:
-        rest = sum(counts[index + 1] for index in order[_MOST_ROWS:])
-        table.add_row("", f"and {len(order) - _MOST_ROWS} more", f"{rest / labels.size:.1%}", style="dim")
+        made.add_row(chip, Text(names[index]), f"{counts[index + 1] / labels.size:.1%}")
+    if rest := order[_MOST_ROWS:]:
+        share = sum(counts[index + 1] for index in rest) / labels.size
+        made.add_row("", f"and {len(rest)} more", f"{share:.1%}", style="dim")
     if counts[0]:
-        table.add_row("", NONE, f"{counts[0] / labels.size:.1%}", style="dim")
-    return table
+        made.add_row("", NONE, f"{counts[0] / labels.size:.1%}", style="dim")
+    return made
 
 
 def best_classes(shares: Sequence[float], best: Sequence[Sequence[tuple[str, float]]]) -> "Table":
     """The most probable classes of each mask: number, share of pixels (from 0 to 1), classes."""
-    from rich.table import Table
-
-    table = Table("mask", "share of pixels", "classes", box=None, pad_edge=False)
-    table.columns[0].justify = table.columns[1].justify = "right"
+    made = table("mask", "share of pixels", "classes", right=[0, 1])
     for number, (share, row) in enumerate(zip(shares, best, strict=True), start=1):
-        table.add_row(str(number), f"{share:.1%}", _listed(row))
-    return table
+        made.add_row(str(number), f"{share:.1%}", _listed(row))
+    return made
 
 
 def class_probabilities(explained: Sequence["Explanation"], pixels: int) -> "Table":
     """The most probable classes of each segment, from ``Segmentation.explain``: name, share of pixels, classes."""
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("segment", "share of pixels", "classes", box=None, pad_edge=False, title_justify="left")
-    table.columns[1].justify = "right"
+    made = table("segment", "share of pixels", "classes", right=[1])
     for one in explained[:_MOST_ROWS]:
-        table.add_row(Text(one.name), f"{one.segment.area / pixels:.1%}", _listed(one.classes))
-    if len(explained) > _MOST_ROWS:
-        rest = sum(one.segment.area for one in explained[_MOST_ROWS:])
-        table.add_row(f"and {len(explained) - _MOST_ROWS} more", f"{rest / pixels:.1%}", style="dim")
-    return table
+        made.add_row(Text(one.name), f"{one.segment.area / pixels:.1%}", _listed(one.classes))
+    if rest := explained[_MOST_ROWS:]:
+        share = sum(one.segment.area for one in rest) / pixels
+        made.add_row(f"and {len(rest)} more", f"{share:.1%}", style="dim")
+    return made
 
 
 def _listed(best: Sequence[tuple[str, float]]) -> "Text":

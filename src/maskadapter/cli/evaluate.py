@@ -1,82 +1,71 @@
 """``maskadapter evaluate``."""
 
 import os
-import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+from typer import Argument, Option
 
-from maskadapter.cli.options import Adapter, Architecture, Device, Pooler, Prune
+from maskadapter.cli.console import stop_message
+from maskadapter.cli.options import DatasetArgument, DataSplit, Device, Limit, Prune, Root, Task, with_model_source
 from maskadapter.system.progress import busy
 
+if TYPE_CHECKING:
+    from maskadapter.hub import ModelSource
 
+
+@with_model_source("pooler", "adapter", "architecture")
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="A model's name or file of weights; or another program's predictions: a folder of label maps, or "
-            "COCO JSON (panoptic, instance results).",
-            show_default=False,
+            "COCO JSON (panoptic, instance results)."
         ),
     ],
-    dataset: Annotated[
-        str,
-        typer.Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.", show_default=False),
-    ],
-    root: Annotated[
-        Path | None, typer.Option(help="The data set's folder, or the one that holds it.", show_default=False)
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for records and report.")] = Path("evaluation"),
-    split: Annotated[Literal["val", "train"], typer.Option(help="Which images of the data set.")] = "val",
-    task: Annotated[
-        Literal["semantic", "panoptic", "instance"] | None,
-        typer.Option(help="Which of its labels; without it the set's own.", show_default=False),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.", show_default=False)] = None,
+    dataset: DatasetArgument,
+    root: Root = None,
+    output: Annotated[Path, Option("--output", "-o", help="Folder for records and report.")] = Path("evaluation"),
+    split: DataSplit = "val",
+    task: Task = None,
+    limit: Limit = None,
     partition: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Means of seen and of unseen classes: synonyms (seen: those that share one with the training list), "
-            "the name of another list, or a text file of the seen classes.",
-            show_default=False,
+            "the name of another list, or a text file of the seen classes."
         ),
     ] = None,
     convention: Annotated[
         Literal["detectron2-main", "detectron2-0.6"],
-        typer.Option(help="The mean IoU's classes: those in the ground truth, or (0.6) also those only predicted."),
+        Option(help="The mean IoU's classes: those in the ground truth, or (0.6) also those only predicted."),
     ] = "detectron2-main",
     masks: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Where masks come from instead of the model's own generator: ground-truth (they are only classified), "
-            "sam:NAME or segmenter:NAME on the Hugging Face hub, superpixels, or a folder or file of masks.",
-            show_default=False,
+            "sam:NAME or segmenter:NAME on the Hugging Face hub, superpixels, or a folder or file of masks."
         ),
     ] = None,
     branch: Annotated[
         Literal["ensemble", "in-vocabulary", "out-of-vocabulary"],
-        typer.Option(help="Which classifier decides: the generator's (in), CLIP with the pooler (out), or both."),
+        Option(help="Which classifier decides: the generator's (in), CLIP with the pooler (out), or both."),
     ] = "ensemble",
     alpha: Annotated[
-        float | None,
-        typer.Option(help="Weight of the out-of-vocabulary classifier for seen classes, 0 to 1.", show_default=False),
+        float | None, Option(help="Weight of the out-of-vocabulary classifier for seen classes, 0 to 1.")
     ] = None,
-    beta: Annotated[float | None, typer.Option(help="The same for unseen classes.", show_default=False)] = None,
+    beta: Annotated[float | None, Option(help="The same for unseen classes.")] = None,
     transfer_norm: Annotated[
         Literal["sum", "update"] | None,
-        typer.Option(
-            help="MAFT+: the norm of text and update (sum), or of the update alone; without it the model's own.",
-            show_default=False,
-        ),
+        Option(help="MAFT+: the norm of text and update (sum), or of the update alone; without it the model's own."),
     ] = None,
     annotations: Annotated[
-        Path | None,
-        typer.Option(help="For COCO predictions without categories: the ground truth's JSON.", show_default=False),
+        Path | None, Option(help="For COCO predictions without categories: the ground truth's JSON.")
     ] = None,
-    pooler: Pooler = None,
-    adapter: Adapter = None,
-    architecture: Architecture = None,
+    *,
+    source: "ModelSource",
     device: Device = "cpu",
     prune_proposals: Prune = False,
 ) -> None:
@@ -90,7 +79,6 @@ def evaluate(
     from maskadapter.data import open_dataset
     from maskadapter.evaluation import Partition
     from maskadapter.evaluation import evaluate as run
-    from maskadapter.hub import ModelSource
     from maskadapter.models import MODELS
     from maskadapter.paper import reference_figures
     from maskadapter.pipelines import file_predictor, model_predictor
@@ -101,37 +89,17 @@ def evaluate(
         predictor = file_predictor(model, images, annotations)
     else:
         with busy("loading the model"):
-            predictor = model_predictor(
-                ModelSource(model, pooler, adapter, architecture),
-                images,
-                # Every process of a launcher takes the GPU of its own number.
-                device=f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device,
-                branch=branch,
-                alpha=alpha,
-                beta=beta,
-                masks=masks,
-                transfer_norm=transfer_norm,
-                prune_proposals=prune_proposals,
-            )
+            # Every process of a launcher takes the GPU of its own number.
+            place = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device
+            load = partial(model_predictor, device=place, prune_proposals=prune_proposals, transfer_norm=transfer_norm)
+            predictor = load(replace(source, name=model), images, branch=branch, alpha=alpha, beta=beta, masks=masks)
     classes = None if partition is None else Partition.of(partition, images.vocabulary, predictor.trained_on)
-    reference = {}
-    if predictor.published_as is not None:
-        reference = reference_figures(*predictor.published_as, images, branch, classes, convention)
-    try:
-        report = run(
-            predictor.predict,
-            images,
-            output,
-            metrics=predictor.metrics,
-            limit=limit,
-            convention=convention,
-            partition=classes,
-            settings={**predictor.settings, "split": split},
-            reference=reference,
-        )
-    except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)  # Typer turns it into an exit code and drops its message
-        raise
+    name = predictor.published_as
+    reference = reference_figures(*name, images, branch, classes, convention) if name else {}
+    settings = {**predictor.settings, "split": split}
+    own = partial(run, metrics=predictor.metrics, convention=convention, settings=settings, reference=reference)
+    with stop_message():
+        report = own(predictor.predict, images, output, limit=limit, partition=classes)
     if rank_and_world_size()[0] == 0:
         print(report.markdown().split("\n\n")[0])
         print(f"{report.facts['convention']}\n" if "convention" in report.facts else "", end="")

@@ -4,12 +4,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+from typer import Option
 
-import maskadapter
 from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
-from maskadapter.cli.segment import ImagesArgument, Resume, names_of, run_and_report
-from maskadapter.system.progress import busy
+from maskadapter.cli.segment import ImagesArgument, Resume, loaded, run_and_report
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
@@ -20,15 +18,15 @@ if TYPE_CHECKING:
 def label(
     images: ImagesArgument,
     classes: Classes,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the training set, new or empty.")] = Path(
+    output: Annotated[Path, Option("--output", "-o", help="Folder for the training set, new or empty.")] = Path(
         "dataset"
     ),
     format: Annotated[
-        Literal["coco", "yolo", "voc"], typer.Option(help="Format of the labels; yolo and voc need supervision.")
+        Literal["coco", "yolo", "voc"], Option(help="Format of the labels; yolo and voc need supervision.")
     ] = "coco",
-    score: Annotated[float, typer.Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.5,
+    score: Annotated[float, Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.5,
     min_area: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out segments that cover a smaller share of the image.")
+        float, Option(min=0, max=1, help="Leave out segments that cover a smaller share of the image.")
     ] = 0.001,
     background: Background = BACKGROUND,
     things: Things = None,
@@ -44,15 +42,11 @@ def label(
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
     from maskadapter.io import find_image_files
-    from maskadapter.models.sources import masks_from
     from maskadapter.pipelines import label_images
 
     vocabulary = Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)
     found = find_image_files(images, output)
-    with busy("loading the model"):
-        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
-        given = None if masks is None else masks_from(masks, device)
-    settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
+    segmenter, given, settings = loaded(source, masks, device, prune_proposals)
     run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
     run_and_report(partial(run, masks=given, resume=resume, settings=settings), output)

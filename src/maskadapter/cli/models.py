@@ -1,12 +1,15 @@
 """``maskadapter models``: the published weights."""
 
 import os
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer import Argument, Option
 
-from maskadapter.cli.console import show
+from maskadapter.cli.console import show, table
 from maskadapter.cli.options import Architecture, Device, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
@@ -33,18 +36,15 @@ def list_models() -> None:
     from maskadapter.hub.zoo import list_models as find_models
     from maskadapter.paper import DATASETS, published_miou
 
-    table, figures = _table("model", "pooler", "size", "license", "source", "here"), _table("", "", *DATASETS)
+    files = table("model", "pooler", "size", "license", "source", "here")
+    figures = table("", "", *DATASETS, right=range(2, 2 + len(DATASETS)))
     for model in find_models():
         here = "no" if model.path is None else f"{model.path.stat().st_size / 1e9:.2f} GB" if model.pooler else "yes"
-        if model.name == "tiny":
-            here = "yes"
-        table.add_row(model.name, model.pooler, model.size, model.license, ", ".join(model.sources), here)
-        miou = published_miou(model.name, model.pooler)
-        if miou:
+        here = "yes" if model.name == "tiny" else here
+        files.add_row(model.name, model.pooler, model.size, model.license, ", ".join(model.sources), here)
+        if miou := published_miou(model.name, model.pooler):
             figures.add_row(model.name, model.pooler, *(f"{miou[name]:.1f}" for name in DATASETS))
-    for column in figures.columns[2:]:
-        column.justify = "right"
-    show(table)
+    show(files)
     print("\nmIoU in percent, as the paper reports it:")
     show(figures)
     print(f"\nhub: huggingface.co/{HUB_REPOSITORY}. drive: the authors' Google Drive files.")
@@ -54,23 +54,21 @@ def list_models() -> None:
 
 @app.command()
 def download(
-    model: Annotated[str, typer.Argument(help="A name from 'maskadapter models list'.", show_default=False)],
+    model: Annotated[str, Argument(help="A name from 'maskadapter models list'.")],
     pooler: Annotated[
         Literal["adapter", "pooling"],
-        typer.Option(help="Which file of a model: with Mask-Adapter, or the segmenter's own with mask pooling."),
+        Option(help="Which file of a model: with Mask-Adapter, or the segmenter's own with mask pooling."),
     ] = "adapter",
     source: Annotated[
         Literal["hub", "drive"] | None,
-        typer.Option(
-            help="Without it the Hugging Face hub, and Google Drive for what the hub lacks.", show_default=False
-        ),
+        Option(help="Without it the Hugging Face hub, and Google Drive for what the hub lacks."),
     ] = None,
-    file: Annotated[str | None, typer.Option(help="The file's name on the hub.", show_default=False)] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.")] = False,
+    file: Annotated[str | None, Option(help="The file's name on the hub.")] = None,
+    offline: Annotated[bool, Option("--offline", help="Do not use the network.")] = False,
 ) -> None:
     """Download a model, or a CLIP encoder to train from.
 
-    An interrupted download goes on where it stopped when the command is given again.
+    An interrupted download from Google Drive goes on when the command is given again; one from the hub starts anew.
 
     Example: [bold]maskadapter models download fcclip-large[/]
     """
@@ -83,11 +81,11 @@ def download(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="An official .pth, or a model's name.", show_default=False)],
-    destination: Annotated[Path, typer.Argument(help="The .safetensors file to write.", show_default=False)],
+    source: Annotated[Path, Argument(help="An official .pth, or a model's name.")],
+    destination: Annotated[Path, Argument(help="The .safetensors file to write.")],
     architecture: Architecture = None,
-    half: Annotated[bool, typer.Option("--half", help="Store 16 bits a number: half the size.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    half: Annotated[bool, Option("--half", help="Store 16 bits a number: half the size.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
     """Convert official weights to safetensors, with the facts needed to load them.
 
@@ -103,14 +101,11 @@ def convert(
 @app.command()
 @with_model_source("pooler", "architecture")
 def check(
-    file: Annotated[str, typer.Argument(help="A file of weights, or a model's name.", show_default=False)],
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Folder of ADE20K (ADEChallengeData2016): measure the mIoU too.", show_default=False),
-    ] = None,
-    images: Annotated[int, typer.Option(min=1, help="How many images of ADE20K.")] = 20,
+    file: Annotated[str, Argument(help="A file of weights, or a model's name.")],
+    root: Annotated[Path | None, Option(help="Folder of ADE20K (ADEChallengeData2016): measure the mIoU too.")] = None,
+    images: Annotated[int, Option(min=1, help="How many images of ADE20K.")] = 20,
     device: Device = "cpu",
-    json: Annotated[Path | None, typer.Option(help="Write the findings to this file too.", show_default=False)] = None,
+    json: Annotated[Path | None, Option(help="Write the findings to this file too.")] = None,
     *,
     source: "ModelSource",
 ) -> None:
@@ -120,25 +115,15 @@ def check(
 
     Example: [bold]maskadapter models check model.pth --root datasets[/]
     """
-    from dataclasses import asdict, replace
-
     from maskadapter.paper import published_miou
     from maskadapter.pipelines import Finding, check_model
     from maskadapter.system.json_files import write_json
 
     findings: list[Finding] = []
-    steps = check_model(
-        replace(source, name=file),
-        device=device,
-        root=root,
-        images=images,
-        expected_miou=lambda name, pooler: published_miou(name, pooler).get("A-150"),
-    )
-    while True:
-        with busy("checking"):
-            finding = next(steps, None)
-        if finding is None:
-            break
+    published = partial(check_model, expected_miou=lambda name, pooler: published_miou(name, pooler).get("A-150"))
+    steps = published(replace(source, name=file), device=device, root=root, images=images)
+    next_finding = busy("checking")(lambda: next(steps, None))
+    for finding in iter(next_finding, None):
         findings.append(finding)
         show(_line(finding.name, finding.passed, finding.text))
     if json is not None:
@@ -148,20 +133,12 @@ def check(
         raise MaskAdapterError(f"{file}: {len(failed)} of {len(findings)} checks failed ({', '.join(failed)})")
 
 
-def _table(*columns: str) -> "Table":
-    from rich.table import Table
-
-    return Table(*columns, box=None, pad_edge=False)
-
-
 def _line(name: str, passed: bool | None, text: str) -> "Table":
     """One finding: its name, the result, the figures."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     result = {True: Text("ok", "green"), False: Text("failed", "red"), None: Text("-")}[passed]
-    grid = Table.grid(padding=(0, 1))
-    for width in (6, 6, None):
-        grid.add_column(width=width, overflow="fold")
+    grid = Table.grid(*(Column(width=width, overflow="fold") for width in (6, 6, None)), padding=(0, 1))
     grid.add_row(name, result, Text(text))
     return grid

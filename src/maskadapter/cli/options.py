@@ -6,69 +6,66 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
-ImageArgument = Annotated[Path, typer.Argument(help="The image: JPEG, PNG, WebP, TIFF ...", show_default=False)]
 Classes = Annotated[
     str,
-    typer.Option(
+    Option(
         "--classes",
         "-c",
         help='Class names such as "cat, sofa|couch, wall" (| joins synonyms), a text file with one class a line, or a '
         "built-in list such as ade20k-150.",
-        show_default=False,
     ),
 ]
 Things = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Classes that are counted one by one (cat), all others being stuff (sky); without it as the built-in "
-        "lists have it.",
-        show_default=False,
+        "lists have it."
     ),
 ]
 Background = Annotated[
     str,
-    typer.Option(
+    Option(
         help="Classes that stand for the rest of the world: a pixel that one of them wins belongs to none of yours. As "
-        "--classes, or none to give every pixel to one of your classes.",
+        "--classes, or none to give every pixel to one of your classes."
     ),
 ]
 Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model", "-m", help="A model's name or a file of weights; without it the embedded model.", show_default=False
-    ),
+    str | None, Option("--model", "-m", help="A model's name or a file of weights; without it the embedded model.")
 ]
 Pooler = Annotated[
     Literal["adapter", "pooling", "cropping"] | None,
-    typer.Option(help="How a mask becomes an embedding; without it as the weights were made for.", show_default=False),
+    Option(help="How a mask becomes an embedding; without it as the weights were made for."),
 ]
-Adapter = Annotated[
-    Path | None,
-    typer.Option(help="A warm-up file whose adapter is joined to the segmenter in --model.", show_default=False),
-]
+Adapter = Annotated[Path | None, Option(help="A warm-up file whose adapter is joined to the segmenter in --model.")]
 Architecture = Annotated[
-    str | None,
-    typer.Option(help="The named model that a file is read as, if its content does not decide.", show_default=False),
+    str | None, Option(help="The named model that a file is read as, if its content does not decide.")
 ]
-Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
+Device = Annotated[str, Option(help="Where to compute: cpu, cuda or mps.")]
 Prune = Annotated[
     bool,
-    typer.Option(
-        "--fast",
-        help="Compute the adapter only for the proposals that can change the result, and estimate the others.",
+    Option(
+        "--fast", help="Compute the adapter only for the proposals that can change the result, and estimate the others."
     ),
 ]
 Masks = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Masks to classify instead of the model's own proposals: a file (label or panoptic PNG, COCO JSON, .npy "
         "of bool (N, H, W)); sam:NAME or segmenter:NAME, a model on the Hugging Face hub or in a folder; or "
-        "superpixels.",
-        show_default=False,
+        "superpixels."
     ),
 ]
+
+DatasetArgument = Annotated[str, Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.")]
+Root = Annotated[Path | None, Option(help="The data set's folder, or the one that holds it.")]
+DataSplit = Annotated[Literal["val", "train"], Option(help="Which images of the data set.")]
+Task = Annotated[
+    Literal["semantic", "panoptic", "instance"] | None,
+    Option(help="Which of its labels; without it the data set's own task."),
+]
+Limit = Annotated[int | None, Option(min=1, help="Only the first so many images.")]
 
 _OF_SOURCE = {"model": Model, "pooler": Pooler, "adapter": Adapter, "architecture": Architecture}
 
@@ -81,24 +78,19 @@ def with_model_source(*chosen: str) -> Callable[[Callable[..., None]], Callable[
     names = chosen or tuple(_OF_SOURCE)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(command)
-
         @functools.wraps(command)
         def run(**given: Any) -> None:
             from maskadapter.hub import ModelSource
 
-            values = {name: given.pop(name) for name in names}
-            values["name"] = values.pop("model", None)
+            values = {"name" if name == "model" else name: given.pop(name) for name in names}
             command(**given, source=ModelSource(**{key: value for key, value in values.items() if value is not None}))
 
-        parameters = []
-        for parameter in signature.parameters.values():
-            if parameter.name == "source":
-                parameters += [
-                    parameter.replace(name=name, annotation=_OF_SOURCE[name], default=None) for name in names
-                ]
-            else:
-                parameters.append(parameter)
+        signature = inspect.signature(command)
+        parameters = list(signature.parameters.values())
+        place = list(signature.parameters).index("source")
+        parameters[place : place + 1] = [
+            parameters[place].replace(name=name, annotation=_OF_SOURCE[name], default=None) for name in names
+        ]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run

@@ -1,11 +1,14 @@
 """``maskadapter plot``: the paper's kinds of figures."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
-from maskadapter.cli.options import Background, Device, with_model_source
+from maskadapter.cli.options import Background, DatasetArgument, DataSplit, Device, Root, Task, with_model_source
+from maskadapter.system.progress import busy
 from maskadapter.vocabulary import BACKGROUND
 
 if TYPE_CHECKING:
@@ -13,16 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="File to write: .png, .pdf or .svg.", show_default=False)]
-Classes = Annotated[
-    str | None, typer.Option("--classes", "-c", help="Class names, a file or a built-in list.", show_default=False)
-]
-Root = Annotated[Path | None, typer.Option(help="The data set's folder, or the one that holds it.", show_default=False)]
-DataSplit = Annotated[Literal["val", "train"], typer.Option(help="Which images of the data set.")]
-Task = Annotated[
-    Literal["semantic", "panoptic", "instance"] | None,
-    typer.Option(help="Which of its labels; without it the data set's own task.", show_default=False),
-]
+Output = Annotated[Path, Option("--output", "-o", help="File to write: .png, .pdf or .svg.")]
+Classes = Annotated[str | None, Option("--classes", "-c", help="Class names, a file or a built-in list.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -35,19 +30,18 @@ def plot(context: typer.Context) -> None:
 @app.command()
 @with_model_source("model", "adapter", "architecture")
 def activations(
-    images: Annotated[list[str], typer.Argument(help="Files, folders or patterns.", show_default=False)],
+    images: Annotated[list[str], Argument(help="Files, folders or patterns.")],
     output: Output,
     masks: Annotated[
         Path | None,
-        typer.Option(
-            help="Label map or panoptic PNG, COCO JSON, or .npy file of bool (N, H, W); without it the segments found.",
-            show_default=False,
+        Option(
+            help="Label map or panoptic PNG, COCO JSON, or .npy file of bool (N, H, W); without it the segments found."
         ),
     ] = None,
     classes: Classes = None,
     background: Background = BACKGROUND,
-    top: Annotated[int, typer.Option(help="Masks of each image, the largest first.")] = 3,
-    single: Annotated[int, typer.Option(help="Single maps of each mask, 0 to 4.")] = 3,
+    top: Annotated[int, Option(help="Masks of each image, the largest first.")] = 3,
+    single: Annotated[int, Option(help="Single maps of each mask, 0 to 4.")] = 3,
     *,
     source: "ModelSource",
     device: Device = "cpu",
@@ -56,41 +50,31 @@ def activations(
 
     Example: [bold]maskadapter plot activations photo.jpg --classes "cat, wall" --output maps.pdf[/]
     """
-    from maskadapter.paper.figures import activations as draw
-    from maskadapter.system.progress import log_spinner
+    from maskadapter.paper.figures import activations as figure
 
-    with log_spinner():
-        draw(
-            images,
-            output,
-            masks=masks,
-            classes=classes,
-            background=background,
-            top=top,
-            single=single,
-            model=source,
-            device=device,
-        )
+    draw = partial(figure, images, output, masks=masks, classes=classes, background=background)
+    with busy("drawing"):
+        draw(top=top, single=single, model=source, device=device)
     print(output)
 
 
 @app.command()
 @with_model_source("model", "adapter", "architecture")
 def tsne(
-    dataset: Annotated[str, typer.Argument(help="A data set's name, or a YAML file of your own.", show_default=False)],
+    dataset: DatasetArgument,
     output: Output,
     root: Root = None,
     split: DataSplit = "val",
     task: Task = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many images.")] = 200,
-    top: Annotated[int, typer.Option(help="The classes with the most masks.")] = 12,
+    limit: Annotated[int, Option(help="Only the first so many images.")] = 200,
+    top: Annotated[int, Option(help="The classes with the most masks.")] = 12,
     partition: Annotated[
         str,
-        typer.Option(
+        Option(
             help="Which classes were seen in training, as evaluate takes it: unseen ones are triangles; none for none."
         ),
     ] = "synonyms",
-    seed: Annotated[int, typer.Option(help="Seed of the arrangement.")] = 0,
+    seed: Annotated[int, Option(help="Seed of the arrangement.")] = 0,
     *,
     source: "ModelSource",
     device: Device = "cpu",
@@ -100,39 +84,26 @@ def tsne(
     Example: [bold]maskadapter plot tsne coco-panoptic --root datasets --output tsne.pdf[/]
     """
     from maskadapter.data import open_dataset
-    from maskadapter.paper.figures import tsne as draw
-    from maskadapter.system.progress import log_spinner
+    from maskadapter.paper.figures import tsne as figure
 
-    with log_spinner():
-        draw(
-            open_dataset(dataset, root, split, task),
-            output,
-            limit=limit,
-            top=top,
-            partition=None if partition == "none" else partition,
-            seed=seed,
-            model=source,
-            device=device,
-        )
+    seen = None if partition == "none" else partition
+    draw = partial(figure, output=output, limit=limit, top=top, partition=seen, seed=seed, model=source, device=device)
+    with busy("drawing"):
+        draw(open_dataset(dataset, root, split, task))
     print(output)
 
 
 @app.command("upper-bound")
 def upper_bound(
     reports: Annotated[
-        list[str],
-        typer.Argument(
-            help="Reports of evaluate --proposals ground-truth, report.json or its folder, or LABEL=PATH.",
-            show_default=False,
-        ),
+        list[str], Argument(help="Reports of evaluate --masks ground-truth, report.json or its folder, or LABEL=PATH.")
     ],
     output: Output,
     metric: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help="accuracy of segments, accuracy of class masks or mIoU, with seen or unseen behind it. May be "
-            "repeated; without it the first and the last.",
-            show_default=False,
+            "repeated; without it the first and the last."
         ),
     ] = None,
 ) -> None:
@@ -142,25 +113,19 @@ def upper_bound(
     """
     from maskadapter.paper.figures import METRICS
     from maskadapter.paper.figures import upper_bound as draw
-    from maskadapter.system.progress import log_spinner
 
-    with log_spinner():
+    with busy("drawing"):
         draw(reports, output, metrics=metric or METRICS)
     print(output)
 
 
 @app.command("unseen-curve")
 def unseen_curve(
-    runs: Annotated[list[str], typer.Argument(help="Folders that train wrote, or LABEL=FOLDER.", show_default=False)],
+    runs: Annotated[list[str], Argument(help="Folders that train wrote, or LABEL=FOLDER.")],
     output: Output,
-    dataset: Annotated[
-        str | None, typer.Option(help="One of the data sets that the runs were evaluated on.", show_default=False)
-    ] = None,
+    dataset: Annotated[str | None, Option(help="One of the data sets that the runs were evaluated on.")] = None,
     metric: Annotated[
-        str | None,
-        typer.Option(
-            help="mIoU, accuracy of segments, PQ or AP; without it the first that all runs have.", show_default=False
-        ),
+        str | None, Option(help="mIoU, accuracy of segments, PQ or AP; without it the first that all runs have.")
     ] = None,
 ) -> None:
     """Draw a metric of seen and of unseen classes over the steps of training.
@@ -176,31 +141,25 @@ def unseen_curve(
 @app.command()
 def gallery(
     output: Output,
-    images: Annotated[
-        list[str] | None, typer.Argument(help="Files, folders or patterns; or --dataset.", show_default=False)
-    ] = None,
+    images: Annotated[list[str] | None, Argument(help="Files, folders or patterns; or --dataset.")] = None,
     classes: Classes = None,
     background: Background = BACKGROUND,
     model: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--model",
             "-m",
             help="NAME or NAME:POOLER (tiny:adapter), a column each; LABEL= before it is the column's title. May be "
             "repeated; without it the embedded model.",
-            show_default=False,
         ),
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="A data set instead of images, with its ground truth.", show_default=False)
-    ] = None,
+    dataset: Annotated[str | None, Option(help="A data set instead of images, with its ground truth.")] = None,
     root: Root = None,
     split: DataSplit = "val",
     task: Task = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many images of the data set.")] = 4,
+    limit: Annotated[int, Option(help="Only the first so many images of the data set.")] = 4,
     number: Annotated[
-        list[int] | None,
-        typer.Option(help="Only this image of the data set, from 0. May be repeated.", show_default=False),
+        list[int] | None, Option(help="Only this image of the data set, from 0. May be repeated.")
     ] = None,
     device: Device = "cpu",
 ) -> None:
@@ -210,19 +169,10 @@ def gallery(
     """
     from maskadapter.data import open_dataset
     from maskadapter.hub import DEFAULT
-    from maskadapter.paper.figures import gallery as draw
-    from maskadapter.system.progress import log_spinner
+    from maskadapter.paper.figures import gallery as figure
 
-    with log_spinner():
-        draw(
-            images or [],
-            output,
-            classes=classes,
-            background=background,
-            dataset=open_dataset(dataset, root, split, task) if dataset else None,
-            limit=limit,
-            numbers=number,
-            models=model or (DEFAULT,),
-            device=device,
-        )
+    draw = partial(figure, images or [], output, classes=classes, background=background, limit=limit, numbers=number)
+    with busy("drawing"):
+        samples = open_dataset(dataset, root, split, task) if dataset else None
+        draw(dataset=samples, models=model or (DEFAULT,), device=device)
     print(output)

@@ -3,26 +3,22 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from typer import Argument, Option
 
 
 def prepare(
     name: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="ade20k-150, ade20k-847, pascal-context-59, pascal-context-459, pascal-voc-20, coco-panoptic, "
-            "coco-stuff or lvis-v1.",
-            show_default=False,
+            "coco-stuff or lvis-v1."
         ),
     ],
-    root: Annotated[
-        Path, typer.Option(help="Folder of all data sets, or the data set's own folder.", show_default=False)
-    ],
+    root: Annotated[Path, Option(help="Folder of all data sets, or the data set's own folder.")],
     split: Annotated[
-        Literal["train", "val"] | None,
-        typer.Option(help="Only this split; COCO's training images take 19 GB.", show_default=False),
+        Literal["train", "val"] | None, Option(help="Only this split; COCO's training images take 19 GB.")
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Download nothing; use the files in the folder.")] = False,
+    offline: Annotated[bool, Option("--offline", help="Download nothing; use the files in the folder.")] = False,
 ) -> None:
     """Prepare a data set: download, unpack, convert and count its files. Prints the data set's folder.
 

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 import maskadapter
-from maskadapter.cli.console import class_probabilities, shares, show
+from maskadapter.cli.console import class_probabilities, shares, show, stop_message
 from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
@@ -21,14 +21,10 @@ if TYPE_CHECKING:
     from maskadapter.results import Segmentation
 
 ImagesArgument = Annotated[
-    list[str],
-    typer.Argument(
-        help="Files, folders, patterns in quotes such as 'photos/**/*.jpg', or - for standard input.",
-        show_default=False,
-    ),
+    list[str], Argument(help="Files, folders, patterns in quotes such as 'photos/**/*.jpg', or - for standard input.")
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue a run that was stopped: images that are done stay as they are.")
+    bool, Option("--resume", help="Continue a run that was stopped: images that are done stay as they are.")
 ]
 
 
@@ -36,16 +32,15 @@ Resume = Annotated[
 def segment(
     images: ImagesArgument,
     classes: Classes,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("out"),
+    output: Annotated[Path, Option("--output", "-o", help="Folder for the results.")] = Path("out"),
     save: Annotated[
-        str,
-        typer.Option(help="What to write, separated by commas: overlay, labels, panoptic, coco, summary, activations."),
+        str, Option(help="What to write, separated by commas: overlay, labels, panoptic, coco, summary, activations.")
     ] = "overlay,labels",
     background: Background = BACKGROUND,
     things: Things = None,
     masks: Masks = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print the five most probable classes of every segment of a single image.")
+        bool, Option("--explain", help="Print the five most probable classes of every segment of a single image.")
     ] = False,
     resume: Resume = False,
     device: Device = "cpu",
@@ -60,7 +55,6 @@ def segment(
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
     from maskadapter.io import find_image_files, read_image
-    from maskadapter.models.sources import masks_from
     from maskadapter.pipelines import segment_images
     from maskadapter.results import check_formats
 
@@ -72,9 +66,7 @@ def segment(
         raise MaskAdapterError(f"--explain is for one image, and {len(found):,} were given: --save summary has it")
     if len(found) == 1:
         read_image(found[0].source)  # an image that cannot be read fails before the model is loaded
-    with busy("loading the model"):
-        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
-        given = None if masks is None else masks_from(masks, device)
+    segmenter, given, settings = loaded(source, masks, device, prune_proposals)
 
     def report_one(result: "Segmentation", paths: list[Path]) -> None:
         labels = result.semantic()
@@ -84,31 +76,36 @@ def segment(
         for path in paths:
             print(path)
 
-    settings = names_of(source, prune_proposals) | ({"masks": masks} if masks else {})
     run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, masks=given)
     on_result = report_one if len(found) == 1 else None
     run_and_report(partial(run, resume=resume, settings=settings, on_result=on_result), output)
 
 
-def names_of(source: "ModelSource", prune_proposals: bool) -> dict[str, Any]:
-    """Settings of the model for a run's record, without folders, which may have moved when the run is resumed."""
+def loaded(source: "ModelSource", masks: str | None, device: str, prune_proposals: bool) -> tuple[Any, Any, dict]:
+    """The segmenter, the masks to classify, and the settings of both for a run's record.
+
+    Those are without folders, which may have moved when the run is resumed.
+    """
+    from maskadapter.models.sources import masks_from
+
+    with busy("loading the model"):
+        segmenter = maskadapter.load(source, device=device, prune_proposals=prune_proposals)
+        given = None if masks is None else masks_from(masks, device)
     path = Path(source.name)
-    return {
+    settings = {
         "model": f"{path.name}, {path.stat().st_size:,} bytes" if path.is_file() else path.name,
         "pooler": source.pooler,
         "adapter": source.adapter and Path(source.adapter).name,
         "architecture": source.architecture,
         "prune_proposals": prune_proposals,
     }
+    return segmenter, given, settings | ({"masks": masks} if masks else {})
 
 
 def run_and_report(work: Callable[[], "Report"], output: Path) -> None:
     """Process many images and print a report. Raises MaskAdapterError when some of them failed."""
-    try:
+    with stop_message():
         report = work()
-    except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)  # Typer makes it the exit code and drops its text
-        raise
     total = report.done + len(report.failed)
     if total == len(report.failed) == 1 and report.fault is None:
         raise MaskAdapterError(report.failed[0][1])

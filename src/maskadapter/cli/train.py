@@ -1,29 +1,27 @@
 """``maskadapter train``."""
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
+
+from maskadapter.cli.console import stop_message
+from maskadapter.system.progress import bar
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file, see the folder recipes/.", show_default=False)],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder that holds the data sets of the recipe.", show_default=False)
-    ] = None,
+    recipe: Annotated[Path, Argument(help="A YAML file, see the folder recipes/.")],
+    root: Annotated[Path | None, Option(help="Folder that holds the data sets of the recipe.")] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The run's folder; without it runs/<recipe's name>.", show_default=False),
+        Path | None, Option("--output", "-o", help="The run's folder; without it runs/<recipe's name>.")
     ] = None,
     change: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a value: optimizer.lr=5e-5. May be repeated.", show_default=False),
+        list[str] | None, Option("--set", help="Change a value: optimizer.lr=5e-5. May be repeated.")
     ] = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Compute on the CPU even where there is a GPU.")] = False,
+    cpu: Annotated[bool, Option("--cpu", help="Compute on the CPU even where there is a GPU.")] = False,
 ) -> None:
     """Train an adapter or a mask generator by a recipe.
 
@@ -43,45 +41,31 @@ def train(
     if settings.evaluation.every:
         validated = [open_dataset(name, root, "val") for name in settings.evaluation.datasets]
         validation = Validation(validated, folder, fingerprint(settings), settings.evaluation.images)
-    try:
-        with _StepBar().following("maskadapter.training.trainer"):
-            path = run(settings, datasets, folder, validation, "cpu" if cpu else None)
-    except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)  # Typer makes it the exit code and drops its message
-        raise
+    with stop_message(), _step_bar():
+        path = run(settings, datasets, folder, validation, "cpu" if cpu else None)
     print(path)
 
 
-class _StepBar(logging.Handler):
+@contextmanager
+def _step_bar() -> Iterator[None]:
     """A progress bar that follows the steps which the training loop logs; the main process alone logs them."""
+    logger, done = logging.getLogger("maskadapter.training.trainer"), 0
+    advance: Callable[[int], None] | None = None
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._bar, self._done = ExitStack(), 0
-        self._advance: Callable[[int], None] | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from maskadapter.system.progress import bar
-
+    def follow(record: logging.LogRecord) -> bool:
+        nonlocal advance, done
         step, iterations = getattr(record, "step", None), getattr(record, "iterations", None)
         if step is None:
-            return
-        if self._advance is None:
-            self._advance = self._bar.enter_context(bar("training", iterations, step))
-        else:
-            self._advance(step - self._done)
-        self._done = step
+            return True
+        if advance is None:
+            advance, done = stack.enter_context(bar("training", iterations, step)), step
+        advance(step - done)
+        done = step
+        return False
 
-    @contextmanager
-    def following(self, name: str) -> Iterator[None]:
-        """Show the bar while the block runs. name: of the logger."""
-        logger = logging.getLogger(name)
-        level = logger.level
-        logger.addHandler(self)
+    with ExitStack() as stack:
+        stack.callback(logger.setLevel, logger.level)
+        stack.callback(logger.removeFilter, follow)
         logger.setLevel(logging.DEBUG)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-            logger.removeHandler(self)
-            self._bar.close()
+        logger.addFilter(follow)
+        yield

@@ -1,24 +1,24 @@
-"""Work on many images, one after another: failures are collected, and a stopped run can be resumed."""
+"""Work on many images, one after another: failures are collected, and a stopped run is resumed by its record."""
 
+import json
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ImageFile, find_image_files
-from maskadapter.pipelines.run_record import (
-    read_versions,
-    refuse_new_names,
-    remove_from_record,
-    with_version,
-    write_record,
-)
+from maskadapter.system.json_files import write_json
 from maskadapter.system.progress import bar
+from maskadapter.vocabulary import Vocabulary
 
 Sources = str | Path | Iterable[str | Path] | Sequence[ImageFile]
+
+RECORD = "run.json"
+"""The file, in the folder of results, that holds the settings they were made with and the version of each image."""
 
 _LONGEST_NAME = 255  # bytes of a file's name on the usual file systems
 
@@ -39,21 +39,29 @@ class Report:
     note: str = ""
 
 
-def find_images(images: Sources, output: Path | None = None) -> list[ImageFile]:
-    """Return the images in sources; images that were found before stay as they are."""
-    if isinstance(images, str | Path):
-        return find_image_files(images, output)
-    given = list(images)
+def find_images(images: Sources, output: Path | None = None, masks: Any = None) -> list[ImageFile]:
+    """Return the images in sources; images that were found before stay as they are.
+
+    Raises MaskAdapterError as ``find_image_files``, and where ``masks`` is a file of one image's masks for many images.
+    """
+    given = [images] if isinstance(images, str | Path) else list(images)
     ready = [image for image in given if isinstance(image, ImageFile)]
-    if ready and len(ready) == len(given):
-        return ready
-    return [*ready, *find_image_files([source for source in given if not isinstance(source, ImageFile)], output)]
+    found = ready
+    if len(ready) < len(given) or not given:
+        found = [*ready, *find_image_files([source for source in given if not isinstance(source, ImageFile)], output)]
+    if len(found) > 1 and isinstance(masks, Path) and masks.suffix.lower() != ".json":
+        raise MaskAdapterError(
+            f"{masks} holds masks of one image, and {len(found):,} were given: give one COCO JSON file"
+        )
+    return found
 
 
-def refuse_one_map_for_many(masks: Any, images: int) -> None:
-    """Raise MaskAdapterError for a file of one image's masks given with many images."""
-    if images > 1 and isinstance(masks, Path) and masks.suffix.lower() != ".json":
-        raise MaskAdapterError(f"{masks} holds masks of one image, and {images:,} were given: give one COCO JSON file")
+def vocabulary_settings(vocabulary: Vocabulary, background: Any) -> dict[str, Any]:
+    """Return classes and background for the record, ready for JSON; a built-in background by its name alone."""
+    if background is None or background == "none":
+        return {**asdict(vocabulary), "background": None}
+    competing = Vocabulary.of(getattr(background, "vocabulary", background))
+    return {**asdict(vocabulary), "background": competing.name or competing.classes}
 
 
 def run_over_images(
@@ -75,9 +83,9 @@ def run_over_images(
     An image whose size or time has changed since it was recorded is done again. After Ctrl-C there are whole files
     only, and the KeyboardInterrupt states how many images are done.
     """
-    settings = with_version(settings)
-    earlier = read_versions(output, settings) if resume else {}
-    refuse_new_names(images, earlier, output)
+    settings = {"maskadapter": version("maskadapter"), **settings}
+    earlier = _read_versions(output, settings) if resume else {}
+    _refuse_new_names(images, earlier, output)
     too_long = {p.stem for p in images if any(len(os.fsencode(file.name)) > _LONGEST_NAME for file in files(p))}
     before = {
         p.stem
@@ -86,11 +94,16 @@ def run_over_images(
     }
     todo = [image for image in images if image.stem not in before]
     # Files of other settings would pass for this run's, were it stopped and resumed: they go before the record changes.
-    _remove(file for image in todo if image.stem not in too_long for file in files(image))
+    for file in (file for image in todo if image.stem not in too_long for file in files(image)):
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise MaskAdapterError(f"cannot write {file}: {error.strerror}") from None
     if record:
-        write_record(output, settings, {**earlier, **{image.stem: image.version for image in images}})
+        versions = earlier | {image.stem: image.version for image in images}
+        write_json(output / RECORD, {**settings, "images": dict(sorted(versions.items()))})
     else:
-        remove_from_record(output, images)
+        _remove_from_record(output, images)
     done, failed = len(before), []
     fault: Exception | None = None
     try:
@@ -116,13 +129,54 @@ def run_over_images(
     return Report(done, len(before), tuple(failed), fault)
 
 
-def _remove(files: Iterable[Path]) -> None:
-    for file in files:
-        try:
-            file.unlink(missing_ok=True)
-        except OSError as error:
-            raise MaskAdapterError(f"cannot write {file}: {error.strerror}") from None
-
-
 def _so_far(done: int, total: int) -> str:
     return f"{done:,} of {total:,} images are done, --resume goes on from there"
+
+
+def _read_versions(output: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Stem and version of the images of the run in ``output``, if any, which must have had the same settings."""
+    path = output / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        versions = dict(record.pop("images"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise MaskAdapterError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise MaskAdapterError(f"{path} is not the record of a run: resume needs the folder of one") from None
+    now = json.loads(json.dumps(settings))
+    other = sorted(key for key in record.keys() | now.keys() if record.get(key) != now.get(key))
+    if other:
+        raise MaskAdapterError(
+            f"{output} was made with other settings ({', '.join(other)}): repeat them to resume, or choose another "
+            "folder"
+        )
+    return versions
+
+
+def _remove_from_record(output: Path, images: Sequence[ImageFile]) -> None:
+    """Remove images, whose files a run without a record is about to write, from the record in ``output``, if any."""
+    stems = {image.stem for image in images}
+    try:
+        record = json.loads((output / RECORD).read_text(encoding="utf-8"))
+        kept = {stem: version for stem, version in record["images"].items() if stem not in stems}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return
+    if kept != record["images"]:
+        write_json(output / RECORD, {**record, "images": kept})
+
+
+def _refuse_new_names(images: Sequence[ImageFile], earlier: Mapping[str, str], output: Path) -> None:
+    """Raise MaskAdapterError where results of a recorded image would get another name.
+
+    A new ``cat.png`` beside ``cat.jpg`` changes the names of the results of ``cat.jpg``: both would be there.
+    """
+    now = {image.stem for image in images}
+    gone = {version: stem for stem, version in earlier.items() if stem not in now and version}
+    for image in images:
+        if image.stem not in earlier and image.version in gone:
+            raise MaskAdapterError(
+                f"{image} is in {output} as {gone[image.version]} and would now be called {image.stem}: rename "
+                "the image beside it that has nearly the same name, or choose another folder"
+            )

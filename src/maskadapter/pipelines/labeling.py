@@ -14,9 +14,8 @@ from PIL import Image
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ORIENTATION, ImageFile
 from maskadapter.models import OpenVocabularySegmenter
-from maskadapter.pipelines.image_run import Report, Sources, find_images, refuse_one_map_for_many, run_over_images
+from maskadapter.pipelines.image_run import RECORD, Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.pipelines.label_formats import LABEL_FILES, Format, join_coco, label_text, write_yolo_classes
-from maskadapter.pipelines.run_record import RECORD, vocabulary_settings
 from maskadapter.results import load_supervision
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.renamed import refuse_old_keywords
@@ -66,10 +65,8 @@ def label_images(
     for name, share in (("score", score), ("min_area", min_area)):
         if not 0 <= share <= 1:
             raise MaskAdapterError(f"{name} is {share}: a number from 0 to 1 is needed")
-    todo = [ImageFile(image.source, image.stem.replace("/", "__")) for image in find_images(images, output)]
-    refuse_one_map_for_many(masks, len(todo))
-    twice = [stem for stem, times in Counter(image.stem for image in todo).items() if times > 1]
-    if twice:
+    todo = [ImageFile(image.source, image.stem.replace("/", "__")) for image in find_images(images, output, masks)]
+    if twice := [stem for stem, times in Counter(image.stem for image in todo).items() if times > 1]:
         raise MaskAdapterError(f"two images would be called {twice[0]} in the set: rename one of them")
     if format != "coco":
         load_supervision()  # a missing library is reported before the first image
@@ -77,7 +74,6 @@ def label_images(
     names = _distinct(encoded.vocabulary.names)
     _refuse_other_files(output, resume)
     folder, suffix = LABEL_FILES[format]
-
     count: Counter[str] = Counter()
 
     def label(image: ImageFile) -> None:
@@ -86,7 +82,7 @@ def label_images(
         panoptic = result.panoptic()
         least = max(1, min_area * panoptic.ids.size)
         chosen = [s for s in panoptic.segments if s.score >= score and s.area >= least]
-        count.update(images=1, labeled=len(chosen), found=len(panoptic.segments))
+        count.update(images=1, labeled=len(chosen), left=len(panoptic.segments) - len(chosen))
         with write_atomically(output / folder / f"{image.stem}{suffix}") as temporary:
             temporary.write_text(label_text(format, written, names, panoptic, chosen), encoding="utf-8")
 
@@ -112,20 +108,14 @@ def label_images(
         join_coco(output, filter(Path.is_file, parts), names, encoded.vocabulary.is_thing)
     if format == "yolo":
         write_yolo_classes(output, names)
-    if not count["images"]:
-        return report
-    left = count["found"] - count["labeled"]
-    return replace(report, note=f"{count['labeled']:,} segments labeled, {left:,} left out by score or area")
+    note = f"{count['labeled']:,} segments labeled, {count['left']:,} left out by score or area"
+    return replace(report, note=note) if count["images"] else report
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
-    seen: Counter[str] = Counter()
-    distinct = []
-    for name in names:
-        seen[name] += 1
-        distinct.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return distinct
+    before = [names[:index].count(name) for index, name in enumerate(names)]
+    return [f"{name} ({times + 1})" if times else name for name, times in zip(names, before, strict=True)]
 
 
 def _refuse_other_files(output: Path, resume: bool) -> None:
@@ -141,26 +131,24 @@ def _refuse_other_files(output: Path, resume: bool) -> None:
 
 def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:
     """Copy the image's file into the set where every reader sees ``pixels`` in it, and else write ``pixels``."""
-    suffix = _plain(image.source)
-    if suffix is not None and isinstance(image.source, Path):
+    file = image.source if isinstance(image.source, Path) else None
+    plain, content = _plain(file) if file else None, b""
+    if plain and file:
         try:
-            content = image.source.read_bytes()
+            content = file.read_bytes()
         except OSError as error:
-            raise ImageError(f"cannot read {image.source}: {error.strerror}") from None
-        with write_atomically(folder / f"{image.stem}{suffix}") as temporary:
-            temporary.write_bytes(content)
-        return folder / f"{image.stem}{suffix}"
-    lossy = isinstance(image.source, Path) and image.source.suffix.lower() in _LOSSY
-    path = folder / f"{image.stem}{'.jpg' if lossy else '.png'}"
+            raise ImageError(f"cannot read {file}: {error.strerror}") from None
+    path = folder / (image.stem + (plain or (".jpg" if file and file.suffix.lower() in _LOSSY else ".png")))
     with write_atomically(path) as temporary:
-        Image.fromarray(pixels).save(temporary, quality=95, subsampling=0)
+        if plain:
+            temporary.write_bytes(content)
+        else:
+            Image.fromarray(pixels).save(temporary, quality=95, subsampling=0)
     return path
 
 
-def _plain(source: Path | Image.Image) -> str | None:
+def _plain(source: Path) -> str | None:
     """``".jpg"`` or ``".png"`` for a file of that kind, upright, RGB, nothing transparent; None for others."""
-    if isinstance(source, Image.Image):
-        return None
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(source, formats=("JPEG", "PNG")) as image:
             upright = image.getexif().get(ORIENTATION, 1) == 1

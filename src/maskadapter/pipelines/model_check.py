@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from maskadapter.hub import ModelSource, assemble, find, identify
 from maskadapter.hub.checkpoints import Checkpoint
 from maskadapter.hub.zoo import read_record, sha256_of
 from maskadapter.io import read_image
-from maskadapter.models import InputSize, OpenVocabularySegmenter
-from maskadapter.results import Upsampler
+from maskadapter.models import EncodedVocabulary, InputSize, OpenVocabularySegmenter
+from maskadapter.results import Classification, Upsampler
 from maskadapter.system.memory import peak_bytes
 from maskadapter.system.progress import bar
 from maskadapter.types import ImageBatch, ImageSizes
@@ -86,8 +87,7 @@ def check_model(
         return
     segmenter.text_cache = None  # text embeddings of an earlier process would not be examined
     del checkpoint
-    steps: list[Callable[[OpenVocabularySegmenter], Finding]] = [_norms, _chunks, _tiles, _sums]
-    for step in steps:
+    for step in (_norms, _chunks, _tiles, _sums):
         yield step(segmenter)
     yield _labels(segmenter, decides=architecture.name != "tiny")
     if segmenter.generator is None:
@@ -105,27 +105,26 @@ def _file(checkpoint: Checkpoint) -> Finding:
     facts = f"{path.name}, {size / 1e6:,.0f} MB, sha256\n{sha256}\n"
     if record is None:
         return Finding("file", None, facts + "nothing is recorded to compare it with", figures)
-    source = f"{record.place} states it" if record.stated else f"at its first download from {record.place}"
-    if record.sha256 == sha256:
-        return Finding("file", True, f"{facts}as {source}", figures)
-    return Finding("file", False, f"{facts}not {record.sha256}, as {source}: download it again", figures)
+    source = f"as {record.place} states it" if record.stated else f"as at its first download from {record.place}"
+    same = record.sha256 == sha256
+    return Finding(
+        "file", same, facts + (source if same else f"not {record.sha256}, {source}: download it again"), figures
+    )
 
 
 def _values(checkpoint: Checkpoint) -> Finding:
     numbers = {key: tensor for key, tensor in checkpoint.tensors.items() if tensor.is_floating_point()}
-    bad = sorted(key for key, tensor in numbers.items() if not tensor.isfinite().all())
-    count = sum(tensor.numel() for tensor in numbers.values())
-    if bad:
+    if bad := sorted(key for key, tensor in numbers.items() if not tensor.isfinite().all()):
         return Finding("values", False, f"NaN or infinite numbers in {', '.join(bad[:3])}", {"tensors": bad})
     # Every block starts with a layer scale of exactly 1e-6, which the first step of training changes.
     scales = [tensor for key, tensor in numbers.items() if key.startswith("pooler.") and key.endswith(".gamma")]
-    if scales and all(bool((scale == scale.flatten()[0]).all()) for scale in scales):
+    if scales and all((scale == scale.flatten()[0]).all() for scale in scales):
         return Finding("values", False, "the adapter was never trained: its layer scales are all one number")
+    count = sum(tensor.numel() for tensor in numbers.values())
     return Finding("values", True, f"{count / 1e6:,.1f} million numbers, none NaN or infinite", {"numbers": count})
 
 
 def _norms(segmenter: OpenVocabularySegmenter) -> Finding:
-    """Check CLIP's scale and its text embeddings."""
     scale = float(segmenter.clip.logit_scale.exp())
     rows = segmenter.encode_text("cat, a bowl of fruit, the night sky").text_embeddings
     lengths = (rows.norm(dim=-1) - 1).abs().max().item()
@@ -142,15 +141,12 @@ def _norms(segmenter: OpenVocabularySegmenter) -> Finding:
 def _chunks(segmenter: OpenVocabularySegmenter) -> Finding:
     """Compare masks that are embedded together with masks that are embedded one by one."""
     images = _small_batch(segmenter).pixels
-    features = segmenter.clip.encode_image(images)
+    pool = partial(segmenter.pooler, images, segmenter.clip.encode_image(images), project=segmenter.clip.project)
     height, width = images.shape[-2] // 4, images.shape[-1] // 4
     masks = torch.full((1, 5, height, width), -10.0, device=images.device)
     for number in range(5):
         masks[0, number, number * height // 8 :, : width // (number + 1)] = 10
-    together = segmenter.pooler(images, features, masks, segmenter.clip.project)
-    single = torch.cat(
-        [segmenter.pooler(images, features, mask, segmenter.clip.project) for mask in masks.split(1, dim=1)], dim=1
-    )
+    together, single = pool(masks), torch.cat([pool(mask) for mask in masks.split(1, dim=1)], dim=1)
     return _difference("chunks", "5 masks embedded together and one by one", together, single)
 
 
@@ -171,9 +167,7 @@ def _sums(segmenter: OpenVocabularySegmenter) -> Finding:
     """Check the probabilities of a small image, computed twice."""
     encoded = segmenter.encode_text(CLASSES)
     if segmenter.generator is None:
-        image = _photograph("chelsea")
-        masks = np.ones((1, *image.shape[:2]), dtype=bool)
-        runs = [torch.from_numpy(segmenter.classify(image, masks, encoded).probs) for _ in range(2)]
+        runs = [torch.from_numpy(_whole(segmenter, "chelsea", encoded).probs) for _ in range(2)]
     else:
         images = _small_batch(segmenter)
         runs = [segmenter(images, encoded)[1] for _ in range(2)]
@@ -189,8 +183,7 @@ def _labels(segmenter: OpenVocabularySegmenter, decides: bool) -> Finding:
     vocabulary = segmenter.encode_text(CLASSES)
     predictions, right = [], 0
     for photo, expected in PHOTOS.items():
-        image = _photograph(photo)
-        classified = segmenter.classify(image, np.ones((1, *image.shape[:2]), dtype=bool), vocabulary)
+        classified = _whole(segmenter, photo, vocabulary)
         best = classified.class_names[classified.labels[0]]
         right += best == expected
         score = f"{classified.scores[0]:.0%}"
@@ -205,24 +198,27 @@ def _photo(segmenter: OpenVocabularySegmenter) -> Finding:
     image = _photograph("chelsea")
     started = time.perf_counter()
     labels = segmenter.segment(image, "cat, wall, floor", background=None).semantic()
-    seconds, memory = time.perf_counter() - started, _peak_memory(segmenter.clip.logit_scale.device)
+    seconds, device = time.perf_counter() - started, segmenter.clip.logit_scale.device
+    # Of the GPU, else of the whole process; 0 where the system does not state it.
+    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_bytes()
     share = float((labels == 0).mean())
     used = f", {memory / 1e9:.1f} GB at most" if memory else ""
     size = f"{image.shape[1]} x {image.shape[0]}"
     text = f"a cat of {size} pixels segmented in {seconds:.1f} s{used}; cat takes {share:.0%} of it"
-    return Finding("photo", bool((labels >= 0).any()), text, {"seconds": seconds, "bytes": memory, "cat": share})
+    return Finding(
+        "photo", bool((labels >= 0).any()), text, {"seconds": seconds, "bytes": memory or None, "cat": share}
+    )
 
 
 def _ade20k(segmenter: OpenVocabularySegmenter, expected: float | None, dataset: Dataset, images: int) -> Finding:
     """Measure the mIoU on the first images of ADE20K-150, with the range to expect of other images of the same kind."""
-    encoded = segmenter.encode_text("ade20k-150")
-    counts = []
-    images = min(images, len(dataset))
+    encoded, classes = segmenter.encode_text("ade20k-150"), len(dataset.vocabulary)
+    counts, images = [], min(images, len(dataset))
     with bar("ADE20K", images) as step:
         for number in range(images):
             sample = dataset[number]
             predicted = segmenter.segment(sample.image, encoded, background=None).semantic()
-            counts.append(_count(predicted, sample.target.labels(), len(dataset.vocabulary)))
+            counts.append(pixel_counts([confusion(predicted, sample.target.labels(), classes)], classes))
             step(1)
     table = np.stack(counts)
     miou = float(mean_iou(table.sum(axis=0)))
@@ -234,11 +230,6 @@ def _ade20k(segmenter: OpenVocabularySegmenter, expected: float | None, dataset:
     share = expected / 100
     text += f"; {share:.1%} is expected on all 2,000: so few images show the order of magnitude, not more"
     return Finding("ade20k", bool(high >= ENOUGH_MIOU * share), text, {**figures, "expected": share})
-
-
-def _count(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """(3, K): pixels of each class in both, in the prediction, in the ground truth; unlabeled pixels are left out."""
-    return pixel_counts([confusion(predicted, labels, classes)], classes)
 
 
 def _difference(name: str, what: str, computed: Tensor, reference: Tensor) -> Finding:
@@ -253,11 +244,12 @@ def _photograph(name: str) -> np.ndarray:
     return read_image(getattr(skimage.data, name)())
 
 
+def _whole(segmenter: OpenVocabularySegmenter, photo: str, classes: EncodedVocabulary) -> Classification:
+    """Classify a whole photograph, as one mask."""
+    image = _photograph(photo)
+    return segmenter.classify(image, np.ones((1, *image.shape[:2]), dtype=bool), classes)
+
+
 def _small_batch(segmenter: OpenVocabularySegmenter) -> ImageBatch:
     """Pixels (1, 3, 224, 320): a photograph small enough for every machine."""
     return segmenter.prepare(_photograph("chelsea"), InputSize(320, 320))[0]
-
-
-def _peak_memory(device: torch.device) -> int | None:
-    """Bytes: of the GPU, else of the whole process; None where the system does not state them."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_bytes() or None

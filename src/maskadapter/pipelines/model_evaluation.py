@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from PIL import __version__ as pillow_version
 
@@ -12,11 +12,12 @@ from maskadapter.data import Dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import ModelSource, assemble, facts, identified, is_bare, load
 from maskadapter.hub.zoo import folder_sha256, sha256_of
-from maskadapter.models import AdapterConfig, InputSize, NormPlacement, OpenVocabularySegmenter
+from maskadapter.models import AdapterConfig, NormPlacement, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.sources import SegmentAnything, is_source, mask_source, parsed
 from maskadapter.pipelines.masks_in_files import SUFFIXES, MasksInFiles
 from maskadapter.pipelines.predictor import Predictor, folder_facts
+from maskadapter.system.error_text import did_you_mean
 from maskadapter.vocabulary import Vocabulary
 
 Branch = Literal["ensemble", "in-vocabulary", "out-of-vocabulary"]
@@ -59,8 +60,7 @@ def model_predictor(
 
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
-    _check_weights(branch, alpha, beta, masks)
-    _check_masks(masks)
+    _check(branch, alpha, beta, masks)
     segmenter, name_and_pooler, settings = _load(source, device)
     if masks is None and segmenter.generator is None:
         raise MaskAdapterError(
@@ -77,8 +77,8 @@ def model_predictor(
     own, quirks = segmenter.inference, segmenter.quirks
     segmenter.inference = replace(
         own,
-        alpha=_first(_WEIGHT_OF_CLIP.get(branch), alpha, own.alpha),
-        beta=_first(_WEIGHT_OF_CLIP.get(branch), beta, own.beta),
+        alpha=_WEIGHT_OF_CLIP.get(branch, own.alpha if alpha is None else alpha),
+        beta=_WEIGHT_OF_CLIP.get(branch, own.beta if beta is None else beta),
         prune_proposals=prune_proposals,
     )
     segmenter.quirks = replace(
@@ -98,7 +98,10 @@ def model_predictor(
     return Predictor(predict, settings, None, own.seen_in, name_and_pooler if as_published else None)
 
 
-def _check_weights(branch: Branch, alpha: float | None, beta: float | None, masks: str | Path | None) -> None:
+def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str | Path | None) -> None:
+    """Raise MaskAdapterError for switches that contradict each other and for masks that do not exist."""
+    if branch not in get_args(Branch):
+        raise MaskAdapterError(f"unknown branch '{branch}'; {did_you_mean(branch, get_args(Branch))}")
     if masks is not None and (branch == "in-vocabulary" or alpha is not None or beta is not None):
         raise MaskAdapterError(
             "only the generator's own masks have an in-vocabulary classifier: leave branch, alpha and beta out"
@@ -108,13 +111,9 @@ def _check_weights(branch: Branch, alpha: float | None, beta: float | None, mask
     for weight, value in (("alpha", alpha), ("beta", beta)):
         if value is not None and not 0 <= value <= 1:
             raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
-
-
-def _check_masks(masks: str | Path | None) -> None:
     if masks is None or masks == GROUND_TRUTH or is_source(str(masks)):
         return
-    path = Path(masks)
-    if not path.is_dir() and not (path.is_file() and path.suffix in SUFFIXES):
+    if not Path(masks).is_dir() and not (Path(masks).is_file() and Path(masks).suffix in SUFFIXES):
         raise MaskAdapterError(
             f"no masks '{masks}': give ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of "
             "masks"
@@ -127,9 +126,7 @@ def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tu
         name, pooler = str(source.name), source.pooler or "pooling"
         return load(source, device=device), (name, pooler), {"model": f"a CLIP with {pooler}", **facts(name)}
     checkpoint, architecture = identified(source)
-    files = {"weights": checkpoint.source}
-    if source.adapter is not None:
-        files["adapter's weights"] = Path(source.adapter)
+    files = {"weights": checkpoint.source} | ({"adapter's weights": Path(source.adapter)} if source.adapter else {})
     hashes = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
     segmenter = assemble(checkpoint, architecture, device)
     return segmenter, (architecture.name, architecture.pooler), {"model": str(architecture), **hashes}
@@ -184,18 +181,10 @@ def _settings(
         settings["norm of the text transfer"] = segmenter.text_transfer.norm_placement
     if isinstance(segmenter.pooler, AdapterPooler):
         settings["mask threshold"] = segmenter.pooler.mask_threshold
+    size = inference.input_size
+    shorter = f"shorter side {size.shortest}, longer side at most {size.longest}"
     return settings | {
-        "input size": _size(inference.input_size),
+        "input size": f"longer side {size.longest}" if size.shortest == size.longest else shorter,
         "resized by": f"Pillow {pillow_version}, bilinear",
         "device": segmenter.clip.logit_scale.device.type,
     }
-
-
-def _size(size: InputSize) -> str:
-    if size.shortest == size.longest:
-        return f"longer side {size.longest}"
-    return f"shorter side {size.shortest}, longer side at most {size.longest}"
-
-
-def _first(*values: float | None) -> float:
-    return next(value for value in values if value is not None)

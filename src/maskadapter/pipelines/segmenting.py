@@ -8,8 +8,7 @@ from typing import Any
 from maskadapter.errors import ImageError
 from maskadapter.io import ImageFile
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
-from maskadapter.pipelines.image_run import Report, Sources, find_images, refuse_one_map_for_many, run_over_images
-from maskadapter.pipelines.run_record import vocabulary_settings
+from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.results import ENDINGS, Segmentation, check_formats
 from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.types import EncodedImage
@@ -34,9 +33,7 @@ def segment_each(
     vocabulary = segmenter.encode_text(classes, things)
     for image in find_images(images):
         try:
-            encoded = segmenter.encode_image(image.source, masks)
-            result = _segment(segmenter, image, encoded, vocabulary, background)
-            del encoded
+            result = _segment(segmenter, image, segmenter.encode_image(image.source, masks), vocabulary, background)
         except ImageError as error:
             if on_error is None:
                 raise
@@ -75,8 +72,7 @@ def segment_images(
     that is resumed, files that cannot be written.
     """
     output, names = Path(output), check_formats(formats)
-    todo = find_images(images, output)
-    refuse_one_map_for_many(masks, len(todo))
+    todo = find_images(images, output, masks)
     vocabulary = segmenter.encode_text(classes, things)
     endings = [ending for name in names for ending in ENDINGS[name]]
 

@@ -3,11 +3,7 @@
 import os
 
 # torchrun and accelerate launch; MPICH and Intel MPI; Open MPI. Source: their documentation.
-_NAMES = (
-    ("RANK", "WORLD_SIZE"),
-    ("PMI_RANK", "PMI_SIZE"),
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
-)
+_NAMES = (("RANK", "WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"))
 
 
 def rank_and_world_size() -> tuple[int, int]:
