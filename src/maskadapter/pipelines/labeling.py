@@ -47,10 +47,9 @@ def label_images(
         - ``"coco"`` ``annotations.json``, and ``annotations/`` with the same image by image: run-length masks;
         - ``"yolo"`` ``labels/`` and ``data.yaml``: polygons, one line for each part of a segment;
         - ``"voc"`` ``annotations/``: polygons, one object for each part of a segment.
-    score: 0 to 1, segments below it are left out. min_area: 0 to 1, the least share of the image that a segment
-        covers.
-    resume: go on with the set in ``output``, made with the same settings, also with more images.
-    settings: what else the labels depend on, as in ``segment_images``.
+    score, min_area: 0 to 1, the least score and the least share of the image of a segment that becomes a label.
+    resume: go on with the set in ``output``, made with the same settings, also with more images. settings: what else
+        the labels depend on, as in ``segment_images``.
 
     An image without labels stays in the set, as background. An upright 8-bit RGB JPEG or PNG is copied, any other is
     written anew, upright, so that pixels and labels agree. Subfolders become part of the name: ``a/b.jpg`` is
@@ -76,6 +75,9 @@ def label_images(
     folder, suffix = LABEL_FILES[format]
     count: Counter[str] = Counter()
 
+    def files(image: ImageFile) -> list[Path]:
+        return [output / folder / f"{image.stem}{suffix}"]
+
     def label(image: ImageFile) -> None:
         result = segmenter.segment(image.source, encoded, background=background, masks=masks)
         written = _write_image(image, result.image, output / "images")
@@ -83,25 +85,13 @@ def label_images(
         least = max(1, min_area * panoptic.ids.size)
         chosen = [s for s in panoptic.segments if s.score >= score and s.area >= least]
         count.update(images=1, labeled=len(chosen), left=len(panoptic.segments) - len(chosen))
-        with write_atomically(output / folder / f"{image.stem}{suffix}") as temporary:
+        with write_atomically(files(image)[0]) as temporary:
             temporary.write_text(label_text(format, written, names, panoptic, chosen), encoding="utf-8")
 
-    report = run_over_images(
-        todo,
-        output,
-        {
-            "command": "label",
-            **(settings or {}),
-            **vocabulary_settings(encoded.vocabulary, background),
-            "format": format,
-            "score": score,
-            "min_area": min_area,
-        },
-        files=lambda image: [output / folder / f"{image.stem}{suffix}"],
-        work=label,
-        resume=resume,
-        record=True,
-    )
+    made_with = {"command": "label", **(settings or {}), **vocabulary_settings(encoded.vocabulary, background)}
+    made_with |= {"format": format, "score": score, "min_area": min_area}
+
+    report = run_over_images(todo, output, made_with, files, work=label, resume=resume, record=True)
     if format == "coco":
         stems = json.loads((output / RECORD).read_text(encoding="utf-8"))["images"]
         parts = (output / folder / f"{stem}{suffix}" for stem in sorted(stems))

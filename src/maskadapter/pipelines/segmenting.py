@@ -76,6 +76,9 @@ def segment_images(
     vocabulary = segmenter.encode_text(classes, things)
     endings = [ending for name in names for ending in ENDINGS[name]]
 
+    def files(image: ImageFile) -> list[Path]:
+        return [output / f"{image.stem}{ending}" for ending in endings]
+
     def work(image: ImageFile) -> None:
         encoded = segmenter.encode_image(image.source, masks)
         result = _segment(segmenter, image, encoded, vocabulary, background)
@@ -85,20 +88,9 @@ def segment_images(
         if on_result is not None:
             on_result(result, paths)
 
-    return run_over_images(
-        todo,
-        output,
-        {
-            "command": "segment",
-            **(settings or {}),
-            **vocabulary_settings(vocabulary.vocabulary, background),
-            "formats": names,
-        },
-        files=lambda image: [output / f"{image.stem}{ending}" for ending in endings],
-        work=work,
-        resume=resume,
-        record=resume or len(todo) > 1,
-    )
+    made_with = {"command": "segment", **(settings or {}), **vocabulary_settings(vocabulary.vocabulary, background)}
+    record = resume or len(todo) > 1
+    return run_over_images(todo, output, made_with | {"formats": names}, files, work, resume=resume, record=record)
 
 
 def _segment(

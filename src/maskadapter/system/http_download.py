@@ -62,8 +62,7 @@ def fetch(address: str, part: Path, what: str) -> None:
     while True:
         try:
             with _one_line(what, address, part):
-                _receive(opener, address, part, what)
-            return
+                return _receive(opener, address, part, what)
         except _Cut as cut:
             tries = 0 if _size(part) > most else tries + 1
             most = max(most, _size(part))
@@ -97,7 +96,8 @@ def _receive(opener: OpenerDirector, address: str, part: Path, what: str) -> Non
         partial = response.status == 206
         arriving = _origin(address, response.headers, partial)
         # A server may overlook If-Range, or have stated nothing that If-Range could hold.
-        if done and partial and not (begun == arriving and _first_byte(response.headers) == done):
+        at_done = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
+        if done and partial and not (begun == arriving and at_done):
             forget(part)
             raise _Cut("the file at the source has changed")
         done = done if partial else 0
@@ -207,12 +207,6 @@ def _origin(address: str, headers: Message, partial: bool) -> _Origin:
     size = headers.get("Content-Range", "").rpartition("/")[2] if partial else headers.get("Content-Length", "")
     validator = headers.get("ETag") or headers.get("Last-Modified") or ""
     return _Origin(address, validator, int(size) if size.isdecimal() else None)
-
-
-def _first_byte(headers: Message) -> int | None:
-    """Where in the file a partial answer starts."""
-    match = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
 
 
 def _note(part: Path) -> Path:

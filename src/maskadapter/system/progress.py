@@ -1,6 +1,5 @@
 """Progress bars and spinners on standard error; nothing is shown unless that is a terminal."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -55,27 +54,3 @@ def _console() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True)
-
-
-@contextmanager
-def log_spinner() -> Iterator[None]:
-    """Show the latest message that the package logs beside a spinner while the block runs."""
-    if not _console().is_interactive:
-        yield
-        return
-    from rich.text import Text
-
-    class Spinner(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            status.update(Text(f"{record.getMessage()} ..."))
-
-    logger, handler = logging.getLogger("maskadapter"), Spinner()
-    before = logger.level
-    with _console().status("") as status:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        try:
-            yield
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(before)

@@ -16,14 +16,14 @@ def claim(
     settings: Mapping[str, Any],
     file_name: str,
     refusal: Callable[[str], MaskAdapterError],
-    free: Collection[str] = (),
-    results: str | None = None,
+    free: Collection[str],
+    results: str,
 ) -> None:
     """Write ``settings`` into a folder, or compare them with the settings that are there.
 
-    settings: ready for JSON. file_name: of the settings in ``folder``; ``.yaml`` is written as YAML, all else as JSON.
-    refusal: class of the error. free: dotted keys that may differ ("run.keep", or "evaluation" for all in it); the file
-    takes their new values. results: a glob pattern of files that only belong to a folder with settings.
+    settings: ready for JSON. file_name: of the settings in ``folder``, which are written as YAML. refusal: class of the
+    error. free: dotted keys that may differ ("run.keep", or "evaluation" for all in it); the file takes their new
+    values. results: a glob pattern of files that only belong to a folder with settings.
 
     Raises ``refusal``, one line: naming each setting that differs, for a settings file that cannot be read, or for
     results without settings.
@@ -31,28 +31,22 @@ def claim(
     path, now = folder / file_name, json.loads(json.dumps(settings))
     if path.exists():
         before = _read(path, refusal)
-        other = _differences(_flat(before), _flat(now), free)
-        if other:
+        if other := _differences(_flat(before), _flat(now), free):
             raise refusal(
                 f"{folder} was made with other settings ({', '.join(other)}): repeat them to go on, or choose another "
                 "folder"
             )
         if before == now:
             return
-    elif results is not None and any(folder.glob(results)):
+    elif any(folder.glob(results)):
         raise refusal(f"{folder} has results and no {file_name}: remove them, or choose another folder")
     with write_atomically(path) as temporary:
-        if path.suffix == ".yaml":
-            text = yaml.safe_dump(now, sort_keys=False, allow_unicode=True)
-        else:
-            text = json.dumps(now, ensure_ascii=False) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(yaml.safe_dump(now, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def _read(path: Path, refusal: Callable[[str], MaskAdapterError]) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        return dict(yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text))
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise refusal(f"cannot read {path}: {reason}; choose another folder") from None

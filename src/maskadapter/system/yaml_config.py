@@ -44,7 +44,8 @@ def checked(
     except ValidationError as error:
         # An unknown key is often the cause of what else is wrong.
         problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-        raise refusal(f"{source}: {_described(schema, problems[0])}{_more(len(problems))}") from None
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise refusal(f"{source}: {_described(schema, problems[0])}{more}") from None
 
 
 def _described(schema: type[BaseModel], problem: Any) -> str:
@@ -59,7 +60,9 @@ def _described(schema: type[BaseModel], problem: Any) -> str:
     wrong = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # several keys that do not fit together
         return wrong
-    return f"'{key}' is {_short(problem['input'])}: {wrong[:1].lower()}{wrong[1:]}"
+    given = repr(problem["input"])
+    given = given if len(given) <= 60 else f"{given[:57]}..."
+    return f"'{key}' is {given}: {wrong[:1].lower()}{wrong[1:]}"
 
 
 def _fields(schema: type[BaseModel], place: Sequence[str | int]) -> list[str]:
@@ -67,25 +70,12 @@ def _fields(schema: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     found: list[type[BaseModel]] = [schema]
     for step in place:
         if isinstance(step, str):
-            found = [part for model in found for part in _models_in(model, step)] or found
+            fields = [model.model_fields[step] for model in found if step in model.model_fields]
+            found = [part for field in fields for part in _models_of(field.annotation)] or found
     return sorted({name for model in found for name in model.model_fields})
-
-
-def _models_in(model: type[BaseModel], name: str) -> list[type[BaseModel]]:
-    field = model.model_fields.get(name)
-    return [] if field is None else _models_of(field.annotation)
 
 
 def _models_of(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models_of(part)]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _more(problems: int) -> str:
-    return "" if problems == 1 else f" (and {problems - 1} more)"
