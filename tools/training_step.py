@@ -57,7 +57,7 @@ from maskadapter.training.batch import Batch
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.parameter_groups import parameter_groups
 from maskadapter.training.recipe import Recipe, read_recipe
-from maskadapter.types.proposals import Proposals
+from maskadapter.types.encoded_image import Proposals
 
 ROOT = Path(__file__).parent.parent
 RECIPES = {

@@ -17,11 +17,9 @@ from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.models.sources.given_masks import at_stride_4
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.types.proposals import Proposals
+from maskadapter.models.sources.mask_logits import at_stride_4
+from maskadapter.types.encoded_image import ClipFeatures, Proposals
+from maskadapter.types.image_batch import ImageBatch, ImageSizes
 
 CLIP = {
     "embed_dim": 32,

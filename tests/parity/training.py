@@ -19,9 +19,8 @@ from maskadapter.training.batch import Batch
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.parameter_groups import parameter_groups
 from maskadapter.training.upstream_quirks import TrainingQuirks
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures, Proposals
 from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.proposals import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 from parity.fixture import Recording, Settings
 from parity.stages import Comparison, Stages, near_thresholds

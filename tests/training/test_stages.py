@@ -24,9 +24,8 @@ from maskadapter.training.learning_rate import multi_step, polynomial
 from maskadapter.training.mask_targets import MaskTargets
 from maskadapter.training.parameter_groups import parameter_groups
 from maskadapter.training.upstream_quirks import TrainingQuirks
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures, Proposals
 from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.proposals import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 SIZE, DIM = 64, 6

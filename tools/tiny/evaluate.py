@@ -20,7 +20,7 @@ from PIL import Image
 
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.results.segmentation import Segmentation
-from maskadapter.types.proposals import Proposals
+from maskadapter.types.encoded_image import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 WEIGHTS = Path(__file__).parents[2] / "src/maskadapter/hub/weights/tiny.safetensors"

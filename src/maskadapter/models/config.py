@@ -1,7 +1,4 @@
-"""Settings of a model that its weights do not show, each in one place.
-
-Builders fill them with the published values, files of weights keep them in their metadata, and loading puts them back.
-"""
+"""Settings of a model that its weights do not show: files of weights keep them in their metadata."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -42,8 +39,7 @@ class InferenceConfig:
     """How a model segments an image. Source: the official configurations; ``builder.py`` holds the values.
 
     input_size: see ``InputSize``.
-    seen_in: the class list that the mask generator was trained on, by its name or as class names; a class that shares a
-        synonym with it counts as seen.
+    seen_in: class list of the mask generator's training, by name or as class names; what shares a synonym is seen.
     alpha, beta: 0 to 1, weight of the out-of-vocabulary classifier in the ensemble, for seen and for unseen classes.
     overlap_threshold: 0 to 1, share of a mask that must stay visible in the panoptic result.
     join_touching: whether touching segments of one class become one; see ``maskadapter.results.postprocessing``.
@@ -64,17 +60,16 @@ class InferenceConfig:
 class UpstreamQuirks:
     """Accidents of the official code that published weights depend on. The defaults compute what the papers describe.
 
-    projection_layout: how the dense feature map (C, h, w) is lined up for CLIP's projection. ``"channels-last"`` gives
-        the projection the channels of one location. ``"as-stored"`` reshapes the map to (h * w, C) without moving the
-        channels last, so that each vector mixes channels and locations. MAFT+ was trained that way and needs it.
-        Source: official maft, visual_prediction_forward_convnext.
-    transfer_norm: where MAFT+'s text transfer has its LayerNorm. ``"sum"`` computes LayerNorm(text + update),
-        ``"update"`` text + LayerNorm(update). The official code switches between them with a test-time flag
-        (PANOPTIC_ON False and True), so both made published numbers: MAFT+'s own models and base with adapter use
-        "sum", large with adapter and the warm-up of both use "update".
-    semantic_order: whether ``"masks-first"`` masks are upsampled to the image and then combined with the class
-        probabilities, or ``"classes-first"`` the combined low-resolution map is upsampled. Source: the official code
-        does the second where only the semantic result is asked for; see ``maskadapter.results.postprocessing``.
+    projection_layout: how the dense feature map (C, h, w) is lined up for CLIP's projection: ``"channels-last"`` gives
+        it the channels of one location; ``"as-stored"`` reshapes the map to (h * w, C) as it is, so that each vector
+        mixes channels and locations. MAFT+ was trained that way. Source: official visual_prediction_forward_convnext.
+    transfer_norm: where MAFT+'s text transfer has its LayerNorm: ``"sum"`` computes LayerNorm(text + update),
+        ``"update"`` text + LayerNorm(update). The official code switches by a test-time flag (PANOPTIC_ON False and
+        True), and both made published numbers: MAFT+'s own models and base with adapter use "sum", large with adapter
+        and the warm-up of both use "update".
+    semantic_order: ``"masks-first"`` upsamples masks to the image, then combines them with the class probabilities;
+        ``"classes-first"`` upsamples the combined low-resolution map, as the official code does where only the semantic
+        result is asked for; see ``maskadapter.results.postprocessing``.
     """
 
     projection_layout: ProjectionLayout = "channels-last"

@@ -22,14 +22,7 @@ def with_void(class_probs: Tensor, class_logits: Tensor) -> Tensor:
     """Append the probability of void that the proposal head predicts, and scale the classes to the remainder.
 
     class_probs: (..., K). class_logits: (..., K + 1), the proposal head's, void last. Returns (..., K + 1) that sum
-    to 1.
-    Source: official code, is_void_prob.
+    to 1. Source: official code, is_void_prob.
     """
     void = class_logits.softmax(dim=-1)[..., -1:]
     return torch.cat([class_probs * (1 - void), void], dim=-1)
-
-
-def without_void(out_logits: Tensor) -> Tensor:
-    """Class probabilities (..., K + 1) of the out-of-vocabulary classifier alone, (..., K): nothing predicts void."""
-    probs = out_logits.softmax(dim=-1)
-    return torch.cat([probs, torch.zeros_like(probs[..., :1])], dim=-1)

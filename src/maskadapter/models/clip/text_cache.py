@@ -1,53 +1,36 @@
 """Text embeddings that were computed before, kept in memory and in one file per text encoder."""
 
-import hashlib
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from maskadapter.errors import MaskAdapterError
+from maskadapter.models.clip.clip import Clip
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.progress import bar
 
 _BATCH = 32  # class names encoded at a time, between two steps of the progress bar
 
 
-class TextEncoder(Protocol):
-    """What the cache needs of a text encoder; ``Clip`` is one. embed_dim: D. templates: the prompts."""
-
-    templates: tuple[str, ...]
-
-    @property
-    def embed_dim(self) -> int: ...
-
-    def text_fingerprint(self) -> str: ...
-
-    def encode_text(self, names: Sequence[str], /) -> Tensor: ...
-
-
 class TextCache:
     """Computes the text embedding of a class name once, for this process and the next.
 
-    folder: holds one ``.npz`` file per text encoder and prompts, called after their hash; made when something is
-        stored. None keeps the embeddings in memory alone. Processes may share the folder: a file appears whole, and
-        what another process stored in the meantime stays. A file that cannot be used (no permission, no space,
-        damaged) is done without: it only saves time.
-    encoder: a text encoder whose weights do not change any more. They are hashed once, when the first embedding is
-        needed; a copy of the cache hashes its own. The prompts may change.
+    folder: holds one ``.npz`` file per text encoder and prompts, called after their hash. None keeps the embeddings in
+        memory alone. Processes may share the folder: a file appears whole, and what another process stored in the
+        meantime stays. A file that cannot be used (no permission, no space, damaged) is done without.
+    encoder: its weights do not change any more: they are hashed once, in every copy of the cache. Its prompts may.
     """
 
-    def __init__(self, folder: Path | None, encoder: TextEncoder) -> None:
-        self._folder = folder
-        self._encoder = encoder
+    def __init__(self, folder: Path | None, encoder: Clip) -> None:
+        self._folder, self._encoder, self._templates = folder, encoder, encoder.templates
         self._fingerprint: str | None = None
-        self._templates = encoder.templates
         self._embeddings: dict[str, Tensor] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,12 +91,3 @@ def _read(path: Path, dim: int) -> dict[str, Tensor]:
     except (OSError, zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return {}
-
-
-def fingerprint(tensors: Mapping[str, Tensor], *facts: str) -> str:
-    """Return a hash of named tensors, to the last bit, and of facts beside them."""
-    digest = hashlib.sha256(repr(facts).encode())
-    for name, tensor in tensors.items():
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().contiguous().cpu().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

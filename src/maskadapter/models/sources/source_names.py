@@ -38,10 +38,7 @@ def is_source(text: str) -> bool:
 
 
 def parsed(text: str) -> SourceName:
-    """Split a source's text into its parts; nothing is loaded.
-
-    Raises MaskAdapterError, one line, for a text that is not the name of a source.
-    """
+    """Split a source's text into its parts. Raises MaskAdapterError, one line, for text that names no source."""
     if text == SUPERPIXELS:
         return SourceName(text, "", {})
     kind, _, name = text.partition(":")
@@ -62,9 +59,7 @@ def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
     text: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder; or
         ``superpixels``. SAM's name may be followed by ``SamOptions``, each after a comma:
         ``sam:facebook/sam-vit-huge,points_per_side=16,unmasked_regions=no``.
-    device: where the network computes.
-
-    Raises MaskAdapterError, one line.
+    device: where the network computes. Raises MaskAdapterError, one line.
     """
     kind, name, options = parsed(text)
     if kind == SUPERPIXELS:
@@ -72,19 +67,16 @@ def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
     if kind == "sam":
         for option in renamed("SAM option").keys() & options.keys():
             raise MaskAdapterError(f"sam:{name}: {advice('SAM option', option)}")
-        return SegmentAnything.from_pretrained(
-            name, checked(SamOptions, options, f"sam:{name}", MaskAdapterError), device
-        )
+        given = checked(SamOptions, options, f"sam:{name}", MaskAdapterError)
+        return SegmentAnything.from_pretrained(name, given, device)
     if options:
         raise MaskAdapterError(f"segmenter:{name} has no options, and {', '.join(options)} was given")
     return UniversalSegmenter.from_pretrained(name, device)
 
 
 def masks_from(text: str, device: str | torch.device = "cpu") -> Path | MaskSource:
-    """Masks as ``--masks`` of every command means them: a file, or a source, which is loaded.
-
-    Raises MaskAdapterError, one line, for a file that does not exist and as ``mask_source`` does.
-    """
+    """Masks as ``--masks`` of every command means them: a file, or a source, which is loaded. Raises MaskAdapterError,
+    one line, for a file that does not exist and as ``mask_source`` does."""
     if is_source(text):
         return mask_source(text, device)
     if Path(text).is_file():

@@ -1,7 +1,5 @@
-"""Pixel decoder: a deformable transformer over three levels and one step of a feature pyramid.
-
-Source: Mask2Former, section 3.2.1 (MSDeformAttnPixelDecoder), as FC-CLIP uses it.
-"""
+"""Pixel decoder: a deformable transformer over three levels and one step of a feature pyramid. Source: Mask2Former,
+section 3.2.1 (MSDeformAttnPixelDecoder), as FC-CLIP uses it."""
 
 from collections.abc import Mapping
 
@@ -74,11 +72,9 @@ class PixelDecoder(nn.Module):
         """
         maps = [project(pyramid[name]) for project, name in zip(self.input_proj, LEVELS, strict=True)]
         sizes = [(m.shape[-2], m.shape[-1]) for m in maps]
-        positions = [
-            sine_position_encoding(m, self.dim) + embed[:, None, None]
-            for m, embed in zip(maps, self.level_embed, strict=True)
-        ]
-        x, position = _flatten(maps), _flatten(positions)
+        embeds = self.level_embed[:, :, None, None]
+        x = _flatten(maps)
+        position = _flatten([sine_position_encoding(m, self.dim) + e for m, e in zip(maps, embeds, strict=True)])
         places = location_centers(sizes, example=x)
         for layer in self.layers:
             x = layer(x, position, places, sizes)

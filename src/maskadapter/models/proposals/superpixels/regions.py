@@ -1,8 +1,8 @@
 """Cut an image into superpixels and merge them into a tree of regions; each node is one nested proposal.
 
-SLIC cuts the image into small pieces along its edges; the pieces with the most similar color and features are merged
-first, until one is left. The nodes of that binary tree are proposals from a button to the whole image, with borders as
-sharp as the image's own. Nothing is trained.
+SLIC cuts along the image's edges; the pieces with the most similar color and features are merged first, until one is
+left. The nodes of that tree are proposals from a button to the whole image, with its own sharp borders. Nothing is
+trained.
 """
 
 from dataclasses import dataclass
@@ -64,21 +64,15 @@ class Merging:
         lab = rgb2lab(rgb)
         pieces = slic(rgb, self.superpixels, compactness=8, sigma=0.7, start_label=0)
         labels = np.unique(pieces, return_inverse=True)[1].reshape(pieces.shape)  # numbers without gaps
-        count = labels.max() + 1
-        areas = np.bincount(labels.ravel(), minlength=count) / labels.size
-        colors = (
-            np.stack([np.bincount(labels.ravel(), lab[..., c].ravel(), count) for c in range(3)], 1)
-            / (areas * labels.size)[:, None]
-        )
+        flat, count = labels.ravel(), labels.max() + 1
+        areas = np.bincount(flat, minlength=count) / labels.size
+        sums = [np.bincount(flat, lab[..., channel].ravel(), count) for channel in range(3)]
+        colors = np.stack(sums, 1) / (areas * labels.size)[:, None]
         embeddings = np.ones((count, 1))
         if projected is not None:
             embeddings = pool(labels, count, F.normalize(projected, dim=0)).cpu().double().numpy()
-        pairs = np.concatenate(
-            [
-                np.stack([labels[:, :-1], labels[:, 1:]], -1).reshape(-1, 2),
-                np.stack([labels[:-1], labels[1:]], -1).reshape(-1, 2),
-            ]
-        )
+        beside = np.stack([labels[:, :-1], labels[:, 1:]], -1).reshape(-1, 2)
+        pairs = np.concatenate([beside, np.stack([labels[:-1], labels[1:]], -1).reshape(-1, 2)])
         pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], 1), axis=0)
         tree = merge(pairs, areas, colors, embeddings, self.color_weight, self.size_power)
         nodes = choose(tree, areas, self.num_proposals, self.smallest)
@@ -87,9 +81,8 @@ class Merging:
 
 def without_padding(grid: Tensor, resized: Size, padded: Size) -> Tensor:
     """The part of a feature map (C, h, w) over a padded input that lies on the image: (C, h', w')."""
-    height, width = (
-        max(1, round(side * part / full)) for side, part, full in zip(grid.shape[1:], resized, padded, strict=True)
-    )
+    sides = zip(grid.shape[1:], resized, padded, strict=True)
+    height, width = (max(1, round(side * part / full)) for side, part, full in sides)
     return grid[:, :height, :width]
 
 
@@ -98,12 +91,9 @@ def pool(labels: np.ndarray, count: int, grid: Tensor) -> Tensor:
 
     Every pixel counts with the feature location it lies in, so that a piece smaller than one still has a feature.
     """
-    channels, height, width = grid.shape
-    rows = np.minimum(np.arange(labels.shape[0]) * height // labels.shape[0], height - 1)
-    columns = np.minimum(np.arange(labels.shape[1]) * width // labels.shape[1], width - 1)
+    _, height, width = grid.shape
+    rows, columns = (np.arange(n) * side // n for n, side in zip(labels.shape, (height, width), strict=True))
     locations = rows[:, None] * width + columns[None]
-    votes = np.bincount((labels * (height * width) + locations).ravel(), minlength=count * height * width).reshape(
-        count, -1
-    )
-    weights = grid.new_tensor(votes / votes.sum(1, keepdims=True))
-    return weights @ grid.reshape(channels, -1).T
+    votes = np.bincount((labels * (height * width) + locations).ravel(), minlength=count * height * width)
+    votes = votes.reshape(count, -1)
+    return grid.new_tensor(votes / votes.sum(1, keepdims=True)) @ grid.flatten(1).T
