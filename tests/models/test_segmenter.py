@@ -12,7 +12,7 @@ from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling
-from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, image_batch, resize, to_batch
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, resize, to_batch
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
@@ -212,8 +212,8 @@ def test_images_of_a_batch_do_not_influence_each_other(image: np.ndarray) -> Non
     other = np.ascontiguousarray(image[::-1])
     encoded = model.encode_text(CLASSES)
     with torch.inference_mode():
-        together = model(image_batch([image, other], 32), encoded)
-        alone = model(image_batch([other], 32), encoded)
+        together = model(ImageBatch(to_batch([image, other], 32), [image, other]), encoded)
+        alone = model(ImageBatch(to_batch([other], 32), [other]), encoded)
     for both, one in zip(together, alone, strict=True):
         torch.testing.assert_close(both[1:], one, atol=1e-4, rtol=1e-3)
 

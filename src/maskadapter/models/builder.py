@@ -31,21 +31,14 @@ SHORTER_800 = InputSize(800, 1333)
 
 @dataclass(frozen=True)
 class Architecture:
-    """Which parts a model has.
+    """Which parts a model has."""
 
-    name: an entry of ``MODELS``. pooler: how masks become embeddings. generator: whether there is a mask generator; the
-    files of the warm-up stage have none.
-    """
-
-    name: str
-    pooler: PoolerName
-    generator: bool = True
+    name: str  # an entry of ``MODELS``
+    pooler: PoolerName  # how masks become embeddings
+    generator: bool = True  # whether there is a mask generator; the files of the warm-up stage have none
 
     def __str__(self) -> str:
         return f"{self.name} with {self.pooler}" + ("" if self.generator else ", without a mask generator")
-
-
-Builder = Callable[[Architecture, ModelConfig], OpenVocabularySegmenter]
 
 
 def build(architecture: Architecture, config: ModelConfig | None = None) -> OpenVocabularySegmenter:
@@ -113,7 +106,7 @@ def _convnext(architecture: Architecture, config: ModelConfig) -> OpenVocabulary
     return OpenVocabularySegmenter(clip, generator, pooler, config.inference, transfer)
 
 
-MODELS: dict[str, Builder] = {
+MODELS: dict[str, Callable[[Architecture, ModelConfig], OpenVocabularySegmenter]] = {
     "tiny": _tiny,
     "tiny-mask2former": _tiny,
     "fcclip-large": _convnext,

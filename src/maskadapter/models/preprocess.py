@@ -12,10 +12,8 @@ from torch import Tensor
 
 from maskadapter.io import read_image
 from maskadapter.system.atomic_files import readable
-from maskadapter.types import ImageBatch
 
-# Input mean and standard deviation of R, G and B, in 0 to 255: CLIP's, the same for all models here.
-# Source: official PIXEL_MEAN and PIXEL_STD.
+# CLIP's mean and standard deviation of R, G and B, in 0 to 255. Source: official PIXEL_MEAN and PIXEL_STD
 PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
 PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
 
@@ -50,11 +48,6 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == size:
         return image
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
-
-
-def image_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | str = "cpu") -> ImageBatch:
-    """Normalized and raw pixels of images, see ``to_batch``."""
-    return ImageBatch(to_batch(images, divisor, device), images)
 
 
 def to_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | str = "cpu") -> Tensor:

@@ -10,16 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.classifier import TextClassifier, geometric_ensemble, with_void
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.pooler import Pooler
-from maskadapter.models.preprocess import InputSize, image_batch, read_input, resize
+from maskadapter.models.preprocess import InputSize, read_input, resize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource
@@ -29,7 +28,6 @@ from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 Classes = Any  # whatever Vocabulary.of takes
-
 # Synonyms with a higher cosine than this share of the list's pairs are taken to mean the same. Chosen on 50 COCO
 # training images with the embedded model: a plateau from 0.90 to 0.98, see docs/everyday.md.
 CONFUSABLE = 0.97
@@ -111,12 +109,11 @@ class OpenVocabularySegmenter(nn.Module):
 
     @torch.inference_mode()
     def encode_image(self, image: Any, masks: Any = None) -> EncodedImage:
-        """Compute everything about an image that does not depend on classes: features, proposals, their embeddings.
+        """Compute everything about an image that does not depend on classes; ``segment``, ``classify`` and
+        ``activation_maps`` take the result in place of the image.
 
-        ``segment``, ``classify`` and ``activation_maps`` take the result in place of the image; another list of classes
-        then costs its text embeddings and matrix products. image: whatever ``read_image`` takes, whose memory the
-        result does not share, or an ``EncodedImage``, whose features are used again for other masks. masks: as in
-        ``segment``. Raises ImageError, MaskError.
+        image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
+        features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError.
         """
         features, proposals = None, None
         if isinstance(image, EncodedImage):
@@ -158,10 +155,8 @@ class OpenVocabularySegmenter(nn.Module):
         """
         encoded = self.encode_image(image, masks)
         if encoded.proposals is None:
-            raise MaskAdapterError(
-                "these weights hold no mask generator: give masks, load them with masks='sam:NAME', or load a "
-                "segmenter's file with adapter=<this file>"
-            )
+            needed = "give masks, load them with masks='sam:NAME', or load a segmenter's file with adapter=<this file>"
+            raise MaskAdapterError(f"these weights hold no mask generator: {needed}")
         vocabulary = self.encode_text(classes, things)
         competing = vocabulary
         if background not in (None, "none"):
@@ -217,8 +212,9 @@ class OpenVocabularySegmenter(nn.Module):
         """A batch of one image (H, W, 3) uint8, normalized and padded, and its sizes. size: instead of the model's."""
         original = (image.shape[0], image.shape[1])
         resized = (size or self.inference.input_size).of(original)
-        batch = image_batch([resize(image, resized)], self.clip.size_divisor, self.clip.logit_scale.device)
-        return batch, ImageSizes((batch.pixels.shape[-2], batch.pixels.shape[-1]), resized, original)
+        images = [resize(image, resized)]
+        pixels = to_batch(images, self.clip.size_divisor, self.clip.logit_scale.device)
+        return ImageBatch(pixels, images), ImageSizes((pixels.shape[-2], pixels.shape[-1]), resized, original)
 
     def forward(self, inputs: ImageBatch, vocabulary: EncodedVocabulary) -> tuple[Tensor, Tensor]:
         """Mask logits (B, N, h, w) of the proposal head, and their class probabilities (B, N, K + 1), void last."""
@@ -235,13 +231,9 @@ class OpenVocabularySegmenter(nn.Module):
         return self.pooler(inputs.pixels, features, proposals.mask_logits, self.clip.project)
 
     def class_probs(
-        self,
-        features: ClipFeatures,
-        proposals: Proposals,
-        mask_embeddings: Tensor | None,
-        vocabulary: EncodedVocabulary,
+        self, features: ClipFeatures, proposals: Proposals, embeddings: Tensor | None, vocabulary: EncodedVocabulary
     ) -> Tensor:
-        """Class probabilities of proposals (B, N, K + 1), void last. mask_embeddings: see the method."""
+        """Class probabilities of proposals (B, N, K + 1), void last. embeddings: of ``mask_embeddings``."""
         text = self.text_classifier(vocabulary)
         class_logits = self.class_logits(proposals, text)
         text = self.transferred(text, features)
@@ -253,11 +245,10 @@ class OpenVocabularySegmenter(nn.Module):
         def choose(estimates: Tensor) -> Tensor:
             return torch.stack(list(map(influential, proposals.mask_logits, probs(estimates))))
 
-        if mask_embeddings is None:
+        if embeddings is None:
             assert isinstance(self.pooler, AdapterPooler)
-            project = self.clip.project
-            mask_embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, project, choose)
-        return probs(mask_embeddings)
+            embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, self.clip.project, choose)
+        return probs(embeddings)
 
     def text_classifier(self, vocabulary: EncodedVocabulary) -> TextClassifier:
         """Text embeddings as a classifier, with the void embedding, a learned unit vector, as the last."""
@@ -294,8 +285,6 @@ class OpenVocabularySegmenter(nn.Module):
 
 
 def _refuse_nan(numbers: Tensor) -> None:
-    if not bool(numbers.isfinite().all()):
-        raise MaskAdapterError(
-            "the model computes no numbers (NaN or infinity): its weights are broken, or too large for their type; "
-            "run maskadapter models check on them"
-        )
+    if not numbers.isfinite().all():
+        reason = "its weights are broken, or too large for their type; run maskadapter models check on them"
+        raise MaskAdapterError(f"the model computes no numbers (NaN or infinity): {reason}")

@@ -1,8 +1,5 @@
-"""Compute the MLPs of an image encoder some locations at a time.
-
-Their hidden layer, four times wider than input and output, is the largest tensor of an encoder. A piece of it that
-stays in a processor's cache is computed faster, and its memory is used again instead of being given back.
-"""
+"""Compute the MLPs of an image encoder some locations at a time: their hidden layer, four times wider than input and
+output, is its largest tensor, and a piece of it that stays in a processor's cache is computed faster."""
 
 from collections import OrderedDict
 

@@ -1,7 +1,4 @@
-"""CLIP through open_clip: dense image features, their projection into the text space, text embeddings.
-
-open_clip is imported here and nowhere else.
-"""
+"""CLIP through open_clip: dense image features, their projection into the text space, text embeddings."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -33,10 +30,8 @@ from maskadapter.vocabulary import TEMPLATES
 
 
 def download_pretrained(config: str, tag: str) -> Path:
-    """Download the file of a pretrained CLIP through open_clip, or find it in the cache of the Hugging Face hub.
-
-    Raises DownloadError, one line: open_clip knows no such tag, hub not reachable.
-    """
+    """Download the file of a pretrained CLIP through open_clip, or find it in the cache of the Hugging Face hub. Raises
+    DownloadError, one line: open_clip knows no such tag, hub not reachable."""
     known = open_clip.get_pretrained_cfg(config, tag)
     if not known:
         raise DownloadError(f"open_clip has no weights '{tag}' for {config}; nor is there a file of that name")
@@ -147,9 +142,9 @@ class Clip(nn.Module):
         except Exception as error:  # open_clip and the hub's library bring many kinds
             what = name if weights is None else f"{name} with {weights}"
             raise CheckpointError(f"open_clip cannot load {what} ({first_line(error)[:300]})") from error
-        visual = model.visual
-        colors = tuple(visual.image_mean), tuple(visual.image_std)
-        return cls(model, tokenizer, image_encoder=WholeImageEncoder(visual) if whole_images else None, colors=colors)
+        colors = tuple(model.visual.image_mean), tuple(model.visual.image_std)
+        whole = WholeImageEncoder(model.visual) if whole_images else None
+        return cls(model, tokenizer, image_encoder=whole, colors=colors)
 
     @property
     def embed_dim(self) -> int:
@@ -229,12 +224,8 @@ class Clip(nn.Module):
     def _plain_text(self) -> bool:
         """Whether the text encoder is CLIP's own: causal, and the highest token id ends a text."""
         model = self.model
-        return (
-            isinstance(model, open_clip.CLIP)
-            and model.text_pool_type == "argmax"
-            and model.attn_mask is not None
-            and isinstance(model.text_projection, Tensor)
-        )
+        causal = isinstance(model, open_clip.CLIP) and model.attn_mask is not None
+        return causal and model.text_pool_type == "argmax" and isinstance(model.text_projection, Tensor)
 
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
         """Embed token ids (n, context) as unit vectors (n, D), as open_clip's ``encode_text`` does. No token sees a

@@ -17,7 +17,6 @@ from torch.func import functional_call
 from maskadapter.errors import MaskAdapterError
 
 STAGES = ("res2", "res3", "res4", "res5")
-
 _STRIDE_OF_MASKS = 4
 
 

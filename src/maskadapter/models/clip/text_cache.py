@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,11 @@ class TextCache:
         if self._templates != self._encoder.templates:
             self._templates, self._fingerprint, self._embeddings = self._encoder.templates, None, {}
         if self._unknown(names):
-            path = self._file()
-            self._embeddings.update(_read(path, self._encoder.embed_dim) if path else {})
+            path = None
+            if self._folder is not None:
+                self._fingerprint = self._fingerprint or self._encoder.text_fingerprint()
+                path = self._folder / f"{self._fingerprint[:32]}.npz"
+                self._embeddings.update(_read(path, self._encoder.embed_dim))
             if unknown := self._unknown(names):
                 try:
                     self._encode(unknown)
@@ -61,12 +65,6 @@ class TextCache:
                 self._embeddings.update(zip(batch, self._encoder.encode_text(batch).float().cpu(), strict=True))
                 advance(len(batch))
 
-    def _file(self) -> Path | None:
-        if self._folder is None:
-            return None
-        self._fingerprint = self._fingerprint or self._encoder.text_fingerprint()
-        return self._folder / f"{self._fingerprint[:32]}.npz"
-
     def _store(self, path: Path | None) -> None:
         if path is None or not self._embeddings:
             return
@@ -82,12 +80,10 @@ class TextCache:
 
 def _read(path: Path, dim: int) -> dict[str, Tensor]:
     """The embeddings in a file by class name; none where it is missing, damaged or of another width."""
-    try:
+    with suppress(OSError, zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError, AttributeError):
         # Read at once, because another process may replace the file.
         with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as content:
             names, embeddings = json.loads(content["names"].item()), content["text_embeddings"]
         if embeddings.shape == (len(names), dim) and embeddings.dtype == np.float32:
             return dict(zip(names, torch.from_numpy(embeddings), strict=True))
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError, AttributeError):
-        pass
     return {}

@@ -55,8 +55,8 @@ class MaskCropping(nn.Module):
         at_a_time = 1 if image.device.type == "cpu" else 16  # on a CPU small tensors stay in its cache
         for chosen in torch.arange(len(mask_logits)).split(at_a_time):
             full = F.interpolate(mask_logits[chosen][None], image.shape[1:], mode="bilinear")[0] > 0
-            filled = [(index, mask) for index, mask in zip(chosen.tolist(), full, strict=True) if mask.any()]
-            if filled:
-                crops = torch.stack([self.crop(image, mask) for _, mask in filled])
-                embeddings[[index for index, _ in filled]] = self._encode(crops).to(embeddings)
+            filled = full.flatten(1).any(dim=1)
+            if filled.any():
+                crops = torch.stack([self.crop(image, mask) for mask in full[filled]])
+                embeddings[chosen[filled.cpu()]] = self._encode(crops).to(embeddings)
         return embeddings

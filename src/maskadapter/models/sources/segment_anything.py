@@ -20,25 +20,16 @@ from maskadapter.models.sources.unmasked_regions import unmasked_regions
 
 
 class SamOptions(BaseModel, frozen=True, extra="forbid"):
-    """Options of SAM's automatic mask generator, under SAM's own names. Source of the values: Kirillov et al. 2023,
-    appendix B.
+    """Options of SAM's automatic mask generator, by SAM's names. Source of the values: Kirillov et al. 2023, B."""
 
-    points_per_side: of the image, and of each crop. points_per_batch: points whose masks are in memory together.
-    pred_iou_thresh: 0 to 1, least IoU that the network predicts for a mask. stability_score_thresh: 0 to 1, least IoU
-    of the masks that two thresholds give. box_nms_thresh: 0 to 1, of two masks whose boxes have a higher IoU the better
-    is kept. crop_n_layers: the image is cut into 4, 16 ... overlapping crops so many times, each prompted as the image
-    is. min_mask_region_area: pixels, smaller masks are left out. unmasked_regions: whether the parts of the image that
-    no mask covers become masks too, see docs/masks.md.
-    """
-
-    points_per_side: int = Field(default=32, ge=1, le=1024)
-    points_per_batch: int = Field(default=32, ge=1)
-    pred_iou_thresh: float = 0.88
-    stability_score_thresh: float = 0.95
-    box_nms_thresh: float = Field(default=0.7, ge=0, le=1)
-    crop_n_layers: int = Field(default=0, ge=0, le=6)
-    min_mask_region_area: int = Field(default=0, ge=0)
-    unmasked_regions: bool = True
+    points_per_side: int = Field(default=32, ge=1, le=1024)  # of the image, and of each crop
+    points_per_batch: int = Field(default=32, ge=1)  # points whose masks are in memory together
+    pred_iou_thresh: float = 0.88  # 0 to 1, least IoU that the network predicts for a mask
+    stability_score_thresh: float = 0.95  # 0 to 1, least IoU of the masks that two thresholds give
+    box_nms_thresh: float = Field(default=0.7, ge=0, le=1)  # of two masks with a higher IoU of boxes the better is kept
+    crop_n_layers: int = Field(default=0, ge=0, le=6)  # how often it is cut into 4, 16 ... crops, prompted like it
+    min_mask_region_area: int = Field(default=0, ge=0)  # pixels, smaller masks are left out
+    unmasked_regions: bool = True  # whether what no mask covers becomes masks too, see docs/masks.md
 
 
 class SegmentAnything:
@@ -80,6 +71,7 @@ class SegmentAnything:
     def _answers(self, image: np.ndarray) -> Iterator[tuple[list[Mapping[str, Any]], Tensor, Tensor]]:
         """Answers to some points at a time: masks as run lengths, (n,) scores, (n, 4) boxes xyxy in pixels."""
         options, processor = self.options, self.processor
+        thresholds = options.model_dump(include={"pred_iou_thresh", "stability_score_thresh"})
         parameter = next(self.network.parameters())
         target = processor.size.get("longest_edge", processor.size.get("height"))
         boxes, points, crops, labels = processor.generate_crop_boxes(
@@ -100,21 +92,13 @@ class SegmentAnything:
                     **named,
                 )
                 logits = processor.post_process_masks(answer.pred_masks.float().cpu(), binarize=False, **sizes)
-                yield processor.filter_masks(
-                    logits[0],
-                    answer.iou_scores[0].float().cpu(),
-                    image.shape[:2],
-                    box,
-                    pred_iou_thresh=options.pred_iou_thresh,
-                    stability_score_thresh=options.stability_score_thresh,
-                )
+                ious = answer.iou_scores[0].float().cpu()
+                yield processor.filter_masks(logits[0], ious, image.shape[:2], box, **thresholds)
 
 
 def distinct(boxes: Tensor, scores: Tensor, max_iou: float) -> list[int]:
-    """Non-maximum suppression: indices of the boxes whose IoU with every better one is at most ``max_iou``, best first.
-
-    boxes: (N, 4) xyxy. scores: (N,). max_iou: 0 to 1.
-    """
+    """Non-maximum suppression: indices of the boxes (N, 4) xyxy whose IoU with every better one is at most ``max_iou``,
+    best of scores (N,) first."""
     boxes = boxes.double()
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
     alive, kept = torch.ones(len(boxes), dtype=torch.bool), []

@@ -18,17 +18,14 @@ MaskSource = Callable[[np.ndarray], Any]
 """Makes masks of an image (H, W, 3) uint8 RGB, whole and untouched: anything that ``mask_parts`` takes."""
 
 SUPERPIXELS = "superpixels"
-"""The source that needs no network."""
-
 _NETWORKS = ("sam", "segmenter")
 
 
 class SourceName(NamedTuple):
-    """The parts of a source's text. kind: ``"sam"``, ``"segmenter"`` or ``"superpixels"``. name: a repository of the
-    Hugging Face hub or a folder; "" for superpixels. options: by name, as text."""
+    """The parts of a source's text."""
 
-    kind: str
-    name: str
+    kind: str  # "sam", "segmenter" or "superpixels"
+    name: str  # a repository of the Hugging Face hub or a folder; "" for superpixels
     options: Mapping[str, str]
 
 
@@ -43,9 +40,8 @@ def parsed(text: str) -> SourceName:
         return SourceName(text, "", {})
     kind, _, name = text.partition(":")
     if not is_source(text) or not name:
-        raise MaskAdapterError(
-            f"unknown mask source '{text}': give sam:NAME, segmenter:NAME, superpixels, or a file of masks"
-        )
+        needed = "give sam:NAME, segmenter:NAME, superpixels, or a file of masks"
+        raise MaskAdapterError(f"unknown mask source '{text}': {needed}")
     name, *given = name.split(",")
     while given and "=" not in given[0]:  # a folder may have commas in its name
         name += f",{given.pop(0)}"
@@ -54,12 +50,10 @@ def parsed(text: str) -> SourceName:
 
 
 def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
-    """Load a mask source.
+    """Load a mask source. Raises MaskAdapterError, one line.
 
-    text: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder; or
-        ``superpixels``. SAM's name may be followed by ``SamOptions``, each after a comma:
-        ``sam:facebook/sam-vit-huge,points_per_side=16,unmasked_regions=no``.
-    device: where the network computes. Raises MaskAdapterError, one line.
+    text: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder, or
+    ``superpixels``; after ``sam:NAME`` ``SamOptions``: ``sam:NAME,points_per_side=16,unmasked_regions=no``.
     """
     kind, name, options = parsed(text)
     if kind == SUPERPIXELS:

@@ -1,8 +1,5 @@
-"""Mask2Former, MaskFormer and EoMT of transformers as mask sources: their masks without their classes.
-
-They were trained on a closed list of classes, which is not used, but for "no object": a query whose best class it is
-gives no mask. Source: paper, Table 2, "Mask2Former".
-"""
+"""Mask2Former, MaskFormer and EoMT of transformers as mask sources: their masks without their classes, but for "no
+object": a query whose best class it is gives no mask. Source: paper, Table 2, "Mask2Former"."""
 
 from typing import Any
 
@@ -59,9 +56,9 @@ class UniversalSegmenter:
         fixed = getattr(self.network.config, "image_size", None)
         if fixed is not None:  # a plain vision transformer takes one size
             return ImageSizes((fixed, fixed), InputSize(fixed, fixed).of(image), image)
-        resized = InputSize(shortest, longest).of(image)
-        padded = (-(-resized[0] // _DIVISOR) * _DIVISOR, -(-resized[1] // _DIVISOR) * _DIVISOR)
-        return ImageSizes(padded, resized, image)
+        height, width = InputSize(shortest, longest).of(image)
+        padded = (-(-height // _DIVISOR) * _DIVISOR, -(-width // _DIVISOR) * _DIVISOR)
+        return ImageSizes(padded, (height, width), image)
 
 
 def _at_image_size(logits: Tensor, sizes: ImageSizes) -> np.ndarray:

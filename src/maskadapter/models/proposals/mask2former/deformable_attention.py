@@ -8,12 +8,8 @@ from torch import Tensor, nn
 
 
 class DeformableAttention(nn.Module):
-    """Every query attends to a few points around its own place, on every level; offsets and weights are learned.
-
-    Args:
-        dim: channels. num_levels: feature maps. num_heads, num_points: heads, and points per head and level.
-    Source: Deformable DETR's MSDeformAttn.
-    """
+    """Every query attends to a few points around its own place, on every level; offsets and weights are learned. dim:
+    channels. num_levels: feature maps. num_points: per head and level. Source: Deformable DETR's MSDeformAttn."""
 
     def __init__(self, dim: int, num_levels: int, num_heads: int = 8, num_points: int = 4) -> None:
         super().__init__()
@@ -78,10 +74,8 @@ def _neighbors(x: Tensor, length: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def location_centers(sizes: Sequence[tuple[int, int]], example: Tensor) -> Tensor:
-    """Centers of the locations of all levels, (L, 2), (x, y) in 0 to 1, in the order of the flattened levels.
-
-    example: a tensor whose type and device are taken.
-    """
+    """Centers of the locations of all levels, (L, 2), (x, y) in 0 to 1, in the order of the flattened levels, of the
+    type and on the device of ``example``."""
     centers = []
     for size in sizes:
         y, x = ((torch.arange(n, dtype=example.dtype, device=example.device) + 0.5) / n for n in size)

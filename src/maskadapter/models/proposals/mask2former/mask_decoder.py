@@ -1,7 +1,5 @@
-"""Masked-attention decoder: queries become masks and class embeddings.
-
-Source: Mask2Former, section 3.2; the class head with mask pooling is FC-CLIP's, section 3.2.
-"""
+"""Masked-attention decoder: queries become masks and class embeddings. Source: Mask2Former, section 3.2; the class head
+with mask pooling is FC-CLIP's, section 3.2."""
 
 from collections.abc import Iterator, Sequence
 
@@ -52,10 +50,8 @@ class DecoderLayer(nn.Module):
 class MaskDecoder(nn.Module):
     """Queries look at the levels, coarsest first, each only inside its own mask so far.
 
-    Args:
-        text_dim: D of the text embeddings. dim: channels of queries and levels. mask_dim: of the pixel embedding.
-        num_queries: 250 for FC-CLIP, 100 for MAFT+. num_layers: 9 as published (DEC_LAYERS 10 counts the first head).
-        num_heads, ffn_dim: of the layers.
+    text_dim: D of the text embeddings. dim: channels of queries and levels. mask_dim: of the pixel embedding.
+    num_queries: 250 for FC-CLIP, 100 for MAFT+. num_layers: 9 as published (DEC_LAYERS 10 counts the first head).
     """
 
     NUM_LEVELS = 3
@@ -83,17 +79,14 @@ class MaskDecoder(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """pixel_embedding: (B, mask_dim, H / 4, W / 4). levels: coarsest first, (B, dim, h_i, w_i).
-
-        Returns mask logits (B, N, H / 4, W / 4) and class embeddings (B, N, text_dim).
-        """
+        """pixel_embedding: (B, mask_dim, H / 4, W / 4). levels: coarsest first, (B, dim, h_i, w_i). Returns mask logits
+        (B, N, H / 4, W / 4) and class embeddings (B, N, text_dim)."""
         *_, queries = self._refine(pixel_embedding, levels)
         mask_logits = self.masks(queries, pixel_embedding)
         return mask_logits, self.class_embeddings(queries, pixel_embedding, mask_logits)
 
     def every_head(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Predictions of all ``num_layers + 1`` prediction heads, each as ``forward`` returns it, the last one last:
-        training compares each of them with the ground truth. Source: Mask2Former, section 3.2."""
+        """Predictions of all ``num_layers + 1`` prediction heads, each as ``forward`` returns it, the last one last."""
         found = [(q, self.masks(q, pixel_embedding)) for q in self._refine(pixel_embedding, levels)]
         return [(masks, self.class_embeddings(q, pixel_embedding, masks)) for q, masks in found]
 

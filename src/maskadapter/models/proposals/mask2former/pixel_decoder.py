@@ -11,7 +11,6 @@ from maskadapter.models.proposals.mask2former.deformable_attention import Deform
 from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
 
 LEVELS = ("res5", "res4", "res3")  # coarsest first, the order in which the decoders look at them
-
 _LOCATIONS = 2048  # that go through a layer at a time, which bounds the memory
 
 
@@ -44,12 +43,8 @@ class EncoderLayer(nn.Module):
 
 
 class PixelDecoder(nn.Module):
-    """Refine CLIP's pyramid into three levels and a per-pixel embedding of stride 4.
-
-    Args:
-        in_dims: channels of ``res2`` to ``res5``. dim: channels of the levels. mask_dim: channels of the pixel
-        embedding. num_layers: deformable layers, 6 as published. num_heads: of the deformable attention.
-    """
+    """Refine CLIP's pyramid into three levels and a per-pixel embedding of stride 4. in_dims: channels of ``res2`` to
+    ``res5``. dim: of the levels. mask_dim: of the pixel embedding. num_layers, num_heads: of the deformable layers."""
 
     def __init__(
         self, in_dims: Mapping[str, int], dim: int = 256, mask_dim: int = 256, num_layers: int = 6, num_heads: int = 8
@@ -66,10 +61,8 @@ class PixelDecoder(nn.Module):
         self.mask_features = nn.Conv2d(dim, mask_dim, kernel_size=1)
 
     def forward(self, pyramid: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """pyramid: ``res2`` to ``res5``, (B, C_i, h_i, w_i).
-
-        Returns the pixel embedding (B, mask_dim, H / 4, W / 4) and the levels, coarsest first, (B, dim, h_i, w_i).
-        """
+        """pyramid: ``res2`` to ``res5``, (B, C_i, h_i, w_i). Returns the pixel embedding (B, mask_dim, H / 4, W / 4)
+        and the levels, coarsest first, (B, dim, h_i, w_i)."""
         maps = [project(pyramid[name]) for project, name in zip(self.input_proj, LEVELS, strict=True)]
         sizes = [(m.shape[-2], m.shape[-1]) for m in maps]
         embeds = self.level_embed[:, :, None, None]

@@ -8,32 +8,28 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.proposals.superpixels.region_tree import Tree, cut, nesting
-from maskadapter.models.proposals.superpixels.regions import Merging, pool, without_padding
+from maskadapter.models.proposals.superpixels.region_tree import cut, nesting
+from maskadapter.models.proposals.superpixels.regions import Merging, Regions, pool, without_padding
 from maskadapter.types import INSIDE, ClipFeatures, ImageBatch, Proposals, Size
 
 SHAPE_FEATURES = 15
 HIDDEN = 512  # width of the network between features and embeddings
-SPLIT_BONUS = 0.7  # see ``region_tree.cut``
 # ``cut`` chooses among nested proposals. The void logit of one left out is raised, so that it wins only where no other
 # proposal does; that of a chosen one is lowered: parts were trained with low scores, and void would win all of them.
 LEFT_OUT, CHOSEN = 3.0, 6.0
 
 
-def shape_features(
-    tree: Tree, nodes: np.ndarray, labels: np.ndarray, areas: np.ndarray, colors: np.ndarray, embeddings: np.ndarray
-) -> np.ndarray:
-    """Describe nodes by size, place, outline, purity and color: (N, SHAPE_FEATURES), within a few units of zero.
-
-    The leaves of a node of one thing agree in feature and color, those of several things do not: this separates void.
-    """
+def shape_features(found: Regions) -> np.ndarray:
+    """Describe nodes by size, place, outline, purity and color: (N, SHAPE_FEATURES), within a few units of zero. The
+    leaves of a node of one thing agree in feature and color, those of several things do not: this separates void."""
+    tree, labels, areas, colors = found.tree, found.labels, found.areas, found.colors
     low, high = np.full((len(areas), 2), np.inf), np.full((len(areas), 2), -np.inf)
     for axis, place in enumerate(np.divmod(np.arange(labels.size), labels.shape[1])):
         np.minimum.at(low[:, axis], labels.ravel(), place / labels.shape[axis])
         np.maximum.at(high[:, axis], labels.ravel(), place / labels.shape[axis])
-    unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-9)
+    unit = found.embeddings / np.maximum(np.linalg.norm(found.embeddings, axis=1, keepdims=True), 1e-9)
     rows = []
-    for node in nodes:
+    for node in found.nodes:
         inside = tree.members[node]
         total, count = areas[inside].sum(), inside.sum()
         share, lab = areas[inside] / total, colors[inside]
@@ -78,8 +74,7 @@ class RegionHead(nn.Module):
         features = pool(found.labels, len(found.areas), without_padding(dense, resized, padded))
         members = found.tree.members[found.nodes] * found.areas
         pooled = features.new_tensor(members / members.sum(1, keepdims=True)) @ features
-        numbers = shape_features(found.tree, found.nodes, found.labels, found.areas, found.colors, found.embeddings)
-        return found.masks(), pooled, features.new_tensor(numbers)
+        return found.masks(), pooled, features.new_tensor(shape_features(found))
 
     def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         """Propose regions of every image of a batch: mask_logits (B, N, H / stride, W / stride), +-10,
@@ -108,9 +103,8 @@ class RegionHead(nn.Module):
         assert proposals.areas is not None
         logits = text.logits(proposals.class_embeddings, self.logit_scale)
         confidence = 1 - logits.detach().softmax(-1)[..., -1]
-        nested, areas, sure = (one.cpu().numpy() for one in (proposals.parents, proposals.areas, confidence.float()))
-        cuts = [cut(*image, split_bonus=SPLIT_BONUS) for image in zip(nested, areas, sure, strict=True)]
-        chosen = torch.from_numpy(np.stack(cuts)).to(logits.device)
+        nodes = (one.cpu().numpy() for one in (proposals.parents, proposals.areas, confidence.float()))
+        chosen = torch.from_numpy(np.stack(list(map(cut, *nodes)))).to(logits.device)
         void = logits[..., -1:] + torch.where(chosen, -CHOSEN, LEFT_OUT).to(logits)[..., None]
         logits = torch.cat([logits[..., :-1], void], -1)
         empty = F.pad(logits.new_full((logits.shape[-1] - 1,), -100.0), (0, 1), value=100.0)

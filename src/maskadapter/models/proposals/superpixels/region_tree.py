@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+SPLIT_BONUS = 0.7  # of ``cut``, 0 to 1: the smaller, the finer the cut
+
 
 class Tree(NamedTuple):
     """A binary tree over L pieces with M = 2 L - 1 nodes: leaves first, then merges in their order, the root last."""
@@ -15,16 +17,11 @@ class Tree(NamedTuple):
 
 
 def merge(
-    neighbors: np.ndarray,
-    areas: np.ndarray,
-    colors: np.ndarray,
-    features: np.ndarray,
-    color_weight: float,
-    power: float,
+    pairs: np.ndarray, areas: np.ndarray, colors: np.ndarray, features: np.ndarray, color_weight: float, power: float
 ) -> Tree:
     """Merge adjacent pieces greedily, cheapest pair first.
 
-    neighbors (E, 2) pairs; areas (L,) shares of the image; colors (L, 3) Lab; features (L, C), compared by cosine.
+    pairs: (E, 2), adjacent pieces. areas: (L,) shares of the image. colors: (L, 3) Lab. features: (L, C).
     cost = (1 - cosine + color_weight * Lab distance / 100) * (smaller area) ** power: the power makes tiny pieces
     merge first.
     """
@@ -32,7 +29,7 @@ def merge(
     area, norm = (np.pad(one, (0, count - 1)) for one in (areas, np.linalg.norm(features, axis=1)))
     color, feature = (np.pad(one, ((0, count - 1), (0, 0))) for one in (colors, features))
     adjacent: list[set[int]] = [set() for _ in range(2 * count - 1)]
-    for a, b in neighbors.tolist():
+    for a, b in pairs.tolist():
         adjacent[a].add(b)
         adjacent[b].add(a)
 
@@ -93,13 +90,11 @@ def nesting(masks: np.ndarray) -> np.ndarray:
     return parents
 
 
-def cut(parents: np.ndarray, areas: np.ndarray, confidence: np.ndarray, split_bonus: float) -> np.ndarray:
+def cut(parents: np.ndarray, areas: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """Choose among nested proposals: (N,) bool, no chosen proposal inside another chosen one.
 
     parents: (N,) see ``nesting``. areas: (N,) pixels. confidence: (N,) 0 to 1, how likely a proposal is one thing.
-    split_bonus: 0 to 1, the smaller, the finer the cut.
-
-    A node is chosen where its own area x confidence x split_bonus is at least the sum of the best nodes inside it:
+    A node is chosen where its own area x confidence x SPLIT_BONUS is at least the sum of the best nodes inside it:
     without this, one node that covers the image would beat all of its parts.
     """
     order = np.argsort(areas, kind="stable").tolist()
@@ -111,7 +106,7 @@ def cut(parents: np.ndarray, areas: np.ndarray, confidence: np.ndarray, split_bo
     for node in order:
         inside, own = value[children[node]].sum(), areas[node] * confidence[node]
         # Nodes that were too small to be proposals leave holes: a node stays whole unless its parts cover half of it.
-        whole[node] = own * split_bonus >= inside or areas[children[node]].sum() < areas[node] / 2
+        whole[node] = own * SPLIT_BONUS >= inside or areas[children[node]].sum() < areas[node] / 2
         value[node] = own if whole[node] else inside
     chosen, open_nodes = np.zeros(len(order), bool), roots
     while open_nodes:

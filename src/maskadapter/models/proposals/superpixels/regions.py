@@ -20,18 +20,14 @@ from maskadapter.types import Size
 
 @dataclass(frozen=True)
 class Regions:
-    """One image's pieces and their tree.
+    """One image's pieces and their tree."""
 
-    labels: (h, w), number of each pixel's piece. areas: (L,), shares of the image. colors: (L, 3), Lab. embeddings:
-    (L, D). nodes: (N,), indices of the proposed nodes of the tree.
-    """
-
-    labels: np.ndarray
-    areas: np.ndarray
-    colors: np.ndarray
-    embeddings: np.ndarray
+    labels: np.ndarray  # (h, w), number of each pixel's piece
+    areas: np.ndarray  # (L,), shares of the image
+    colors: np.ndarray  # (L, 3), Lab
+    embeddings: np.ndarray  # (L, D)
     tree: Tree
-    nodes: np.ndarray
+    nodes: np.ndarray  # (N,), indices of the proposed nodes of the tree
 
     def masks(self) -> np.ndarray:
         """(N, h, w) bool: the proposals at the resolution of ``labels``."""
@@ -40,25 +36,18 @@ class Regions:
 
 @dataclass(frozen=True)
 class Merging:
-    """Settings of the superpixels and of merging them.
+    """Settings of the superpixels and of merging them."""
 
-    num_proposals: upper limit. superpixels: approximate number of pieces. stride: image pixels per mask pixel.
-    smallest: least share of the image that a proposal covers. color_weight, size_power: see ``region_tree.merge``.
-    """
-
-    num_proposals: int = 100
-    superpixels: int = 350
-    stride: int = 2
-    color_weight: float = 2.0
-    size_power: float = 0.5
-    smallest: float = 0.001
+    num_proposals: int = 100  # upper limit
+    superpixels: int = 350  # approximate number of pieces
+    stride: int = 2  # image pixels per mask pixel
+    color_weight: float = 2.0  # see ``merge``
+    size_power: float = 0.5  # see ``merge``
+    smallest: float = 0.001  # least share of the image that a proposal covers
 
     def regions(self, image: np.ndarray, projected: Tensor | None = None) -> Regions:
-        """Cut and merge one image, on the CPU.
-
-        image: (H, W, 3) uint8 RGB. projected: (D, h, w), CLIP features over the image, compared beside color; None
-            compares color alone.
-        """
+        """Cut and merge one image (H, W, 3) uint8 RGB, on the CPU. projected: (D, h, w), CLIP features over the image,
+        compared beside color; None compares color alone."""
         pixels = torch.tensor(image).permute(2, 0, 1).float()
         rgb = (F.avg_pool2d(pixels, self.stride, ceil_mode=True) / 255).permute(1, 2, 0).double().numpy()
         lab = rgb2lab(rgb)
@@ -87,10 +76,8 @@ def without_padding(grid: Tensor, resized: Size, padded: Size) -> Tensor:
 
 
 def pool(labels: np.ndarray, count: int, grid: Tensor) -> Tensor:
-    """Average a coarse feature map (C, h, w) under each of ``count`` pieces of a label map (H, W): (count, C).
-
-    Every pixel counts with the feature location it lies in, so that a piece smaller than one still has a feature.
-    """
+    """Average a coarse feature map (C, h, w) under each of ``count`` pieces of a label map (H, W): (count, C). Every
+    pixel counts with the feature location it lies in, so that a piece smaller than one still has a feature."""
     _, height, width = grid.shape
     rows, columns = (np.arange(n) * side // n for n, side in zip(labels.shape, (height, width), strict=True))
     locations = rows[:, None] * width + columns[None]
