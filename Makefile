@@ -20,7 +20,7 @@ test-all: .venv/ready test-minimum
 
 # The lowest versions of everything but PyTorch.
 test-minimum: .venv-minimum/ready
-	env OMP_NUM_THREADS=1 $(MINIMUM) -m pytest -m "not slow" -n 2 --dist worksteal
+	env OMP_NUM_THREADS=1 $(MINIMUM) -m pytest -W default -m "not slow" -n 2 --dist worksteal
 
 lint: .venv/ready
 	$(BIN)/ruff check

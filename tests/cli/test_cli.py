@@ -112,7 +112,7 @@ def test_segment(run, model, photo):
 
 
 def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
-    source = "maskadapter.models.sources.source_names.masks_from"
+    source = "maskadapter.models.sources.masks_from"
     monkeypatch.setattr(source, lambda text, device: ("source", text, device))
     code, out, _ = run(
         "segment",

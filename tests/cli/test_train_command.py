@@ -54,7 +54,7 @@ def test_train_on_ones_own_images_then_evaluate(mine, capsys):
         "evaluate",
         "runs/own/model.safetensors",
         "mine.yaml",
-        "--proposals",
+        "--masks",
         "ground-truth",
         "--output",
         "true",

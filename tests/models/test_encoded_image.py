@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from test_segmenter import CLASSES, small
+from small_segmenter import CLASSES, small
 
 from maskadapter.models.builder import Architecture, build
 from maskadapter.models.segmenter import OpenVocabularySegmenter

@@ -12,7 +12,7 @@ from file_server import Answer, FileServer
 from PIL import Image
 from skimage import data
 from small_networks import sam, universal
-from test_segmenter import CLASSES, small
+from small_segmenter import CLASSES, small
 
 import maskadapter as ma
 from maskadapter.cli import main

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_segmenter import small
+from small_segmenter import small
 from torch import nn
 
 from maskadapter.models.builder import Architecture, build

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from evaluated import VOCABULARY, InMemory, samples
 from PIL import Image
-from test_segmenter import small
+from small_segmenter import small
 
 import maskadapter as ma
 from maskadapter.cli import main
@@ -51,7 +51,7 @@ def quick(comparison, monkeypatch):
     asked = []
     monkeypatch.setattr(PoolerComparison, "load", lambda *given: asked.append(given) or comparison)
     monkeypatch.setattr(
-        "maskadapter.hub.loading.load",
+        "maskadapter.paper.figures.gallery_figure.load",
         lambda source, **given: asked.append((source.name, source.pooler)) or comparison.segmenter,
     )
     return asked

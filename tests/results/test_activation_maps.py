@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_segmenter import small
+from small_segmenter import small
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.results.activation_maps import ActivationMaps
@@ -92,7 +92,8 @@ def test_the_sheet_is_saved_with_the_result(image, tmp_path):
     assert len(maps.weights) == len(result.largest_segments())
     (path,) = result.save(tmp_path, "activations", stem="photo", activation_maps=maps)
     assert path.name == "photo-activations.png"
-    assert Image.open(path).size[0] > 100
+    with Image.open(path) as sheet:
+        assert sheet.size[0] > 100
     masks = result.panoptic().masks(result.largest_segments())
     np.testing.assert_array_equal(maps.weights, model.activation_maps(image, masks).weights)
 

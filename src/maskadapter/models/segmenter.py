@@ -23,7 +23,7 @@ from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource
 from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder
-from maskadapter.system.renamed import advice
+from maskadapter.system.renamed import refuse_old_attribute
 from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
@@ -91,9 +91,12 @@ class OpenVocabularySegmenter(nn.Module):
         self.semantic_order = quirks.semantic_order
 
     def __getattr__(self, name: str) -> Any:
-        if (line := advice("attribute", name)) is not None:
-            raise AttributeError(line)
+        refuse_old_attribute(name)
         return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        refuse_old_attribute(name)
+        super().__setattr__(name, value)
 
     @torch.inference_mode()
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:

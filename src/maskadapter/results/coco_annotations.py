@@ -32,8 +32,8 @@ def instance_annotations(
 ) -> list[dict[str, Any]]:
     """Describe instances as COCO's JSON does, highest score first; empty masks are left out.
 
-    found: masks (H, W) bool, each with its predicted classes; one mask is in memory at a time. first_id: id of the first
-    annotation. Category ids are class index + 1.
+    found: masks (H, W) bool, each with its predicted classes; one mask is in memory at a time. first_id: id of the
+    first annotation. Category ids are class index + 1.
     """
     rows: list[tuple[float, int, dict[str, Any]]] = []
     for mask, classes in found:

@@ -96,3 +96,9 @@ def refuse_old_keywords(function: Function) -> Function:
         return function(*arguments, **keywords)
 
     return cast(Function, call)
+
+
+def refuse_old_attribute(name: str) -> None:
+    """Raise AttributeError for an attribute of a model that has a new name."""
+    if name in renamed("attribute"):
+        raise AttributeError(advice("attribute", name))

@@ -165,8 +165,8 @@ def _read_pickle(path: Path) -> Checkpoint:
     except Exception as error:  # a damaged file makes the unpickler raise nearly anything
         # PyTorch's own message advises to load without protection; --debug shows it.
         raise CheckpointError(
-            f"{path} is not a file of weights (.pth, .safetensors), is damaged, or holds more than tensors, and was not "
-            "loaded: give another file, or download it again"
+            f"{path} is not a file of weights (.pth, .safetensors), is damaged, or holds more than tensors, and was "
+            "not loaded: give another file, or download it again"
         ) from error
     state = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
