@@ -55,7 +55,7 @@ from maskadapter.training.adapter.stages import AdapterStage, Prepared
 from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import parameter_groups
 from maskadapter.training.recipe import Recipe, read_recipe
-from maskadapter.types.proposals import Proposals
+from maskadapter.types.encoded_image import Proposals
 
 ROOT = Path(__file__).parent.parent
 RECIPES = {

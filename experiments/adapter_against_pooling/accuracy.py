@@ -17,7 +17,7 @@ from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import area_weights, weighted_sum
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.mask_slots import in_slots
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures
 
 Scores = dict[str, float]
 """Accuracies, 0 to 1: of whole class names, of seen and unseen ones apart, of each attribute."""

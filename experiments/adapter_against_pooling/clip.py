@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.models.mask_adapter import ConvNeXtBlock
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures
 
 STRIDE = 8
 

@@ -12,7 +12,7 @@ from maskadapter.models.poolers.mask_pooling import area_weights, weighted_sum
 from maskadapter.models.poolers.pooler import Project
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures
 
 TRAINED = ("mask-adapter", "blind adapter", "one map", "residual MLP")
 RING = 8  # pixels, one feature location

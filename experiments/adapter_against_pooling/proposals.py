@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures, Proposals
 from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.proposals import Proposals
 from maskadapter.types.target import Target
 
 STRIDE = 4

@@ -30,8 +30,8 @@ _HOME = {
     "AdapterPooler": "maskadapter.models.poolers.adapter_pooling",
     "MaskPooling": "maskadapter.models.poolers.mask_pooling",
     "MaskCropping": "maskadapter.models.poolers.mask_cropping",
-    "ClipFeatures": "maskadapter.types.clip_features",
-    "Proposals": "maskadapter.types.proposals",
+    "ClipFeatures": "maskadapter.types.encoded_image",
+    "Proposals": "maskadapter.types.encoded_image",
     "SegmentAnything": "maskadapter.models.sources.segment_anything",
     "SamOptions": "maskadapter.models.sources.segment_anything",
     "Superpixels": "maskadapter.models.sources.superpixels",
@@ -98,9 +98,9 @@ if TYPE_CHECKING:
     from maskadapter.results.segmentation import Segmentation as Segmentation
     from maskadapter.training.recipe import read_recipe as read_recipe
     from maskadapter.training.trainer import train as train
-    from maskadapter.types.clip_features import ClipFeatures as ClipFeatures
+    from maskadapter.types.encoded_image import ClipFeatures as ClipFeatures
     from maskadapter.types.encoded_image import EncodedImage as EncodedImage
-    from maskadapter.types.proposals import Proposals as Proposals
+    from maskadapter.types.encoded_image import Proposals as Proposals
     from maskadapter.types.target import Target as Target
     from maskadapter.vocabulary.vocabulary import Vocabulary as Vocabulary
 

@@ -8,7 +8,7 @@ from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling, area_weights, inside_weights, pool_inside, weighted_sum
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures
 
 FEATURES = torch.randn(2, 24, 5, 7, generator=torch.Generator().manual_seed(0))
 MASKS = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(1)) > 0.5

@@ -10,7 +10,7 @@ from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_cropping import MaskCropping
 from maskadapter.models.poolers.mask_pooling import MaskPooling
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures
 
 CHANNELS, DIM, HEIGHT, WIDTH = 20, 24, 6, 8
 

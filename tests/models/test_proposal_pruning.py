@@ -15,7 +15,7 @@ from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sparse_adapter import SparseAdapter
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures
 
 CELLS = (10, 14)
 EVERYTHING = 56

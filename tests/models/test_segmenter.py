@@ -8,12 +8,10 @@ from torch.overrides import TorchFunctionMode
 
 from maskadapter.errors import MaskAdapterError, MaskError, VocabularyError
 from maskadapter.models.clip.clip import Clip
-from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, image_batch, resize, to_batch
-from maskadapter.models.sources.given_masks import at_stride_4
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.types.proposals import Proposals
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, resize, to_batch
+from maskadapter.models.sources.mask_logits import at_stride_4
+from maskadapter.types.encoded_image import ClipFeatures, Proposals
+from maskadapter.types.image_batch import ImageBatch, ImageSizes
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +182,8 @@ def test_images_of_a_batch_do_not_influence_each_other(image: np.ndarray) -> Non
     other = np.ascontiguousarray(image[::-1])
     encoded = model.encode_text(CLASSES)
     with torch.inference_mode():
-        together = model(image_batch([image, other], 32), encoded)
-        alone = model(image_batch([other], 32), encoded)
+        together = model(ImageBatch(to_batch([image, other], 32), [image, other]), encoded)
+        alone = model(ImageBatch(to_batch([other], 32), [other]), encoded)
     for both, one in zip(together, alone, strict=True):
         torch.testing.assert_close(both[1:], one, atol=1e-4, rtol=1e-3)
 

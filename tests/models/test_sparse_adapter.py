@@ -10,7 +10,7 @@ from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.sparse_adapter import SparseAdapter
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures
 
 CELLS = (13, 18)
 SIZE = (52, 72)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from maskadapter.models.clip.text_cache import TextCache, fingerprint
+from maskadapter.models.clip.clip import fingerprint
+from maskadapter.models.clip.text_cache import TextCache
 
 NAMES = ["cat", "dog", "cat", "\u0936\u0928\u093f", "a'; DROP TABLE text; --"]
 

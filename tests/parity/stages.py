@@ -18,15 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.classifier import TextClassifier, geometric_ensemble, with_void
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import resize, to_batch
 from maskadapter.models.segmenter import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.upsampling import Upsampler
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_sizes import ImageSizes
+from maskadapter.types.encoded_image import ClipFeatures
+from maskadapter.types.image_batch import ImageSizes
 from parity.fixture import Recording
 
 NO_IMAGES = torch.empty(0)  # neither way of embedding here looks at the images

@@ -26,7 +26,7 @@ from maskadapter.training.generator.point_sampling import (
     uncertain_points,
     uniform_points,
 )
-from maskadapter.types.clip_features import ClipFeatures
+from maskadapter.types.encoded_image import ClipFeatures
 from maskadapter.types.image_batch import ImageBatch
 from maskadapter.types.target import Target
 

@@ -18,9 +18,9 @@ from assemble import build, load_packed, load_parts
 from coco import Photo, splits
 from PIL import Image
 
-from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.classifier import geometric_ensemble, with_void
 from maskadapter.results.segmentation import Segmentation
-from maskadapter.types.proposals import Proposals
+from maskadapter.types.encoded_image import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 WEIGHTS = Path(__file__).parents[2] / "src/maskadapter/hub/weights/tiny.safetensors"

@@ -1,7 +1,4 @@
-"""Settings of a model that its weights do not show, each in one place.
-
-Builders fill them with the published values, files of weights keep them in their metadata, and loading puts them back.
-"""
+"""Settings of a model that its weights do not show: files of weights keep them in their metadata."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,37 +13,24 @@ NormPlacement = Literal["sum", "update"]
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """How a Mask-Adapter is built, and how masks are prepared for it. The defaults are the paper's.
+    """How a Mask-Adapter is built, and how masks are prepared for it. The defaults are the paper's, the others its
+    ablations. Source: official NUM_CHANNELS and MASK_THRESHOLD (0.5 FC-CLIP, 0.45 MAFT+ base, 0.4 MAFT+ large)."""
 
-    hidden_dim: channels inside the blocks. Source: official NUM_CHANNELS, 768 for both sizes.
-    num_blocks: ConvNeXt blocks, 3 in the paper (2 and 4 are the ablation).
-    num_maps: M, activation maps per mask, 16 in the paper (1 to 16 are the ablation).
-    patchify: ``"two-3x3"``, two 3x3 convolutions of stride 2 (the paper's), or ``"one-4x4"``, one of stride 4.
-    fusion: ``"add"`` the embedded mask to the features (the paper's), or ``"concatenate"`` the two.
-    use_features: False leaves CLIP's features out: the maps then depend on the mask alone (the ablation).
-    mask_threshold: 0 to 1; a pixel belongs to the mask where sigmoid(logit) exceeds it.
-        Source: official MASK_THRESHOLD, 0.5 FC-CLIP, 0.45 MAFT+ base, 0.4 MAFT+ large.
-    """
-
-    hidden_dim: int = 768
-    num_blocks: int = 3
-    num_maps: int = 16
-    patchify: Literal["two-3x3", "one-4x4"] = "two-3x3"
-    fusion: Literal["add", "concatenate"] = "add"
-    use_features: bool = True
-    mask_threshold: float = 0.5
+    hidden_dim: int = 768  # channels inside the blocks
+    num_blocks: int = 3  # ConvNeXt blocks
+    num_maps: int = 16  # M, activation maps per mask
+    patchify: Literal["two-3x3", "one-4x4"] = "two-3x3"  # two 3x3 convolutions of stride 2, or one of stride 4
+    fusion: Literal["add", "concatenate"] = "add"  # add the embedded mask to the features, or concatenate the two
+    use_features: bool = True  # False: the maps depend on the mask alone
+    mask_threshold: float = 0.5  # 0 to 1; a pixel belongs to the mask where sigmoid(logit) exceeds it
 
 
 @dataclass(frozen=True)
 class InferenceConfig:
     """How a model segments an image. Source: the official configurations; ``builder.py`` holds the values.
 
-    input_size: see ``InputSize``.
-    seen_in: the class list that the mask generator was trained on, by its name or as class names; a class that shares a
-        synonym with it counts as seen.
+    seen_in: class list of the mask generator's training, by name or as class names; what shares a synonym is seen.
     alpha, beta: 0 to 1, weight of the out-of-vocabulary classifier in the ensemble, for seen and for unseen classes.
-    overlap_threshold: 0 to 1, share of a mask that must stay visible in the panoptic result.
-    join_touching: whether touching segments of one class become one; see ``maskadapter.results.postprocessing``.
     prune_proposals: whether Mask-Adapter is computed only for the proposals that can change the result and the others
         are estimated. Chosen by the caller of ``load``; no file keeps it.
     """
@@ -55,8 +39,8 @@ class InferenceConfig:
     seen_in: str | tuple[str, ...]
     alpha: float
     beta: float
-    overlap_threshold: float = 0.8
-    join_touching: bool = False
+    overlap_threshold: float = 0.8  # 0 to 1, share of a mask that must stay visible in the panoptic result
+    join_touching: bool = False  # whether touching segments of one class become one
     prune_proposals: bool = False
 
 
@@ -64,17 +48,16 @@ class InferenceConfig:
 class UpstreamQuirks:
     """Accidents of the official code that published weights depend on. The defaults compute what the papers describe.
 
-    projection_layout: how the dense feature map (C, h, w) is lined up for CLIP's projection. ``"channels-last"`` gives
-        the projection the channels of one location. ``"as-stored"`` reshapes the map to (h * w, C) without moving the
-        channels last, so that each vector mixes channels and locations. MAFT+ was trained that way and needs it.
-        Source: official maft, visual_prediction_forward_convnext.
-    transfer_norm: where MAFT+'s text transfer has its LayerNorm. ``"sum"`` computes LayerNorm(text + update),
-        ``"update"`` text + LayerNorm(update). The official code switches between them with a test-time flag
-        (PANOPTIC_ON False and True), so both made published numbers: MAFT+'s own models and base with adapter use
-        "sum", large with adapter and the warm-up of both use "update".
-    semantic_order: whether ``"masks-first"`` masks are upsampled to the image and then combined with the class
-        probabilities, or ``"classes-first"`` the combined low-resolution map is upsampled. Source: the official code
-        does the second where only the semantic result is asked for; see ``maskadapter.results.postprocessing``.
+    projection_layout: how the dense feature map (C, h, w) is lined up for CLIP's projection: ``"channels-last"`` gives
+        it the channels of one location; ``"as-stored"`` reshapes the map to (h * w, C) as it is, so that each vector
+        mixes channels and locations. MAFT+ was trained that way. Source: official visual_prediction_forward_convnext.
+    transfer_norm: where MAFT+'s text transfer has its LayerNorm: ``"sum"`` computes LayerNorm(text + update),
+        ``"update"`` text + LayerNorm(update). The official code switches by a test-time flag (PANOPTIC_ON False and
+        True), and both made published numbers: MAFT+'s own models and base with adapter use "sum", large with adapter
+        and the warm-up of both use "update".
+    semantic_order: ``"masks-first"`` upsamples masks to the image, then combines them with the class probabilities;
+        ``"classes-first"`` upsamples the combined low-resolution map, as the official code does where only the semantic
+        result is asked for; see ``maskadapter.results.postprocessing``.
     """
 
     projection_layout: ProjectionLayout = "channels-last"

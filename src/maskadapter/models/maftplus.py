@@ -7,13 +7,8 @@ from maskadapter.models.proposals.mask2former.position_encoding import sine_posi
 
 
 class ContentDependentTransfer(nn.Module):
-    """Text embeddings attend to the image's dense features and are updated by the result.
-
-    Args:
-        dim: D. num_heads: 8 as published.
-        norm: ``"sum"`` gives LayerNorm(text + update), ``"update"`` gives text + LayerNorm(update), see
-            ``UpstreamQuirks.transfer_norm``.
-    """
+    """Text embeddings attend to the image's dense features and are updated by the result. dim: D. num_heads: 8 as
+    published. norm: see ``UpstreamQuirks.transfer_norm``."""
 
     def __init__(self, dim: int, num_heads: int = 8, norm: NormPlacement = "sum") -> None:
         super().__init__()
@@ -23,10 +18,8 @@ class ContentDependentTransfer(nn.Module):
         self.norm_placement = norm
 
     def forward(self, text_embeddings: Tensor, projected: Tensor) -> Tensor:
-        """Adapt text embeddings to each image.
-
-        text_embeddings: (S + 1, D), void last. projected: (B, D, h, w). Returns (B, S + 1, D), not unit vectors.
-        """
+        """Adapt text embeddings (S + 1, D), void last, to each image's projected features (B, D, h, w): (B, S + 1, D),
+        not unit vectors."""
         text = text_embeddings.expand(len(projected), -1, -1)
         features = projected.flatten(-2).transpose(1, 2)
         position = sine_position_encoding(projected, projected.shape[1]).flatten(-2).transpose(1, 2)

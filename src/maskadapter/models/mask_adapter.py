@@ -60,21 +60,15 @@ class MaskAdapter(nn.Module):
         feature_dim: D, channels of the projected dense features (768 for ConvNeXt-L, 640 for ConvNeXt-B).
         config: how it is built; None for the paper's settings.
 
-    ``checkpoint_blocks`` may be set for training: the blocks then keep nothing inside for the backward pass and are
-    computed again in it.
-
-    Where the official code differs from the text, the code is followed, since it made the published weights: equation 4
-    pools with each map and averages; the code projects each of the pooled vectors into the text space *before* the mean
-    (see ``pool_with_maps``). Between the fusing convolution and the first block stands no activation.
+    ``checkpoint_blocks`` may be set for training: the backward pass then computes the blocks again. Where the official
+    code differs from the text, the code is followed, since it made the published weights: each pooled vector is
+    projected into the text space *before* the mean (see ``pool_with_maps``), and between the fusing convolution and the
+    first block stands no activation.
     """
 
     MASK_DIM = 16  # channels of the patchified mask. Source: official MASK_IN_CHANNELS
 
-    def __init__(
-        self,
-        feature_dim: int,
-        config: AdapterConfig | None = None,
-    ) -> None:
+    def __init__(self, feature_dim: int, config: AdapterConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or AdapterConfig()
         self.checkpoint_blocks = False
@@ -119,8 +113,7 @@ def pool_with_maps(activation_maps: Tensor, dense_features: Tensor, project: Cal
     Returns mask embeddings (N, D), not normalized: comparable with CLIP's text embeddings.
     Source: paper, equation 4; the projection before the mean is the official code's.
     """
-    weights = pooling_weights(activation_maps)
-    pooled = weights @ dense_features.flatten(1).T
+    pooled = pooling_weights(activation_maps) @ dense_features.flatten(1).T
     return project(pooled).mean(dim=1)
 
 

@@ -16,18 +16,11 @@ from maskadapter.models.poolers.pooler import Project
 from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.types import ClipFeatures
 
-# The probabilities of an estimated proposal may be off by this share.
-DOUBT = 0.4
-# Share of the image: a proposal that can change the class of fewer pixels is not computed.
-SMALLEST = 0.0005
-# A class whose probability is at least this share of the best class's may turn out to be the better one.
-RIVAL = 0.5
-
-# Where all proposals together have a lower score than this there is none: far from every mask each is a bit above 0.
-_NOTHING = 0.01
-# Feature locations on each side that each block is taken to see, see ``SparseAdapter``; chosen together with the three
-# thresholds.
-_REACH = (2, 0)
+DOUBT = 0.4  # the probabilities of an estimated proposal may be off by this share
+SMALLEST = 0.0005  # share of the image: a proposal that can change the class of fewer pixels is not computed
+RIVAL = 0.5  # a class with at least this share of the best class's probability may turn out to be the better one
+_NOTHING = 0.01  # a lower score of all proposals together means none: far from every mask each is a bit above 0
+_REACH = (2, 0)  # of ``SparseAdapter``; chosen together with the three thresholds
 
 
 def pruned_embeddings(
@@ -46,11 +39,13 @@ def pruned_embeddings(
         return pooler.embed(features, masks, project)
     adapters = [SparseAdapter(pooler.adapter, one[None], _REACH) for one in features.projected]
     images = list(zip(adapters, masks, features.dense, strict=True))
-    embeddings = torch.stack(
-        [pooler.pool(partial(pooler.in_chunks, one.estimate), some, dense, project) for one, some, dense in images]
-    )
+
+    def pooled(maps_of: Callable[[Tensor], Tensor], some: Tensor, dense: Tensor) -> Tensor:
+        return pooler.pool(partial(pooler.in_chunks, maps_of), some, dense, project)
+
+    embeddings = torch.stack([pooled(adapter.estimate, some, dense) for adapter, some, dense in images])
     for estimated, chosen, (adapter, some, dense) in zip(embeddings, choose(embeddings), images, strict=True):
-        estimated[chosen] = pooler.pool(partial(pooler.in_chunks, adapter), some[chosen], dense, project)
+        estimated[chosen] = pooled(adapter, some[chosen], dense)
     return embeddings
 
 
@@ -60,7 +55,6 @@ def influential(
     """Which proposals can change the class of pixels, or their own class where they are segments: (N,) bool.
 
     mask_logits: (N, h, w). probs: (N, K + 1), estimated class probabilities with void last, each row sums to 1.
-
     A proposal can change a pixel where ``doubt`` times what it adds there to the scores of the best and the second
     class exceeds the difference of the two. It is a segment where void is not its best class, and its class can change
     where its second class has more than ``rival`` of the probability of the first. This does not prove that the others

@@ -1,7 +1,8 @@
 """The whole method: CLIP, a proposal head, a pooler of masks, and the ensemble of two classifiers."""
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -9,18 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.classifier import TextClassifier, geometric_ensemble, with_void
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
-from maskadapter.models.ensemble import geometric_ensemble, with_void, without_void
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.pooler import Pooler
-from maskadapter.models.preprocess import InputSize, image_batch, read_input, resize
+from maskadapter.models.preprocess import InputSize, read_input, resize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
-from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource
 from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder
@@ -29,25 +28,32 @@ from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 Classes = Any  # whatever Vocabulary.of takes
-
 # Synonyms with a higher cosine than this share of the list's pairs are taken to mean the same. Chosen on 50 COCO
 # training images with the embedded model: a plateau from 0.90 to 0.98, see docs/everyday.md.
 CONFUSABLE = 0.97
 
 
+class ProposalHead(Protocol):
+    """A part of the model that proposes masks from CLIP's features, then classifies them by any text."""
+
+    def __call__(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
+        """Propose masks; no text has a part in it."""
+        ...
+
+    def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
+        """Class logits (B, N, K + 1) of proposals with class embeddings, void last."""
+        ...
+
+
 class OpenVocabularySegmenter(nn.Module):
     """Segment an image into any classes, or classify given masks. Source: paper, figure 2 and section 3.4.
 
-    Args:
-        clip: image and text encoder.
-        generator: the proposal head: proposes masks and classifies them (in-vocabulary). None: the weights hold none
-            (warm-up files, a CLIP alone); ``classify`` works, and ``segment`` needs masks.
-        pooler: from masks to CLIP embeddings (out-of-vocabulary): mask pooling, mask cropping or Mask-Adapter.
-        inference: settings.
-        text_transfer: MAFT+'s content-dependent transfer, used by the out-of-vocabulary classifier alone.
-        text_cache: remembers text embeddings; only for weights that do not change any more.
-        quirks: accidents of the official code to reproduce; None leaves the parts as they are.
-
+    generator: proposes masks and classifies them (in-vocabulary). None where the weights hold none (warm-up files, a
+        CLIP alone): ``classify`` works, and ``segment`` needs masks.
+    pooler: from masks to CLIP embeddings (out-of-vocabulary): mask pooling, mask cropping or Mask-Adapter.
+    text_transfer: MAFT+'s content-dependent transfer, used by the out-of-vocabulary classifier alone.
+    text_cache: remembers text embeddings; only for weights that do not change any more.
+    quirks: accidents of the official code to reproduce; None leaves the parts as they are.
     ``mask_source`` may be set: its masks then take the place of the proposal head's.
     """
 
@@ -62,11 +68,8 @@ class OpenVocabularySegmenter(nn.Module):
         quirks: UpstreamQuirks | None = None,
     ) -> None:
         super().__init__()
-        self.clip = clip
-        self.generator = generator
-        self.pooler = pooler
-        self.text_transfer = text_transfer
-        self.text_cache = text_cache
+        self.clip, self.generator, self.pooler = clip, generator, pooler
+        self.text_transfer, self.text_cache = text_transfer, text_cache
         self.void_embedding = nn.Embedding(1, clip.embed_dim)
         self.inference = inference
         self.mask_source: MaskSource | None = None
@@ -77,9 +80,7 @@ class OpenVocabularySegmenter(nn.Module):
     @property
     def quirks(self) -> UpstreamQuirks:
         """The accidents of the official code that this model reproduces. Setting them changes how its parts compute."""
-        transfer_norm = UpstreamQuirks.transfer_norm
-        if self.text_transfer is not None:
-            transfer_norm = self.text_transfer.norm_placement
+        transfer_norm = self.text_transfer.norm_placement if self.text_transfer else UpstreamQuirks.transfer_norm
         return UpstreamQuirks(self.clip.projection_layout, transfer_norm, self.semantic_order)
 
     @quirks.setter
@@ -99,46 +100,37 @@ class OpenVocabularySegmenter(nn.Module):
 
     @torch.inference_mode()
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
-        """Text embeddings of classes, computed once for many images.
-
-        classes: whatever ``Vocabulary.of`` takes, or an encoded vocabulary. things: names of classes that are things.
-        """
+        """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, or an
+        encoded vocabulary. things: names of classes that are things."""
         if isinstance(classes, EncodedVocabulary):
-            vocabulary = Vocabulary.of(classes.vocabulary, things)
-            return EncodedVocabulary(vocabulary, classes.text_embeddings.to(self.clip.logit_scale))
-        vocabulary = Vocabulary.of(classes, things)
-        if self.text_cache is None:
-            return EncodedVocabulary(vocabulary, self.clip.encode_text(vocabulary.synonyms))
-        text_embeddings = self.text_cache.text_embeddings(vocabulary.synonyms)
-        return EncodedVocabulary(vocabulary, text_embeddings.to(self.clip.logit_scale))
+            vocabulary, embeddings = Vocabulary.of(classes.vocabulary, things), classes.text_embeddings
+        else:
+            vocabulary = Vocabulary.of(classes, things)
+            encode = self.text_cache.text_embeddings if self.text_cache else self.clip.encode_text
+            embeddings = encode(vocabulary.synonyms)
+        return EncodedVocabulary(vocabulary, embeddings.to(self.clip.logit_scale))
 
     @torch.inference_mode()
     def encode_image(self, image: Any, masks: Any = None) -> EncodedImage:
-        """Compute everything about an image that does not depend on classes: features, proposals, their embeddings.
+        """Compute everything about an image that does not depend on classes; ``segment``, ``classify`` and
+        ``activation_maps`` take the result in place of the image.
 
-        ``segment``, ``classify`` and ``activation_maps`` take the result in place of the image; another list of classes
-        then costs its text embeddings and matrix products.
-
-        image: whatever ``read_image`` takes; the result does not share its memory. Or an ``EncodedImage``, whose
-            features are used again for other masks. masks: as in ``segment``.
-        Raises ImageError, MaskError.
+        image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
+        features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError.
         """
-        if isinstance(image, EncodedImage) and masks is None:
-            return image
-        features = None
+        features, proposals = None, None
         if isinstance(image, EncodedImage):
+            if masks is None:
+                return image
             pixels, file_name, features = image.image, image.file_name, image.features
         else:
             pixels, file_name = read_input(image)
             masks = self.mask_source if masks is None else masks
         inputs, sizes = self.prepare(pixels)
-        given = None if masks is None else mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)
-        if features is None:
-            features = self.clip.encode_image(inputs.pixels)
-        proposals = None
-        if given is not None:
-            proposals = Proposals(given[None])
-        elif self.generator is not None:
+        if masks is not None:
+            proposals = Proposals(mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)[None])
+        features = features or self.clip.encode_image(inputs.pixels)
+        if proposals is None and self.generator is not None:
             proposals = self.generator(inputs, features)
         embeddings = None if proposals is None else self.mask_embeddings(inputs, features, proposals)
         kept = ClipFeatures({}, features.dense, features.projected)
@@ -156,23 +148,24 @@ class OpenVocabularySegmenter(nn.Module):
         """Segment one image into the given classes.
 
         image: whatever ``read_image`` takes, or an ``EncodedImage``. classes: see ``Vocabulary.of``, or the result of
-            ``encode_text``.
-        things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
+            ``encode_text``. things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
         background: classes that stand for the rest of the world and compete with yours, but for those that mean nearly
             the same as one of yours; pixels that they win belong to no class. None or "none": every pixel goes to one
             of your classes, as data sets are evaluated.
-        masks: instead of the model's own proposals, classified by the out-of-vocabulary classifier alone: as
-            ``classify`` takes them.
+        masks: as ``classify`` takes them, in place of the model's own proposals; the out-of-vocabulary classifier alone
+            classifies them.
         Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head.
         """
         encoded = self.encode_image(image, masks)
         if encoded.proposals is None:
-            raise MaskAdapterError(
-                "these weights hold no mask generator: give masks, load them with masks='sam:NAME', or load a "
-                "segmenter's file with adapter=<this file>"
-            )
+            needed = "give masks, load them with masks='sam:NAME', or load a segmenter's file with adapter=<this file>"
+            raise MaskAdapterError(f"these weights hold no mask generator: {needed}")
         vocabulary = self.encode_text(classes, things)
-        competing = vocabulary if background in (None, "none") else self._among(vocabulary, background)
+        competing = vocabulary
+        if background not in (None, "none"):
+            usual = self.encode_text(BACKGROUND)
+            others = usual if background == BACKGROUND else self.encode_text(background)
+            competing = vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
         probs = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
         _refuse_nan(probs)
         return Segmentation(
@@ -192,9 +185,9 @@ class OpenVocabularySegmenter(nn.Module):
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
         """Classify given masks by the out-of-vocabulary classifier alone: no proposal head, no void.
 
-        image, classes: as in ``segment``. masks: (N, H, W) bool at the image's own size, a file, COCO annotations,
-            detections: whatever ``mask_parts`` takes; they may overlap or be empty. Or a ``MaskSource``, which gets the
-            original image, or the name of one such as ``"sam:NAME"``, which is loaded for this call.
+        image, classes: as in ``segment``. masks: whatever ``mask_parts`` takes, as (N, H, W) bool at the image's own
+            size, a file, COCO annotations, detections; they may overlap or be empty. Or a ``MaskSource``, which gets
+            the original image, or the name of one such as ``"sam:NAME"``, which is loaded for this call.
         """
         encoded, vocabulary = self.encode_image(image, masks), self.encode_text(classes)
         embeddings = encoded.mask_embeddings
@@ -209,26 +202,22 @@ class OpenVocabularySegmenter(nn.Module):
 
     @torch.inference_mode()
     def activation_maps(self, image: Any, masks: Any) -> ActivationMaps:
-        """Where CLIP's features are pooled for each mask.
-
-        image, masks: as in ``classify``; or a ``Segmentation`` for its largest segments, as its ``save`` draws them.
-        """
+        """Where CLIP's features are pooled for each mask. image, masks: as in ``classify``; or a ``Segmentation`` for
+        its largest segments, as its ``save`` draws them."""
         if isinstance(masks, Segmentation):
             masks = masks.panoptic().masks(masks.largest_segments())
         encoded = image if isinstance(image, EncodedImage) else self.encode_image(image, masks=[])  # features alone
-        device = encoded.features.dense.device
-        logits = mask_logits(masks, encoded.image, encoded.sizes, encoded.file_name, device)
-        weights = self.pooler.weights(encoded.features, logits[None])
-        return ActivationMaps(weights[0].float().cpu().numpy(), encoded.sizes)
+        features, sizes = encoded.features, encoded.sizes
+        logits = mask_logits(masks, encoded.image, sizes, encoded.file_name, features.dense.device)
+        return ActivationMaps(self.pooler.weights(features, logits[None])[0].float().cpu().numpy(), sizes)
 
     def prepare(self, image: np.ndarray, size: InputSize | None = None) -> tuple[ImageBatch, ImageSizes]:
-        """A batch of one image (H, W, 3) uint8, normalized and padded, and the sizes on the way. size: of the input
-        instead of the model's own."""
+        """A batch of one image (H, W, 3) uint8, normalized and padded, and its sizes. size: instead of the model's."""
         original = (image.shape[0], image.shape[1])
         resized = (size or self.inference.input_size).of(original)
-        batch = image_batch([resize(image, resized)], self.clip.size_divisor, self.clip.logit_scale.device)
-        padded = (batch.pixels.shape[-2], batch.pixels.shape[-1])
-        return batch, ImageSizes(padded=padded, resized=resized, original=original)
+        images = [resize(image, resized)]
+        pixels = to_batch(images, self.clip.size_divisor, self.clip.logit_scale.device)
+        return ImageBatch(pixels, images), ImageSizes((pixels.shape[-2], pixels.shape[-1]), resized, original)
 
     def forward(self, inputs: ImageBatch, vocabulary: EncodedVocabulary) -> tuple[Tensor, Tensor]:
         """Mask logits (B, N, h, w) of the proposal head, and their class probabilities (B, N, K + 1), void last."""
@@ -245,13 +234,9 @@ class OpenVocabularySegmenter(nn.Module):
         return self.pooler(inputs.pixels, features, proposals.mask_logits, self.clip.project)
 
     def class_probs(
-        self,
-        features: ClipFeatures,
-        proposals: Proposals,
-        mask_embeddings: Tensor | None,
-        vocabulary: EncodedVocabulary,
+        self, features: ClipFeatures, proposals: Proposals, embeddings: Tensor | None, vocabulary: EncodedVocabulary
     ) -> Tensor:
-        """Class probabilities of proposals (B, N, K + 1), void last. mask_embeddings: see the method."""
+        """Class probabilities of proposals (B, N, K + 1), void last. embeddings: of ``mask_embeddings``."""
         text = self.text_classifier(vocabulary)
         class_logits = self.class_logits(proposals, text)
         text = self.transferred(text, features)
@@ -261,14 +246,12 @@ class OpenVocabularySegmenter(nn.Module):
             return self.combine(class_logits, out_logits, vocabulary.vocabulary)
 
         def choose(estimates: Tensor) -> Tensor:
-            images = zip(proposals.mask_logits, probs(estimates), strict=True)
-            return torch.stack([influential(*image) for image in images])
+            return torch.stack(list(map(influential, proposals.mask_logits, probs(estimates))))
 
-        if mask_embeddings is None:
+        if embeddings is None:
             assert isinstance(self.pooler, AdapterPooler)
-            project = self.clip.project
-            mask_embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, project, choose)
-        return probs(mask_embeddings)
+            embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, self.clip.project, choose)
+        return probs(embeddings)
 
     def text_classifier(self, vocabulary: EncodedVocabulary) -> TextClassifier:
         """Text embeddings as a classifier, with the void embedding, a learned unit vector, as the last."""
@@ -280,7 +263,7 @@ class OpenVocabularySegmenter(nn.Module):
         """The out-of-vocabulary classifier of each image: the text classifier itself, or what MAFT+ makes of it."""
         if self.text_transfer is None:
             return text
-        return text.with_weights(self.text_transfer(text.weights, features.projected))
+        return replace(text, weights=self.text_transfer(text.weights, features.projected))
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor | None:
         """The in-vocabulary classifier: (B, N, K + 1), void last; None for masks that no proposal head made."""
@@ -297,21 +280,14 @@ class OpenVocabularySegmenter(nn.Module):
         """Probabilities (B, N, K + 1), void last, of the in-vocabulary and the out-of-vocabulary classifier; of the
         second alone, without void, where there is no first."""
         if class_logits is None:
-            return without_void(out_logits[..., :-1])
+            return F.pad(out_logits[..., :-1].softmax(dim=-1), (0, 1))  # nothing predicts void
         settings = self.inference
         seen = torch.tensor(vocabulary.seen(Vocabulary.of(settings.seen_in)), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
         return with_void(probs, class_logits)
 
-    def _among(self, vocabulary: EncodedVocabulary, background: Classes) -> EncodedVocabulary:
-        usual = self.encode_text(BACKGROUND)
-        others = usual if background == BACKGROUND else self.encode_text(background)
-        return vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
-
 
 def _refuse_nan(numbers: Tensor) -> None:
-    if not bool(numbers.isfinite().all()):
-        raise MaskAdapterError(
-            "the model computes no numbers (NaN or infinity): its weights are broken, or too large for their type; "
-            "run maskadapter models check on them"
-        )
+    if not numbers.isfinite().all():
+        reason = "its weights are broken, or too large for their type; run maskadapter models check on them"
+        raise MaskAdapterError(f"the model computes no numbers (NaN or infinity): {reason}")

@@ -17,17 +17,17 @@ from torch.utils.checkpoint import checkpoint
 from maskadapter.models.mask_adapter import ConvNeXtBlock, MaskAdapter
 
 _ROWS = 1024  # locations that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor
-# Share of the largest value by which the patches of two equal windows may differ, because masks are resized before. In
-# half precision such patches are equal or they are not, and a wider limit would accept different ones.
+# Share of the largest value by which patches of equal windows may differ, because masks are resized before. In half
+# precision they are equal or they are not, and a wider limit would accept different ones.
 _ROUNDING = 2e-6
 
 
 class SparseAdapter:
     """Semantic activation maps of any number of masks of one image.
 
-    adapter: the network. features: (1, D, h, w), the image's projected dense features. reach: locations on each side
-    that each block's convolution is taken to see, the last number for all further blocks: with fewer than it does see,
-    the influence of a distant boundary is neglected, and the result is near the exact one.
+    features: (1, D, h, w), the image's projected dense features. reach: locations on each side that each block's
+    convolution is taken to see, the last number for all further blocks: with fewer than it does see, the influence of a
+    distant boundary is neglected, and the result is near the exact one.
     """
 
     def __init__(
@@ -61,9 +61,10 @@ class SparseAdapter:
         if not len(masks):
             return self._maps.new_zeros(0, self._adapter.config.num_maps, *self._size)
         patches = self._patchify(masks)
-        empty = self._equal(patches, self._patches[0])
-        full = self._equal(patches, self._patches[1]) & ~empty
-        x = self._enter(patches)
+        limits = _ROUNDING * self._patches.detach().abs().amax(dim=(1, 2, 3))
+        equal = zip(self._patches, limits, strict=True)
+        empty, full = (((patches - known).abs() <= limit).all(dim=-1) for known, limit in equal)
+        full, x = full & ~empty, self._enter(patches)
         mixed = ~(empty | full)
         for (block, known), reach in zip(self._blocks, self._reach, strict=True):
             empty, full = _surrounded(empty, reach), _surrounded(full, reach)
@@ -81,8 +82,7 @@ class SparseAdapter:
 
     def _patchify(self, masks: Tensor) -> Tensor:
         """(N, H, W) -> (N, h, w, MASK_DIM), before the stem's last convolution."""
-        size = (4 * self._size[0], 4 * self._size[1])
-        masks = masks.detach()[:, None].to(self._from_features.dtype)
+        masks, size = masks.detach()[:, None].to(self._from_features.dtype), (4 * self._size[0], 4 * self._size[1])
         masks = F.interpolate(masks, size, mode="bilinear", align_corners=False)
         return self._adapter.patchify[:-1](masks).permute(0, 2, 3, 1)
 
@@ -108,12 +108,6 @@ class SparseAdapter:
         final = self._adapter.final
         return F.linear(self._adapter.norm(x), final.weight.flatten(1), final.bias)
 
-    @staticmethod
-    def _equal(patches: Tensor, known: Tensor) -> Tensor:
-        """(N, h, w) bool: where patches are those of the empty or the full mask, (h, w, MASK_DIM)."""
-        limit = _ROUNDING * known.detach().abs().max()
-        return ((patches - known).abs() <= limit).all(dim=-1)
-
 
 def _surrounded(inside: Tensor, reach: int) -> Tensor:
     """(N, h, w) bool: where everything is true within ``reach``; beyond the border nothing counts."""
@@ -121,17 +115,12 @@ def _surrounded(inside: Tensor, reach: int) -> Tensor:
 
 
 def _made_again(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """Compute function(rows) and keep only ``rows``: the backward pass computes the rest again, but for the last step,
-    whose result it does not need. Where it is the only matrix product, as in ``narrowed``, no product is
-    computed twice, and the recomputed steps are cheap: a LayerNorm, a GELU."""
+    """Compute function(rows) and keep only ``rows``: the backward pass computes the rest again, but for the last step.
+    Where that is the only matrix product, as in ``narrowed``, what is computed twice is cheap: a LayerNorm, a GELU."""
     return checkpoint(function, rows, use_reentrant=False, preserve_rng_state=False)
 
 
 def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
-    """Put values of masks together from the known ones and the computed ones.
-
-    known: (2, h, w, C), of the empty and the full mask. full, mixed: (N, h, w) bool, not both. rows: (n, C),
-    computed at the mixed locations. Returns (N, h, w, C).
-    """
-    filled = torch.where(full[..., None], known[1], known[0])
-    return filled.index_put_(mixed.nonzero(as_tuple=True), rows)
+    """Values (N, h, w, C) of masks: those of the empty and the full mask, known (2, h, w, C), where full (N, h, w) bool
+    says so, and rows (n, C) at the n mixed locations (N, h, w) bool."""
+    return torch.where(full[..., None], known[1], known[0]).index_put_(mixed.nonzero(as_tuple=True), rows)

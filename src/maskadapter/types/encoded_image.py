@@ -1,15 +1,58 @@
-"""Everything that a model computes of one image before it sees any text."""
+"""What the networks compute of images before they see any text."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from maskadapter.types.clip_features import ClipFeatures
-from maskadapter.types.image_sizes import ImageSizes
-from maskadapter.types.proposals import Proposals
+from maskadapter.errors import MaskError
+from maskadapter.types.image_batch import ImageSizes
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+INSIDE = 10.0
+"""Mask logit of a location inside a mask that is known exactly; outside it is the negative."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClipFeatures:
+    """Feature maps that CLIP's image encoder computes for a batch of images.
+
+    pyramid: stage outputs by name, ``res2`` to ``res5``, each (B, C_i, H / stride, W / stride); strides 4, 8, 16, 32
+        (the embedded model's trunk stays at 16 in ``res5``). Empty once proposals are made.
+    dense: (B, C, h, w), the last map before CLIP's projection, not normalized.
+    projected: (B, D, h, w), every location of ``dense`` through CLIP's projection, not normalized: the adapter's input.
+    """
+
+    pyramid: Mapping[str, "Tensor"]
+    dense: "Tensor"
+    projected: "Tensor"
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """N candidate masks for each image of a batch, and what a proposal head needs to classify them by any text.
+
+    mask_logits: (B, N, h, w); a pixel belongs to the mask where the logit is positive.
+    class_embeddings: (B, N, D), compared with text embeddings by the head that made them; None from a mask source.
+    parents, areas: (B, N), only from heads with nested masks: the index of the smallest mask around each, -1 for none,
+        and the number of locations inside each.
+    Raises MaskError when the shapes do not fit together.
+    """
+
+    mask_logits: "Tensor"
+    class_embeddings: "Tensor | None" = None
+    parents: "Tensor | None" = None
+    areas: "Tensor | None" = None
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.mask_logits.shape)
+        if len(shape) != 4:
+            raise MaskError(f"mask_logits has shape {shape}; (B, N, h, w) is needed")
+        if self.class_embeddings is not None and self.class_embeddings.shape[:2] != shape[:2]:
+            given = tuple(self.class_embeddings.shape)
+            raise MaskError(f"class_embeddings has shape {given}; (B, N, D) with (B, N) = {shape[:2]} is needed")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Images as the networks take them."""
+"""Images as the networks take them, and their sizes on the way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+@dataclass(frozen=True)
+class ImageSizes:
+    """Sizes of one image, each (height, width) in pixels. padded: the networks' input. resized: the part of it that
+    holds the image, top left. original: the image itself, the size of every result."""
+
+    padded: Size
+    resized: Size
+    original: Size
 
 
 @dataclass(frozen=True, eq=False)

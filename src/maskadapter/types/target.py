@@ -20,7 +20,6 @@ class Target:
     segment_ids: (H, W) int32, the number of the segment (0 to N - 1) at every pixel, or UNLABELED; None where
         ``overlapping`` is given. Of a semantic data set, one segment is all that one class covers.
     overlapping: (N, H, W) bool, or None.
-
     Raises MaskError where the shapes do not fit together or a number lies outside of its range.
     """
 
@@ -30,18 +29,17 @@ class Target:
     overlapping: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        count = len(self.classes)
+        count, ids, masks = len(self.classes), self.segment_ids, self.overlapping
         if len(self.is_crowd) != count:
             raise MaskError(f"is_crowd has {len(self.is_crowd)} flags for {count} segments")
-        if (self.segment_ids is None) == (self.overlapping is None):
+        if (ids is None) == (masks is None):
             raise MaskError("a target has either a map of segments or masks that may overlap")
-        if self.segment_ids is not None:
-            if self.segment_ids.ndim != 2:
-                raise MaskError(f"segment_ids has shape {self.segment_ids.shape}; (H, W) is needed")
-            if self.segment_ids.size and not UNLABELED <= self.segment_ids.min() <= self.segment_ids.max() < count:
-                raise MaskError(f"segment_ids names segments that are not among the {count}")
-        elif self.overlapping is not None and (self.overlapping.ndim != 3 or len(self.overlapping) != count):
-            raise MaskError(f"overlapping has shape {self.overlapping.shape}; ({count}, H, W) is needed")
+        if ids is not None and ids.ndim != 2:
+            raise MaskError(f"segment_ids has shape {ids.shape}; (H, W) is needed")
+        if ids is not None and ids.size and not UNLABELED <= ids.min() <= ids.max() < count:
+            raise MaskError(f"segment_ids names segments that are not among the {count}")
+        if masks is not None and (masks.ndim != 3 or len(masks) != count):
+            raise MaskError(f"overlapping has shape {masks.shape}; ({count}, H, W) is needed")
 
     @classmethod
     def of_labels(cls, labels: np.ndarray) -> "Target":
@@ -73,10 +71,7 @@ class Target:
         return np.equal(self.segment_ids, np.arange(len(self.classes), dtype=np.int32)[:, None, None])
 
     def labels(self) -> np.ndarray:
-        """(H, W) int32: the class of every pixel, UNLABELED where there is none.
-
-        Raises MaskError for masks that may overlap: a pixel has no one class there.
-        """
+        """(H, W) int32: the class of every pixel, UNLABELED for none. Raises MaskError for masks that may overlap."""
         if self.segment_ids is None:
             raise MaskError("masks that may overlap give no single class for every pixel")
         return np.append(self.classes, UNLABELED).astype(np.int32)[self.segment_ids]

@@ -1,8 +1,5 @@
-"""Compute the MLPs of an image encoder some locations at a time.
-
-Their hidden layer, four times wider than input and output, is the largest tensor of an encoder. A piece of it that
-stays in a processor's cache is computed faster, and its memory is used again instead of being given back.
-"""
+"""Compute the MLPs of an image encoder some locations at a time: their hidden layer, four times wider than input and
+output, is its largest tensor, and a piece of it that stays in a processor's cache is computed faster."""
 
 from collections import OrderedDict
 
@@ -22,12 +19,7 @@ class PiecewiseMlp(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         rows = x.flatten(0, -2)
         pieces = rows.tensor_split(max(1, round(len(rows) / _LOCATIONS))) if x.device.type == "cpu" else [rows]
-        return torch.cat([self._piece(piece) for piece in pieces]).unflatten(0, x.shape[:-1])
-
-    def _piece(self, x: Tensor) -> Tensor:
-        for layer in self:
-            x = layer(x)
-        return x
+        return torch.cat(list(map(super().forward, pieces))).unflatten(0, x.shape[:-1])
 
 
 def compute_in_pieces(image_encoder: nn.Module) -> None:

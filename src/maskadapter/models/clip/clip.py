@@ -1,8 +1,6 @@
-"""CLIP through open_clip: dense image features, their projection into the text space, text embeddings.
+"""CLIP through open_clip: dense image features, their projection into the text space, text embeddings."""
 
-open_clip is imported here and nowhere else.
-"""
-
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,9 @@ from maskadapter.models.clip.image_encoders import (
     STAGES,
     AttentionPoolEncoder,
     ConvolutionalEncoder,
-    ImageEncoder,
     TransformerEncoder,
     WholeImageEncoder,
 )
-from maskadapter.models.clip.text_cache import fingerprint
 from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
 from maskadapter.system.error_text import first_line
@@ -34,10 +30,8 @@ from maskadapter.vocabulary import TEMPLATES
 
 
 def download_pretrained(config: str, tag: str) -> Path:
-    """Download the file of a pretrained CLIP through open_clip, or find it in the cache of the Hugging Face hub.
-
-    Raises DownloadError, one line: open_clip knows no such tag, hub not reachable.
-    """
+    """Download the file of a pretrained CLIP through open_clip, or find it in the cache of the Hugging Face hub. Raises
+    DownloadError, one line: open_clip knows no such tag, hub not reachable."""
     known = open_clip.get_pretrained_cfg(config, tag)
     if not known:
         raise DownloadError(f"open_clip has no weights '{tag}' for {config}; nor is there a file of that name")
@@ -49,11 +43,10 @@ def download_pretrained(config: str, tag: str) -> Path:
 
 
 def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
-    """The repository of the Hugging Face hub that open_clip takes a pretrained CLIP from, and the files of it of which
-    it needs one. Nothing is asked.
+    """The hub's repository that open_clip takes a pretrained CLIP from, and its files of which one is needed.
 
     config, tag: as ``download_pretrained`` takes them, or ``hf-hub`` and the repository. None for anything else: a
-    file, ``local-dir``, a tag that open_clip does not know.
+    file, ``local-dir``, a tag that open_clip does not know. Nothing is downloaded.
     """
     named = f"{tag}/" if config == "hf-hub" else open_clip.get_pretrained_cfg(config, tag).get("hf_hub", "")
     if not named or (config != "hf-hub" and Path(tag).is_file()):
@@ -62,9 +55,8 @@ def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
     return repository, (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
-def image_encoder_of(visual: Any) -> ImageEncoder:
-    """Wrap an image encoder of open_clip so that it gives a feature map. Raises MaskAdapterError for one that has
-    none."""
+def image_encoder_of(visual: Any) -> WholeImageEncoder:
+    """Wrap an image encoder of open_clip so that it gives a feature map. Raises MaskAdapterError for one without."""
     if isinstance(visual, ModifiedResNet):
         return AttentionPoolEncoder(visual)
     if isinstance(visual, VisionTransformer):
@@ -73,23 +65,18 @@ def image_encoder_of(visual: Any) -> ImageEncoder:
             return TransformerEncoder(visual)
     elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
         return ConvolutionalEncoder(visual)
-    raise MaskAdapterError(
-        f"this image encoder ({type(getattr(visual, 'trunk', visual)).__name__}) has no feature map to pool: use the "
-        "pooler cropping"
-    )
+    kind = type(getattr(visual, "trunk", visual)).__name__
+    raise MaskAdapterError(f"this image encoder ({kind}) has no feature map to pool: use the pooler cropping")
 
 
 class Clip(nn.Module):
     """An open_clip model whose image encoder keeps its feature maps.
 
-    Args:
-        model: a model of open_clip, such as ``open_clip.CLIP``.
-        tokenizer: list of strings -> (n, context) token ids.
-        templates: prompts with one ``{}``; a text embedding is the mean over them.
-        projection_layout: how the dense map is lined up for the projection, see ``UpstreamQuirks``.
-        image_encoder: wraps the image encoder; None for the result of ``image_encoder_of``.
-        colors: mean and standard deviation, 0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and
-            PIXEL_STD, in which ``images`` always come.
+    model: a model of open_clip, such as ``open_clip.CLIP``. tokenizer: list of strings -> (n, context) token ids.
+    templates: prompts with one ``{}``; a text embedding is the mean over them. projection_layout: see
+    ``UpstreamQuirks``. image_encoder: wraps the image encoder; None for the result of ``image_encoder_of``. colors:
+    mean and standard deviation, 0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and PIXEL_STD, in
+    which ``images`` always come.
     """
 
     def __init__(
@@ -98,26 +85,21 @@ class Clip(nn.Module):
         tokenizer: Any,
         templates: Sequence[str] = TEMPLATES,
         projection_layout: ProjectionLayout = "channels-last",
-        image_encoder: ImageEncoder | None = None,
+        image_encoder: WholeImageEncoder | None = None,
         colors: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
         super().__init__()
         self.model: Any = model
         self.image_encoder = image_encoder or image_encoder_of(self.model.visual)
-        self._colors = colors
         compute_in_pieces(model)
-        self.tokenizer = tokenizer
-        self.templates = tuple(templates)
+        self.tokenizer, self.templates, self._colors = tokenizer, tuple(templates), colors
         self.projection_layout = projection_layout
 
     @classmethod
     def build(cls, config: str | Mapping[str, Any], output_stride: int = 32, **options: Any) -> "Clip":
-        """An untrained CLIP.
-
-        config: the name of an open_clip configuration (``"convnext_large_d_320"``) or its content (``embed_dim``,
-        ``vision_cfg``, ``text_cfg``). output_stride: 32, or 16 for trunks that can be dilated (MobileNetV2).
-        options: see the class.
-        """
+        """An untrained CLIP. config: the name of an open_clip configuration (``"convnext_large_d_320"``) or its content
+        (``embed_dim``, ``vision_cfg``, ``text_cfg``). output_stride: 32, or 16 for trunks that can be dilated
+        (MobileNetV2). options: see the class."""
         content = open_clip.get_model_config(config) if isinstance(config, str) else config
         if content is None:
             raise ValueError(f"open_clip has no configuration '{config}'")
@@ -129,11 +111,9 @@ class Clip(nn.Module):
 
     @classmethod
     def pretrained(cls, config: str, weights: str | Path, **options: Any) -> "Clip":
-        """A CLIP as open_clip publishes it.
-
-        config: the name of an open_clip configuration. weights: open_clip's tag, downloaded on first use, or a file.
-        options: see the class. Raises CheckpointError for a file that does not fit exactly, and DownloadError.
-        """
+        """A CLIP as open_clip publishes it. config: the name of an open_clip configuration. weights: open_clip's tag,
+        downloaded on first use, or a file. options: see the class. Raises CheckpointError for a file that does not fit
+        exactly, and DownloadError."""
         path = weights if Path(weights).is_file() else download_pretrained(config, str(weights))
         clip = cls.build(config, **options)
         try:
@@ -147,38 +127,31 @@ class Clip(nn.Module):
         """Any CLIP of open_clip with its own preprocessing.
 
         name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANIZATION/NAME"`` or
-        ``"local-dir:FOLDER"``, which bring their weights. weights: open_clip's tag, downloaded on first use, or a file.
-        whole_images: encode whole images alone, for encoders without a feature map.
-        Raises CheckpointError, DownloadError, or MaskAdapterError, see ``encoder_of``.
+        ``"local-dir:FOLDER"``, which bring their weights. weights: see ``pretrained``. whole_images: encode whole
+        images alone, for encoders without a feature map. Raises CheckpointError, DownloadError, or MaskAdapterError,
+        see ``image_encoder_of``.
         """
-        named = weights is not None and not Path(weights).is_file()
-        if named:
-            download_pretrained(name, str(weights))
+        quick = False
+        if weights is not None and not Path(weights).is_file():
+            download_pretrained(name, weights)
+            # Source: open_clip's table of weights; it only warns where they do not fit the configuration.
+            quick = bool(open_clip.get_pretrained_cfg(name, weights).get("quick_gelu"))
         try:
-            model = open_clip.create_model(
-                name,
-                weights,
-                require_pretrained=True,
-                # Source: open_clip's table of weights; it only warns where they do not fit the configuration.
-                force_quick_gelu=named and bool(open_clip.get_pretrained_cfg(name, str(weights)).get("quick_gelu")),
-            )
+            model = open_clip.create_model(name, weights, require_pretrained=True, force_quick_gelu=quick)
             tokenizer = open_clip.get_tokenizer(name)
         except Exception as error:  # open_clip and the hub's library bring many kinds
             what = name if weights is None else f"{name} with {weights}"
             raise CheckpointError(f"open_clip cannot load {what} ({first_line(error)[:300]})") from error
-        visual = model.visual
-        colors = tuple(visual.image_mean), tuple(visual.image_std)
-        return cls(model, tokenizer, image_encoder=WholeImageEncoder(visual) if whole_images else None, colors=colors)
+        colors = tuple(model.visual.image_mean), tuple(model.visual.image_std)
+        whole = WholeImageEncoder(model.visual) if whole_images else None
+        return cls(model, tokenizer, image_encoder=whole, colors=colors)
 
     @property
     def embed_dim(self) -> int:
         """D, the width of the common space of images and text."""
-        return self.model.text_projection.shape[1] if self._plain_text else self._text_width
-
-    @property
-    def _text_width(self) -> int:
-        """D of text encoders of other kinds: open_clip does not state it for all of them."""
-        with torch.inference_mode():
+        if self._plain_text:
+            return self.model.text_projection.shape[1]
+        with torch.inference_mode():  # open_clip does not state it for all text encoders
             return self.model.encode_text(self.tokenizer(["a"]).to(self.logit_scale.device)).shape[-1]
 
     @property
@@ -205,19 +178,21 @@ class Clip(nn.Module):
 
     def restore_causal_mask(self) -> None:
         """Compute the text encoder's causal mask: no checkpoint holds it, and on the meta device it has no values."""
-        length = self.model.attn_mask.shape[0]
-        mask = torch.full((length, length), float("-inf"), device=self.logit_scale.device)
+        mask = torch.full(self.model.attn_mask.shape, float("-inf"), device=self.logit_scale.device)
         self.model.register_buffer("attn_mask", mask.triu(1), persistent=False)
 
     def encode_image(self, images: Tensor) -> ClipFeatures:
-        """Feature maps of images (B, 3, H, W), RGB, normalized with PIXEL_MEAN and PIXEL_STD; H and W are multiples of
-        ``size_divisor``."""
+        """Feature maps of images (B, 3, H, W), normalized with PIXEL_MEAN and PIXEL_STD; see ``size_divisor``."""
         dense, pyramid = self.image_encoder.features(self._as_trained(images))
-        return ClipFeatures(pyramid=pyramid, dense=dense, projected=self._project_cells(dense))
+        batch, channels, height, width = dense.shape
+        if self.projection_layout == "channels-last":
+            locations = dense.permute(0, 2, 3, 1)
+        else:
+            locations = dense.reshape(batch, height, width, channels)
+        return ClipFeatures(pyramid, dense, self.project(locations).permute(0, 3, 1, 2))
 
     def encode_whole(self, images: Tensor) -> Tensor:
-        """CLIP's own embeddings (B, D) of whole images, not normalized. images: (B, 3, S, S), normalized as for
-        ``encode_image``, S the ``image_size``."""
+        """CLIP's own embeddings (B, D), not normalized, of whole images (B, 3, S, S), S the ``image_size``."""
         return self.image_encoder.whole(self._as_trained(images))
 
     def project(self, features: Tensor) -> Tensor:
@@ -227,52 +202,34 @@ class Clip(nn.Module):
 
     def encode_text(self, names: Sequence[str], batch_size: int = 256) -> Tensor:
         """Embed names, one unit vector each, (len(names), D): prompts are normalized, averaged over the templates, and
-        normalized again.
-
-        Source: FC-CLIP's official code, get_text_classifier.
-        """
+        normalized again. Source: FC-CLIP's official code, get_text_classifier."""
         prompts = [template.format(name) for name in names for template in self.templates]
-        device = self.logit_scale.device
-        encoded = []
-        for start in range(0, len(prompts), batch_size):
-            tokens = self.tokenizer(prompts[start : start + batch_size]).to(device)
-            encoded.append(self._encode_tokens(tokens))
-        mean = torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1)
-        return F.normalize(mean, dim=-1)
+        batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
+        encoded = [self._encode_tokens(self.tokenizer(batch).to(self.logit_scale.device)) for batch in batches]
+        return F.normalize(torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1), dim=-1)
 
     def text_fingerprint(self) -> str:
         """Return a hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
         model = self.model
-        image_encoder = (
-            model.text if hasattr(model, "text") else model.transformer
-        )  # what it is built of, as its weights are not
-        heads = [module.num_heads for module in image_encoder.modules() if hasattr(module, "num_heads")]
+        encoder = model.text if hasattr(model, "text") else model.transformer  # what it is built of, beside its weights
+        heads = [module.num_heads for module in encoder.modules() if hasattr(module, "num_heads")]
         ways = [getattr(model, name, None) for name in ("text_pool_type", "text_eos_id", "context_length")]
         probe = self.tokenizer(["a photo of 2 cats."]).tolist()
-        built = (repr(image_encoder), heads, ways, getattr(model, "attn_mask", None) is None, probe)
-        return fingerprint(self._text_tensors(), *self.templates, *map(str, built), self.logit_scale.device.type)
+        built = (repr(encoder), heads, ways, getattr(model, "attn_mask", None) is None, probe)
+        state = model.state_dict().items()
+        tensors = {name: tensor for name, tensor in state if not name.startswith(("visual.", "logit_"))}
+        return fingerprint(tensors, *self.templates, *map(str, built), self.logit_scale.device.type)
 
     @property
     def _plain_text(self) -> bool:
         """Whether the text encoder is CLIP's own: causal, and the highest token id ends a text."""
         model = self.model
-        return (
-            isinstance(model, open_clip.CLIP)
-            and model.text_pool_type == "argmax"
-            and model.attn_mask is not None
-            and isinstance(model.text_projection, Tensor)
-        )
-
-    def _text_tensors(self) -> dict[str, Tensor]:
-        state = self.model.state_dict()
-        return {name: tensor for name, tensor in state.items() if not name.startswith(("visual.", "logit_"))}
+        causal = isinstance(model, open_clip.CLIP) and model.attn_mask is not None
+        return causal and model.text_pool_type == "argmax" and isinstance(model.text_projection, Tensor)
 
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Embed token ids (n, context) as unit vectors (n, D), as open_clip's ``encode_text`` does.
-
-        No token sees a later one, so what stands behind the last end of text (the highest id) is left out: names are
-        about ten tokens long and the context is 77.
-        """
+        """Embed token ids (n, context) as unit vectors (n, D), as open_clip's ``encode_text`` does. No token sees a
+        later one: what stands behind the last end of text (the highest id) is left out, most of the 77 tokens."""
         if not self._plain_text:
             return self.model.encode_text(tokens, normalize=True)
         model, ends = self.model, tokens.argmax(dim=-1)
@@ -285,17 +242,17 @@ class Clip(nn.Module):
         """Normalize images as this CLIP was trained, from images normalized with PIXEL_MEAN and PIXEL_STD."""
         if self._colors is None:
             return images
-        mean, std, given_mean, given_std = (
-            images.new_tensor(one)[:, None, None] for one in (*self._colors, PIXEL_MEAN, PIXEL_STD)
-        )
+        colors = (*self._colors, PIXEL_MEAN, PIXEL_STD)
+        mean, std, given_mean, given_std = (images.new_tensor(one)[:, None, None] for one in colors)
         if torch.allclose(255 * mean, given_mean, atol=0.01) and torch.allclose(255 * std, given_std, atol=0.01):
             return images
         return (images * given_std / 255 + given_mean / 255 - mean) / std
 
-    def _project_cells(self, dense: Tensor) -> Tensor:
-        batch, channels, height, width = dense.shape
-        if self.projection_layout == "channels-last":
-            cells = dense.permute(0, 2, 3, 1)
-        else:
-            cells = dense.reshape(batch, height, width, channels)
-        return self.project(cells).permute(0, 3, 1, 2)
+
+def fingerprint(tensors: Mapping[str, Tensor], *facts: str) -> str:
+    """Return a hash of named tensors, to the last bit, and of facts beside them."""
+    digest = hashlib.sha256(repr(facts).encode())
+    for name, tensor in tensors.items():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().contiguous().cpu().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

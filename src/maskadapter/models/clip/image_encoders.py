@@ -1,15 +1,13 @@
-"""Feature maps of CLIP's image encoders: features to pool, and the projection of pooled features into the text space.
+"""Feature maps of CLIP's image encoder: features to pool, and the projection of pooled features into the text space.
 
 A convolutional encoder ends in a mean over all locations, so that the features of one location can stand for an image.
 Encoders that end in attention are read along its value path: each location as if it attended to itself alone. Source:
 MaskCLIP (Zhou et al. 2022), section 3.2 and its code.
-
-An encoder holds no weights of its own: it reads those of open_clip's model.
 """
 
 from dataclasses import dataclass
 from math import lcm
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,40 +17,38 @@ from torch.func import functional_call
 from maskadapter.errors import MaskAdapterError
 
 STAGES = ("res2", "res3", "res4", "res5")
-
 _STRIDE_OF_MASKS = 4
 
 
-class ImageEncoder(Protocol):
-    """Interface of the image encoders that ``Clip`` uses."""
-
-    @property
-    def size_divisor(self) -> int:
-        """Height and width of the input must be multiples of it."""
-        ...
-
-    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Dense features (B, C, h, w) of images (B, 3, H, W), and the outputs of the stages where there are stages."""
-        ...
-
-    def project(self, features: Tensor) -> Tensor:
-        """Project features, pooled or of one location, (n, C) -> (n, D)."""
-        ...
-
-    def whole(self, images: Tensor) -> Tensor:
-        """One vector per image, (B, D), of images (B, 3, S, S) at the size that the encoder was trained with."""
-        ...
-
-
 @dataclass(frozen=True)
-class ConvolutionalEncoder:
-    """A timm network that ends in a mean over all locations, as ConvNeXt.
+class WholeImageEncoder:
+    """Any encoder, for whole images alone: enough to embed crops. The other encoders here also give feature maps.
 
-    visual: open_clip's ``TimmModel``.
+    visual: an image encoder of open_clip, whose weights are read; this holds none of its own.
     """
 
     visual: Any
     size_divisor: ClassVar[int] = 32
+    """Height and width of the input must be multiples of it."""
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Dense features (B, C, h, w) of images (B, 3, H, W), and the outputs of the stages where there are stages."""
+        return images.new_zeros(len(images), 1, 0, 0), {}
+
+    def project(self, features: Tensor) -> Tensor:
+        """Project features, pooled or of one location, (n, C) -> (n, D)."""
+        if features.numel():
+            raise MaskAdapterError(f"{type(self.visual).__name__} has no feature map to pool: use the pooler cropping")
+        return features
+
+    def whole(self, images: Tensor) -> Tensor:
+        """One vector per image, (B, D), of images (B, 3, S, S) at the size that the encoder was trained with."""
+        pooled = self.visual(images)
+        return pooled[0] if isinstance(pooled, tuple) else pooled  # some encoders, CoCa's, also return their tokens
+
+
+class ConvolutionalEncoder(WholeImageEncoder):
+    """A timm network that ends in a mean over all locations, as ConvNeXt. visual: open_clip's ``TimmModel``."""
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         dense, stages = self.visual.trunk.forward_intermediates(images)
@@ -65,40 +61,26 @@ class ConvolutionalEncoder:
         return self.project(self.features(images)[0].mean(dim=(-2, -1)))
 
 
-@dataclass(frozen=True)
-class AttentionPoolEncoder:
-    """OpenAI's ResNets, which end in an attention over all locations.
-
-    visual: open_clip's ``ModifiedResNet``.
-    """
-
-    visual: Any
-    size_divisor: ClassVar[int] = 32
+class AttentionPoolEncoder(WholeImageEncoder):
+    """OpenAI's ResNets, which end in an attention over all locations. visual: open_clip's ``ModifiedResNet``."""
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         stages = self.visual.forward_intermediates(images, intermediates_only=True)["image_intermediates"]
         return stages[-1], dict(zip(STAGES, stages[-len(STAGES) :], strict=True))
 
     def project(self, features: Tensor) -> Tensor:
-        pool = self.visual.attnpool
-        return pool.c_proj(pool.v_proj(features))
-
-    def whole(self, images: Tensor) -> Tensor:
-        return _pooled(self.visual(images))
+        return self.visual.attnpool.c_proj(self.visual.attnpool.v_proj(features))
 
 
-@dataclass(frozen=True)
-class TransformerEncoder:
+class TransformerEncoder(WholeImageEncoder):
     """A vision transformer. Its position embeddings are interpolated to the size of the input, as open_clip does it for
     weights of another size.
 
     visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention pooling.
     """
 
-    visual: Any
-
     @property
-    def size_divisor(self) -> int:
+    def size_divisor(self) -> int:  # type: ignore[override]
         return lcm(*self.visual.patch_size, _STRIDE_OF_MASKS)  # masks at stride 4 must fit too
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -111,14 +93,6 @@ class TransformerEncoder:
     def project(self, features: Tensor) -> Tensor:
         normed = self.visual.ln_post(features)
         return normed if self.visual.proj is None else normed @ self.visual.proj
-
-    def whole(self, images: Tensor) -> Tensor:
-        return _pooled(self.visual(images))
-
-
-def _pooled(answer: Any) -> Tensor:
-    """The pooled output: some encoders, CoCa's, also return their tokens."""
-    return answer[0] if isinstance(answer, tuple) else answer
 
 
 class _BeforeLastBlock(nn.Module):
@@ -150,25 +124,3 @@ def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int
     grid = places[1:].T.unflatten(1, trained)[None]
     resized = F.interpolate(grid, size, mode="bicubic", antialias=True, align_corners=False)[0]
     return torch.cat([places[:1], resized.flatten(1).T])
-
-
-@dataclass(frozen=True)
-class WholeImageEncoder:
-    """Any encoder, for whole images alone: enough to embed crops.
-
-    visual: an encoder of open_clip.
-    """
-
-    visual: Any
-    size_divisor: ClassVar[int] = 32
-
-    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        return images.new_zeros(len(images), 1, 0, 0), {}
-
-    def project(self, features: Tensor) -> Tensor:
-        if features.numel():
-            raise MaskAdapterError(f"{type(self.visual).__name__} has no feature map to pool: use the pooler cropping")
-        return features
-
-    def whole(self, images: Tensor) -> Tensor:
-        return _pooled(self.visual(images))

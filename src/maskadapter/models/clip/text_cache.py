@@ -1,53 +1,37 @@
 """Text embeddings that were computed before, kept in memory and in one file per text encoder."""
 
-import hashlib
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from maskadapter.errors import MaskAdapterError
+from maskadapter.models.clip.clip import Clip
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.progress import bar
 
 _BATCH = 32  # class names encoded at a time, between two steps of the progress bar
 
 
-class TextEncoder(Protocol):
-    """What the cache needs of a text encoder; ``Clip`` is one. embed_dim: D. templates: the prompts."""
-
-    templates: tuple[str, ...]
-
-    @property
-    def embed_dim(self) -> int: ...
-
-    def text_fingerprint(self) -> str: ...
-
-    def encode_text(self, names: Sequence[str], /) -> Tensor: ...
-
-
 class TextCache:
     """Computes the text embedding of a class name once, for this process and the next.
 
-    folder: holds one ``.npz`` file per text encoder and prompts, called after their hash; made when something is
-        stored. None keeps the embeddings in memory alone. Processes may share the folder: a file appears whole, and
-        what another process stored in the meantime stays. A file that cannot be used (no permission, no space,
-        damaged) is done without: it only saves time.
-    encoder: a text encoder whose weights do not change any more. They are hashed once, when the first embedding is
-        needed; a copy of the cache hashes its own. The prompts may change.
+    folder: holds one ``.npz`` file per text encoder and prompts, called after their hash. None keeps the embeddings in
+        memory alone. Processes may share the folder: a file appears whole, and what another process stored in the
+        meantime stays. A file that cannot be used (no permission, no space, damaged) is done without.
+    encoder: its weights do not change any more: they are hashed once, in every copy of the cache. Its prompts may.
     """
 
-    def __init__(self, folder: Path | None, encoder: TextEncoder) -> None:
-        self._folder = folder
-        self._encoder = encoder
+    def __init__(self, folder: Path | None, encoder: Clip) -> None:
+        self._folder, self._encoder, self._templates = folder, encoder, encoder.templates
         self._fingerprint: str | None = None
-        self._templates = encoder.templates
         self._embeddings: dict[str, Tensor] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -59,8 +43,11 @@ class TextCache:
         if self._templates != self._encoder.templates:
             self._templates, self._fingerprint, self._embeddings = self._encoder.templates, None, {}
         if self._unknown(names):
-            path = self._file()
-            self._embeddings.update(_read(path, self._encoder.embed_dim) if path else {})
+            path = None
+            if self._folder is not None:
+                self._fingerprint = self._fingerprint or self._encoder.text_fingerprint()
+                path = self._folder / f"{self._fingerprint[:32]}.npz"
+                self._embeddings.update(_read(path, self._encoder.embed_dim))
             if unknown := self._unknown(names):
                 try:
                     self._encode(unknown)
@@ -78,12 +65,6 @@ class TextCache:
                 self._embeddings.update(zip(batch, self._encoder.encode_text(batch).float().cpu(), strict=True))
                 advance(len(batch))
 
-    def _file(self) -> Path | None:
-        if self._folder is None:
-            return None
-        self._fingerprint = self._fingerprint or self._encoder.text_fingerprint()
-        return self._folder / f"{self._fingerprint[:32]}.npz"
-
     def _store(self, path: Path | None) -> None:
         if path is None or not self._embeddings:
             return
@@ -99,21 +80,10 @@ class TextCache:
 
 def _read(path: Path, dim: int) -> dict[str, Tensor]:
     """The embeddings in a file by class name; none where it is missing, damaged or of another width."""
-    try:
+    with suppress(OSError, zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError, AttributeError):
         # Read at once, because another process may replace the file.
         with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as content:
             names, embeddings = json.loads(content["names"].item()), content["text_embeddings"]
         if embeddings.shape == (len(names), dim) and embeddings.dtype == np.float32:
             return dict(zip(names, torch.from_numpy(embeddings), strict=True))
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError, AttributeError):
-        pass
     return {}
-
-
-def fingerprint(tensors: Mapping[str, Tensor], *facts: str) -> str:
-    """Return a hash of named tensors, to the last bit, and of facts beside them."""
-    digest = hashlib.sha256(repr(facts).encode())
-    for name, tensor in tensors.items():
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().contiguous().cpu().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

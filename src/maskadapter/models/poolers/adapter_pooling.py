@@ -20,19 +20,14 @@ class AdapterPooler(nn.Module):
     """Pool CLIP's dense features with the adapter's M maps of each mask, project and average: equation 4.
 
     The masks are binarized first: sigmoid(logit) > ``mask_threshold``, at their own resolution. The maps are computed
-    by ``SparseAdapter``, which gives the result of ``MaskAdapter.forward`` but for rounding.
-
-    Args:
-        adapter: the trained ``MaskAdapter``; its config has the ``mask_threshold``.
-        chunk: masks that go through the adapter at a time; None for 8 on a CPU and 32 elsewhere. It bounds the memory
-            and does not change the result.
-    Source: paper, section 3.2.
+    by ``SparseAdapter``, which gives the result of ``MaskAdapter.forward`` but for rounding. adapter: the trained
+    ``MaskAdapter``; its config has the ``mask_threshold``. chunk: masks that go through it at a time, which bounds the
+    memory; None for 8 on a CPU and 32 elsewhere. Source: paper, section 3.2.
     """
 
     def __init__(self, adapter: MaskAdapter, *, chunk: int | None = None) -> None:
         super().__init__()
-        self.adapter = adapter
-        self.chunk = chunk
+        self.adapter, self.chunk = adapter, chunk
 
     @property
     def mask_threshold(self) -> float:
@@ -51,15 +46,13 @@ class AdapterPooler(nn.Module):
 
     def embed(self, features: ClipFeatures, masks: Tensor, project: Project) -> Tensor:
         """Embeddings (B, N, D) of masks (B, N, H, W) that are bool or 0 to 1, as in training."""
-        images = zip(features.projected, masks, features.dense, strict=True)
-        return torch.stack(
-            [self.pool(partial(self.activation_maps, one), some, dense, project) for one, some, dense in images]
-        )
+        maps = (partial(self.activation_maps, projected) for projected in features.projected)
+        images = zip(maps, masks, features.dense, strict=True)
+        return torch.stack([self.pool(*image, project) for image in images])
 
     def binary(self, mask_logits: Tensor) -> Tensor:
         """(B, N, H, W) logits -> bool: what the adapter takes for the mask."""
-        parts = mask_logits.split(_TOGETHER, dim=1)
-        return torch.cat([part.sigmoid() > self.mask_threshold for part in parts], dim=1)
+        return torch.cat([part.sigmoid() > self.mask_threshold for part in mask_logits.split(_TOGETHER, dim=1)], dim=1)
 
     def activation_maps(self, projected: Tensor, masks: Tensor) -> Tensor:
         """Raw maps (N, M, h, w) of one image: projected features (D, h, w), masks (N, H, W)."""
@@ -77,10 +70,8 @@ class AdapterPooler(nn.Module):
 
     def pool(self, maps_of: Callable[[Tensor], Tensor], masks: Tensor, dense: Tensor, project: Project) -> Tensor:
         """Embeddings (N, D) of one image's masks (N, H, W), with the maps of ``maps_of`` and features (C, h, w)."""
-        embeddings = []
-        for part in masks.split(_TOGETHER):
-            embeddings += [pool_with_maps(maps, dense, project) for maps in self._split(maps_of(part))]
-        return torch.cat(embeddings)
+        pieces = (piece for part in masks.split(_TOGETHER) for piece in self._split(maps_of(part)))
+        return torch.cat([pool_with_maps(maps, dense, project) for maps in pieces])
 
     def _split(self, masks: Tensor) -> Sequence[Tensor]:
         # On a CPU small tensors stay in its cache, and their memory is used again instead of given back.

@@ -1,7 +1,7 @@
 """Mask cropping: cut each mask out of the image and encode it with CLIP as an image of its own.
 
-The oldest way to embed a mask and the slowest: CLIP's image encoder runs once per mask. Source: paper,
-section 2 and Table 3; OVSeg (Liang et al. 2023), section 3.1.
+The slowest way to embed masks: CLIP's image encoder runs once for each. Source: paper, section 2 and Table 3; OVSeg
+(Liang et al. 2023), section 3.1.
 """
 
 from collections.abc import Callable
@@ -14,23 +14,17 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.models.poolers.pooler import Project
 from maskadapter.types import ClipFeatures
 
-Encode = Callable[[Tensor], Tensor]
-"""CLIP's embeddings (n, D) of normalized images (n, 3, S, S)."""
-
 
 class MaskCropping(nn.Module):
-    """Embed the square box around each mask, everything outside the mask replaced by the mean color.
+    """Embed the square box around each mask, everything outside the mask replaced by the mean color. An empty mask has
+    the embedding 0.
 
-    Args:
-        encode: CLIP's embedding of whole images. size: pixels of their sides, S. dim: D.
-    An empty mask has the embedding 0.
+    encode: CLIP's embeddings (n, D) of normalized images (n, 3, S, S). size: S. dim: D.
     """
 
-    def __init__(self, encode: Encode, size: int, dim: int) -> None:
+    def __init__(self, encode: Callable[[Tensor], Tensor], size: int, dim: int) -> None:
         super().__init__()
-        self._encode = encode
-        self.size = size
-        self.dim = dim
+        self._encode, self.size, self.dim = encode, size, dim
 
     def forward(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
         """Mask embeddings (B, N, D), see ``Pooler``. features, project: not used."""
@@ -42,8 +36,8 @@ class MaskCropping(nn.Module):
 
     def crop(self, image: Tensor, mask: Tensor) -> Tensor:
         """Cut out one mask. image: (3, H, W), normalized; mask: (H, W) bool, not empty. Returns (3, S, S)."""
-        top, bottom = _ends(mask.any(dim=1))
-        left, right = _ends(mask.any(dim=0))
+        filled = (mask.any(dim=axis).nonzero() for axis in (1, 0))
+        (top, bottom), (left, right) = ((int(places[0]), int(places[-1]) + 1) for places in filled)
         side = max(bottom - top, right - left)
         y, x = round((top + bottom - side) / 2), round((left + right - side) / 2)
         canvas = image.new_zeros(3, side, side)  # 0 is the mean color
@@ -61,14 +55,8 @@ class MaskCropping(nn.Module):
         at_a_time = 1 if image.device.type == "cpu" else 16  # on a CPU small tensors stay in its cache
         for chosen in torch.arange(len(mask_logits)).split(at_a_time):
             full = F.interpolate(mask_logits[chosen][None], image.shape[1:], mode="bilinear")[0] > 0
-            filled = [(index, mask) for index, mask in zip(chosen.tolist(), full, strict=True) if mask.any()]
-            if filled:
-                crops = torch.stack([self.crop(image, mask) for _, mask in filled])
-                embeddings[[index for index, _ in filled]] = self._encode(crops).to(embeddings)
+            filled = full.flatten(1).any(dim=1)
+            if filled.any():
+                crops = torch.stack([self.crop(image, mask) for mask in full[filled]])
+                embeddings[chosen[filled.cpu()]] = self._encode(crops).to(embeddings)
         return embeddings
-
-
-def _ends(filled: Tensor) -> tuple[int, int]:
-    """Index of the first True of (n,) bool, and one past the last."""
-    places = filled.nonzero()
-    return int(places[0]), int(places[-1]) + 1

@@ -7,18 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.models.poolers.pooler import Project
-from maskadapter.types import ClipFeatures
-
-Size = tuple[int, int]
-"""(height, width) of a feature map."""
+from maskadapter.types import ClipFeatures, Size
 
 
 class MaskPooling(nn.Module):
     """Average CLIP's dense features inside the mask, then project: FC-CLIP and MAFT+ as published. One map per mask.
 
-    Args:
-        weights: ``"inside"`` counts a feature location where the resized mask logit is positive (as published);
-            ``"area"`` weighs it by the share of it that the mask covers, better for masks smaller than one location.
+    weights: ``"inside"`` counts a feature location where the resized mask logit is positive (as published); ``"area"``
+    weighs it by the share of it that the mask covers, better for masks smaller than one location.
     Source: FC-CLIP, section 3.3.
     """
 
@@ -37,11 +33,8 @@ class MaskPooling(nn.Module):
 
 
 def pool_inside(features: Tensor, mask_logits: Tensor) -> Tensor:
-    """Average features over the locations inside each mask.
-
-    features: (B, C, h, w). mask_logits: (B, N, H, W). Returns (B, N, C); zeros for a mask that covers no location.
-    Source: FC-CLIP, 3.2; official MaskPooling.
-    """
+    """Average features (B, C, h, w) over the locations inside each mask, logits (B, N, H, W): (B, N, C), zeros for a
+    mask that covers no location. Source: FC-CLIP, 3.2; official MaskPooling."""
     return weighted_sum(features, inside_weights(mask_logits, (features.shape[-2], features.shape[-1])))
 
 
@@ -52,9 +45,7 @@ def weighted_sum(features: Tensor, weights: Tensor) -> Tensor:
 
 def inside_weights(mask_logits: Tensor, size: Size) -> Tensor:
     """Weigh all locations inside a mask equally: those where its logit, resized to ``size`` = (h, w), is positive.
-
-    (B, N, H, W) -> (B, N, h, w); each map sums to 1, or to 0 for a mask that covers no location.
-    """
+    (B, N, H, W) -> (B, N, h, w); each map sums to 1, or to 0 for a mask that covers no location."""
     if mask_logits.shape[-2:] != size and mask_logits.shape[1]:
         mask_logits = F.interpolate(mask_logits, size, mode="bilinear", align_corners=False)
     return _normalized((mask_logits.detach() > 0).to(mask_logits.dtype), size)
@@ -62,9 +53,7 @@ def inside_weights(mask_logits: Tensor, size: Size) -> Tensor:
 
 def area_weights(mask_logits: Tensor, size: Size) -> Tensor:
     """Weigh each feature location by the share of it that a mask covers, so that small masks keep a value.
-
-    (B, N, H, W), at a resolution of at least ``size`` = (h, w), -> (B, N, h, w); each map sums to 1.
-    """
+    (B, N, H, W), at a resolution of at least ``size`` = (h, w), -> (B, N, h, w); each map sums to 1."""
     inside = (mask_logits.detach() > 0).to(mask_logits.dtype)
     return _normalized(F.adaptive_avg_pool2d(inside, size) if inside.shape[1] else inside, size)
 

@@ -15,10 +15,8 @@ class Pooler(Protocol):
     """Turns masks into CLIP embeddings."""
 
     def __call__(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        """Mask embeddings (B, N, D), not normalized.
-
-        images: (B, 3, H, W), normalized and padded. mask_logits: (B, N, h, w). project: see ``Project``.
-        """
+        """Mask embeddings (B, N, D), not normalized. images: (B, 3, H, W), normalized and padded. mask_logits:
+        (B, N, h, w). project: see ``Project``."""
         ...
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:

@@ -12,18 +12,15 @@ def pretrained(name: str, kind: str, examples: str) -> tuple[Any, Any]:
     """Load a network and its image processor.
 
     name: of a model on the hub, or a folder. kind: the class of transformers that loads it. examples: models of that
-    kind, for the error. Only safetensors are read: pickles could execute anything.
-
-    Raises MaskAdapterError, one line.
+    kind, for the error. Only safetensors are read: pickles could execute anything. Raises MaskAdapterError, one line,
+    for names that do not exist or are gated, without an internet connection, and for models of another kind.
     """
     transformers = load_extra("transformers", "transformers")
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():
         raise MaskAdapterError(f"there is no folder {name}; nor is that a name on the Hugging Face hub")
     try:
-        loader = getattr(transformers, kind)
-        network, report = loader.from_pretrained(
-            name, use_safetensors=True, output_loading_info=True, trust_remote_code=False
-        )
+        options = {"use_safetensors": True, "output_loading_info": True, "trust_remote_code": False}
+        network, report = getattr(transformers, kind).from_pretrained(name, **options)
         processor = transformers.AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # transformers and the hub's library bring many kinds
         raise MaskAdapterError(f"{name} cannot be loaded ({first_line(error)[:300]}); {examples} can") from error

@@ -1,10 +1,9 @@
 """SAM and its kin as a mask source: masks of everything in an image, without classes.
 
-The networks and their image processors are transformers'. A grid of points prompts the network for masks; kept are
-those with a high predicted IoU that hardly change when their threshold is moved, and of several with nearly the same
-box the best. The last step is done here: the processor would need torchvision's compiled operators, which do not load
-beside every PyTorch.
-Source: Kirillov et al. 2023, appendix B; paper, section 4.4, table 8 and appendix C.
+A grid of points prompts transformers' network for masks; kept are those with a high predicted IoU that hardly change
+when their threshold is moved, and of several with nearly the same box the best. The last step is done here: the
+processor would need torchvision's compiled operators, which do not load beside every PyTorch. Source: Kirillov et al.
+2023, appendix B; paper, section 4.4, table 8 and appendix C.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,74 +20,50 @@ from maskadapter.models.sources.unmasked_regions import unmasked_regions
 
 
 class SamOptions(BaseModel, frozen=True, extra="forbid"):
-    """Options of SAM's automatic mask generator, under SAM's own names. Source of the values: Kirillov et al. 2023,
-    appendix B.
+    """Options of SAM's automatic mask generator, by SAM's names. Source of the values: Kirillov et al. 2023, B."""
 
-    points_per_side: of the image, and of each crop. points_per_batch: points whose masks are in memory together.
-    pred_iou_thresh: 0 to 1, least IoU that the network predicts for a mask. stability_score_thresh: 0 to 1, least IoU
-    of the masks that two thresholds give. box_nms_thresh: 0 to 1, of two masks whose boxes have a higher IoU the better
-    is kept. crop_n_layers: the image is cut into 4, 16 ... overlapping crops so many times, each prompted as the image
-    is. min_mask_region_area: pixels, smaller masks are left out. unmasked_regions: whether the parts of the image that
-    no mask covers become masks too, see docs/masks.md.
-    """
-
-    points_per_side: int = Field(default=32, ge=1, le=1024)
-    points_per_batch: int = Field(default=32, ge=1)
-    pred_iou_thresh: float = 0.88
-    stability_score_thresh: float = 0.95
-    box_nms_thresh: float = Field(default=0.7, ge=0, le=1)
-    crop_n_layers: int = Field(default=0, ge=0, le=6)
-    min_mask_region_area: int = Field(default=0, ge=0)
-    unmasked_regions: bool = True
+    points_per_side: int = Field(default=32, ge=1, le=1024)  # of the image, and of each crop
+    points_per_batch: int = Field(default=32, ge=1)  # points whose masks are in memory together
+    pred_iou_thresh: float = 0.88  # 0 to 1, least IoU that the network predicts for a mask
+    stability_score_thresh: float = 0.95  # 0 to 1, least IoU of the masks that two thresholds give
+    box_nms_thresh: float = Field(default=0.7, ge=0, le=1)  # of two masks with a higher IoU of boxes the better is kept
+    crop_n_layers: int = Field(default=0, ge=0, le=6)  # how often it is cut into 4, 16 ... crops, prompted like it
+    min_mask_region_area: int = Field(default=0, ge=0)  # pixels, smaller masks are left out
+    unmasked_regions: bool = True  # whether what no mask covers becomes masks too, see docs/masks.md
 
 
 class SegmentAnything:
-    """A mask source.
-
-    Args:
-        network: of transformers' mask generation family: SAM, SAM-HQ, SAM 2, SAM 3's tracker, EdgeTAM.
-        processor: its image processor. options: see ``SamOptions``.
-    """
+    """A mask source. network: of transformers' mask generation family (SAM, SAM-HQ, SAM 2, SAM 3's tracker, EdgeTAM).
+    processor: its image processor. options: see ``SamOptions``."""
 
     def __init__(self, network: nn.Module, processor: Any, options: SamOptions | None = None) -> None:
         self.network: Any = network
-        self.processor = processor
-        self.options = options or SamOptions()
+        self.processor, self.options = processor, options or SamOptions()
 
     @classmethod
     def from_pretrained(
         cls, name: str, options: SamOptions | None = None, device: str | torch.device = "cpu"
     ) -> "SegmentAnything":
-        """Load a model from the Hugging Face hub (``facebook/sam-vit-huge``) or a folder.
-
-        Raises MaskAdapterError, one line, for names that do not exist or are gated, without an internet connection, and
-        for models of another kind.
-        """
+        """Load a model from the Hugging Face hub (``facebook/sam-vit-huge``) or a folder; raises as ``pretrained``."""
         network, processor = pretrained(name, "AutoModelForMaskGeneration", "SAM, SAM 2, SAM 3, SAM-HQ, EdgeTAM")
         return cls(network.to(device), processor, options)
 
     def __call__(self, image: np.ndarray) -> list[dict[str, Any]]:
         """Masks of an image (H, W, 3) uint8 RGB as annotations with run lengths, the best first; then those of
         ``unmasked_regions``."""
-        runs, _ = self.masks(image)
-        size = (image.shape[0], image.shape[1])
-        annotations = [{"segmentation": one} for one in runs]
+        runs, size = self.masks(image)[0], (image.shape[0], image.shape[1])
         if self.options.unmasked_regions:
             decoded = (decode_segmentation(one, size) for one in runs)
-            annotations += [{"segmentation": encode_mask(one)} for one in unmasked_regions(decoded, size)]
-        return annotations
+            runs = [*runs, *map(encode_mask, unmasked_regions(decoded, size))]
+        return [{"segmentation": one} for one in runs]
 
     @torch.no_grad()
     def masks(self, image: np.ndarray) -> tuple[list[Mapping[str, Any]], Tensor]:
         """SAM's own masks of an image (H, W, 3) uint8 RGB: N run lengths (COCO's, uncompressed), the best first, and
         their predicted IoU (N,)."""
-        runs, scores, boxes = [], [], []
-        for some_runs, some_scores, some_boxes in self._answers(image):
-            runs += some_runs
-            scores.append(some_scores)
-            boxes.append(some_boxes)
-        ious = torch.cat(scores)
-        kept = distinct(torch.cat(boxes), ious, self.options.box_nms_thresh)
+        answers = list(self._answers(image))
+        runs, ious = [run for some, _, _ in answers for run in some], torch.cat([scores for _, scores, _ in answers])
+        kept = distinct(torch.cat([boxes for _, _, boxes in answers]), ious, self.options.box_nms_thresh)
         smallest = self.options.min_mask_region_area
         kept = [index for index in kept if sum(runs[index]["counts"][1::2]) >= smallest]
         return [runs[index] for index in kept], ious[kept]
@@ -96,6 +71,7 @@ class SegmentAnything:
     def _answers(self, image: np.ndarray) -> Iterator[tuple[list[Mapping[str, Any]], Tensor, Tensor]]:
         """Answers to some points at a time: masks as run lengths, (n,) scores, (n, 4) boxes xyxy in pixels."""
         options, processor = self.options, self.processor
+        thresholds = options.model_dump(include={"pred_iou_thresh", "stability_score_thresh"})
         parameter = next(self.network.parameters())
         target = processor.size.get("longest_edge", processor.size.get("height"))
         boxes, points, crops, labels = processor.generate_crop_boxes(
@@ -104,30 +80,25 @@ class SegmentAnything:
         for number, (box, crop) in enumerate(zip(boxes, crops, strict=True)):
             given = processor(images=[crop], return_tensors="pt")
             sizes = {name: given[name].tolist() for name in ("original_sizes", "reshaped_input_sizes") if name in given}
-            embeddings = _named(self.network.get_image_embeddings(given["pixel_values"].to(parameter)))
+            embeddings = self.network.get_image_embeddings(given["pixel_values"].to(parameter))
+            # One tensor, a list of SAM 2's levels, or SAM-HQ's tuple with intermediate ones.
+            names = ("image_embeddings", "intermediate_embeddings")
+            named = dict(zip(names, embeddings if isinstance(embeddings, tuple) else (embeddings,), strict=False))
             for start in range(0, points.shape[1], options.points_per_batch):
                 chosen = slice(start, start + options.points_per_batch)
                 answer = self.network(
                     input_points=points[:, chosen, number : number + 1].to(parameter),
                     input_labels=labels[:, chosen, number : number + 1].to(parameter.device),
-                    **embeddings,
+                    **named,
                 )
                 logits = processor.post_process_masks(answer.pred_masks.float().cpu(), binarize=False, **sizes)
-                yield processor.filter_masks(
-                    logits[0],
-                    answer.iou_scores[0].float().cpu(),
-                    image.shape[:2],
-                    box,
-                    pred_iou_thresh=options.pred_iou_thresh,
-                    stability_score_thresh=options.stability_score_thresh,
-                )
+                ious = answer.iou_scores[0].float().cpu()
+                yield processor.filter_masks(logits[0], ious, image.shape[:2], box, **thresholds)
 
 
 def distinct(boxes: Tensor, scores: Tensor, max_iou: float) -> list[int]:
-    """Non-maximum suppression: indices of the boxes whose IoU with every better one is at most ``max_iou``, best first.
-
-    boxes: (N, 4) xyxy. scores: (N,). max_iou: 0 to 1.
-    """
+    """Non-maximum suppression: indices of the boxes (N, 4) xyxy whose IoU with every better one is at most ``max_iou``,
+    best of scores (N,) first."""
     boxes = boxes.double()
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
     alive, kept = torch.ones(len(boxes), dtype=torch.bool), []
@@ -139,11 +110,3 @@ def distinct(boxes: Tensor, scores: Tensor, max_iou: float) -> list[int]:
         shared = (other - corner).clamp(min=0).prod(dim=1)
         alive &= ~(shared > max_iou * (areas[index] + areas - shared))
     return kept
-
-
-def _named(embeddings: Any) -> dict[str, Any]:
-    """Image embeddings as arguments of the network: SAM-HQ also has intermediate ones, the others have one tensor, or
-    a list of SAM 2's levels."""
-    if isinstance(embeddings, tuple):
-        return {"image_embeddings": embeddings[0], "intermediate_embeddings": embeddings[1]}
-    return {"image_embeddings": embeddings}

@@ -18,17 +18,14 @@ MaskSource = Callable[[np.ndarray], Any]
 """Makes masks of an image (H, W, 3) uint8 RGB, whole and untouched: anything that ``mask_parts`` takes."""
 
 SUPERPIXELS = "superpixels"
-"""The source that needs no network."""
-
 _NETWORKS = ("sam", "segmenter")
 
 
 class SourceName(NamedTuple):
-    """The parts of a source's text. kind: ``"sam"``, ``"segmenter"`` or ``"superpixels"``. name: a repository of the
-    Hugging Face hub or a folder; "" for superpixels. options: by name, as text."""
+    """The parts of a source's text."""
 
-    kind: str
-    name: str
+    kind: str  # "sam", "segmenter" or "superpixels"
+    name: str  # a repository of the Hugging Face hub or a folder; "" for superpixels
     options: Mapping[str, str]
 
 
@@ -38,17 +35,13 @@ def is_source(text: str) -> bool:
 
 
 def parsed(text: str) -> SourceName:
-    """Split a source's text into its parts; nothing is loaded.
-
-    Raises MaskAdapterError, one line, for a text that is not the name of a source.
-    """
+    """Split a source's text into its parts. Raises MaskAdapterError, one line, for text that names no source."""
     if text == SUPERPIXELS:
         return SourceName(text, "", {})
     kind, _, name = text.partition(":")
     if not is_source(text) or not name:
-        raise MaskAdapterError(
-            f"unknown mask source '{text}': give sam:NAME, segmenter:NAME, superpixels, or a file of masks"
-        )
+        needed = "give sam:NAME, segmenter:NAME, superpixels, or a file of masks"
+        raise MaskAdapterError(f"unknown mask source '{text}': {needed}")
     name, *given = name.split(",")
     while given and "=" not in given[0]:  # a folder may have commas in its name
         name += f",{given.pop(0)}"
@@ -57,14 +50,10 @@ def parsed(text: str) -> SourceName:
 
 
 def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
-    """Load a mask source.
+    """Load a mask source. Raises MaskAdapterError, one line.
 
-    text: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder; or
-        ``superpixels``. SAM's name may be followed by ``SamOptions``, each after a comma:
-        ``sam:facebook/sam-vit-huge,points_per_side=16,unmasked_regions=no``.
-    device: where the network computes.
-
-    Raises MaskAdapterError, one line.
+    text: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder, or
+    ``superpixels``; after ``sam:NAME`` ``SamOptions``: ``sam:NAME,points_per_side=16,unmasked_regions=no``.
     """
     kind, name, options = parsed(text)
     if kind == SUPERPIXELS:
@@ -72,19 +61,16 @@ def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
     if kind == "sam":
         for option in renamed("SAM option").keys() & options.keys():
             raise MaskAdapterError(f"sam:{name}: {advice('SAM option', option)}")
-        return SegmentAnything.from_pretrained(
-            name, checked(SamOptions, options, f"sam:{name}", MaskAdapterError), device
-        )
+        given = checked(SamOptions, options, f"sam:{name}", MaskAdapterError)
+        return SegmentAnything.from_pretrained(name, given, device)
     if options:
         raise MaskAdapterError(f"segmenter:{name} has no options, and {', '.join(options)} was given")
     return UniversalSegmenter.from_pretrained(name, device)
 
 
 def masks_from(text: str, device: str | torch.device = "cpu") -> Path | MaskSource:
-    """Masks as ``--masks`` of every command means them: a file, or a source, which is loaded.
-
-    Raises MaskAdapterError, one line, for a file that does not exist and as ``mask_source`` does.
-    """
+    """Masks as ``--masks`` of every command means them: a file, or a source, which is loaded. Raises MaskAdapterError,
+    one line, for a file that does not exist and as ``mask_source`` does."""
     if is_source(text):
         return mask_source(text, device)
     if Path(text).is_file():

@@ -19,10 +19,9 @@ class Superpixels:
 
     def __call__(self, image: np.ndarray) -> list[dict[str, Any]]:
         """Cut an image (H, W, 3) uint8 RGB into nested regions: annotations with run lengths, at the image's size."""
-        height, width = image.shape[:2]
-        found = self.merging.regions(resize(image, _WORKING_SIZE.of((height, width))))
-        rows = np.arange(height) * found.labels.shape[0] // height
-        columns = np.arange(width) * found.labels.shape[1] // width
+        size = (image.shape[0], image.shape[1])
+        found = self.merging.regions(resize(image, _WORKING_SIZE.of(size)))
+        rows, columns = (np.arange(n) * side // n for n, side in zip(size, found.labels.shape, strict=True))
         labels = found.labels[rows[:, None], columns]
         # One by one: a hundred masks of a large image would take gigabytes.
         return [{"segmentation": encode_mask(members[labels])} for members in found.tree.members[found.nodes]]

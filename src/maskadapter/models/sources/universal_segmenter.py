@@ -1,15 +1,12 @@
-"""Mask2Former, MaskFormer and EoMT of transformers as mask sources: their masks without their classes.
-
-They were trained on a closed list of classes, which is not used, but for "no object": a query whose best class it is
-gives no mask. Source: paper, Table 2, "Mask2Former".
-"""
+"""Mask2Former, MaskFormer and EoMT of transformers as mask sources: their masks without their classes, but for "no
+object": a query whose best class it is gives no mask. Source: paper, Table 2, "Mask2Former"."""
 
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io import encode_mask
@@ -22,24 +19,16 @@ _DIVISOR = 32  # of the sides of images that may have any size
 
 
 class UniversalSegmenter:
-    """A mask source.
+    """A mask source. network: of transformers' universal segmentation family. processor: its image processor, from
+    which size, mean and standard deviation are taken."""
 
-    Args:
-        network: of transformers' universal segmentation family. processor: its image processor: size, mean and
-        standard deviation are taken from it.
-    """
-
-    def __init__(self, network: nn.Module, processor: Any) -> None:
-        self.network: Any = network
-        self.processor = processor
+    def __init__(self, network: Any, processor: Any) -> None:
+        self.network, self.processor = network, processor
 
     @classmethod
     def from_pretrained(cls, name: str, device: str | torch.device = "cpu") -> "UniversalSegmenter":
-        """Load a model from the Hugging Face hub (``facebook/mask2former-swin-large-coco-panoptic``) or a folder.
-
-        Raises MaskAdapterError, one line, for names that do not exist or are gated, without an internet connection, and
-        for models of another kind.
-        """
+        """Load a model from the hub (``facebook/mask2former-swin-large-coco-panoptic``) or a folder; raises as
+        ``pretrained``."""
         network, processor = pretrained(name, "AutoModelForUniversalSegmentation", "Mask2Former, MaskFormer, EoMT")
         return cls(network.to(device), processor)
 
@@ -49,9 +38,8 @@ class UniversalSegmenter:
         sizes = self._sizes((image.shape[0], image.shape[1]))
         parameter = next(self.network.parameters())
         pixels = torch.tensor(resize(image, sizes.resized)).permute(2, 0, 1).to(parameter) / 255
-        mean, std = (
-            pixels.new_tensor(one)[:, None, None] for one in (self.processor.image_mean, self.processor.image_std)
-        )
+        colors = (self.processor.image_mean, self.processor.image_std)
+        mean, std = (pixels.new_tensor(one)[:, None, None] for one in colors)
         below, right = (full - side for full, side in zip(sizes.padded, sizes.resized, strict=True))
         answer = self.network(pixel_values=F.pad((pixels - mean) / std, (0, right, 0, below))[None])
         if not hasattr(answer, "masks_queries_logits"):
@@ -62,16 +50,15 @@ class UniversalSegmenter:
         return [{"segmentation": encode_mask(mask)} for mask in masks if mask.any()]
 
     def _sizes(self, image: Size) -> ImageSizes:
-        """Sizes of an image on its way through the network."""
         size = self.processor.size
         shortest = size.get("shortest_edge") or min(size["height"], size["width"])
         longest = size.get("longest_edge") or max(shortest, size.get("height") or 0, size.get("width") or 0)
         fixed = getattr(self.network.config, "image_size", None)
         if fixed is not None:  # a plain vision transformer takes one size
             return ImageSizes((fixed, fixed), InputSize(fixed, fixed).of(image), image)
-        resized = InputSize(shortest, longest).of(image)
-        padded = (-(-resized[0] // _DIVISOR) * _DIVISOR, -(-resized[1] // _DIVISOR) * _DIVISOR)
-        return ImageSizes(padded, resized, image)
+        height, width = InputSize(shortest, longest).of(image)
+        padded = (-(-height // _DIVISOR) * _DIVISOR, -(-width // _DIVISOR) * _DIVISOR)
+        return ImageSizes(padded, (height, width), image)
 
 
 def _at_image_size(logits: Tensor, sizes: ImageSizes) -> np.ndarray:

@@ -10,12 +10,9 @@ _SMALLEST = 0.001  # share of the image
 
 
 def unmasked_regions(masks: Iterable[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Masks (H, W) bool of what no mask covers: one for each connected region, the largest first.
-
-    masks: (H, W) bool each, of an image of ``size``; one at a time is in memory. Regions are connected over blocks of
-    which more than half is unmasked, so that the thin gaps between masks do not count; those smaller than a thousandth
-    of the image are left out. Without any mask there is no region.
-    """
+    """Masks (H, W) bool of what no mask (H, W) bool of an image of ``size`` covers, one for each connected region, the
+    largest first; none where there is no mask. Regions are connected over blocks of which more than half is unmasked,
+    so that thin gaps between masks do not count; those smaller than a thousandth of the image are left out."""
     free, some = np.ones(size, dtype=bool), False
     for mask in masks:
         free &= ~mask

@@ -8,12 +8,8 @@ from torch import Tensor, nn
 
 
 class DeformableAttention(nn.Module):
-    """Every query attends to a few points around its own place, on every level; offsets and weights are learned.
-
-    Args:
-        dim: channels. num_levels: feature maps. num_heads, num_points: heads, and points per head and level.
-    Source: Deformable DETR's MSDeformAttn.
-    """
+    """Every query attends to a few points around its own place, on every level; offsets and weights are learned. dim:
+    channels. num_levels: feature maps. num_points: per head and level. Source: Deformable DETR's MSDeformAttn."""
 
     def __init__(self, dim: int, num_levels: int, num_heads: int = 8, num_points: int = 4) -> None:
         super().__init__()
@@ -28,11 +24,8 @@ class DeformableAttention(nn.Module):
         return self.value_proj(x).unflatten(-1, (self.num_heads, -1))
 
     def forward(self, query: Tensor, places: Tensor, values: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
-        """Attend.
-
-        query: (B, Q, C). places: (Q, 2), where each query stands, (x, y) in 0 to 1. values: (B, L, heads, C / heads),
-        see ``values``. sizes: (h, w) of each level; their products sum to L. Returns (B, Q, C).
-        """
+        """query: (B, Q, C). places: (Q, 2), where each query stands, (x, y) in 0 to 1. values: see the method, (B, L,
+        heads, C / heads). sizes: (h, w) of each level; their products sum to L. Returns (B, Q, C)."""
         batch, length, dim = query.shape
         shape = (batch, length, self.num_heads, self.num_levels, self.num_points)
         weights = self.attention_weights(query).view(*shape[:3], -1).softmax(dim=-1).view(shape)
@@ -42,10 +35,8 @@ class DeformableAttention(nn.Module):
         images = torch.arange(batch, device=query.device, dtype=rows.dtype)[:, None, None, None]
         rows = rows.mul_(self.num_heads).add_(images * values[0, ..., 0].numel() + heads)
         # One table of all locations, a row for each head: reading whole rows is much faster than sampling maps.
-        table = values.flatten(0, 2)
-        attended = F.embedding_bag(
-            rows.flatten(0, 2), table, per_sample_weights=shares.flatten(0, 2).to(table.dtype), mode="sum"
-        )
+        table, shares = values.flatten(0, 2), shares.flatten(0, 2).to(values.dtype)
+        attended = F.embedding_bag(rows.flatten(0, 2), table, per_sample_weights=shares, mode="sum")
         return self.output_proj(attended.view(batch, length, dim))
 
 
@@ -83,13 +74,10 @@ def _neighbors(x: Tensor, length: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def location_centers(sizes: Sequence[tuple[int, int]], example: Tensor) -> Tensor:
-    """Centers of the locations of all levels, (L, 2), (x, y) in 0 to 1, in the order of the flattened levels.
-
-    example: a tensor whose type and device are taken.
-    """
+    """Centers of the locations of all levels, (L, 2), (x, y) in 0 to 1, in the order of the flattened levels, of the
+    type and on the device of ``example``."""
     centers = []
-    for h, w in sizes:
-        y = (torch.arange(h, dtype=example.dtype, device=example.device) + 0.5) / h
-        x = (torch.arange(w, dtype=example.dtype, device=example.device) + 0.5) / w
-        centers.append(torch.stack([x.expand(h, w), y[:, None].expand(h, w)], dim=-1).flatten(0, 1))
+    for size in sizes:
+        y, x = ((torch.arange(n, dtype=example.dtype, device=example.device) + 0.5) / n for n in size)
+        centers.append(torch.cartesian_prod(y, x).flip(-1))
     return torch.cat(centers)

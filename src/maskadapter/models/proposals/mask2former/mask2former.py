@@ -1,7 +1,4 @@
-"""FC-CLIP's proposal head: pixel decoder, then mask decoder, on CLIP's frozen features.
-
-Source: FC-CLIP, section 3.2.
-"""
+"""FC-CLIP's proposal head: pixel decoder, then mask decoder, on CLIP's frozen features. Source: FC-CLIP, 3.2."""
 
 from torch import Tensor, nn
 
@@ -19,18 +16,15 @@ class Mask2FormerHead(nn.Module):
 
     def __init__(self, pixel_decoder: PixelDecoder, mask_decoder: MaskDecoder) -> None:
         super().__init__()
-        self.pixel_decoder = pixel_decoder
-        self.mask_decoder = mask_decoder
+        self.pixel_decoder, self.mask_decoder = pixel_decoder, mask_decoder
 
     def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         """N = ``num_queries`` proposals at stride 4 of the input, with class embeddings. inputs: not used."""
-        pixel_embedding, levels = self.pixel_decoder(features.pyramid)
-        return Proposals(*self.mask_decoder(pixel_embedding, levels))
+        return Proposals(*self.mask_decoder(*self.pixel_decoder(features.pyramid)))
 
     def every_head(self, features: ClipFeatures) -> list[Proposals]:
         """Proposals of every prediction head, the last one last."""
-        pixel_embedding, levels = self.pixel_decoder(features.pyramid)
-        return [Proposals(*head) for head in self.mask_decoder.every_head(pixel_embedding, levels)]
+        return [Proposals(*head) for head in self.mask_decoder.every_head(*self.pixel_decoder(features.pyramid))]
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
         """Classify proposals: (B, N, K + 1), void last."""

@@ -1,7 +1,5 @@
-"""Masked-attention decoder: queries become masks and class embeddings.
-
-Source: Mask2Former, section 3.2; the class head with mask pooling is FC-CLIP's, section 3.2.
-"""
+"""Masked-attention decoder: queries become masks and class embeddings. Source: Mask2Former, section 3.2; the class head
+with mask pooling is FC-CLIP's, section 3.2."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,14 +16,12 @@ class MultilayerPerceptron(nn.Module):
 
     def __init__(self, in_dim: int, hidden_dim: int, out_dim: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            [nn.Linear(in_dim, hidden_dim), nn.Linear(hidden_dim, hidden_dim), nn.Linear(hidden_dim, out_dim)]
-        )
+        dims = (in_dim, hidden_dim, hidden_dim, out_dim)
+        self.layers = nn.ModuleList(map(nn.Linear, dims[:-1], dims[1:]))
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
-            x = F.relu(layer(x))
-        return self.layers[-1](x)
+        first, second, last = self.layers
+        return last(F.relu(second(F.relu(first(x)))))
 
 
 class DecoderLayer(nn.Module):
@@ -54,10 +50,8 @@ class DecoderLayer(nn.Module):
 class MaskDecoder(nn.Module):
     """Queries look at the levels, coarsest first, each only inside its own mask so far.
 
-    Args:
-        text_dim: D of the text embeddings. dim: channels of queries and levels. mask_dim: of the pixel embedding.
-        num_queries: 250 for FC-CLIP, 100 for MAFT+. num_layers: 9 as published (DEC_LAYERS 10 counts the first head).
-        num_heads, ffn_dim: of the layers.
+    text_dim: D of the text embeddings. dim: channels of queries and levels. mask_dim: of the pixel embedding.
+    num_queries: 250 for FC-CLIP, 100 for MAFT+. num_layers: 9 as published (DEC_LAYERS 10 counts the first head).
     """
 
     NUM_LEVELS = 3
@@ -85,22 +79,16 @@ class MaskDecoder(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """pixel_embedding: (B, mask_dim, H / 4, W / 4). levels: coarsest first, (B, dim, h_i, w_i).
-
-        Returns mask logits (B, N, H / 4, W / 4) and class embeddings (B, N, text_dim).
-        """
+        """pixel_embedding: (B, mask_dim, H / 4, W / 4). levels: coarsest first, (B, dim, h_i, w_i). Returns mask logits
+        (B, N, H / 4, W / 4) and class embeddings (B, N, text_dim)."""
         *_, queries = self._refine(pixel_embedding, levels)
         mask_logits = self.masks(queries, pixel_embedding)
         return mask_logits, self.class_embeddings(queries, pixel_embedding, mask_logits)
 
     def every_head(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Predictions of all ``num_layers + 1`` prediction heads, each as ``forward`` returns it, the last one last:
-        training compares each of them with the ground truth. Source: Mask2Former, section 3.2."""
-        heads = []
-        for queries in self._refine(pixel_embedding, levels):
-            mask_logits = self.masks(queries, pixel_embedding)
-            heads.append((mask_logits, self.class_embeddings(queries, pixel_embedding, mask_logits)))
-        return heads
+        """Predictions of all ``num_layers + 1`` prediction heads, each as ``forward`` returns it, the last one last."""
+        found = [(q, self.masks(q, pixel_embedding)) for q in self._refine(pixel_embedding, levels)]
+        return [(masks, self.class_embeddings(q, pixel_embedding, masks)) for q, masks in found]
 
     def _refine(self, pixel_embedding: Tensor, levels: Sequence[Tensor]) -> Iterator[Tensor]:
         """Queries (B, N, C) before the first layer and after each."""
@@ -112,14 +100,12 @@ class MaskDecoder(nn.Module):
         pixels = pixel_embedding.detach()
         small = [F.interpolate(pixels, m.shape[-2:], mode="bilinear", align_corners=False) for m in levels]
         queries = self.query_feat.weight.expand(batch, -1, -1)
-        query_position = self.query_embed.weight
-
         yield queries
         for i, layer in enumerate(self.layers):
             level = i % self.NUM_LEVELS
             with torch.no_grad():
                 seen = where_to_look(self.masks(queries, small[level]))
-            queries = layer(queries, query_position, features[level], positions[level], seen)
+            queries = layer(queries, self.query_embed.weight, features[level], positions[level], seen)
             yield queries
 
     def masks(self, queries: Tensor, pixel_embedding: Tensor) -> Tensor:
@@ -127,25 +113,20 @@ class MaskDecoder(nn.Module):
         return torch.einsum("bnc,bchw->bnhw", self.mask_embed(self.decoder_norm(queries)), pixel_embedding)
 
     def class_embeddings(self, queries: Tensor, pixel_embedding: Tensor, mask_logits: Tensor) -> Tensor:
-        """Embeddings (B, N, text_dim) to compare with text, from each query and the pixels inside its mask. Source:
-        FC-CLIP 3.2."""
+        """Embeddings (B, N, text_dim) of each query and of the pixels inside its mask. Source: FC-CLIP 3.2."""
         pooled = self.mask_pooling_proj(pool_inside(pixel_embedding, mask_logits))
         return self.class_embed(pooled + self.decoder_norm(queries))
 
 
 def where_to_look(mask_logits: Tensor) -> Tensor:
-    """(B, N, h, w) -> (B, N, h * w) bool, True where a query may look: inside its mask, or everywhere where that is
-    empty."""
+    """(B, N, h, w) -> (B, N, h * w) bool: where a query may look, inside its mask, or everywhere if that is empty."""
     inside = (mask_logits.sigmoid() >= 0.5).flatten(-2)
     return inside | ~inside.any(dim=-1, keepdim=True)
 
 
 def attend(attention: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-    """Apply ``attention`` with one mask (B, N, L) shared by all heads.
-
-    ``nn.MultiheadAttention`` itself needs a mask for each head and converts it to floats, which takes longer than the
-    attention.
-    """
+    """Apply ``attention`` with one mask (B, N, L) shared by all heads: ``nn.MultiheadAttention`` itself needs a mask
+    for each head and converts it to floats, which takes longer than the attention."""
     inputs = zip((query, key, value), attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3), strict=True)
     q, k, v = (F.linear(x, w, b).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for x, w, b in inputs)
     attended = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None])

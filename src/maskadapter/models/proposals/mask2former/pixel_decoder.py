@@ -1,7 +1,5 @@
-"""Pixel decoder: a deformable transformer over three levels and one step of a feature pyramid.
-
-Source: Mask2Former, section 3.2.1 (MSDeformAttnPixelDecoder), as FC-CLIP uses it.
-"""
+"""Pixel decoder: a deformable transformer over three levels and one step of a feature pyramid. Source: Mask2Former,
+section 3.2.1 (MSDeformAttnPixelDecoder), as FC-CLIP uses it."""
 
 from collections.abc import Mapping
 
@@ -13,7 +11,6 @@ from maskadapter.models.proposals.mask2former.deformable_attention import Deform
 from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
 
 LEVELS = ("res5", "res4", "res3")  # coarsest first, the order in which the decoders look at them
-
 _LOCATIONS = 2048  # that go through a layer at a time, which bounds the memory
 
 
@@ -46,12 +43,8 @@ class EncoderLayer(nn.Module):
 
 
 class PixelDecoder(nn.Module):
-    """Refine CLIP's pyramid into three levels and a per-pixel embedding of stride 4.
-
-    Args:
-        in_dims: channels of ``res2`` to ``res5``. dim: channels of the levels. mask_dim: channels of the pixel
-        embedding. num_layers: deformable layers, 6 as published. num_heads: of the deformable attention.
-    """
+    """Refine CLIP's pyramid into three levels and a per-pixel embedding of stride 4. in_dims: channels of ``res2`` to
+    ``res5``. dim: of the levels. mask_dim: of the pixel embedding. num_layers, num_heads: of the deformable layers."""
 
     def __init__(
         self, in_dims: Mapping[str, int], dim: int = 256, mask_dim: int = 256, num_layers: int = 6, num_heads: int = 8
@@ -68,17 +61,13 @@ class PixelDecoder(nn.Module):
         self.mask_features = nn.Conv2d(dim, mask_dim, kernel_size=1)
 
     def forward(self, pyramid: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """pyramid: ``res2`` to ``res5``, (B, C_i, h_i, w_i).
-
-        Returns the pixel embedding (B, mask_dim, H / 4, W / 4) and the levels, coarsest first, (B, dim, h_i, w_i).
-        """
+        """pyramid: ``res2`` to ``res5``, (B, C_i, h_i, w_i). Returns the pixel embedding (B, mask_dim, H / 4, W / 4)
+        and the levels, coarsest first, (B, dim, h_i, w_i)."""
         maps = [project(pyramid[name]) for project, name in zip(self.input_proj, LEVELS, strict=True)]
         sizes = [(m.shape[-2], m.shape[-1]) for m in maps]
-        positions = [
-            sine_position_encoding(m, self.dim) + embed[:, None, None]
-            for m, embed in zip(maps, self.level_embed, strict=True)
-        ]
-        x, position = _flatten(maps), _flatten(positions)
+        embeds = self.level_embed[:, :, None, None]
+        x = _flatten(maps)
+        position = _flatten([sine_position_encoding(m, self.dim) + e for m, e in zip(maps, embeds, strict=True)])
         places = location_centers(sizes, example=x)
         for layer in self.layers:
             x = layer(x, position, places, sizes)

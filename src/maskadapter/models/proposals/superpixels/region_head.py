@@ -1,7 +1,5 @@
-"""The embedded model's proposal head: nested regions of superpixels, and a small network that classifies them.
-
-It predicts void where a region covers several things or a part of one.
-"""
+"""The embedded model's proposal head: nested regions of superpixels, and a small network that classifies them, as void
+where a region covers several things or a part of one."""
 
 import numpy as np
 import torch
@@ -10,79 +8,54 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.proposals.superpixels.region_tree import Tree, cut, nesting
-from maskadapter.models.proposals.superpixels.regions import Merging, pool, without_padding
+from maskadapter.models.proposals.superpixels.region_tree import cut, nesting
+from maskadapter.models.proposals.superpixels.regions import Merging, Regions, pool, without_padding
 from maskadapter.types import INSIDE, ClipFeatures, ImageBatch, Proposals, Size
 
 SHAPE_FEATURES = 15
+HIDDEN = 512  # width of the network between features and embeddings
 # ``cut`` chooses among nested proposals. The void logit of one left out is raised, so that it wins only where no other
 # proposal does; that of a chosen one is lowered: parts were trained with low scores, and void would win all of them.
 LEFT_OUT, CHOSEN = 3.0, 6.0
 
 
-def shape_features(
-    tree: Tree, nodes: np.ndarray, labels: np.ndarray, areas: np.ndarray, colors: np.ndarray, embeddings: np.ndarray
-) -> np.ndarray:
-    """Describe nodes by size, place, outline, purity and color: (N, SHAPE_FEATURES), within a few units of zero.
-
-    The leaves of a node of one thing agree in feature and color, those of several things do not: this separates void.
-    """
-    height, width = labels.shape
-    y, x = np.divmod(np.arange(labels.size), width)
-    flat, count = labels.ravel(), len(areas)
-    low = np.full((count, 2), np.inf)
-    high = np.full((count, 2), -np.inf)
-    for axis, position in enumerate((y / height, x / width)):
-        np.minimum.at(low[:, axis], flat, position)
-        np.maximum.at(high[:, axis], flat, position)
-    unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-9)
+def shape_features(found: Regions) -> np.ndarray:
+    """Describe nodes by size, place, outline, purity and color: (N, SHAPE_FEATURES), within a few units of zero. The
+    leaves of a node of one thing agree in feature and color, those of several things do not: this separates void."""
+    tree, labels, areas, colors = found.tree, found.labels, found.areas, found.colors
+    low, high = np.full((len(areas), 2), np.inf), np.full((len(areas), 2), -np.inf)
+    for axis, place in enumerate(np.divmod(np.arange(labels.size), labels.shape[1])):
+        np.minimum.at(low[:, axis], labels.ravel(), place / labels.shape[axis])
+        np.maximum.at(high[:, axis], labels.ravel(), place / labels.shape[axis])
+    unit = found.embeddings / np.maximum(np.linalg.norm(found.embeddings, axis=1, keepdims=True), 1e-9)
     rows = []
-    for node in nodes:
+    for node in found.nodes:
         inside = tree.members[node]
-        share = areas[inside] / areas[inside].sum()
+        total, count = areas[inside].sum(), inside.sum()
+        share, lab = areas[inside] / total, colors[inside]
         top, bottom = low[inside].min(0), high[inside].max(0)
         box = np.maximum(bottom - top, 1e-3)
-        mean = share @ unit[inside]
-        spread = np.sqrt((share[:, None] * (colors[inside] - share @ colors[inside]) ** 2).sum(0)).mean()
-        rows.append(
-            [
-                np.log(areas[inside].sum()) / 4,
-                *(top + bottom) / 2,
-                *box,
-                areas[inside].sum() / box.prod(),
-                np.linalg.norm(mean),
-                spread / 20,
-                tree.cost[node] * 4,
-                tree.cost[tree.parent[node]] * 4,
-                float((top < 0.01).sum() + (bottom > 0.98).sum()) / 2,
-                np.log(inside.sum()) / 4,
-                *(share @ colors[inside] / 50),
-            ]
-        )
+        purity = np.linalg.norm(share @ unit[inside])
+        spread = np.sqrt((share[:, None] * (lab - share @ lab) ** 2).sum(0)).mean()
+        at_border = float((top < 0.01).sum() + (bottom > 0.98).sum())
+        outline = [np.log(total) / 4, *(top + bottom) / 2, *box, total / box.prod()]
+        merging = [tree.cost[node] * 4, tree.cost[tree.parent[node]] * 4, at_border / 2, np.log(count) / 4]
+        rows.append([*outline, purity, spread / 20, *merging, *(share @ lab / 50)])
     return np.asarray(rows, np.float32)
 
 
 class RegionHead(nn.Module):
     """Propose nested regions of superpixels and embed them for classification. The tree is built on the CPU.
 
-    Args:
-        in_channels: C of CLIP's dense features. embed_dim: D of its embeddings. hidden: width of the network between.
-        merging: see ``Merging``. split_bonus: see ``region_tree.cut``.
+    in_channels: C of CLIP's dense features. embed_dim: D of its embeddings. ``merging`` may be set.
     """
 
-    def __init__(
-        self,
-        in_channels: int = 1280,
-        embed_dim: int = 384,
-        hidden: int = 512,
-        merging: Merging | None = None,
-        split_bonus: float = 0.7,
-    ):
+    def __init__(self, in_channels: int = 1280, embed_dim: int = 384) -> None:
         super().__init__()
-        self.merging, self.split_bonus = merging or Merging(), split_bonus
+        self.merging = Merging()
         self.norm = nn.LayerNorm(in_channels)
-        self.hidden = nn.Linear(in_channels + SHAPE_FEATURES, hidden)
-        self.output = nn.Linear(hidden, embed_dim)
+        self.hidden = nn.Linear(in_channels + SHAPE_FEATURES, HIDDEN)
+        self.output = nn.Linear(HIDDEN, embed_dim)
         self.logit_scale = nn.Parameter(torch.tensor(2.6593))  # CLIP's ln(1 / 0.07)
 
     def embed(self, pooled: Tensor, shape: Tensor) -> Tensor:
@@ -92,27 +65,21 @@ class RegionHead(nn.Module):
     def propose(
         self, image: np.ndarray, padded: Size, dense: Tensor, projected: Tensor
     ) -> tuple[np.ndarray, Tensor, Tensor]:
-        """Propose regions of one image.
-
-        image: (h, w, 3) uint8 RGB at the input's size. padded: (H, W) of the input. dense (C, h', w') and projected
-        (D, h', w') features cover the padded input.
-        Returns masks (N, h / stride, w / stride) bool, pooled dense features (N, C), shape (N, SHAPE_FEATURES).
-        """
+        """Propose regions of one image: masks (N, h / stride, w / stride) bool, pooled dense features (N, C), shape
+        (N, SHAPE_FEATURES). image: (h, w, 3) uint8 RGB at the input's size. padded: (H, W) of the input. dense
+        (C, h', w') and projected (D, h', w') features cover the padded input."""
         resized = (image.shape[0], image.shape[1])
         guide = without_padding(projected, resized, padded) if projected.numel() else None
         found = self.merging.regions(image, guide)
         features = pool(found.labels, len(found.areas), without_padding(dense, resized, padded))
         members = found.tree.members[found.nodes] * found.areas
         pooled = features.new_tensor(members / members.sum(1, keepdims=True)) @ features
-        numbers = shape_features(found.tree, found.nodes, found.labels, found.areas, found.colors, found.embeddings)
-        return found.masks(), pooled, features.new_tensor(numbers)
+        return found.masks(), pooled, features.new_tensor(shape_features(found))
 
     def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
-        """Propose regions of every image of a batch.
-
-        Returns mask_logits (B, N, H / stride, W / stride), +-10, class_embeddings (B, N, D), parents and areas (B, N).
-        An image with fewer regions than another of its batch is filled up with empty masks.
-        """
+        """Propose regions of every image of a batch: mask_logits (B, N, H / stride, W / stride), +-10,
+        class_embeddings (B, N, D), parents and areas (B, N). An image with fewer regions than another of its batch is
+        filled up with empty masks."""
         padded = (inputs.pixels.shape[-2], inputs.pixels.shape[-1])
         size = [-(-side // self.merging.stride) for side in padded]
         images = zip(inputs.images, features.dense, features.projected, strict=True)
@@ -136,11 +103,9 @@ class RegionHead(nn.Module):
         assert proposals.areas is not None
         logits = text.logits(proposals.class_embeddings, self.logit_scale)
         confidence = 1 - logits.detach().softmax(-1)[..., -1]
-        nested, areas, sure = (one.cpu().numpy() for one in (proposals.parents, proposals.areas, confidence.float()))
-        cuts = [cut(*image, split_bonus=self.split_bonus) for image in zip(nested, areas, sure, strict=True)]
-        chosen = torch.from_numpy(np.stack(cuts)).to(logits.device)
+        nodes = (one.cpu().numpy() for one in (proposals.parents, proposals.areas, confidence.float()))
+        chosen = torch.from_numpy(np.stack(list(map(cut, *nodes)))).to(logits.device)
         void = logits[..., -1:] + torch.where(chosen, -CHOSEN, LEFT_OUT).to(logits)[..., None]
         logits = torch.cat([logits[..., :-1], void], -1)
-        empty = logits.new_full((logits.shape[-1],), -100.0)
-        empty[-1] = 100.0
+        empty = F.pad(logits.new_full((logits.shape[-1] - 1,), -100.0), (0, 1), value=100.0)
         return torch.where(proposals.areas[..., None] > 0, logits, empty)

@@ -1,8 +1,8 @@
 """Cut an image into superpixels and merge them into a tree of regions; each node is one nested proposal.
 
-SLIC cuts the image into small pieces along its edges; the pieces with the most similar color and features are merged
-first, until one is left. The nodes of that binary tree are proposals from a button to the whole image, with borders as
-sharp as the image's own. Nothing is trained.
+SLIC cuts along the image's edges; the pieces with the most similar color and features are merged first, until one is
+left. The nodes of that tree are proposals from a button to the whole image, with its own sharp borders. Nothing is
+trained.
 """
 
 from dataclasses import dataclass
@@ -20,18 +20,14 @@ from maskadapter.types import Size
 
 @dataclass(frozen=True)
 class Regions:
-    """One image's pieces and their tree.
+    """One image's pieces and their tree."""
 
-    labels: (h, w), number of each pixel's piece. areas: (L,), shares of the image. colors: (L, 3), Lab. embeddings:
-    (L, D). nodes: (N,), indices of the proposed nodes of the tree.
-    """
-
-    labels: np.ndarray
-    areas: np.ndarray
-    colors: np.ndarray
-    embeddings: np.ndarray
+    labels: np.ndarray  # (h, w), number of each pixel's piece
+    areas: np.ndarray  # (L,), shares of the image
+    colors: np.ndarray  # (L, 3), Lab
+    embeddings: np.ndarray  # (L, D)
     tree: Tree
-    nodes: np.ndarray
+    nodes: np.ndarray  # (N,), indices of the proposed nodes of the tree
 
     def masks(self) -> np.ndarray:
         """(N, h, w) bool: the proposals at the resolution of ``labels``."""
@@ -40,45 +36,32 @@ class Regions:
 
 @dataclass(frozen=True)
 class Merging:
-    """Settings of the superpixels and of merging them.
+    """Settings of the superpixels and of merging them."""
 
-    num_proposals: upper limit. superpixels: approximate number of pieces. stride: image pixels per mask pixel.
-    smallest: least share of the image that a proposal covers. color_weight, size_power: see ``region_tree.merge``.
-    """
-
-    num_proposals: int = 100
-    superpixels: int = 350
-    stride: int = 2
-    color_weight: float = 2.0
-    size_power: float = 0.5
-    smallest: float = 0.001
+    num_proposals: int = 100  # upper limit
+    superpixels: int = 350  # approximate number of pieces
+    stride: int = 2  # image pixels per mask pixel
+    color_weight: float = 2.0  # see ``merge``
+    size_power: float = 0.5  # see ``merge``
+    smallest: float = 0.001  # least share of the image that a proposal covers
 
     def regions(self, image: np.ndarray, projected: Tensor | None = None) -> Regions:
-        """Cut and merge one image, on the CPU.
-
-        image: (H, W, 3) uint8 RGB. projected: (D, h, w), CLIP features over the image, compared beside color; None
-            compares color alone.
-        """
+        """Cut and merge one image (H, W, 3) uint8 RGB, on the CPU. projected: (D, h, w), CLIP features over the image,
+        compared beside color; None compares color alone."""
         pixels = torch.tensor(image).permute(2, 0, 1).float()
         rgb = (F.avg_pool2d(pixels, self.stride, ceil_mode=True) / 255).permute(1, 2, 0).double().numpy()
         lab = rgb2lab(rgb)
         pieces = slic(rgb, self.superpixels, compactness=8, sigma=0.7, start_label=0)
         labels = np.unique(pieces, return_inverse=True)[1].reshape(pieces.shape)  # numbers without gaps
-        count = labels.max() + 1
-        areas = np.bincount(labels.ravel(), minlength=count) / labels.size
-        colors = (
-            np.stack([np.bincount(labels.ravel(), lab[..., c].ravel(), count) for c in range(3)], 1)
-            / (areas * labels.size)[:, None]
-        )
+        flat, count = labels.ravel(), labels.max() + 1
+        areas = np.bincount(flat, minlength=count) / labels.size
+        sums = [np.bincount(flat, lab[..., channel].ravel(), count) for channel in range(3)]
+        colors = np.stack(sums, 1) / (areas * labels.size)[:, None]
         embeddings = np.ones((count, 1))
         if projected is not None:
             embeddings = pool(labels, count, F.normalize(projected, dim=0)).cpu().double().numpy()
-        pairs = np.concatenate(
-            [
-                np.stack([labels[:, :-1], labels[:, 1:]], -1).reshape(-1, 2),
-                np.stack([labels[:-1], labels[1:]], -1).reshape(-1, 2),
-            ]
-        )
+        beside = np.stack([labels[:, :-1], labels[:, 1:]], -1).reshape(-1, 2)
+        pairs = np.concatenate([beside, np.stack([labels[:-1], labels[1:]], -1).reshape(-1, 2)])
         pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], 1), axis=0)
         tree = merge(pairs, areas, colors, embeddings, self.color_weight, self.size_power)
         nodes = choose(tree, areas, self.num_proposals, self.smallest)
@@ -87,23 +70,17 @@ class Merging:
 
 def without_padding(grid: Tensor, resized: Size, padded: Size) -> Tensor:
     """The part of a feature map (C, h, w) over a padded input that lies on the image: (C, h', w')."""
-    height, width = (
-        max(1, round(side * part / full)) for side, part, full in zip(grid.shape[1:], resized, padded, strict=True)
-    )
+    sides = zip(grid.shape[1:], resized, padded, strict=True)
+    height, width = (max(1, round(side * part / full)) for side, part, full in sides)
     return grid[:, :height, :width]
 
 
 def pool(labels: np.ndarray, count: int, grid: Tensor) -> Tensor:
-    """Average a coarse feature map (C, h, w) under each of ``count`` pieces of a label map (H, W): (count, C).
-
-    Every pixel counts with the feature location it lies in, so that a piece smaller than one still has a feature.
-    """
-    channels, height, width = grid.shape
-    rows = np.minimum(np.arange(labels.shape[0]) * height // labels.shape[0], height - 1)
-    columns = np.minimum(np.arange(labels.shape[1]) * width // labels.shape[1], width - 1)
+    """Average a coarse feature map (C, h, w) under each of ``count`` pieces of a label map (H, W): (count, C). Every
+    pixel counts with the feature location it lies in, so that a piece smaller than one still has a feature."""
+    _, height, width = grid.shape
+    rows, columns = (np.arange(n) * side // n for n, side in zip(labels.shape, (height, width), strict=True))
     locations = rows[:, None] * width + columns[None]
-    votes = np.bincount((labels * (height * width) + locations).ravel(), minlength=count * height * width).reshape(
-        count, -1
-    )
-    weights = grid.new_tensor(votes / votes.sum(1, keepdims=True))
-    return weights @ grid.reshape(channels, -1).T
+    votes = np.bincount((labels * (height * width) + locations).ravel(), minlength=count * height * width)
+    votes = votes.reshape(count, -1)
+    return grid.new_tensor(votes / votes.sum(1, keepdims=True)) @ grid.flatten(1).T
