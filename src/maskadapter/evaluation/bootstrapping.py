@@ -21,10 +21,8 @@ METRICS = tuple(_RECORDED)
 
 
 def image_counts(records: Iterable[Mapping[str, Any]], metric: str, classes: int) -> np.ndarray:
-    """(P, 3, K) int64: ``semantic.pixel_counts`` of each of P images alone.
-
-    records: of ``evaluate``, in the order of the images. metric: a name that ``metric_function`` takes. classes: K.
-    """
+    """(P, 3, K) int64: ``semantic.pixel_counts`` of each of P images, from the records of ``evaluate``, for a metric
+    that ``metric_function`` takes."""
     name, _ = name_and_group(metric)
     confusions = (record["masks"][_RECORDED[name]] if "masks" in record else record["semantic"] for record in records)
     return np.stack([pixel_counts([one], classes) for one in confusions])
@@ -36,13 +34,10 @@ def metric_function(
     """Return the function that computes a metric, in percent, from (3, K) counts, as ``evaluate`` does.
 
     metric: one of ``METRICS``, alone or with `` seen`` or `` unseen`` behind it, the classes of ``partition``.
-    convention: of the mIoU.
     """
     name, group = name_and_group(metric)
     among = partition.groups[group] if partition is not None and group else None
-    if name == "mIoU":
-        return lambda counts: 100 * mean_iou(counts, convention, among)
-    return lambda counts: 100 * accuracy(counts, among)
+    return lambda counts: 100 * (mean_iou(counts, convention, among) if name == "mIoU" else accuracy(counts, among))
 
 
 def bootstrap(
@@ -54,8 +49,7 @@ def bootstrap(
     image, which has no error to estimate. The samples are the same for every call with P images, so that those of two
     predictors can be subtracted.
     """
-    images = len(counts)
-    if images < 2:
+    if (images := len(counts)) < 2:
         return np.full(resamples, math.nan)
     times = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
     # float64 is exact for whole numbers below 2^53, and matrix products of integers are slow.

@@ -28,11 +28,7 @@ from maskadapter.system.progress import bar, busy
 from maskadapter.system.renamed import refuse_old_keywords
 
 Metric = Literal["semantic", "panoptic", "instance", "masks"]
-"""A group of numbers. ``semantic``: mIoU and its kin; ``panoptic``: PQ; ``instance``: AP; ``masks``: the accuracy of
-classifying the ground-truth masks, which is possible for every data set."""
-
-PATIENCE = 30 * 60.0
-"""Seconds without a new record of any process after which ``evaluate`` stops waiting for the missing ones."""
+"""A group of numbers: mIoU and its kin, PQ, AP, or the accuracy of classifying the ground-truth masks."""
 
 BY_TASK: Mapping[str, tuple[Metric, ...]] = {
     "semantic": ("semantic",),
@@ -45,9 +41,7 @@ BY_TASK: Mapping[str, tuple[Metric, ...]] = {
 class Result(Protocol):
     """The prediction for an image; a ``Segmentation`` is one. Only the methods that the metrics need are called."""
 
-    def semantic(self) -> np.ndarray:
-        """(H, W) integers, class or -1."""
-        ...
+    def semantic(self) -> np.ndarray: ...  # (H, W) integers, class or -1
 
     def panoptic(self) -> PanopticMap: ...
 
@@ -71,24 +65,23 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     reference: Mapping[str, float] | None = None,
     share: tuple[int, int] | None = None,
-    patience: float = PATIENCE,
+    patience: float = 1800.0,
 ) -> Report:
     """Evaluate ``predict`` on a data set and write ``report.json`` and ``report.md`` into the folder ``output``.
 
     predict: a function of an image that returns a result; for the metric ``masks`` a function of an image and masks
         that returns their classes; or predictions in files. Its classes have to be the data set's, in their order.
-    metrics: what to measure; None for everything that the data set's labels (``BY_TASK``) and the predictions allow.
-    limit: only the first so many images.
-    convention: of the mean IoU, see ``semantic.Convention``. partition: seen and unseen classes, for their own means.
+    metrics: None for everything that the data set's labels (``BY_TASK``) and the predictions allow.
+    limit: only the first so many images. convention: of the mean IoU, see ``semantic.Convention``. partition: seen and
+        unseen classes, for their own means.
     settings: what the predictions depend on, ready for JSON (model, weights' sha256, alpha ...). They stand in the
-        report and are compared before an earlier run in the same folder is continued. Without them no run is continued:
+        report and are compared before an earlier run in the same folder is continued. Without them none is continued:
         a folder that holds one is refused.
-    reference: figures to compare with, in percent, by the names of the report's numbers. They are for the whole data
-        set: a report of a part leaves them out.
+    reference: figures to compare with, in percent, by the names of the report's numbers; left out of a part's report.
     share: (rank, number of processes); None takes what the launcher says, see ``system.processes``. Each process
         evaluates its share, waits for the others, which have to write into the same folder, and returns the same
         report; the first writes it. (0, 1) is for one process of many that evaluates alone.
-    patience: seconds to wait for another process that writes nothing.
+    patience: seconds to wait without a new record of any process.
 
     One image is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; images that have a line are not
     evaluated again, and the metrics are computed from the lines alone, whoever wrote them.
@@ -108,7 +101,7 @@ def evaluate(
     records.match_settings({**_fixed(dataset, chosen), **(settings or {})})
     records.refresh()
     evaluator = _Evaluator(predict, dataset, chosen)
-    todo = [index for index in range(rank, count, world_size) if index not in records]
+    todo = [index for index in records.missing(count) if index % world_size == rank]
     mine = len(range(rank, count, world_size))
     try:
         with bar("images", mine, done=mine - len(todo)) if rank == 0 else nullcontext(lambda steps: None) as advance:
@@ -127,7 +120,7 @@ def evaluate(
     with busy("computing the metrics"):
         scores = scores_of(lambda: records.read(count), chosen, dataset.vocabulary, convention, partition)
     sizes = [size for _, size in images]
-    report = Report.of(scores, dataset, sizes, convention, partition, settings or {}, reference or {})
+    report = Report.of(scores, dataset, sizes, settings or {}, reference or {})
     if rank == 0:
         report.save(output)
     return report
@@ -144,61 +137,53 @@ class _Evaluator:
     def __call__(self, index: int) -> dict[str, Any]:
         sample = self.dataset[index]
         try:
-            parts = self._masks(sample) if "masks" in self.metrics else self._parts(sample)
+            self._check_labels(sample.target.classes, "the ground truth")
+            if "masks" in self.metrics:
+                masks = classify_masks(lambda *given: self._checked(self.predict(*given)), sample.image, sample.target)
+                parts: dict[str, Any] = {"masks": masks}
+            else:
+                parts = self._parts(sample)
         except MaskError as error:
             raise MaskError(f"{sample.name}: {error}") from None
         return {"index": index, "name": sample.name, "size": list(sample.target.size), **parts}
 
     def _parts(self, sample: Sample) -> dict[str, Any]:
         target, vocabulary = sample.target, self.dataset.vocabulary
-        self._check_labels(target.classes, "the ground truth")
-        if isinstance(self.predict, Predictions):
-            result: Result = self.predict.of(sample)
-        else:
-            result = self.predict(sample.image)
-        self._check_classes(result)
+        in_files = isinstance(self.predict, Predictions)
+        result: Result = self._checked(self.predict.of(sample) if in_files else self.predict(sample.image))
         parts: dict[str, Any] = {}
         if "semantic" in self.metrics:
             labels = result.semantic()
-            self._check_labels(labels, "the prediction")
+            self._check_labels(labels)
             parts["semantic"] = confusion(labels, target.labels(), len(vocabulary)).tolist()
         if "panoptic" in self.metrics:
             panoptic = result.panoptic()
-            self._check_labels([segment.label for segment in panoptic.segments], "the prediction")
+            self._check_labels([segment.label for segment in panoptic.segments])
             parts["panoptic"] = match_segments(panoptic, target)
         if "instance" in self.metrics:
             instances = result.instances(TOP)
-            self._check_labels(instances.labels, "the prediction")
+            self._check_labels(instances.labels)
             if len(instances.masks) and instances.masks.shape[1:] != target.size:
                 raise MaskError(f"the predicted masks have {instances.masks.shape[1:]} pixels, not {target.size}")
             ground_truth = ground_truth_instances(target, vocabulary.is_thing)
             parts["instance"] = {"ground_truth": ground_truth, "predicted": predicted_instances(instances)}
         return parts
 
-    def _masks(self, sample: Sample) -> dict[str, Any]:
-        self._check_labels(sample.target.classes, "the ground truth")
+    def _check_labels(self, labels: Any, whose: str = "the prediction") -> None:
+        highest, count = np.max(labels, initial=-1), len(self.dataset.vocabulary)
+        if highest >= count:
+            raise MaskError(f"{whose} has class {highest}; {self.dataset.name} has {count} classes")
 
-        def classify(image: np.ndarray, masks: np.ndarray) -> Any:
-            classification = self.predict(image, masks)
-            self._check_classes(classification)
-            return classification
-
-        return {"masks": classify_masks(classify, sample.image, sample.target)}
-
-    def _check_labels(self, labels: Any, whose: str) -> None:
-        highest = max(np.max(labels, initial=-1), -1)
-        if highest >= len(self.dataset.vocabulary):
-            raise MaskError(
-                f"{whose} has class {highest}; {self.dataset.name} has {len(self.dataset.vocabulary)} classes"
-            )
-
-    def _check_classes(self, result: object) -> None:
-        names = getattr(result, "class_names", self.dataset.vocabulary.names)
-        if tuple(names) != self.dataset.vocabulary.names:
+    def _checked(self, result: Any) -> Any:
+        """The result, if its classes are the data set's."""
+        expected = self.dataset.vocabulary.names
+        names = getattr(result, "class_names", expected)
+        if tuple(names) != expected:
             raise MaskError(
                 f"the predictions are of {len(names)} classes ({names[0]}, ...), which are not those of "
-                f"{self.dataset.name} ({self.dataset.vocabulary.names[0]}, ...): use dataset.vocabulary"
+                f"{self.dataset.name} ({expected[0]}, ...): use dataset.vocabulary"
             )
+        return result
 
 
 def _chosen(predict: object, dataset: Dataset, metrics: Sequence[Metric] | None) -> tuple[Metric, ...]:
@@ -212,26 +197,18 @@ def _chosen(predict: object, dataset: Dataset, metrics: Sequence[Metric] | None)
         return tuple(metrics or possible)
     for metric in metrics:
         if metric not in possible:
-            raise MaskAdapterError(
-                f"metric '{metric}' is not possible for {dataset.name} here: choose from {', '.join(possible)}, or "
-                "'masks' alone"
-            )
+            choice = f"choose from {', '.join(possible)}, or 'masks' alone"
+            raise MaskAdapterError(f"metric '{metric}' is not possible for {dataset.name} here: {choice}")
     return tuple(metric for metric in possible if metric in metrics)
 
 
 def _fixed(dataset: Dataset, metrics: tuple[Metric, ...]) -> dict[str, Any]:
     """What the records depend on, whatever the predictor."""
-    classes = sha256(repr((dataset.vocabulary.classes, dataset.vocabulary.is_thing)).encode()).hexdigest()
+    classes = repr((dataset.vocabulary.classes, dataset.vocabulary.is_thing)).encode()
     labels = getattr(dataset, "fingerprint", None)  # not every data set has one
-    return {
-        "maskadapter": version("maskadapter"),
-        "data set": dataset.name,
-        "task": dataset.task,
-        "images": len(dataset),
-        "classes": classes[:16],
-        "metrics": list(metrics),
-        **({"labels": labels} if labels else {}),
-    }
+    fixed: dict[str, Any] = {"maskadapter": version("maskadapter"), "data set": dataset.name, "task": dataset.task}
+    fixed |= {"images": len(dataset), "classes": sha256(classes).hexdigest()[:16], "metrics": list(metrics)}
+    return fixed | ({"labels": labels} if labels else {})
 
 
 def _wait(records: Records, count: int, patience: float) -> None:

@@ -12,11 +12,10 @@ from maskadapter.vocabulary import Vocabulary, builtin_names
 
 @dataclass(frozen=True)
 class Partition:
-    """The classes that training saw, and those that it did not.
+    """The classes that training saw, and those that it did not, as groups for means. The ensemble's alpha and beta
+    always go by shared synonyms.
 
     name: how the partition was made, for reports. seen: K flags.
-
-    It groups classes for means and nothing else: the ensemble's alpha and beta always go by shared synonyms.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Partition:
         partition: ``synonyms``, a class is seen where it shares a synonym with the list, or the names, that the model
             was ``trained_on``; the name of a built-in list, which replaces that list; or a text file with the names of
             the seen classes, in the notation of ``Vocabulary.of``. A name there means the classes that have it as their
-            first name, or, where there are none, those that have it among their synonyms.
+            first name, else those that have it among their synonyms.
         Raises VocabularyError for a name in the file that no class has, and for ``synonyms`` without ``trained_on``.
         """
         train = trained_on if partition == "synonyms" else partition
@@ -56,17 +55,15 @@ class Partition:
         if str(train) in builtin_names():
             return cls(f"synonyms shared with {train}", vocabulary.seen(Vocabulary.builtin(str(train))))
         if not Path(train).is_file():
-            hint = did_you_mean(
-                str(train), ["synonyms", *builtin_names()], otherwise="give synonyms, a built-in list or a text file"
-            )
+            otherwise = "give synonyms, a built-in list or a text file"
+            hint = did_you_mean(str(train), ["synonyms", *builtin_names()], otherwise)
             raise VocabularyError(f"no partition '{train}', and no such file: {hint}")
-        seen = [False] * len(vocabulary)
+        seen: set[int] = set()
         for name in Vocabulary.of(Path(train)).synonyms:
             first = [index for index, other in enumerate(vocabulary.names) if other == name]
             indices = first or [index for index, names in enumerate(vocabulary.classes) if name in names]
             if not indices:
                 hint = did_you_mean(name, vocabulary.synonyms, otherwise="give names of the classes")
                 raise VocabularyError(f'{train} has the name "{name}", which no class has; {hint}')
-            for index in indices:
-                seen[index] = True
-        return cls(f"names in {Path(train).name}", tuple(seen))
+            seen |= {*indices}
+        return cls(f"names in {Path(train).name}", tuple(index in seen for index in range(len(vocabulary))))

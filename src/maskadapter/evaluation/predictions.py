@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,10 +30,7 @@ class Predictions(ABC):
         """Where an image's prediction is, a file or a key; None without a prediction."""
 
     def check(self, names: Sequence[str], whole: bool) -> None:
-        """Check that each of the images has a prediction of its own. whole: whether they are the whole data set.
-
-        Raises MaskError where two images of one stem would share one.
-        """
+        """Raise MaskError where two images of one stem would share a prediction. whole: they are the whole data set."""
         first: dict[Hashable, str] = {}
         for name in names:
             source = self.source(name)
@@ -44,35 +42,8 @@ class Predictions(ABC):
 
     @abstractmethod
     def of(self, sample: Sample) -> Any:
-        """The prediction for an image, with those of ``Segmentation``'s methods that the metrics need.
-
-        Raises MaskError where there is no prediction, or one that does not fit the image.
-        """
-
-
-class FileResult:
-    """The prediction for one image; a method that its files do not allow is never called."""
-
-    def __init__(
-        self,
-        labels: np.ndarray | None = None,
-        panoptic: PanopticMap | None = None,
-        instances: Instances | None = None,
-    ) -> None:
-        self._labels, self._panoptic, self._instances = labels, panoptic, instances
-
-    def semantic(self) -> np.ndarray:
-        assert self._labels is not None
-        return self._labels
-
-    def panoptic(self) -> PanopticMap:
-        assert self._panoptic is not None
-        return self._panoptic
-
-    def instances(self, top: int) -> Instances:
-        assert self._instances is not None
-        found = self._instances
-        return Instances(found.masks[:top], found.boxes[:top], found.labels[:top], found.scores[:top])
+        """The prediction for an image, with those of ``Segmentation``'s methods that the metrics need; MaskError where
+        there is none, or one that does not fit the image."""
 
 
 def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str | Path | None = None) -> Predictions:
@@ -94,16 +65,19 @@ def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str 
     if path.is_dir():
         return LabelMaps(path, len(vocabulary))
     content = read_json(path, MaskAdapterError)
-    facts = content if isinstance(content, dict) else {}
+    found, facts = (content.get("annotations"), content) if isinstance(content, dict) else (content, {})
     if annotations is not None:
         facts = read_json(Path(annotations), MaskAdapterError)
-    found = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise MaskAdapterError(f"{path} is not COCO predictions: a list of annotations is needed")
     classes, stems = _classes(facts, len(vocabulary), path), _stems(facts)
     if any("segments_info" in one for one in found):
-        return PanopticImages(path, found, classes, stems)
-    return InstanceResults(path, found, classes, stems)
+        images = {stems.get(one.get("image_id"), _stem(one.get("file_name"))): one for one in found}
+        return PanopticImages(path, images, classes)
+    instances: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+    for one in found:
+        instances[stems.get(one.get("image_id"), one.get("image_id"))].append(one)
+    return InstanceResults(path, instances, classes)
 
 
 class LabelMaps(Predictions):
@@ -117,43 +91,64 @@ class LabelMaps(Predictions):
     def source(self, name: str) -> Path | None:
         return file_of(self.folder, name, (".png", "-labels.png"))
 
-    def of(self, sample: Sample) -> FileResult:
-        stem, path = Path(sample.name).with_suffix(""), self.source(sample.name)
+    def of(self, sample: Sample) -> Any:
+        stem, path = Path(sample.name).stem, self.source(sample.name)
         if path is None:
-            raise MaskError(f"no prediction in {self.folder}: {stem.name}.png or {stem.name}-labels.png is needed")
+            raise MaskError(f"no prediction in {self.folder}: {stem}.png or {stem}-labels.png is needed")
         values = read_labels(path)
         if values.ndim != 2:
             raise MaskError(f"{path} has three channels; one channel of class numbers is needed")
-        labels = values.astype(np.int64)
-        if path.stem.endswith("-labels") and path.stem != stem.name:
-            return FileResult(labels - 1)
-        none = 255 if values.dtype == np.uint8 else 65535
-        return FileResult(np.where((labels == none) & (none >= self.classes), -1, labels))
+        labels, none = values.astype(np.int64), 255 if values.dtype == np.uint8 else 65535
+        if path.stem.endswith("-labels") and path.stem != stem:
+            labels -= 1
+        elif none >= self.classes:
+            labels[labels == none] = -1
+        return SimpleNamespace(semantic=lambda: labels)
 
 
-class PanopticImages(Predictions):
+class CocoPredictions(Predictions):
+    """A COCO JSON file.
+
+    found: what the file has for each image, by its path without suffix or its number. classes: category id -> class.
+    """
+
+    def __init__(self, path: Path, found: Mapping[Any, Any], classes: Mapping[Any, int]) -> None:
+        self.path, self.found, self.classes = path, found, classes
+        self._of_stem: dict[str, list[str]] = defaultdict(list)
+        for key in found:
+            if isinstance(key, str):
+                self._of_stem[PurePosixPath(key).name].append(key)
+
+    def source(self, name: str) -> Hashable | None:
+        """The image's key in ``found``: its number, its path without suffix, or the path that ends in its stem."""
+        stem = Path(name).stem
+        for key in ([int(stem)] if stem.isdecimal() else []) + [_stem(name)]:
+            if key in self.found:
+                return key
+        keys = self._of_stem.get(stem, [])
+        if len(keys) > 1:
+            both = f"{keys[0]} and {keys[1]}"
+            raise MaskError(f"{self.path} has both {both} for {name}: name predictions after the images' paths")
+        return keys[0] if keys else None
+
+
+class PanopticImages(CocoPredictions):
     """COCO panoptic predictions; semantic labels follow from the segments."""
 
     metrics = ("semantic", "panoptic")
 
-    def __init__(
-        self, path: Path, found: Sequence[Mapping[str, Any]], classes: Mapping[Any, int], stems: Mapping[Any, str]
-    ) -> None:
-        self.path, self.classes = path, classes
-        self.folder = path.with_suffix("") if path.with_suffix("").is_dir() else path.parent
-        self.found = {stems.get(one.get("image_id"), _stem(one.get("file_name"))): one for one in found}
-        self._named = _by_stem(self.found, path)
+    @property
+    def folder(self) -> Path:
+        """The folder of the PNGs: of the JSON's name, or its own."""
+        return self.path.with_suffix("") if self.path.with_suffix("").is_dir() else self.path.parent
 
     @property
     def images(self) -> list[Path]:
         """The PNGs that the JSON names, existing or not."""
         return [self._image(one) for one in self.found.values()]
 
-    def source(self, name: str) -> str | None:
-        return self._named(name)
-
-    def of(self, sample: Sample) -> FileResult:
-        one = self.found.get(self.source(sample.name) or "")
+    def of(self, sample: Sample) -> Any:
+        one = self.found.get(self.source(sample.name))
         if one is None:
             raise MaskError(f"{self.path} has no prediction for this image")
         if not isinstance(one.get("segments_info"), list):
@@ -165,7 +160,7 @@ class PanopticImages(Predictions):
         values, places = np.unique(ids, return_inverse=True)
         label_of = {segment.id: segment.label for segment in segments}
         labels = np.array([label_of.get(int(value), -1) for value in values])[places.reshape(ids.shape)]
-        return FileResult(labels, PanopticMap(ids, segments))
+        return SimpleNamespace(semantic=lambda: labels, panoptic=lambda: PanopticMap(ids, segments))
 
     def _image(self, one: Mapping[str, Any]) -> Path:
         name = PurePosixPath(str(one.get("file_name")))
@@ -180,24 +175,10 @@ class PanopticImages(Predictions):
         return Segment(number, label, True, 1.0, int((ids == number).sum()), 0)
 
 
-class InstanceResults(Predictions):
+class InstanceResults(CocoPredictions):
     """COCO instance results; an image without any has no instances."""
 
     metrics = ("instance",)
-
-    def __init__(
-        self, path: Path, found: Sequence[Mapping[str, Any]], classes: Mapping[Any, int], stems: Mapping[Any, str]
-    ) -> None:
-        self.path, self.classes = path, classes
-        self.found: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-        for one in found:
-            self.found[stems.get(one.get("image_id"), one.get("image_id"))].append(one)
-        self._named = _by_stem(self.found, path)
-
-    def source(self, name: str) -> Hashable | None:
-        stem = Path(name).stem
-        number = int(stem) if stem.isdecimal() else None
-        return number if number in self.found else self._named(name)
 
     def check(self, names: Sequence[str], whole: bool) -> None:
         """As in ``Predictions``. Raises MaskError also for predictions of images that the whole data set lacks."""
@@ -208,17 +189,18 @@ class InstanceResults(Predictions):
                 "which is in the data set: give a JSON that lists its images, the ground truth's, as annotations"
             )
 
-    def of(self, sample: Sample) -> FileResult:
-        size = sample.target.size
+    def of(self, sample: Sample) -> Any:
         try:
             found = sorted(self.found.get(self.source(sample.name), []), key=lambda one: -float(one["score"]))
             labels = np.array([self.classes[one["category_id"]] for one in found], np.int64)
-            masks = [decode_segmentation(one["segmentation"], size) for one in found]
             scores = np.array([one["score"] for one in found], np.float64)
+            masks = np.zeros((len(found), *sample.target.size), bool)
+            for mask, one in zip(masks, found, strict=True):
+                mask[:] = decode_segmentation(one["segmentation"], sample.target.size)
         except (KeyError, TypeError, ValueError) as error:
             raise MaskError(f"{self.path} has a result without score or of unknown category ({error})") from None
-        stacked = np.stack(masks) if masks else np.zeros((0, *size), bool)
-        return FileResult(instances=Instances(stacked, boxes_of(stacked), labels, scores))
+        boxes = boxes_of(masks)
+        return SimpleNamespace(instances=lambda top: Instances(masks[:top], boxes[:top], labels[:top], scores[:top]))
 
 
 def _classes(facts: Mapping[str, Any], count: int, path: Path) -> dict[Any, int]:
@@ -243,26 +225,6 @@ def file_of(folder: Path, name: str, ends: Sequence[str]) -> Path | None:
 
 def _stem(name: Any) -> str:
     return PurePosixPath(str(name)).with_suffix("").as_posix()
-
-
-def _by_stem(found: Mapping[Any, object], path: Path) -> Callable[[str], str | None]:
-    """Return a function from an image's name to its key: its path without suffix, or the one that ends in its stem."""
-    of_stem: dict[str, list[str]] = defaultdict(list)
-    for key in found:
-        if isinstance(key, str):
-            of_stem[PurePosixPath(key).name].append(key)
-
-    def named(name: str) -> str | None:
-        if _stem(name) in found:
-            return _stem(name)
-        keys = of_stem.get(Path(name).stem, [])
-        if len(keys) > 1:
-            raise MaskError(
-                f"{path} has both {keys[0]} and {keys[1]} for {name}: name predictions after the images' paths"
-            )
-        return keys[0] if keys else None
-
-    return named
 
 
 def _stems(facts: Mapping[str, Any]) -> dict[Any, str]:

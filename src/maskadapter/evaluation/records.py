@@ -41,16 +41,13 @@ class Records:
         other = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if other:
             changes = ", ".join(f"{key} was {_short(before.get(key))} and is {_short(now.get(key))}" for key in other)
-            raise MaskAdapterError(
-                f"{self.folder} was made with other settings ({changes}): repeat them to go on, or choose another "
-                "folder"
-            )
+            todo = "repeat them to go on, or choose another folder"
+            raise MaskAdapterError(f"{self.folder} was made with other settings ({changes}): {todo}")
 
     def refuse_earlier(self, rank: int, world_size: int) -> None:
         """Raise MaskAdapterError for a folder that holds another run, finished or not.
 
-        For runs without settings to compare. Records of the other processes of this run may be there already: not those
-        of this process, nor those of more processes than it has.
+        For runs without settings to compare. Only records of the other processes of this run may be there already.
         """
         ranks = {path.stem.removeprefix("records-") for path in self.folder.glob("records-*.jsonl")}
         others = {str(other) for other in range(world_size) if other != rank}
@@ -67,20 +64,17 @@ class Records:
     def refresh(self) -> None:
         """Look for records written since the last look, by this process or others."""
         for path in sorted(self.folder.glob("records-*.jsonl")):
-            self._end.setdefault(path, 0)
-            for start, end, record in json_lines.read_from(path, self._end[path]):
-                self._places.setdefault(_index_of(record, path, start), (path, start))
+            for start, end, record in json_lines.read_from(path, self._end.get(path, 0)):
+                try:
+                    self._places.setdefault(int(record["index"]), (path, start))
+                except (ValueError, KeyError, TypeError):
+                    todo = "delete it, and run the same command again"
+                    raise MaskAdapterError(f"{path} has no image's index at byte {start:,}: {todo}") from None
                 self._end[path] = end
 
-    def __contains__(self, index: int) -> bool:
-        """Whether image ``index`` had its record at the last ``refresh``."""
-        return index in self._places
-
     def write(self, rank: int, records: Iterable[Mapping[str, Any]]) -> Iterator[None]:
-        """Append one record after another, each with its ``index``, to the file of a process; a step for each.
-
-        Raises MaskAdapterError for a file that cannot be written.
-        """
+        """Append one record after another, each with its ``index``, to the file of a process; MaskAdapterError where
+        the system refuses."""
         path = self.folder / f"records-{rank}.jsonl"
         json_lines.drop_torn_line(path)
         for record in records:
@@ -91,15 +85,6 @@ class Records:
         """The records of images 0 to ``count`` - 1, in this order."""
         for index in range(count):
             yield json_lines.read_at(*self._places[index])
-
-
-def _index_of(record: Mapping[str, Any], path: Path, start: int) -> int:
-    try:
-        return int(record["index"])
-    except (ValueError, KeyError, TypeError):
-        raise MaskAdapterError(
-            f"{path} has no image's index at byte {start:,}: delete it, and run the same command again"
-        ) from None
 
 
 def _short(value: Any) -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.data import Dataset
-from maskadapter.evaluation.metrics.semantic import CONVENTIONS, Convention
-from maskadapter.evaluation.partition import Partition
+from maskadapter.evaluation.metrics.semantic import CONVENTIONS
 from maskadapter.evaluation.scores import Scores
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
@@ -25,7 +24,7 @@ class Report:
 
     numbers: every metric in percent, by name; NaN where there was nothing to measure. facts: what they depend on and
     how much they are computed from, ready for JSON. classes: the metrics of each class. reference: the caller's
-    reference figures, in percent, for those of the numbers that have one.
+    figures, in percent, for those of the numbers that have one.
     """
 
     numbers: Mapping[str, float]
@@ -39,16 +38,11 @@ class Report:
         scores: Scores,
         dataset: Dataset,
         sizes: Sequence[tuple[int, int]],
-        convention: Convention,
-        partition: Partition | None,
         settings: Mapping[str, Any],
         reference: Mapping[str, float],
     ) -> "Report":
-        """Make the report of some images of a data set.
-
-        sizes: (height, width) of every image that was evaluated. settings, reference: as ``evaluate`` takes them.
-        """
-        vocabulary = dataset.vocabulary
+        """Make the report of images of (height, width) ``sizes``. settings, reference: as ``evaluate`` takes them."""
+        vocabulary, partition = dataset.vocabulary, scores.partition
         areas = sorted(sizes, key=lambda size: (size[0] * size[1], size))
         facts: dict[str, Any] = {
             "data set": dataset.name,
@@ -59,12 +53,13 @@ class Report:
             "of them things": sum(vocabulary.is_thing),
         }
         if "mIoU" in scores.numbers:
-            facts["convention"] = f"{convention}: mIoU is the mean over {CONVENTIONS[convention]}"
+            facts["convention"] = f"{scores.convention}: mIoU is the mean over {CONVENTIONS[scores.convention]}"
         if "AP" in scores.numbers and dataset.name == "lvis-v1":
             facts["AP"] = "COCO's, not LVIS's federated one: unlabeled objects count as false positives"
         if partition is not None:
             facts["partition"] = f"{partition.name}: {partition.counts[0]} seen, {partition.counts[1]} unseen"
-        facts |= {**scores.counts, **settings, "libraries": _versions()}
+        libraries = {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+        facts |= {**scores.counts, **settings, "libraries": libraries}
         classes = [
             {
                 "name": name,
@@ -74,12 +69,11 @@ class Report:
             }
             for index, name in enumerate(vocabulary.names)
         ]
-        # A part of the images is compared with nothing.
-        whole = len(sizes) == len(dataset)
+        whole = len(sizes) == len(dataset)  # a part of the images is compared with nothing
         comparable = {name: value for name, value in reference.items() if whole and name in scores.numbers}
         return cls(scores.numbers, facts, classes, comparable)
 
-    def save(self, folder: str | Path) -> tuple[Path, Path]:
+    def save(self, folder: str | Path) -> None:
         """Write ``report.json`` and ``report.md``; MaskAdapterError where the folder cannot be written."""
         numbers = {name: _or_none(value) for name, value in self.numbers.items()}
         differences = {name: _or_none(self.numbers[name] - value) for name, value in self.reference.items()}
@@ -89,7 +83,6 @@ class Report:
         path = write_json(Path(folder) / "report.json", {**content, "per class": self.classes})
         with write_atomically(path.with_suffix(".md")) as temporary:
             temporary.write_text(self.markdown(), encoding="utf-8")
-        return path, path.with_suffix(".md")
 
     def markdown(self) -> str:
         """Two tables: the metrics, beside the reference figures where there are any, and the facts."""
@@ -105,10 +98,6 @@ class Report:
         return "\n".join([*metrics, "", *facts]) + "\n"
 
 
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
-
-
 def _or_none(value: float) -> float | None:
     """JSON has no NaN."""
     return None if math.isnan(value) else value
@@ -119,6 +108,4 @@ def _text(value: Any) -> str:
         return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_text(one) for one in value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -30,9 +30,79 @@ class Scores:
     """numbers: percent, by name. counts: how many pixels, segments and classes they are computed from. per_class: (K,)
     percent or NaN, by name."""
 
+    read: Read
+    vocabulary: Vocabulary
+    convention: Convention
+    partition: Partition | None
     numbers: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     per_class: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> dict[str, np.ndarray]:
+        """The partition's ``seen`` and ``unseen``, (K,) bool; nothing without a partition."""
+        return self.partition.groups if self.partition else {}
+
+    def add_semantic(self) -> None:
+        self._add_pixels(pixel_counts((record["semantic"] for record in self.read()), len(self.vocabulary)))
+
+    def _add_pixels(self, counts: np.ndarray) -> None:
+        self.numbers.update(_percent(semantic_scores(counts, self.convention)))
+        other: Convention = "detectron2-0.6" if self.convention == "detectron2-main" else "detectron2-main"
+        self.numbers[f"mIoU by {other}"] = 100 * mean_iou(counts, other)
+        chosen, (_, predicted, true) = counted(counts, self.convention), counts
+        self.counts["labeled pixels"] = int(true.sum())
+        self.counts["classes in the ground truth"] = int((true > 0).sum())
+        self.counts["classes predicted and not in the ground truth"] = int(((true == 0) & (predicted > 0)).sum())
+        self.counts["classes that mIoU is the mean of"] = int(chosen.sum())
+        for name, among in self.groups.items():
+            self.numbers[f"mIoU {name}"] = 100 * mean_iou(counts, self.convention, among)
+            self.counts[f"of them {name}"] = int((chosen & among).sum())
+        self.per_class["IoU"] = 100 * class_ious(counts)
+
+    def add_panoptic(self) -> None:
+        images = ({int(label): match for label, match in record["panoptic"].items()} for record in self.read())
+        quality = PanopticQuality.of(images, len(self.vocabulary))
+        things = np.array(self.vocabulary.is_thing, dtype=bool)
+        for name, among in {"": np.ones_like(things), " things": things, " stuff": ~things}.items():
+            for metric, value in zip(("PQ", "SQ", "RQ"), quality.mean(among), strict=True):
+                self.numbers[metric + name] = 100 * value
+        for name, among in self.groups.items():
+            self.numbers[f"PQ {name}"] = 100 * quality.mean(among)[0]
+        self.counts["true positive segments"] = int(quality.true_positives.sum())
+        self.counts["false positive segments"] = int(quality.false_positives.sum())
+        self.counts["false negative segments"] = int(quality.false_negatives.sum())
+        self.counts["classes that PQ is the mean of"] = int(quality.counted.sum())
+        self.per_class["PQ"] = np.where(quality.counted, 100 * quality.per_class()[0], math.nan)
+
+    def add_instance(self) -> None:
+        images = (
+            (one["index"], one["size"], one["instance"]["ground_truth"], one["instance"]["predicted"])
+            for one in self.read()
+        )
+        numbers, per_class = average_precision(images, self.vocabulary.is_thing)
+        self.numbers.update(_percent(numbers))
+        for name, among in self.groups.items():
+            chosen = per_class[among & ~np.isnan(per_class)]
+            self.numbers[f"AP {name}"] = 100 * float(chosen.mean()) if len(chosen) else math.nan
+        self.counts["classes that AP is the mean of"] = int((~np.isnan(per_class)).sum())
+        self.per_class["AP"] = 100 * per_class
+
+    def add_masks(self) -> None:
+        for name in ("segments", "class masks"):
+            counts = self._mask_counts(name.replace(" ", "_"))
+            self.numbers[f"accuracy of {name}"] = 100 * accuracy(counts)
+            for group, among in self.groups.items():
+                self.numbers[f"accuracy of {name} {group}"] = 100 * accuracy(counts, among)
+            self.counts[name] = int(counts[2].sum())
+            with np.errstate(invalid="ignore"):
+                self.per_class[f"accuracy of {name}"] = 100 * counts[0] / counts[2]
+        painted = self._mask_counts("painted")
+        if painted[2].any():  # not where masks may overlap
+            self._add_pixels(painted)
+
+    def _mask_counts(self, recorded: str) -> np.ndarray:
+        return pixel_counts((record["masks"][recorded] for record in self.read()), len(self.vocabulary))
 
 
 def scores_of(
@@ -40,88 +110,12 @@ def scores_of(
 ) -> Scores:
     """Compute every number of the ``metrics``: ``semantic``, ``panoptic``, ``instance``, ``masks``.
 
-    All sums are of whole numbers or rounded once, so that they depend neither on the order of the images nor on the
-    number of processes.
+    All sums are of whole numbers or rounded once: they depend neither on the order of the images nor on the processes.
     """
-    scores = Scores()
+    scores = Scores(read, vocabulary, convention, partition)
     for metric in metrics:
-        _METRICS[metric](scores, read, vocabulary, convention, partition)
+        getattr(scores, f"add_{metric}")()
     return scores
-
-
-def _semantic(
-    scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, partition: Partition | None
-) -> None:
-    _pixels(scores, pixel_counts((record["semantic"] for record in read()), len(vocabulary)), convention, partition)
-
-
-def _pixels(scores: Scores, counts: np.ndarray, convention: Convention, partition: Partition | None) -> None:
-    scores.numbers.update(_percent(semantic_scores(counts, convention)))
-    other: Convention = "detectron2-0.6" if convention == "detectron2-main" else "detectron2-main"
-    scores.numbers[f"mIoU by {other}"] = 100 * mean_iou(counts, other)
-    chosen, (_, predicted, true) = counted(counts, convention), counts
-    scores.counts["labeled pixels"] = int(true.sum())
-    scores.counts["classes in the ground truth"] = int((true > 0).sum())
-    scores.counts["classes predicted and not in the ground truth"] = int(((true == 0) & (predicted > 0)).sum())
-    scores.counts["classes that mIoU is the mean of"] = int(chosen.sum())
-    for name, among in partition.groups.items() if partition else ():
-        scores.numbers[f"mIoU {name}"] = 100 * mean_iou(counts, convention, among)
-        scores.counts[f"of them {name}"] = int((chosen & among).sum())
-    scores.per_class["IoU"] = 100 * class_ious(counts)
-
-
-def _panoptic(
-    scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, partition: Partition | None
-) -> None:
-    images = ({int(label): match for label, match in record["panoptic"].items()} for record in read())
-    quality = PanopticQuality.of(images, len(vocabulary))
-    things = np.array(vocabulary.is_thing, dtype=bool)
-    groups = {"": np.ones_like(things), " things": things, " stuff": ~things}
-    for name, among in groups.items():
-        for metric, value in zip(("PQ", "SQ", "RQ"), quality.mean(among), strict=True):
-            scores.numbers[metric + name] = 100 * value
-    for name, among in partition.groups.items() if partition else ():
-        scores.numbers[f"PQ {name}"] = 100 * quality.mean(among)[0]
-    scores.counts["true positive segments"] = int(quality.true_positives.sum())
-    scores.counts["false positive segments"] = int(quality.false_positives.sum())
-    scores.counts["false negative segments"] = int(quality.false_negatives.sum())
-    scores.counts["classes that PQ is the mean of"] = int(quality.counted.sum())
-    scores.per_class["PQ"] = np.where(quality.counted, 100 * quality.per_class()[0], math.nan)
-
-
-def _instance(
-    scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, partition: Partition | None
-) -> None:
-    images = (
-        (record["index"], tuple(record["size"]), record["instance"]["ground_truth"], record["instance"]["predicted"])
-        for record in read()
-    )
-    numbers, per_class = average_precision(images, vocabulary.is_thing)
-    scores.numbers.update(_percent(numbers))
-    for name, among in partition.groups.items() if partition else ():
-        chosen = per_class[among & ~np.isnan(per_class)]
-        scores.numbers[f"AP {name}"] = 100 * float(chosen.mean()) if len(chosen) else math.nan
-    scores.counts["classes that AP is the mean of"] = int((~np.isnan(per_class)).sum())
-    scores.per_class["AP"] = 100 * per_class
-
-
-def _masks(
-    scores: Scores, read: Read, vocabulary: Vocabulary, convention: Convention, partition: Partition | None
-) -> None:
-    for recorded, name in (("segments", "segments"), ("class_masks", "class masks")):
-        counts = pixel_counts((record["masks"][recorded] for record in read()), len(vocabulary))
-        scores.numbers[f"accuracy of {name}"] = 100 * accuracy(counts)
-        for group, among in partition.groups.items() if partition else ():
-            scores.numbers[f"accuracy of {name} {group}"] = 100 * accuracy(counts, among)
-        scores.counts[name] = int(counts[2].sum())
-        with np.errstate(invalid="ignore"):
-            scores.per_class[f"accuracy of {name}"] = 100 * counts[0] / counts[2]
-    painted = pixel_counts((record["masks"]["painted"] for record in read()), len(vocabulary))
-    if painted[2].any():  # not where masks may overlap
-        _pixels(scores, painted, convention, partition)
-
-
-_METRICS = {"semantic": _semantic, "panoptic": _panoptic, "instance": _instance, "masks": _masks}
 
 
 def _percent(numbers: dict[str, float]) -> dict[str, float]:

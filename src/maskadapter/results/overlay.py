@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from hashlib import blake2b
+from itertools import product
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -31,16 +32,8 @@ _TAGS_PER_CLASS = 3
 _FITS = ((1.0, 0.999), (0.8, 0.999), (0.65, 0.999), (0.65, 0.6))
 # The built-in font holds Latin letters without accents. For other names the first of these that the system has and that
 # knows every letter is taken (Linux, macOS, Windows).
-_SYSTEM_FONTS = (
-    "DejaVuSans.ttf",
-    "NotoSans-Regular.ttf",
-    "NotoSansCJK-Regular.ttc",
-    "Arial Unicode.ttf",
-    "PingFang.ttc",
-    "arial.ttf",
-    "msyh.ttc",
-    "Nirmala.ttf",
-)
+_LINUX_FONTS = "DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc"
+_SYSTEM_FONTS = *_LINUX_FONTS, "Arial Unicode.ttf", "PingFang.ttc", "arial.ttf", "msyh.ttc", "Nirmala.ttf"
 
 
 def color_of(name: str) -> Color:
@@ -60,11 +53,9 @@ def draw_overlay(
     """The image with its segments tinted, outlined and named, at its own size.
 
     image: (H, W, 3) uint8 RGB. labels: (H, W) int, index into ``names``, -1 = none: left as it is.
-    scores: one number from 0 to 1 for each name, shown behind it as a percentage.
-    text_size: pixels of the names' height; None goes by the image's size.
+    scores: 0 to 1 for each name, shown behind it as a percentage. text_size: pixels; None goes by the image's size.
 
-    A name stands inside the largest segments of its class, where there is most room. Names that fit into none of their
-    segments are listed in a corner.
+    A name stands inside the largest segments of its class, where there is most room, or else in a list in a corner.
     """
     canvas = _tinted(image, labels, names)
     size = text_size or max(_SMALLEST_TEXT, round(0.033 * math.sqrt(labels.size)))
@@ -75,8 +66,7 @@ def draw_overlay(
     areas = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)[1:]
     unplaced = []
     for label in sorted(np.flatnonzero(areas).tolist(), key=lambda label: -int(areas[label])):
-        text = _caption(names[label], scores[label] if scores is not None else None)
-        color = color_of(names[label])
+        text, color = _caption(names[label], None if scores is None else scores[label]), color_of(names[label])
         if not _name_segments(canvas, coarse == label, taken, step, text, color, size):
             unplaced.append((text, color))
     if unplaced:
@@ -85,11 +75,8 @@ def draw_overlay(
 
 
 def label_image(labels: np.ndarray, num_classes: int | None = None) -> Image.Image:
-    """Labels (H, W) int, -1 = none, as a gray image in which 0 is none and every other value is index + 1.
-
-    8 bits where they suffice for ``num_classes`` (as a rule the length of the vocabulary; without it the labels that
-    occur decide), 16 bits above 255 classes.
-    """
+    """Labels (H, W) int, -1 = none, as a gray image of index + 1, 0 = none: 8 bits, or 16 above 255 ``num_classes``
+    (without them the labels that occur decide)."""
     largest = num_classes if num_classes is not None else int(labels.max(initial=-1)) + 1
     return Image.fromarray((labels + 1).astype(np.uint8 if largest <= 255 else np.uint16))
 
@@ -116,9 +103,7 @@ def _name_segments(
     canvas: Image.Image, mask: np.ndarray, taken: np.ndarray, step: int, text: str, color: Color, size: int
 ) -> bool:
     """Write ``text`` into the largest segments of ``mask`` (coarse grid), mark it in ``taken``; False without room."""
-    segments, count = ndimage.label(mask)
-    if not count:
-        return False
+    segments, _ = ndimage.label(mask)
     areas = np.bincount(segments.ravel())[1:]
     written = False
     for index in np.argsort(-areas, kind="stable")[:_TAGS_PER_CLASS]:
@@ -145,10 +130,9 @@ def _room(segment: np.ndarray, taken: np.ndarray, size: tuple[int, int], inside:
     (rows, columns), (height, width) = ndimage.find_objects(segment.astype(np.uint8))[0], size
     if height > segment.shape[0] or width > segment.shape[1] or segment[rows, columns].sum() < inside * height * width:
         return None
-    window = (
-        slice(max(0, rows.start - height), rows.stop + height),
-        slice(max(0, columns.start - width), columns.stop + width),
-    )
+    window = np.s_[
+        max(0, rows.start - height) : rows.stop + height, max(0, columns.start - width) : columns.stop + width
+    ]
     part = segment[window]
     covered = ndimage.uniform_filter(part.astype(np.float32), size, mode="constant")
     blocked = ndimage.uniform_filter(taken[window], size, mode="constant")
@@ -177,17 +161,13 @@ def _draw_legend(
     height = sum(tag.height + gap for tag in tags) + gap
     if width + 2 * margin > canvas.width or height + 2 * margin > canvas.height:
         return
-    corners = [
-        (left, top)
-        for top in (canvas.height - height - margin, margin)
-        for left in (margin, canvas.width - width - margin)
-    ]
-    left, top = min(
-        corners,
-        key=lambda corner: taken[
-            corner[1] // step : (corner[1] + height) // step, corner[0] // step : (corner[0] + width) // step
-        ].sum(),
-    )
+
+    def hidden(corner: tuple[int, int]) -> float:
+        top, left = corner
+        return taken[top // step : (top + height) // step, left // step : (left + width) // step].sum()
+
+    tops, lefts = (canvas.height - height - margin, margin), (margin, canvas.width - width - margin)
+    top, left = min(product(tops, lefts), key=hidden)
     card = _rounded((width, height), gap, (24, 24, 24, 190))
     canvas.paste(card, (left, top), card)
     for tag in tags:
@@ -205,7 +185,8 @@ def _caption(name: str, score: float | None) -> str:
 
 def name_tag(text: str, size: int, color: Color) -> Image.Image:
     """The text on a rounded plate of its class's color, RGBA; black or white, whichever stands out more."""
-    font = _font(text, size)
+    face = _face("".join(sorted(set(text))))
+    font = ImageFont.load_default(size) if face is None else ImageFont.truetype(face, size)
     pad = max(2, round(0.35 * size))
     plate = _rounded((math.ceil(font.getlength(text)) + 2 * pad, round(1.3 * size)), pad, (*color, 235))
     # Source: WCAG 2.2, relative luminance; at 0.18 black and white text have the same contrast.
@@ -222,11 +203,6 @@ def _rounded(size: tuple[int, int], radius: int, color: tuple[int, int, int, int
     plate = Image.new("RGBA", size, color)
     plate.putalpha(mask.resize(size, Image.Resampling.BOX))
     return plate
-
-
-def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    face = _face("".join(sorted(set(text))))
-    return ImageFont.load_default(size) if face is None else ImageFont.truetype(face, size)
 
 
 @cache

@@ -25,7 +25,7 @@ class Segment:
     """One segment of a panoptic map.
 
     id: its value in the map, from 1. label: index of its class. score: 0 to 1. area: pixels. proposal: index of the
-    proposal that it was made from; of the first of them where several proposals of one stuff class became one segment.
+    proposal that it was made from; of the first of those that became one stuff segment.
     """
 
     id: int
@@ -63,21 +63,16 @@ class Instances:
     scores: np.ndarray
 
 
-@dataclass(frozen=True)
-class ClassScore:
-    """A class of a proposal. rank: its place among all pairs of proposal and class by probability. score: 0 to 1."""
-
-    rank: int
-    label: int
-    score: float
+ScoredClass = tuple[float, int, int]
+"""Of a mask: score, 0 to 1; rank among all pairs of proposal and class by probability; label."""
 
 
 def semantic_scores(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> Iterator[tuple[slice, Tensor]]:
     """Score of every class at every pixel, a tile of rows at a time: (rows, (K, rows, W)).
 
-    The sum over proposals of class probability times mask probability. ``order`` selects what is upsampled to the
-    image's size: ``"masks-first"`` the mask logits, ``"classes-first"`` the class map computed at the network's size.
-    The official code takes the second when only the semantic result is asked for.
+    The sum over proposals of class probability times mask probability. ``order``: whether the mask logits are upsampled
+    to the image's size, or the class map computed at the network's size, as the official code does when only the
+    semantic result is asked for.
     """
     class_probs = probs[:, :-1]
     for rows in masks.tiles(channels=class_probs.shape[1]):
@@ -113,13 +108,10 @@ def panoptic_map(
     """
     scores, labels = probs.max(dim=-1)
     kept = ((labels != probs.shape[1] - 1) & (scores > score_threshold)).nonzero().flatten()
-    height, width = masks.sizes.original
-    ids = np.zeros((height, width), dtype=np.int32)
+    size = masks.sizes.original
     if not len(kept):
-        return PanopticMap(ids, ())
-
-    winners = np.empty((height, width), dtype=np.int32)
-    inside = np.empty((height, width), dtype=bool)
+        return PanopticMap(np.zeros(size, np.int32), ())
+    winners, inside = np.empty(size, np.int32), np.empty(size, bool)
     own_area = torch.zeros(len(kept), dtype=torch.long, device=probs.device)
     masks = masks.only(kept)
     for rows in masks.tiles():
@@ -134,45 +126,18 @@ def panoptic_map(
     # The ratio of whole numbers is taken in float64, as the official code's Python integers are.
     enough = won_area >= overlap_threshold * own_area.cpu().numpy()
     chosen = np.flatnonzero(enough & (won_inside > 0) & (own_area.cpu().numpy() > 0))
-    segment_of, segments = _number_segments(chosen, labels[kept].tolist(), is_thing)
     new_ids = np.zeros(len(kept), dtype=np.int32)
-    new_ids[list(segment_of)] = list(segment_of.values())
-    ids = np.where(inside, new_ids[winners], 0).astype(np.int32)
-    areas = np.bincount(ids.ravel(), minlength=len(segments) + 1)
-    return PanopticMap(
-        ids,
-        tuple(
-            Segment(
-                id=number,
-                label=int(labels[kept[first]]),
-                is_thing=is_thing[int(labels[kept[first]])],
-                score=float(scores[kept[first]]),
-                area=int(areas[number]),
-                proposal=int(kept[first]),
-            )
-            for number, first in enumerate(segments, start=1)
-        ),
-    )
-
-
-def _number_segments(
-    chosen: np.ndarray, labels: list[int], is_thing: Sequence[bool]
-) -> tuple[dict[int, int], list[int]]:
-    """Number the segments: the id of every chosen proposal, and the first proposal of every id from 1. Stuff of one
-    class shares an id."""
-    segment_of: dict[int, int] = {}
-    segments: list[int] = []
-    stuff: dict[int, int] = {}
-    for proposal in chosen.tolist():
-        label = labels[proposal]
-        if not is_thing[label] and label in stuff:
-            segment_of[proposal] = stuff[label]
-            continue
-        segments.append(proposal)
-        segment_of[proposal] = len(segments)
-        if not is_thing[label]:
-            stuff[label] = len(segments)
-    return segment_of, segments
+    numbers: dict[tuple[int, int], int] = {}  # a thing is a segment of its own, stuff of one class one segment
+    segments: list[Segment] = []
+    for place in chosen.tolist():
+        label = int(labels[kept[place]])
+        new_ids[place] = number = numbers.setdefault((label, place if is_thing[label] else -1), len(numbers) + 1)
+        if number > len(segments):
+            score, proposal = float(scores[kept[place]]), int(kept[place])
+            segments.append(Segment(number, label, is_thing[label], score, 0, proposal))
+    ids = new_ids[winners] * inside
+    areas = np.bincount(ids.ravel(), minlength=len(segments) + 1).tolist()
+    return PanopticMap(ids, tuple(replace(segment, area=areas[segment.id]) for segment in segments))
 
 
 def without_labels_from(panoptic: PanopticMap, num_classes: int) -> PanopticMap:
@@ -180,26 +145,19 @@ def without_labels_from(panoptic: PanopticMap, num_classes: int) -> PanopticMap:
     kept = [segment for segment in panoptic.segments if segment.label < num_classes]
     new_ids = np.zeros(len(panoptic.segments) + 1, dtype=np.int32)
     new_ids[[segment.id for segment in kept]] = range(1, len(kept) + 1)
-    return PanopticMap(
-        new_ids[panoptic.ids], tuple(replace(segment, id=number) for number, segment in enumerate(kept, start=1))
-    )
+    segments = tuple(replace(segment, id=number) for number, segment in enumerate(kept, start=1))
+    return PanopticMap(new_ids[panoptic.ids], segments)
 
 
 def join_touching(panoptic: PanopticMap) -> PanopticMap:
-    """Join touching segments of one class, for proposal heads whose proposals are parts of things.
-
-    Two things of one class that touch become one segment. The score is the mean by area; the proposal is that of
-    the largest part.
-    """
+    """Join touching segments of one class, things too, for proposal heads whose proposals are parts of things. The
+    score is the mean by area; the proposal is that of the largest part."""
     ids, segments = panoptic.ids, panoptic.segments
     labels = np.array([-1, *(segment.label for segment in segments)])
-    borders = []
-    for one, other in ((ids[:-1], ids[1:]), (ids[:, :-1], ids[:, 1:])):
-        differ = one != other
-        borders.append(np.stack([one[differ], other[differ]], axis=-1))
-    pairs = np.concatenate(borders)
-    pairs = pairs[labels[pairs[:, 0]] == labels[pairs[:, 1]]]
-    touches = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(labels), len(labels)))
+    sides = ((ids[:-1], ids[1:]), (ids[:, :-1], ids[:, 1:]))
+    one, other = np.concatenate([np.stack(side)[:, side[0] != side[1]] for side in sides], axis=1)
+    same = labels[one] == labels[other]
+    touches = coo_array((np.ones(same.sum(), bool), (one[same], other[same])), shape=(len(labels), len(labels)))
     count, group = connected_components(touches, directed=False)
     parts: list[list[Segment]] = [[] for _ in range(count)]
     for segment in segments:
@@ -219,34 +177,30 @@ def instances(masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: in
     kept: list[np.ndarray] = []
     rows: list[tuple[float, int, int, int]] = []
     for mask, classes in instance_masks(masks, probs, is_thing, top):
-        rows += [(-one.score, one.rank, len(kept), one.label) for one in classes]
+        rows += [(-score, rank, len(kept), label) for score, rank, label in classes]
         kept.append(mask)
     rows.sort()
-    found = np.stack([kept[index] for _, _, index, _ in rows]) if rows else np.zeros((0, *masks.sizes.original), bool)
-    return Instances(
-        found,
-        boxes_of(found),
-        np.array([label for _, _, _, label in rows], dtype=np.int64),
-        np.array([-negative for negative, _, _, _ in rows], dtype=np.float32),
-    )
+    found = np.stack([kept[row[2]] for row in rows]) if rows else np.zeros((0, *masks.sizes.original), bool)
+    labels, scores = np.array([row[3] for row in rows], np.int64), np.array([-row[0] for row in rows], np.float32)
+    return Instances(found, boxes_of(found), labels, scores)
 
 
 def instance_masks(
     masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: int = 100
-) -> Iterator[tuple[np.ndarray, list[ClassScore]]]:
-    """Yield one proposal after another of the ``top`` best (proposal, class) pairs: its mask (H, W) bool and its
-    classes among the pairs. Only one mask is in memory.
+) -> Iterator[tuple[np.ndarray, list[ScoredClass]]]:
+    """Yield each proposal of the ``top`` best (proposal, class) pairs: its mask (H, W) bool, one at a time, and its
+    classes among the pairs.
 
     Pairs of stuff are dropped after the best were taken, as the official code does: fewer than ``top`` may be left.
     Score: class probability times the mean mask probability inside the mask (logit > 0).
     """
     class_probs = probs[:, :-1]
     scores, best = class_probs.flatten().topk(min(top, class_probs.numel()))
-    pairs: dict[int, list[ClassScore]] = {}
+    pairs: dict[int, list[ScoredClass]] = {}
     for rank, (score, pair) in enumerate(zip(scores.tolist(), best.tolist(), strict=True)):
         proposal, label = divmod(pair, class_probs.shape[1])
         if is_thing[label]:
-            pairs.setdefault(proposal, []).append(ClassScore(rank, label, score))
+            pairs.setdefault(proposal, []).append((score, rank, label))
     for proposal, classes in pairs.items():
         one = masks.only(torch.tensor([proposal], device=probs.device))
         mask = np.zeros(masks.sizes.original, dtype=bool)
@@ -256,7 +210,7 @@ def instance_masks(
             inside_sum += float((logits.sigmoid() * (logits > 0)).sum())
             mask[rows] = (logits > 0).cpu().numpy()
         sureness = inside_sum / (float(mask.sum()) + 1e-6)
-        yield mask, [replace(one, score=one.score * sureness) for one in classes]
+        yield mask, [(score * sureness, rank, label) for score, rank, label in classes]
 
 
 def boxes_of(masks: np.ndarray) -> np.ndarray:

@@ -58,8 +58,7 @@ class Segmentation:
 
     It keeps the networks' predictions at their own resolution; results at the image's size are made when asked for.
 
-    image: (H, W, 3) uint8 RGB, the image, upright.
-    vocabulary: the K classes.
+    image: (H, W, 3) uint8 RGB, upright. vocabulary: the K classes.
     mask_logits: (N, h, w), proposals at the networks' resolution, covering the padded input.
     probs: (N, K + L + 1), probabilities of the classes, of the background's classes, void last; each row sums to 1.
     sizes: how the input relates to the image.
@@ -94,7 +93,7 @@ class Segmentation:
         return self._semantic
 
     def panoptic(self) -> PanopticMap:
-        """Segments that do not overlap: ids (H, W) int32, 0 = none, and the list of segments."""
+        """Segments that do not overlap, as a map and a list."""
         return postprocess.without_labels_from(self._everything, len(self.vocabulary))
 
     def instances(self, top: int = 100) -> Instances:
@@ -107,7 +106,7 @@ class Segmentation:
     def explain(self, top: int = 5) -> list["Explanation"]:
         """The ``top`` most probable classes of every segment, largest segment first.
 
-        Segments that the background won are among them: their name is ``NONE``, and their classes are the background's.
+        Segments that the background won are among them, by the name ``NONE`` and with the background's classes.
         """
         names = (*self.class_names, *self.background, "(nothing)")
         explained = []
@@ -144,8 +143,7 @@ class Segmentation:
         }
 
     def to_supervision(self) -> "Detections":
-        """The panoptic segments as ``supervision.Detections``: mask, xyxy, class_id, confidence, and ``class_name`` in
-        ``data``."""
+        """The panoptic segments as ``supervision.Detections``, with ``class_name`` in ``data``."""
         return panoptic_detections(self.panoptic(), self.class_names)
 
     def largest_segments(self) -> list[Segment]:
@@ -161,61 +159,53 @@ class Segmentation:
     ) -> list[Path]:
         """Write results into ``folder``, made if needed, and return their paths. stem: instead of the image's own name.
 
-        ``overlay``: ``<stem>-overlay.png``, the image with its segments drawn over it. ``labels``:
-        ``<stem>-labels.png``, value = index + 1 and 0 = none, 8 bit (16 bit above 255 classes), and
-        ``<stem>-classes.json``. ``panoptic``: ``<stem>-panoptic.png`` and ``<stem>-panoptic.json`` as COCO has them.
-        ``coco``: ``<stem>-instances.json``, COCO instances with run-length masks and scores. Category ids: index + 1.
-        ``summary``: ``<stem>-summary.json``, see ``summary``. ``activations``: ``<stem>-activations.png``, where the
-        model pooled for the largest segments; it needs ``activation_maps``, the result of
-        ``model.activation_maps(image, result)``.
+        ``overlay``: the image with its segments drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit (16
+        bit above 255 classes), and the classes as JSON. ``panoptic``: PNG and JSON as COCO has them. ``coco``: COCO
+        instances with run-length masks and scores. Category ids: index + 1. ``summary``: see there. ``activations``:
+        where the model pooled for the largest segments; it needs ``activation_maps``, the result of
+        ``model.activation_maps(image, result)``. The files are ``stem`` and what ``ENDINGS`` has for the format.
         Raises MaskAdapterError for an unknown format, missing activation maps, a folder that cannot be written.
         """
         formats = check_formats(formats)
         if "activations" in formats:
-            activation_maps = self._checked(activation_maps)
+            self._check_maps(activation_maps)
         stem = stem or Path(self.file_name).stem
-        folder = Path(folder)
         written = []
-        if "overlay" in formats:
-            written.append(
-                _write_png(folder / f"{stem}-overlay.png", draw_overlay(self.image, self.semantic(), self.class_names))
-            )
-        if "labels" in formats:
-            labels = label_image(self.semantic(), len(self.vocabulary))
-            written.append(_write_png(folder / f"{stem}-labels.png", labels))
-            values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-            written.append(write_json(folder / f"{stem}-classes.json", values))
-        if "panoptic" in formats:
-            written += self._write_panoptic(folder, stem)
-        if "coco" in formats:
-            written.append(self._write_instances(folder, stem))
-        if "summary" in formats:
-            written.append(write_json(folder / f"{stem}-summary.json", self.summary()))
-        if "activations" in formats:
-            assert activation_maps is not None
-            written.append(self._write_activations(folder, stem, activation_maps))
+        for name in filter(formats.__contains__, FORMATS):
+            for ending, content in zip(ENDINGS[name], self._contents(name, stem, activation_maps), strict=True):
+                written.append(_write(Path(folder) / f"{stem}{ending}", content))
         return written
 
-    def _write_panoptic(self, folder: Path, stem: str) -> list[Path]:
-        panoptic = self.panoptic()
-        image = _write_png(folder / f"{stem}-panoptic.png", panoptic_image(panoptic.ids))
-        content = {
+    def _contents(self, format: str, stem: str, activation_maps: Any) -> tuple[Any, ...]:
+        """An image or an object for JSON for each of the format's files."""
+        match format:
+            case "overlay":
+                return (draw_overlay(self.image, self.semantic(), self.class_names),)
+            case "labels":
+                values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
+                return label_image(self.semantic(), len(self.vocabulary)), values
+            case "panoptic":
+                panoptic = self.panoptic()
+                annotation = panoptic_annotation(panoptic, f"{Path(stem).name}-panoptic.png")
+                return panoptic_image(panoptic.ids), self._coco([annotation])
+            case "coco":
+                found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
+                return (self._coco(instance_annotations(found)),)
+            case "summary":
+                return (self.summary(),)
+            case _:
+                largest = self.largest_segments()
+                names = [self.class_names[segment.label] for segment in largest]
+                return (activation_maps.drawn(self.image, self.panoptic().masks(largest), names),)
+
+    def _coco(self, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
             "images": [image_entry(self.file_name, self.size)],
-            "annotations": [panoptic_annotation(panoptic, image.name)],
+            "annotations": annotations,
             "categories": categories(self.class_names, self.vocabulary.is_thing),
         }
-        return [image, write_json(folder / f"{stem}-panoptic.json", content)]
 
-    def _write_instances(self, folder: Path, stem: str) -> Path:
-        found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
-        content = {
-            "images": [image_entry(self.file_name, self.size)],
-            "annotations": instance_annotations(found),
-            "categories": categories(self.class_names, self.vocabulary.is_thing),
-        }
-        return write_json(folder / f"{stem}-instances.json", content)
-
-    def _checked(self, activation_maps: ActivationMaps | None) -> ActivationMaps:
+    def _check_maps(self, activation_maps: ActivationMaps | None) -> None:
         if activation_maps is None:
             raise MaskAdapterError(
                 "activations need activation maps: give activation_maps=model.activation_maps(image, result)"
@@ -225,13 +215,6 @@ class Segmentation:
                 f"{len(activation_maps.weights)} activation maps came for {len(self.largest_segments())} segments: "
                 "give those of model.activation_maps(image, result) of this result"
             )
-        return activation_maps
-
-    def _write_activations(self, folder: Path, stem: str, activation_maps: ActivationMaps) -> Path:
-        largest = self.largest_segments()
-        names = [self.class_names[segment.label] for segment in largest]
-        sheet = activation_maps.drawn(self.image, self.panoptic().masks(largest), names)
-        return _write_png(folder / f"{stem}-activations.png", sheet)
 
     @property
     def _class_probs(self) -> "Tensor":
@@ -260,8 +243,7 @@ class Segmentation:
 class Explanation:
     """The most probable classes of one segment.
 
-    name: the segment's class, or ``NONE``. segment: see ``Segment``. classes: best first, with probabilities from 0 to
-    1; "(nothing)" is void.
+    name: the segment's class, or ``NONE``. classes: best first, with probabilities from 0 to 1; "(nothing)" is void.
     """
 
     name: str
@@ -269,7 +251,9 @@ class Explanation:
     classes: tuple[tuple[str, float], ...]
 
 
-def _write_png(path: Path, image: Image.Image) -> Path:
+def _write(path: Path, content: Any) -> Path:
+    if not isinstance(content, Image.Image):
+        return write_json(path, content)
     with write_atomically(path) as temporary:
-        image.save(temporary, format="PNG")
+        content.save(temporary, format="PNG")
     return path

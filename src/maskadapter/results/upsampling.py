@@ -45,7 +45,7 @@ class _Rows:
 
 
 def _resize_columns(x: Tensor, width: int) -> Tensor:
-    """Resize (C, h, w) to (C, h, width) in one call: all columns are in memory."""
+    """(C, h, w) -> (C, h, width)."""
     if not len(x):  # interpolate refuses to resize nothing
         return x.new_zeros(*x.shape[:-1], width)
     return F.interpolate(x[None], (x.shape[-2], width), mode="bilinear", align_corners=False)[0]
@@ -69,12 +69,10 @@ class Upsampler:
 
     def tiles(self, channels: int = 1, values: int = 1 << 21) -> Iterator[slice]:
         """Row ranges of the image, from top to bottom: each has about ``values`` numbers in all masks, or in
-        ``channels`` maps where these are more. Few enough to stay in a processor's cache, which is faster
-        than larger tiles."""
+        ``channels`` maps where these are more; few enough for a processor's cache."""
         height, width = self.sizes.original
         step = max(1, values // (width * max(1, channels, len(self.mask_logits))))
-        for start in range(0, height, step):
-            yield slice(start, min(start + step, height))
+        return (slice(start, min(start + step, height)) for start in range(0, height, step))
 
     def network_rows(self, rows: slice) -> slice:
         """The rows of the resized image that the image's ``rows`` are made from."""

@@ -1,7 +1,7 @@
 """Compute the average precision of instances as COCO defines it, with pycocotools."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
@@ -30,17 +30,15 @@ def ground_truth_instances(target: Target, is_thing: Sequence[bool]) -> list[dic
 
 
 def predicted_instances(instances: Instances) -> list[dict[str, Any]]:
-    """The predicted instances, best first: ``label``, ``segmentation``, ``score``. Without boxes: with them pycocotools
-    would take the box's area for the mask's."""
+    """The ``TOP`` predicted instances, best first: ``label``, ``segmentation``, ``score``."""
     return [
         {"label": int(label), "segmentation": encode_mask(mask), "score": float(score)}
-        for mask, label, score in zip(instances.masks, instances.labels, instances.scores, strict=True)
-    ][:TOP]
+        for mask, label, score in zip(instances.masks[:TOP], instances.labels, instances.scores, strict=False)
+    ]
 
 
 def average_precision(
-    images: Iterable[tuple[int, tuple[int, int], list[dict[str, Any]], list[dict[str, Any]]]],
-    is_thing: Sequence[bool],
+    images: Iterable[tuple[int, Sequence[int], list[dict[str, Any]], list[dict[str, Any]]]], is_thing: Sequence[bool]
 ) -> tuple[dict[str, float], np.ndarray]:
     """Compute AP over the thing classes in the ground truth: each of ``METRICS``, and (K,) AP of every class.
 
@@ -50,25 +48,30 @@ def average_precision(
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
+    from pycocotools.mask import area
 
-    entries: list[dict[str, Any]] = []
+    facts: dict[str, Any] = {
+        "images": [],
+        "categories": [{"id": label + 1, "name": str(label)} for label, thing in enumerate(is_thing) if thing],
+    }
     true: list[dict[str, Any]] = []
     predicted: list[dict[str, Any]] = []
     for number, (height, width), ground_truth, found in images:
-        entries.append({"id": number, "height": height, "width": width})
-        true += [_annotation(instance, number) for instance in ground_truth]
-        predicted += [_annotation(instance, number) for instance in found if is_thing[instance["label"]]]
+        facts["images"].append({"id": number, "height": height, "width": width})
+        for given, annotations in ((ground_truth, true), (found, predicted)):
+            for one in given:
+                # Numbers from 1: pycocotools takes a match with annotation 0 for none.
+                ids = {"id": len(annotations) + 1, "image_id": number, "category_id": one["label"] + 1}
+                annotations.append({**one, **ids, "area": int(area(one["segmentation"]))})
     per_class = np.full(len(is_thing), math.nan)
     if not true:
         return dict.fromkeys(METRICS, math.nan), per_class
-    things = [{"id": label + 1, "name": str(label)} for label, thing in enumerate(is_thing) if thing]
     with redirect_stdout(StringIO()):  # pycocotools prints every step
-        reference = COCO()
-        # Numbers from 1: pycocotools takes a match with annotation 0 for none.
-        reference.dataset = {"images": entries, "categories": things, "annotations": _numbered(true)}
-        reference.createIndex()
-        results = reference.loadRes(predicted) if predicted else _no_results(reference.dataset)
-        evaluator = COCOeval(reference, results, "segm")
+        sides = COCO(), COCO()
+        for side, annotations in zip(sides, (true, predicted), strict=True):
+            side.dataset = {**facts, "annotations": annotations}
+            side.createIndex()
+        evaluator = COCOeval(*sides, "segm")
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
@@ -79,22 +82,3 @@ def average_precision(
             per_class[category - 1] = values[values > -1].mean()
     scores = [float(value) if value > -1 else math.nan for value in evaluator.stats[: len(METRICS)]]
     return dict(zip(METRICS, scores, strict=True)), per_class
-
-
-def _annotation(instance: Mapping[str, Any], image_id: int) -> dict[str, Any]:
-    rest = {key: value for key, value in instance.items() if key != "label"}
-    return {"image_id": image_id, "category_id": instance["label"] + 1, **rest}
-
-
-def _numbered(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**annotation, "id": number} for number, annotation in enumerate(annotations, start=1)]
-
-
-def _no_results(dataset: Mapping[str, Any]) -> Any:
-    """What ``loadRes`` should return for an empty list, for which it raises an error."""
-    from pycocotools.coco import COCO
-
-    results = COCO()
-    results.dataset = {**dataset, "annotations": []}
-    results.createIndex()
-    return results

@@ -4,6 +4,7 @@ Source: Kirillov et al., Panoptic Segmentation, 2019; for void and crowds the CO
 """
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,8 +21,7 @@ MATCH_IOU = 0.5
 """Two segments of one class match where their IoU is larger: then no segment can have two matches."""
 
 MAX_IGNORED = 0.5
-"""A predicted segment without a match is a false positive unless a larger share of it lies on void or on crowds of its
-class."""
+"""A segment without a match is a false positive unless more of it lies on void or on crowds of its class."""
 
 
 def match_segments(predicted: PanopticMap, target: Target) -> Matches:
@@ -42,40 +42,39 @@ def match_segments(predicted: PanopticMap, target: Target) -> Matches:
     # One number for each pair of segments; 0 is void in the ground truth and no segment in the prediction.
     pairs, pixels = np.unique((target.segment_ids.astype(np.int64) + 1) * span + predicted.ids, return_counts=True)
     shared = {divmod(int(pair), span): int(count) for pair, count in zip(pairs, pixels, strict=True)}
-    true_area, predicted_area = _sums(shared, 0), _sums(shared, 1)
-    unknown = predicted_area.keys() - label_of.keys() - {0}
-    if unknown:
+    true_area: Counter[int] = Counter()
+    found_area: Counter[int] = Counter()
+    for (true, found), intersection in shared.items():
+        true_area[true] += intersection
+        found_area[found] += intersection
+    true_left, found_left = true_area.keys() - {0}, found_area.keys() - {0}
+    if unknown := found_left - label_of.keys():
         raise MaskError(f"the panoptic map has pixels of segment {min(unknown)}, which is not in its list")
 
-    matches: Matches = {}
-    ignored = dict.fromkeys(predicted_area, 0)  # pixels of each predicted segment on void and on crowds of its class
-    matched: set[tuple[int, int]] = set()  # (axis, segment)
+    ious: dict[int, list[float]] = defaultdict(list)
+    ignored: Counter[int] = Counter()  # pixels of each predicted segment on void and on crowds of its class
     for (true, found), intersection in shared.items():
-        if not found:
+        if not found or (true and target.classes[true - 1] != label_of[found]):
             continue
-        label = label_of[found]
-        if not true or (target.is_crowd[true - 1] and target.classes[true - 1] == label):
+        if not true or target.is_crowd[true - 1]:
             ignored[found] += intersection
-        elif not target.is_crowd[true - 1] and target.classes[true - 1] == label:
-            union = true_area[true] + predicted_area[found] - intersection - shared.get((0, found), 0)
-            if intersection / union > MATCH_IOU:
-                _counts(matches, label)[2].append(intersection / union)
-                matched |= {(0, true), (1, found)}
-    for true in true_area.keys() - {0}:
-        if not target.is_crowd[true - 1] and (0, true) not in matched:
-            _add(matches, int(target.classes[true - 1]), false_negatives=1)
-    for found in predicted_area.keys() - {0}:
-        if (1, found) not in matched and ignored[found] / predicted_area[found] <= MAX_IGNORED:
-            _add(matches, label_of[found], false_positives=1)
-    return matches
+            continue
+        iou = intersection / (true_area[true] + found_area[found] - intersection - shared.get((0, found), 0))
+        if iou > MATCH_IOU:
+            ious[label_of[found]].append(iou)
+            true_left.remove(true)
+            found_left.remove(found)
+    negatives = Counter(int(target.classes[true - 1]) for true in true_left if not target.is_crowd[true - 1])
+    positives = Counter(label_of[one] for one in found_left if ignored[one] / found_area[one] <= MAX_IGNORED)
+    labels = sorted({*ious, *negatives, *positives})
+    return {label: (positives[label], negatives[label], ious.get(label, [])) for label in labels}
 
 
 @dataclass(frozen=True)
 class PanopticQuality:
     """The sums of the matches of many images, for each of K classes.
 
-    true_positives, false_positives, false_negatives: (K,) int64. iou_sums: (K,) float64, sum of the true positives'
-    IoU.
+    true_positives, false_positives, false_negatives: (K,) int64. iou_sums: (K,) float64, of the true positives.
     """
 
     true_positives: np.ndarray
@@ -86,15 +85,14 @@ class PanopticQuality:
     @classmethod
     def of(cls, images: Iterable[Mapping[int, tuple[int, int, list[float]]]], classes: int) -> "PanopticQuality":
         """Add up ``Matches``. The sums do not depend on the order of the images: those of IoUs are rounded once."""
-        false_positives, false_negatives = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
+        false_positives, false_negatives = np.zeros((2, classes), np.int64)
         ious: list[list[float]] = [[] for _ in range(classes)]
         for image in images:
             for label, (positives, negatives, matched) in image.items():
                 false_positives[label] += positives
                 false_negatives[label] += negatives
                 ious[label] += matched
-        true_positives = np.array([len(matched) for matched in ious], np.int64)
-        iou_sums = np.array([math.fsum(matched) for matched in ious])
+        true_positives, iou_sums = np.array([*map(len, ious)], np.int64), np.array([*map(math.fsum, ious)])
         return cls(true_positives, false_positives, false_negatives, iou_sums)
 
     @property
@@ -117,20 +115,3 @@ class PanopticQuality:
             return (math.nan,) * 3
         quality, segmented, recognized = (float(row[chosen].mean()) for row in self.per_class())
         return quality, segmented, recognized
-
-
-def _sums(shared: Mapping[tuple[int, int], int], axis: int) -> dict[int, int]:
-    """Area of every segment of the ground truth (axis 0) or of the prediction (axis 1)."""
-    areas: dict[int, int] = {}
-    for pair, pixels in shared.items():
-        areas[pair[axis]] = areas.get(pair[axis], 0) + pixels
-    return areas
-
-
-def _counts(matches: Matches, label: int) -> tuple[int, int, list[float]]:
-    return matches.setdefault(label, (0, 0, []))
-
-
-def _add(matches: Matches, label: int, false_positives: int = 0, false_negatives: int = 0) -> None:
-    positives, negatives, ious = _counts(matches, label)
-    matches[label] = (positives + false_positives, negatives + false_negatives, ious)

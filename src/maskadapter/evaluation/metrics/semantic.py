@@ -22,13 +22,11 @@ CONVENTIONS: Mapping[Convention, str] = {
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Count the pixels of each pair of class and predicted class in one image: (E, 3) int64, class, predicted class,
-    pixels.
+    """Count the pixels of each pair of classes in one image: (E, 3) int64, class, predicted class, pixels.
 
     predicted, labels: (H, W) integers, a class or -1; labels are the ground truth. Pixels whose label is not one of the
-    ``classes`` (-1, or any ignored value) are not counted; a prediction that is not one of them is counted as class
-    ``classes``, a false negative of the label's class.
-    Only pairs that occur are listed, in ascending order, so that 847 classes cost no more than what an image holds.
+    ``classes`` are not counted; a prediction that is not one of them is counted as class ``classes``, a false negative
+    of the label's class. Only pairs that occur are listed, in ascending order: 847 classes cost no more than few.
     Raises MaskError where the two differ in size.
     """
     if predicted.shape != labels.shape:
@@ -41,10 +39,8 @@ def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
 
 
 def pixel_counts(confusions: Iterable[np.ndarray], classes: int) -> np.ndarray:
-    """(3, K) int64: pixels of each class in both, in the prediction, and in the ground truth.
-
-    confusions: what ``confusion`` returns for each image, or for many images in one array.
-    """
+    """(3, K) int64: pixels of each class in both, in the prediction, and in the ground truth; of ``confusion``'s
+    arrays."""
     counts = np.zeros((3, classes), dtype=np.int64)
     for confused in confusions:
         true, found, pixels = np.asarray(confused, dtype=np.int64).reshape(-1, 3).T
@@ -58,10 +54,8 @@ def pixel_counts(confusions: Iterable[np.ndarray], classes: int) -> np.ndarray:
 def class_ious(counts: np.ndarray) -> np.ndarray:
     """(3, K) pixels -> (K,) IoU of every class, 0 to 1; NaN where the ground truth lacks it."""
     both, predicted, true = counts
-    ious = np.full(len(true), np.nan)
-    present = true > 0
-    ious[present] = both[present] / (predicted + true - both)[present]
-    return ious
+    with np.errstate(invalid="ignore"):
+        return np.where(true > 0, both / (predicted + true - both), np.nan)
 
 
 def counted(counts: np.ndarray, convention: Convention = "detectron2-main") -> np.ndarray:
@@ -71,10 +65,7 @@ def counted(counts: np.ndarray, convention: Convention = "detectron2-main") -> n
 
 
 def mean_iou(counts: np.ndarray, convention: Convention = "detectron2-main", among: np.ndarray | None = None) -> float:
-    """(3, K) pixels -> mean IoU, 0 to 1, over the classes of the convention and, where given, ``among`` (K,) bool.
-
-    NaN without such a class.
-    """
+    """(3, K) pixels -> mean IoU, 0 to 1, over the convention's classes in ``among`` (K,) bool; NaN without any."""
     chosen = counted(counts, convention) & (True if among is None else among)
     return float(np.nan_to_num(class_ious(counts)[chosen]).mean()) if chosen.any() else float("nan")
 
