@@ -68,12 +68,7 @@ PHRASES = {
     r"--subset(?![\w-])": "--split",
 }
 KEYWORDS = {"embedding": "pooler=", "like": "architecture=", "subset": "split="}
-NAMES = {
-    "Enlarger": "Upsampler",
-    "Frame": "ImageSizes",
-    "missed": "false_negatives",
-    "surplus": "false_positives",
-}
+NAMES = {"Enlarger": "Upsampler", "Frame": "ImageSizes", "missed": "false_negatives", "surplus": "false_positives"}
 
 
 class Finding(NamedTuple):

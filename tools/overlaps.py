@@ -181,8 +181,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True)
     found, gaps = measured(parser.parse_args().root)
     write_json(
-        RESULTS / "overlaps.json",
-        {"mIoU, pixel accuracy": found, "share of pixels in no mask": gaps, "images": IMAGES},
+        RESULTS / "overlaps.json", {"mIoU, pixel accuracy": found, "share of pixels in no mask": gaps, "images": IMAGES}
     )
     rows = [f"| {name} | {miou:.1f} | {right:.1f} |" for name, (miou, right) in found.items()]
     shares = [f"{name}: {share:.0f} % of the pixels in no mask." for name, share in gaps.items()]

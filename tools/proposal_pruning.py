@@ -33,10 +33,7 @@ from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.progress import bar
 
-REACHES: tuple[tuple[int, ...], ...] = (
-    (3,),
-    (2, 0),
-)  # locations around a mask that each block reads; 3 is exact
+REACHES: tuple[tuple[int, ...], ...] = ((3,), (2, 0))  # locations around a mask that each block reads; 3 is exact
 CHOSEN = (DOUBT, SMALLEST, RIVAL)
 TRIED = tuple(product((0.15, 0.25, 0.4, 0.6), (0.0, 0.0005, 0.002), (0.3, 0.5, 0.7)))
 
@@ -145,10 +142,7 @@ class Table:
         return semantic_map(masks, probs, self._image.semantic_order), classes_of(panoptic)
 
     def __str__(self) -> str:
-        lines = [
-            "| | computed | semantic | worst | panoptic | worst | mIoU |",
-            "|---|---:|---:|---:|---:|---:|---:|",
-        ]
+        lines = ["| | computed | semantic | worst | panoptic | worst | mIoU |", "|---|---:|---:|---:|---:|---:|---:|"]
         for name, same in self._same.items():
             semantic, panoptic = 100 * np.array(same).T
             confusions = self._confusions.get(name)

@@ -43,23 +43,13 @@ def train_adapter(
     if mixed:
         model = train_adapter(folder, kind, clip, seed, settings)
         return _train(
-            folder / f"{name}-mixed.pt",
-            model,
-            settings.mixed,
-            settings,
-            seed + 500,
-            settings.predicted_slots,
+            folder / f"{name}-mixed.pt", model, settings.mixed, settings, seed + 500, settings.predicted_slots
         )
     return _train(folder / f"{name}.pt", segmenter(kind, clip, seed), settings.warmup, settings, seed)
 
 
 def _train(
-    path: Path,
-    model: OpenVocabularySegmenter,
-    steps: int,
-    settings: AdapterTraining,
-    seed: int,
-    predicted: int = 0,
+    path: Path, model: OpenVocabularySegmenter, steps: int, settings: AdapterTraining, seed: int, predicted: int = 0
 ) -> OpenVocabularySegmenter:
     adapter: nn.Module = model.pooler.adapter  # type: ignore
     model.generator = generator = Imprecise(seed) if predicted else None

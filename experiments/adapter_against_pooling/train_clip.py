@@ -39,9 +39,7 @@ def train_clip(folder: Path, seed: int, settings: ClipTraining) -> SmallClip:
         for group in optimizer.param_groups:
             group["lr"] = rate(step, settings.steps, settings.peak, warmup=200)
         loss = contrastive_loss(
-            model.encode_whole(images),
-            model.encode_captions([scenes.caption(i) for i in numbers]),
-            model.logit_scale,
+            model.encode_whole(images), model.encode_captions([scenes.caption(i) for i in numbers]), model.logit_scale
         )
         optimizer.zero_grad()
         loss.backward()

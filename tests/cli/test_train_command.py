@@ -50,15 +50,7 @@ def test_train_on_ones_own_images_then_evaluate(mine, capsys):
     entries = [json.loads(line) for line in (mine / "runs/own/log.jsonl").read_text().splitlines()]
     assert any(key.startswith("evaluation/") and key.endswith("mIoU") for key in entries[-1])
     assert list((mine / "runs/own/evaluation/step-00000002").rglob("report.md"))
-    arguments = (
-        "evaluate",
-        "runs/own/model.safetensors",
-        "mine.yaml",
-        "--masks",
-        "ground-truth",
-        "--output",
-        "true",
-    )
+    arguments = ("evaluate", "runs/own/model.safetensors", "mine.yaml", "--masks", "ground-truth", "--output", "true")
     assert run(*arguments) == 0
     assert (mine / "true" / "report.md").exists()
 

@@ -46,10 +46,7 @@ def test_real_coco_panoptic(split):
 def test_real_coco_instances(tmp_path):
     described = {
         "task": "instance",
-        "train": {
-            "images": str(COCO / "train2017"),
-            "annotations": str(COCO / "annotations/instances_train2017.json"),
-        },
+        "train": {"images": str(COCO / "train2017"), "annotations": str(COCO / "annotations/instances_train2017.json")},
     }
     path = tmp_path / "coco.yaml"
     path.write_text(json.dumps(described))

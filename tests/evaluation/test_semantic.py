@@ -34,11 +34,7 @@ def by_brute_force(images, classes, predicted_too):
 maps = st.integers(1, 6).flatmap(
     lambda classes: st.tuples(
         st.just(classes),
-        st.lists(
-            st.tuples(st.integers(0, 2**31), st.integers(1, 7), st.integers(1, 7)),
-            min_size=1,
-            max_size=3,
-        ),
+        st.lists(st.tuples(st.integers(0, 2**31), st.integers(1, 7), st.integers(1, 7)), min_size=1, max_size=3),
     )
 )
 

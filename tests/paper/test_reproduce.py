@@ -586,10 +586,7 @@ def test_missing_weights_masks_and_data_are_listed_together(tmp_path, monkeypatc
     [
         (["table12"], "no table 'table12': choose from table1"),
         (["table3", "--weights", "ovseg"], "--weights ovseg: NAME=FILE is needed"),
-        (
-            ["table3", "--weights", "ovsag=x"],
-            "table3 has no weights called 'ovsag': choose from fcclip-large-adapter",
-        ),
+        (["table3", "--weights", "ovsag=x"], "table3 has no weights called 'ovsag': choose from fcclip-large-adapter"),
         (["table3", "--weights", "ovseg=x.pt"], "there is no file x.pt, which is given as the weights of ovseg"),
         (["table3", "--device", "cuda:99"], "device 'cuda:99' cannot be used here"),
         (["table3", "--model", "tiny", "--data", "nothing.yaml"], "no row of table3 could be run: "),

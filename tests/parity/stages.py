@@ -301,11 +301,7 @@ def _results(s: Stages, mask_logits: Tensor, probs: Tensor) -> Iterator[Comparis
 
     if s.recorded("panoptic_seg") is not None:
         panoptic = postprocess.panoptic_map(
-            masks,
-            probs[0],
-            settings.vocabulary.is_thing,
-            settings.overlap_threshold,
-            settings.score_threshold,
+            masks, probs[0], settings.vocabulary.is_thing, settings.overlap_threshold, settings.score_threshold
         )
         yield from s.compare("panoptic_seg", panoptic.ids)
         ours = [{"id": x.id, "isthing": x.is_thing, "category_id": x.label} for x in panoptic.segments]

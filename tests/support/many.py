@@ -42,14 +42,7 @@ class Halves:
         probs[0, 0], probs[1, min(1, len(encoded.vocabulary) - 1)] = 0.9, 0.6
         sizes = ImageSizes(padded=(height, width), resized=(height, width), original=(height, width))
         name = source.name if hasattr(source, "name") else "image.png"
-        return Segmentation(
-            image,
-            encoded.vocabulary,
-            torch.stack([bright, -bright]),
-            probs,
-            sizes,
-            file_name=name,
-        )
+        return Segmentation(image, encoded.vocabulary, torch.stack([bright, -bright]), probs, sizes, file_name=name)
 
 
 def make_images(folder, names, size=(48, 32), **options):

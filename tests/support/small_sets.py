@@ -140,10 +140,7 @@ def pascal_context_459():
         for numbers in NUMBERS.values()
         for number in numbers
     }
-    return {
-        "VOCtrainval_03-May-2010.tar": tarred(voc(2010, labels=False)),
-        "trainval.tar.gz": tarred(labels, "w:gz"),
-    }
+    return {"VOCtrainval_03-May-2010.tar": tarred(voc(2010, labels=False)), "trainval.tar.gz": tarred(labels, "w:gz")}
 
 
 def pascal_context_59():

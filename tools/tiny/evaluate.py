@@ -77,11 +77,7 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
         best_iou += best.tolist()
         combined = with_void(
             geometric_ensemble(
-                class_logits[..., :-1],
-                out_logits[..., :-1],
-                torch.ones(133, dtype=torch.bool),
-                settings[0][0],
-                1.0,
+                class_logits[..., :-1], out_logits[..., :-1], torch.ones(133, dtype=torch.bool), settings[0][0], 1.0
             ),
             class_logits,
         )[0]
@@ -115,11 +111,7 @@ def evaluate(model, photos: list[Photo], settings: list[tuple[float, float]]) ->
                     semantic = own_setting
                 else:
                     semantic = Segmentation(
-                        image,
-                        vocabulary_,
-                        proposals.mask_logits[0],
-                        with_void(ensemble, own_logits)[0],
-                        sizes,
+                        image, vocabulary_, proposals.mask_logits[0], with_void(ensemble, own_logits)[0], sizes
                     ).semantic()
                 predicted = np.asarray([*names, -1])[semantic][known]
                 if vocabulary_ is vocabulary:
