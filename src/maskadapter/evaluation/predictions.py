@@ -35,10 +35,8 @@ class Predictions(ABC):
         for name in names:
             source = self.source(name)
             if source is not None and first.setdefault(source, name) != name:
-                raise MaskError(
-                    f"{first[source]} and {name} would share the prediction {source}: name predictions "
-                    "after the images' paths, folders included"
-                )
+                todo = "name predictions after the images' paths, folders included"
+                raise MaskError(f"{first[source]} and {name} would share the prediction {source}: {todo}")
 
     @abstractmethod
     def of(self, sample: Sample) -> Any:
@@ -208,9 +206,8 @@ def _classes(facts: Mapping[str, Any], count: int, path: Path) -> dict[Any, int]
     try:
         ids = sorted(category["id"] for category in facts["categories"])
     except (KeyError, TypeError):
-        raise MaskAdapterError(
-            f"{path} does not list its categories: give a JSON that does, the ground truth's, as annotations"
-        ) from None
+        todo = "give a JSON that does, the ground truth's, as annotations"
+        raise MaskAdapterError(f"{path} does not list its categories: {todo}") from None
     if len(ids) != count:
         raise MaskAdapterError(f"{path} has {len(ids)} categories and the data set {count} classes")
     return {category: index for index, category in enumerate(ids)}

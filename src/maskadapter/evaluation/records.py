@@ -52,10 +52,8 @@ class Records:
         ranks = {path.stem.removeprefix("records-") for path in self.folder.glob("records-*.jsonl")}
         others = {str(other) for other in range(world_size) if other != rank}
         if (self.folder / "report.json").exists() or ranks - others:
-            raise MaskAdapterError(
-                f"{self.folder} holds an evaluation, perhaps of other predictions: choose another folder, or pass what "
-                'the predictions depend on, settings={"model": ...}'
-            )
+            todo = 'choose another folder, or pass what the predictions depend on, settings={"model": ...}'
+            raise MaskAdapterError(f"{self.folder} holds an evaluation, perhaps of other predictions: {todo}")
 
     def missing(self, count: int) -> list[int]:
         """Those of the first ``count`` images that had no record at the last ``refresh``."""

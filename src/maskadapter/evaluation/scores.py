@@ -47,7 +47,7 @@ class Scores:
         self._add_pixels(pixel_counts((record["semantic"] for record in self.read()), len(self.vocabulary)))
 
     def _add_pixels(self, counts: np.ndarray) -> None:
-        self.numbers.update(_percent(semantic_scores(counts, self.convention)))
+        self.numbers.update({name: 100 * value for name, value in semantic_scores(counts, self.convention).items()})
         other: Convention = "detectron2-0.6" if self.convention == "detectron2-main" else "detectron2-main"
         self.numbers[f"mIoU by {other}"] = 100 * mean_iou(counts, other)
         chosen, (_, predicted, true) = counted(counts, self.convention), counts
@@ -81,7 +81,7 @@ class Scores:
             for one in self.read()
         )
         numbers, per_class = average_precision(images, self.vocabulary.is_thing)
-        self.numbers.update(_percent(numbers))
+        self.numbers.update({name: 100 * value for name, value in numbers.items()})
         for name, among in self.groups.items():
             chosen = per_class[among & ~np.isnan(per_class)]
             self.numbers[f"AP {name}"] = 100 * float(chosen.mean()) if len(chosen) else math.nan
@@ -116,7 +116,3 @@ def scores_of(
     for metric in metrics:
         getattr(scores, f"add_{metric}")()
     return scores
-
-
-def _percent(numbers: dict[str, float]) -> dict[str, float]:
-    return {name: 100 * value for name, value in numbers.items()}

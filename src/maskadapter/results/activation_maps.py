@@ -24,17 +24,15 @@ class ActivationMaps:
 
     weights: (N, M, h, w) float32, M maps for each of N masks over the feature map of the padded input; each map sums to
         1 (to 0 for a mask that covers no location). M is 16 with Mask-Adapter and 1 with mask pooling.
-    sizes: see ``ImageSizes``.
     """
 
     weights: np.ndarray
     sizes: ImageSizes
 
     def drawn(self, image: np.ndarray, masks: np.ndarray, names: Sequence[str]) -> Image.Image:
-        """A sheet with two lines for each mask: the image with the mask, the mean of its maps, and the maps.
+        """A sheet with the image (H, W, 3) uint8 and each mask (N, H, W) bool, the mean of its maps, and the maps.
 
-        image: (H, W, 3) uint8. masks: (N, H, W) bool. names: N. Each map is scaled to its own highest weight. Without
-        masks the sheet is the image alone.
+        Each map is scaled to its own highest weight. Without masks the sheet is the image alone.
         """
         height, width = image.shape[:2]
         scale = _TILE / max(height, width)
@@ -64,8 +62,7 @@ class ActivationMaps:
         return sheet
 
     def heat(self, weights: np.ndarray, photo: Image.Image) -> Image.Image:
-        """One map (h, w) over the image in gray, at the photo's size: from dark, 0, to light, its own highest
-        weight."""
+        """One map (h, w) over the photo in gray: from dark, 0, to light, its own highest weight."""
         grid = Image.fromarray((weights / max(float(weights.max()), 1e-12)).astype(np.float32))
         (rows, columns), (high, wide) = self.sizes.padded, self.sizes.resized
         box = (0, 0, grid.width * wide / columns, grid.height * high / rows)

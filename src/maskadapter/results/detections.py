@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_supervision() -> Any:
-    """Import supervision without its warning that OpenCV is missing: it works without, only slower.
+    """Import supervision without its warning that OpenCV, which it can do without, is missing.
 
     Raises MaskAdapterError, one line, where supervision is not installed.
     """
@@ -24,12 +24,8 @@ def load_supervision() -> Any:
 
 
 def panoptic_detections(panoptic: PanopticMap, names: Sequence[str]) -> "Detections":
-    """Return every segment: mask (H, W), xyxy, class_id, confidence, and ``class_name`` in ``data``.
-
-    Raises MaskAdapterError, one line, where supervision is not installed.
-    """
-    segments = panoptic.segments
-    masks = panoptic.masks()
+    """Return every segment: mask (H, W), xyxy, class_id, confidence, and ``class_name`` in ``data``."""
+    segments, masks = panoptic.segments, panoptic.masks()
     return load_supervision().Detections(
         xyxy=boxes_of(masks),
         mask=masks,

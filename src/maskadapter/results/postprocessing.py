@@ -54,8 +54,7 @@ class PanopticMap:
 
 @dataclass(frozen=True)
 class Instances:
-    """Things found, best first. masks (N, H, W) bool, boxes (N, 4) xyxy in pixels, labels (N,) int, scores (N,) 0 to
-    1."""
+    """Things, best first: masks (N, H, W) bool, boxes (N, 4) xyxy in pixels, labels (N,) int, scores (N,) 0 to 1."""
 
     masks: np.ndarray
     boxes: np.ndarray

@@ -207,14 +207,12 @@ class Segmentation:
 
     def _check_maps(self, activation_maps: ActivationMaps | None) -> None:
         if activation_maps is None:
-            raise MaskAdapterError(
-                "activations need activation maps: give activation_maps=model.activation_maps(image, result)"
-            )
-        if len(activation_maps.weights) != len(self.largest_segments()):
-            raise MaskAdapterError(
-                f"{len(activation_maps.weights)} activation maps came for {len(self.largest_segments())} segments: "
-                "give those of model.activation_maps(image, result) of this result"
-            )
+            todo = "give activation_maps=model.activation_maps(image, result)"
+            raise MaskAdapterError(f"activations need activation maps: {todo}")
+        count, needed = len(activation_maps.weights), len(self.largest_segments())
+        if count != needed:
+            todo = "give those of model.activation_maps(image, result) of this result"
+            raise MaskAdapterError(f"{count} activation maps came for {needed} segments: {todo}")
 
     @property
     def _class_probs(self) -> "Tensor":

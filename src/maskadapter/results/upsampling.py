@@ -1,9 +1,8 @@
 """Upsample mask logits to an image's own size, a tile of rows at a time.
 
-The networks' masks are upsampled twice, bilinearly: to the padded input, whose padding is then cut off, and to the
-image. Both steps are linear in every axis, so any tile of output rows can be computed alone: an image of 48 megapixels
-never has all its masks in memory. Equal to two calls of ``torch.nn.functional.interpolate`` (bilinear,
-align_corners=False) but for rounding.
+The masks are upsampled twice, bilinearly: to the padded input, whose padding is then cut off, and to the image. Any
+tile of output rows can be computed alone: an image of 48 megapixels never has all its masks in memory. Equal to two
+calls of ``torch.nn.functional.interpolate`` (bilinear, align_corners=False) but for rounding.
 """
 
 from collections.abc import Iterator
@@ -52,10 +51,7 @@ def _resize_columns(x: Tensor, width: int) -> Tensor:
 
 
 class Upsampler:
-    """Mask logits at the image's size, a tile of rows at a time.
-
-    mask_logits: (N, h, w). sizes: see ``ImageSizes``.
-    """
+    """Mask logits (N, h, w) at the image's size, a tile of rows at a time."""
 
     def __init__(self, mask_logits: Tensor, sizes: ImageSizes) -> None:
         self.mask_logits = mask_logits
@@ -64,7 +60,7 @@ class Upsampler:
         self._second = _Rows.between(sizes.resized[0], sizes.original[0], mask_logits.device)
 
     def only(self, proposals: Tensor) -> "Upsampler":
-        """The same for some of the proposals: (n,) indices."""
+        """The same for some of the proposals, (n,)."""
         return Upsampler(self.mask_logits[proposals], self.sizes)
 
     def tiles(self, channels: int = 1, values: int = 1 << 21) -> Iterator[slice]:

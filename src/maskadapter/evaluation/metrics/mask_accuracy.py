@@ -48,9 +48,9 @@ def classify_masks(classify: Classify, image: np.ndarray, target: Target) -> dic
 
 
 def accuracy(counts: np.ndarray, among: np.ndarray | None = None) -> float:
-    """Share of the masks with the right class, 0 to 1; NaN without masks.
+    """Share of the masks of the classes ``among`` (K,) bool with the right class, 0 to 1; NaN without masks.
 
-    counts: (3, K), ``semantic.pixel_counts`` of masks instead of pixels. among: (K,) bool, classes to be counted.
+    counts: (3, K), ``semantic.pixel_counts`` of masks instead of pixels.
     """
     right, _, masks = counts if among is None else counts[:, among]
     return float(right.sum() / masks.sum()) if masks.sum() else math.nan

@@ -71,11 +71,8 @@ def mean_iou(counts: np.ndarray, convention: Convention = "detectron2-main", amo
 
 
 def semantic_scores(counts: np.ndarray, convention: Convention = "detectron2-main") -> dict[str, float]:
-    """(3, K) pixels -> the metrics of detectron2's ``SemSegEvaluator``, each 0 to 1.
-
-    ``mIoU``; ``fwIoU``, the IoUs weighted by the pixels of the class in the ground truth; ``mACC``, the mean over the
-    classes in the ground truth of the share of their pixels that are right; ``pACC``, that share of all pixels.
-    """
+    """(3, K) pixels -> the metrics of detectron2's ``SemSegEvaluator``, each 0 to 1: ``mIoU``; ``fwIoU``, weighted by
+    the pixels of the class; ``mACC``, the mean over the classes of the share of right pixels; ``pACC``, that of all."""
     both, _, true = counts
     present = true > 0
     if not present.any():
