@@ -47,8 +47,8 @@ def list_models() -> list[PublishedModel]:
 def download(model: str, pooler: str = "adapter", source: SourceName | None = None, file: str | None = None) -> Path:
     """Download a published model, or a CLIP encoder to train from, and return the path of its file.
 
-    A file that is already here is not downloaded again, and an interrupted download goes on where it stopped. What
-    comes from where is logged.
+    A file that is already here is not downloaded again, and an interrupted download from Google
+    Drive goes on where it stopped. What comes from where is logged.
 
     model: a name of ``list_models``. pooler: ``"adapter"`` for the file with Mask-Adapter, ``"pooling"`` for the
     segmenter's own. source: ``"hub"`` or ``"drive"``; None takes the Hugging Face hub, and Google Drive for what the
