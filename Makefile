@@ -26,7 +26,6 @@ lint: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls tests/system tests/pipelines
 	$(BIN)/lint-imports
 	$(BIN)/python tools/lint_words.py
 
