@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from maskadapter.data.formats.coco_json import file_of, group_by_image, in_file, read_annotations
@@ -52,28 +51,15 @@ def missing_files(folder: str, names: Sequence[str]) -> list[Gap]:
     return [Gap(folder, f"{folder} lacks {names[0]}{more}")] if names else []
 
 
-@dataclass(frozen=True)
 class SplitFiles:
     """The files of one split in one folder, the data set's own."""
 
-    folder: Path
-    split: Split
+    def __init__(self, folder: Path, split: Split) -> None:
+        self.folder, self.split = folder, split
+        self.listing, self.images, self.labels = folder / split.listing, folder / split.images, folder / split.labels
 
-    @property
-    def listing(self) -> Path:
-        return self.folder / self.split.listing
-
-    @property
-    def images(self) -> Path:
-        return self.folder / self.split.images
-
-    @property
-    def labels(self) -> Path:
-        return self.folder / self.split.labels
-
-    @cached_property
     def pairs(self) -> list[Pair]:
-        """Image and label files, which may be missing, in the order of the listing, which is not a JSON file.
+        """Return image and label files, which may be missing, in the order of the listing, which is not a JSON file.
 
         Raises DatasetError for a listing that cannot be read.
         """
@@ -93,7 +79,7 @@ class SplitFiles:
         """Return everything that the official split has and this folder lacks, file by file; nothing is decoded."""
         if gaps := self.absent():
             return gaps
-        pairs = self._listed() if self.split.listing.endswith(".json") else self.pairs
+        pairs = self._listed() if self.split.listing.endswith(".json") else self.pairs()
         gaps = too_few_images(self.split.listing, len({image for image, _ in pairs}), self.split.count)
         named: dict[Path, dict[str, None]] = {}
         for path in (path for pair in pairs for path in pair):

@@ -15,9 +15,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from maskadapter.data.dataset import Dataset
-from maskadapter.data.formats.coco_instances import CocoInstances
+from maskadapter.data.formats.coco_datasets import CocoInstances, CocoPanoptic
 from maskadapter.data.formats.coco_json import in_file, read_annotations
-from maskadapter.data.formats.coco_panoptic import CocoPanoptic
 from maskadapter.data.formats.image_label_pairs import find_pairs
 from maskadapter.data.formats.semantic_folder import SemanticFolder, values_from
 from maskadapter.errors import DatasetError

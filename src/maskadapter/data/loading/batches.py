@@ -73,10 +73,7 @@ class _Draws(TorchDataset[tuple[Draw, Sample | MaskAdapterError]]):
             return draw, error  # raised in a worker, it would arrive wrapped in the traceback of the worker
 
 
-def _batch(loaded: list[tuple[Draw, Sample | MaskAdapterError]]) -> LoadedBatch | MaskAdapterError:
-    draws, samples = [draw for draw, _ in loaded], list[Sample]()
-    for _, sample in loaded:
-        if isinstance(sample, MaskAdapterError):
-            return sample
-        samples.append(sample)
-    return LoadedBatch(draws[0].source, draws, samples)
+def _batch(loaded: list[tuple[Draw, Any]]) -> LoadedBatch | MaskAdapterError:
+    draws, samples = [draw for draw, _ in loaded], [sample for _, sample in loaded]
+    errors = [sample for sample in samples if isinstance(sample, MaskAdapterError)]
+    return errors[0] if errors else LoadedBatch(draws[0].source, draws, samples)

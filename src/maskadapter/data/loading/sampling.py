@@ -1,7 +1,7 @@
 """The endless sequence of training batches: which samples each step sees, a pure function of the seed and the step.
 
-The step number is the only state, so training can resume at any step, and processes need not communicate: the batch of
-a step is the same however many processes share it.
+The step number is the only state: training can resume at any step, and the batch of a step is the same however many
+processes share it, without communication.
 """
 
 import math
@@ -87,8 +87,8 @@ class TrainingOrder:
         """
         share, rest = divmod(self.batch_size, processes)
         if rest:
-            advice = f"set batch_size to a multiple of {processes}"
-            raise RecipeError(f"a batch of {self.batch_size} cannot be divided among {processes} processes; {advice}")
+            problem = f"a batch of {self.batch_size} cannot be divided among {processes} processes"
+            raise RecipeError(f"{problem}; set batch_size to a multiple of {processes}")
         return self._batches(first, slice(process * share, (process + 1) * share))
 
     def _batches(self, first: int, part: slice) -> Iterator[list[Draw]]:
@@ -109,8 +109,6 @@ class TrainingOrder:
 
     def _sources(self, block: int) -> np.ndarray:
         """Return the data set of each step of a block, (_BLOCK,) int."""
-        if len(self._shares) == 1:
-            return np.zeros(_BLOCK, dtype=int)
         rng = np.random.default_rng((self._seed, len(self._shares), block))  # no epoch has this seed
         return rng.choice(len(self._shares), size=_BLOCK, p=self._shares)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from maskadapter.data.archive import Archive
+from maskadapter.data.catalog import Archive
 from maskadapter.errors import DatasetError, DownloadError
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.http_download import fetch, forget
