@@ -105,10 +105,7 @@ def known_set(name: str) -> KnownSet:
 
 @cache
 def category_ids(name: str) -> dict[int, int]:
-    """Map a data set's own category ids to class indices.
-
-    name: ade20k-847, coco-panoptic, coco-stuff, lvis-v1 or pascal-context-59.
-    """
+    """Map category ids of ade20k-847, coco-panoptic, coco-stuff, lvis-v1 or pascal-context-59 to class indices."""
     if name == "lvis-v1":  # numbered without gaps, in the order of the vocabulary
         return {number + 1: number for number in range(1203)}
     table = json.loads((_FOLDER / "category_ids.json").read_text(encoding="utf-8"))

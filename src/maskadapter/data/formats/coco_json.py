@@ -9,15 +9,11 @@ from maskadapter.errors import DatasetError
 from maskadapter.system.json_files import read_json
 from maskadapter.system.progress import busy
 
-MAX_BYTES = 4_000_000_000
-"""Largest JSON that is read; LVIS v1's training annotations have 1.1 GB."""
+MAX_BYTES = 4_000_000_000  # of a JSON that is read; LVIS v1's training annotations have 1.1 GB
 
 
 def read_annotations(path: Path, lists: Sequence[str] = ("images", "annotations")) -> dict[str, Any]:
-    """Read a COCO JSON file and check that it has the given ``lists``.
-
-    Raises DatasetError: missing, too large, not JSON, or without one of the ``lists``.
-    """
+    """Read a COCO JSON file. Raises DatasetError: missing, too large, not JSON, or without one of the ``lists``."""
     with busy(f"reading {path.name}"):
         content = read_json(path, DatasetError, MAX_BYTES)
     for key in lists:
@@ -38,7 +34,7 @@ def in_file(path: Path) -> Iterator[None]:
 
 
 def group_by_image(content: Mapping[str, Any], path: Path) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Group annotations by image: every image's entry with the list of its annotations, in the order of the images.
+    """Return every image's entry with the list of its annotations, in the order of the images.
 
     Raises DatasetError for annotations of an image that is not listed, and for images listed twice.
     """

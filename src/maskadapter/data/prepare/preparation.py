@@ -31,7 +31,7 @@ def prepare(name: str, root: str | Path, splits: Sequence[str] = ("train", "val"
     afterwards. What was found is logged, one info line for each split.
 
     name: one of ``maskadapter.data.catalog.KNOWN``. root: the data set's own folder, or the folder that contains it.
-        offline: download nothing.
+    offline: download nothing.
     Raises DatasetError where the data set is incomplete in the end: what is missing and where to get it. A data set
     with fewer images than the official one can be opened nevertheless.
     """
@@ -113,7 +113,5 @@ class _Preparation:
             return f"{path.name} does not contain all of it: is it truncated? {FETCH_AGAIN}"
         if archive.address:
             return f"{archive.file} is needed, from {archive.address}: put it into {self.root}"
-        return (
-            f"{archive.file} is needed: register at {self.known.registration}, put the file that you get into "
-            f"{self.root}, and run the same command again"
-        )
+        steps = f"register at {self.known.registration}, put the file that you get into {self.root}"
+        return f"{archive.file} is needed: {steps}, and run the same command again"
