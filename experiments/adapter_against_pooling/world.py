@@ -7,8 +7,7 @@ import torch
 from clip import normalized
 from torch import Tensor
 
-from maskadapter.data.scenes.drawing import COLORS, GLYPHS, TEXTURES
-from maskadapter.data.scenes.scenes import Scenes
+from maskadapter.data.scenes.scenes import COLORS, GLYPHS, TEXTURES, Scenes
 from maskadapter.types.target import Target
 
 WORDS = (*TEXTURES, *COLORS, *GLYPHS)

@@ -13,8 +13,7 @@ from evaluated import InMemory, perfect_result, table_rows
 from PIL import Image
 
 from maskadapter.cli import main
-from maskadapter.data.formats.coco_instances import CocoInstances
-from maskadapter.data.formats.coco_panoptic import CocoPanoptic
+from maskadapter.data.formats.coco_datasets import CocoInstances, CocoPanoptic
 from maskadapter.data.opening import open_dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate

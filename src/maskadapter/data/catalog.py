@@ -1,8 +1,8 @@
 """The known data sets: names, folders, archives and label values of the data sets that the paper uses."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -10,7 +10,6 @@ from typing import NamedTuple
 import yaml
 from pydantic import TypeAdapter
 
-from maskadapter.data.archive import Archive
 from maskadapter.data.dataset import Task
 from maskadapter.data.formats.semantic_folder import values_from
 from maskadapter.data.layout import Split
@@ -18,6 +17,44 @@ from maskadapter.errors import DatasetError
 from maskadapter.system.error_text import did_you_mean
 from maskadapter.types import UNLABELED
 from maskadapter.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One published file of a data set, as a rule a zip or tar archive.
+
+    file: its name. address: its URL, "" where the download requires a registration. members: what is unpacked: a folder
+    in the archive (ends in a slash) or a file -> its place below the data set's own folder; empty for a file that is
+    not an archive and is kept as it is. inner: archives inside the archive, with their members. endings: from folders
+    only files whose names end in one of these are unpacked.
+    """
+
+    file: str
+    address: str
+    members: Mapping[str, str]
+    inner: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    endings: tuple[str, ...] = ("",)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a single file, not an archive."""
+        return not self.members and not self.inner
+
+    def restricted_to(self, paths: Collection[str]) -> "Archive | None":
+        """Keep only the members that unpack to any of ``paths``, below the data set's own folder; None if none does."""
+
+        def kept(members: Mapping[str, str]) -> dict[str, str]:
+            return {
+                inside: place
+                for inside, place in members.items()
+                if any(f"{path}/".startswith(f"{place}/") or place.startswith(f"{path}/") for path in paths)
+            }
+
+        if self.is_plain:
+            return self if self.file in paths else None
+        inner = {name: rows for name, members in self.inner.items() if (rows := kept(members))}
+        found = replace(self, members=kept(self.members), inner=inner)
+        return found if found.members or found.inner else None
 
 
 class LabelValues(NamedTuple):
@@ -68,10 +105,7 @@ def known_set(name: str) -> KnownSet:
 
 @cache
 def category_ids(name: str) -> dict[int, int]:
-    """Map a data set's own category ids to class indices.
-
-    name: ade20k-847, coco-panoptic, coco-stuff, lvis-v1 or pascal-context-59.
-    """
+    """Map category ids of ade20k-847, coco-panoptic, coco-stuff, lvis-v1 or pascal-context-59 to class indices."""
     if name == "lvis-v1":  # numbered without gaps, in the order of the vocabulary
         return {number + 1: number for number in range(1203)}
     table = json.loads((_FOLDER / "category_ids.json").read_text(encoding="utf-8"))

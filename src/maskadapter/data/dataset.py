@@ -28,10 +28,8 @@ class Sample:
 class Dataset(Protocol):
     """A finite list of samples that any class can implement; it is not subclassed.
 
-    Reading a sample is deterministic and has no side effects, so that workers can read in parallel.
-
-    name: for reports ("ade20k-150"). vocabulary: the classes that ``Target.classes`` indexes. task: decides which
-    metrics apply.
+    Reading a sample is deterministic and has no side effects, so that workers can read in parallel. name: for reports
+    ("ade20k-150"). vocabulary: the classes that ``Target.classes`` indexes. task: decides which metrics apply.
     """
 
     name: str
@@ -41,8 +39,4 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one sample.
-
-        Raises DatasetError, naming the file, for an image without a label or a label that does not fit the image.
-        """
-        ...
+        """Read a sample. Raises DatasetError, naming the file: no label, or one that does not fit the image."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from maskadapter.data.formats.coco_json import file_of, group_by_image, in_file, read_annotations
@@ -52,28 +52,15 @@ def missing_files(folder: str, names: Sequence[str]) -> list[Gap]:
     return [Gap(folder, f"{folder} lacks {names[0]}{more}")] if names else []
 
 
-@dataclass(frozen=True)
 class SplitFiles:
     """The files of one split in one folder, the data set's own."""
 
-    folder: Path
-    split: Split
+    def __init__(self, folder: Path, split: Split) -> None:
+        self.folder, self.split = folder, split
+        self.listing, self.images, self.labels = folder / split.listing, folder / split.images, folder / split.labels
 
-    @property
-    def listing(self) -> Path:
-        return self.folder / self.split.listing
-
-    @property
-    def images(self) -> Path:
-        return self.folder / self.split.images
-
-    @property
-    def labels(self) -> Path:
-        return self.folder / self.split.labels
-
-    @cached_property
     def pairs(self) -> list[Pair]:
-        """Image and label files, which may be missing, in the order of the listing, which is not a JSON file.
+        """Return image and label files, which may be missing, in the listing's order; it is not a JSON file.
 
         Raises DatasetError for a listing that cannot be read.
         """
@@ -93,10 +80,10 @@ class SplitFiles:
         """Return everything that the official split has and this folder lacks, file by file; nothing is decoded."""
         if gaps := self.absent():
             return gaps
-        pairs = self._listed() if self.split.listing.endswith(".json") else self.pairs
+        pairs = self._listed() if self.split.listing.endswith(".json") else self.pairs()
         gaps = too_few_images(self.split.listing, len({image for image, _ in pairs}), self.split.count)
         named: dict[Path, dict[str, None]] = {}
-        for path in (path for pair in pairs for path in pair):
+        for path in chain.from_iterable(pairs):
             named.setdefault(path.parent, {})[path.name] = None
         # Folders are listed once: a stat call for every file takes minutes on a network drive.
         for parent, names in named.items():
@@ -107,10 +94,9 @@ class SplitFiles:
 
     def _listed(self) -> list[Pair]:
         """Return the pairs in a JSON; an image comes with itself where the JSON holds the labels, or has none."""
-        rows = group_by_image(read_annotations(self.listing), self.listing)
         pairs = []
         with in_file(self.listing):
-            for entry, annotations in rows:
+            for entry, annotations in group_by_image(read_annotations(self.listing), self.listing):
                 image = self.images / file_of(entry)
                 names = [str(row["file_name"]) for row in annotations] if self.split.labels else []
                 pairs += [(image, self.labels / name) for name in names] or [(image, image)]

@@ -5,8 +5,7 @@ from pathlib import Path, PurePosixPath
 from maskadapter.data.catalog import KnownSet, category_ids, known_set, label_values
 from maskadapter.data.dataset import Dataset, Task
 from maskadapter.data.formats.ade20k_segments import Ade20kSegments
-from maskadapter.data.formats.coco_instances import CocoInstances
-from maskadapter.data.formats.coco_panoptic import CocoPanoptic
+from maskadapter.data.formats.coco_datasets import CocoInstances, CocoPanoptic
 from maskadapter.data.formats.custom import open_custom
 from maskadapter.data.formats.image_label_pairs import no_label
 from maskadapter.data.formats.semantic_folder import SemanticFolder
@@ -18,15 +17,12 @@ from maskadapter.vocabulary import Vocabulary
 def open_dataset(
     name_or_path: str | Path, root: str | Path | None = None, split: str = "val", task: Task | None = None
 ) -> Dataset:
-    """Open a data set for reading.
-
-    A known data set may have fewer images than the official one; ``prepare`` checks the counts.
+    """Open a data set; a known one may have fewer images than the official one: ``prepare`` checks the counts.
 
     name_or_path: a known name such as "ade20k-150" (see ``maskadapter.data.catalog.KNOWN``), or a .yaml file that
         describes a data set of your own (see ``maskadapter.data.formats.custom``).
     root: folder of a known data set, or the folder that contains it. split: "train" or "val".
-    task: kind of ground truth; None takes the data set's own. ADE20K-150 has "semantic" (its own), "panoptic" and
-        "instance".
+    task: kind of ground truth; None takes its own. ADE20K-150 has "semantic" (its own), "panoptic" and "instance".
 
     Raises DatasetError: unknown name, split or task; missing files, with the command that fetches them.
     """
@@ -79,9 +75,8 @@ def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
         absent.append(missing_path(instances))
     command = f"maskadapter prepare {known.name} --root {root}"
     if absent:
-        raise DatasetError(
-            f"no {known.name} ({split}) in {files.folder}: {absent[0].text}; to fetch it, run: {command}"
-        )
+        where = f"no {known.name} ({split}) in {files.folder}"
+        raise DatasetError(f"{where}: {absent[0].text}; to fetch it, run: {command}")
     vocabulary = Vocabulary.builtin(known.name)
     if known.task != "semantic":
         classes = category_ids(known.name)
@@ -89,10 +84,11 @@ def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
             return CocoInstances(known.name, vocabulary, files.listing, files.images, classes)
         return CocoPanoptic(known.name, vocabulary, files.listing, files.images, files.labels, classes)
     held = {path.name for path in files.labels.iterdir()}
-    unlabeled = [image.name for image, label in files.pairs if label.name not in held]
-    if unlabeled or not files.pairs:
+    pairs = files.pairs()
+    unlabeled = [image.name for image, label in pairs if label.name not in held]
+    if unlabeled or not pairs:
         reason = no_label(unlabeled, files.labels) if unlabeled else "there are no images"
         raise DatasetError(f"{known.name} in {files.folder} is incomplete: {reason}; to complete it, run: {command}")
     if task == "semantic":
-        return SemanticFolder(known.name, vocabulary, files.pairs, label_values(known.name), files.images)
-    return Ade20kSegments(known.name, vocabulary, files.pairs, files.folder / instances, task)
+        return SemanticFolder(known.name, vocabulary, pairs, label_values(known.name), files.images)
+    return Ade20kSegments(known.name, vocabulary, pairs, files.folder / instances, task)

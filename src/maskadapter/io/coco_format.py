@@ -29,11 +29,9 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
                 return np.zeros(size, dtype=bool)
             counts = rle.merge(rle.frPyObjects(polygons, height, width))["counts"]
         else:
-            given = tuple(segmentation["size"])
-            if given != tuple(size):
-                raise MaskError(
-                    f"a run-length mask of {given[1]} x {given[0]} pixels came with an image of {width} x {height}"
-                )
+            high, wide = segmentation["size"]
+            if (high, wide) != (height, width):
+                raise MaskError(f"a run-length mask of {wide} x {high} pixels came with an image of {width} x {height}")
             counts = segmentation["counts"]
         runs = counts if isinstance(counts, list) else _run_lengths(counts)
         # pycocotools decodes without this check: runs that end early would leave the rest of the mask uninitialized.
@@ -45,10 +43,7 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 def _run_lengths(counts: str | bytes) -> list[int]:
-    """Decompress COCO's run lengths.
-
-    A letter holds five bits of a number, lowest first; from the fourth on, it is the difference to the run two before.
-    """
+    """Decompress run lengths: five bits a letter, lowest first; from the fourth run on, added to the run two before."""
     letters = iter(counts.encode("ascii") if isinstance(counts, str) else counts)
     runs: list[int] = []
     for letter in letters:

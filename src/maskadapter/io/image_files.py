@@ -24,16 +24,15 @@ SUFFIXES = (
 # fmt: on
 """Suffixes of image files in a folder or a pattern, in any case. A file given by name may have any suffix."""
 
-MAX_BYTES = 3 * MAX_PIXELS + 1_000_000
-"""Most bytes that are read from standard input: the largest image, uncompressed."""
+MAX_BYTES = 3 * MAX_PIXELS + 1_000_000  # that are read from standard input: the largest image, uncompressed
 
 
 @dataclass(frozen=True)
 class ImageFile:
     """One image to be read.
 
-    source: its path, or the decoded image where it came through standard input.
-    stem: name of its results, without suffix; ``"2024/cat"`` for an image in the subfolder 2024 of a given folder.
+    source: its path, or the decoded image where it came through standard input. stem: name of its results, without
+    suffix; ``"2024/cat"`` for an image in the subfolder 2024 of a given folder.
     """
 
     source: Path | Image.Image
@@ -55,36 +54,31 @@ class ImageFile:
 def find_image_files(sources: str | Path | Iterable[str | Path], output: str | Path | None = None) -> list[ImageFile]:
     """Find all images in ``sources``: each once, in the order of the sources, sorted within each.
 
-    sources: one or several of
-        - a file, whatever its suffix;
-        - a folder: every image in it and its subfolders, without hidden files and folders and links to folders;
-        - a pattern such as ``"photos/**/*.jpg"``, where no file has that name;
-        - ``"-"``: the bytes of one image on standard input.
+    sources: one or several of: a file, whatever its suffix; a folder: every image in it and its subfolders, without
+        hidden files and folders and links to folders; a pattern such as ``"photos/**/*.jpg"``, where no file has that
+        name; ``"-"``: the bytes of one image on standard input.
     output: folder of the results, left out inside a folder or pattern of ``sources``: results are not read as images.
 
     Stems are relative to the folder, or to the part of the pattern before its first wildcard. Where two images would
     share one (``cat.jpg`` and ``cat.png``) both keep their suffix (``"cat.jpg"``).
-
     Raises MaskAdapterError: no such file, a folder without images or that cannot be read, two images with the same
     result name, ``output`` equal to the folder of the images; ImageError: no image on standard input.
     """
     found: dict[str, tuple[Path | Image.Image, str]] = {}
     for source in [sources] if isinstance(sources, str | Path) else sources:
-        if source == "-":
-            if "-" not in found:
-                found["-"] = (_standard_input(), "stdin")
-            continue
-        for path, name in _in_source(source, output):
-            found.setdefault(os.path.abspath(path), (path, readable(name)))  # the stem goes into JSON
+        if source != "-":
+            for path, name in _in_source(source, output):
+                found.setdefault(os.path.abspath(path), (path, readable(name)))  # the stem goes into JSON
+        elif "-" not in found:
+            found["-"] = (_standard_input(), "stdin")
     if not found:
         raise ImageError("no images: name a file, a folder, a pattern, or - for standard input")
     places: dict[str, Path | Image.Image] = {}
     for (place, _), stem in zip(found.values(), _stems([name for _, name in found.values()]), strict=True):
         if places.setdefault(stem, place) is not place:
-            raise MaskAdapterError(
-                f"the results of {places[stem]} and {place} would have the same name: give the folder that holds both, "
-                "or run one after the other with different output folders"
-            )
+            problem = f"the results of {places[stem]} and {place} would have the same name"
+            advice = "give the folder that holds both, or run one after the other with different output folders"
+            raise MaskAdapterError(f"{problem}: {advice}")
     return [ImageFile(place, stem) for stem, place in places.items()]
 
 
@@ -112,15 +106,17 @@ def _in_source(source: str | Path, output: str | Path | None) -> list[tuple[Path
             return [(path, path.name)]
         else:
             base, candidates = _matching(path)
-        results = _results_inside(base, output)
+        results = None if output is None else Path(output).resolve()
+        if results is not None and results == base.resolve():
+            problem = f"the results would lie among the images in {base}, and the next run would read them as images"
+            raise MaskAdapterError(f"{problem}: choose another output folder")
         found = [p for p in sorted(candidates) if _counts(p, base)]
-        if results is not None:
+        if results is not None and results.is_relative_to(base.resolve()):
             found = [p for p in found if not p.parent.resolve().is_relative_to(results)]
     except FileNotFoundError:
         raise ImageError(f"no such file or folder: {source}") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"cannot look for images in {source}: {reason}") from None
+        raise ImageError(f"cannot look for images in {source}: {getattr(error, 'strerror', None) or error}") from None
     if not found:
         raise ImageError(f"no images in {source}: files that end in {', '.join(SUFFIXES)} are looked for")
     return [(p, p.relative_to(base).as_posix()) for p in found]
@@ -154,21 +150,7 @@ def _counts(path: Path, base: Path) -> bool:
     return not hidden and path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
 
 
-def _results_inside(base: Path, output: str | Path | None) -> Path | None:
-    """Return the folder of results where it lies inside ``base``, else None."""
-    if output is None:
-        return None
-    folder, results = base.resolve(), Path(output).resolve()
-    if folder == results:
-        raise MaskAdapterError(
-            f"the results would lie among the images in {base}, and the next run would read them as images: choose "
-            "another output folder"
-        )
-    return results if results.is_relative_to(folder) else None
-
-
 def _standard_input() -> Image.Image:
-    """Read the image on standard input: 8-bit RGB, upright."""
     if sys.stdin is None or sys.stdin.isatty():
         raise ImageError("- means an image on standard input: add < photo.jpg, or name the file")
     data = sys.stdin.buffer.read(MAX_BYTES + 1)

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 # Pillow also knows formats that start other programs (EPS runs Ghostscript): untrusted files must not reach those.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "MPO")
 
-MAX_PIXELS = 200_000_000
-"""Largest image that is decoded: 200 megapixels take 600 MB. A small file can claim to be far larger."""
+MAX_PIXELS = 200_000_000  # of an image that is decoded: they take 600 MB. A small file can claim to be far larger
 
 # Source: EXIF 2.3, tag Orientation: the transpose that makes the stored image upright; 1 and unknown values need none.
 ORIENTATION = 0x0112
@@ -38,9 +37,8 @@ def read_image(source: "str | Path | Image.Image | np.ndarray | Tensor", max_pix
     """Read an image as (H, W, 3) uint8 RGB, upright by its EXIF orientation.
 
     source: a path; a PIL image; a uint8 array (H, W), (H, W, 3) or (H, W, 4); a uint8 tensor (3, H, W). Transparent
-        pixels are blended with white, 16-bit gray is scaled to 8 bits.
-    max_pixels: a file with more pixels is refused before it is decoded.
-
+        pixels are blended with white, 16-bit gray is scaled to 8 bits. max_pixels: a file with more pixels is refused
+        before it is decoded.
     Raises ImageError: no such file, not an image, truncated, too large, another shape or type.
     """
     if isinstance(source, str | Path):
@@ -75,8 +73,7 @@ def _from_pil(image: Image.Image) -> np.ndarray:
         turn = None
     if image.mode == "F":
         raise ImageError("floating-point pixels have no agreed range; save the image with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        # Pillow clips 16-bit gray at 255 when it converts; white, 65,535, has to become 255.
+    if image.mode.startswith("I"):  # Pillow clips 16-bit gray at 255 when it converts; white, 65,535, has to become 255
         wide = np.asarray(image).astype(np.int64).clip(0, 65535)
         image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
     elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -116,10 +113,9 @@ def _open(path: Path, max_pixels: int, refusal: type[MaskAdapterError]) -> Image
         raise refusal(f"cannot read {path}: {error.strerror or error}") from None
     except Exception as error:
         raise refusal(f"damaged image {path}: {error}") from None
-    width, height = image.size
-    if width * height > max_pixels:
+    if image.width * image.height > max_pixels:
         image.close()
-        raise refusal(f"{path} has {width} x {height} pixels, more than max_pixels = {max_pixels:,}")
+        raise refusal(f"{path} has {image.width} x {image.height} pixels, more than max_pixels = {max_pixels:,}")
     return image
 
 

@@ -11,9 +11,7 @@ from maskadapter.io.coco_format import decode_segmentation, panoptic_ids
 from maskadapter.io.images import read_labels
 from maskadapter.system.json_files import read_json
 
-MAX_MASKS = 5_000
-"""Most masks in one label map: a photograph given by mistake has thousands of values."""
-
+MAX_MASKS = 5_000  # in one label map: a photograph given by mistake has thousands of values
 _PIXELS = 1 << 27  # of the masks that are decoded at a time
 
 
@@ -27,17 +25,15 @@ def mask_parts(source: Any, size: tuple[int, int], file_name: str | None = None)
     """Read the masks of one image, which may overlap, in parts that fit in memory, each (n, H, W) bool.
 
     There is at least one part, which may be empty.
-
-    size: (height, width) of the image.
     source: one of
         - a boolean array or tensor (N, H, W), or a ``.npy`` file of one;
-        - a label map file, one channel: each value above zero is one mask, in ascending order;
-        - a panoptic PNG, RGB with id = R + 256 G + 256^2 B: each id above zero is one mask, in ascending order;
+        - a label map file, one channel, or a panoptic PNG, RGB with id = R + 256 G + 256^2 B: each value or id above
+          zero is one mask, in ascending order;
         - COCO JSON, a path or its content: a list of annotations, or a file with ``images`` and ``annotations``, from
           which the annotations of ``file_name`` are taken (of its only image where it has one);
-        - ``supervision.Detections`` with masks;
-        - the output of SAM's automatic mask generator: dicts with ``segmentation``, an array or run lengths.
-    file_name: the image's name in a COCO file.
+        - ``supervision.Detections`` with masks, or dicts with ``segmentation`` (an array or run lengths) from SAM's
+          automatic mask generator.
+    size: (height, width) of the image. file_name: the image's name in a COCO file.
     Raises MaskError: no such file, another shape, type or size, or another format.
     """
     if isinstance(source, str | Path):

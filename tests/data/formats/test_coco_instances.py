@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_sets import CLASSES, SIZE, change_json, image, write
 
-from maskadapter.data.formats.coco_instances import CocoInstances
+from maskadapter.data.formats.coco_datasets import CocoInstances
 from maskadapter.errors import DatasetError
 from maskadapter.io.coco_format import encode_mask
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_sets import CLASSES, change_json, encoded, halves, image, panoptic_json, panoptic_label, write
 
-from maskadapter.data.formats.coco_panoptic import CocoPanoptic
+from maskadapter.data.formats.coco_datasets import CocoPanoptic
 from maskadapter.errors import DatasetError, ImageError
 from maskadapter.io.coco_format import panoptic_image
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from maskadapter.data.formats.packed_records import PackedRecords
+from maskadapter.data.formats.coco_datasets import PackedRecords
 
 
 def test_records():

@@ -6,8 +6,17 @@ from itertools import product
 import numpy as np
 import pytest
 
-from maskadapter.data.scenes.drawing import COLORS, DARK, GLYPH_COLOR, GLYPHS, TEXTURES
-from maskadapter.data.scenes.scenes import GROUND, Scenes, compositions, is_held_out
+from maskadapter.data.scenes.scenes import (
+    COLORS,
+    DARK,
+    GLYPH_COLOR,
+    GLYPHS,
+    GROUND,
+    TEXTURES,
+    Scenes,
+    compositions,
+    is_held_out,
+)
 from maskadapter.errors import DatasetError
 from maskadapter.types.target import UNLABELED
 

@@ -23,8 +23,7 @@ class Ade20kSegments:
     """
 
     def __init__(self, name: str, vocabulary: Vocabulary, pairs: Sequence[Pair], instances: Path, task: Task) -> None:
-        self.name, self.vocabulary, self.pairs, self.instances = name, vocabulary, pairs, instances
-        self.task = task
+        self.name, self.vocabulary, self.pairs, self.instances, self.task = name, vocabulary, pairs, instances, task
         is_thing = np.array(vocabulary.is_thing)
         self._things = np.flatnonzero(is_thing)
         # By the value of the semantic label; 0 for unlabeled pixels, things and values out of range.

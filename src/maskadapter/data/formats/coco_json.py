@@ -1,26 +1,19 @@
 """Reading the COCO JSON of a whole data set: checked, and grouped by image. Source: cocodataset.org, data format."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from maskadapter.data.formats.image_label_pairs import fingerprint_of
-from maskadapter.data.formats.packed_records import PackedRecords
 from maskadapter.errors import DatasetError
 from maskadapter.system.json_files import read_json
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary import Vocabulary
 
-MAX_BYTES = 4_000_000_000
-"""Largest JSON that is read; LVIS v1's training annotations have 1.1 GB."""
+MAX_BYTES = 4_000_000_000  # of a JSON that is read; LVIS v1's training annotations have 1.1 GB
 
 
 def read_annotations(path: Path, lists: Sequence[str] = ("images", "annotations")) -> dict[str, Any]:
-    """Read a COCO JSON file and check that it has the given ``lists``.
-
-    Raises DatasetError: missing, too large, not JSON, or without one of the ``lists``.
-    """
+    """Read a COCO JSON file. Raises DatasetError: missing, too large, not JSON, or without one of the ``lists``."""
     with busy(f"reading {path.name}"):
         content = read_json(path, DatasetError, MAX_BYTES)
     for key in lists:
@@ -41,7 +34,7 @@ def in_file(path: Path) -> Iterator[None]:
 
 
 def group_by_image(content: Mapping[str, Any], path: Path) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Group annotations by image: every image's entry with the list of its annotations, in the order of the images.
+    """Return every image's entry with the list of its annotations, in the order of the images.
 
     Raises DatasetError for annotations of an image that is not listed, and for images listed twice.
     """
@@ -67,39 +60,3 @@ def class_of(category: Any, classes: Mapping[int, int], path: Path) -> int:
     if category not in classes:
         raise DatasetError(f"{path} has an annotation of category {category}, which is not one of the {len(classes)}")
     return classes[category]
-
-
-class AnnotatedImages:
-    """The part that COCO instance and panoptic data sets share: for each image a packed row and its classes.
-
-    row_of: makes the row of an image from its entry and its annotations; it ends in the image's segments, tuples that
-    start with their classes.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        vocabulary: Vocabulary,
-        index: Path,
-        images: Path,
-        content: Mapping[str, Any] | None,
-        row_of: Callable[[dict[str, Any], list[dict[str, Any]]], tuple[Any, ...]],
-    ) -> None:
-        self.name, self.vocabulary, self.index, self.images = name, vocabulary, index, images
-        groups = group_by_image(content or read_annotations(index), index)
-        with in_file(index):
-            rows = [row_of(image, annotations) for image, annotations in groups]
-        self._rows = PackedRecords(rows)
-        self._classes = PackedRecords(sorted({segment[0] for segment in row[-1]}) for row in rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def classes_of(self, index: int) -> list[int]:
-        """Return the classes in an image, sorted, without reading the image."""
-        return self._classes[index]
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the JSON file's size and modification time: it changes when the labels may have changed."""
-        return fingerprint_of([self.index])

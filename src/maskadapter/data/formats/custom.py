@@ -15,9 +15,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from maskadapter.data.dataset import Dataset
-from maskadapter.data.formats.coco_instances import CocoInstances
+from maskadapter.data.formats.coco_datasets import CocoInstances, CocoPanoptic
 from maskadapter.data.formats.coco_json import in_file, read_annotations
-from maskadapter.data.formats.coco_panoptic import CocoPanoptic
 from maskadapter.data.formats.image_label_pairs import find_pairs
 from maskadapter.data.formats.semantic_folder import SemanticFolder, values_from
 from maskadapter.errors import DatasetError
@@ -86,10 +85,9 @@ _SCHEMAS: dict[str, type[CustomData]] = {
 
 
 def open_custom(path: Path, split: str) -> Dataset:
-    """Open the data set that the YAML file at ``path`` describes. split: "train" or "val".
+    """Open a split, "train" or "val", of the data set that the YAML file at ``path`` describes.
 
-    Raises DatasetError: no such file, unknown or missing keys, no such split, classes that do not match the labels,
-    missing files.
+    Raises DatasetError: missing files, unknown or missing keys, no such split, classes that do not match the labels.
     """
     described = read_description(path)
     if split not in ("train", "val"):
@@ -140,10 +138,9 @@ def _vocabulary(described: CustomData, path: Path) -> Vocabulary:
             lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
             count = sum(not line.startswith("#") for line in lines if line)
             if count != len(vocabulary):
-                raise DatasetError(
-                    f"{file} has {count} lines and {len(vocabulary)} classes: one class a line is needed, no "
-                    "duplicates, no commas, because the pixel values count the lines"
-                )
+                needed = "one class a line is needed, no duplicates, no commas"
+                problem = f"{file} has {count} lines and {len(vocabulary)} classes: {needed}"
+                raise DatasetError(f"{problem}, because the pixel values count the lines")
         return vocabulary
     assert classes is not None
     vocabulary = Vocabulary.of(classes, described.things)
@@ -157,8 +154,8 @@ def _categories(
 ) -> tuple[Vocabulary, dict[int, int]]:
     """Return the vocabulary, and category id -> class index for the JSON of one split.
 
-    index, content: that JSON file and its content. path: the YAML file. Without ``classes`` the vocabulary is the
-    categories of the first split that is described, in the order of their ids.
+    index, content: that JSON file. path: the YAML file. Without ``classes`` the vocabulary is the categories of the
+    first split that is described, in the order of their ids.
     """
     listed = _listed(content, index)
     if described.classes is not None:

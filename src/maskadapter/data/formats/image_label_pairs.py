@@ -12,8 +12,7 @@ from maskadapter.io import find_image_files, read_image, read_labels
 Pair = tuple[Path, Path]
 """An image and its label file."""
 
-LABEL_SUFFIXES = (".png", ".tif", ".tiff")
-"""Lossless formats; JPEG would change the values."""
+LABEL_SUFFIXES = (".png", ".tif", ".tiff")  # lossless formats; JPEG would change the values
 
 
 def find_pairs(images: Path, labels: Path) -> list[Pair]:
@@ -40,10 +39,7 @@ def no_label(images: Sequence[Path | str], labels: Path) -> str:
 
 
 def fingerprint_of(files: Iterable[Path]) -> str:
-    """Hash name, size and modification time of every file, to detect changed labels without reading them.
-
-    The order matters; files may be missing. Returns 16 hexadecimal digits.
-    """
+    """Hash names, sizes and modification times of files, in their order: 16 digits. Files may be missing."""
     digest = sha256()
     for file in files:
         try:
@@ -57,8 +53,7 @@ def fingerprint_of(files: Iterable[Path]) -> str:
 def read_pair(image: Path, label: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read an image, (H, W, 3) uint8, and the values of its label file, (H, W) or (H, W, 3) integers.
 
-    Raises DatasetError for a label file that is missing, damaged or of another size than the image; ImageError for an
-    image that cannot be read.
+    Raises DatasetError: a label file that is missing, damaged or of another size; ImageError: an unreadable image.
     """
     pixels, values = read_image(image), read_label(label, image)
     check_size(image, pixels, str(label), values.shape[:2])
@@ -66,10 +61,7 @@ def read_pair(image: Path, label: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_label(label: Path, image: Path) -> np.ndarray:
-    """Read the values of a label file, (H, W) or (H, W, 3) integers.
-
-    image: its image, for the message. Raises DatasetError where the label file is missing or damaged.
-    """
+    """Read the values of a label file, (H, W) or (H, W, 3) integers. Raises DatasetError: it is missing or damaged."""
     if not label.is_file():
         raise DatasetError(f"{image} has no label: {label} is missing")
     try:
@@ -86,6 +78,5 @@ def check_size(path: Path, image: np.ndarray, label: str, size: tuple[int, ...])
     """
     height, width = image.shape[:2]
     if size != (height, width):
-        raise DatasetError(
-            f"{label} has {size[1]} x {size[0]} pixels, its image {path} has {width} x {height}; they must agree"
-        )
+        given = f"{label} has {size[1]} x {size[0]} pixels"
+        raise DatasetError(f"{given}, its image {path} has {width} x {height}; they must agree")

@@ -49,16 +49,12 @@ class SemanticFolder:
         classes[(values < 0) | (values > last)] = _NOT_LISTED
         strange = values[classes == _NOT_LISTED]
         if strange.size:
-            raise DatasetError(
-                f"{label} has the value {strange[0]} at {strange.size:,} pixels, which stands for none "
-                f"of the {len(self.vocabulary)} classes of {self.name}: correct the label, or list the value as ignored"
-            )
+            problem = f"{label} has the value {strange[0]} at {strange.size:,} pixels, which stands for none of the"
+            advice = "correct the label, or list the value as ignored"
+            raise DatasetError(f"{problem} {len(self.vocabulary)} classes of {self.name}: {advice}")
         return Sample(image, Target.of_labels(classes), path.relative_to(self.folder).as_posix())
 
 
 def values_from(first: int, classes: int, ignored: Sequence[int] = ()) -> dict[int, int]:
-    """Map pixel values that count up from ``first`` to class indices, and ``ignored`` ones to UNLABELED.
-
-    classes: number of classes.
-    """
+    """Map pixel values from ``first`` to the indices of so many ``classes``, and ``ignored`` ones to UNLABELED."""
     return {first + number: number for number in range(classes)} | dict.fromkeys(ignored, UNLABELED)

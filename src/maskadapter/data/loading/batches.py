@@ -33,9 +33,8 @@ def load_batches(
 ) -> Iterator[LoadedBatch]:
     """Read and transform the samples of every batch. The samples do not depend on the number of workers.
 
-    transforms: one for each data set. batches: from ``TrainingOrder.batches``. seed: together with the number of a draw
-    it seeds the transform. workers: processes that read ahead; they are spawned, so that data sets and transforms have
-    to be picklable; 0 reads in this process, on demand.
+    transforms: one for each data set. batches: from ``TrainingOrder.batches``. seed: with the number of a draw, seeds
+    the transform. workers: spawned processes that read ahead (data sets and transforms are pickled); 0 reads on demand.
     Raises the MaskAdapterError that reading a sample raises, also from a worker.
     """
     loader: DataLoader[Any] = DataLoader(
@@ -73,10 +72,7 @@ class _Draws(TorchDataset[tuple[Draw, Sample | MaskAdapterError]]):
             return draw, error  # raised in a worker, it would arrive wrapped in the traceback of the worker
 
 
-def _batch(loaded: list[tuple[Draw, Sample | MaskAdapterError]]) -> LoadedBatch | MaskAdapterError:
-    draws, samples = [draw for draw, _ in loaded], list[Sample]()
-    for _, sample in loaded:
-        if isinstance(sample, MaskAdapterError):
-            return sample
-        samples.append(sample)
-    return LoadedBatch(draws[0].source, draws, samples)
+def _batch(loaded: list[tuple[Draw, Any]]) -> LoadedBatch | MaskAdapterError:
+    draws, samples = [draw for draw, _ in loaded], [sample for _, sample in loaded]
+    errors = [sample for sample in samples if isinstance(sample, MaskAdapterError)]
+    return errors[0] if errors else LoadedBatch(draws[0].source, draws, samples)

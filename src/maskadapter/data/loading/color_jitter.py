@@ -52,9 +52,8 @@ def _to_hsv(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     value = image.max(axis=-1).astype(np.int32)
     chroma = value - image.min(axis=-1)
     saturation = _divide(chroma, 255 << _SHIFT, value)
-    sixths = np.select(
-        [value == red, value == green], [green - blue, blue - red + 2 * chroma], red - green + 4 * chroma
-    )
+    choices = [green - blue, blue - red + 2 * chroma]
+    sixths = np.select([value == red, value == green], choices, red - green + 4 * chroma)
     hue = _divide(sixths, (_HUES << _SHIFT) / 6, chroma)
     return np.where(hue < 0, hue + _HUES, hue), saturation, value
 

@@ -1,7 +1,7 @@
 """The endless sequence of training batches: which samples each step sees, a pure function of the seed and the step.
 
-The step number is the only state, so training can resume at any step, and processes need not communicate: the batch of
-a step is the same however many processes share it.
+The step number is the only state: training can resume at any step, and the batch of a step is the same however many
+processes share it, without communication.
 """
 
 import math
@@ -24,15 +24,11 @@ class KnowsClasses(Protocol):
 
     def classes_of(self, index: int) -> Collection[int]:
         """Return the indices of the classes in an image."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One sample of one training step.
-
-    source: index of the data set. index: of the sample within it. number: its own position in the training, from 0.
-    """
+    """One sample of a step. source: index of the data set. index: within it. number: position in the training."""
 
     source: int
     index: int
@@ -46,11 +42,9 @@ class TrainingOrder:
     is drawn by ``ratios``. Within a data set every sample comes once an epoch, in a new order each time; with repeat
     factors, as often as its factor says.
 
-    Args:
-        datasets: the training sets. batch_size: samples in a step, over all processes. seed: of the order.
-        ratios: relative number of steps of each data set, any positive numbers; None for equal shares.
-        repeat_thresholds: t of LVIS's repeat-factor sampling for each data set; None samples evenly.
-
+    batch_size: samples in a step, over all processes. seed: of the order. ratios: relative number of steps of each data
+    set, any positive numbers; None for equal shares. repeat_thresholds: t of LVIS's repeat-factor sampling for each
+    data set; None samples evenly.
     Raises RecipeError: a data set smaller than a batch, ratios of the wrong number or sign; DatasetError: a repeat
     threshold for a data set that does not know which classes are in an image.
     Source: paper, Table 7; official MULTI_DATASET_GROUPING (batches of one data set), DATASET_RATIO, REPEAT_THRESHOLD.
@@ -87,8 +81,8 @@ class TrainingOrder:
         """
         share, rest = divmod(self.batch_size, processes)
         if rest:
-            advice = f"set batch_size to a multiple of {processes}"
-            raise RecipeError(f"a batch of {self.batch_size} cannot be divided among {processes} processes; {advice}")
+            problem = f"a batch of {self.batch_size} cannot be divided among {processes} processes"
+            raise RecipeError(f"{problem}; set batch_size to a multiple of {processes}")
         return self._batches(first, slice(process * share, (process + 1) * share))
 
     def _batches(self, first: int, part: slice) -> Iterator[list[Draw]]:
@@ -109,8 +103,6 @@ class TrainingOrder:
 
     def _sources(self, block: int) -> np.ndarray:
         """Return the data set of each step of a block, (_BLOCK,) int."""
-        if len(self._shares) == 1:
-            return np.zeros(_BLOCK, dtype=int)
         rng = np.random.default_rng((self._seed, len(self._shares), block))  # no epoch has this seed
         return rng.choice(len(self._shares), size=_BLOCK, p=self._shares)
 
@@ -155,8 +147,6 @@ def _factors(dataset: Dataset, threshold: float | None) -> np.ndarray:
     if threshold is None:
         return np.ones(len(dataset))
     if not isinstance(dataset, KnowsClasses):
-        raise DatasetError(
-            f"'{dataset.name}' does not know which classes are in an image without reading it; "
-            "leave repeat_threshold out, or train on instances or panoptic segments"
-        )
+        problem = f"'{dataset.name}' does not know which classes are in an image without reading it"
+        raise DatasetError(f"{problem}; leave repeat_threshold out, or train on instances or panoptic segments")
     return repeat_factors([dataset.classes_of(index) for index in range(len(dataset))], threshold)

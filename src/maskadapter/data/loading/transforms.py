@@ -14,8 +14,7 @@ from maskadapter.data.dataset import Sample
 from maskadapter.data.loading.color_jitter import jitter_color
 from maskadapter.types import UNLABELED, Target
 
-# Source: OFFICIAL 2.9; detectron2 FixedSizeCrop. Raw pixel value, before normalization.
-PAD_VALUE = 128
+PAD_VALUE = 128  # raw pixel value, before normalization. Source: OFFICIAL 2.9; detectron2 FixedSizeCrop
 
 Rounding = Literal["center", "corner"]
 
@@ -24,16 +23,13 @@ Rounding = Literal["center", "corner"]
 class TrainingTransform:
     """Large-scale jitter as in the official mappers: flip, resize, crop, pad, color, in this order.
 
-    Args:
-        size: side of the square output, in pixels (768 in the official warm-up, 1024 in the second stage).
-        scale: smallest and largest factor; the image is resized to fit into a square of size times the factor.
-        flip: probability of a horizontal flip.
-        color: also vary brightness, contrast, saturation and hue. False in every published training: the configuration
-            of the official warm-up asks for it, but its mappers ignore it.
-        rounding: which label pixel a resized pixel takes: the one under its ``"center"`` (Pillow's nearest, as in the
-            official panoptic and instance mappers) or under its upper left ``"corner"`` (PyTorch's nearest, as in the
-            semantic mappers, whose labels are floating-point numbers).
-
+    size: side of the square output, in pixels (768 in the official warm-up, 1024 in the second stage). scale: smallest
+    and largest factor; the image is resized to fit into a square of size times the factor. flip: probability of a
+    horizontal flip. color: also vary brightness, contrast, saturation and hue. False in every published training: the
+    configuration of the official warm-up asks for it, but its mappers ignore it. rounding: which label pixel a resized
+    pixel takes: the one under its ``"center"`` (Pillow's nearest, as in the official panoptic and instance mappers) or
+    under its upper left ``"corner"`` (PyTorch's nearest, as in the semantic mappers, whose labels are floating-point
+    numbers).
     Source: Ghiasi et al. 2021 (large-scale jitter); detectron2 RandomFlip, ResizeScale and FixedSizeCrop with their
     rounding and their order of random numbers; OFFICIAL 2.9.
     """
@@ -79,10 +75,7 @@ class TrainingTransform:
 
 
 def random_state(seed: int, number: int) -> np.random.RandomState:
-    """Return the random state of one training sample, the same in every process and worker.
-
-    number: position of the sample in the whole training (``Draw.number``); a repeated image has another number.
-    """
+    """Return the random state of the training sample ``Draw.number``, the same in every process and worker."""
     return np.random.RandomState(np.random.MT19937(np.random.SeedSequence((seed, number))))
 
 

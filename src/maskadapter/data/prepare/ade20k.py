@@ -17,9 +17,7 @@ from maskadapter.data.prepare.conversion import convert_each, write_label
 from maskadapter.errors import DatasetError
 from maskadapter.system.atomic_files import write_atomically
 
-OTHER = 65535
-"""Value of pixels that belong to none of the 847 classes."""
-
+OTHER = 65535  # value of pixels that belong to none of the 847 classes
 SHORT_SIDE = 512
 _RELEASE = "images"  # folder of the release, in subfolders by scene
 
@@ -40,13 +38,11 @@ def convert(folder: Path, split: str) -> None:
     layout = KNOWN["ade20k-847"].splits[split]
 
     def one(image: Path) -> None:
-        small = folder / layout.images / image.name
-        label = folder / layout.labels / f"{image.stem}.tif"
+        small, label = folder / layout.images / image.name, folder / layout.labels / f"{image.stem}.tif"
         if small.is_file() and label.is_file():
             return
         # Pixels as stored, without EXIF orientation: the labels were drawn on those.
-        pixels = read_label(image, image)
-        values = read_label(_segmentation(image), image)
+        pixels, values = read_label(image, image), read_label(_segmentation(image), image)
         if values.ndim != 3:
             raise DatasetError(f"{_segmentation(image)} is not a segmentation of ADE20K: RGB is needed")
         check_size(image, pixels, str(_segmentation(image)), values.shape[:2])

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from maskadapter.data.archive import Archive
+from maskadapter.data.catalog import Archive
 from maskadapter.errors import DatasetError, DownloadError
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.http_download import fetch, forget
@@ -41,10 +41,7 @@ def find_archive(archive: Archive, folders: Sequence[Path]) -> Path | None:
 
 
 def download_archive(archive: Archive, folder: Path) -> Path:
-    """Download an archive to ``folder``, resuming where an earlier call stopped, and return its path.
-
-    Raises DatasetError, one line.
-    """
+    """Download an archive to ``folder``, resuming an earlier download; return its path. Raises DatasetError."""
     path, part = folder / archive.file, folder / f"{archive.file}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,12 +51,9 @@ def download_archive(archive: Archive, folder: Path) -> Path:
     except OSError as error:
         raise DatasetError(f"cannot write {path}: {error.strerror or error}") from None
     except DownloadError as error:
-        # The advice after the semicolon is for weights: no command here takes --source.
-        reason = str(error).partition(";")[0]
-        raise DatasetError(
-            f"{reason}; the same command resumes the download, or download {archive.address} by other means "
-            f"and put it into {folder}"
-        ) from None
+        reason = str(error).partition(";")[0]  # the advice after it is for weights: no command here takes --source
+        advice = f"download {archive.address} by other means and put it into {folder}"
+        raise DatasetError(f"{reason}; the same command resumes the download, or {advice}") from None
     return path
 
 
@@ -117,9 +111,8 @@ def _unpack_zip(
     folder.mkdir(parents=True, exist_ok=True)
     needed, free = sum(info.file_size for info, _ in wanted), shutil.disk_usage(folder).free
     if needed + _SPARE > free:
-        raise DatasetError(
-            f"unpacking {path.name} takes {needed / 1e9:.2f} GB and {folder} has {free / 1e9:.2f} GB free"
-        )
+        takes = f"unpacking {path.name} takes {needed / 1e9:.2f} GB"
+        raise DatasetError(f"{takes} and {folder} has {free / 1e9:.2f} GB free")
     with bar(f"unpacking {path.name}", len(wanted)) as step:
         for info, target in wanted:
             with opened.open(info) as content:

@@ -20,9 +20,11 @@ IGNORED_59 = 255
 _JSON = "trainval_merged.json"
 
 
-def source_gaps_459(folder: Path, split: str) -> list[Gap]:
-    """Return which source files of the 459 classes are missing for a split: VOC2010 and the MATLAB files."""
-    return _matlab(folder, split).gaps()
+def sources_459(folder: Path, split: str) -> SplitFiles:
+    """Return the source files of the 459 classes for a split: VOC2010 and the MATLAB files."""
+    # The official conversion splits by the images of the 59 classes: 4,998 and 5,105, which are VOC2010's own lists.
+    count = KNOWN["pascal-context-459"].splits[split].count
+    return SplitFiles(folder, Split(count, "JPEGImages", "trainval", f"ImageSets/Main/{split}.txt", ".mat"))
 
 
 def convert_459(folder: Path, split: str) -> None:
@@ -34,7 +36,7 @@ def convert_459(folder: Path, split: str) -> None:
         if pair[1].is_file() and not place.is_file():
             write_label(read_label_map(pair[1]), place)
 
-    convert_each(_matlab(folder, split).pairs, one, f"converting pascal-context-459, {split}")
+    convert_each(sources_459(folder, split).pairs(), one, f"converting pascal-context-459, {split}")
 
 
 def read_label_map(path: Path) -> np.ndarray:
@@ -47,8 +49,7 @@ def read_label_map(path: Path) -> np.ndarray:
     except Exception as error:  # damaged files make the reader raise nearly anything
         raise DatasetError(f"cannot read LabelMap from {path}: {error}") from None
     if values.dtype != np.uint16 or values.ndim != 2:
-        found = f"{values.dtype} values of shape {values.shape}"
-        raise DatasetError(f"LabelMap in {path} has {found}; (H, W) uint16 is needed")
+        raise DatasetError(f"LabelMap in {path} is {values.dtype} of shape {values.shape}; (H, W) uint16 is needed")
     if values.max(initial=0) > 459:
         raise DatasetError(f"{path} has the value {values.max()}; PASCAL-Context has 459 classes")
     return values - np.uint16(1)  # 0 wraps to 65535
@@ -91,12 +92,6 @@ def _label_map(image: dict[str, Any], path: Path) -> np.ndarray:
             raise DatasetError(f"{path}, {image['file_name']}: {error}") from None
         labels[mask] = class_of(annotation["category_id"], classes, path)
     return labels
-
-
-def _matlab(folder: Path, split: str) -> SplitFiles:
-    # The official conversion splits by the images of the 59 classes: 4,998 and 5,105, which are VOC2010's own lists.
-    count = KNOWN["pascal-context-459"].splits[split].count
-    return SplitFiles(folder, Split(count, "JPEGImages", "trainval", f"ImageSets/Main/{split}.txt", ".mat"))
 
 
 def _images(path: Path, split: str) -> list[dict[str, Any]]:

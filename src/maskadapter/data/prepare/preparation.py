@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskadapter.data.archive import Archive
-from maskadapter.data.catalog import KnownSet, known_set
+from maskadapter.data.catalog import Archive, KnownSet, known_set
 from maskadapter.data.layout import Gap, SplitFiles
 from maskadapter.data.opening import check_split, folder_of
 from maskadapter.data.prepare import ade20k, pascal
@@ -20,7 +19,7 @@ logger = logging.getLogger(__name__)
 _CONVERSIONS: dict[str, tuple[Callable[[Path, str], list[Gap]], Callable[[Path, str], None]]] = {
     "ade20k-847": (ade20k.source_gaps, ade20k.convert),
     "pascal-context-59": (pascal.source_gaps_59, pascal.convert_59),
-    "pascal-context-459": (pascal.source_gaps_459, pascal.convert_459),
+    "pascal-context-459": (lambda folder, split: pascal.sources_459(folder, split).gaps(), pascal.convert_459),
 }
 
 
@@ -32,7 +31,7 @@ def prepare(name: str, root: str | Path, splits: Sequence[str] = ("train", "val"
     afterwards. What was found is logged, one info line for each split.
 
     name: one of ``maskadapter.data.catalog.KNOWN``. root: the data set's own folder, or the folder that contains it.
-        offline: download nothing.
+    offline: download nothing.
     Raises DatasetError where the data set is incomplete in the end: what is missing and where to get it. A data set
     with fewer images than the official one can be opened nevertheless.
     """
@@ -59,10 +58,7 @@ class _Preparation:
     def complete_split(self, split: str) -> list[str]:
         """Fetch, unpack and convert the files of a split."""
         layout = self.known.splits[split]
-
-        def find_gaps() -> list[Gap]:
-            return SplitFiles(self.folder, layout).gaps()
-
+        find_gaps = SplitFiles(self.folder, layout).gaps
         if self.known.name not in _CONVERSIONS:
             missing = self._fill(find_gaps)
         elif missing := [gap.text for gap in find_gaps()]:
@@ -82,13 +78,11 @@ class _Preparation:
         layout = self.known.splits[split]
         labels = replace(layout, labels=f"{self.known.instances}/{Path(layout.labels).name}")
         try:
-            missing = self._fill(lambda: SplitFiles(self.folder, labels).gaps())
+            missing = self._fill(SplitFiles(self.folder, labels).gaps)
         except DatasetError as error:
             missing = [str(error)]
-        if missing:
-            logger.info("%s: no instance labels: %s", split, "; ".join(missing))
-        else:
-            logger.info("%s: instance labels, complete", split)
+        state = f"no instance labels: {'; '.join(missing)}" if missing else "instance labels, complete"
+        logger.info("%s: %s", split, state)
 
     def _fill(self, find_gaps: Callable[[], list[Gap]]) -> list[str]:
         """Unpack the archives that fill the gaps; the lines returned also name archives that would fill the rest."""
@@ -111,8 +105,7 @@ class _Preparation:
 
     def _found(self, archive: Archive) -> Path | None:
         """Find an archive where a user may have put it: beside the data sets, in the data set's own folder, above."""
-        own = self.folder
-        return find_archive(archive, list(dict.fromkeys((self.root, own, own.parent, own.parent.parent))))
+        return find_archive(archive, [self.root, self.folder, *list(self.folder.parents)[:2]])
 
     def _advice(self, archive: Archive) -> str:
         """Say what to do about an archive that is missing or incomplete."""
@@ -120,7 +113,5 @@ class _Preparation:
             return f"{path.name} does not contain all of it: is it truncated? {FETCH_AGAIN}"
         if archive.address:
             return f"{archive.file} is needed, from {archive.address}: put it into {self.root}"
-        return (
-            f"{archive.file} is needed: register at {self.known.registration}, put the file that you get into "
-            f"{self.root}, and run the same command again"
-        )
+        steps = f"register at {self.known.registration}, put the file that you get into {self.root}"
+        return f"{archive.file} is needed: {steps}, and run the same command again"

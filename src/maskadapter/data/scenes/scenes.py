@@ -4,19 +4,53 @@ An image shows several blobs that partly occlude each other. A blob has a textur
 glyph; the three make its class name ("striped red ring"). Outline, size and position are random and independent of the
 class, so that no mask reveals it. With ``stuff`` the ground behind the blobs is textured too and has a class ("dotted
 blue ground"). Class names are compositions, so that some can be held out of a training that sees each of their parts.
+Everything is drawn into small windows of pixel coordinates without anti-aliasing, so that masks are exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.scenes.drawing import COLORS, DARK, GLYPH_COLOR, GLYPHS, TEXTURES, blob, rotated
 from maskadapter.errors import DatasetError
 from maskadapter.types import UNLABELED, Target
 from maskadapter.vocabulary import Vocabulary
+
+Plane = np.ndarray
+"""(h, w) float32: x or y coordinates of the pixels of a window, to the right or down from an origin."""
+
+# Far enough apart to stay distinct under the dark tone, the lighting and the noise.
+COLORS = {
+    "red": (205, 45, 45),
+    "green": (50, 165, 60),
+    "blue": (55, 80, 215),
+    "yellow": (220, 200, 45),
+    "purple": (150, 55, 185),
+    "cyan": (60, 185, 200),
+}
+DARK = 0.5  # factor of the dark tone of a texture
+GLYPH_COLOR = 250  # white, which no texture has
+
+TEXTURES: dict[str, Callable[[Plane, Plane], Plane]] = {
+    "plain": lambda x, y: np.zeros(x.shape, bool),
+    "striped": lambda x, y: x % 1 < 0.5,
+    "checkered": lambda x, y: (x % 1 < 0.5) ^ (y % 1 < 0.5),
+    "dotted": lambda x, y: (x % 1 - 0.5) ** 2 + (y % 1 - 0.5) ** 2 < 0.3**2,
+}
+"""Functions that return which pixels are dark. Coordinates in periods of the pattern."""
+
+GLYPHS: dict[str, Callable[[Plane, Plane], Plane]] = {
+    "ring": lambda x, y: (x**2 + y**2 < 1) & (x**2 + y**2 > 0.6**2),
+    "cross": lambda x, y: (np.minimum(abs(x), abs(y)) < 0.22) & (np.maximum(abs(x), abs(y)) < 0.95),
+    "square": lambda x, y: np.maximum(abs(x), abs(y)) < 0.72,
+    "triangle": lambda x, y: (y < 0.6) & (y > 1.9 * abs(x) - 0.95),
+    "bars": lambda x, y: (abs(abs(x) - 0.55) < 0.25) & (abs(y) < 0.85),
+    "moon": lambda x, y: (x**2 + y**2 < 1) & ((x - 0.5) ** 2 + y**2 > 0.8**2),
+}
+"""Functions that return which pixels belong to the glyph, (h, w) bool. Coordinates in glyph radii from its center; no
+pixel of a glyph is further away than 1.2."""
 
 GROUND = "ground"
 Parts = tuple[str, str, str]  # texture, color and glyph, or GROUND in place of a glyph
@@ -55,15 +89,11 @@ def is_held_out(composition: Parts) -> bool:
 class Scenes:
     """A panoptic ``Dataset`` of synthetic scenes, drawn on access in 4 to 8 milliseconds each.
 
-    Args:
-        length: number of scenes; the scenes of a shorter data set are the first ones of a longer one.
-        seed: of all randomness. Scene i depends only on (seed, i) and on the arguments below.
-        size: side of the square images, in pixels.
-        things: smallest and largest number of blobs; those that find no free position are left out, never all.
-        stuff: two textured grounds with classes of their own behind the blobs; False: an unlabeled gray.
-        seen: True for scenes of seen compositions only, False for unseen ones only, None for all. The vocabulary always
-            holds all compositions.
-
+    length: number of scenes; the scenes of a shorter data set are the first ones of a longer one. seed: of all
+    randomness: scene i depends only on (seed, i) and on the arguments below. size: side of the square images, in
+    pixels. things: smallest and largest number of blobs; those that find no free position are left out, never all.
+    stuff: two textured grounds with classes of their own behind the blobs; False: an unlabeled gray. seen: True for
+    scenes of seen compositions only, False for unseen ones only, None for all; the vocabulary always holds all.
     Raises DatasetError for sizes and numbers that cannot be drawn.
     """
 
@@ -137,11 +167,8 @@ class Scenes:
         radius = rng.uniform(*_RADII) * self._size
         margin = _GLYPH * radius
         for row, column in rng.uniform(margin, self._size - margin, (_TRIES, 2)):
-            if all(
-                (row - other.row) ** 2 + (column - other.column) ** 2
-                > (radius * (1 + _WOBBLE) + other.radius * _GLYPH) ** 2
-                for other in others
-            ):
+            reach = radius * (1 + _WOBBLE)
+            if all((row - o.row) ** 2 + (column - o.column) ** 2 > (reach + o.radius * _GLYPH) ** 2 for o in others):
                 return Thing(composition, row, column, radius)
         return None
 
@@ -152,8 +179,7 @@ class Scenes:
         along, across = rotated(x - self._size / 2, y - self._size / 2, rng.uniform(0, 2 * np.pi))
         if not grounds:
             gray = rng.uniform(90, 150) + across * np.float32(rng.uniform(0, 60) / self._size)
-            ids = np.full(x.shape, UNLABELED, np.int32)
-            return np.repeat(gray[..., None], 3, axis=2), ids
+            return np.repeat(gray[..., None], 3, axis=2), np.full(x.shape, UNLABELED, np.int32)
         wave = np.sin(along * np.float32(rng.uniform(5, 12) / self._size) + np.float32(rng.uniform(0, 7)))
         ids = (across > self._size * (rng.uniform(-0.1, 0.1) + 0.08 * wave)).astype(np.int32)
         sides = [self._textured(self.compositions[number], x, y, rng) for number in grounds]
@@ -187,3 +213,26 @@ class Scenes:
         dark = TEXTURES[parts[0]](along / period + shift[0], across / period + shift[1])
         light = rng.uniform(0.85, 1.1) * (np.array(COLORS[parts[1]]) + rng.uniform(-15, 15, 3))
         return np.where(dark, np.float32(DARK), np.float32(1))[..., None] * light.astype(np.float32)
+
+
+def rotated(x: Plane, y: Plane, angle: float) -> tuple[Plane, Plane]:
+    """Rotate the coordinate axes by an angle in radians."""
+    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    return x * cosine + y * sine, y * cosine - x * sine
+
+
+def blob(x: Plane, y: Plane, waves: np.ndarray) -> Plane:
+    """Return which pixels belong to a wobbly disc, (h, w) bool.
+
+    x, y: in mean radii from its center. waves: (n, 2), amplitude and phase of the sine terms with 2, 3, ... n + 1
+    periods around the disc. The radius stays within 1 plus or minus the sum of the amplitudes.
+    """
+    place = x + np.complex64(1j) * y
+    squared = x**2 + y**2
+    direction = place / np.sqrt(np.maximum(squared, np.float32(1e-6)))
+    # cos(n angle + phase) is the real part of direction**n * exp(i phase): no trigonometry for every pixel.
+    power, radius = direction, np.ones_like(squared)
+    for amplitude, phase in waves:
+        power = power * direction
+        radius += (power * np.complex64(amplitude * np.exp(1j * phase))).real
+    return squared < radius**2

@@ -1,0 +1,165 @@
+"""Data sets in COCO's formats: instances, as polygons or run lengths, and panoptic segments, as PNGs of their ids."""
+
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskadapter.data.dataset import Sample, Task
+from maskadapter.data.formats.coco_json import class_of, file_of, group_by_image, in_file, read_annotations
+from maskadapter.data.formats.image_label_pairs import check_size, fingerprint_of, read_pair
+from maskadapter.errors import DatasetError, MaskError
+from maskadapter.io import decode_segmentation, panoptic_ids, read_image
+from maskadapter.types import UNLABELED, Target
+from maskadapter.vocabulary import Vocabulary
+
+
+class PackedRecords:
+    """A read-only sequence whose values are kept as bytes and unpacked on access.
+
+    A million Python objects take several times the memory of their content and are slow to send to a worker; two arrays
+    do neither. Only values that this process packed are ever unpacked, and no file holds them: pickle is safe here,
+    and packs the polygons of LVIS ten times faster than JSON.
+    """
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        rows = [pickle.dumps(value, pickle.HIGHEST_PROTOCOL) for value in values]
+        self._ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
+        self._bytes = np.frombuffer(b"".join(rows), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> Any:
+        index = range(len(self))[index]  # negative indices count from the end; IndexError outside
+        start = int(self._ends[index - 1]) if index else 0
+        return pickle.loads(self._bytes[start : int(self._ends[index])].tobytes())
+
+
+class _CocoImages:
+    """What COCO instance and panoptic data sets share: for each image a packed row and its classes.
+
+    index: the JSON file. images: folder of the images that it lists. classes: category id -> index in the vocabulary.
+    content: content of the JSON, where the caller has read it already.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        vocabulary: Vocabulary,
+        index: Path,
+        images: Path,
+        classes: Mapping[int, int],
+        content: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.vocabulary, self.index, self.images = name, vocabulary, index, images
+        groups = group_by_image(content or read_annotations(index), index)
+        with in_file(index):
+            rows = [self._row(image, annotations, classes) for image, annotations in groups]
+        self._rows = PackedRecords(rows)
+        self._classes = PackedRecords(sorted({segment[0] for segment in row[-1]}) for row in rows)
+
+    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[int, int]) -> Any:
+        """Make the tuple of an image; it ends in the list of its segments: class, whether a crowd, id, ..."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def classes_of(self, index: int) -> list[int]:
+        """Return the classes in an image, sorted, without reading the image."""
+        return self._classes[index]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the JSON file's size and modification time: it changes when the labels may have changed."""
+        return fingerprint_of([self.index])
+
+
+def _target(segments: list[Any], segment_ids: np.ndarray | None = None, masks: np.ndarray | None = None) -> Target:
+    classes = np.array([segment[0] for segment in segments], dtype=np.int64)
+    return Target(classes, np.array([segment[1] for segment in segments], dtype=bool), segment_ids, overlapping=masks)
+
+
+class CocoInstances(_CocoImages):
+    """An instance data set in COCO's format, such as LVIS: a JSON file and a folder of images. Masks may overlap.
+
+    The constructor reads the JSON; images and masks are read on access. An image without annotations has no segments.
+    Raises DatasetError for a JSON that is missing or not in COCO's format, and for an unknown category.
+    """
+
+    task: Task = "instance"
+
+    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[int, int]) -> Any:
+        segments = [
+            (
+                class_of(annotation["category_id"], classes, self.index),
+                bool(annotation.get("iscrowd", 0)),  # LVIS has no crowds
+                annotation.get("id"),
+                annotation["segmentation"],
+            )
+            for annotation in annotations
+        ]
+        return file_of(image), int(image["height"]), int(image["width"]), segments
+
+    def __getitem__(self, index: int) -> Sample:
+        """Raises DatasetError, naming the file, for an image of another size than listed and for malformed masks."""
+        file, height, width, segments = self._rows[index]
+        image = read_image(self.images / file)
+        check_size(self.images / file, image, f"its entry in {self.index}", (height, width))
+        masks = np.zeros((len(segments), height, width), dtype=bool)
+        for mask, (_, _, number, segmentation) in zip(masks, segments, strict=True):
+            try:
+                mask[:] = decode_segmentation(segmentation, (height, width))
+            except MaskError as error:
+                raise DatasetError(f"{self.index}, annotation {number} of {file}: {error}") from None
+        return Sample(image, _target(segments, masks=masks), file)
+
+
+class CocoPanoptic(_CocoImages):
+    """A panoptic data set in COCO's format: a JSON file, a folder of images, and ``labels``, one of panoptic PNGs.
+
+    The constructor reads the JSON; images and PNGs are read on access.
+    Raises DatasetError for a JSON that is missing or not in COCO's panoptic format, an image without a label, an
+    unknown category.
+    """
+
+    task: Task = "panoptic"
+
+    def __init__(
+        self,
+        name: str,
+        vocabulary: Vocabulary,
+        index: Path,
+        images: Path,
+        labels: Path,
+        classes: Mapping[int, int],
+        content: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.labels = labels
+        super().__init__(name, vocabulary, index, images, classes, content)
+
+    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[int, int]) -> Any:
+        if len(annotations) != 1:
+            raise DatasetError(f"{self.index} has {len(annotations)} labels for {file_of(image)}; one is needed")
+        segments = [
+            (class_of(segment["category_id"], classes, self.index), bool(segment["iscrowd"]), int(segment["id"]))
+            for segment in annotations[0]["segments_info"]
+        ]
+        return file_of(image), str(annotations[0]["file_name"]), segments
+
+    def __getitem__(self, index: int) -> Sample:
+        """Raises DatasetError, naming the file: a PNG that is missing, of another size, or has an unlisted segment."""
+        file, label, segments = self._rows[index]
+        path = self.labels / label
+        image, values = read_pair(self.images / file, path)
+        if values.ndim != 3:
+            raise DatasetError(f"{path} is not a panoptic PNG: RGB with id = R + 256 G + 65536 B is needed")
+        listed = {0: UNLABELED} | {segment[2]: number for number, segment in enumerate(segments)}
+        ids, places = np.unique(panoptic_ids(values), return_inverse=True)
+        if strange := [number for number in ids.tolist() if number not in listed]:
+            raise DatasetError(f"{path} has a segment {strange[0]} that its JSON does not list")
+        segment_ids = np.array([listed[number] for number in ids.tolist()], dtype=np.int32)[places]
+        return Sample(image, _target(segments, segment_ids.reshape(values.shape[:2])), file)
