@@ -48,16 +48,16 @@ class Comparison:
     def measure_on_segments(self, image: np.ndarray, root: Path, count: int) -> None:
         """Time the adapter on ``count`` segments of a folder of COCO panoptic, laid on the features of an image."""
         (batch, sizes), clock = self._timed.prepare(image), Clock(self._device)
-        segments = draw_segments(root, count, sizes)
         pooler, project = self._timed.pooler, self._timed.clip.project
         assert isinstance(pooler, AdapterPooler)
-        features, masks = self._timed.clip.encode_image(batch.pixels), segments[None].to(batch.pixels.device)
+        masks = draw_segments(root, count, sizes)[None].to(batch.pixels.device)
+        features = self._timed.clip.encode_image(batch.pixels)
         with clock.part("reference"):
             reference = ReferencePooler(pooler).embed(features, masks, project)
         with clock.part("exact"):
             exact = pooler.embed(features, masks, project)
         self._segments = {
-            "number": len(segments),
+            "number": masks.shape[1],
             "seconds": dict(clock.seconds),
             "speedup_exact": clock.seconds["reference"] / clock.seconds["exact"],
             "largest difference, exact": float((exact - reference).abs().max() / reference.abs().max()),
@@ -93,14 +93,11 @@ class Comparison:
             for way in COMPUTATIONS[first:] + COMPUTATIONS[:first]
         }
         difference = float((results["exact"].logits - results["reference"].logits).abs().max())
-        compared = _agreement(results["reference"], results["pruned"])
-        return {"timed": True, "largest difference of logits, exact": difference, **compared}
+        row = {"timed": True, "largest difference of logits, exact": difference}
+        return row | _agreement(results["reference"], results["pruned"])
 
     def _count(self, image: PreparedImage, computed: Tensor | None) -> None:
-        """Measure memory and count multiplications on one image, before anything is timed.
-
-        What runs first in a process is slower; and memory that was taken once looks free from then on.
-        """
+        # Before anything is timed: what runs first is slower, and memory that was taken once looks free from then on.
         with peak_memory(self._device) as self._memory:
             run_stages(self._timed, image, self._encoded, "pruned", Clock(self._device), computed)
         pruned = run_stages(self._timed, image, self._encoded, "pruned", self._counters["pruned"], computed)

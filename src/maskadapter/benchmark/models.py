@@ -20,10 +20,10 @@ LAYER_SCALE = 0.1
 
 
 class SubstitutedProposals(nn.Module):
-    """Run a proposal head, discard what it proposes, and return given proposals.
+    """Run a proposal head, ``generator``, whose time counts, discard what it proposes, and return given proposals.
 
     How long the adapter takes, and which proposals can be pruned, depends on the masks and on how surely they are
-    classified; the masks of random weights are noise. generator: the head of the model that is timed; its time counts.
+    classified; the masks of random weights are noise.
     """
 
     def __init__(self, generator: nn.Module) -> None:
@@ -33,10 +33,9 @@ class SubstitutedProposals(nn.Module):
     def substitute(
         self, proposals: Proposals, class_logits: Tensor, found_at: ImageSizes, needed_at: ImageSizes
     ) -> None:
-        """Set the proposals of one image and their class logits (1, N, K + 1).
+        """Set the proposals of one image, resampled to stride 4, and their class logits (1, N, K + 1).
 
-        found_at, needed_at: the sizes of that image in the model that found them and in the one that is timed. The
-        masks are resampled to stride 4 of the timed model's input.
+        found_at, needed_at: the sizes of that image in the model that found them and in the one that is timed.
         """
         stride = found_at.padded[0] // proposals.mask_logits.shape[-2]
         masks = proposals.mask_logits[..., : found_at.resized[0] // stride, : found_at.resized[1] // stride]
@@ -64,15 +63,16 @@ def benchmark_models(
 ) -> tuple[OpenVocabularySegmenter, OpenVocabularySegmenter]:
     """Build the model that is timed, and the model whose results are compared.
 
-    model: a name, for random weights of its shapes, or a file of weights. For a file both are the same. For random
-    weights the second is the embedded model, whose proposals, at most ``proposals``, replace those of the first.
-    Raises MaskAdapterError for a model without an adapter or without a mask generator.
+    model: a name, for random weights of its shapes, or a file of weights, which is both. For random weights the second
+    is the embedded model, whose proposals, at most ``proposals``, replace those of the first. Raises MaskAdapterError
+    for a model without an adapter or without a mask generator.
     """
     if model not in MODELS:
         timed = load(model, device=device)
         if not isinstance(timed.pooler, AdapterPooler) or timed.generator is None:
-            problem = f"{model} has no adapter or no mask generator"
-            raise MaskAdapterError(f"{problem}: the benchmark needs a model with both")
+            raise MaskAdapterError(
+                f"{model} has no adapter or no mask generator: the benchmark needs a model with both"
+            )
         return timed, timed
     torch.manual_seed(0)
     timed = build(Architecture(model, "adapter")).eval().requires_grad_(False).to(device)
@@ -88,10 +88,7 @@ def benchmark_models(
 
 
 def encode_classes(segmenter: OpenVocabularySegmenter, classes: Any) -> EncodedVocabulary:
-    """Encode a class list for a model: with its text encoder where weights are real, else as random unit vectors.
-
-    Random vectors are as good for random weights, and hundreds of names need not go through a large text encoder.
-    """
+    """Encode a class list with a model's text encoder; for random weights as random vectors, which are as good."""
     if segmenter.text_cache is not None:
         return segmenter.encode_text(classes)
     vocabulary = Vocabulary.of(classes)

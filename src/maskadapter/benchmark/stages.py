@@ -25,7 +25,6 @@ are the same in all three."""
 STAGES = ("image encoder", "mask generator", "adapter", "semantic map")
 """The adapter's stage runs from masks to class logits: its maps, pooling with them, and classifying what is pooled."""
 
-
 PreparedImage = tuple[ImageBatch, ImageSizes]
 """One image as a model takes it, and its sizes: what ``OpenVocabularySegmenter.prepare`` returns."""
 
@@ -34,9 +33,8 @@ PreparedImage = tuple[ImageBatch, ImageSizes]
 class StageResults:
     """What one image gave.
 
-    labels: (H, W) int32, the class of every pixel. proposals: those of the mask generator. class_logits, logits:
-    (1, N, K + 1), of the in-vocabulary and of the out-of-vocabulary classifier. computed: (1, N) bool, the proposals
-    that went through the whole adapter.
+    labels: (H, W) int32. class_logits, logits: (1, N, K + 1), of the in-vocabulary and of the out-of-vocabulary
+    classifier. computed: (1, N) bool, the proposals that went through the whole adapter.
     """
 
     labels: np.ndarray
@@ -78,7 +76,7 @@ def run_stages(
         nonlocal chosen
         logits = segmenter.out_of_vocabulary_logits(features, estimates, text)
         probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
-        own = torch.stack([influential(*one) for one in zip(mask_logits, probs, strict=True)])
+        own = torch.stack(list(map(influential, mask_logits, probs)))
         chosen = own if computed is None else computed
         return chosen
 
@@ -86,8 +84,8 @@ def run_stages(
         if computation == "pruned":
             embeddings = pruned_embeddings(pooler, features, mask_logits, project, choose)
         else:
-            exact_or_reference = ReferencePooler(pooler) if computation == "reference" else pooler
-            embeddings = exact_or_reference(batch.pixels, features, mask_logits, project)
+            whole = ReferencePooler(pooler) if computation == "reference" else pooler
+            embeddings = whole(batch.pixels, features, mask_logits, project)
         logits = segmenter.out_of_vocabulary_logits(features, embeddings, text)
     probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
     with clock.part("semantic map"):

@@ -27,7 +27,7 @@ class Column:
     """One number that is measured for every row.
 
     key: its name in ``Row.published``. dataset: a known data set or a YAML file. metric: as ``evaluate`` calls it.
-    branch, masks: as ``Row`` has them; given here, they take the place of the row's.
+    branch, masks: in place of the row's.
     """
 
     key: str

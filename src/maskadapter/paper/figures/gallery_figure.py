@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_MODELS = 5
-
 _TEXT = 22  # pixels of a label: 5 points in print
 
 
@@ -110,10 +109,7 @@ def _parse_model(text: str) -> tuple[str, ModelSource]:
 
 
 def labels_of(target: Target) -> np.ndarray:
-    """Return the class of every pixel, (H, W) int, UNLABELED where there is none.
-
-    Of masks that overlap the smallest is on top.
-    """
+    """Return the class of every pixel, (H, W) int, UNLABELED where there is none; the smallest mask is on top."""
     if target.overlapping is None:
         return target.labels()
     labels = np.full(target.size, UNLABELED, np.int32)

@@ -13,10 +13,9 @@ Content = TypeVar("Content")
 def labeled(
     sources: Sequence[str | Path], read: Callable[[str], tuple[str, Content]], most: int = len(COLORS)
 ) -> Mapping[str, Content]:
-    """Read sources, and return their contents by label.
+    """Return by label what ``read`` makes of each source: the label that it has where none is given, and the content.
 
-    read: from a source without its label to the label that it has where none is given, and its content. most: how many
-    fit into the figure. Raises MaskAdapterError for no source, too many, or two with the same label.
+    most: how many fit into the figure. Raises MaskAdapterError for no source, too many, or two with the same label.
     """
     if not 1 <= len(sources) <= most:
         raise MaskAdapterError(f"{len(sources)} were given to be compared; 1 to {most} fit into a figure")

@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 
 COLUMN, TEXT = 3.25, 6.875
 """Inches of a column and of both together. Source: CVPR's author kit."""
-
 DPI = 300
 """Dots per inch of a PNG, and of the images inside of a PDF or SVG."""
-
 ENDINGS = (".png", ".pdf", ".svg")
-
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """For lines and bars, distinct with any color vision. Source: Okabe and Ito 2008, without the yellow."""
 

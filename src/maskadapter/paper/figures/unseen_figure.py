@@ -1,7 +1,7 @@
 """Draw a metric of seen and of unseen classes over the steps of a training. Source: paper, figure 7."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PREFIX = "evaluation/"
-
-Curve = Mapping[int, float]
-"""Step -> percent."""
 
 
 def unseen_curve(
@@ -49,15 +46,14 @@ def unseen_curve(
                 # Points mark the evaluations; many of them would hide the line.
                 mark = "o" if len(steps) <= 30 else ""
                 axes.plot(steps, percent, line, color=color, marker=mark, markersize=2.5, label=f"{label}, {kind}")
-        axes.set_xlabel("step")
-        axes.set_ylabel(f"{metric} on {dataset} (%)")
+        axes.set(xlabel="step", ylabel=f"{metric} on {dataset} (%)")
         axes.grid(axis="y", linewidth=0.3)
         figure.legend(loc="outside upper center", ncols=columns, handlelength=2.6)
     return figure
 
 
-def _read(source: str) -> tuple[str, Mapping[str, Mapping[str, Mapping[str, Curve]]]]:
-    """The run's name, and: data set -> metric -> "seen" and "unseen" -> curve, of those metrics that have both."""
+def _read(source: str) -> tuple[str, dict[str, dict[str, dict[str, dict[int, float]]]]]:
+    """The run's name, and: data set -> metric -> "seen" and "unseen" -> step -> percent, of metrics that have both."""
     folder = Path(source)
     path = folder / "log.jsonl"
     try:

@@ -93,8 +93,8 @@ def upper_bound(
         axes = figure.subplots()
         for place, (color, (label, report)) in enumerate(zip(COLORS, found.items(), strict=False)):
             logger.info("standard errors of %s", label)
-            errors = _standard_errors(report, shown, resamples, seed)
             held = {group: metric for group, metric in enumerate(shown) if metric in report.numbers}
+            errors = _standard_errors(report, list(held.values()), resamples, seed)
             middles = [group + (place - (len(found) - 1) / 2) * wide for group in held]
             heights = [report.numbers[metric] for metric in held.values()]
             axes.bar(middles, heights, 0.92 * wide, color=color, label=label)
@@ -107,12 +107,11 @@ def upper_bound(
                 axes.annotate(f"{height:.1f}", top, (0, 2.5), textcoords="offset points", **style)
         axes.set_xticks(range(len(shown)), [fill(metric, letters) for metric in shown])
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel("on ground-truth masks (%)")
+        name, number = first.images
+        axes.set(xlabel=f"{name}, {number:,} images", ylabel="on ground-truth masks (%)")
         axes.margins(y=0.12)
         handles = [Patch(color=color, label=label) for color, label in zip(COLORS, found, strict=False)]
         figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=1)
-        name, number = first.images
-        axes.set_xlabel(f"{name}, {number:,} images")
     return figure
 
 
@@ -143,7 +142,7 @@ def _standard_errors(report: _Report, metrics: Sequence[str], resamples: int, se
     convention = cast(Convention, stated if stated in CONVENTIONS else "detectron2-main")
     partition = Partition("the report's", tuple(one.get("seen") is True for one in report.classes))
     errors = {}
-    for metric in (metric for metric in metrics if metric in report.numbers):
+    for metric in metrics:
         counts = image_counts(records.read(count), metric, len(report.classes))
         error = standard_error(bootstrap(counts, metric_function(metric, partition, convention), resamples, seed))
         if not math.isnan(error):

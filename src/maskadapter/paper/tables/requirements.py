@@ -20,11 +20,7 @@ from maskadapter.pipelines import GROUND_TRUTH
 
 @dataclass(frozen=True)
 class Given:
-    """What the user has.
-
-    runs: folder of trainings, ``<recipe's name>/model.safetensors`` in it. files: weights by the names of
-    ``weight_names``. download: whether missing weights may be downloaded.
-    """
+    """What the user has: runs, files as ``weights``, and download, as ``reproduce`` takes them."""
 
     runs: Path = Path("runs")
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -88,8 +84,8 @@ def _published(model: str, pooler: str, given: Given) -> str | Path:
     if weights.stem in given.files:
         return given.files[weights.stem]
     if present(weights) is None and not given.download:
-        problem = f"{model} with {weights.pooler} is not on this machine"
-        raise MaskAdapterError(f"{problem}: run '{weights.command}', or give --weights {weights.stem}=FILE")
+        remedy = f"run '{weights.command}', or give --weights {weights.stem}=FILE"
+        raise MaskAdapterError(f"{model} with {weights.pooler} is not on this machine: {remedy}")
     return model
 
 
@@ -98,8 +94,7 @@ def _check_cached(repository: str, names: tuple[str, ...], given: Given) -> None
     try:
         here = any(isinstance(huggingface_hub.try_to_load_from_cache(repository, name), str) for name in names)
     except HFValidationError:
-        raise MaskAdapterError(
-            f"'{repository}' is neither a folder nor the name of a Hugging Face repository"
-        ) from None
+        problem = f"'{repository}' is neither a folder nor the name of a Hugging Face repository"
+        raise MaskAdapterError(problem) from None
     if not here and not given.download:
         raise MaskAdapterError(f"{repository} is not on this machine: give --download to fetch it from Hugging Face")

@@ -21,10 +21,7 @@ CellKey = tuple[str, str]
 
 
 class TableRun:
-    """One run of one table.
-
-    table: as it is run, perhaps with the user's model or data. original: as the paper has it.
-    """
+    """One run of one table, perhaps with the user's model or data. original: as the paper has it."""
 
     def __init__(self, table: Table, original: Table, options: RunOptions) -> None:
         self.table, self.original, self.options = table, original, options
@@ -37,8 +34,7 @@ class TableRun:
     def run(self) -> dict[CellKey, Cell]:
         """Fill every cell; columns that differ in their metric alone share one evaluation.
 
-        Rows that lack something are left empty, with the reason. Raises KeyboardInterrupt with a message of what is
-        done.
+        Rows that lack something get the reason instead. Raises KeyboardInterrupt with a message of what is done.
         """
         for name in dict.fromkeys(column.dataset for column in self.table.columns):
             try:
