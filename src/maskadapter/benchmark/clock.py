@@ -53,10 +53,7 @@ class Counter(Clock):
 
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator[list[float]]:
-    """Yield a list that holds, after the block, the most memory that it took beyond what was taken before, in GB.
-
-    GB are 10^9 bytes: of the process's memory on a CPU, of PyTorch's allocations on a GPU.
-    """
+    """Yield a list that after the block holds the most memory that it took, in 10^9 bytes; on a GPU PyTorch's alone."""
     most: list[float] = []
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -33,6 +33,6 @@ def benchmark_tables(report: Mapping[str, Any]) -> str:
     ]
     if rows := [[name, f"{value:.3g}"] for name, value in report["second class list"].items()]:
         tables.append(markdown_table(["a second class list", "seconds"], rows, "lr"))
-    facts = [*([fact, str(report[fact])] for fact in _FACTS), ["libraries", libraries]]
-    tables.append(markdown_table(["", ""], facts, "ll"))
+    facts = [[fact, str(report[fact])] for fact in _FACTS]
+    tables.append(markdown_table(["", ""], [*facts, ["libraries", libraries]], "ll"))
     return "\n\n".join("\n".join(table) for table in tables) + "\n"

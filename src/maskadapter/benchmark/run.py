@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 TIMED = 5
 """Images that are timed; on further ones only the results are compared."""
-
 TURNS = 5
 """How often the second class list is timed: it takes so little that one measurement says nothing."""
 
@@ -101,12 +100,11 @@ def _time_second_class_list(
     segmenter: OpenVocabularySegmenter, image: np.ndarray, first: EncodedVocabulary, second: EncodedVocabulary
 ) -> dict[str, float]:
     """Measure what an ``EncodedImage`` saves: seconds, without the text encoder's, and the last over the first."""
-    clock = Clock(segmenter.clip.logit_scale.device)
+    clock, *turns = (Clock(segmenter.clip.logit_scale.device) for _ in range(1 + TURNS))
     with clock.part("first list, from the image"):
         segmenter.segment(image, first, background=None)
     with clock.part("encoding the image"):
         encoded = segmenter.encode_image(image)
-    turns = [Clock(segmenter.clip.logit_scale.device) for _ in range(TURNS)]
     for turn in turns:
         with turn.part("second list"):
             segmenter.segment(encoded, second, background=None)

@@ -13,10 +13,9 @@ from maskadapter.types import ImageSizes
 
 
 def draw_segments(root: Path, count: int, sizes: ImageSizes, seed: int = 0) -> Tensor:
-    """Draw ``count`` different segments from the validation images of a folder of COCO panoptic.
+    """Draw ``count`` different segments from the validation images of COCO panoptic, (count, h, w) bool at stride 4.
 
-    sizes: those of the image whose features the segments are laid on; each segment is resized to it. Returns
-    (count, h, w) bool at stride 4. Raises MaskAdapterError when the folder holds fewer segments.
+    sizes: of the image to which segments are resized. Raises MaskAdapterError when the folder holds fewer segments.
     """
     size = sizes.resized[0] // 4, sizes.resized[1] // 4
     bottom, right = (full // 4 - side for full, side in zip(sizes.padded, size, strict=True))

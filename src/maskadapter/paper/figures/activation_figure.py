@@ -48,9 +48,8 @@ def activations(
     top: how many masks of each image, the largest first. single: how many single maps of each mask, 0 to 4.
     model: as ``load`` takes it; it needs an adapter. device: where to compute.
 
-    Returns the figure, which is also in the file. Raises MaskAdapterError, one line: neither masks nor classes, nothing
-    found, more than 20 images or rows, and what ``find_image_files``, ``mask_parts``, ``Vocabulary.of`` and ``load``
-    raise.
+    Returns the figure, which is also in the file. Raises MaskAdapterError: neither masks nor classes, nothing found,
+    more than 20 images or rows, and what ``find_image_files``, ``mask_parts``, ``Vocabulary.of``, ``load`` raise.
     """
     path = check_output(output)
     if masks is None and classes is None:
@@ -87,8 +86,7 @@ def activations(
 
 
 def _largest_given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Select the ``top`` largest of the given masks of an image, (n, H, W) bool, the largest first, none empty, and
-    their places among all, (n,); None where no masks are given at all."""
+    """The ``top`` largest given masks of an image that are not empty, (n, H, W) bool, and their places among all."""
     if masks is None:
         return None
     name = image.source.name if isinstance(image.source, Path) else None

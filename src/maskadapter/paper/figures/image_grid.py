@@ -83,7 +83,7 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
                 axes = figure.add_axes((left / width, (top - tall) / height, wide / width, tall / height))
                 axes.set_axis_off()
                 axes.imshow(image)
-                if content.outline is not None:
+                if content.outline is not None and content.outline.any():
                     _draw_outline(axes, content.outline)
                 if column < len(content.notes):
                     text = axes.text(0.03, 0.04, content.notes[column], color="w", size=6.5, transform=axes.transAxes)
@@ -96,8 +96,6 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
 
 def _draw_outline(axes: "Axes", mask: np.ndarray) -> None:
     """Draw a white line on a black one, which is visible on any image."""
-    if not mask.any():
-        return
     # The border closes outlines that run along the edge of the image.
     padded = np.pad(mask, 1).astype(float)
     places = [np.clip(np.arange(-1, length + 1), -0.5, length - 0.5) for length in mask.shape]

@@ -39,13 +39,11 @@ def tsne(
     """Draw a point for every ground-truth mask but crowds, by mask pooling and by the Mask-Adapter of the same model.
 
     output: .png, .pdf or .svg. limit: only the first so many images. top: the classes with the most masks, 1 to 21.
-    partition: which classes count as seen, as ``Partition.of`` takes it; unseen ones are triangles. None draws all
-        alike. seed: of scikit-learn's t-SNE.
-    model: as ``load`` takes it; it needs an adapter. device: where to compute.
+    partition: which classes count as seen, as ``Partition.of`` takes it; unseen ones are triangles; None: all alike.
+    seed: of t-SNE. model: as ``load`` takes it; it needs an adapter. device: where to compute.
 
-    Distances are those between normalized embeddings. t-SNE keeps neighbors together and little else: neither the size
-    of a cluster nor the distance between two means anything. The line below each panel is about the embeddings
-    themselves: how many masks have a nearest neighbor, by cosine, of their own class.
+    t-SNE of normalized embeddings keeps neighbors together; neither the size of a cluster nor the distance between two
+    means anything. Below each panel: how many masks have a nearest neighbor, by cosine, of their own class.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError, one line: fewer than 5 masks, and what the
     data set, ``Partition.of`` and ``load`` raise.
@@ -88,10 +86,10 @@ def tsne(
             axes.set_box_aspect(0.85)
             axes.spines[:].set_visible(True)
         handles, labels = panels[0].get_legend_handles_labels()
-        title = f"{int(chosen.sum()):,} masks of {dataset.name}"
-        unseen = " (triangles: unseen classes)" if not seen[shown].all() else ""
+        unseen = "" if seen[shown].all() else " (triangles: unseen classes)"
+        title = f"{int(chosen.sum()):,} masks of {dataset.name}{unseen}"
         legend: Any = {"loc": "outside lower center", "markerscale": 1.4, "title_fontsize": 7}
-        figure.legend(handles, labels, ncols=columns, title=title + unseen, **legend)
+        figure.legend(handles, labels, ncols=columns, title=title, **legend)
     return figure
 
 

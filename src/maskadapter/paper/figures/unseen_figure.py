@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.paper.figures.labeled import labeled
-from maskadapter.paper.figures.page import COLORS, COLUMN, check_output, legend_shape, page
+from maskadapter.paper.figures.page import COLORS, COLUMN, check_output, labeled, legend_shape, page
 from maskadapter.training import LOGGED_METRICS
 
 if TYPE_CHECKING:
@@ -35,9 +34,8 @@ def unseen_curve(
     of_set = {label: found[dataset] for label, found in curves.items()}
     metrics = [name for name in LOGGED_METRICS if not name.endswith("seen")]
     metric = _chosen("metric", metric, [[m for m in metrics if m in found] for found in of_set.values()], first=True)
-    columns, high = legend_shape(
-        [f"{label}, {kind}" for label in of_set for kind in ("unseen", "seen")], COLUMN, most=2
-    )
+    lines = [f"{label}, {kind}" for label in of_set for kind in ("unseen", "seen")]
+    columns, high = legend_shape(lines, COLUMN, most=2)
     with page(path, COLUMN, 1.95 + high) as figure:
         axes = figure.subplots()
         for color, (label, found) in zip(COLORS, of_set.items(), strict=False):
@@ -76,20 +74,16 @@ def _read(source: str) -> tuple[str, dict[str, dict[str, dict[str, dict[int, flo
                 found.setdefault(dataset, {}).setdefault(metric, {}).setdefault(kind, {})[step] = value
     both = {name: {metric: of for metric, of in metrics.items() if len(of) == 2} for name, metrics in found.items()}
     if not any(both.values()):
-        raise MaskAdapterError(
-            f"{path} has no metrics of seen and unseen classes: train with evaluation.every and evaluation.datasets, "
-            "on a data set that has seen and unseen classes"
-        )
+        needed = "train with evaluation.every and evaluation.datasets, on a data set that has seen and unseen classes"
+        raise MaskAdapterError(f"{path} has no metrics of seen and unseen classes: {needed}")
     return folder.resolve().name, {name: metrics for name, metrics in both.items() if metrics}
 
 
 def _chosen(what: str, wanted: str | None, offers: Sequence[Sequence[str]], first: bool = False) -> str:
     """Return the wanted name, or the only one that all ``offers`` share; ``first``: the first of several."""
     shared = [name for name in offers[0] if all(name in others for others in offers)]
-    if wanted is None and shared and (first or len(shared) == 1):
-        return shared[0]
-    if wanted in shared:
-        return str(wanted)
+    if wanted in shared or (wanted is None and shared and (first or len(shared) == 1)):
+        return wanted or shared[0]
     if not shared:
         raise MaskAdapterError(f"the runs have no {what} in common with metrics of seen and unseen classes")
     problem = f"no {what} '{wanted}' in all runs" if wanted else f"the runs have several {what}s"

@@ -16,7 +16,6 @@ from maskadapter.system.markdown_table import markdown_table
 
 UNKNOWN = "not known here"
 """What stands in place of a published figure that is not in this package."""
-
 _WIDTH = 100  # letters of a line of notes
 
 
@@ -44,10 +43,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableReport:
-    """The result of a run of one table.
+    """The result of a run of one table, perhaps with the user's model or data. original: as the paper has it.
 
-    table: as it was run, with the user's model or data where they were given. original: as the paper has it. cells: by
-    the row's label and the column's key. facts: what else the numbers depend on, ready for JSON.
+    cells: by the row's label and the column's key. facts: what else the numbers depend on, ready for JSON.
     """
 
     table: Table
@@ -117,12 +115,11 @@ class TableReport:
 
     def markdown(self) -> str:
         """One Markdown table for every column, then notes on where the numbers come from."""
-        parts = [f"# Table {self.table.name.removeprefix('table')}: {self.table.title}"]
-        parts += [f"## {column.title}\n\n{self._section(column)}" for column in self.table.columns]
+        title = f"# Table {self.table.name.removeprefix('table')}: {self.table.title}"
+        sections = [f"## {column.title}\n\n{self._section(column)}" for column in self.table.columns]
         # Commands and paths stay in one piece.
         wrapper = textwrap.TextWrapper(_WIDTH, "- ", "  ", break_long_words=False, break_on_hyphens=False)
-        parts.append("\n".join(map(wrapper.fill, self._notes())))
-        return readable("\n\n".join(parts) + "\n")
+        return readable("\n\n".join([title, *sections, "\n".join(map(wrapper.fill, self._notes()))]) + "\n")
 
     def _section(self, column: Column) -> str:
         """One column of the table; its optional columns are left out where they are empty."""
@@ -164,8 +161,8 @@ class TableReport:
         if self.table != self.original:
             own = [row.label for row in self.original.rows if row.published]
             on = dict.fromkeys(column.dataset for column in self.original.columns)
-            of = f"({'; '.join(own)}; on {', '.join(on)}): where these differ, no difference is given."
-            notes.append(f"The paper's figures are of its own models and data {of}")
+            of = f"its own models and data ({'; '.join(own)}; on {', '.join(on)})"
+            notes.append(f"The paper's figures are of {of}: where these differ, no difference is given.")
         notes += [f"{row.label}: {row.note}." for row in self.table.rows if row.note]
         notes += self.table.notes
         notes.append(f"Run with {', '.join(f'{name} {value}' for name, value in self.facts.items())}.")

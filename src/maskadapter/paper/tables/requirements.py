@@ -35,10 +35,7 @@ def weight_names(table: Table) -> set[str]:
 
 
 def source_for(row: Row, column: Column, given: Given) -> ModelSource:
-    """Return which weights a row needs for a column. Nothing is loaded or downloaded.
-
-    Raises MaskAdapterError, one line, with the command that brings missing weights.
-    """
+    """Return which weights a row needs for a column; MaskAdapterError with the command that brings missing ones."""
     if row.cited:
         raise MaskAdapterError(row.cited)
     pooler = cast(PoolerName, row.pooler)
@@ -46,8 +43,8 @@ def source_for(row: Row, column: Column, given: Given) -> ModelSource:
         name = Path(row.recipe).name
         trained = given.files.get(name, given.runs / name / "model.safetensors")
         if not trained.is_file():
-            command = f"maskadapter train recipes/{row.recipe}.yaml"
-            raise MaskAdapterError(f"{trained} is missing: run '{command}', or give --weights {name}=FILE")
+            remedy = f"run 'maskadapter train recipes/{row.recipe}.yaml', or give --weights {name}=FILE"
+            raise MaskAdapterError(f"{trained} is missing: {remedy}")
         if row.joined and masks_for(row, column) != GROUND_TRUTH:
             return ModelSource(_published(row.model, "pooling", given), adapter=trained)
         return ModelSource(trained, pooler)
