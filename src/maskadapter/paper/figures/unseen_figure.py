@@ -21,9 +21,8 @@ def unseen_curve(
     """Draw unseen classes (solid) and seen ones (dashed) over the steps of training, a color for each run.
 
     runs: folders that ``train`` wrote, finished or not, or ``"LABEL=FOLDER"``; without a label the folder's name.
-    output: .png, .pdf or .svg. dataset: one of the data sets that the runs were evaluated on; None where there is one.
-    metric: ``"mIoU"``, ``"accuracy of segments"``, ``"PQ"`` or ``"AP"``, in percent; None is the first of them that
-        all runs have for seen and for unseen classes.
+    output: .png, .pdf or .svg. dataset: one that the runs were evaluated on; None where there is one.
+    metric: ``"mIoU"``, ``"accuracy of segments"``, ``"PQ"`` or ``"AP"``, in percent; None is the first that all share.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError: no log, no evaluations in it, none of that
     data set or metric.

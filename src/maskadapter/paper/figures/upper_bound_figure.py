@@ -45,9 +45,8 @@ def upper_bound(
 
     reports: of ``maskadapter evaluate ... --masks ground-truth`` on the same images: ``report.json`` or its
         folder, or ``"LABEL=PATH"``; without a label the report's model.
-    output: .png, .pdf or .svg. metrics: ``"accuracy of segments"``, ``"accuracy of class masks"`` or ``"mIoU"``, in
-        percent, each also with `` seen`` or `` unseen`` behind it. One that no report has is left out, and so is the
-        bar of a report that lacks it.
+    output: .png, .pdf or .svg. metrics: ``"accuracy of segments"``, ``"accuracy of class masks"`` or ``"mIoU"``, each
+        also with `` seen`` or `` unseen`` behind it; those that a report lacks are left out.
     resamples: how many bootstrap samples of the images the standard error is estimated from; seed: of the samples. It
         is about other images, and not the error of the difference of two bars, which are of the same images.
 

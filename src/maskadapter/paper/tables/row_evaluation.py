@@ -76,7 +76,7 @@ class TimedPredictor:
 def evaluate_row(
     row: Row, columns: Sequence[Column], dataset: Dataset, options: RunOptions, trained_on: str
 ) -> RowEvaluation:
-    """Evaluate a row, or continue, for columns that differ in their metric alone. trained_on: the models' class list."""
+    """Evaluate a row, or continue, for columns that differ in their metric alone. trained_on: a class list's name."""
     # Files of the same name in two folders differ by a hash of their path.
     of_file = not row.recipe and Path(row.model).is_file()
     suffix = f"-{sha256(os.fsencode(Path(row.model).absolute())).hexdigest()[:8]}" if of_file else ""
