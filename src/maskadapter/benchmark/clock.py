@@ -37,10 +37,7 @@ class Clock:
 
 
 class Counter(Clock):
-    """Count instead of time: the multiplications of matrix products and convolutions, each with its addition.
-
-    A block that is counted runs slower. ``multiplications``: numbers by name of the part.
-    """
+    """Count the multiplications, each with its addition, of matrix products and convolutions, by name of the part."""
 
     def __init__(self) -> None:
         super().__init__(torch.device("cpu"))
@@ -56,11 +53,7 @@ class Counter(Clock):
 
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator[list[float]]:
-    """Measure the most memory that a block takes beyond what was taken before it.
-
-    Yields a list that holds one number after the block, in GB (10^9 bytes): memory of the process on a CPU, PyTorch's
-    allocations on a GPU.
-    """
+    """Yield a list that after the block holds the most memory that it took, in 10^9 bytes; on a GPU PyTorch's alone."""
     most: list[float] = []
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -68,12 +61,11 @@ def peak_memory(device: torch.device) -> Iterator[list[float]]:
         yield most
         most.append((torch.cuda.max_memory_allocated(device) - before) / 1e9)
         return
-    over, before = threading.Event(), resident_bytes()
-    seen = [before]
+    over, seen = threading.Event(), [resident_bytes()] * 2  # before, and at most since
 
     def watch() -> None:
         while not over.wait(_EVERY):
-            seen[0] = max(seen[0], resident_bytes())
+            seen[1] = max(seen[1], resident_bytes())
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -82,4 +74,4 @@ def peak_memory(device: torch.device) -> Iterator[list[float]]:
     finally:
         over.set()
         thread.join()
-    most.append((seen[0] - before) / 1e9)
+    most.append((seen[1] - seen[0]) / 1e9)

@@ -17,15 +17,13 @@ from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 
 COMPUTATIONS: tuple[Computation, ...] = ("reference", "exact", "pruned")
-
 Precision = Literal["fp32", "bf16"]
 
 
 class Comparison:
-    """Add up what is measured on several images.
+    """Add up what is measured on several images, with both models that ``benchmark_models`` returns.
 
-    timed: the model whose stages are timed. compared: the model whose results are compared, the same one or, for random
-        weights, the embedded model. encoded: the class list for the first. precision: of what is timed.
+    encoded: the class list for the model that is timed. precision: of what is timed.
     """
 
     def __init__(
@@ -48,16 +46,16 @@ class Comparison:
     def measure_on_segments(self, image: np.ndarray, root: Path, count: int) -> None:
         """Time the adapter on ``count`` segments of a folder of COCO panoptic, laid on the features of an image."""
         (batch, sizes), clock = self._timed.prepare(image), Clock(self._device)
-        segments = draw_segments(root, count, sizes)
         pooler, project = self._timed.pooler, self._timed.clip.project
         assert isinstance(pooler, AdapterPooler)
-        features, masks = self._timed.clip.encode_image(batch.pixels), segments[None].to(batch.pixels.device)
+        masks = draw_segments(root, count, sizes)[None].to(batch.pixels.device)
+        features = self._timed.clip.encode_image(batch.pixels)
         with clock.part("reference"):
             reference = ReferencePooler(pooler).embed(features, masks, project)
         with clock.part("exact"):
             exact = pooler.embed(features, masks, project)
         self._segments = {
-            "number": len(segments),
+            "number": masks.shape[1],
             "seconds": dict(clock.seconds),
             "speedup_exact": clock.seconds["reference"] / clock.seconds["exact"],
             "largest difference, exact": float((exact - reference).abs().max() / reference.abs().max()),
@@ -66,16 +64,14 @@ class Comparison:
     def measure(self, name: str, image: np.ndarray, timed: bool) -> None:
         """Compare the computations on one image (H, W, 3) uint8; ``timed``: time their stages too."""
         row: dict[str, Any] = {"name": name, "size": list(image.shape[:2])}
-        prepared, computed = self._timed.prepare(image), None
-        substituted = self._timed.generator
+        prepared, computed, substituted = self._timed.prepare(image), None, self._timed.generator
         if isinstance(substituted, SubstitutedProposals) or not timed:
             asked = self._compared.prepare(image)
             reference, pruned = (
                 run_stages(self._compared, asked, self._encoded_to_compare, way, Clock(self._device))
                 for way in ("reference", "pruned")
             )
-            computed = pruned.computed
-            row |= _agreement(reference, pruned)
+            computed, row = pruned.computed, row | _agreement(reference, pruned)
             if isinstance(substituted, SubstitutedProposals):
                 substituted.substitute(pruned.proposals, pruned.class_logits, asked[1], prepared[1])
         if timed:
@@ -84,7 +80,7 @@ class Comparison:
         self._images.append(row)
 
     def _time_stages(self, image: PreparedImage, computed: Tensor | None) -> dict[str, Any]:
-        if not self._memory:
+        if not self._memory:  # what runs first is slower, and memory that was taken once looks free from then on
             self._count(image, computed)
         # In another order for each image, so that none profits from memory that another left behind.
         first = len(self._images) % len(COMPUTATIONS)
@@ -93,14 +89,10 @@ class Comparison:
             for way in COMPUTATIONS[first:] + COMPUTATIONS[:first]
         }
         difference = float((results["exact"].logits - results["reference"].logits).abs().max())
-        compared = _agreement(results["reference"], results["pruned"])
-        return {"timed": True, "largest difference of logits, exact": difference, **compared}
+        row = {"timed": True, "largest difference of logits, exact": difference}
+        return row | _agreement(results["reference"], results["pruned"])
 
     def _count(self, image: PreparedImage, computed: Tensor | None) -> None:
-        """Measure memory and count multiplications on one image, before anything is timed.
-
-        What runs first in a process is slower; and memory that was taken once looks free from then on.
-        """
         with peak_memory(self._device) as self._memory:
             run_stages(self._timed, image, self._encoded, "pruned", Clock(self._device), computed)
         pruned = run_stages(self._timed, image, self._encoded, "pruned", self._counters["pruned"], computed)
@@ -112,11 +104,9 @@ class Comparison:
     def report(self) -> dict[str, Any]:
         """Return the numbers of all images, ready for JSON."""
         timed = sum("timed" in row for row in self._images)
-        parts = {**{stage: [stage] for stage in STAGES}, "all": list(STAGES)}
-        seconds = {
-            name: {way: sum(clock.seconds[stage] for stage in stages) / timed for way, clock in self._clocks.items()}
-            for name, stages in parts.items()
-        }
+        clocks, counters = self._clocks.items(), self._counters.items()
+        seconds = {stage: {way: clock.seconds[stage] / timed for way, clock in clocks} for stage in STAGES}
+        seconds["all"] = {way: sum(seconds[stage][way] for stage in STAGES) for way in COMPUTATIONS}
         adapter, everything = seconds["adapter"], seconds["all"]
         exact_on_proposals = adapter["reference"] / adapter["exact"]
         return {
@@ -132,8 +122,7 @@ class Comparison:
             "seconds": seconds,
             # Not of the label map: the reference is counted on one mask alone.
             "multiplications": {
-                stage: {way: counter.multiplications[stage] for way, counter in self._counters.items()}
-                for stage in STAGES[:-1]
+                stage: {way: counter.multiplications[stage] for way, counter in counters} for stage in STAGES[:-1]
             },
             "images": self._images,
         }

@@ -20,30 +20,25 @@ LAYER_SCALE = 0.1
 
 
 class SubstitutedProposals(nn.Module):
-    """Run a proposal head, discard what it proposes, and return given proposals.
+    """Run a proposal head, ``generator``, whose time counts, discard what it proposes, and return given proposals.
 
-    How long the adapter takes, and which proposals can be pruned, depends on the masks and on how surely they are
-    classified; the masks of random weights are noise. generator: the head of the model that is timed; its time counts.
+    What the adapter's time and pruning depend on, masks and their class scores, are noise with random weights.
     """
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
 
-    def substitute(
-        self, proposals: Proposals, class_logits: Tensor, found_at: ImageSizes, needed_at: ImageSizes
-    ) -> None:
-        """Set the proposals of one image and their class logits (1, N, K + 1).
+    def substitute(self, proposals: Proposals, class_logits: Tensor, found: ImageSizes, needed: ImageSizes) -> None:
+        """Set the proposals of one image, resampled to stride 4, and their class logits (1, N, K + 1).
 
-        found_at, needed_at: the sizes of that image in the model that found them and in the one that is timed. The
-        masks are resampled to stride 4 of the timed model's input.
+        found, needed: the sizes of that image in the model that found them and in the one that is timed.
         """
-        stride = found_at.padded[0] // proposals.mask_logits.shape[-2]
-        masks = proposals.mask_logits[..., : found_at.resized[0] // stride, : found_at.resized[1] // stride]
-        masks = F.interpolate(masks, (needed_at.resized[0] // 4, needed_at.resized[1] // 4), mode="area")
-        bottom, right = (full // 4 - side for full, side in zip(needed_at.padded, masks.shape[-2:], strict=True))
-        # Low logits leave the padding out of every mask. The class logits stand in the place of class embeddings, from
-        # which a head computes them.
+        stride = found.padded[0] // proposals.mask_logits.shape[-2]
+        masks = proposals.mask_logits[..., : found.resized[0] // stride, : found.resized[1] // stride]
+        masks = F.interpolate(masks, (needed.resized[0] // 4, needed.resized[1] // 4), mode="area")
+        bottom, right = (full // 4 - side for full, side in zip(needed.padded, masks.shape[-2:], strict=True))
+        # Low logits leave the padding out of every mask. The class logits stand in the place of class embeddings.
         self._proposals = Proposals(F.pad(masks, (0, right, 0, bottom), value=-10.0), class_logits)
 
     def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
@@ -62,17 +57,16 @@ class SubstitutedProposals(nn.Module):
 def benchmark_models(
     model: str, proposals: int, device: str
 ) -> tuple[OpenVocabularySegmenter, OpenVocabularySegmenter]:
-    """Build the model that is timed, and the model whose results are compared.
+    """Return the model that is timed, and the model whose results are compared: the same one for a file of weights.
 
-    model: a name, for random weights of its shapes, or a file of weights. For a file both are the same. For random
-    weights the second is the embedded model, whose proposals, at most ``proposals``, replace those of the first.
-    Raises MaskAdapterError for a model without an adapter or without a mask generator.
+    A name is random weights of its shapes; the second is then the embedded model, whose proposals, at most
+    ``proposals``, replace those of the first. Raises MaskAdapterError without an adapter or a mask generator.
     """
     if model not in MODELS:
         timed = load(model, device=device)
         if not isinstance(timed.pooler, AdapterPooler) or timed.generator is None:
-            problem = f"{model} has no adapter or no mask generator"
-            raise MaskAdapterError(f"{problem}: the benchmark needs a model with both")
+            needed = "the benchmark needs a model with both"
+            raise MaskAdapterError(f"{model} has no adapter or no mask generator: {needed}")
         return timed, timed
     torch.manual_seed(0)
     timed = build(Architecture(model, "adapter")).eval().requires_grad_(False).to(device)
@@ -88,10 +82,7 @@ def benchmark_models(
 
 
 def encode_classes(segmenter: OpenVocabularySegmenter, classes: Any) -> EncodedVocabulary:
-    """Encode a class list for a model: with its text encoder where weights are real, else as random unit vectors.
-
-    Random vectors are as good for random weights, and hundreds of names need not go through a large text encoder.
-    """
+    """Encode a class list with a model's text encoder; for random weights as random vectors, which are as good."""
     if segmenter.text_cache is not None:
         return segmenter.encode_text(classes)
     vocabulary = Vocabulary.of(classes)

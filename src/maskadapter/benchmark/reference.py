@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from maskadapter.models import MaskAdapter, pooling_weights
+from maskadapter.models import pooling_weights
 from maskadapter.models.poolers import AdapterPooler, Project
 from maskadapter.types import ClipFeatures
 
@@ -11,8 +11,10 @@ from maskadapter.types import ClipFeatures
 class ReferencePooler(AdapterPooler):
     """Compute the embeddings of an ``AdapterPooler`` without any of its shortcuts, gradients included.
 
+    CLIP's features are pooled with each of the adapter's M maps, each result is projected, and the M are averaged.
     pooler: whose adapter is used. chunk: masks that go through the adapter at a time; None for as many as the pooler
     takes. It bounds the memory and does not change the result.
+    Source: paper, section 3.2, equation 4; the projection before the mean is the official code's.
     """
 
     def __init__(self, pooler: AdapterPooler, chunk: int | None = None) -> None:
@@ -22,21 +24,10 @@ class ReferencePooler(AdapterPooler):
         """Masks (B, N, H, W), bool or 0 to 1 -> embeddings (B, N, D), not normalized."""
 
         def of_image(projected: Tensor, dense: Tensor, masks: Tensor) -> Tensor:
-            return self.in_chunks(
-                lambda part: reference_embeddings(self.adapter, projected, dense, part, project), masks
-            )
+            def of_masks(part: Tensor) -> Tensor:
+                weights = pooling_weights(self.adapter(projected[None], part[None])[0])
+                return project(weights @ dense.flatten(1).T).mean(dim=1)
+
+            return self.in_chunks(of_masks, masks)
 
         return torch.stack(list(map(of_image, features.projected, features.dense, masks)))
-
-
-def reference_embeddings(
-    adapter: MaskAdapter, projected: Tensor, dense: Tensor, masks: Tensor, project: Project
-) -> Tensor:
-    """Pool CLIP's features of one image with each of the adapter's M maps, project each result, average the M.
-
-    projected: (D, h, w), the adapter's input. dense: (C, h, w), what is pooled. masks: (N, H, W), bool or 0 to 1.
-    project: CLIP's projection, (..., C) -> (..., D). Returns (N, D), not normalized.
-    Source: paper, section 3.2, equation 4; the projection before the mean is the official code's.
-    """
-    pooled = pooling_weights(adapter(projected[None], masks[None])[0]) @ dense.flatten(1).T
-    return project(pooled).mean(dim=1)

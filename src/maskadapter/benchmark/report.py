@@ -18,24 +18,21 @@ _FACTS = ("model", "proposals", "size", "classes", "device", "processor", "threa
 
 
 def benchmark_tables(report: Mapping[str, Any]) -> str:
-    """Return what was measured, seconds by stage, multiplications, and what it was measured on.
-
-    report: as ``benchmark`` returns it.
-    """
-    ways, second = list(report["seconds"]["all"]), report["second class list"]
+    """Return tables of what was measured and on what, for a report as ``benchmark`` returns it."""
+    ways = list(report["seconds"]["all"])
     numbers = [[name, f"{report[key]:.4g}"] for key, name in _NAMES.items()]
     seconds = [[stage, *(f"{report['seconds'][stage][way]:.3g}" for way in ways)] for stage in (*STAGES, "all")]
-    counted = report["multiplications"].items()
-    products = [[stage, *(f"{counts[way] / 1e9:.3g}" for way in ways)] for stage, counts in counted]
+    products = [
+        [stage, *(f"{counts[way] / 1e9:.3g}" for way in ways)] for stage, counts in report["multiplications"].items()
+    ]
     libraries = ", ".join(f"{name} {number}" for name, number in report["libraries"].items())
     tables = [
         markdown_table(["", ""], numbers, "lr"),
         markdown_table(["seconds an image", *ways], seconds, "l" + "r" * len(ways)),
         markdown_table(["10^9 multiplications, first image", *ways], products, "l" + "r" * len(ways)),
     ]
-    if second:
-        rows = [[name, f"{value:.3g}"] for name, value in second.items()]
+    if rows := [[name, f"{value:.3g}"] for name, value in report["second class list"].items()]:
         tables.append(markdown_table(["a second class list", "seconds"], rows, "lr"))
-    facts = [*([fact, str(report[fact])] for fact in _FACTS), ["libraries", libraries]]
-    tables.append(markdown_table(["", ""], facts, "ll"))
+    facts = [[fact, str(report[fact])] for fact in _FACTS]
+    tables.append(markdown_table(["", ""], [*facts, ["libraries", libraries]], "ll"))
     return "\n\n".join("\n".join(table) for table in tables) + "\n"

@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 TIMED = 5
 """Images that are timed; on further ones only the results are compared."""
-
 TURNS = 5
 """How often the second class list is timed: it takes so little that one measurement says nothing."""
 
@@ -43,15 +42,13 @@ def benchmark(
 ) -> dict[str, Any]:
     """Time the stages of a model on photos, and compare the pruned and the exact computation with the reference.
 
-    model: a name, for random weights of its shapes, or a file of weights. Random weights propose and classify nothing
-        that makes sense: the proposals, and the choice of those that the pruned computation does not estimate, are then
-        those of the embedded model with its small adapter, and so is the agreement. The seconds are those of the large
-        shapes.
+    model: a name, for random weights of its shapes, or a file of weights. With random weights, proposals, the choice
+        of those that are not estimated, and agreement are those of the embedded model with its small adapter.
     size: pixels of the input's longer side, a multiple of 32 from 64. images: a folder, of which ``TIMED`` images are
         timed; None for five photos that come with scikit-image. segments: a folder of COCO panoptic; the adapter is
         timed on as many segments of it too.
-    classes: whatever ``Vocabulary.of`` takes. second_classes: as ``classes``; given, the second list is timed on the
-        encoded first image. proposals: how many masks an image has at most; a file of weights has its own number.
+    classes: whatever ``Vocabulary.of`` takes. second_classes: a second list, timed on the encoded first image.
+    proposals: how many masks an image has at most; a file of weights has its own number.
     device: ``"cpu"``, ``"cuda"`` ... precision: ``"bf16"`` computes what is timed under PyTorch's autocast.
 
     Returns numbers ready for JSON: ``adapter_speedup_exact`` (on the segments where they are given),
@@ -89,10 +86,9 @@ def benchmark(
 
 
 def photo_readers(folder: str | Path | None = None) -> dict[str, Callable[[], np.ndarray]]:
-    """Return, by name, functions that read one photo each as (H, W, 3) uint8.
+    """Return, by name, functions that read one photo each of a folder as (H, W, 3) uint8; None for scikit-image's five.
 
-    folder: of images; None for five that come with scikit-image. Raises ImageError for a folder without images, and
-    when a file that is not an image is read.
+    Raises ImageError for a folder without images, and when a file that is not an image is read.
     """
     if folder is not None:
         return {found.stem: partial(read_image, found.source) for found in find_image_files([str(folder)])}
@@ -103,16 +99,12 @@ def photo_readers(folder: str | Path | None = None) -> dict[str, Callable[[], np
 def _time_second_class_list(
     segmenter: OpenVocabularySegmenter, image: np.ndarray, first: EncodedVocabulary, second: EncodedVocabulary
 ) -> dict[str, float]:
-    """Measure what an ``EncodedImage`` saves: seconds, without the text encoder's, and the last over the first.
-
-    There is no background: pixels go to the classes of the list alone.
-    """
-    clock = Clock(segmenter.clip.logit_scale.device)
+    """Measure what an ``EncodedImage`` saves: seconds, without the text encoder's, and the last over the first."""
+    clock, *turns = (Clock(segmenter.clip.logit_scale.device) for _ in range(1 + TURNS))
     with clock.part("first list, from the image"):
         segmenter.segment(image, first, background=None)
     with clock.part("encoding the image"):
         encoded = segmenter.encode_image(image)
-    turns = [Clock(segmenter.clip.logit_scale.device) for _ in range(TURNS)]
     for turn in turns:
         with turn.part("second list"):
             segmenter.segment(encoded, second, background=None)

@@ -13,20 +13,16 @@ from maskadapter.types import ImageSizes
 
 
 def draw_segments(root: Path, count: int, sizes: ImageSizes, seed: int = 0) -> Tensor:
-    """Draw ``count`` different segments from the validation images of a folder of COCO panoptic.
+    """Draw ``count`` different segments from the validation images of COCO panoptic, (count, h, w) bool at stride 4.
 
-    sizes: those of the image whose features the segments are laid on; each segment is resized to it. Returns
-    (count, h, w) bool at stride 4. Raises MaskAdapterError when the folder holds fewer segments.
+    sizes: of the image to which segments are resized. Raises MaskAdapterError when the folder holds fewer segments.
     """
-    size = (sizes.resized[0] // 4, sizes.resized[1] // 4)
+    size = sizes.resized[0] // 4, sizes.resized[1] // 4
     bottom, right = (full // 4 - side for full, side in zip(sizes.padded, size, strict=True))
     dataset = open_dataset("coco-panoptic", root, split="val")
-    found = [torch.zeros(0, *size, dtype=torch.bool)]
-    for index in range(len(dataset)):
-        masks = torch.from_numpy(dataset[index].target.masks())
-        if len(masks):
-            found.append(F.interpolate(masks[None].float(), size, mode="area")[0] > 0.5)
-    segments = torch.cat(found).unique(dim=0)
+    masks = (torch.from_numpy(dataset[index].target.masks()) for index in range(len(dataset)))
+    found = [F.interpolate(part[None].float(), size, mode="area")[0] > 0.5 for part in masks if len(part)]
+    segments = torch.cat([torch.zeros(0, *size, dtype=torch.bool), *found]).unique(dim=0)
     segments = segments[segments.flatten(1).any(dim=1)]
     if len(segments) < count:
         raise MaskAdapterError(f"{root} holds {len(segments)} segments and {count} are needed: ask for fewer proposals")

@@ -17,14 +17,12 @@ from maskadapter.types import ImageBatch, ImageSizes, Proposals
 Computation = Literal["reference", "exact", "pruned"]
 """How the adapter and the label map are computed.
 
-reference: the adapter as the paper writes it, every mask at every feature location; the label map from the scores of
-    all classes. exact: the same numbers but for rounding, by ``SparseAdapter``; the label map by ``class_argmax``.
-pruned: exact for the proposals that can change the result, estimated for the others. Image encoder and mask generator
-are the same in all three."""
+reference: every mask at every feature location; the label map from the scores of all classes. exact: the same numbers
+    but for rounding, by ``SparseAdapter``; the label map by ``class_argmax``. pruned: exact for the proposals that can
+    change the result, estimated for the others. Image encoder and mask generator are the same in all three."""
 
 STAGES = ("image encoder", "mask generator", "adapter", "semantic map")
 """The adapter's stage runs from masks to class logits: its maps, pooling with them, and classifying what is pooled."""
-
 
 PreparedImage = tuple[ImageBatch, ImageSizes]
 """One image as a model takes it, and its sizes: what ``OpenVocabularySegmenter.prepare`` returns."""
@@ -32,18 +30,13 @@ PreparedImage = tuple[ImageBatch, ImageSizes]
 
 @dataclass(frozen=True)
 class StageResults:
-    """What one image gave.
+    """What one image gave."""
 
-    labels: (H, W) int32, the class of every pixel. proposals: those of the mask generator. class_logits, logits:
-    (1, N, K + 1), of the in-vocabulary and of the out-of-vocabulary classifier. computed: (1, N) bool, the proposals
-    that went through the whole adapter.
-    """
-
-    labels: np.ndarray
+    labels: np.ndarray  # (H, W) int32
     proposals: Proposals
-    class_logits: Tensor
-    logits: Tensor
-    computed: Tensor
+    class_logits: Tensor  # (1, N, K + 1), of the in-vocabulary classifier
+    logits: Tensor  # (1, N, K + 1), of the out-of-vocabulary classifier
+    computed: Tensor  # (1, N) bool, the proposals that went through the whole adapter
 
 
 @torch.inference_mode()
@@ -58,9 +51,8 @@ def run_stages(
 ) -> StageResults:
     """Compute the class of every pixel as ``OpenVocabularySegmenter.segment`` does, and time each stage.
 
-    computed: (1, N) bool, the proposals that the pruned computation does not estimate, whatever the model itself would
-        choose: class scores of random weights decide nothing. The choice is made all the same, and its time counts.
-    at_most: use only the first so many proposals.
+    computed: (1, N) bool, the proposals that the pruned computation does not estimate, in place of the model's own
+        choice, whose time counts all the same. at_most: use only the first so many proposals.
     """
     (batch, sizes), pooler = image, segmenter.pooler
     assert isinstance(pooler, AdapterPooler)
@@ -78,7 +70,7 @@ def run_stages(
         nonlocal chosen
         logits = segmenter.out_of_vocabulary_logits(features, estimates, text)
         probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
-        own = torch.stack([influential(*one) for one in zip(mask_logits, probs, strict=True)])
+        own = torch.stack(list(map(influential, mask_logits, probs)))
         chosen = own if computed is None else computed
         return chosen
 
@@ -86,8 +78,8 @@ def run_stages(
         if computation == "pruned":
             embeddings = pruned_embeddings(pooler, features, mask_logits, project, choose)
         else:
-            exact_or_reference = ReferencePooler(pooler) if computation == "reference" else pooler
-            embeddings = exact_or_reference(batch.pixels, features, mask_logits, project)
+            whole = ReferencePooler(pooler) if computation == "reference" else pooler
+            embeddings = whole(batch.pixels, features, mask_logits, project)
         logits = segmenter.out_of_vocabulary_logits(features, embeddings, text)
     probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
     with clock.part("semantic map"):

@@ -48,9 +48,8 @@ def reference_figures(
 ) -> dict[str, float]:
     """Return the paper's figures for a published model on a data set, in percent by metric, as ``evaluate`` takes them.
 
-    Empty where the paper has none or where another question is asked: of a part of the data set, of labels that are not
-    its semantic ones, by another convention. Figures for seen and unseen classes are left out unless the partition has
-    as many of each as the paper's.
+    Empty where the paper has none for this: for a part of the data set, other labels than its semantic ones, another
+    convention. Those for seen and unseen classes are left out unless the partition has as many of each as the paper's.
     """
     table, row = _ROWS.get((model, pooler, branch), ("", None))
     if row is None or dataset.name not in DATASETS.values() or dataset.task != "semantic":

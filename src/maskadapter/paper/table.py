@@ -27,7 +27,7 @@ class Column:
     """One number that is measured for every row.
 
     key: its name in ``Row.published``. dataset: a known data set or a YAML file. metric: as ``evaluate`` calls it.
-    branch, masks: as ``Row`` has them; given here, they take the place of the row's.
+    branch, masks: in place of the row's.
     """
 
     key: str
@@ -40,8 +40,7 @@ class Column:
     def title(self) -> str:
         """The column's heading, such as ``ade20k-150: mIoU of ground-truth masks``."""
         alone = " by the out-of-vocabulary classifier alone" * (self.branch == "out-of-vocabulary")
-        # The accuracies are always of ground-truth masks, and say so.
-        given = f" of {self.masks} masks" * (self.masks is not None and self.metric.startswith("mIoU"))
+        given = f" of {self.masks} masks" * (self.masks is not None and self.metric.startswith("mIoU"))  # others say so
         return f"{Path(self.dataset).stem}: {self.metric}{alone}{given}"
 
 
@@ -57,7 +56,7 @@ class Row:
         file comes from the warm-up and has no mask generator; where one is needed it is joined to the segmenter
         ``model``. file: the name under which ``--weights`` takes a file that only the user has.
     cited: why nobody can run the row. against: label of the row that this one is compared with, image by image.
-    published: figures by the column's key. note: what else is known.
+    published: by the column's key. note: what else is known.
     """
 
     of: str

@@ -36,21 +36,20 @@ def activations(
     model: str | Path | ModelSource | None = None,
     device: str = "cpu",
 ) -> "Figure":
-    """Draw a row for every mask: its outline, the weights of mask pooling, the mean of the adapter's maps, single maps.
+    """Draw a row for every mask: its outline, weights of mask pooling, mean of the adapter's maps, most different maps.
 
-    The single maps are those that differ most. Every panel is scaled to its own highest weight.
+    Every panel is scaled to its own highest weight.
 
     images: as ``find_image_files`` takes them. output: .png, .pdf or .svg.
     masks: as ``classify`` takes them; for several images a COCO file with the masks of all. Without masks, the segments
-        that ``segment`` finds for the ``classes``, as ``Vocabulary.of`` takes them; with masks, the masks are
-        classified among the classes, or numbered where there are no classes.
+        that ``segment`` finds for the ``classes``, as ``Vocabulary.of`` takes them; with masks, these are classified,
+        or numbered where there are no classes.
     background: classes that compete with the others, as ``segment`` takes them.
     top: how many masks of each image, the largest first. single: how many single maps of each mask, 0 to 4.
     model: as ``load`` takes it; it needs an adapter. device: where to compute.
 
-    Returns the figure, which is also in the file. Raises MaskAdapterError, one line: neither masks nor classes, nothing
-    found, more than 20 images or rows, and what ``find_image_files``, ``mask_parts``, ``Vocabulary.of`` and ``load``
-    raise.
+    Returns the figure, which is also in the file. Raises MaskAdapterError: neither masks nor classes, nothing found,
+    more than 20 images or rows, and what ``find_image_files``, ``mask_parts``, ``Vocabulary.of``, ``load`` raise.
     """
     path = check_output(output)
     if masks is None and classes is None:
@@ -64,8 +63,7 @@ def activations(
     if len(found) > MOST_ROWS:
         raise MaskAdapterError(f"{len(found)} images were given; at most {MOST_ROWS} fit into a figure")
     # Most mistakes in images and masks show at the first image, before the model is loaded.
-    for image in found[:1]:
-        _largest_given(masks, image, read_image(image.source), top)
+    _largest_given(masks, found[0], read_image(found[0].source), top)
     logger.info("loading the model")
     comparison = PoolerComparison.load(ModelSource.of(model), device)
     encoded = None if vocabulary is None else comparison.segmenter.encode_text(vocabulary)
@@ -88,13 +86,11 @@ def activations(
 
 
 def _largest_given(masks: Any, image: ImageFile, photo: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Select the ``top`` largest of the given masks of an image, (n, H, W) bool, the largest first, none empty, and
-    their places among all, (n,); None where no masks are given at all."""
+    """The ``top`` largest given masks of an image that are not empty, (n, H, W) bool, and their places among all."""
     if masks is None:
         return None
     name = image.source.name if isinstance(image.source, Path) else None
-    size, start = (photo.shape[0], photo.shape[1]), 0
-    count = min(top, MOST_ROWS + 1)  # one more than fits is enough to refuse them
+    size, start, count = photo.shape[:2], 0, min(top, MOST_ROWS + 1)  # one more than fits is enough to refuse them
     held, areas, numbers = np.zeros((0, *size), bool), np.zeros(0, int), np.zeros(0, int)
     for part in mask_parts(masks, size, name):
         areas = np.concatenate([areas, np.count_nonzero(part, axis=(1, 2))])
@@ -135,19 +131,17 @@ def _rows(
     rows = []
     for mask, label, pooling, adapted in zip(masks, labels, maps[POOLING].weights, maps[ADAPTER].weights, strict=True):
         chosen = most_different(adapted, single)
-        heat = [maps[POOLING].heat(pooling[0], small), maps[ADAPTER].heat(adapted.mean(axis=0), small)]
-        heat += [maps[ADAPTER].heat(adapted[index], small) for index in chosen]
+        shown = [adapted.mean(axis=0), *adapted[chosen]]
+        heat = [maps[POOLING].heat(pooling[0], small), *(maps[ADAPTER].heat(one, small) for one in shown)]
         notes = ["", "", "", *(str(index + 1) for index in chosen)]
-        drawn = [np.asarray(one) for one in (small, *heat)]
-        rows.append(Row(drawn, label, mask_at_print_size(mask, columns), notes))
+        rows.append(Row(list(map(np.asarray, (small, *heat))), label, mask_at_print_size(mask, columns), notes))
     return rows
 
 
 def most_different(maps: np.ndarray, count: int) -> list[int]:
-    """Choose ``count`` of M maps (M, h, w), each of which sums to 1, and return their indices.
+    """Return the indices of ``count`` of M maps (M, h, w) that sum to 1: the farthest from the mean, then from those.
 
-    First the map farthest from the mean, then each time the one that is farthest from the chosen ones. The distance of
-    two maps is the weight that has to be moved to turn one into the other, 0 to 1.
+    The distance of two maps is the weight that has to be moved to turn one into the other, 0 to 1.
     """
     flat = maps.reshape(len(maps), -1)
     distance = 0.5 * np.abs(flat - flat.mean(axis=0)).sum(axis=1)

@@ -13,8 +13,7 @@ from maskadapter.hub import DEFAULT, ModelSource, load
 from maskadapter.io import find_image_files, read_image
 from maskadapter.models import MODELS, PoolerName
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
-from maskadapter.paper.figures.labeled import labeled
-from maskadapter.paper.figures.page import check_output
+from maskadapter.paper.figures.page import check_output, labeled
 from maskadapter.results import draw_overlay
 from maskadapter.types import UNLABELED, Target
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_MODELS = 5
-
 _TEXT = 22  # pixels of a label: 5 points in print
 
 
@@ -43,15 +41,15 @@ def gallery(
 ) -> "Figure":
     """Draw a row for every image: the image, the ground truth where there is one, and the overlay of every model.
 
-    images: as ``find_image_files`` takes them; () with a data set. classes: as ``Vocabulary.of`` takes them.
-        background: classes that compete with them, as ``segment`` takes them. output: .png, .pdf or .svg.
+    images: as ``find_image_files`` takes them; () with a data set. output: .png, .pdf or .svg. classes: as
+        ``Vocabulary.of`` takes them. background: classes that compete with them, as ``segment`` takes them.
     dataset: instead of images and classes; every pixel goes to one of its classes, as in an evaluation. Its first
         ``limit`` images are drawn, or those with the ``numbers``, counted from 0.
     models: 1 to 5, each ``NAME`` or ``NAME:POOLER``, NAME as ``load`` takes it, POOLER ``adapter``, ``pooling`` or
         ``cropping``; ``LABEL=`` before it is the title of its column. device: where to compute.
 
-    Returns the figure, which is also in the file. Raises MaskAdapterError, one line: images without classes, none or
-    more than 20 images, and what ``find_image_files``, the data set, ``Vocabulary.of`` and ``load`` raise.
+    Returns the figure, which is also in the file. Raises MaskAdapterError: images without classes, none or more than 20
+    images, and what ``find_image_files``, the data set, ``Vocabulary.of`` and ``load`` raise.
     """
     path = check_output(output)
     columns = labeled(models, _parse_model, MOST_MODELS)
@@ -76,8 +74,7 @@ def gallery(
     drawn = [[at_print_size(photo, len(titles))] for photo in photos]
 
     def add(labels: np.ndarray, index: int) -> None:
-        # Drawn at the size of print, so that the labels are readable there.
-        small = mask_at_print_size(labels, len(titles))
+        small = mask_at_print_size(labels, len(titles))  # so that the labels are readable in print
         drawn[index].append(np.asarray(draw_overlay(drawn[index][0], small, vocabulary.names, text_size=_TEXT)))
 
     for index, labels in enumerate(ground_truth or ()):
@@ -110,10 +107,7 @@ def _parse_model(text: str) -> tuple[str, ModelSource]:
 
 
 def labels_of(target: Target) -> np.ndarray:
-    """Return the class of every pixel, (H, W) int, UNLABELED where there is none.
-
-    Of masks that overlap the smallest is on top.
-    """
+    """Return the class of every pixel, (H, W) int, UNLABELED where there is none; the smallest mask is on top."""
     if target.overlapping is None:
         return target.labels()
     labels = np.full(target.size, UNLABELED, np.int32)

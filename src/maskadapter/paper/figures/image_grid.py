@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20
 """Rows that fit on a page."""
-
 _GAP, _TITLE, _LINE = 0.04, 0.19, 0.13  # inches
 _WIDEST = 2.4  # of an image: two of them do not fill the page
 _TALLEST = 1.5  # times its width
@@ -28,8 +27,8 @@ _LETTER = 0.062  # inches of one letter, roughly
 class Row:
     """One row of the grid.
 
-    images: (H, W, 3) uint8, one for each column; None leaves it empty. label: at the left; "" for none. outline: (H, W)
-    bool, a mask whose outline is drawn on all of them. notes: a short text in the corner of each image.
+    images: (H, W, 3) uint8, one for each column; None leaves it empty. label: at the left. outline: (H, W) bool, a mask
+    whose outline is drawn on all of them. notes: a short text in the corner of each image.
     """
 
     images: Sequence[np.ndarray | None]
@@ -62,10 +61,7 @@ def _print_size(image: np.ndarray, columns: int) -> tuple[int, int]:
 
 
 def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Figure":
-    """Return the figure, and write it to ``output``; it is as wide as the images, at most both columns of a page.
-
-    rows: each with at least one image. titles: one for each column.
-    """
+    """Write the figure to ``output`` and return it. rows: each with at least one image. titles: one for each column."""
     from matplotlib.patheffects import withStroke
 
     columns, wide = len(titles), width_of(len(titles))
@@ -73,8 +69,7 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
     heights = [wide * min(_TALLEST, shape[0] / shape[1]) for shape in shapes]
     labels = [_wrapped(row.label, height) for row, height in zip(rows, heights, strict=True)]
     margin = max((1 + label.count("\n")) * _LINE if label else 0 for label in labels)
-    width = margin + columns * (wide + _GAP)
-    height = _TITLE + sum(heights) + _GAP * len(rows)
+    width, height = margin + columns * (wide + _GAP), _TITLE + sum(heights) + _GAP * len(rows)
     with page(output, width, height, layout=None) as figure:
         top = height - _TITLE
         for row, (label, tall, content) in enumerate(zip(labels, heights, rows, strict=True)):
@@ -88,7 +83,7 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
                 axes = figure.add_axes((left / width, (top - tall) / height, wide / width, tall / height))
                 axes.set_axis_off()
                 axes.imshow(image)
-                if content.outline is not None:
+                if content.outline is not None and content.outline.any():
                     _draw_outline(axes, content.outline)
                 if column < len(content.notes):
                     text = axes.text(0.03, 0.04, content.notes[column], color="w", size=6.5, transform=axes.transAxes)
@@ -101,8 +96,6 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
 
 def _draw_outline(axes: "Axes", mask: np.ndarray) -> None:
     """Draw a white line on a black one, which is visible on any image."""
-    if not mask.any():
-        return
     # The border closes outlines that run along the edge of the image.
     padded = np.pad(mask, 1).astype(float)
     places = [np.clip(np.arange(-1, length + 1), -0.5, length - 0.5) for length in mask.shape]

@@ -1,9 +1,9 @@
-"""Make one figure: its style, its size, and its file."""
+"""Make one figure: what it compares, its style, its size, and its file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.atomic_files import write_atomically
@@ -14,26 +14,17 @@ if TYPE_CHECKING:
 
 COLUMN, TEXT = 3.25, 6.875
 """Inches of a column and of both together. Source: CVPR's author kit."""
-
 DPI = 300
 """Dots per inch of a PNG, and of the images inside of a PDF or SVG."""
-
 ENDINGS = (".png", ".pdf", ".svg")
-
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """For lines and bars, distinct with any color vision. Source: Okabe and Ito 2008, without the yellow."""
 
 _STYLE: Any = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7),
+    **dict.fromkeys(("legend.frameon", "axes.spines.top", "axes.spines.right"), False),
     "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "lines.linewidth": 1.4,
     "text.parse_math": False,  # a class may be called "$"
     "pdf.fonttype": 42,  # journals refuse the default's
@@ -42,12 +33,14 @@ _STYLE: Any = {
 # The same figure is the same file, whenever it is made.
 _UNDATED: dict[str, dict[str, None]] = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 
+Content = TypeVar("Content")
+
 
 def check_output(output: str | Path, needed: str = "matplotlib") -> Path:
     """Check before any long work that a figure can be written to ``output``, and return it as a path.
 
-    needed: the module that the figure needs beside matplotlib. Raises MaskAdapterError: an ending that is not among
-    ``ENDINGS``, a folder, the extra ``plot`` not installed.
+    needed: a module beside matplotlib. Raises MaskAdapterError: an ending that is not among ``ENDINGS``, a folder, the
+    extra ``plot`` not installed.
     """
     path = Path(output)
     if path.suffix.lower() not in ENDINGS:
@@ -57,6 +50,27 @@ def check_output(output: str | Path, needed: str = "matplotlib") -> Path:
     for module in ("matplotlib", needed):
         load_extra(module, "plot")
     return path
+
+
+def labeled(
+    sources: Sequence[str | Path], read: Callable[[str], tuple[str, Content]], most: int = len(COLORS)
+) -> Mapping[str, Content]:
+    """Return by label what ``read`` makes of each source: the label that it has where none is given, and the content.
+
+    most: how many fit into the figure. Raises MaskAdapterError for no source, too many, or two with the same label.
+    """
+    if not 1 <= len(sources) <= most:
+        raise MaskAdapterError(f"{len(sources)} were given to be compared; 1 to {most} fit into a figure")
+    found: dict[str, Content] = {}
+    for source in sources:
+        label, _, rest = str(source).partition("=")
+        if not label or not rest or Path(source).exists():  # a path may have the sign in it
+            label, rest = "", str(source)
+        own, content = read(rest)
+        if (label or own) in found:
+            raise MaskAdapterError(f"two have the label '{label or own}': give each its own, LABEL={rest}")
+        found[label or own] = content
+    return found
 
 
 def legend_shape(labels: Sequence[str], width: float, most: int = 4) -> tuple[int, float]:

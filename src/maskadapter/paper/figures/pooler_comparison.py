@@ -20,11 +20,7 @@ POOLING, ADAPTER = "mask pooling", "Mask-Adapter"
 
 @dataclass(frozen=True)
 class PoolerComparison:
-    """One model and two poolers for it.
-
-    segmenter: a model with its adapter. poolers: by name, the mask pooling that the same model is published with, and
-    the model's own adapter.
-    """
+    """A model with its adapter, and by name two poolers for it: the mask pooling of the same model, and its adapter."""
 
     segmenter: OpenVocabularySegmenter
     poolers: dict[str, Pooler]
@@ -34,9 +30,8 @@ class PoolerComparison:
         """Load a model with its adapter. Raises as ``hub.load``, and MaskAdapterError for a CLIP without an adapter."""
         check_device(device)
         if is_bare(model.name):
-            raise MaskAdapterError(
-                f"{model.name} is a CLIP alone, without an adapter: give a model that has one, such as {DEFAULT}"
-            )
+            problem = f"{model.name} is a CLIP alone, without an adapter"
+            raise MaskAdapterError(f"{problem}: give a model that has one, such as {DEFAULT}")
         checkpoint, architecture = identified(replace(model, pooler="adapter"))
         segmenter = assemble(checkpoint, architecture, device)
         with torch.device("meta"):  # mask pooling has no weights

@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 FEWEST = 5
 """Fewer masks than this cannot be arranged."""
-
 # A class has a shape and a color: not everybody can distinguish more than seven colors.
 _SEEN, _UNSEEN = ("o", "s", "P"), ("^", "v", ">")
 MOST_CLASSES = len(COLORS) * len(_SEEN)
@@ -39,16 +38,12 @@ def tsne(
 ) -> "Figure":
     """Draw a point for every ground-truth mask but crowds, by mask pooling and by the Mask-Adapter of the same model.
 
-    Each class has a color and a shape.
-
     output: .png, .pdf or .svg. limit: only the first so many images. top: the classes with the most masks, 1 to 21.
-    partition: which classes count as seen, as ``Partition.of`` takes it; unseen ones are triangles. None draws all
-        alike. seed: of scikit-learn's t-SNE.
-    model: as ``load`` takes it; it needs an adapter. device: where to compute.
+    partition: which classes count as seen, as ``Partition.of`` takes it; unseen ones are triangles; None: all alike.
+    seed: of t-SNE. model: as ``load`` takes it; it needs an adapter. device: where to compute.
 
-    Distances are those between normalized embeddings. t-SNE keeps neighbors together and little else: neither the size
-    of a cluster nor the distance between two means anything. The line below each panel is about the embeddings
-    themselves: how many masks have a nearest neighbor, by cosine, of their own class.
+    t-SNE of normalized embeddings keeps neighbors together; neither the size of a cluster nor the distance between two
+    means anything. Below each panel: how many masks have a nearest neighbor, by cosine, of their own class.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError, one line: fewer than 5 masks, and what the
     data set, ``Partition.of`` and ``load`` raise.
@@ -85,45 +80,34 @@ def tsne(
                 marker = (_SEEN if seen[label] else _UNSEEN)[turn]
                 style: Any = {"s": 12, "c": COLORS[color], "marker": marker, "edgecolors": "white", "linewidths": 0.2}
                 axes.scatter(*points[classes == label].T, label=names[label], **style)
-            axes.set_title(name)
-            axes.set(xticks=[], yticks=[])
+            axes.set(xticks=[], yticks=[], title=name)
             same = same_class_neighbors(vectors, classes)
             axes.set_xlabel(f"nearest neighbor of the same class: {100 * same:.0f} %", size=7)
             axes.set_box_aspect(0.85)
             axes.spines[:].set_visible(True)
         handles, labels = panels[0].get_legend_handles_labels()
-        title = f"{int(chosen.sum()):,} masks of {dataset.name}"
-        unseen = " (triangles: unseen classes)" if not seen[shown].all() else ""
-        figure.legend(
-            handles,
-            labels,
-            loc="outside lower center",
-            ncols=columns,
-            markerscale=1.4,
-            title=title + unseen,
-            title_fontsize=7,
-        )
+        unseen = "" if seen[shown].all() else " (triangles: unseen classes)"
+        title = f"{int(chosen.sum()):,} masks of {dataset.name}{unseen}"
+        legend: Any = {"loc": "outside lower center", "markerscale": 1.4, "title_fontsize": 7}
+        figure.legend(handles, labels, ncols=columns, title=title, **legend)
     return figure
 
 
-def _embed_dataset(
-    comparison: PoolerComparison, dataset: Dataset, count: int
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _embed_dataset(comparison: PoolerComparison, dataset: Dataset, count: int) -> tuple[dict[str, Any], np.ndarray]:
     """Embed the masks of the first ``count`` images: (N, D) by pooler, and their classes (N,)."""
-    embeddings: dict[str, list[np.ndarray]] = {name: [] for name in comparison.poolers}
-    classes = []
+    embedded, classes = [], []
     for index in range(count):
         logger.info("image %d of %d", index + 1, count)
         sample = dataset[index]
         masks = sample.target.masks()
         kept = masks.any(axis=(1, 2)) & ~sample.target.is_crowd
         if kept.any():
-            for name, vectors in comparison.embeddings(sample.image, masks[kept]).items():
-                embeddings[name].append(vectors)
+            embedded.append(comparison.embeddings(sample.image, masks[kept]))
             classes.append(sample.target.classes[kept])
     if not classes:
         raise MaskAdapterError(f"the first {count} images of {dataset.name} have no masks")
-    return {name: np.concatenate(vectors) for name, vectors in embeddings.items()}, np.concatenate(classes)
+    embeddings = {name: np.concatenate([one[name] for one in embedded]) for name in comparison.poolers}
+    return embeddings, np.concatenate(classes)
 
 
 def same_class_neighbors(vectors: np.ndarray, classes: np.ndarray) -> float:

@@ -1,22 +1,18 @@
 """Draw a metric of seen and of unseen classes over the steps of a training. Source: paper, figure 7."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.paper.figures.labeled import labeled
-from maskadapter.paper.figures.page import COLORS, COLUMN, check_output, legend_shape, page
+from maskadapter.paper.figures.page import COLORS, COLUMN, check_output, labeled, legend_shape, page
 from maskadapter.training import LOGGED_METRICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PREFIX = "evaluation/"
-
-Curve = Mapping[int, float]
-"""Step -> percent."""
 
 
 def unseen_curve(
@@ -25,9 +21,8 @@ def unseen_curve(
     """Draw unseen classes (solid) and seen ones (dashed) over the steps of training, a color for each run.
 
     runs: folders that ``train`` wrote, finished or not, or ``"LABEL=FOLDER"``; without a label the folder's name.
-    output: .png, .pdf or .svg. dataset: one of the data sets that the runs were evaluated on; None where there is one.
-    metric: ``"mIoU"``, ``"accuracy of segments"``, ``"PQ"`` or ``"AP"``, in percent; None is the first of them that
-        all runs have for seen and for unseen classes.
+    output: .png, .pdf or .svg. dataset: one that the runs were evaluated on; None where there is one.
+    metric: ``"mIoU"``, ``"accuracy of segments"``, ``"PQ"`` or ``"AP"``, in percent; None is the first that all share.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError: no log, no evaluations in it, none of that
     data set or metric.
@@ -38,9 +33,8 @@ def unseen_curve(
     of_set = {label: found[dataset] for label, found in curves.items()}
     metrics = [name for name in LOGGED_METRICS if not name.endswith("seen")]
     metric = _chosen("metric", metric, [[m for m in metrics if m in found] for found in of_set.values()], first=True)
-    columns, high = legend_shape(
-        [f"{label}, {kind}" for label in of_set for kind in ("unseen", "seen")], COLUMN, most=2
-    )
+    lines = [f"{label}, {kind}" for label in of_set for kind in ("unseen", "seen")]
+    columns, high = legend_shape(lines, COLUMN, most=2)
     with page(path, COLUMN, 1.95 + high) as figure:
         axes = figure.subplots()
         for color, (label, found) in zip(COLORS, of_set.items(), strict=False):
@@ -49,15 +43,14 @@ def unseen_curve(
                 # Points mark the evaluations; many of them would hide the line.
                 mark = "o" if len(steps) <= 30 else ""
                 axes.plot(steps, percent, line, color=color, marker=mark, markersize=2.5, label=f"{label}, {kind}")
-        axes.set_xlabel("step")
-        axes.set_ylabel(f"{metric} on {dataset} (%)")
+        axes.set(xlabel="step", ylabel=f"{metric} on {dataset} (%)")
         axes.grid(axis="y", linewidth=0.3)
         figure.legend(loc="outside upper center", ncols=columns, handlelength=2.6)
     return figure
 
 
-def _read(source: str) -> tuple[str, Mapping[str, Mapping[str, Mapping[str, Curve]]]]:
-    """The run's name, and: data set -> metric -> "seen" and "unseen" -> curve, of those metrics that have both."""
+def _read(source: str) -> tuple[str, dict[str, dict[str, dict[str, dict[int, float]]]]]:
+    """The run's name, and: data set -> metric -> "seen" and "unseen" -> step -> percent, of metrics that have both."""
     folder = Path(source)
     path = folder / "log.jsonl"
     try:
@@ -80,20 +73,16 @@ def _read(source: str) -> tuple[str, Mapping[str, Mapping[str, Mapping[str, Curv
                 found.setdefault(dataset, {}).setdefault(metric, {}).setdefault(kind, {})[step] = value
     both = {name: {metric: of for metric, of in metrics.items() if len(of) == 2} for name, metrics in found.items()}
     if not any(both.values()):
-        raise MaskAdapterError(
-            f"{path} has no metrics of seen and unseen classes: train with evaluation.every and evaluation.datasets, "
-            "on a data set that has seen and unseen classes"
-        )
+        needed = "train with evaluation.every and evaluation.datasets, on a data set that has seen and unseen classes"
+        raise MaskAdapterError(f"{path} has no metrics of seen and unseen classes: {needed}")
     return folder.resolve().name, {name: metrics for name, metrics in both.items() if metrics}
 
 
 def _chosen(what: str, wanted: str | None, offers: Sequence[Sequence[str]], first: bool = False) -> str:
     """Return the wanted name, or the only one that all ``offers`` share; ``first``: the first of several."""
     shared = [name for name in offers[0] if all(name in others for others in offers)]
-    if wanted is None and shared and (first or len(shared) == 1):
-        return shared[0]
-    if wanted in shared:
-        return str(wanted)
+    if wanted in shared or (wanted is None and shared and (first or len(shared) == 1)):
+        return wanted or shared[0]
     if not shared:
         raise MaskAdapterError(f"the runs have no {what} in common with metrics of seen and unseen classes")
     problem = f"no {what} '{wanted}' in all runs" if wanted else f"the runs have several {what}s"

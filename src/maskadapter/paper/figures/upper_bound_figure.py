@@ -8,22 +8,10 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, cast
 
+from maskadapter import evaluation
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation import METRICS as KNOWN
-from maskadapter.evaluation import (
-    RESAMPLES,
-    SEED,
-    Partition,
-    Records,
-    bootstrap,
-    image_counts,
-    metric_function,
-    name_and_group,
-    standard_error,
-)
 from maskadapter.evaluation.metrics import CONVENTIONS, Convention
-from maskadapter.paper.figures.labeled import labeled
-from maskadapter.paper.figures.page import COLORS, COLUMN, TEXT, check_output, legend_shape, page
+from maskadapter.paper.figures.page import COLORS, COLUMN, TEXT, check_output, labeled, legend_shape, page
 from maskadapter.system.json_files import read_json
 
 if TYPE_CHECKING:
@@ -36,16 +24,13 @@ METRICS = ("accuracy of segments", "mIoU")
 
 @dataclass(frozen=True)
 class _Report:
-    """A report that ``evaluate`` wrote. numbers: in percent, those that are not null. classes: an entry for each."""
+    """A report that ``evaluate`` wrote. numbers: in percent. images: of which data set, and how many."""
 
     folder: Path
     numbers: dict[str, float]
-    facts: dict[str, Any]
+    images: tuple[str, int]
+    convention: str
     classes: list[dict[str, Any]]
-
-    @property
-    def images(self) -> tuple[str, int]:
-        return self.facts["data set"], self.facts["images"]
 
 
 def upper_bound(
@@ -53,27 +38,26 @@ def upper_bound(
     output: str | Path,
     *,
     metrics: Sequence[str] = METRICS,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
+    resamples: int = evaluation.RESAMPLES,
+    seed: int = evaluation.SEED,
 ) -> "Figure":
     """Draw a bar for every report and metric, with the standard error where the report's records lie beside it.
 
     reports: of ``maskadapter evaluate ... --masks ground-truth`` on the same images: ``report.json`` or its
         folder, or ``"LABEL=PATH"``; without a label the report's model.
-    output: .png, .pdf or .svg. metrics: ``"accuracy of segments"``, ``"accuracy of class masks"`` or ``"mIoU"``, in
-        percent, each also with `` seen`` or `` unseen`` behind it. One that no report has is left out, and so is the
-        bar of a report that lacks it.
+    output: .png, .pdf or .svg. metrics: ``"accuracy of segments"``, ``"accuracy of class masks"`` or ``"mIoU"``, each
+        also with `` seen`` or `` unseen`` behind it; those that a report lacks are left out.
     resamples: how many bootstrap samples of the images the standard error is estimated from; seed: of the samples. It
-        shows how far the number of other images may lie, and not the error of the difference of two bars: those are of
-        the same images.
+        is about other images, and not the error of the difference of two bars, which are of the same images.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError: no report, another kind of report, reports
     of different images, an unknown metric.
     """
     path = check_output(output)
     for metric in metrics:
-        if name_and_group(metric)[0] not in KNOWN:
-            raise MaskAdapterError(f"no metric '{metric}': choose from {', '.join(KNOWN)}; seen, unseen may follow")
+        if evaluation.name_and_group(metric)[0] not in evaluation.METRICS:
+            choice = ", ".join(evaluation.METRICS)
+            raise MaskAdapterError(f"no metric '{metric}': choose from {choice}; seen, unseen may follow")
     found = labeled(reports, _read)
     first = next(iter(found.values()))
     for label, report in found.items():
@@ -93,8 +77,8 @@ def upper_bound(
         axes = figure.subplots()
         for place, (color, (label, report)) in enumerate(zip(COLORS, found.items(), strict=False)):
             logger.info("standard errors of %s", label)
-            errors = _standard_errors(report, shown, resamples, seed)
             held = {group: metric for group, metric in enumerate(shown) if metric in report.numbers}
+            errors = _standard_errors(report, list(held.values()), resamples, seed)
             middles = [group + (place - (len(found) - 1) / 2) * wide for group in held]
             heights = [report.numbers[metric] for metric in held.values()]
             axes.bar(middles, heights, 0.92 * wide, color=color, label=label)
@@ -107,12 +91,11 @@ def upper_bound(
                 axes.annotate(f"{height:.1f}", top, (0, 2.5), textcoords="offset points", **style)
         axes.set_xticks(range(len(shown)), [fill(metric, letters) for metric in shown])
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel("on ground-truth masks (%)")
+        name, number = first.images
+        axes.set(xlabel=f"{name}, {number:,} images", ylabel="on ground-truth masks (%)")
         axes.margins(y=0.12)
         handles = [Patch(color=color, label=label) for color, label in zip(COLORS, found, strict=False)]
         figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=1)
-        name, number = first.images
-        axes.set_xlabel(f"{name}, {number:,} images")
     return figure
 
 
@@ -123,9 +106,9 @@ def _read(source: str) -> tuple[str, _Report]:
     try:
         numbers, facts, classes = content["numbers in percent"], content["facts"], content["per class"]
         held = {metric: float(number) for metric, number in numbers.items() if number is not None}
-        report = _Report(file.parent, held, dict(facts), [dict(one) for one in classes])
+        images, stated = (facts["data set"], facts["images"]), str(facts.get("convention", "")).partition(":")[0]
+        report = _Report(file.parent, held, images, stated, [dict(one) for one in classes])
         label = str(facts.get("model", file.resolve().parent.name))
-        _ = report.images
     except (KeyError, TypeError, ValueError, AttributeError):
         raise MaskAdapterError(f"{file} is not a report of maskadapter evaluate") from None
     if "accuracy of segments" not in numbers:
@@ -135,17 +118,15 @@ def _read(source: str) -> tuple[str, _Report]:
 
 def _standard_errors(report: _Report, metrics: Sequence[str], resamples: int, seed: int) -> dict[str, float]:
     """Standard errors in percent by metric, from the bootstrap over images; none where records are missing."""
-    records, count = Records(report.folder), report.images[1]
+    records, count = evaluation.Records(report.folder), report.images[1]
     records.refresh()
     if records.missing(count) or count < 2:
         return {}
-    stated = str(report.facts.get("convention", "")).partition(":")[0]
-    convention = cast(Convention, stated if stated in CONVENTIONS else "detectron2-main")
-    partition = Partition("the report's", tuple(one.get("seen") is True for one in report.classes))
+    convention = cast(Convention, report.convention if report.convention in CONVENTIONS else "detectron2-main")
+    partition = evaluation.Partition("the report's", tuple(one.get("seen") is True for one in report.classes))
     errors = {}
-    for metric in (metric for metric in metrics if metric in report.numbers):
-        counts = image_counts(records.read(count), metric, len(report.classes))
-        error = standard_error(bootstrap(counts, metric_function(metric, partition, convention), resamples, seed))
-        if not math.isnan(error):
-            errors[metric] = error
-    return errors
+    for metric in metrics:
+        counts = evaluation.image_counts(records.read(count), metric, len(report.classes))
+        computed = evaluation.metric_function(metric, partition, convention)
+        errors[metric] = evaluation.standard_error(evaluation.bootstrap(counts, computed, resamples, seed))
+    return {metric: error for metric, error in errors.items() if not math.isnan(error)}

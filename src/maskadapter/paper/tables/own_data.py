@@ -12,8 +12,8 @@ from maskadapter.system.atomic_files import readable
 def with_own(table: Table, model: str | None = None, data: str | None = None) -> Table:
     """Replace the model of every row by ``model``, and the data set of every column by ``data``.
 
-    Pooler, branch and masks stay. A row or column that then equals an earlier one is left out, and so is a row that
-    nobody can run. A row with a training of its own cannot be made with another model: it stays, with that reason.
+    A row or column that then equals an earlier one is left out, and so is a row that nobody can run. A row with a
+    training of its own cannot be made with another model: it stays, with that reason.
     """
     if data is not None:
         made: dict[object, Column] = {}

@@ -16,7 +16,6 @@ from maskadapter.system.markdown_table import markdown_table
 
 UNKNOWN = "not known here"
 """What stands in place of a published figure that is not in this package."""
-
 _WIDTH = 100  # letters of a line of notes
 
 
@@ -24,11 +23,10 @@ _WIDTH = 100  # letters of a line of notes
 class Cell:
     """One number of one row, in percent, or the reason why it is missing.
 
-    measured, error: the number and its standard error over images; NaN where nothing could be measured.
-    paper: the published number. comparable: whether that is of the same model, images and classes.
-    difference, difference_error: from the row ``Row.against``, where both were evaluated on the same images.
-    seconds: the median of an image. images: how many. folder: of the evaluation.
-    missing: why it was not measured; () where it was.
+    measured, error: the number and its standard error over images; NaN where nothing could be measured. paper: the
+    published number. comparable: whether that is of the same model, images and classes. difference, difference_error:
+    from the row ``Row.against``, where both were evaluated on the same images. seconds: the median of an image. images:
+    how many. folder: of the evaluation. missing: why it was not measured; () where it was.
     """
 
     measured: float = math.nan
@@ -45,10 +43,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableReport:
-    """The result of a run of one table.
+    """The result of a run of one table, perhaps with the user's model or data. original: as the paper has it.
 
-    table: as it was run, with the user's model or data where they were given. original: as the paper has it. cells: by
-    the row's label and the column's key. facts: what else the numbers depend on, ready for JSON.
+    cells: by the row's label and the column's key. facts: what else the numbers depend on, ready for JSON.
     """
 
     table: Table
@@ -86,18 +83,14 @@ class TableReport:
 
     def save(self, folder: str | Path) -> tuple[Path, Path]:
         """Write ``<table>.json`` and ``<table>.md``; MaskAdapterError where the folder cannot be written."""
-        made_with = ("model", "pooler", "branch", "masks", "recipe")
-        rows = [
-            {
-                "row": row.label,
-                **{name: value for name in made_with if not row.cited and (value := getattr(row, name))},
-                "numbers": [self._json(row, column) for column in self.table.columns],
-            }
-            for row in self.table.rows
-        ]
+        rows = []
+        for row in self.table.rows:
+            made_with = () if row.cited else ("model", "pooler", "branch", "masks", "recipe")
+            use = {name: value for name in made_with if (value := getattr(row, name))}
+            rows.append({"row": row.label, **use, "numbers": [self._json(row, one) for one in self.table.columns]})
         content = {"table": self.table.name, "title": self.table.title, **self.facts, "rows": rows}
-        text = json.dumps({**content, "notes": self._notes()}, ensure_ascii=False)
-        path = write_json(Path(folder) / f"{self.table.name}.json", json.loads(readable(text)))
+        text = readable(json.dumps({**content, "notes": self._notes()}, ensure_ascii=False))
+        path = write_json(Path(folder) / f"{self.table.name}.json", json.loads(text))
         with write_atomically(path.with_suffix(".md")) as temporary:
             temporary.write_text(self.markdown(), encoding="utf-8")
         return path, path.with_suffix(".md")
@@ -116,18 +109,17 @@ class TableReport:
             content["against"] = {"row": row.against, "difference": cell.difference, "standard error": error}
         paper = cell.paper
         content["paper"] = paper and {"percent": paper.percent, "about": paper.approximate, "source": paper.source}
-        if paper is not None and cell.comparable:
+        if paper and cell.comparable:
             content["difference to the paper"] = _or_none(cell.measured - paper.percent)
         return content
 
     def markdown(self) -> str:
         """One Markdown table for every column, then notes on where the numbers come from."""
-        parts = [f"# Table {self.table.name.removeprefix('table')}: {self.table.title}"]
-        parts += [f"## {column.title}\n\n{self._section(column)}" for column in self.table.columns]
+        title = f"# Table {self.table.name.removeprefix('table')}: {self.table.title}"
+        sections = [f"## {column.title}\n\n{self._section(column)}" for column in self.table.columns]
         # Commands and paths stay in one piece.
         wrapper = textwrap.TextWrapper(_WIDTH, "- ", "  ", break_long_words=False, break_on_hyphens=False)
-        parts.append("\n".join(map(wrapper.fill, self._notes())))
-        return readable("\n\n".join(parts) + "\n")
+        return readable("\n\n".join([title, *sections, "\n".join(map(wrapper.fill, self._notes()))]) + "\n")
 
     def _section(self, column: Column) -> str:
         """One column of the table; its optional columns are left out where they are empty."""
@@ -149,9 +141,9 @@ class TableReport:
                     "" if math.isnan(cell.seconds) else f"{cell.seconds:.3g}",
                 )
             )
-        kept = [place for place in range(len(header)) if place < required or any(line[place] for line in lines)]
-        rows = [[line[place] for place in kept] for line in lines]
-        return "\n".join(markdown_table([header[place] for place in kept], rows, "".join(align[p] for p in kept)))
+        kept = [place for place, texts in enumerate(zip(*lines, strict=True)) if place < required or any(texts)]
+        names, letters, *rows = [[line[place] for place in kept] for line in (header, align, *lines)]
+        return "\n".join(markdown_table(names, rows, "".join(letters)))
 
     def _notes(self) -> list[str]:
         notes = [f"Measured: percent ± standard error over images (bootstrap, {RESAMPLES:,} samples)."]
@@ -169,10 +161,8 @@ class TableReport:
         if self.table != self.original:
             own = [row.label for row in self.original.rows if row.published]
             on = dict.fromkeys(column.dataset for column in self.original.columns)
-            notes.append(
-                f"The paper's figures are of its own models and data ({'; '.join(own)}; on {', '.join(on)}): where "
-                "these differ, no difference is given."
-            )
+            of = f"its own models and data ({'; '.join(own)}; on {', '.join(on)})"
+            notes.append(f"The paper's figures are of {of}: where these differ, no difference is given.")
         notes += [f"{row.label}: {row.note}." for row in self.table.rows if row.note]
         notes += self.table.notes
         notes.append(f"Run with {', '.join(f'{name} {value}' for name, value in self.facts.items())}.")

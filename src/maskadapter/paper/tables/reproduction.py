@@ -31,20 +31,19 @@ def reproduce(
 ) -> TableReport:
     """Evaluate the rows of a table and write ``<table>.json`` and ``<table>.md`` into the folder ``output``.
 
-    table: ``table1`` to ``table11``. root: folder that holds the data sets.
-    output: ``reproduce/<table>`` without it. Each evaluation has a folder of its own in it, ``<row>/<data set>``; one
-        that is begun or finished is continued by the same call.
+    table: ``table1`` to ``table11``. root: folder of the data sets.
+    output: ``reproduce/<table>`` without it. Each evaluation has a folder in it, ``<row>/<data set>``, and is continued
+        by the same call.
     model, data: a model or a data set (known, or a YAML file) in place of the paper's, see ``with_own``.
     split: which images of the data sets, ``"val"`` or ``"train"``. limit: only the first so many images.
-    partition: which classes count as seen, in columns of seen and unseen classes, as ``evaluate`` takes it, instead of
-        the table's own.
+    partition: which classes count as seen, as ``evaluate`` takes it, instead of the table's own.
     runs: folder of your trainings, with ``<recipe's name>/model.safetensors``. weights: files by name, see
         ``weight_names``. download: whether missing weights may be downloaded. device: where to compute.
 
-    A row whose weights or data are missing is left empty, with the reason and the command that brings them. What is
-    evaluated is logged. Images are evaluated by this process alone. Returns the report. Raises MaskAdapterError, one
-    line, for a mistake in the arguments, and where no row could be run (the table is written nevertheless, but does not
-    replace one that has numbers); KeyboardInterrupt with a message of what is done.
+    A row whose weights or data are missing is left empty, with the reason and the command that brings them. Images are
+    evaluated by this process alone. Returns the report. Raises MaskAdapterError, one line, for a mistake in the
+    arguments, and where no row could be run (the table is written nevertheless, but does not replace one that has
+    numbers); KeyboardInterrupt with a message of what is done.
     """
     original = table_named(table)
     made = with_own(original, None if model is None else str(model), None if data is None else str(data))
@@ -62,14 +61,12 @@ def reproduce(
     images = {} if limit is None else {"images": f"the first {limit:,} at most"}
     facts = {"split": split, **images, "device": device}
     report = TableReport(made, original, TableRun(made, original, options).run(), facts)
-    written = folder / f"{original.name}.md"
-    if report.measured:
-        report.save(folder)
-        return report
-    reasons = list(report.reasons)
+    written, reasons = folder / f"{original.name}.md", list(report.reasons)
     more = f"; all {len(reasons)} reasons are in {written}" if len(reasons) > 1 else ""
-    if holds_numbers(written.with_suffix(".json")):
-        more = f"; {written} still has the numbers of an earlier run"
-    else:
+    if report.measured or not holds_numbers(written.with_suffix(".json")):
         report.save(folder)
+    else:
+        more = f"; {written} still has the numbers of an earlier run"
+    if report.measured:
+        return report
     raise MaskAdapterError(readable(f"no row of {original.name} could be run: {reasons[0]}{more}"))

@@ -20,11 +20,7 @@ from maskadapter.pipelines import GROUND_TRUTH
 
 @dataclass(frozen=True)
 class Given:
-    """What the user has.
-
-    runs: folder of trainings, ``<recipe's name>/model.safetensors`` in it. files: weights by the names of
-    ``weight_names``. download: whether missing weights may be downloaded.
-    """
+    """What the user has: runs, files as ``weights``, and download, as ``reproduce`` takes them."""
 
     runs: Path = Path("runs")
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -39,10 +35,7 @@ def weight_names(table: Table) -> set[str]:
 
 
 def source_for(row: Row, column: Column, given: Given) -> ModelSource:
-    """Return which weights a row needs for a column. Nothing is loaded or downloaded.
-
-    Raises MaskAdapterError, one line, with the command that brings missing weights.
-    """
+    """Return which weights a row needs for a column; MaskAdapterError with the command that brings missing ones."""
     if row.cited:
         raise MaskAdapterError(row.cited)
     pooler = cast(PoolerName, row.pooler)
@@ -50,8 +43,8 @@ def source_for(row: Row, column: Column, given: Given) -> ModelSource:
         name = Path(row.recipe).name
         trained = given.files.get(name, given.runs / name / "model.safetensors")
         if not trained.is_file():
-            command = f"maskadapter train recipes/{row.recipe}.yaml"
-            raise MaskAdapterError(f"{trained} is missing: run '{command}', or give --weights {name}=FILE")
+            remedy = f"run 'maskadapter train recipes/{row.recipe}.yaml', or give --weights {name}=FILE"
+            raise MaskAdapterError(f"{trained} is missing: {remedy}")
         if row.joined and masks_for(row, column) != GROUND_TRUTH:
             return ModelSource(_published(row.model, "pooling", given), adapter=trained)
         return ModelSource(trained, pooler)
@@ -88,8 +81,8 @@ def _published(model: str, pooler: str, given: Given) -> str | Path:
     if weights.stem in given.files:
         return given.files[weights.stem]
     if present(weights) is None and not given.download:
-        problem = f"{model} with {weights.pooler} is not on this machine"
-        raise MaskAdapterError(f"{problem}: run '{weights.command}', or give --weights {weights.stem}=FILE")
+        remedy = f"run '{weights.command}', or give --weights {weights.stem}=FILE"
+        raise MaskAdapterError(f"{model} with {weights.pooler} is not on this machine: {remedy}")
     return model
 
 
@@ -98,8 +91,7 @@ def _check_cached(repository: str, names: tuple[str, ...], given: Given) -> None
     try:
         here = any(isinstance(huggingface_hub.try_to_load_from_cache(repository, name), str) for name in names)
     except HFValidationError:
-        raise MaskAdapterError(
-            f"'{repository}' is neither a folder nor the name of a Hugging Face repository"
-        ) from None
+        problem = f"'{repository}' is neither a folder nor the name of a Hugging Face repository"
+        raise MaskAdapterError(problem) from None
     if not here and not given.download:
         raise MaskAdapterError(f"{repository} is not on this machine: give --download to fetch it from Hugging Face")

@@ -25,12 +25,7 @@ from maskadapter.system.atomic_files import readable
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the user chooses for all rows of a table.
-
-    given: weights and trainings. folder: of the table. root: folder of the data sets. split: ``"val"`` or ``"train"``.
-    partition: which classes count as seen, as ``Partition.of`` takes it; "" where no column asks. limit: only the first
-    so many images. device: where to compute.
-    """
+    """What the user chooses for all rows of a table, see ``reproduce``. folder: of the table."""
 
     given: Given
     folder: Path
@@ -43,10 +38,10 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class RowEvaluation:
-    """One finished evaluation.
+    """One finished evaluation of P images.
 
-    image_names: of the P images. counts: metric -> (P, 3, K), see ``image_counts``. partition: seen and unseen classes,
-    where a column asks for them. seconds: the median of an image. whole: whether it covers all images of the paper.
+    counts: metric -> (P, 3, K), see ``image_counts``. partition: None where no column asks for seen and unseen classes.
+    seconds: the median of an image. whole: whether it covers all images of the paper.
     """
 
     image_names: tuple[str, ...]
@@ -58,10 +53,7 @@ class RowEvaluation:
 
 
 class TimedPredictor:
-    """Call ``predict``, and append the seconds of each call to a file, one line a call, that a later run continues.
-
-    device: its work is waited for before the time is read.
-    """
+    """Call ``predict``, and append the seconds of each call to a file, one line a call, that a later run continues."""
 
     def __init__(self, predict: Callable[..., Any], path: Path, device: torch.device) -> None:
         self.predict, self.path, self.device = predict, path, device
@@ -84,11 +76,7 @@ class TimedPredictor:
 def evaluate_row(
     row: Row, columns: Sequence[Column], dataset: Dataset, options: RunOptions, trained_on: str
 ) -> RowEvaluation:
-    """Evaluate a row on a data set, for columns that differ in their metric alone; continue what was begun.
-
-    trained_on: the class list that the table's models were trained on. Raises MaskAdapterError, one line, for what is
-    missing or cannot be evaluated.
-    """
+    """Evaluate a row, or continue, for columns that differ in their metric alone. trained_on: a class list's name."""
     # Files of the same name in two folders differ by a hash of their path.
     of_file = not row.recipe and Path(row.model).is_file()
     suffix = f"-{sha256(os.fsencode(Path(row.model).absolute())).hexdigest()[:8]}" if of_file else ""

@@ -16,29 +16,22 @@ from maskadapter.paper.tables.row_evaluation import RowEvaluation, RunOptions, e
 
 logger = logging.getLogger(__name__)
 
-CellKey = tuple[str, str]
-"""A row's label and a column's key."""
+CellKey = tuple[str, str]  # a row's label and a column's key
 
 
 class TableRun:
-    """One run of one table.
-
-    table: as it is run, perhaps with the user's model or data. original: as the paper has it.
-    """
+    """One run of one table, perhaps with the user's model or data. original: as the paper has it."""
 
     def __init__(self, table: Table, original: Table, options: RunOptions) -> None:
         self.table, self.original, self.options = table, original, options
         self.cells: dict[CellKey, Cell] = {}
-        # By cell: the names of the images, and the bootstrap's samples of the number.
-        self._samples: dict[CellKey, tuple[tuple[str, ...], np.ndarray]] = {}
-        # By name, or the reason why it cannot be opened.
-        self._datasets: dict[str, Dataset | MaskAdapterError] = {}
+        self._samples: dict[CellKey, tuple[tuple[str, ...], np.ndarray]] = {}  # names of images, bootstrap's samples
+        self._datasets: dict[str, Dataset | MaskAdapterError] = {}  # or the reason why it cannot be opened
 
     def run(self) -> dict[CellKey, Cell]:
         """Fill every cell; columns that differ in their metric alone share one evaluation.
 
-        Rows that lack something are left empty, with the reason. Raises KeyboardInterrupt with a message of what is
-        done.
+        Rows that lack something get the reason instead. Raises KeyboardInterrupt with a message of what is done.
         """
         for name in dict.fromkeys(column.dataset for column in self.table.columns):
             try:
@@ -87,7 +80,6 @@ class TableRun:
         metric = metric_function(column.metric, evaluated.partition)
         samples, measured = bootstrap(counts, metric), metric(counts.sum(axis=0))
         self._samples[row.label, column.key] = names, samples
-        # Whether the paper's figure is of this model, these images and these classes.
         partition = evaluated.partition if column.metric.endswith("seen") else None
         of_paper = row in self.original.rows and column in self.original.columns and evaluated.whole
         comparable = bool(paper) and of_paper and (partition is None or partition.counts == SEEN_AND_UNSEEN)
