@@ -48,15 +48,13 @@ def label_images(
         - ``"yolo"`` ``labels/`` and ``data.yaml``: polygons, one line for each part of a segment;
         - ``"voc"`` ``annotations/``: polygons, one object for each part of a segment.
     score, min_area: 0 to 1, the least score and the least share of the image of a segment that becomes a label.
-    resume: go on with the set in ``output``, made with the same settings, also with more images. settings: what else
-        the labels depend on, as in ``segment_images``.
+    resume: go on with the set in ``output``, made with the same settings, also with more images.
+    settings: what else the labels depend on, as in ``segment_images``.
 
     An image without labels stays in the set, as background. An upright 8-bit RGB JPEG or PNG is copied, any other is
-    written anew, upright, so that pixels and labels agree. Subfolders become part of the name: ``a/b.jpg`` is
-    ``a__b.jpg``. One image is in memory at a time, and one that fails is reported.
-
-    Raises MaskAdapterError: as ``segment_images``; a folder that is not empty and not the set to resume; "yolo" or
-    "voc" where supervision is not installed.
+    written anew, upright, so that pixels and labels agree; ``a/b.jpg`` becomes ``a__b.jpg``. One image is in memory at
+    a time, and one that fails is reported. Raises MaskAdapterError: as ``segment_images``; a folder that is not empty
+    and not the set to resume; "yolo" or "voc" where supervision is not installed.
     """
     output = Path(output)
     if format not in LABEL_FILES:
@@ -73,7 +71,7 @@ def label_images(
     names = _distinct(encoded.vocabulary.names)
     _refuse_other_files(output, resume)
     folder, suffix = LABEL_FILES[format]
-    count: Counter[str] = Counter()
+    count = Counter[str]()
 
     def files(image: ImageFile) -> list[Path]:
         return [output / folder / f"{image.stem}{suffix}"]
@@ -90,7 +88,6 @@ def label_images(
 
     made_with = {"command": "label", **(settings or {}), **vocabulary_settings(encoded.vocabulary, background)}
     made_with |= {"format": format, "score": score, "min_area": min_area}
-
     report = run_over_images(todo, output, made_with, files, work=label, resume=resume, record=True)
     if format == "coco":
         stems = json.loads((output / RECORD).read_text(encoding="utf-8"))["images"]
@@ -104,8 +101,7 @@ def label_images(
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
-    before = [names[:index].count(name) for index, name in enumerate(names)]
-    return [f"{name} ({times + 1})" if times else name for name, times in zip(names, before, strict=True)]
+    return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
 
 
 def _refuse_other_files(output: Path, resume: bool) -> None:
@@ -114,9 +110,7 @@ def _refuse_other_files(output: Path, resume: bool) -> None:
     except OSError as error:
         raise MaskAdapterError(f"cannot write {output}: {error.strerror}") from None
     if not empty and not (resume and (output / RECORD).exists()):
-        raise MaskAdapterError(
-            f"{output} is not empty: a training set needs a folder of its own; --resume goes on with one"
-        )
+        raise MaskAdapterError(f"{output} is not empty: a training set needs its own folder; --resume goes on with one")
 
 
 def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:

@@ -15,8 +15,7 @@ from maskadapter.hub.zoo import folder_sha256, sha256_of
 from maskadapter.models import AdapterConfig, NormPlacement, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.sources import SegmentAnything, is_source, mask_source, parsed
-from maskadapter.pipelines.masks_in_files import SUFFIXES, MasksInFiles
-from maskadapter.pipelines.predictor import Predictor, folder_facts
+from maskadapter.pipelines.predictor import SUFFIXES, MasksInFiles, Predictor, folder_facts
 from maskadapter.system.error_text import did_you_mean
 from maskadapter.vocabulary import Vocabulary
 
@@ -48,16 +47,12 @@ def model_predictor(
 ) -> Predictor:
     """Load a model and return its predictor for the classes of a data set; every pixel gets one of them.
 
-    source, device, prune_proposals: as ``maskadapter.load`` takes them. Metrics that are to be reproduced are computed
-        without pruning.
+    source, device, prune_proposals: as ``maskadapter.load`` takes them; metrics are reproduced without pruning.
     branch: see ``Branch``. alpha, beta: 0 to 1, the out-of-vocabulary classifier's weight for seen and unseen classes,
-        instead of the model's own.
+        instead of the model's own. transfer_norm: see ``ContentDependentTransfer``, instead of the model's own.
     masks: None for the model's own generator; ``ground-truth``, whose masks are only classified (metric ``masks``);
         ``sam:NAME``, ``segmenter:NAME`` or ``superpixels``; or a folder of masks or one file of them, see
         ``MasksInFiles``. All but the first are classified out of vocabulary.
-    transfer_norm: where MAFT+'s text transfer has its norm, see ``ContentDependentTransfer``, instead of the model's
-        own place.
-
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
     _check(branch, alpha, beta, masks)
@@ -92,14 +87,13 @@ def model_predictor(
         return Predictor(partial(segmenter.classify, classes=encoded), settings, ("masks",), own.seen_in)
     if masks is not None and other is None:
         return Predictor(MasksInFiles(segmenter, encoded, Path(masks)), settings, None, own.seen_in)
-    as_published = masks is None and alpha is None and beta is None and transfer_norm in (None, quirks.transfer_norm)
+    as_published = (masks, alpha, beta) == (None, None, None) and transfer_norm in (None, quirks.transfer_norm)
     as_published = as_published and _has_published_design(segmenter)
     predict = partial(segmenter.segment, classes=encoded, background=None)
     return Predictor(predict, settings, None, own.seen_in, name_and_pooler if as_published else None)
 
 
 def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str | Path | None) -> None:
-    """Raise MaskAdapterError for switches that contradict each other and for masks that do not exist."""
     if branch not in get_args(Branch):
         raise MaskAdapterError(f"unknown branch '{branch}'; {did_you_mean(branch, get_args(Branch))}")
     if masks is not None and (branch == "in-vocabulary" or alpha is not None or beta is not None):
@@ -111,9 +105,9 @@ def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str |
     for weight, value in (("alpha", alpha), ("beta", beta)):
         if value is not None and not 0 <= value <= 1:
             raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
-    if masks is None or masks == GROUND_TRUTH or is_source(str(masks)):
+    if masks is None or masks == GROUND_TRUTH or is_source(str(masks)) or Path(masks).is_dir():
         return
-    if not Path(masks).is_dir() and not (Path(masks).is_file() and Path(masks).suffix in SUFFIXES):
+    if not (Path(masks).is_file() and Path(masks).suffix in SUFFIXES):
         raise MaskAdapterError(
             f"no masks '{masks}': give ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of "
             "masks"
@@ -121,7 +115,7 @@ def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str |
 
 
 def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tuple[str, str], dict[str, Any]]:
-    """Load a model; return it, its name and pooler, and what the report says about its weights."""
+    """The model, its name and pooler, and what the report says about its weights."""
     if is_bare(source.name):
         name, pooler = str(source.name), source.pooler or "pooling"
         return load(source, device=device), (name, pooler), {"model": f"a CLIP with {pooler}", **facts(name)}
@@ -136,12 +130,10 @@ def _has_published_design(segmenter: OpenVocabularySegmenter) -> bool:
     """Whether the adapter, if there is one, has the paper's design."""
     if not isinstance(segmenter.pooler, AdapterPooler):
         return True
-    paper, own = AdapterConfig(), segmenter.pooler.adapter.config
-    return replace(own, mask_threshold=paper.mask_threshold) == paper
+    return replace(segmenter.pooler.adapter.config, mask_threshold=AdapterConfig.mask_threshold) == AdapterConfig()
 
 
 def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None) -> dict[str, Any]:
-    """What identifies the masks, for the report."""
     if masks is None or masks == GROUND_TRUTH:
         return {"masks": "the model's own" if masks is None else GROUND_TRUTH}
     if is_source(str(masks)):

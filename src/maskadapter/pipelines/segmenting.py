@@ -26,9 +26,8 @@ def segment_each(
 ) -> Iterator[tuple[ImageFile, Segmentation]]:
     """Yield the segmentation of one image after another, each computed when it is asked for; nothing is kept.
 
-    images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
-    ``segmenter.segment``. on_error: called with an image that cannot be read and the reason, and the next one follows;
-    without it the error is raised.
+    images: what ``find_image_files`` takes or returned. on_error: called with an image that cannot be read and the
+    reason, and the next one follows; without it the error is raised. The others: as in ``segmenter.segment``.
     """
     vocabulary = segmenter.encode_text(classes, things)
     for image in find_images(images):
@@ -38,9 +37,9 @@ def segment_each(
             if on_error is None:
                 raise
             on_error(image, error)
-            continue
-        yield image, result
-        del result  # before the next one is computed
+        else:
+            yield image, result
+            del result  # before the next one is computed
 
 
 @refuse_old_keywords
@@ -60,16 +59,14 @@ def segment_images(
     """Segment many images and save each result below ``output``, named by the image's stem.
 
     images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
-    ``segmenter.segment``; masks from a file are those that it holds for the image's name.
-    formats: as in ``Segmentation.save``. resume: leave out the images whose files an earlier run with the same
-    settings wrote; without it they are written anew. settings: what else the results depend on, for ``resume`` to
-    compare: the model's name, for example. on_result: called with every result and the paths of its files.
+    ``segmenter.segment``; masks from a file are those that it holds for the image's name. formats: as in
+    ``Segmentation.save``. resume: leave out images whose files an earlier run with the same settings wrote.
+    settings: what else the results depend on, such as the model's name, for ``resume`` to compare. on_result: called
+    with every result and the paths of its files.
 
     One result is in memory at a time. For more than one image the settings are recorded in ``run.json``. An image
-    that fails is reported and the others are done.
-
-    Raises MaskAdapterError: what ``find_image_files`` raises, an unknown format, other settings than those of the run
-    that is resumed, files that cannot be written.
+    that fails is reported and the others are done. Raises MaskAdapterError: what ``find_image_files`` raises, an
+    unknown format, other settings than those of the run that is resumed, files that cannot be written.
     """
     output, names = Path(output), check_formats(formats)
     todo = find_images(images, output, masks)
