@@ -16,8 +16,6 @@ _MOST_ROWS = 30
 
 
 class _Lines(logging.Handler):
-    """Writes each message as a line on standard error."""
-
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr)
 
@@ -93,8 +91,7 @@ def class_probabilities(explained: Sequence["Explanation"], pixels: int) -> "Tab
     for one in explained[:_MOST_ROWS]:
         made.add_row(Text(one.name), f"{one.segment.area / pixels:.1%}", _listed(one.classes))
     if rest := explained[_MOST_ROWS:]:
-        share = sum(one.segment.area for one in rest) / pixels
-        made.add_row(f"and {len(rest)} more", f"{share:.1%}", style="dim")
+        made.add_row(f"and {len(rest)} more", f"{sum(one.segment.area for one in rest) / pixels:.1%}", style="dim")
     return made
 
 

@@ -19,7 +19,6 @@ Sources = str | Path | Iterable[str | Path] | Sequence[ImageFile]
 
 RECORD = "run.json"
 """The file, in the folder of results, that holds the settings they were made with and the version of each image."""
-
 _LONGEST_NAME = 255  # bytes of a file's name on the usual file systems
 
 
@@ -83,11 +82,8 @@ def run_over_images(
     earlier = _read_versions(output, settings) if resume else {}
     _refuse_new_names(images, earlier, output)
     too_long = {p.stem for p in images if any(len(os.fsencode(file.name)) > _LONGEST_NAME for file in files(p))}
-    before = {
-        p.stem
-        for p in images
-        if p.stem not in too_long and earlier.get(p.stem) == p.version and all(file.is_file() for file in files(p))
-    }
+    same = {p.stem for p in images if p.stem not in too_long and earlier.get(p.stem) == p.version}
+    before = {p.stem for p in images if p.stem in same and all(file.is_file() for file in files(p))}
     todo = [image for image in images if image.stem not in before]
     # Files of other settings would pass for this run's, were it stopped and resumed: they go before the record changes.
     for file in (file for image in todo if image.stem not in too_long for file in files(image)):
@@ -162,7 +158,6 @@ def _refuse_new_names(images: Sequence[ImageFile], earlier: Mapping[str, str], o
     gone = {version: stem for stem, version in earlier.items() if stem not in now and version}
     for image in images:
         if image.stem not in earlier and image.version in gone:
-            raise MaskAdapterError(
-                f"{image} is in {output} as {gone[image.version]} and would now be called {image.stem}: rename "
-                "the image beside it that has nearly the same name, or choose another folder"
-            )
+            renamed = f"{image} is in {output} as {gone[image.version]} and would now be called {image.stem}"
+            remedy = "rename the image beside it that has nearly the same name, or choose another folder"
+            raise MaskAdapterError(f"{renamed}: {remedy}")

@@ -40,7 +40,6 @@ def label_text(
 
 
 def write_yolo_classes(output: Path, names: Sequence[str]) -> None:
-    """Write ``data.yaml``, which lists the classes."""
     with write_atomically(output / "data.yaml") as temporary:
         load_supervision().DetectionDataset(list(names), [], {}).as_yolo(data_yaml_path=str(temporary))
 
@@ -96,5 +95,4 @@ def _detections(panoptic: PanopticMap, segments: Sequence[Segment]) -> "Detectio
 def _boxes(panoptic: PanopticMap, segments: Sequence[Segment]) -> list[tuple[int, int, int, int]]:
     """(left, top, right, bottom) of each segment in pixels; right and bottom are past the last pixel."""
     places = ndimage.find_objects(panoptic.ids)
-    found = (places[segment.id - 1] for segment in segments)
-    return [(int(x.start), int(y.start), int(x.stop), int(y.stop)) for y, x in found]
+    return [(x.start, y.start, x.stop, y.stop) for y, x in (places[segment.id - 1] for segment in segments)]

@@ -166,8 +166,7 @@ def _sums(segmenter: OpenVocabularySegmenter) -> Finding:
     else:
         images, _ = segmenter.prepare(_photograph("chelsea"), _SMALL)
         runs = [segmenter(images, encoded)[1] for _ in range(2)]
-    off = (runs[0].sum(dim=-1) - 1).abs().max().item()
-    apart = (runs[0] - runs[1]).abs().max().item()
+    off, apart = (runs[0].sum(dim=-1) - 1).abs().max().item(), (runs[0] - runs[1]).abs().max().item()
     passed = off < 1e-3 and bool(runs[0].isfinite().all()) and apart < 1e-3
     text = f"probabilities sum to 1 (off by {off:.0e}); a second run differs by {apart:.0e}"
     return Finding("sums", passed, text, {"sum_error": off, "repeat_error": apart})
@@ -183,9 +182,8 @@ def _labels(segmenter: OpenVocabularySegmenter, decides: bool) -> Finding:
         right += best == expected
         result = f"{classified.scores[0]:.0%}" if best == expected else f"for {expected}"
         predictions.append(f"{best} {result}")
-    text = f"{right} of {len(PHOTOS)} photographs classified correctly: {', '.join(predictions)}"
-    if not decides:
-        text += "; for information, the embedded model is too small for this check (see its card)"
+    note = "" if decides else "; for information, the embedded model is too small for this check (see its card)"
+    text = f"{right} of {len(PHOTOS)} photographs classified correctly: {', '.join(predictions)}{note}"
     return Finding("labels", right >= ENOUGH_PHOTOS if decides else None, text, {"right": right, "of": len(PHOTOS)})
 
 
@@ -196,9 +194,8 @@ def _photo(segmenter: OpenVocabularySegmenter) -> Finding:
     seconds, device = time.perf_counter() - started, segmenter.clip.logit_scale.device
     # Of the GPU, else of the whole process; 0 where the system does not state it.
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_bytes()
-    share = float((labels == 0).mean())
+    share, size = float((labels == 0).mean()), f"{image.shape[1]} x {image.shape[0]}"
     used = f", {memory / 1e9:.1f} GB at most" if memory else ""
-    size = f"{image.shape[1]} x {image.shape[0]}"
     text = f"a cat of {size} pixels segmented in {seconds:.1f} s{used}; cat takes {share:.0%} of it"
     figures = {"seconds": seconds, "bytes": memory or None, "cat": share}
     return Finding("photo", bool((labels >= 0).any()), text, figures)

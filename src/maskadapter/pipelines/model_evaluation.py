@@ -22,7 +22,6 @@ from maskadapter.vocabulary import Vocabulary
 Branch = Literal["ensemble", "in-vocabulary", "out-of-vocabulary"]
 """Which classifier decides about the generator's masks: the generator's own (in-vocabulary), CLIP with the pooler
 (out-of-vocabulary), or both. Source: paper, Tables 2 and 11."""
-
 GROUND_TRUTH = "ground-truth"
 """The masks of the ground truth, which are only classified."""
 
@@ -58,10 +57,10 @@ def model_predictor(
     _check(branch, alpha, beta, masks)
     segmenter, name_and_pooler, settings = _load(source, device)
     if masks is None and segmenter.generator is None:
-        raise MaskAdapterError(
-            f"{name_and_pooler[0]} has no mask generator: give masks (ground-truth, sam:NAME, superpixels or a folder)"
-            ", or the segmenter's file as model and this one as adapter"
+        remedy = (
+            "give masks (ground-truth, sam:NAME, superpixels or a folder), or the segmenter as model, this as adapter"
         )
+        raise MaskAdapterError(f"{name_and_pooler[0]} has no mask generator: {remedy}")
     if segmenter.text_transfer is None and transfer_norm is not None:
         raise MaskAdapterError(f"{name_and_pooler[0]} has no text transfer, which MAFT+ has: leave transfer_norm out")
     other = masks if masks is not None and is_source(str(masks)) else None
@@ -88,7 +87,9 @@ def model_predictor(
     if masks is not None and other is None:
         return Predictor(MasksInFiles(segmenter, encoded, Path(masks)), settings, None, own.seen_in)
     as_published = (masks, alpha, beta) == (None, None, None) and transfer_norm in (None, quirks.transfer_norm)
-    as_published = as_published and _has_published_design(segmenter)
+    if isinstance(segmenter.pooler, AdapterPooler):  # of another design than the paper's?
+        design = replace(segmenter.pooler.adapter.config, mask_threshold=AdapterConfig.mask_threshold)
+        as_published = as_published and design == AdapterConfig()
     predict = partial(segmenter.segment, classes=encoded, background=None)
     return Predictor(predict, settings, None, own.seen_in, name_and_pooler if as_published else None)
 
@@ -97,9 +98,8 @@ def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str |
     if branch not in get_args(Branch):
         raise MaskAdapterError(f"unknown branch '{branch}'; {did_you_mean(branch, get_args(Branch))}")
     if masks is not None and (branch == "in-vocabulary" or alpha is not None or beta is not None):
-        raise MaskAdapterError(
-            "only the generator's own masks have an in-vocabulary classifier: leave branch, alpha and beta out"
-        )
+        reason = "only the generator's own masks have an in-vocabulary classifier"
+        raise MaskAdapterError(f"{reason}: leave branch, alpha and beta out")
     if branch != "ensemble" and (alpha is not None or beta is not None):
         raise MaskAdapterError(f"branch '{branch}' sets alpha and beta: leave them out")
     for weight, value in (("alpha", alpha), ("beta", beta)):
@@ -108,10 +108,8 @@ def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str |
     if masks is None or masks == GROUND_TRUTH or is_source(str(masks)) or Path(masks).is_dir():
         return
     if not (Path(masks).is_file() and Path(masks).suffix in SUFFIXES):
-        raise MaskAdapterError(
-            f"no masks '{masks}': give ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of "
-            "masks"
-        )
+        needed = "ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of masks"
+        raise MaskAdapterError(f"no masks '{masks}': give {needed}")
 
 
 def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tuple[str, str], dict[str, Any]]:
@@ -124,13 +122,6 @@ def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tu
     hashes = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
     segmenter = assemble(checkpoint, architecture, device)
     return segmenter, (architecture.name, architecture.pooler), {"model": str(architecture), **hashes}
-
-
-def _has_published_design(segmenter: OpenVocabularySegmenter) -> bool:
-    """Whether the adapter, if there is one, has the paper's design."""
-    if not isinstance(segmenter.pooler, AdapterPooler):
-        return True
-    return replace(segmenter.pooler.adapter.config, mask_threshold=AdapterConfig.mask_threshold) == AdapterConfig()
 
 
 def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None) -> dict[str, Any]:
@@ -154,7 +145,6 @@ def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None)
 def _settings(
     segmenter: OpenVocabularySegmenter, vocabulary: Vocabulary, branch: Branch, masks: str | Path | None
 ) -> dict[str, Any]:
-    """What the predictions depend on beside weights and masks, for the report."""
     inference, settings = segmenter.inference, dict[str, Any]()
     if masks is None:
         trained_on = inference.seen_in if isinstance(inference.seen_in, str) else "the model's own training list"

@@ -26,11 +26,10 @@ _LOGIT = 30.0  # far from 0, so that what many masks lend to pixels outside of t
 
 @dataclass(frozen=True)
 class Predictor:
-    """Arguments of ``evaluate`` for one model or one set of predictions.
+    """Arguments of ``evaluate`` for one model or one set of predictions; predict, settings, metrics are as there.
 
-    predict, settings, metrics: as ``evaluate`` takes them. trained_on: the class list that the model was trained on, as
-    ``Partition.of`` takes it; None where it is unknown. published_as: name and pooler of the published model whose
-    figures these predictions may be compared with; None where switches or other masks make them another model's.
+    trained_on: the class list that the model was trained on, if known, as ``Partition.of`` takes it. published_as: name
+    and pooler of the published model whose figures these predictions may be compared with, if they may.
     """
 
     predict: Any
@@ -44,8 +43,7 @@ class Predictor:
 class MasksInFiles(Predictions):
     """Masks in files, classified by a model's pooler and CLIP.
 
-    path: a folder with ``<stem>.png``, ``.npy`` or ``.json`` for every image, or one file, as ``read_masks`` takes them
-    with the image's name.
+    path: one file, or a folder with ``<stem>.png``, ``.npy`` or ``.json`` for every image, see ``read_masks``.
     """
 
     segmenter: OpenVocabularySegmenter

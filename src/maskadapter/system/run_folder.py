@@ -49,14 +49,13 @@ def _read(path: Path, refusal: Callable[[str], MaskAdapterError]) -> dict[str, A
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Values by dotted key."""
-    found: dict[str, Any] = {}
+    found = dict[str, Any]()
     for key, value in settings.items():
         found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return found
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str]) -> list[str]:
-    """Each setting that differs, as text."""
     return [
         f"{key} was {_short(before.get(key))} and is {_short(now.get(key))}"
         for key in sorted(before.keys() | now.keys())
