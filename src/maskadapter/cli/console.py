@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
@@ -36,6 +38,12 @@ def stop_message() -> Iterator[None]:
     except KeyboardInterrupt as stop:
         print(stop, file=sys.stderr)
         raise
+
+
+def show_help(context: typer.Context) -> None:
+    """The callback of a group of commands without one of them."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def show(table: "Table") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer import Argument, Option
 
-from maskadapter.cli.console import show, table
+from maskadapter.cli.console import show, show_help, table
 from maskadapter.cli.options import Architecture, Device, ModelSource, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
@@ -19,14 +19,8 @@ if TYPE_CHECKING:
 
     from maskadapter.pipelines import Finding
 
-app = typer.Typer()
-
-
-@app.callback(invoke_without_command=True)
-def models(context: typer.Context) -> None:
-    """The published weights: list, download, convert, check."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
+help = "The published weights: list, download, convert, check."
+app = typer.Typer(callback=show_help, invoke_without_command=True, help=help)
 
 
 @app.command("list")
@@ -55,14 +49,10 @@ def list_models() -> None:
 def download(
     model: Annotated[str, Argument(help="A name from 'maskadapter models list'.")],
     pooler: Annotated[
-        Literal["adapter", "pooling"],
-        Option(help="Which file of a model: with Mask-Adapter, or the segmenter's own with mask pooling."),
+        Literal["adapter", "pooling"], Option(help="With Mask-Adapter, or with mask pooling.")
     ] = "adapter",
-    source: Annotated[
-        Literal["hub", "drive"] | None,
-        Option(help="Without it the Hugging Face hub, and Google Drive for what the hub lacks."),
-    ] = None,
-    file: Annotated[str | None, Option(help="The file's name on the hub.")] = None,
+    source: Annotated[Literal["hub", "drive"] | None, Option(help="Without it the hub, else Google Drive.")] = None,
+    file: Annotated[str | None, Option(help="The file's name on the Hugging Face hub.")] = None,
     offline: Annotated[bool, Option("--offline", help="Do not use the network.")] = False,
 ) -> None:
     """Download a model, or a CLIP encoder to train from.

@@ -7,21 +7,16 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from maskadapter.cli.console import show_help
 from maskadapter.cli.options import Background, Dataset, Device, ModelSource, Root, Split, Task, with_model_source
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary import BACKGROUND
 
-app = typer.Typer()
+help = "Draw the paper's kinds of figures for your own images, models and runs."
+app = typer.Typer(callback=show_help, invoke_without_command=True, help=help)
 
 Output = Annotated[Path, Option("--output", "-o", help="File to write: .png, .pdf or .svg.")]
 Classes = Annotated[str | None, Option("--classes", "-c", help="Class names, a file or a built-in list.")]
-
-
-@app.callback(invoke_without_command=True)
-def plot(context: typer.Context) -> None:
-    """Draw the paper's kinds of figures for your own images, models and runs."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
 
 
 @app.command()

@@ -10,8 +10,7 @@ def prepare(
     name: Annotated[
         str,
         Argument(
-            help="ade20k-150, ade20k-847, pascal-context-59, pascal-context-459, pascal-voc-20, coco-panoptic, "
-            "coco-stuff or lvis-v1."
+            help="ade20k-150 or -847, pascal-context-59 or -459, pascal-voc-20, coco-panoptic, coco-stuff, lvis-v1."
         ),
     ],
     root: Annotated[Path, Option(help="Folder of all data sets, or the data set's own folder.")],

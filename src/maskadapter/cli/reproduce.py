@@ -20,9 +20,7 @@ def reproduce(
     split: Split = "val",
     partition: Annotated[
         str | None,
-        Option(
-            help="Seen classes: a list that shares synonyms with them, or a file of names; without it COCO panoptic's."
-        ),
+        Option(help="Seen classes: a list that shares synonyms with them, or a file of names; else COCO panoptic's."),
     ] = None,
     limit: Limit = None,
     runs: Annotated[Path, Option(help="Folder of trainings: <recipe's name>/model.safetensors.")] = Path("runs"),

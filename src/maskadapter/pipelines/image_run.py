@@ -38,10 +38,7 @@ class Report:
 
 
 def find_images(images: Sources, output: Path | None = None, masks: Any = None) -> list[ImageFile]:
-    """Return the images in sources; images that were found before stay as they are.
-
-    Raises MaskAdapterError as ``find_image_files``, and where ``masks`` is a file of one image's masks for many images.
-    """
+    """Return the images in sources. Raises as ``find_image_files``, and for many images with one image's masks."""
     given = [images] if isinstance(images, str | Path) else list(images)
     found = [image for image in given if isinstance(image, ImageFile)]
     if len(found) < len(given) or not given:

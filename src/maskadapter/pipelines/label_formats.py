@@ -39,11 +39,6 @@ def label_text(
     return text.replace("<database>roboflow.ai<", "<database>maskadapter<") if format == "voc" else text
 
 
-def write_yolo_classes(output: Path, names: Sequence[str]) -> None:
-    with write_atomically(output / "data.yaml") as temporary:
-        load_supervision().DetectionDataset(list(names), [], {}).as_yolo(data_yaml_path=str(temporary))
-
-
 def join_coco(output: Path, parts: Iterable[Path], names: Sequence[str], is_thing: Sequence[bool]) -> None:
     """Write ``annotations.json`` from the label files of single images, one of them in memory at a time."""
     images, annotation_id = [], 0

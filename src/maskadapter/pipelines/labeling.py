@@ -15,7 +15,7 @@ from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ORIENTATION, ImageFile
 from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import RECORD, Report, Sources, find_images, run_over_images, vocabulary_settings
-from maskadapter.pipelines.label_formats import LABEL_FILES, Format, join_coco, label_text, write_yolo_classes
+from maskadapter.pipelines.label_formats import LABEL_FILES, Format, join_coco, label_text
 from maskadapter.results import load_supervision
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.renamed import refuse_old_keywords
@@ -94,7 +94,8 @@ def label_images(
         parts = (output / folder / f"{stem}{suffix}" for stem in sorted(stems))
         join_coco(output, filter(Path.is_file, parts), names, encoded.vocabulary.is_thing)
     if format == "yolo":
-        write_yolo_classes(output, names)
+        with write_atomically(output / "data.yaml") as temporary:
+            load_supervision().DetectionDataset(names, [], {}).as_yolo(data_yaml_path=str(temporary))
     note = f"{count['labeled']:,} segments labeled, {count['left']:,} left out by score or area"
     return replace(report, note=note) if count["images"] else report
 
@@ -136,8 +137,7 @@ def _plain(source: Path) -> str | None:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(source, formats=("JPEG", "PNG")) as image:
             upright = image.getexif().get(ORIENTATION, 1) == 1
-            if image.mode == "RGB" and upright and "transparency" not in image.info:
-                return {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "")
+            plain = image.mode == "RGB" and upright and "transparency" not in image.info
+            return {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "") if plain else None
     except Exception:  # neither of the two, or its EXIF block is broken; the pixels were read before
-        pass
-    return None
+        return None

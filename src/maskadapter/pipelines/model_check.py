@@ -29,12 +29,10 @@ from maskadapter.types import ImageSizes
 # Photographs of scikit-image, and the class of each. The other classes compete.
 PHOTOS = {"chelsea": "cat", "coffee": "cup", "rocket": "rocket", "astronaut": "person"}
 CLASSES = "cat, cup|cup of coffee, rocket, person, dog, bird, car, boat, tree, building, banana, clock"
-# Of four. By chance three or more are right once in 500 times; a fourth may be lost to what else a photograph shows
-# (a model of the space shuttle stands behind the astronaut).
+# Of four. By chance three are right once in 500 times; a fourth may be lost to what else is in it (a space shuttle).
 ENOUGH_PHOTOS = 3
 # A wrong model, or wrong settings, gives a few percent. Twenty images are too few to tell more than that.
 ENOUGH_MIOU = 0.5
-
 _SMALL = InputSize(320, 320)  # small enough for every machine
 
 
@@ -74,9 +72,8 @@ def check_model(
         yield Finding("keys", False, str(error))
         return
     names = "official names" if checkpoint.official else "this project's names"
-    yield Finding(
-        "keys", True, f"{architecture}: {len(checkpoint.tensors)} tensors, {names}", {"model": str(architecture)}
-    )
+    text = f"{architecture}: {len(checkpoint.tensors)} tensors, {names}"
+    yield Finding("keys", True, text, {"model": str(architecture)})
     values = _values(checkpoint)
     yield values
     if not values.passed:
@@ -202,7 +199,7 @@ def _photo(segmenter: OpenVocabularySegmenter) -> Finding:
 
 
 def _ade20k(segmenter: OpenVocabularySegmenter, expected: float | None, dataset: Dataset, images: int) -> Finding:
-    """Measure the mIoU on the first images of ADE20K-150, with the range to expect of other images of the same kind."""
+    """The mIoU on the first images of ADE20K-150, with the range to expect of other images of the same kind."""
     encoded, classes = segmenter.encode_text("ade20k-150"), len(dataset.vocabulary)
     counts, images = [], min(images, len(dataset))
     with bar("ADE20K", images) as step:
@@ -236,6 +233,5 @@ def _photograph(name: str) -> np.ndarray:
 
 
 def _whole(segmenter: OpenVocabularySegmenter, photo: str, classes: EncodedVocabulary) -> Classification:
-    """Classify a whole photograph, as one mask."""
     image = _photograph(photo)
     return segmenter.classify(image, np.ones((1, *image.shape[:2]), dtype=bool), classes)

@@ -63,10 +63,10 @@ def model_predictor(
         raise MaskAdapterError(f"{name_and_pooler[0]} has no mask generator: {remedy}")
     if segmenter.text_transfer is None and transfer_norm is not None:
         raise MaskAdapterError(f"{name_and_pooler[0]} has no text transfer, which MAFT+ has: leave transfer_norm out")
-    other = masks if masks is not None and is_source(str(masks)) else None
-    if other is not None:
-        segmenter.mask_source = mask_source(str(other), device)
-    if prune_proposals and (not isinstance(segmenter.pooler, AdapterPooler) or (masks is not None and other is None)):
+    own_or_source = masks is None or is_source(str(masks))
+    if masks is not None and own_or_source:
+        segmenter.mask_source = mask_source(str(masks), device)
+    if prune_proposals and not (isinstance(segmenter.pooler, AdapterPooler) and own_or_source):
         raise MaskAdapterError("only proposals of a model with Mask-Adapter can be pruned: leave prune_proposals out")
     own, quirks = segmenter.inference, segmenter.quirks
     segmenter.inference = replace(
@@ -84,7 +84,7 @@ def model_predictor(
     encoded = segmenter.encode_text(dataset.vocabulary)
     if masks == GROUND_TRUTH:
         return Predictor(partial(segmenter.classify, classes=encoded), settings, ("masks",), own.seen_in)
-    if masks is not None and other is None:
+    if masks is not None and not own_or_source:
         return Predictor(MasksInFiles(segmenter, encoded, Path(masks)), settings, None, own.seen_in)
     as_published = (masks, alpha, beta) == (None, None, None) and transfer_norm in (None, quirks.transfer_norm)
     if isinstance(segmenter.pooler, AdapterPooler):  # of another design than the paper's?
@@ -163,10 +163,9 @@ def _settings(
         settings["norm of the text transfer"] = segmenter.text_transfer.norm_placement
     if isinstance(segmenter.pooler, AdapterPooler):
         settings["mask threshold"] = segmenter.pooler.mask_threshold
-    size = inference.input_size
-    shorter = f"shorter side {size.shortest}, longer side at most {size.longest}"
+    size, shorter = inference.input_size, f"shorter side {inference.input_size.shortest}, longer side at most "
     return settings | {
-        "input size": f"longer side {size.longest}" if size.shortest == size.longest else shorter,
+        "input size": f"{'longer side ' if size.shortest == size.longest else shorter}{size.longest}",
         "resized by": f"Pillow {pillow_version}, bilinear",
         "device": segmenter.clip.logit_scale.device.type,
     }

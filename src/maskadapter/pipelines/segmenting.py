@@ -7,11 +7,10 @@ from typing import Any
 
 from maskadapter.errors import ImageError
 from maskadapter.io import ImageFile
-from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.results import ENDINGS, Segmentation, check_formats
 from maskadapter.system.renamed import refuse_old_keywords
-from maskadapter.types import EncodedImage
 from maskadapter.vocabulary import BACKGROUND
 
 
@@ -32,7 +31,9 @@ def segment_each(
     vocabulary = segmenter.encode_text(classes, things)
     for image in find_images(images):
         try:
-            result = _segment(segmenter, image, segmenter.encode_image(image.source, masks), vocabulary, background)
+            encoded = segmenter.encode_image(image.source, masks)
+            result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
+            del encoded
         except ImageError as error:
             if on_error is None:
                 raise
@@ -78,7 +79,7 @@ def segment_images(
 
     def work(image: ImageFile) -> None:
         encoded = segmenter.encode_image(image.source, masks)
-        result = _segment(segmenter, image, encoded, vocabulary, background)
+        result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
         maps = segmenter.activation_maps(encoded, result) if "activations" in names else None
         del encoded  # saving needs memory of its own
         paths = result.save(output, names, stem=image.stem, activation_maps=maps)
@@ -86,16 +87,9 @@ def segment_images(
             on_result(result, paths)
 
     made_with = {"command": "segment", **(settings or {}), **vocabulary_settings(vocabulary.vocabulary, background)}
-    record = resume or len(todo) > 1
-    return run_over_images(todo, output, made_with | {"formats": names}, files, work, resume=resume, record=record)
+    made_with["formats"] = names
+    return run_over_images(todo, output, made_with, files, work, resume=resume, record=resume or len(todo) > 1)
 
 
-def _segment(
-    segmenter: OpenVocabularySegmenter,
-    image: ImageFile,
-    encoded: EncodedImage,
-    vocabulary: EncodedVocabulary,
-    background: Any,
-) -> Segmentation:
-    result = segmenter.segment(encoded, vocabulary, background=background)
+def _named(result: Segmentation, image: ImageFile) -> Segmentation:
     return result if isinstance(image.source, Path) else replace(result, file_name=f"{image.stem}.png")

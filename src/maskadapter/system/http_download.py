@@ -21,9 +21,7 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_o
 from maskadapter.errors import DownloadError
 from maskadapter.system import progress
 
-WAITS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds to wait before each further try. A try that brought bytes starts the count anew."""
-
+WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each further try; one that brought bytes starts the count anew
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 20
 _SPARE = 64 << 20  # bytes that stay free on the disk
@@ -212,5 +210,4 @@ def _host(address: str) -> str:
 
 
 def _reason(error: BaseException | str) -> str:
-    """The system's own words, without its error number."""
     return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -9,8 +9,7 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.text_files import read_bytes
 
-MAX_BYTES = 500_000_000
-"""Largest JSON file that is read where the caller names no other limit."""
+MAX_BYTES = 500_000_000  # where the caller names no other limit
 
 
 def read_json(path: Path, refusal: type[MaskAdapterError], limit: int = MAX_BYTES) -> Any:
