@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from maskadapter.pipelines import Finding
 
-help = "The published weights: list, download, convert, check."
-app = typer.Typer(callback=show_help, invoke_without_command=True, help=help)
+_HELP = "The published weights: list, download, convert, check."
+app = typer.Typer(callback=show_help, invoke_without_command=True, help=_HELP)
 
 
 @app.command("list")
@@ -48,9 +48,7 @@ def list_models() -> None:
 @app.command()
 def download(
     model: Annotated[str, Argument(help="A name from 'maskadapter models list'.")],
-    pooler: Annotated[
-        Literal["adapter", "pooling"], Option(help="With Mask-Adapter, or with mask pooling.")
-    ] = "adapter",
+    pooler: Annotated[Literal["adapter", "pooling"], Option(help="With Mask-Adapter, or mask pooling.")] = "adapter",
     source: Annotated[Literal["hub", "drive"] | None, Option(help="Without it the hub, else Google Drive.")] = None,
     file: Annotated[str | None, Option(help="The file's name on the Hugging Face hub.")] = None,
     offline: Annotated[bool, Option("--offline", help="Do not use the network.")] = False,

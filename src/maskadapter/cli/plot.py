@@ -12,8 +12,8 @@ from maskadapter.cli.options import Background, Dataset, Device, ModelSource, Ro
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary import BACKGROUND
 
-help = "Draw the paper's kinds of figures for your own images, models and runs."
-app = typer.Typer(callback=show_help, invoke_without_command=True, help=help)
+_HELP = "Draw the paper's kinds of figures for your own images, models and runs."
+app = typer.Typer(callback=show_help, invoke_without_command=True, help=_HELP)
 
 Output = Annotated[Path, Option("--output", "-o", help="File to write: .png, .pdf or .svg.")]
 Classes = Annotated[str | None, Option("--classes", "-c", help="Class names, a file or a built-in list.")]

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 ImagesArgument = Annotated[
     list[str], Argument(help="Files, folders, patterns in quotes such as 'photos/**/*.jpg', or - for standard input.")
 ]
-Resume = Annotated[
-    bool, Option("--resume", help="Continue a run that was stopped: images that are done stay as they are.")
-]
+Resume = Annotated[bool, Option("--resume", help="Continue a stopped run: images that are done stay as they are.")]
 
 
 @with_model_source()
