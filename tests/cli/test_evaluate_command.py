@@ -26,9 +26,8 @@ from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.pipelines import model_evaluation
-from maskadapter.pipelines.masks_in_files import MasksInFiles
 from maskadapter.pipelines.model_evaluation import model_predictor
-from maskadapter.pipelines.predictor import file_predictor
+from maskadapter.pipelines.predictor import MasksInFiles, file_predictor
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 COCO = os.environ.get("MASKADAPTER_COCO")

@@ -52,14 +52,13 @@ def entry(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 a fault of the program, 2 a mistake in what was given, 130 Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
     show_log()
     try:
         sys.exit(app([one for one in given if one != "--debug"], prog_name="maskadapter", standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except Exception as error:
-        if debug:
+        if "--debug" in given:
             traceback.print_exception(error)
         line, code = _explained(error)
     # Names of files and classes may hold line breaks; the message stays one line.

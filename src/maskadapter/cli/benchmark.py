@@ -12,23 +12,15 @@ from maskadapter.system.progress import busy
 
 
 def benchmark(
-    model: Annotated[
-        str, Argument(help="A model's name, for random weights of its shapes, or a file of weights.")
-    ] = "fcclip-large",
+    model: Annotated[str, Argument(help="A model's name (random weights), or a file of weights.")] = "fcclip-large",
     size: Annotated[int, Option(help="Pixels of the input's longer side, a multiple of 32.")] = 896,
-    images: Annotated[
-        Path | None, Option(help="A folder of photos; without it five that come with scikit-image.")
-    ] = None,
-    segments: Annotated[
-        Path | None, Option(help="A folder of COCO panoptic: time the adapter on its ground-truth segments too.")
-    ] = None,
+    images: Annotated[Path | None, Option(help="A folder of photos; without it five of scikit-image.")] = None,
+    segments: Annotated[Path | None, Option(help="COCO panoptic: time the adapter on its segments too.")] = None,
     classes: Annotated[str, Option("--classes", "-c", help="Class names, a file or a built-in list.")] = "ade20k-150",
     second_classes: Annotated[str | None, Option(help="Time these classes too, on the encoded first image.")] = None,
     proposals: Annotated[int, Option(min=1, help="Masks in every image, at most.")] = 250,
     threads: Annotated[int | None, Option(min=1, help="Threads of the processor; without it PyTorch's choice.")] = None,
-    output: Annotated[Path, Option("--output", "-o", help="JSON file; a Markdown table goes beside it.")] = Path(
-        "benchmark.json"
-    ),
+    output: Annotated[Path, Option("--output", "-o", help="JSON; Markdown goes beside it.")] = Path("benchmark.json"),
     device: Device = "cpu",
     precision: Annotated[Literal["fp32", "bf16"], Option(help="Number format of what is timed.")] = "fp32",
 ) -> None:
@@ -51,8 +43,6 @@ def benchmark(
     with busy("measuring"):
         report = measure(second_classes=second_classes, proposals=proposals, device=device, precision=precision)
     write_json(output, report)
-    markdown = benchmark_tables(report)
     with write_atomically(output.with_suffix(".md")) as path:
-        path.write_text(markdown, encoding="utf-8")
-    print(markdown)
-    print(output)
+        path.write_text(benchmark_tables(report), encoding="utf-8")
+    print(benchmark_tables(report), output, sep="\n")

@@ -1,38 +1,27 @@
 """``maskadapter classify``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Argument, Option
 
 import maskadapter
 from maskadapter.cli.console import best_classes, show
-from maskadapter.cli.options import Classes, Device, with_model_source
+from maskadapter.cli.options import MASK_SOURCES, Classes, Device, ModelSource, with_model_source
 from maskadapter.system.progress import busy
-
-if TYPE_CHECKING:
-    from maskadapter.hub import ModelSource
 
 
 @with_model_source()
 def classify(
     image: Annotated[Path, Argument(help="The image: JPEG, PNG, WebP, TIFF ...")],
-    masks: Annotated[
-        str,
-        Option(
-            help="A file (label or panoptic PNG, COCO JSON, .npy of bool (N, H, W)); sam:NAME or segmenter:NAME, a "
-            "model on the Hugging Face hub or in a folder; or superpixels."
-        ),
-    ],
+    masks: Annotated[str, Option(help=f"Where the masks come from: {MASK_SOURCES}")],
     classes: Classes,
     top: Annotated[int, Option(min=1, help="How many classes to print for each mask.")] = 5,
     device: Device = "cpu",
     *,
-    source: "ModelSource",
+    source: ModelSource,
 ) -> None:
-    """Classify masks that you already have, from any source.
-
-    Prints the most probable classes of each mask.
+    """Classify masks that you already have, from any source, and print the most probable classes of each.
 
     Example: [bold]maskadapter classify photo.jpg --masks masks.png --classes ade20k-150[/]
     """

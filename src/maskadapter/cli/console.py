@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
@@ -16,8 +18,6 @@ _MOST_ROWS = 30
 
 
 class _Lines(logging.Handler):
-    """Writes each message as a line on standard error."""
-
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr)
 
@@ -38,6 +38,12 @@ def stop_message() -> Iterator[None]:
     except KeyboardInterrupt as stop:
         print(stop, file=sys.stderr)
         raise
+
+
+def show_help(context: typer.Context) -> None:
+    """The callback of a group of commands without one of them."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def show(table: "Table") -> None:
@@ -93,8 +99,7 @@ def class_probabilities(explained: Sequence["Explanation"], pixels: int) -> "Tab
     for one in explained[:_MOST_ROWS]:
         made.add_row(Text(one.name), f"{one.segment.area / pixels:.1%}", _listed(one.classes))
     if rest := explained[_MOST_ROWS:]:
-        share = sum(one.segment.area for one in rest) / pixels
-        made.add_row(f"and {len(rest)} more", f"{share:.1%}", style="dim")
+        made.add_row(f"and {len(rest)} more", f"{sum(one.segment.area for one in rest) / pixels:.1%}", style="dim")
     return made
 
 

@@ -4,39 +4,30 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
 from maskadapter.cli.console import stop_message
-from maskadapter.cli.options import DatasetArgument, DataSplit, Device, Limit, Prune, Root, Task, with_model_source
+from maskadapter.cli.options import Dataset, Device, Limit, ModelSource, Prune, Root, Split, Task, with_model_source
 from maskadapter.system.progress import busy
-
-if TYPE_CHECKING:
-    from maskadapter.hub import ModelSource
 
 
 @with_model_source("pooler", "adapter", "architecture")
 def evaluate(
     model: Annotated[
         str,
-        Argument(
-            help="A model's name or file of weights; or another program's predictions: a folder of label maps, or "
-            "COCO JSON (panoptic, instance results)."
-        ),
+        Argument(help="A model's name or file of weights; or predictions: a folder of label maps, or COCO JSON."),
     ],
-    dataset: DatasetArgument,
+    dataset: Dataset,
     root: Root = None,
     output: Annotated[Path, Option("--output", "-o", help="Folder for records and report.")] = Path("evaluation"),
-    split: DataSplit = "val",
+    split: Split = "val",
     task: Task = None,
     limit: Limit = None,
     partition: Annotated[
         str | None,
-        Option(
-            help="Means of seen and of unseen classes: synonyms (seen: those that share one with the training list), "
-            "the name of another list, or a text file of the seen classes."
-        ),
+        Option(help="Seen and unseen classes: synonyms (with the training list), another list, or a file of the seen."),
     ] = None,
     convention: Annotated[
         Literal["detectron2-main", "detectron2-0.6"],
@@ -53,19 +44,15 @@ def evaluate(
         Literal["ensemble", "in-vocabulary", "out-of-vocabulary"],
         Option(help="Which classifier decides: the generator's (in), CLIP with the pooler (out), or both."),
     ] = "ensemble",
-    alpha: Annotated[
-        float | None, Option(help="Weight of the out-of-vocabulary classifier for seen classes, 0 to 1.")
-    ] = None,
+    alpha: Annotated[float | None, Option(help="CLIP's weight (out-of-vocabulary) for seen classes, 0 to 1.")] = None,
     beta: Annotated[float | None, Option(help="The same for unseen classes.")] = None,
     transfer_norm: Annotated[
         Literal["sum", "update"] | None,
         Option(help="MAFT+: the norm of text and update (sum), or of the update alone; without it the model's own."),
     ] = None,
-    annotations: Annotated[
-        Path | None, Option(help="For COCO predictions without categories: the ground truth's JSON.")
-    ] = None,
+    annotations: Annotated[Path | None, Option(help="The ground truth's JSON, for COCO without categories.")] = None,
     *,
-    source: "ModelSource",
+    source: ModelSource,
     device: Device = "cpu",
     prune_proposals: Prune = False,
 ) -> None:
@@ -102,5 +89,4 @@ def evaluate(
         report = own(predictor.predict, images, output, limit=limit, partition=classes)
     if rank_and_world_size()[0] == 0:
         print(report.markdown().split("\n\n")[0])
-        print(f"{report.facts['convention']}\n" if "convention" in report.facts else "", end="")
-        print(output / "report.md")
+        print(*filter(None, [report.facts.get("convention")]), output / "report.md", sep="\n")

@@ -2,31 +2,24 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from typer import Option
 
-from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
+from maskadapter.cli.options import Background, Classes, Device, Masks, ModelSource, Prune, Things, with_model_source
 from maskadapter.cli.segment import ImagesArgument, Resume, loaded, run_and_report
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
-
-if TYPE_CHECKING:
-    from maskadapter.hub import ModelSource
 
 
 @with_model_source()
 def label(
     images: ImagesArgument,
     classes: Classes,
-    output: Annotated[Path, Option("--output", "-o", help="Folder for the training set, new or empty.")] = Path(
-        "dataset"
-    ),
-    format: Annotated[
-        Literal["coco", "yolo", "voc"], Option(help="Format of the labels; yolo and voc need supervision.")
-    ] = "coco",
+    output: Annotated[Path, Option("--output", "-o", help="Folder for the set, new or empty.")] = Path("dataset"),
+    format: Annotated[Literal["coco", "yolo", "voc"], Option(help="yolo and voc need supervision.")] = "coco",
     score: Annotated[float, Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.5,
     min_area: Annotated[
-        float, Option(min=0, max=1, help="Leave out segments that cover a smaller share of the image.")
+        float, Option(min=0, max=1, help="Leave out segments of a smaller share of the image.")
     ] = 0.001,
     background: Background = BACKGROUND,
     things: Things = None,
@@ -35,7 +28,7 @@ def label(
     device: Device = "cpu",
     prune_proposals: Prune = False,
     *,
-    source: "ModelSource",
+    source: ModelSource,
 ) -> None:
     """Make a training set: images with the segments found in them as labels.
 

@@ -9,24 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer import Argument, Option
 
-from maskadapter.cli.console import show, table
-from maskadapter.cli.options import Architecture, Device, with_model_source
+from maskadapter.cli.console import show, show_help, table
+from maskadapter.cli.options import Architecture, Device, ModelSource, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from maskadapter.hub import ModelSource
+    from maskadapter.pipelines import Finding
 
-app = typer.Typer()
-
-
-@app.callback(invoke_without_command=True)
-def models(context: typer.Context) -> None:
-    """The published weights: list, download, convert, check."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
+_HELP = "The published weights: list, download, convert, check."
+app = typer.Typer(callback=show_help, invoke_without_command=True, help=_HELP)
 
 
 @app.command("list")
@@ -48,22 +42,15 @@ def list_models() -> None:
     print("\nmIoU in percent, as the paper reports it:")
     show(figures)
     print(f"\nhub: huggingface.co/{HUB_REPOSITORY}. drive: the authors' Google Drive files.")
-    print("+: size of the tensors alone; the source lists no size.")
-    print(f"Downloads are kept in {models_folder()}")
+    print(f"+: size of the tensors alone; the source lists no size.\nDownloads are kept in {models_folder()}")
 
 
 @app.command()
 def download(
     model: Annotated[str, Argument(help="A name from 'maskadapter models list'.")],
-    pooler: Annotated[
-        Literal["adapter", "pooling"],
-        Option(help="Which file of a model: with Mask-Adapter, or the segmenter's own with mask pooling."),
-    ] = "adapter",
-    source: Annotated[
-        Literal["hub", "drive"] | None,
-        Option(help="Without it the Hugging Face hub, and Google Drive for what the hub lacks."),
-    ] = None,
-    file: Annotated[str | None, Option(help="The file's name on the hub.")] = None,
+    pooler: Annotated[Literal["adapter", "pooling"], Option(help="With Mask-Adapter, or mask pooling.")] = "adapter",
+    source: Annotated[Literal["hub", "drive"] | None, Option(help="Without it the hub, else Google Drive.")] = None,
+    file: Annotated[str | None, Option(help="The file's name on the Hugging Face hub.")] = None,
     offline: Annotated[bool, Option("--offline", help="Do not use the network.")] = False,
 ) -> None:
     """Download a model, or a CLIP encoder to train from.
@@ -107,38 +94,33 @@ def check(
     device: Device = "cpu",
     json: Annotated[Path | None, Option(help="Write the findings to this file too.")] = None,
     *,
-    source: "ModelSource",
+    source: ModelSource,
 ) -> None:
-    """Check a file of weights: what it is, whether it is whole, whether it computes what it should here.
-
-    Exits with 2 when a check fails.
+    """Check what a file of weights is, and whether it is whole and computes what it should; exits with 2 when not.
 
     Example: [bold]maskadapter models check model.pth --root datasets[/]
     """
     from maskadapter.paper import published_miou
-    from maskadapter.pipelines import Finding, check_model
+    from maskadapter.pipelines import check_model
     from maskadapter.system.json_files import write_json
 
     findings: list[Finding] = []
     published = partial(check_model, expected_miou=lambda name, pooler: published_miou(name, pooler).get("A-150"))
     steps = published(replace(source, name=file), device=device, root=root, images=images)
-    next_finding = busy("checking")(lambda: next(steps, None))
-    for finding in iter(next_finding, None):
+    for finding in iter(busy("checking")(lambda: next(steps, None)), None):
         findings.append(finding)
-        show(_line(finding.name, finding.passed, finding.text))
+        show(_line(finding))
     if json is not None:
         write_json(json, {"file": file, "findings": [asdict(finding) for finding in findings]})
-    failed = [finding.name for finding in findings if finding.passed is False]
-    if failed:
+    if failed := [finding.name for finding in findings if finding.passed is False]:
         raise MaskAdapterError(f"{file}: {len(failed)} of {len(findings)} checks failed ({', '.join(failed)})")
 
 
-def _line(name: str, passed: bool | None, text: str) -> "Table":
-    """One finding: its name, the result, the figures."""
+def _line(finding: "Finding") -> "Table":
     from rich.table import Column, Table
     from rich.text import Text
 
-    result = {True: Text("ok", "green"), False: Text("failed", "red"), None: Text("-")}[passed]
+    result = {True: Text("ok", "green"), False: Text("failed", "red"), None: Text("-")}[finding.passed]
     grid = Table.grid(*(Column(width=width, overflow="fold") for width in (6, 6, None)), padding=(0, 1))
-    grid.add_row(name, result, Text(text))
+    grid.add_row(finding.name, result, Text(finding.text))
     return grid

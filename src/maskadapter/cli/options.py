@@ -4,9 +4,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from maskadapter.hub import ModelSource
+else:
+    ModelSource = Any  # its import takes as long as PyTorch's
 
 Classes = Annotated[
     str,
@@ -19,10 +24,7 @@ Classes = Annotated[
 ]
 Things = Annotated[
     str | None,
-    Option(
-        help="Classes that are counted one by one (cat), all others being stuff (sky); without it as the built-in "
-        "lists have it."
-    ),
+    Option(help="Classes counted one by one (cat), all others being stuff (sky); without it as in the built-in lists."),
 ]
 Background = Annotated[
     str,
@@ -39,28 +41,20 @@ Pooler = Annotated[
     Option(help="How a mask becomes an embedding; without it as the weights were made for."),
 ]
 Adapter = Annotated[Path | None, Option(help="A warm-up file whose adapter is joined to the segmenter in --model.")]
-Architecture = Annotated[
-    str | None, Option(help="The named model that a file is read as, if its content does not decide.")
-]
+Architecture = Annotated[str | None, Option(help="The model that a file is read as, if its content does not decide.")]
 Device = Annotated[str, Option(help="Where to compute: cpu, cuda or mps.")]
 Prune = Annotated[
     bool,
-    Option(
-        "--fast", help="Compute the adapter only for the proposals that can change the result, and estimate the others."
-    ),
+    Option("--fast", help="Compute the adapter only for proposals that can change the result, estimate the others."),
 ]
-Masks = Annotated[
-    str | None,
-    Option(
-        help="Masks to classify instead of the model's own proposals: a file (label or panoptic PNG, COCO JSON, .npy "
-        "of bool (N, H, W)); sam:NAME or segmenter:NAME, a model on the Hugging Face hub or in a folder; or "
-        "superpixels."
-    ),
-]
-
-DatasetArgument = Annotated[str, Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.")]
+MASK_SOURCES = (
+    "a file (label or panoptic PNG, COCO JSON, .npy of bool (N, H, W)); sam:NAME or segmenter:NAME, a model on the "
+    "Hugging Face hub or in a folder; or superpixels."
+)
+Masks = Annotated[str | None, Option(help=f"Masks to classify instead of the model's own proposals: {MASK_SOURCES}")]
+Dataset = Annotated[str, Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.")]
 Root = Annotated[Path | None, Option(help="The data set's folder, or the one that holds it.")]
-DataSplit = Annotated[Literal["val", "train"], Option(help="Which images of the data set.")]
+Split = Annotated[Literal["val", "train"], Option(help="Which images of the data set.")]
 Task = Annotated[
     Literal["semantic", "panoptic", "instance"] | None,
     Option(help="Which of its labels; without it the data set's own task."),
@@ -71,19 +65,16 @@ _OF_SOURCE = {"model": Model, "pooler": Pooler, "adapter": Adapter, "architectur
 
 
 def with_model_source(*chosen: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options that choose weights, in place of its parameter ``source``, a ``ModelSource``.
-
-    chosen: some of ``model``, ``pooler``, ``adapter`` and ``architecture``; all of them when it is empty.
-    """
+    """Give a command some options of ``_OF_SOURCE``, else all, in place of its parameter ``source: ModelSource``."""
     names = chosen or tuple(_OF_SOURCE)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            from maskadapter.hub import ModelSource
+            from maskadapter.hub import ModelSource as Source
 
             values = {"name" if name == "model" else name: given.pop(name) for name in names}
-            command(**given, source=ModelSource(**{key: value for key, value in values.items() if value is not None}))
+            command(**given, source=Source(**{key: value for key, value in values.items() if value is not None}))
 
         signature = inspect.signature(command)
         parameters = list(signature.parameters.values())

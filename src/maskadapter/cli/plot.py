@@ -2,29 +2,21 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
-from maskadapter.cli.options import Background, DatasetArgument, DataSplit, Device, Root, Task, with_model_source
+from maskadapter.cli.console import show_help
+from maskadapter.cli.options import Background, Dataset, Device, ModelSource, Root, Split, Task, with_model_source
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary import BACKGROUND
 
-if TYPE_CHECKING:
-    from maskadapter.hub import ModelSource
-
-app = typer.Typer()
+_HELP = "Draw the paper's kinds of figures for your own images, models and runs."
+app = typer.Typer(callback=show_help, invoke_without_command=True, help=_HELP)
 
 Output = Annotated[Path, Option("--output", "-o", help="File to write: .png, .pdf or .svg.")]
 Classes = Annotated[str | None, Option("--classes", "-c", help="Class names, a file or a built-in list.")]
-
-
-@app.callback(invoke_without_command=True)
-def plot(context: typer.Context) -> None:
-    """Draw the paper's kinds of figures for your own images, models and runs."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
 
 
 @app.command()
@@ -34,16 +26,14 @@ def activations(
     output: Output,
     masks: Annotated[
         Path | None,
-        Option(
-            help="Label map or panoptic PNG, COCO JSON, or .npy file of bool (N, H, W); without it the segments found."
-        ),
+        Option(help="Label map or panoptic PNG, COCO JSON, .npy of bool (N, H, W); without it the segments found."),
     ] = None,
     classes: Classes = None,
     background: Background = BACKGROUND,
     top: Annotated[int, Option(help="Masks of each image, the largest first.")] = 3,
     single: Annotated[int, Option(help="Single maps of each mask, 0 to 4.")] = 3,
     *,
-    source: "ModelSource",
+    source: ModelSource,
     device: Device = "cpu",
 ) -> None:
     """Draw where mask pooling and Mask-Adapter pool, mask by mask.
@@ -61,22 +51,20 @@ def activations(
 @app.command()
 @with_model_source("model", "adapter", "architecture")
 def tsne(
-    dataset: DatasetArgument,
+    dataset: Dataset,
     output: Output,
     root: Root = None,
-    split: DataSplit = "val",
+    split: Split = "val",
     task: Task = None,
     limit: Annotated[int, Option(help="Only the first so many images.")] = 200,
     top: Annotated[int, Option(help="The classes with the most masks.")] = 12,
     partition: Annotated[
         str,
-        Option(
-            help="Which classes were seen in training, as evaluate takes it: unseen ones are triangles; none for none."
-        ),
+        Option(help="Classes seen in training, as evaluate takes it: unseen ones are triangles; none for none."),
     ] = "synonyms",
     seed: Annotated[int, Option(help="Seed of the arrangement.")] = 0,
     *,
-    source: "ModelSource",
+    source: ModelSource,
     device: Device = "cpu",
 ) -> None:
     """Draw the embeddings of ground-truth masks on a plane, by mask pooling and by Mask-Adapter.
@@ -147,20 +135,15 @@ def gallery(
     model: Annotated[
         list[str] | None,
         Option(
-            "--model",
-            "-m",
-            help="NAME or NAME:POOLER (tiny:adapter), a column each; LABEL= before it is the column's title. May be "
-            "repeated; without it the embedded model.",
+            "--model", "-m", help="NAME or NAME:POOLER, a column each (LABEL= is its title); else the embedded model."
         ),
     ] = None,
     dataset: Annotated[str | None, Option(help="A data set instead of images, with its ground truth.")] = None,
     root: Root = None,
-    split: DataSplit = "val",
+    split: Split = "val",
     task: Task = None,
     limit: Annotated[int, Option(help="Only the first so many images of the data set.")] = 4,
-    number: Annotated[
-        list[int] | None, Option(help="Only this image of the data set, from 0. May be repeated.")
-    ] = None,
+    number: Annotated[list[int] | None, Option(help="Only this image of it, from 0. May be repeated.")] = None,
     device: Device = "cpu",
 ) -> None:
     """Draw images, their ground truth and the results of several models side by side.

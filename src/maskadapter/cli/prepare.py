@@ -10,14 +10,11 @@ def prepare(
     name: Annotated[
         str,
         Argument(
-            help="ade20k-150, ade20k-847, pascal-context-59, pascal-context-459, pascal-voc-20, coco-panoptic, "
-            "coco-stuff or lvis-v1."
+            help="ade20k-150 or -847, pascal-context-59 or -459, pascal-voc-20, coco-panoptic, coco-stuff, lvis-v1."
         ),
     ],
     root: Annotated[Path, Option(help="Folder of all data sets, or the data set's own folder.")],
-    split: Annotated[
-        Literal["train", "val"] | None, Option(help="Only this split; COCO's training images take 19 GB.")
-    ] = None,
+    split: Annotated[Literal["train", "val"] | None, Option(help="Only this; COCO's training has 19 GB.")] = None,
     offline: Annotated[bool, Option("--offline", help="Download nothing; use the files in the folder.")] = False,
 ) -> None:
     """Prepare a data set: download, unpack, convert and count its files. Prints the data set's folder.
@@ -26,7 +23,6 @@ def prepare(
 
     Example: [bold]maskadapter prepare ade20k-150 --root datasets[/]
     """
-    from maskadapter.data.prepare import prepare as prepare_files
+    from maskadapter.data.prepare import prepare as run
 
-    splits = ("train", "val") if split is None else (split,)
-    print(prepare_files(name, root, splits, offline=offline))
+    print(run(name, root, (split,) if split else ("train", "val"), offline=offline))

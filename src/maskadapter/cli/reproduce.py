@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from maskadapter.cli.console import stop_message
-from maskadapter.cli.options import DataSplit, Device, Limit
+from maskadapter.cli.options import Device, Limit, Split
 from maskadapter.errors import MaskAdapterError
 
 
@@ -17,18 +17,13 @@ def reproduce(
     output: Annotated[Path | None, Option("--output", "-o", help="Folder; without it reproduce/<table>.")] = None,
     model: Annotated[str | None, Option("--model", "-m", help="Your own model in place of every row's.")] = None,
     data: Annotated[str | None, Option(help="A data set's name, or a YAML file, in place of every column's.")] = None,
-    split: DataSplit = "val",
+    split: Split = "val",
     partition: Annotated[
         str | None,
-        Option(
-            help="Seen and unseen classes: the name of a list that shares synonyms with the seen ones, or a text file "
-            "of their names; without it COCO panoptic's."
-        ),
+        Option(help="Seen classes: a list that shares synonyms with them, or a file of names; else COCO panoptic's."),
     ] = None,
     limit: Limit = None,
-    runs: Annotated[Path, Option(help="Folder of your trainings, <recipe's name>/model.safetensors in it.")] = Path(
-        "runs"
-    ),
+    runs: Annotated[Path, Option(help="Folder of trainings: <recipe's name>/model.safetensors.")] = Path("runs"),
     weights: Annotated[
         list[str] | None,
         Option(help="A file of yours, NAME=FILE: ovseg, a recipe's name, fcclip-large-adapter. May be repeated."),
@@ -38,8 +33,7 @@ def reproduce(
 ) -> None:
     """Evaluate the rows of a table of the paper, and write the numbers beside the paper's.
 
-    Rows whose weights or data are missing are listed with the command that brings them. Stopped, the same command
-    continues.
+    Rows whose weights or data are missing are listed with the command that brings them. Stopped, it continues.
 
     Example: [bold]maskadapter reproduce table3 --root datasets[/]
     """

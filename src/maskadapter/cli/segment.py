@@ -10,22 +10,19 @@ from typer import Argument, Option
 
 import maskadapter
 from maskadapter.cli.console import class_probabilities, shares, show, stop_message
-from maskadapter.cli.options import Background, Classes, Device, Masks, Prune, Things, with_model_source
+from maskadapter.cli.options import Background, Classes, Device, Masks, ModelSource, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
-    from maskadapter.hub import ModelSource
     from maskadapter.pipelines import Report
     from maskadapter.results import Segmentation
 
 ImagesArgument = Annotated[
     list[str], Argument(help="Files, folders, patterns in quotes such as 'photos/**/*.jpg', or - for standard input.")
 ]
-Resume = Annotated[
-    bool, Option("--resume", help="Continue a run that was stopped: images that are done stay as they are.")
-]
+Resume = Annotated[bool, Option("--resume", help="Continue a stopped run: images that are done stay as they are.")]
 
 
 @with_model_source()
@@ -33,24 +30,18 @@ def segment(
     images: ImagesArgument,
     classes: Classes,
     output: Annotated[Path, Option("--output", "-o", help="Folder for the results.")] = Path("out"),
-    save: Annotated[
-        str, Option(help="What to write, separated by commas: overlay, labels, panoptic, coco, summary, activations.")
-    ] = "overlay,labels",
+    save: Annotated[str, Option(help="Of overlay, labels, panoptic, coco, summary, activations.")] = "overlay,labels",
     background: Background = BACKGROUND,
     things: Things = None,
     masks: Masks = None,
-    explain: Annotated[
-        bool, Option("--explain", help="Print the five most probable classes of every segment of a single image.")
-    ] = False,
+    explain: Annotated[bool, Option("--explain", help="For one image: print each segment's best classes.")] = False,
     resume: Resume = False,
     device: Device = "cpu",
     prune_proposals: Prune = False,
     *,
-    source: "ModelSource",
+    source: ModelSource,
 ) -> None:
-    """Segment images into the classes you list.
-
-    Writes the results into a folder. For a single image it prints the share of pixels of each class.
+    """Segment images into the classes you list, into a folder; of a single image, print the classes' shares of pixels.
 
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
@@ -81,11 +72,8 @@ def segment(
     run_and_report(partial(run, resume=resume, settings=settings, on_result=on_result), output)
 
 
-def loaded(source: "ModelSource", masks: str | None, device: str, prune_proposals: bool) -> tuple[Any, Any, dict]:
-    """The segmenter, the masks to classify, and the settings of both for a run's record.
-
-    Those are without folders, which may have moved when the run is resumed.
-    """
+def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals: bool) -> tuple[Any, Any, dict]:
+    """The segmenter, the masks to classify, and both settings for a record, without folders, which may have moved."""
     from maskadapter.models.sources import masks_from
 
     with busy("loading the model"):
@@ -109,7 +97,7 @@ def run_and_report(work: Callable[[], "Report"], output: Path) -> None:
     total = report.done + len(report.failed)
     if total == len(report.failed) == 1 and report.fault is None:
         raise MaskAdapterError(report.failed[0][1])
-    if total == 1 and not report.before and not report.note and not report.failed:
+    if total == 1 and not (report.before or report.note or report.failed):
         return
     before = f", {report.before:,} of them before" if report.before else ""
     print(f"{report.done:,} of {total:,} images are done{before}: {output}")

@@ -15,12 +15,8 @@ from maskadapter.system.progress import bar
 def train(
     recipe: Annotated[Path, Argument(help="A YAML file, see the folder recipes/.")],
     root: Annotated[Path | None, Option(help="Folder that holds the data sets of the recipe.")] = None,
-    output: Annotated[
-        Path | None, Option("--output", "-o", help="The run's folder; without it runs/<recipe's name>.")
-    ] = None,
-    change: Annotated[
-        list[str] | None, Option("--set", help="Change a value: optimizer.lr=5e-5. May be repeated.")
-    ] = None,
+    output: Annotated[Path | None, Option("--output", "-o", help="Folder; without it runs/<recipe's name>.")] = None,
+    change: Annotated[list[str] | None, Option("--set", help="A value: optimizer.lr=5e-5. May be repeated.")] = None,
     cpu: Annotated[bool, Option("--cpu", help="Compute on the CPU even where there is a GPU.")] = False,
 ) -> None:
     """Train an adapter or a mask generator by a recipe.

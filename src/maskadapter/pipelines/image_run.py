@@ -19,7 +19,6 @@ Sources = str | Path | Iterable[str | Path] | Sequence[ImageFile]
 
 RECORD = "run.json"
 """The file, in the folder of results, that holds the settings they were made with and the version of each image."""
-
 _LONGEST_NAME = 255  # bytes of a file's name on the usual file systems
 
 
@@ -28,8 +27,7 @@ class Report:
     """The outcome of a run over many images.
 
     done: how many have their files, and before: how many of them already had. failed: name of each image that failed,
-    and why, one line each. fault: the first error among them that is the program's, not the image's. note: a further
-    remark on this run, one line.
+    and why. fault: the first error among them that is the program's, not the image's. note: a further remark.
     """
 
     done: int
@@ -40,18 +38,14 @@ class Report:
 
 
 def find_images(images: Sources, output: Path | None = None, masks: Any = None) -> list[ImageFile]:
-    """Return the images in sources; images that were found before stay as they are.
-
-    Raises MaskAdapterError as ``find_image_files``, and where ``masks`` is a file of one image's masks for many images.
-    """
+    """Return the images in sources. Raises as ``find_image_files``, and for many images with one image's masks."""
     given = [images] if isinstance(images, str | Path) else list(images)
-    ready = [image for image in given if isinstance(image, ImageFile)]
-    found = ready
-    if len(ready) < len(given) or not given:
-        found = [*ready, *find_image_files([source for source in given if not isinstance(source, ImageFile)], output)]
+    found = [image for image in given if isinstance(image, ImageFile)]
+    if len(found) < len(given) or not given:
+        found += find_image_files([source for source in given if not isinstance(source, ImageFile)], output)
     if len(found) > 1 and isinstance(masks, Path) and masks.suffix.lower() != ".json":
         raise MaskAdapterError(
-            f"{masks} holds masks of one image, and {len(found):,} were given: give one COCO JSON file"
+            f"{masks} has masks of one image, and {len(found):,} were given: give one COCO JSON file"
         )
     return found
 
@@ -75,23 +69,18 @@ def run_over_images(
 ) -> Report:
     """Do ``work`` for one image after another, with a progress bar, and report.
 
-    settings: what the results depend on, ready for JSON. files: the files that a finished image has; the last of them
-    is written last. work: reads the image and writes its files. An ImageError or a fault of the program is the
-    image's and the next one follows; any other MaskAdapterError, such as a full disk, would meet all and is raised.
-    record: write ``run.json``; otherwise the images are removed from the record of an earlier run.
-
-    An image whose size or time has changed since it was recorded is done again. After Ctrl-C there are whole files
-    only, and the KeyboardInterrupt states how many images are done.
+    settings: what the results depend on, ready for JSON. files: those of a finished image, as written. work: reads the
+    image and writes its files. An ImageError or a fault of the program is the image's and the next one follows; any
+    other MaskAdapterError, such as a full disk, would meet all and is raised. record: write ``run.json``; otherwise the
+    images are removed from the record of an earlier run. An image whose size or time has changed since it was recorded
+    is done again. After Ctrl-C there are whole files only, and the KeyboardInterrupt states how many images are done.
     """
     settings = {"maskadapter": version("maskadapter"), **settings}
     earlier = _read_versions(output, settings) if resume else {}
     _refuse_new_names(images, earlier, output)
     too_long = {p.stem for p in images if any(len(os.fsencode(file.name)) > _LONGEST_NAME for file in files(p))}
-    before = {
-        p.stem
-        for p in images
-        if p.stem not in too_long and earlier.get(p.stem) == p.version and all(file.is_file() for file in files(p))
-    }
+    same = {p.stem for p in images if p.stem not in too_long and earlier.get(p.stem) == p.version}
+    before = {p.stem for p in images if p.stem in same and all(file.is_file() for file in files(p))}
     todo = [image for image in images if image.stem not in before]
     # Files of other settings would pass for this run's, were it stopped and resumed: they go before the record changes.
     for file in (file for image in todo if image.stem not in too_long for file in files(image)):
@@ -104,8 +93,8 @@ def run_over_images(
         write_json(output / RECORD, {**settings, "images": dict(sorted(versions.items()))})
     else:
         _remove_from_record(output, images)
-    done, failed = len(before), []
-    fault: Exception | None = None
+    so_far = "{:,} of {:,} images are done, --resume goes on from there"
+    done, failed, fault = len(before), list[tuple[str, str]](), None
     try:
         with bar("images", len(images), done=done) as advance:
             for image in todo:
@@ -117,24 +106,19 @@ def run_over_images(
                 except ImageError as error:
                     failed.append((str(image), str(error)))
                 except MaskAdapterError as error:
-                    raise MaskAdapterError(f"{error}; {_so_far(done, len(images))}") from error
+                    raise MaskAdapterError(f"{error}; {so_far.format(done, len(images))}") from error
                 except Exception as error:
-                    line = " ".join(str(error).split())
-                    failed.append((str(image), f"{image}: {type(error).__name__}: {line}"))
+                    failed.append((str(image), f"{image}: {type(error).__name__}: {' '.join(str(error).split())}"))
                     traceback.clear_frames(error.__traceback__)  # they would keep the image
                     fault = fault or error
                 advance(1)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped: {_so_far(done, len(images))}") from None
+        raise KeyboardInterrupt(f"stopped: {so_far.format(done, len(images))}") from None
     return Report(done, len(before), tuple(failed), fault)
 
 
-def _so_far(done: int, total: int) -> str:
-    return f"{done:,} of {total:,} images are done, --resume goes on from there"
-
-
 def _read_versions(output: Path, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Stem and version of the images of the run in ``output``, if any, which must have had the same settings."""
+    """Stem and version of the images of an earlier run in ``output``, which must have had the same settings."""
     path = output / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -148,10 +132,8 @@ def _read_versions(output: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     now = json.loads(json.dumps(settings))
     other = sorted(key for key in record.keys() | now.keys() if record.get(key) != now.get(key))
     if other:
-        raise MaskAdapterError(
-            f"{output} was made with other settings ({', '.join(other)}): repeat them to resume, or choose another "
-            "folder"
-        )
+        changed = f"{output} was made with other settings ({', '.join(other)})"
+        raise MaskAdapterError(f"{changed}: repeat them to resume, or choose another folder")
     return versions
 
 
@@ -168,15 +150,11 @@ def _remove_from_record(output: Path, images: Sequence[ImageFile]) -> None:
 
 
 def _refuse_new_names(images: Sequence[ImageFile], earlier: Mapping[str, str], output: Path) -> None:
-    """Raise MaskAdapterError where results of a recorded image would get another name.
-
-    A new ``cat.png`` beside ``cat.jpg`` changes the names of the results of ``cat.jpg``: both would be there.
-    """
+    """Refuse a new ``cat.png`` beside a recorded ``cat.jpg``: it would change the names of the results of both."""
     now = {image.stem for image in images}
     gone = {version: stem for stem, version in earlier.items() if stem not in now and version}
     for image in images:
         if image.stem not in earlier and image.version in gone:
-            raise MaskAdapterError(
-                f"{image} is in {output} as {gone[image.version]} and would now be called {image.stem}: rename "
-                "the image beside it that has nearly the same name, or choose another folder"
-            )
+            renamed = f"{image} is in {output} as {gone[image.version]} and would now be called {image.stem}"
+            remedy = "rename the image beside it that has nearly the same name, or choose another folder"
+            raise MaskAdapterError(f"{renamed}: {remedy}")

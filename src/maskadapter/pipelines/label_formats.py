@@ -25,29 +25,18 @@ LABEL_FILES = {"coco": ("annotations", ".json"), "yolo": ("labels", ".txt"), "vo
 def label_text(
     format: Format, image: Path, names: Sequence[str], panoptic: PanopticMap, segments: Sequence[Segment]
 ) -> str:
-    """Return the content of one image's label file.
+    """Return the content of one image's label file. Raises MaskAdapterError where supervision is needed and missing.
 
     image: the image's file in the set. names: of the classes. segments: those of ``panoptic`` that become labels.
-    Raises MaskAdapterError, one line, where the format needs supervision and it is not installed.
     """
     if format == "coco":
         return _coco_text(image.name, panoptic, segments)
-    dataset = load_supervision().DetectionDataset(
-        list(names), [str(image)], {str(image): _detections(panoptic, segments)}
-    )
+    labels = {str(image): _detections(panoptic, segments)}
+    dataset = load_supervision().DetectionDataset(list(names), [str(image)], labels)
     with TemporaryDirectory() as folder:
-        if format == "yolo":
-            dataset.as_yolo(annotations_directory_path=folder)
-        else:
-            dataset.as_pascal_voc(annotations_directory_path=folder)
+        (dataset.as_yolo if format == "yolo" else dataset.as_pascal_voc)(annotations_directory_path=folder)
         text = Path(folder, f"{image.stem}{LABEL_FILES[format][1]}").read_text(encoding="utf-8")
     return text.replace("<database>roboflow.ai<", "<database>maskadapter<") if format == "voc" else text
-
-
-def write_yolo_classes(output: Path, names: Sequence[str]) -> None:
-    """Write ``data.yaml``, which lists the classes."""
-    with write_atomically(output / "data.yaml") as temporary:
-        load_supervision().DetectionDataset(list(names), [], {}).as_yolo(data_yaml_path=str(temporary))
 
 
 def join_coco(output: Path, parts: Iterable[Path], names: Sequence[str], is_thing: Sequence[bool]) -> None:
@@ -67,7 +56,6 @@ def join_coco(output: Path, parts: Iterable[Path], names: Sequence[str], is_thin
 
 
 def _coco_text(file_name: str, panoptic: PanopticMap, segments: Sequence[Segment]) -> str:
-    height, width = panoptic.ids.shape
     annotations = [
         {
             "category_id": segment.label + 1,
@@ -78,7 +66,7 @@ def _coco_text(file_name: str, panoptic: PanopticMap, segments: Sequence[Segment
         }
         for segment, (left, top, right, bottom) in zip(segments, _boxes(panoptic, segments), strict=True)
     ]
-    return json.dumps({"image": image_entry(file_name, (height, width)), "annotations": annotations}) + "\n"
+    return json.dumps({"image": image_entry(file_name, panoptic.ids.shape), "annotations": annotations}) + "\n"
 
 
 def _detections(panoptic: PanopticMap, segments: Sequence[Segment]) -> "Detections":
@@ -102,5 +90,4 @@ def _detections(panoptic: PanopticMap, segments: Sequence[Segment]) -> "Detectio
 def _boxes(panoptic: PanopticMap, segments: Sequence[Segment]) -> list[tuple[int, int, int, int]]:
     """(left, top, right, bottom) of each segment in pixels; right and bottom are past the last pixel."""
     places = ndimage.find_objects(panoptic.ids)
-    found = (places[segment.id - 1] for segment in segments)
-    return [(int(x.start), int(y.start), int(x.stop), int(y.stop)) for y, x in found]
+    return [(x.start, y.start, x.stop, y.stop) for y, x in (places[segment.id - 1] for segment in segments)]

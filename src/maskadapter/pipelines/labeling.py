@@ -15,7 +15,7 @@ from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ORIENTATION, ImageFile
 from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import RECORD, Report, Sources, find_images, run_over_images, vocabulary_settings
-from maskadapter.pipelines.label_formats import LABEL_FILES, Format, join_coco, label_text, write_yolo_classes
+from maskadapter.pipelines.label_formats import LABEL_FILES, Format, join_coco, label_text
 from maskadapter.results import load_supervision
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.renamed import refuse_old_keywords
@@ -48,15 +48,13 @@ def label_images(
         - ``"yolo"`` ``labels/`` and ``data.yaml``: polygons, one line for each part of a segment;
         - ``"voc"`` ``annotations/``: polygons, one object for each part of a segment.
     score, min_area: 0 to 1, the least score and the least share of the image of a segment that becomes a label.
-    resume: go on with the set in ``output``, made with the same settings, also with more images. settings: what else
-        the labels depend on, as in ``segment_images``.
+    resume: go on with the set in ``output``, made with the same settings, also with more images.
+    settings: what else the labels depend on, as in ``segment_images``.
 
     An image without labels stays in the set, as background. An upright 8-bit RGB JPEG or PNG is copied, any other is
-    written anew, upright, so that pixels and labels agree. Subfolders become part of the name: ``a/b.jpg`` is
-    ``a__b.jpg``. One image is in memory at a time, and one that fails is reported.
-
-    Raises MaskAdapterError: as ``segment_images``; a folder that is not empty and not the set to resume; "yolo" or
-    "voc" where supervision is not installed.
+    written anew, upright, so that pixels and labels agree; ``a/b.jpg`` becomes ``a__b.jpg``. One image is in memory at
+    a time, and one that fails is reported. Raises MaskAdapterError: as ``segment_images``; a folder that is not empty
+    and not the set to resume; "yolo" or "voc" where supervision is not installed.
     """
     output = Path(output)
     if format not in LABEL_FILES:
@@ -73,7 +71,7 @@ def label_images(
     names = _distinct(encoded.vocabulary.names)
     _refuse_other_files(output, resume)
     folder, suffix = LABEL_FILES[format]
-    count: Counter[str] = Counter()
+    count = Counter[str]()
 
     def files(image: ImageFile) -> list[Path]:
         return [output / folder / f"{image.stem}{suffix}"]
@@ -90,22 +88,21 @@ def label_images(
 
     made_with = {"command": "label", **(settings or {}), **vocabulary_settings(encoded.vocabulary, background)}
     made_with |= {"format": format, "score": score, "min_area": min_area}
-
     report = run_over_images(todo, output, made_with, files, work=label, resume=resume, record=True)
     if format == "coco":
         stems = json.loads((output / RECORD).read_text(encoding="utf-8"))["images"]
         parts = (output / folder / f"{stem}{suffix}" for stem in sorted(stems))
         join_coco(output, filter(Path.is_file, parts), names, encoded.vocabulary.is_thing)
     if format == "yolo":
-        write_yolo_classes(output, names)
+        with write_atomically(output / "data.yaml") as temporary:
+            load_supervision().DetectionDataset(names, [], {}).as_yolo(data_yaml_path=str(temporary))
     note = f"{count['labeled']:,} segments labeled, {count['left']:,} left out by score or area"
     return replace(report, note=note) if count["images"] else report
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
-    before = [names[:index].count(name) for index, name in enumerate(names)]
-    return [f"{name} ({times + 1})" if times else name for name, times in zip(names, before, strict=True)]
+    return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
 
 
 def _refuse_other_files(output: Path, resume: bool) -> None:
@@ -114,9 +111,7 @@ def _refuse_other_files(output: Path, resume: bool) -> None:
     except OSError as error:
         raise MaskAdapterError(f"cannot write {output}: {error.strerror}") from None
     if not empty and not (resume and (output / RECORD).exists()):
-        raise MaskAdapterError(
-            f"{output} is not empty: a training set needs a folder of its own; --resume goes on with one"
-        )
+        raise MaskAdapterError(f"{output} is not empty: a training set needs its own folder; --resume goes on with one")
 
 
 def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:
@@ -142,8 +137,7 @@ def _plain(source: Path) -> str | None:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(source, formats=("JPEG", "PNG")) as image:
             upright = image.getexif().get(ORIENTATION, 1) == 1
-            if image.mode == "RGB" and upright and "transparency" not in image.info:
-                return {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "")
+            plain = image.mode == "RGB" and upright and "transparency" not in image.info
+            return {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "") if plain else None
     except Exception:  # neither of the two, or its EXIF block is broken; the pixels were read before
-        pass
-    return None
+        return None

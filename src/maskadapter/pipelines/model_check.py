@@ -24,24 +24,21 @@ from maskadapter.models import EncodedVocabulary, InputSize, OpenVocabularySegme
 from maskadapter.results import Classification, Upsampler
 from maskadapter.system.memory import peak_bytes
 from maskadapter.system.progress import bar
-from maskadapter.types import ImageBatch, ImageSizes
+from maskadapter.types import ImageSizes
 
 # Photographs of scikit-image, and the class of each. The other classes compete.
 PHOTOS = {"chelsea": "cat", "coffee": "cup", "rocket": "rocket", "astronaut": "person"}
 CLASSES = "cat, cup|cup of coffee, rocket, person, dog, bird, car, boat, tree, building, banana, clock"
-# Of four. By chance three or more are right once in 500 times; a fourth may be lost to what else a photograph shows
-# (a model of the space shuttle stands behind the astronaut).
+# Of four. By chance three are right once in 500 times; a fourth may be lost to what else is in it (a space shuttle).
 ENOUGH_PHOTOS = 3
 # A wrong model, or wrong settings, gives a few percent. Twenty images are too few to tell more than that.
 ENOUGH_MIOU = 0.5
+_SMALL = InputSize(320, 320)  # small enough for every machine
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.
-
-    passed: None for information that can neither pass nor fail. text: for a reader. figures: the measurements.
-    """
+    """One line of the report. passed: None for mere information. text: for a reader. figures: the measurements."""
 
     name: str
     passed: bool | None
@@ -57,16 +54,12 @@ def check_model(
     images: int = 20,
     expected_miou: Callable[[str, str], float | None] = lambda name, pooler: None,
 ) -> Iterator[Finding]:
-    """Check a file of weights: what it is, whether it is whole, whether it computes what it should.
+    """Check a file of weights, and yield one finding after the other: whether it is whole and computes what it should.
 
-    Yields one finding after the other. source: a model's name, the path of a file, or a ``ModelSource``; nothing is
-    downloaded. device: as ``load`` takes it.
-    root: folder of ADE20K (``ADEChallengeData2016`` or its parent); with it the mIoU on the first ``images``
-        validation images is measured.
-    expected_miou: from a model's name and pooler to its mIoU on ADE20K-150 in percent, to compare with; None without a
-        figure.
-    Raises CheckpointError for a file that cannot be read, DatasetError for a folder that does not hold
-    ADE20K-150.
+    source: a model's name, the path of a file, or a ``ModelSource``; nothing is downloaded. device: as ``load`` takes
+    it. root: folder of ADE20K (``ADEChallengeData2016`` or its parent); with it the mIoU on the first ``images``
+    validation images is measured. expected_miou: from a model's name and pooler to its mIoU there in percent, if known.
+    Raises CheckpointError for a file that cannot be read, DatasetError for a folder that does not hold ADE20K-150.
     """
     dataset = open_dataset("ade20k-150", root) if root is not None else None
     source = ModelSource.of(source)
@@ -106,10 +99,9 @@ def _file(checkpoint: Checkpoint) -> Finding:
     if record is None:
         return Finding("file", None, facts + "nothing is recorded to compare it with", figures)
     source = f"as {record.place} states it" if record.stated else f"as at its first download from {record.place}"
-    same = record.sha256 == sha256
-    return Finding(
-        "file", same, facts + (source if same else f"not {record.sha256}, {source}: download it again"), figures
-    )
+    if record.sha256 != sha256:
+        return Finding("file", False, f"{facts}not {record.sha256}, {source}: download it again", figures)
+    return Finding("file", True, facts + source, figures)
 
 
 def _values(checkpoint: Checkpoint) -> Finding:
@@ -131,16 +123,16 @@ def _norms(segmenter: OpenVocabularySegmenter) -> Finding:
     alike = (rows @ rows.T).fill_diagonal_(-1).max().item()
     # Source: CLIP's scale is clipped at 100 (Radford et al. 2021, section 2.5); it starts at 14 and grows.
     passed = 1 < scale < 101 and lengths < 1e-3 and alike < 0.99
-    text = f"CLIP's scale {scale:.1f}; text embeddings have length 1; different classes differ (cosine {alike:.2f})"
-    if not passed:
-        text = f"CLIP's scale {scale:.3g} (1 to 100 is usual); text lengths off by {lengths:.1g}; cosine {alike:.2f}"
+    text = f"CLIP's scale {scale:.3g} (1 to 100 is usual); text lengths off by {lengths:.1g}; cosine {alike:.2f}"
+    if passed:
+        text = f"CLIP's scale {scale:.1f}; text embeddings have length 1; different classes differ (cosine {alike:.2f})"
     return Finding("norms", passed, text, {"logit_scale": scale, "length_error": lengths, "cosine": alike})
 
 
 @torch.inference_mode()
 def _chunks(segmenter: OpenVocabularySegmenter) -> Finding:
     """Compare masks that are embedded together with masks that are embedded one by one."""
-    images = _small_batch(segmenter).pixels
+    images = segmenter.prepare(_photograph("chelsea"), _SMALL)[0].pixels
     pool = partial(segmenter.pooler, images, segmenter.clip.encode_image(images), project=segmenter.clip.project)
     height, width = images.shape[-2] // 4, images.shape[-1] // 4
     masks = torch.full((1, 5, height, width), -10.0, device=images.device)
@@ -169,10 +161,9 @@ def _sums(segmenter: OpenVocabularySegmenter) -> Finding:
     if segmenter.generator is None:
         runs = [torch.from_numpy(_whole(segmenter, "chelsea", encoded).probs) for _ in range(2)]
     else:
-        images = _small_batch(segmenter)
+        images, _ = segmenter.prepare(_photograph("chelsea"), _SMALL)
         runs = [segmenter(images, encoded)[1] for _ in range(2)]
-    off = (runs[0].sum(dim=-1) - 1).abs().max().item()
-    apart = (runs[0] - runs[1]).abs().max().item()
+    off, apart = (runs[0].sum(dim=-1) - 1).abs().max().item(), (runs[0] - runs[1]).abs().max().item()
     passed = off < 1e-3 and bool(runs[0].isfinite().all()) and apart < 1e-3
     text = f"probabilities sum to 1 (off by {off:.0e}); a second run differs by {apart:.0e}"
     return Finding("sums", passed, text, {"sum_error": off, "repeat_error": apart})
@@ -186,11 +177,10 @@ def _labels(segmenter: OpenVocabularySegmenter, decides: bool) -> Finding:
         classified = _whole(segmenter, photo, vocabulary)
         best = classified.class_names[classified.labels[0]]
         right += best == expected
-        score = f"{classified.scores[0]:.0%}"
-        predictions.append(f"{expected} {score}" if best == expected else f"{best} for {expected}")
-    text = f"{right} of {len(PHOTOS)} photographs classified correctly: {', '.join(predictions)}"
-    if not decides:
-        text += "; for information, the embedded model is too small for this check (see its card)"
+        result = f"{classified.scores[0]:.0%}" if best == expected else f"for {expected}"
+        predictions.append(f"{best} {result}")
+    note = "" if decides else "; for information, the embedded model is too small for this check (see its card)"
+    text = f"{right} of {len(PHOTOS)} photographs classified correctly: {', '.join(predictions)}{note}"
     return Finding("labels", right >= ENOUGH_PHOTOS if decides else None, text, {"right": right, "of": len(PHOTOS)})
 
 
@@ -201,17 +191,15 @@ def _photo(segmenter: OpenVocabularySegmenter) -> Finding:
     seconds, device = time.perf_counter() - started, segmenter.clip.logit_scale.device
     # Of the GPU, else of the whole process; 0 where the system does not state it.
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_bytes()
-    share = float((labels == 0).mean())
+    share, size = float((labels == 0).mean()), f"{image.shape[1]} x {image.shape[0]}"
     used = f", {memory / 1e9:.1f} GB at most" if memory else ""
-    size = f"{image.shape[1]} x {image.shape[0]}"
     text = f"a cat of {size} pixels segmented in {seconds:.1f} s{used}; cat takes {share:.0%} of it"
-    return Finding(
-        "photo", bool((labels >= 0).any()), text, {"seconds": seconds, "bytes": memory or None, "cat": share}
-    )
+    figures = {"seconds": seconds, "bytes": memory or None, "cat": share}
+    return Finding("photo", bool((labels >= 0).any()), text, figures)
 
 
 def _ade20k(segmenter: OpenVocabularySegmenter, expected: float | None, dataset: Dataset, images: int) -> Finding:
-    """Measure the mIoU on the first images of ADE20K-150, with the range to expect of other images of the same kind."""
+    """The mIoU on the first images of ADE20K-150, with the range to expect of other images of the same kind."""
     encoded, classes = segmenter.encode_text("ade20k-150"), len(dataset.vocabulary)
     counts, images = [], min(images, len(dataset))
     with bar("ADE20K", images) as step:
@@ -229,7 +217,7 @@ def _ade20k(segmenter: OpenVocabularySegmenter, expected: float | None, dataset:
         return Finding("ade20k", None, f"{text}; no figure to compare with", figures)
     share = expected / 100
     text += f"; {share:.1%} is expected on all 2,000: so few images show the order of magnitude, not more"
-    return Finding("ade20k", bool(high >= ENOUGH_MIOU * share), text, {**figures, "expected": share})
+    return Finding("ade20k", bool(high >= ENOUGH_MIOU * share), text, figures | {"expected": share})
 
 
 def _difference(name: str, what: str, computed: Tensor, reference: Tensor) -> Finding:
@@ -245,11 +233,5 @@ def _photograph(name: str) -> np.ndarray:
 
 
 def _whole(segmenter: OpenVocabularySegmenter, photo: str, classes: EncodedVocabulary) -> Classification:
-    """Classify a whole photograph, as one mask."""
     image = _photograph(photo)
     return segmenter.classify(image, np.ones((1, *image.shape[:2]), dtype=bool), classes)
-
-
-def _small_batch(segmenter: OpenVocabularySegmenter) -> ImageBatch:
-    """Pixels (1, 3, 224, 320): a photograph small enough for every machine."""
-    return segmenter.prepare(_photograph("chelsea"), InputSize(320, 320))[0]

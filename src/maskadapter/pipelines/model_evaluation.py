@@ -15,15 +15,13 @@ from maskadapter.hub.zoo import folder_sha256, sha256_of
 from maskadapter.models import AdapterConfig, NormPlacement, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.sources import SegmentAnything, is_source, mask_source, parsed
-from maskadapter.pipelines.masks_in_files import SUFFIXES, MasksInFiles
-from maskadapter.pipelines.predictor import Predictor, folder_facts
+from maskadapter.pipelines.predictor import SUFFIXES, MasksInFiles, Predictor, folder_facts
 from maskadapter.system.error_text import did_you_mean
 from maskadapter.vocabulary import Vocabulary
 
 Branch = Literal["ensemble", "in-vocabulary", "out-of-vocabulary"]
 """Which classifier decides about the generator's masks: the generator's own (in-vocabulary), CLIP with the pooler
 (out-of-vocabulary), or both. Source: paper, Tables 2 and 11."""
-
 GROUND_TRUTH = "ground-truth"
 """The masks of the ground truth, which are only classified."""
 
@@ -48,31 +46,27 @@ def model_predictor(
 ) -> Predictor:
     """Load a model and return its predictor for the classes of a data set; every pixel gets one of them.
 
-    source, device, prune_proposals: as ``maskadapter.load`` takes them. Metrics that are to be reproduced are computed
-        without pruning.
+    source, device, prune_proposals: as ``maskadapter.load`` takes them; metrics are reproduced without pruning.
     branch: see ``Branch``. alpha, beta: 0 to 1, the out-of-vocabulary classifier's weight for seen and unseen classes,
-        instead of the model's own.
+        instead of the model's own. transfer_norm: see ``ContentDependentTransfer``, instead of the model's own.
     masks: None for the model's own generator; ``ground-truth``, whose masks are only classified (metric ``masks``);
         ``sam:NAME``, ``segmenter:NAME`` or ``superpixels``; or a folder of masks or one file of them, see
         ``MasksInFiles``. All but the first are classified out of vocabulary.
-    transfer_norm: where MAFT+'s text transfer has its norm, see ``ContentDependentTransfer``, instead of the model's
-        own place.
-
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
     _check(branch, alpha, beta, masks)
     segmenter, name_and_pooler, settings = _load(source, device)
     if masks is None and segmenter.generator is None:
-        raise MaskAdapterError(
-            f"{name_and_pooler[0]} has no mask generator: give masks (ground-truth, sam:NAME, superpixels or a folder)"
-            ", or the segmenter's file as model and this one as adapter"
+        remedy = (
+            "give masks (ground-truth, sam:NAME, superpixels or a folder), or the segmenter as model, this as adapter"
         )
+        raise MaskAdapterError(f"{name_and_pooler[0]} has no mask generator: {remedy}")
     if segmenter.text_transfer is None and transfer_norm is not None:
         raise MaskAdapterError(f"{name_and_pooler[0]} has no text transfer, which MAFT+ has: leave transfer_norm out")
-    other = masks if masks is not None and is_source(str(masks)) else None
-    if other is not None:
-        segmenter.mask_source = mask_source(str(other), device)
-    if prune_proposals and (not isinstance(segmenter.pooler, AdapterPooler) or (masks is not None and other is None)):
+    own_or_source = masks is None or is_source(str(masks))
+    if masks is not None and own_or_source:
+        segmenter.mask_source = mask_source(str(masks), device)
+    if prune_proposals and not (isinstance(segmenter.pooler, AdapterPooler) and own_or_source):
         raise MaskAdapterError("only proposals of a model with Mask-Adapter can be pruned: leave prune_proposals out")
     own, quirks = segmenter.inference, segmenter.quirks
     segmenter.inference = replace(
@@ -90,38 +84,36 @@ def model_predictor(
     encoded = segmenter.encode_text(dataset.vocabulary)
     if masks == GROUND_TRUTH:
         return Predictor(partial(segmenter.classify, classes=encoded), settings, ("masks",), own.seen_in)
-    if masks is not None and other is None:
+    if masks is not None and not own_or_source:
         return Predictor(MasksInFiles(segmenter, encoded, Path(masks)), settings, None, own.seen_in)
-    as_published = masks is None and alpha is None and beta is None and transfer_norm in (None, quirks.transfer_norm)
-    as_published = as_published and _has_published_design(segmenter)
+    as_published = (masks, alpha, beta) == (None, None, None) and transfer_norm in (None, quirks.transfer_norm)
+    if isinstance(segmenter.pooler, AdapterPooler):  # of another design than the paper's?
+        design = replace(segmenter.pooler.adapter.config, mask_threshold=AdapterConfig.mask_threshold)
+        as_published = as_published and design == AdapterConfig()
     predict = partial(segmenter.segment, classes=encoded, background=None)
     return Predictor(predict, settings, None, own.seen_in, name_and_pooler if as_published else None)
 
 
 def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str | Path | None) -> None:
-    """Raise MaskAdapterError for switches that contradict each other and for masks that do not exist."""
     if branch not in get_args(Branch):
         raise MaskAdapterError(f"unknown branch '{branch}'; {did_you_mean(branch, get_args(Branch))}")
     if masks is not None and (branch == "in-vocabulary" or alpha is not None or beta is not None):
-        raise MaskAdapterError(
-            "only the generator's own masks have an in-vocabulary classifier: leave branch, alpha and beta out"
-        )
+        reason = "only the generator's own masks have an in-vocabulary classifier"
+        raise MaskAdapterError(f"{reason}: leave branch, alpha and beta out")
     if branch != "ensemble" and (alpha is not None or beta is not None):
         raise MaskAdapterError(f"branch '{branch}' sets alpha and beta: leave them out")
     for weight, value in (("alpha", alpha), ("beta", beta)):
         if value is not None and not 0 <= value <= 1:
             raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
-    if masks is None or masks == GROUND_TRUTH or is_source(str(masks)):
+    if masks is None or masks == GROUND_TRUTH or is_source(str(masks)) or Path(masks).is_dir():
         return
-    if not Path(masks).is_dir() and not (Path(masks).is_file() and Path(masks).suffix in SUFFIXES):
-        raise MaskAdapterError(
-            f"no masks '{masks}': give ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of "
-            "masks"
-        )
+    if not (Path(masks).is_file() and Path(masks).suffix in SUFFIXES):
+        needed = "ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of masks"
+        raise MaskAdapterError(f"no masks '{masks}': give {needed}")
 
 
 def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tuple[str, str], dict[str, Any]]:
-    """Load a model; return it, its name and pooler, and what the report says about its weights."""
+    """The model, its name and pooler, and what the report says about its weights."""
     if is_bare(source.name):
         name, pooler = str(source.name), source.pooler or "pooling"
         return load(source, device=device), (name, pooler), {"model": f"a CLIP with {pooler}", **facts(name)}
@@ -132,16 +124,7 @@ def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tu
     return segmenter, (architecture.name, architecture.pooler), {"model": str(architecture), **hashes}
 
 
-def _has_published_design(segmenter: OpenVocabularySegmenter) -> bool:
-    """Whether the adapter, if there is one, has the paper's design."""
-    if not isinstance(segmenter.pooler, AdapterPooler):
-        return True
-    paper, own = AdapterConfig(), segmenter.pooler.adapter.config
-    return replace(own, mask_threshold=paper.mask_threshold) == paper
-
-
 def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None) -> dict[str, Any]:
-    """What identifies the masks, for the report."""
     if masks is None or masks == GROUND_TRUTH:
         return {"masks": "the model's own" if masks is None else GROUND_TRUTH}
     if is_source(str(masks)):
@@ -162,7 +145,6 @@ def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None)
 def _settings(
     segmenter: OpenVocabularySegmenter, vocabulary: Vocabulary, branch: Branch, masks: str | Path | None
 ) -> dict[str, Any]:
-    """What the predictions depend on beside weights and masks, for the report."""
     inference, settings = segmenter.inference, dict[str, Any]()
     if masks is None:
         trained_on = inference.seen_in if isinstance(inference.seen_in, str) else "the model's own training list"
@@ -181,10 +163,9 @@ def _settings(
         settings["norm of the text transfer"] = segmenter.text_transfer.norm_placement
     if isinstance(segmenter.pooler, AdapterPooler):
         settings["mask threshold"] = segmenter.pooler.mask_threshold
-    size = inference.input_size
-    shorter = f"shorter side {size.shortest}, longer side at most {size.longest}"
+    size, shorter = inference.input_size, f"shorter side {inference.input_size.shortest}, longer side at most "
     return settings | {
-        "input size": f"longer side {size.longest}" if size.shortest == size.longest else shorter,
+        "input size": f"{'longer side ' if size.shortest == size.longest else shorter}{size.longest}",
         "resized by": f"Pillow {pillow_version}, bilinear",
         "device": segmenter.clip.logit_scale.device.type,
     }

@@ -1,4 +1,4 @@
-"""What ``evaluate`` needs of a predictor: the function, what its predictions depend on, and what may be compared."""
+"""What ``evaluate`` needs of a predictor, and predictors that read files."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -7,18 +7,29 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from maskadapter.data import Dataset
-from maskadapter.evaluation import Metric, PanopticImages, read_predictions
+import torch
+
+from maskadapter.data import Dataset, Sample
+from maskadapter.errors import MaskError
+from maskadapter.evaluation import Metric, PanopticImages, Predictions, file_of, read_predictions
 from maskadapter.hub.zoo import sha256_of
+from maskadapter.io import read_masks
+from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.results import Segmentation
+from maskadapter.types import ImageSizes
+
+SUFFIXES = (".png", ".npy", ".json")
+"""Files of masks; of several for one image the first of these is taken."""
+
+_LOGIT = 30.0  # far from 0, so that what many masks lend to pixels outside of them does not add up
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Arguments of ``evaluate`` for one model or one set of predictions.
+    """Arguments of ``evaluate`` for one model or one set of predictions; predict, settings, metrics are as there.
 
-    predict, settings, metrics: as ``evaluate`` takes them. trained_on: the class list that the model was trained on, as
-    ``Partition.of`` takes it; None where it is unknown. published_as: name and pooler of the published model whose
-    figures these predictions may be compared with; None where switches or other masks make them another model's.
+    trained_on: the class list that the model was trained on, if known, as ``Partition.of`` takes it. published_as: name
+    and pooler of the published model whose figures these predictions may be compared with, if they may.
     """
 
     predict: Any
@@ -26,6 +37,38 @@ class Predictor:
     metrics: tuple[Metric, ...] | None = None
     trained_on: str | tuple[str, ...] | None = None
     published_as: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class MasksInFiles(Predictions):
+    """Masks in files, classified by a model's pooler and CLIP.
+
+    path: one file, or a folder with ``<stem>.png``, ``.npy`` or ``.json`` for every image, see ``read_masks``.
+    """
+
+    segmenter: OpenVocabularySegmenter
+    encoded: EncodedVocabulary
+    path: Path
+    metrics = ("semantic", "panoptic", "instance")
+
+    def source(self, name: str) -> Path | tuple[Path, str] | None:
+        """The file of an image's masks; of a file for all images, the file and the image's name."""
+        return (self.path, name) if self.path.is_file() else file_of(self.path, name, SUFFIXES)
+
+    def of(self, sample: Sample) -> Segmentation:
+        source, size, name = self.source(sample.name), sample.target.size, Path(sample.name)
+        if source is None:
+            raise MaskError(f"no masks in {self.path}: {name.stem}{', '.join(SUFFIXES)} is needed")
+        masks = read_masks(source if isinstance(source, Path) else source[0], size, name.name)
+        class_probs = torch.from_numpy(self.segmenter.classify(sample.image, masks, self.encoded).probs)
+        return Segmentation(
+            sample.image,
+            self.encoded.vocabulary,
+            torch.where(torch.from_numpy(masks), _LOGIT, -_LOGIT),
+            torch.cat([class_probs, torch.zeros(len(class_probs), 1)], dim=1),  # void never wins
+            ImageSizes(size, size, size),
+            overlap_threshold=self.segmenter.inference.overlap_threshold,
+        )
 
 
 def file_predictor(path: str | Path, dataset: Dataset, annotations: str | Path | None = None) -> Predictor:

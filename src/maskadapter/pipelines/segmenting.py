@@ -7,11 +7,10 @@ from typing import Any
 
 from maskadapter.errors import ImageError
 from maskadapter.io import ImageFile
-from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.results import ENDINGS, Segmentation, check_formats
 from maskadapter.system.renamed import refuse_old_keywords
-from maskadapter.types import EncodedImage
 from maskadapter.vocabulary import BACKGROUND
 
 
@@ -26,21 +25,22 @@ def segment_each(
 ) -> Iterator[tuple[ImageFile, Segmentation]]:
     """Yield the segmentation of one image after another, each computed when it is asked for; nothing is kept.
 
-    images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
-    ``segmenter.segment``. on_error: called with an image that cannot be read and the reason, and the next one follows;
-    without it the error is raised.
+    images: what ``find_image_files`` takes or returned. on_error: called with an image that cannot be read and the
+    reason, and the next one follows; without it the error is raised. The others: as in ``segmenter.segment``.
     """
     vocabulary = segmenter.encode_text(classes, things)
     for image in find_images(images):
         try:
-            result = _segment(segmenter, image, segmenter.encode_image(image.source, masks), vocabulary, background)
+            encoded = segmenter.encode_image(image.source, masks)
+            result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
+            del encoded
         except ImageError as error:
             if on_error is None:
                 raise
             on_error(image, error)
-            continue
-        yield image, result
-        del result  # before the next one is computed
+        else:
+            yield image, result
+            del result  # before the next one is computed
 
 
 @refuse_old_keywords
@@ -60,16 +60,14 @@ def segment_images(
     """Segment many images and save each result below ``output``, named by the image's stem.
 
     images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
-    ``segmenter.segment``; masks from a file are those that it holds for the image's name.
-    formats: as in ``Segmentation.save``. resume: leave out the images whose files an earlier run with the same
-    settings wrote; without it they are written anew. settings: what else the results depend on, for ``resume`` to
-    compare: the model's name, for example. on_result: called with every result and the paths of its files.
+    ``segmenter.segment``; masks from a file are those that it holds for the image's name. formats: as in
+    ``Segmentation.save``. resume: leave out images whose files an earlier run with the same settings wrote.
+    settings: what else the results depend on, such as the model's name, for ``resume`` to compare. on_result: called
+    with every result and the paths of its files.
 
     One result is in memory at a time. For more than one image the settings are recorded in ``run.json``. An image
-    that fails is reported and the others are done.
-
-    Raises MaskAdapterError: what ``find_image_files`` raises, an unknown format, other settings than those of the run
-    that is resumed, files that cannot be written.
+    that fails is reported and the others are done. Raises MaskAdapterError: what ``find_image_files`` raises, an
+    unknown format, other settings than those of the run that is resumed, files that cannot be written.
     """
     output, names = Path(output), check_formats(formats)
     todo = find_images(images, output, masks)
@@ -81,7 +79,7 @@ def segment_images(
 
     def work(image: ImageFile) -> None:
         encoded = segmenter.encode_image(image.source, masks)
-        result = _segment(segmenter, image, encoded, vocabulary, background)
+        result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
         maps = segmenter.activation_maps(encoded, result) if "activations" in names else None
         del encoded  # saving needs memory of its own
         paths = result.save(output, names, stem=image.stem, activation_maps=maps)
@@ -89,16 +87,9 @@ def segment_images(
             on_result(result, paths)
 
     made_with = {"command": "segment", **(settings or {}), **vocabulary_settings(vocabulary.vocabulary, background)}
-    record = resume or len(todo) > 1
-    return run_over_images(todo, output, made_with | {"formats": names}, files, work, resume=resume, record=record)
+    made_with["formats"] = names
+    return run_over_images(todo, output, made_with, files, work, resume=resume, record=resume or len(todo) > 1)
 
 
-def _segment(
-    segmenter: OpenVocabularySegmenter,
-    image: ImageFile,
-    encoded: EncodedImage,
-    vocabulary: EncodedVocabulary,
-    background: Any,
-) -> Segmentation:
-    result = segmenter.segment(encoded, vocabulary, background=background)
+def _named(result: Segmentation, image: ImageFile) -> Segmentation:
     return result if isinstance(image.source, Path) else replace(result, file_name=f"{image.stem}.png")

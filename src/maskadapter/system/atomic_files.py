@@ -18,9 +18,8 @@ def readable(text: str) -> str:
 def write_atomically(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, with its suffix, that replaces it when the block ends without an error.
 
-    The block writes the file. The folder is made when it is missing. After an error, Ctrl-C included, the temporary
-    file is gone and what ``path`` held before is untouched.
-    Raises MaskAdapterError, one line, where the system refuses (no permission, disk full, a folder of that name).
+    A missing folder is made. After an error, Ctrl-C included, the temporary file is gone and what ``path`` held before
+    is untouched. Raises MaskAdapterError, one line, where the system refuses (no permission, disk full, a folder).
     """
     path = Path(path)
     # The same folder, because a rename is atomic only within one file system; the suffix tells writers the format.

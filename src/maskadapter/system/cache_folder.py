@@ -10,8 +10,8 @@ from maskadapter.errors import MaskAdapterError
 def cache_folder() -> Path:
     """Return the folder of this project's cache; it need not exist yet.
 
-    ``MASKADAPTER_CACHE`` where it is set, else ``XDG_CACHE_HOME/maskadapter``, else the system's usual cache folder.
-    Source: XDG Base Directory Specification; an empty variable counts as not set.
+    ``MASKADAPTER_CACHE``, else ``XDG_CACHE_HOME/maskadapter``, else the system's usual one; an empty variable counts as
+    not set. Source: XDG Base Directory Specification.
     Raises MaskAdapterError where the system has no home folder, as in some containers.
     """
     if own := os.environ.get("MASKADAPTER_CACHE"):
@@ -21,9 +21,7 @@ def cache_folder() -> Path:
     try:
         home = Path.home()
     except RuntimeError:
-        raise MaskAdapterError(
-            "this system has no home folder: set MASKADAPTER_CACHE to one that can be written"
-        ) from None
+        raise MaskAdapterError("this system has no home folder: set MASKADAPTER_CACHE to a writable one") from None
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "maskadapter" / "cache"
     if sys.platform == "darwin":

@@ -7,10 +7,7 @@ from maskadapter.errors import MaskAdapterError
 
 
 def load_extra(module: str, extra: str) -> Any:
-    """Import a library of an extra, such as ``load_extra("supervision", "label")``.
-
-    Raises MaskAdapterError, one line with the command that installs the extra, where the library is missing.
-    """
+    """Import a library of an extra. Raises MaskAdapterError, with the command that installs it, where it is missing."""
     try:
         return import_module(module)
     except ImportError as error:

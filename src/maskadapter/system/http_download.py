@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from email.message import Message
 from html import unescape
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
@@ -22,9 +21,7 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_o
 from maskadapter.errors import DownloadError
 from maskadapter.system import progress
 
-WAITS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds to wait before each further try. A try that brought bytes starts the count anew."""
-
+WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each further try; one that brought bytes starts the count anew
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 20
 _SPARE = 64 << 20  # bytes that stay free on the disk
@@ -38,22 +35,19 @@ class _Cut(Exception):
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where the bytes in a ``.part`` file come from; stands beside it as JSON. validator: the server's ETag or date of
-    the file, "" if it states none. total: bytes of the whole file, None if the server does not state them."""
+    """Where the bytes in a ``.part`` file come from; stands beside it as JSON. validator: the server's ETag or date."""
 
     address: str
     validator: str
-    total: int | None
+    total: int | None  # bytes of the whole file
 
 
 def fetch(address: str, part: Path, what: str) -> None:
-    """Download the whole file at ``address`` to ``part``.
-
-    Bytes that ``part`` holds from an earlier call are kept when the server states that its file is still the same. A
-    cut connection and a busy server are tried again. After an error or Ctrl-C ``part`` stays, for the next call.
+    """Download the whole file at ``address`` to ``part``. Raises DownloadError, one line.
 
     address: https; http only where the user named the server. what: the file's name in messages and before the bar.
-    Raises DownloadError, one line.
+    Bytes that ``part`` holds from an earlier call are kept when the server states that its file is still the same. A
+    cut connection and a busy server are tried again. After an error or Ctrl-C ``part`` stays, for the next call.
     """
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
         raise DownloadError(f"cannot download {what} from {address}: an address that starts with https:// is needed")
@@ -68,8 +62,9 @@ def fetch(address: str, part: Path, what: str) -> None:
             most = max(most, _size(part))
             if tries > len(WAITS):
                 kept = f"; {most / 1e6:.1f} MB are kept, and the same command goes on from there" * bool(most)
-                host = _host(address)
-                raise DownloadError(f"cannot download {what} from {host}: {cut}, {tries} tries{kept}") from None
+                raise DownloadError(
+                    f"cannot download {what} from {_host(address)}: {cut}, {tries} tries{kept}"
+                ) from None
             time.sleep(WAITS[max(0, tries - 1)])
 
 
@@ -91,13 +86,15 @@ def _receive(opener: OpenerDirector, address: str, part: Path, what: str) -> Non
         if begun.validator and not begun.validator.startswith("W/"):
             headers["If-Range"] = begun.validator  # the server sends the whole file if it has changed
     with opener.open(Request(address, headers=headers), timeout=TIMEOUT) as response:
-        if "text/html" in response.headers.get("Content-Type", ""):
+        sent, partial = response.headers, response.status == 206
+        if "text/html" in sent.get("Content-Type", ""):
             raise DownloadError(_refusal(what, address, response.read(CHUNK)))
-        partial = response.status == 206
-        arriving = _origin(address, response.headers, partial)
+        place = sent.get("Content-Range", "")
+        size = place.rpartition("/")[2] if partial else sent.get("Content-Length", "")
+        validator = sent.get("ETag") or sent.get("Last-Modified") or ""
+        arriving = _Origin(address, validator, int(size) if size.isdecimal() else None)
         # A server may overlook If-Range, or have stated nothing that If-Range could hold.
-        at_done = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
-        if done and partial and not (begun == arriving and at_done):
+        if done and partial and not (begun == arriving and place.startswith(f"bytes {done}-")):
             forget(part)
             raise _Cut("the file at the source has changed")
         done = done if partial else 0
@@ -143,12 +140,11 @@ def _one_line(what: str, address: str, part: Path) -> Iterator[None]:
     except TimeoutError:
         raise _Cut(f"{host} was silent for {TIMEOUT:.0f} s") from None
     except URLError as error:
+        failure = f"{host} cannot be reached ({_reason(error.reason)})"
         if isinstance(error.reason, _UNREACHABLE):
-            raise DownloadError(
-                f"cannot download {what}: {host} cannot be reached ({_reason(error.reason)}); check the network, or "
-                "HTTPS_PROXY where a proxy is needed"
-            ) from None
-        raise _Cut(f"{host} cannot be reached ({_reason(error.reason)})") from None
+            advice = "check the network, or HTTPS_PROXY where a proxy is needed"
+            raise DownloadError(f"cannot download {what}: {failure}; {advice}") from None
+        raise _Cut(failure) from None
     except (HTTPException, ConnectionError) as error:
         raise _Cut(f"{host} gave no proper answer ({_reason(error)})") from None
     except OSError as error:
@@ -164,17 +160,16 @@ class _Redirects(HTTPRedirectHandler):
     def __init__(self, allow_http: bool) -> None:
         self.allow_http = allow_http
 
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> Request | None:
-        if urlsplit(newurl).scheme != "https" and not (self.allow_http and urlsplit(newurl).scheme == "http"):
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
+        if urlsplit(newurl).scheme not in ("https", "http" if self.allow_http else "https"):
             raise DownloadError(f"{req.host} redirects to {newurl[:80]}, which is not https: nothing was downloaded")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _refusal(what: str, address: str, page: bytes, status: str = "") -> str:
     """One line for a web page, or an error, that came instead of the file."""
-    host, text = _host(address), _text_of(page)
+    html = re.sub(r"<(script|style)\b.*?</\1>", " ", page.decode("utf-8", "replace"), flags=re.DOTALL | re.IGNORECASE)
+    host, text = _host(address), " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
     failed, by_hand = f"cannot download {what}: {host}", f"open {address} in a browser, and give the file it saves"
     if "virus" in text.lower():
         return f"{failed} asks to confirm that it did not scan the file for viruses; {by_hand}"
@@ -188,25 +183,11 @@ def _refusal(what: str, address: str, page: bytes, status: str = "") -> str:
     return f"{failed} sent {status or 'a web page instead of the file'}{shown}; {by_hand}"
 
 
-def _text_of(page: bytes) -> str:
-    """Title and text of a web page, without its markup."""
-    html = re.sub(r"<(script|style)\b.*?</\1>", " ", page.decode("utf-8", "replace"), flags=re.DOTALL | re.IGNORECASE)
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
-
-
 def _check_space(part: Path, total: int | None, done: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if total is not None and total - done + _SPARE > free:
-        raise DownloadError(
-            f"{part.parent} has {free / 1e9:.2f} GB left and {(total - done) / 1e9:.2f} GB are needed: make room or "
-            "set MASKADAPTER_CACHE to a folder on another disk"
-        )
-
-
-def _origin(address: str, headers: Message, partial: bool) -> _Origin:
-    size = headers.get("Content-Range", "").rpartition("/")[2] if partial else headers.get("Content-Length", "")
-    validator = headers.get("ETag") or headers.get("Last-Modified") or ""
-    return _Origin(address, validator, int(size) if size.isdecimal() else None)
+        lacking = f"{part.parent} has {free / 1e9:.2f} GB left and {(total - done) / 1e9:.2f} GB are needed"
+        raise DownloadError(f"{lacking}: make room or set MASKADAPTER_CACHE to a folder on another disk")
 
 
 def _note(part: Path) -> Path:
@@ -229,5 +210,4 @@ def _host(address: str) -> str:
 
 
 def _reason(error: BaseException | str) -> str:
-    """The system's own words, without its error number."""
     return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)

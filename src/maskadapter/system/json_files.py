@@ -9,15 +9,11 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.text_files import read_bytes
 
-MAX_BYTES = 500_000_000
-"""Largest JSON file that is read where the caller names no other limit."""
+MAX_BYTES = 500_000_000  # where the caller names no other limit
 
 
 def read_json(path: Path, refusal: type[MaskAdapterError], limit: int = MAX_BYTES) -> Any:
-    """Read the content of a JSON file of at most ``limit`` bytes.
-
-    Raises ``refusal``, one line: no such file, too large, not JSON.
-    """
+    """Read a JSON file of at most ``limit`` bytes. Raises ``refusal``, one line: no such file, too large, not JSON."""
     content = read_bytes(path, limit, refusal)
     try:
         return json.loads(content)
@@ -26,10 +22,7 @@ def read_json(path: Path, refusal: type[MaskAdapterError], limit: int = MAX_BYTE
 
 
 def write_json(path: Path, content: Mapping[str, Any] | Iterable[Any]) -> Path:
-    """Write ``content`` as JSON, whole or not at all, and return ``path``.
-
-    Raises MaskAdapterError, one line, where the system refuses.
-    """
+    """Write ``content`` as JSON, and return ``path``. Raises MaskAdapterError, one line, where the system refuses."""
     with write_atomically(path) as temporary:
         temporary.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

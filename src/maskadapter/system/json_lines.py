@@ -11,10 +11,7 @@ from maskadapter.errors import MaskAdapterError
 
 
 def append(path: Path, entry: Mapping[str, Any]) -> None:
-    """Append one entry to a file in one piece. The folder has to exist.
-
-    Raises MaskAdapterError, one line, where the system refuses (no permission, disk full).
-    """
+    """Append one entry, in one piece, to a file in a folder that exists. Raises MaskAdapterError if it is refused."""
     line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
     try:
         with path.open("ab", buffering=0) as file:
@@ -56,10 +53,7 @@ def read_at(path: Path, start: int) -> dict[str, Any]:
 
 
 def drop_torn_line(path: Path) -> None:
-    """Remove a last line without its end, so that the next entry starts a line of its own.
-
-    Raises MaskAdapterError, one line, where the system refuses.
-    """
+    """Remove a last line without its end, so that entries start a line. Raises MaskAdapterError if it is refused."""
     try:
         with path.open("r+b") as file:
             end = file.seek(0, os.SEEK_END)
@@ -67,7 +61,7 @@ def drop_torn_line(path: Path) -> None:
                 start = max(0, end - 65_536)
                 file.seek(start)
                 newline = file.read(end - start).rfind(b"\n")
-                end = start + newline + 1 if newline >= 0 else start
+                end = start + newline + 1
                 if newline >= 0:
                     break
             file.truncate(end)

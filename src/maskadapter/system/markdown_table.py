@@ -15,14 +15,11 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], align: 
     if letters[-1] == "l":
         widths[-1] = 3
     rule = [_rule(letter, width) for letter, width in zip(letters, widths, strict=True)]
-    head, *body = [[_padded(*one) for one in zip(line, letters, widths, strict=True)] for line in lines]
-    return [f"| {' | '.join(texts)} |" for texts in (head, rule, *body)]
+    pad = {"l": str.ljust, "r": str.rjust, "c": str.center}
+    padded = [[pad[key](text, width) for text, key, width in zip(line, letters, widths, strict=True)] for line in lines]
+    return [f"| {' | '.join(texts)} |" for texts in (padded[0], rule, *padded[1:])]
 
 
 def _rule(letter: str, width: int) -> str:
     start, end = ":" * (letter == "c"), ":" * (letter in "cr")
     return start + "-" * (width - len(start) - len(end)) + end
-
-
-def _padded(text: str, letter: str, width: int) -> str:
-    return {"l": text.ljust, "r": text.rjust, "c": text.center}[letter](width)

@@ -19,19 +19,11 @@ def bar(what: str, total: int | None, done: int = 0, in_bytes: bool = False) -> 
     if not _console().is_interactive:
         yield lambda steps: None
         return
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich import progress as rich
 
-    counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn())
-    with Progress(*columns, console=_console(), transient=True) as progress:
+    counts = (rich.DownloadColumn(), rich.TransferSpeedColumn()) if in_bytes else (rich.MofNCompleteColumn(),)
+    text, time_left = rich.TextColumn("{task.description}", markup=False), rich.TimeRemainingColumn()
+    with rich.Progress(text, rich.BarColumn(), *counts, time_left, console=_console(), transient=True) as progress:
         task = progress.add_task(what, total=total, completed=done)
         yield lambda steps: progress.advance(task, steps)
 

@@ -21,21 +21,17 @@ def claim(
 ) -> None:
     """Write ``settings`` into a folder, or compare them with the settings that are there.
 
-    settings: ready for JSON. file_name: of the settings in ``folder``, which are written as YAML. refusal: class of the
-    error. free: dotted keys that may differ ("run.keep", or "evaluation" for all in it); the file takes their new
-    values. results: a glob pattern of files that only belong to a folder with settings.
-
-    Raises ``refusal``, one line: naming each setting that differs, for a settings file that cannot be read, or for
-    results without settings.
+    settings: ready for JSON. file_name: of the settings in ``folder``, which are written as YAML. free: dotted keys
+    that may differ ("run.keep", or "evaluation" for all in it); the file takes their new values. results: a glob
+    pattern of files that only belong to a folder with settings. Raises ``refusal``, one line: naming each setting that
+    differs, for a settings file that cannot be read, or for results without settings.
     """
     path, now = folder / file_name, json.loads(json.dumps(settings))
     if path.exists():
         before = _read(path, refusal)
         if other := _differences(_flat(before), _flat(now), free):
-            raise refusal(
-                f"{folder} was made with other settings ({', '.join(other)}): repeat them to go on, or choose another "
-                "folder"
-            )
+            changed = f"{folder} was made with other settings ({', '.join(other)})"
+            raise refusal(f"{changed}: repeat them to go on, or choose another folder")
         if before == now:
             return
     elif any(folder.glob(results)):
@@ -48,20 +44,18 @@ def _read(path: Path, refusal: Callable[[str], MaskAdapterError]) -> dict[str, A
     try:
         return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise refusal(f"cannot read {path}: {reason}; choose another folder") from None
+        raise refusal(f"cannot read {path}: {' '.join(str(error).split())}; choose another folder") from None
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Values by dotted key."""
-    found: dict[str, Any] = {}
+    found = dict[str, Any]()
     for key, value in settings.items():
         found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return found
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str]) -> list[str]:
-    """Each setting that differs, as text."""
     return [
         f"{key} was {_short(before.get(key))} and is {_short(now.get(key))}"
         for key in sorted(before.keys() | now.keys())

@@ -8,11 +8,7 @@ from maskadapter.errors import MaskAdapterError
 
 
 def read_text(path: Path, limit: int, refusal: type[MaskAdapterError], what: str = "file") -> str:
-    """Read a UTF-8 text file, with or without a byte order mark.
-
-    limit, what: as in ``read_bytes``.
-    Raises ``refusal``, one line, for what ``read_bytes`` refuses and for bytes that are not UTF-8.
-    """
+    """Read a UTF-8 text file, with or without a byte order mark, as ``read_bytes`` does; others are refused too."""
     try:
         return read_bytes(path, limit, refusal, what).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -22,8 +18,7 @@ def read_text(path: Path, limit: int, refusal: type[MaskAdapterError], what: str
 def read_bytes(path: Path, limit: int, refusal: type[MaskAdapterError], what: str = "file") -> bytes:
     """Read a file of at most ``limit`` bytes; a video given by mistake is refused and not read.
 
-    what: what the file should be, for the messages.
-    Raises ``refusal``, one line: no such file, a folder, no permission, more than ``limit`` bytes.
+    what: the file should be, for messages. Raises ``refusal``: no such file, a folder, no permission, too many bytes.
     """
     try:
         with path.open("rb") as file:

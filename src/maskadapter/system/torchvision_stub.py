@@ -11,19 +11,15 @@ from pathlib import Path
 
 import torch
 
-_OPERATORS = ("nms", "qnms")
-_SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-
 
 def declare_missing_schemas() -> None:
-    """Declare torchvision's two box operators if its compiled library cannot be loaded. Call before importing
-    open_clip."""
+    """Before open_clip is imported, declare torchvision's two box operators if its library cannot be loaded."""
     package = importlib.util.find_spec("torchvision")
     if package is None or package.origin is None or _operators_load(Path(package.origin).parent):
         return
-    for name in _OPERATORS:
+    for name in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, name):
-            torch.library.define(f"torchvision::{name}", _SIGNATURE)
+            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 def _operators_load(folder: Path) -> bool:

@@ -35,7 +35,7 @@ def read_yaml(path: Path, refusal: type[MaskAdapterError]) -> dict[str, Any]:
 def checked(
     schema: type[Settings], content: Mapping[str, Any], source: str, refusal: type[MaskAdapterError]
 ) -> Settings:
-    """Return the settings in a mapping. source: its name in messages.
+    """Return the settings in a mapping, called ``source`` in messages.
 
     Raises ``refusal``, one line: the first key that is unknown ("did you mean"), missing, or out of its range.
     """
@@ -53,8 +53,7 @@ def _described(schema: type[BaseModel], problem: Any) -> str:
     key = ".".join(map(str, place)) or "the settings"
     if problem["type"] == "extra_forbidden":
         known = _fields(schema, place[:-1])
-        hint = did_you_mean(str(place[-1]), known, otherwise=None if known else "remove it")
-        return f"unknown key '{key}'; {hint}"
+        return f"unknown key '{key}'; {did_you_mean(str(place[-1]), known, None if known else 'remove it')}"
     if problem["type"] == "missing":
         return f"'{key}' is missing"
     wrong = problem["msg"].removeprefix("Value error, ")
