@@ -32,8 +32,7 @@ class InferenceConfig:
     seen_in: class list of the mask generator's training, by name or as class names; what shares a synonym is seen.
     alpha, beta: 0 to 1, weight of the out-of-vocabulary classifier in the ensemble, for seen and for unseen classes.
     prune_proposals: whether Mask-Adapter is computed only for the proposals that can change the result and the others
-        are estimated. Chosen by the caller of ``load``; no file keeps it.
-    """
+        are estimated. Chosen by the caller of ``load``; no file keeps it."""
 
     input_size: InputSize
     seen_in: str | tuple[str, ...]
@@ -57,8 +56,7 @@ class UpstreamQuirks:
         and the warm-up of both use "update".
     semantic_order: ``"masks-first"`` upsamples masks to the image, then combines them with the class probabilities;
         ``"classes-first"`` upsamples the combined low-resolution map, as the official code does where only the semantic
-        result is asked for; see ``maskadapter.results.postprocessing``.
-    """
+        result is asked for; see ``maskadapter.results.postprocessing``."""
 
     projection_layout: ProjectionLayout = "channels-last"
     transfer_norm: NormPlacement = "sum"

@@ -17,11 +17,9 @@ class EncodedVocabulary:
     text_embeddings: Tensor
 
     def with_background(self, background: "EncodedVocabulary", similarity: float) -> "EncodedVocabulary":
-        """Append the background's classes as stuff: they stand for the rest of the world and compete for pixels.
-
-        Left out are those of which a synonym has a cosine of ``similarity`` or more with one of ours: "dog" must not
-        win the pixels of "puppy".
-        """
+        """Append the background's classes as stuff: they stand for the rest of the world and compete for pixels. Left
+        out are those of which a synonym has a cosine of ``similarity`` or more with one of ours: "dog" must not win the
+        pixels of "puppy"."""
         closest = (background.text_embeddings @ self.text_embeddings.T).amax(dim=1).cpu()
         sizes, classes = background.vocabulary.group_sizes, background.vocabulary.classes
         groups = zip(classes, background.text_embeddings.split(sizes), closest.split(sizes), strict=True)

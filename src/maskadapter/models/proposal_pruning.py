@@ -30,10 +30,8 @@ def pruned_embeddings(
     project: Project,
     choose: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Mask embeddings (B, N, D): computed where ``choose`` says so, estimated elsewhere.
-
-    features, mask_logits, project: see ``Pooler``. choose: from estimates (B, N, D) which to compute, (B, N) bool.
-    """
+    """Mask embeddings (B, N, D): computed where ``choose`` says so, estimated elsewhere. features, mask_logits,
+    project: see ``Pooler``. choose: from estimates (B, N, D) which to compute, (B, N) bool."""
     masks = pooler.binary(mask_logits)
     if masks.shape[1] <= FEW:
         return pooler.embed(features, masks, project)
@@ -54,12 +52,11 @@ def influential(
 ) -> Tensor:
     """Which proposals can change the class of pixels, or their own class where they are segments: (N,) bool.
 
-    mask_logits: (N, h, w). probs: (N, K + 1), estimated class probabilities with void last, each row sums to 1.
-    A proposal can change a pixel where ``doubt`` times what it adds there to the scores of the best and the second
-    class exceeds the difference of the two. It is a segment where void is not its best class, and its class can change
-    where its second class has more than ``rival`` of the probability of the first. This does not prove that the others
-    change nothing.
-    """
+    mask_logits: (N, h, w). probs: (N, K + 1), estimated class probabilities with void last, each row sums to 1. A
+    proposal can change a pixel where ``doubt`` times what it adds there to the scores of the best and the second class
+    exceeds the difference of the two. It is a segment where void is not its best class, and its class can change where
+    its second class has more than ``rival`` of the probability of the first. This does not prove that the others change
+    nothing."""
     class_probs, void = probs[:, :-1], probs[:, -1]
     if not probs.numel() or class_probs.shape[1] < 2:
         return torch.zeros_like(void, dtype=torch.bool)

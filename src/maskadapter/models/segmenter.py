@@ -54,8 +54,7 @@ class OpenVocabularySegmenter(nn.Module):
     text_transfer: MAFT+'s content-dependent transfer, used by the out-of-vocabulary classifier alone.
     text_cache: remembers text embeddings; only for weights that do not change any more.
     quirks: accidents of the official code to reproduce; None leaves the parts as they are.
-    ``mask_source`` may be set: its masks then take the place of the proposal head's.
-    """
+    ``mask_source`` may be set: its masks then take the place of the proposal head's."""
 
     def __init__(
         self,
@@ -116,8 +115,7 @@ class OpenVocabularySegmenter(nn.Module):
         ``activation_maps`` take the result in place of the image.
 
         image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
-        features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError.
-        """
+        features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
         features, proposals = None, None
         if isinstance(image, EncodedImage):
             if masks is None:
@@ -154,8 +152,7 @@ class OpenVocabularySegmenter(nn.Module):
             of your classes, as data sets are evaluated.
         masks: as ``classify`` takes them, in place of the model's own proposals; the out-of-vocabulary classifier alone
             classifies them.
-        Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head.
-        """
+        Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head."""
         encoded = self.encode_image(image, masks)
         if encoded.proposals is None:
             needed = "give masks, load them with masks='sam:NAME', or load a segmenter's file with adapter=<this file>"
@@ -187,8 +184,7 @@ class OpenVocabularySegmenter(nn.Module):
 
         image, classes: as in ``segment``. masks: whatever ``mask_parts`` takes, as (N, H, W) bool at the image's own
             size, a file, COCO annotations, detections; they may overlap or be empty. Or a ``MaskSource``, which gets
-            the original image, or the name of one such as ``"sam:NAME"``, which is loaded for this call.
-        """
+            the original image, or the name of one such as ``"sam:NAME"``, which is loaded for this call."""
         encoded, vocabulary = self.encode_image(image, masks), self.encode_text(classes)
         embeddings = encoded.mask_embeddings
         if embeddings is None:

@@ -27,8 +27,7 @@ class SparseAdapter:
 
     features: (1, D, h, w), the image's projected dense features. reach: locations on each side that each block's
     convolution is taken to see, the last number for all further blocks: with fewer than it does see, the influence of a
-    distant boundary is neglected, and the result is near the exact one.
-    """
+    distant boundary is neglected, and the result is near the exact one."""
 
     def __init__(
         self, adapter: MaskAdapter, features: Tensor, reach: Sequence[int] = (ConvNeXtBlock.KERNEL // 2,)

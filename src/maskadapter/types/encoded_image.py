@@ -38,8 +38,7 @@ class Proposals:
     class_embeddings: (B, N, D), compared with text embeddings by the head that made them; None from a mask source.
     parents, areas: (B, N), only from heads with nested masks: the index of the smallest mask around each, -1 for none,
         and the number of locations inside each.
-    Raises MaskError when the shapes do not fit together.
-    """
+    Raises MaskError when the shapes do not fit together."""
 
     mask_logits: "Tensor"
     class_embeddings: "Tensor | None" = None
@@ -60,13 +59,11 @@ class EncodedImage:
     """One image after its pass through the networks: plain data that can be pickled, cached or sent to a worker.
 
     It holds no model, and belongs to the model that made it.
-
     image: (H, W, 3) uint8 RGB, upright. file_name: of the image's file, None where it came from memory.
     sizes: see ``ImageSizes``. features: CLIP's, without the pyramid.
     proposals: of one image (B = 1), independent of any text; None from a model without a proposal head.
     mask_embeddings: (1, N, D) CLIP embeddings of the proposals; None where they are computed for each list of classes,
-        because the model prunes proposals.
-    """
+        because the model prunes proposals."""
 
     image: "np.ndarray" = field(repr=False)
     file_name: str | None

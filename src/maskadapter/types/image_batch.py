@@ -24,11 +24,9 @@ class ImageSizes:
 
 @dataclass(frozen=True, eq=False)
 class ImageBatch:
-    """A batch of images at the size of the networks' input.
-
-    pixels: (B, 3, H, W), normalized with CLIP's mean and standard deviation, padded right and below with zeros.
-    images: B arrays (h_i, w_i, 3) uint8 RGB, the same images before normalization and padding.
-    """
+    """A batch of images at the size of the networks' input. pixels: (B, 3, H, W), normalized with CLIP's mean and
+    standard deviation, padded right and below with zeros. images: B arrays (h_i, w_i, 3) uint8 RGB, the same images
+    before normalization and padding."""
 
     pixels: "Tensor"
     images: "Sequence[np.ndarray]"

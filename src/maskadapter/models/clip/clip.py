@@ -43,11 +43,9 @@ def download_pretrained(config: str, tag: str) -> Path:
 
 
 def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
-    """The hub's repository that open_clip takes a pretrained CLIP from, and its files of which one is needed.
-
-    config, tag: as ``download_pretrained`` takes them, or ``hf-hub`` and the repository. None for anything else: a
-    file, ``local-dir``, a tag that open_clip does not know. Nothing is downloaded.
-    """
+    """The hub's repository that open_clip takes a pretrained CLIP from, and its files of which one is needed. config,
+    tag: as ``download_pretrained`` takes them, or ``hf-hub`` and the repository. None for anything else: a file,
+    ``local-dir``, a tag that open_clip does not know. Nothing is downloaded."""
     named = f"{tag}/" if config == "hf-hub" else open_clip.get_pretrained_cfg(config, tag).get("hf_hub", "")
     if not named or (config != "hf-hub" and Path(tag).is_file()):
         return None
@@ -76,8 +74,7 @@ class Clip(nn.Module):
     templates: prompts with one ``{}``; a text embedding is the mean over them. projection_layout: see
     ``UpstreamQuirks``. image_encoder: wraps the image encoder; None for the result of ``image_encoder_of``. colors:
     mean and standard deviation, 0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and PIXEL_STD, in
-    which ``images`` always come.
-    """
+    which ``images`` always come."""
 
     def __init__(
         self,
@@ -129,8 +126,7 @@ class Clip(nn.Module):
         name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANIZATION/NAME"`` or
         ``"local-dir:FOLDER"``, which bring their weights. weights: see ``pretrained``. whole_images: encode whole
         images alone, for encoders without a feature map. Raises CheckpointError, DownloadError, or MaskAdapterError,
-        see ``image_encoder_of``.
-        """
+        see ``image_encoder_of``."""
         quick = False
         if weights is not None and not Path(weights).is_file():
             download_pretrained(name, weights)

@@ -23,9 +23,7 @@ _STRIDE_OF_MASKS = 4
 @dataclass(frozen=True)
 class WholeImageEncoder:
     """Any encoder, for whole images alone: enough to embed crops. The other encoders here also give feature maps.
-
-    visual: an image encoder of open_clip, whose weights are read; this holds none of its own.
-    """
+    visual: an image encoder of open_clip, whose weights are read; this holds none of its own."""
 
     visual: Any
     size_divisor: ClassVar[int] = 32
@@ -74,10 +72,8 @@ class AttentionPoolEncoder(WholeImageEncoder):
 
 class TransformerEncoder(WholeImageEncoder):
     """A vision transformer. Its position embeddings are interpolated to the size of the input, as open_clip does it for
-    weights of another size.
-
-    visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention pooling.
-    """
+    weights of another size. visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention
+    pooling."""
 
     @property
     def size_divisor(self) -> int:  # type: ignore[override]

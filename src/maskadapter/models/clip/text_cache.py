@@ -26,8 +26,7 @@ class TextCache:
     folder: holds one ``.npz`` file per text encoder and prompts, called after their hash. None keeps the embeddings in
         memory alone. Processes may share the folder: a file appears whole, and what another process stored in the
         meantime stays. A file that cannot be used (no permission, no space, damaged) is done without.
-    encoder: its weights do not change any more: they are hashed once, in every copy of the cache. Its prompts may.
-    """
+    encoder: its weights do not change any more: they are hashed once, in every copy of the cache. Its prompts may."""
 
     def __init__(self, folder: Path | None, encoder: Clip) -> None:
         self._folder, self._encoder, self._templates = folder, encoder, encoder.templates

@@ -22,8 +22,7 @@ class AdapterPooler(nn.Module):
     The masks are binarized first: sigmoid(logit) > ``mask_threshold``, at their own resolution. The maps are computed
     by ``SparseAdapter``, which gives the result of ``MaskAdapter.forward`` but for rounding. adapter: the trained
     ``MaskAdapter``; its config has the ``mask_threshold``. chunk: masks that go through it at a time, which bounds the
-    memory; None for 8 on a CPU and 32 elsewhere. Source: paper, section 3.2.
-    """
+    memory; None for 8 on a CPU and 32 elsewhere. Source: paper, section 3.2."""
 
     def __init__(self, adapter: MaskAdapter, *, chunk: int | None = None) -> None:
         super().__init__()

@@ -17,10 +17,7 @@ from maskadapter.types import ClipFeatures
 
 class MaskCropping(nn.Module):
     """Embed the square box around each mask, everything outside the mask replaced by the mean color. An empty mask has
-    the embedding 0.
-
-    encode: CLIP's embeddings (n, D) of normalized images (n, 3, S, S). size: S. dim: D.
-    """
+    the embedding 0. encode: CLIP's embeddings (n, D) of normalized images (n, 3, S, S). size: S. dim: D."""
 
     def __init__(self, encode: Callable[[Tensor], Tensor], size: int, dim: int) -> None:
         super().__init__()

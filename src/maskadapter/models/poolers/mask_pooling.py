@@ -14,9 +14,8 @@ class MaskPooling(nn.Module):
     """Average CLIP's dense features inside the mask, then project: FC-CLIP and MAFT+ as published. One map per mask.
 
     weights: ``"inside"`` counts a feature location where the resized mask logit is positive (as published); ``"area"``
-    weighs it by the share of it that the mask covers, better for masks smaller than one location.
-    Source: FC-CLIP, section 3.3.
-    """
+    weighs it by the share of it that the mask covers, better for masks smaller than one location. Source: FC-CLIP,
+    section 3.3."""
 
     def __init__(self, weights: Literal["inside", "area"] = "inside") -> None:
         super().__init__()

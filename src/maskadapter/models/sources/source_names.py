@@ -50,11 +50,9 @@ def parsed(text: str) -> SourceName:
 
 
 def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
-    """Load a mask source. Raises MaskAdapterError, one line.
-
-    text: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder, or
-    ``superpixels``; after ``sam:NAME`` ``SamOptions``: ``sam:NAME,points_per_side=16,unmasked_regions=no``.
-    """
+    """Load a mask source. Raises MaskAdapterError, one line. text: ``sam:NAME`` or ``segmenter:NAME``, a model of
+    transformers on the Hugging Face hub or in a folder, or ``superpixels``; after ``sam:NAME`` ``SamOptions``:
+    ``sam:NAME,points_per_side=16,unmasked_regions=no``."""
     kind, name, options = parsed(text)
     if kind == SUPERPIXELS:
         return Superpixels()

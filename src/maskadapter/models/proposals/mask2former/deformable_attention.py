@@ -46,9 +46,8 @@ def _corners(
     """The four locations around every point, and their weights in bilinear interpolation; beyond the border is 0.
 
     places: (x, y) in 0 to 1. offsets: from there, in locations, (B, Q, heads, levels, points, 2). weights: the same
-    without the 2. Returns indices of the locations among those of all levels, int32, and weights, both
-    (B, Q, heads, levels * 4 * points).
-    """
+    without the 2. Returns indices of the locations among those of all levels, int32, and weights, both (B, Q, heads,
+    levels * 4 * points)."""
     heights, widths = (torch.tensor(side, device=offsets.device)[:, None] for side in zip(*sizes, strict=True))
     starts = (heights * widths).cumsum(dim=0) - heights * widths
     columns = _neighbors(places[..., 0] * widths + offsets[..., 0], widths)

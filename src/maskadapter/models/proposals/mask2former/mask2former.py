@@ -9,10 +9,8 @@ from maskadapter.types import ClipFeatures, ImageBatch, Proposals
 
 
 class Mask2FormerHead(nn.Module):
-    """Propose masks from CLIP's feature pyramid and classify them by text embeddings.
-
-    ``forward`` returns the predictions of the last prediction head; ``every_head`` those of all, for training losses.
-    """
+    """Propose masks from CLIP's feature pyramid and classify them by text embeddings. ``forward`` returns the
+    predictions of the last prediction head; ``every_head`` those of all, for training losses."""
 
     def __init__(self, pixel_decoder: PixelDecoder, mask_decoder: MaskDecoder) -> None:
         super().__init__()

@@ -48,11 +48,9 @@ class DecoderLayer(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """Queries look at the levels, coarsest first, each only inside its own mask so far.
-
-    text_dim: D of the text embeddings. dim: channels of queries and levels. mask_dim: of the pixel embedding.
-    num_queries: 250 for FC-CLIP, 100 for MAFT+. num_layers: 9 as published (DEC_LAYERS 10 counts the first head).
-    """
+    """Queries look at the levels, coarsest first, each only inside its own mask so far. text_dim: D of the text
+    embeddings. dim: channels of queries and levels. mask_dim: of the pixel embedding. num_queries: 250 for FC-CLIP, 100
+    for MAFT+. num_layers: 9 as published (DEC_LAYERS 10 counts the first head)."""
 
     NUM_LEVELS = 3
 

@@ -46,9 +46,7 @@ def shape_features(found: Regions) -> np.ndarray:
 
 class RegionHead(nn.Module):
     """Propose nested regions of superpixels and embed them for classification. The tree is built on the CPU.
-
-    in_channels: C of CLIP's dense features. embed_dim: D of its embeddings. ``merging`` may be set.
-    """
+    in_channels: C of CLIP's dense features. embed_dim: D of its embeddings. ``merging`` may be set."""
 
     def __init__(self, in_channels: int = 1280, embed_dim: int = 384) -> None:
         super().__init__()

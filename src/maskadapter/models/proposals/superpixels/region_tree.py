@@ -19,12 +19,9 @@ class Tree(NamedTuple):
 def merge(
     pairs: np.ndarray, areas: np.ndarray, colors: np.ndarray, features: np.ndarray, color_weight: float, power: float
 ) -> Tree:
-    """Merge adjacent pieces greedily, cheapest pair first.
-
-    pairs: (E, 2), adjacent pieces. areas: (L,) shares of the image. colors: (L, 3) Lab. features: (L, C).
-    cost = (1 - cosine + color_weight * Lab distance / 100) * (smaller area) ** power: the power makes tiny pieces
-    merge first.
-    """
+    """Merge adjacent pieces greedily, cheapest pair first. pairs: (E, 2), adjacent pieces. areas: (L,) shares of the
+    image. colors: (L, 3) Lab. features: (L, C). cost = (1 - cosine + color_weight * Lab distance / 100) * (smaller
+    area) ** power: the power makes tiny pieces merge first."""
     count = len(areas)
     area, norm = (np.pad(one, (0, count - 1)) for one in (areas, np.linalg.norm(features, axis=1)))
     color, feature = (np.pad(one, ((0, count - 1), (0, 0))) for one in (colors, features))
@@ -93,10 +90,9 @@ def nesting(masks: np.ndarray) -> np.ndarray:
 def cut(parents: np.ndarray, areas: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """Choose among nested proposals: (N,) bool, no chosen proposal inside another chosen one.
 
-    parents: (N,) see ``nesting``. areas: (N,) pixels. confidence: (N,) 0 to 1, how likely a proposal is one thing.
-    A node is chosen where its own area x confidence x SPLIT_BONUS is at least the sum of the best nodes inside it:
-    without this, one node that covers the image would beat all of its parts.
-    """
+    parents: (N,) see ``nesting``. areas: (N,) pixels. confidence: (N,) 0 to 1, how likely a proposal is one thing. A
+    node is chosen where its own area x confidence x SPLIT_BONUS is at least the sum of the best nodes inside it:
+    without this, one node that covers the image would beat all of its parts."""
     order = np.argsort(areas, kind="stable").tolist()
     children: list[list[int]] = [[] for _ in order]
     roots: list[int] = []
