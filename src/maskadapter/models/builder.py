@@ -9,8 +9,7 @@ from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_cropping import MaskCropping
-from maskadapter.models.poolers.mask_pooling import MaskPooling
-from maskadapter.models.poolers.pooler import Pooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskadapter.models.poolers.adapter_pooling import FEW, AdapterPooler
-from maskadapter.models.poolers.pooler import Project
+from maskadapter.models.poolers.mask_pooling import Project
 from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.types import ClipFeatures
 

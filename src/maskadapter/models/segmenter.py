@@ -17,7 +17,7 @@ from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.poolers.pooler import Pooler
+from maskadapter.models.poolers.mask_pooling import Pooler
 from maskadapter.models.preprocess import InputSize, read_input, resize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sources.mask_logits import mask_logits

@@ -14,13 +14,13 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
-from maskadapter.models.clip.chunked_mlp import compute_in_pieces
 from maskadapter.models.clip.image_encoders import (
     STAGES,
     AttentionPoolEncoder,
     ConvolutionalEncoder,
     TransformerEncoder,
     WholeImageEncoder,
+    compute_in_pieces,
 )
 from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD

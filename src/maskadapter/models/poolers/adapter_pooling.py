@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps, pooling_weights
-from maskadapter.models.poolers.pooler import Project
+from maskadapter.models.poolers.mask_pooling import Project
 from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.types import ClipFeatures
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.poolers.pooler import Project
+from maskadapter.models.poolers.mask_pooling import Project
 from maskadapter.types import ClipFeatures
 
 

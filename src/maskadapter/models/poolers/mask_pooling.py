@@ -1,13 +1,29 @@
-"""Mask pooling: average CLIP's features inside each mask."""
+"""What the segmenter needs of a pooler, and the simplest one, mask pooling: average CLIP's features inside each mask."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.models.poolers.pooler import Project
 from maskadapter.types import ClipFeatures, Size
+
+Project = Callable[[Tensor], Tensor]
+"""CLIP's projection into the space of text embeddings, (..., C) -> (..., D)."""
+
+
+class Pooler(Protocol):
+    """Turns masks into CLIP embeddings."""
+
+    def __call__(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
+        """Mask embeddings (B, N, D), not normalized. images: (B, 3, H, W), normalized and padded. mask_logits:
+        (B, N, h, w). project: see ``Project``."""
+        ...
+
+    def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
+        """Pooling weights (B, N, M, h, w) over the locations of ``features.dense``, M maps per mask, each sums to 1."""
+        ...
 
 
 class MaskPooling(nn.Module):
