@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from maskadapter.errors import MaskError
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention
-from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
-from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead, MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
 from maskadapter.training.batch import MaskTargets
 from maskadapter.training.generator import losses as generator_loss

@@ -11,8 +11,7 @@ from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_cropping import MaskCropping
 from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
-from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead, MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter, ProposalHead
@@ -104,11 +103,8 @@ def _convnext(architecture: Architecture, config: ModelConfig) -> OpenVocabulary
 
 
 MODELS: dict[str, Callable[[Architecture, ModelConfig], OpenVocabularySegmenter]] = {
-    "tiny": _tiny,
-    "tiny-mask2former": _tiny,
-    "fcclip-large": _convnext,
-    "maftplus-base": _convnext,
-    "maftplus-large": _convnext,
+    **dict.fromkeys(("tiny", "tiny-mask2former"), _tiny),
+    **dict.fromkeys(("fcclip-large", "maftplus-base", "maftplus-large"), _convnext),
 }
 
 

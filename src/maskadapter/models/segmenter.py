@@ -38,11 +38,9 @@ class ProposalHead(Protocol):
 
     def __call__(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         """Propose masks; no text has a part in it."""
-        ...
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
         """Class logits (B, N, K + 1) of proposals with class embeddings, void last."""
-        ...
 
 
 class OpenVocabularySegmenter(nn.Module):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from maskadapter.models.mask_adapter import ConvNeXtBlock, MaskAdapter
@@ -35,13 +35,11 @@ class SparseAdapter:
         self._adapter = adapter
         self._reach = [reach[min(number, len(reach) - 1)] for number in range(len(adapter.blocks))]
         self._size = (features.shape[-2], features.shape[-1])
-        last = adapter.patchify[-1]
-        assert isinstance(last, nn.Conv2d)
-        assert last.bias is not None
         # The stem's last convolution and the fusing one are linear, with nothing in between: together they are one
         # small matrix, and the part that does not depend on the mask is computed once per image.
-        self._from_mask = adapter.fuse.weight.flatten(1)[:, -last.out_channels :] @ last.weight.flatten(1)
-        bias = last.bias[None, :, None, None].expand(1, -1, *self._size)
+        weight, last_bias = adapter.patchify[-1].parameters()
+        self._from_mask = adapter.fuse.weight.flatten(1)[:, -len(weight) :] @ weight.flatten(1)
+        bias = last_bias[None, :, None, None].expand(1, -1, *self._size)
         self._from_features = adapter.fuse(adapter.merge(features, bias)).permute(0, 2, 3, 1)
 
         # Of the empty and the full mask, (2, h, w, ...): patches, each block's output, maps.
@@ -103,7 +101,6 @@ class SparseAdapter:
         return block.gamma * _made_again(block.narrowed, _made_again(block.widened, rows))
 
     def _read_out(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., M)."""
         final = self._adapter.final
         return F.linear(self._adapter.norm(x), final.weight.flatten(1), final.bias)
 

@@ -9,19 +9,10 @@ import open_clip
 import timm
 import torch
 import torch.nn.functional as F
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
-from maskadapter.models.clip.image_encoders import (
-    STAGES,
-    AttentionPoolEncoder,
-    ConvolutionalEncoder,
-    TransformerEncoder,
-    WholeImageEncoder,
-    compute_in_pieces,
-)
+from maskadapter.errors import CheckpointError, DownloadError
+from maskadapter.models.clip.image_encoders import STAGES, WholeImageEncoder, compute_in_pieces, image_encoder_of
 from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
 from maskadapter.system.error_text import first_line
@@ -51,20 +42,6 @@ def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
         return None
     repository, _, file = named.rpartition("/")
     return repository, (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-
-
-def image_encoder_of(visual: Any) -> WholeImageEncoder:
-    """Wrap an image encoder of open_clip so that it gives a feature map. Raises MaskAdapterError for one without."""
-    if isinstance(visual, ModifiedResNet):
-        return AttentionPoolEncoder(visual)
-    if isinstance(visual, VisionTransformer):
-        last = visual.transformer.resblocks[-1]
-        if visual.attn_pool is None and isinstance(getattr(last, "attn", None), nn.MultiheadAttention):
-            return TransformerEncoder(visual)
-    elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
-        return ConvolutionalEncoder(visual)
-    kind = type(getattr(visual, "trunk", visual)).__name__
-    raise MaskAdapterError(f"this image encoder ({kind}) has no feature map to pool: use the pooler cropping")
 
 
 class Clip(nn.Module):

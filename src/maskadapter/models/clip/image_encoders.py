@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import VisionTransformer
 from timm.layers import Mlp
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -125,10 +127,23 @@ def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int
     return torch.cat([places[:1], resized.flatten(1).T])
 
 
+def image_encoder_of(visual: Any) -> WholeImageEncoder:
+    """Wrap an image encoder of open_clip so that it gives a feature map. Raises MaskAdapterError for one without."""
+    if isinstance(visual, ModifiedResNet):
+        return AttentionPoolEncoder(visual)
+    if isinstance(visual, VisionTransformer):
+        last = visual.transformer.resblocks[-1]
+        if visual.attn_pool is None and isinstance(getattr(last, "attn", None), nn.MultiheadAttention):
+            return TransformerEncoder(visual)
+    elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
+        return ConvolutionalEncoder(visual)
+    kind = type(getattr(visual, "trunk", visual)).__name__
+    raise MaskAdapterError(f"this image encoder ({kind}) has no feature map to pool: use the pooler cropping")
+
+
 class PiecewiseMlp(nn.Sequential):
-    """An encoder's MLP, (..., C) -> (..., C), with the same weight names and the same result, computed some locations at
-    a time: its hidden layer, four times wider, is the largest tensor, and a piece of it that stays in a processor's
-    cache is computed faster."""
+    """An encoder's MLP, (..., C) -> (..., C), computed some locations at a time, with the same weight names and result:
+    its hidden layer, four times wider, is the largest tensor, and a piece that stays in the cache is faster."""
 
     def __init__(self, mlp: Mlp) -> None:
         super().__init__(OrderedDict(mlp.named_children()))  # which stand in the order in which they are applied

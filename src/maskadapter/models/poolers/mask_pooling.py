@@ -1,4 +1,4 @@
-"""What the segmenter needs of a pooler, and the simplest one, mask pooling: average CLIP's features inside each mask."""
+"""What the segmenter needs of a pooler, and the simplest one: average CLIP's features inside each mask."""
 
 from collections.abc import Callable
 from typing import Literal, Protocol
@@ -19,11 +19,9 @@ class Pooler(Protocol):
     def __call__(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
         """Mask embeddings (B, N, D), not normalized. images: (B, 3, H, W), normalized and padded. mask_logits:
         (B, N, h, w). project: see ``Project``."""
-        ...
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
         """Pooling weights (B, N, M, h, w) over the locations of ``features.dense``, M maps per mask, each sums to 1."""
-        ...
 
 
 class MaskPooling(nn.Module):

@@ -29,17 +29,12 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, position: Tensor, places: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         # Every location attends to all values, independently of the others.
-        values = self.self_attn.values(x)
-        pieces = zip(
-            x.split(_LOCATIONS, dim=1), position.split(_LOCATIONS, dim=1), places.split(_LOCATIONS), strict=True
-        )
-        return torch.cat([self._piece(*piece, values, sizes) for piece in pieces], dim=1)
-
-    def _piece(
-        self, x: Tensor, position: Tensor, places: Tensor, values: Tensor, sizes: list[tuple[int, int]]
-    ) -> Tensor:
-        x = self.norm1(x + self.self_attn(x + position, places, values, sizes))
-        return self.norm2(x + self.linear2(F.relu_(self.linear1(x))))
+        values, done = self.self_attn.values(x), []
+        inputs = (x.split(_LOCATIONS, dim=1), position.split(_LOCATIONS, dim=1), places.split(_LOCATIONS))
+        for part, where, at in zip(*inputs, strict=True):
+            attended = self.norm1(part + self.self_attn(part + where, at, values, sizes))
+            done.append(self.norm2(attended + self.linear2(F.relu_(self.linear1(attended)))))
+        return torch.cat(done, dim=1)
 
 
 class PixelDecoder(nn.Module):

@@ -8,8 +8,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.proposals.superpixels.region_tree import cut, nesting
-from maskadapter.models.proposals.superpixels.regions import Merging, Regions, pool, without_padding
+from maskadapter.models.proposals.superpixels.regions import Merging, Regions, cut, nesting, pool, without_padding
 from maskadapter.types import INSIDE, ClipFeatures, ImageBatch, Proposals, Size
 
 SHAPE_FEATURES = 15
