@@ -21,8 +21,7 @@ from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import multi_step, parameter_groups, polynomial
 from maskadapter.training.recipe import Masks
 from maskadapter.training.upstream_quirks import TrainingQuirks
-from maskadapter.types.encoded_image import ClipFeatures, Proposals
-from maskadapter.types.image_batch import ImageBatch
+from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 SIZE, DIM = 64, 6

@@ -1,8 +1,5 @@
 """Compute Mask-Adapter only for the proposals that can change a result, and estimate the embeddings of the others.
-
-An estimate costs next to nothing, and where it is wrong it seldom matters: many proposals agree, or are surely void.
-The three thresholds were chosen on training images, see ``docs/performance.md``.
-"""
+Where an estimate is wrong it seldom matters: many proposals agree, or are surely void."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +13,7 @@ from maskadapter.models.poolers.mask_pooling import Project
 from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.types import ClipFeatures
 
+# The three thresholds were chosen on training images, see ``docs/performance.md``.
 DOUBT = 0.4  # the probabilities of an estimated proposal may be off by this share
 SMALLEST = 0.0005  # share of the image: a proposal that can change the class of fewer pixels is not computed
 RIVAL = 0.5  # a class with at least this share of the best class's probability may turn out to be the better one

@@ -67,8 +67,7 @@ class OpenVocabularySegmenter(nn.Module):
         super().__init__()
         self.clip, self.generator, self.pooler = clip, generator, pooler
         self.text_transfer, self.text_cache = text_transfer, text_cache
-        self.void_embedding = nn.Embedding(1, clip.embed_dim)
-        self.inference = inference
+        self.void_embedding, self.inference = nn.Embedding(1, clip.embed_dim), inference
         self.mask_source: MaskSource | None = None
         self.semantic_order: SemanticOrder = "masks-first"
         if quirks is not None:
@@ -99,12 +98,10 @@ class OpenVocabularySegmenter(nn.Module):
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, or an
         encoded vocabulary. things: names of classes that are things."""
-        if isinstance(classes, EncodedVocabulary):
-            vocabulary, embeddings = Vocabulary.of(classes.vocabulary, things), classes.text_embeddings
-        else:
-            vocabulary = Vocabulary.of(classes, things)
-            encode = self.text_cache.text_embeddings if self.text_cache else self.clip.encode_text
-            embeddings = encode(vocabulary.synonyms)
+        known = classes if isinstance(classes, EncodedVocabulary) else None
+        vocabulary = Vocabulary.of(known.vocabulary if known else classes, things)
+        encode = self.text_cache.text_embeddings if self.text_cache else self.clip.encode_text
+        embeddings = known.text_embeddings if known else encode(vocabulary.synonyms)
         return EncodedVocabulary(vocabulary, embeddings.to(self.clip.logit_scale))
 
     @torch.inference_mode()
@@ -129,8 +126,7 @@ class OpenVocabularySegmenter(nn.Module):
         if proposals is None and self.generator is not None:
             proposals = self.generator(inputs, features)
         embeddings = None if proposals is None else self.mask_embeddings(inputs, features, proposals)
-        kept = ClipFeatures({}, features.dense, features.projected)
-        return EncodedImage(pixels, file_name, sizes, kept, proposals, embeddings)
+        return EncodedImage(pixels, file_name, sizes, replace(features, pyramid={}), proposals, embeddings)
 
     @torch.inference_mode()
     def segment(
@@ -255,9 +251,8 @@ class OpenVocabularySegmenter(nn.Module):
 
     def transferred(self, text: TextClassifier, features: ClipFeatures) -> TextClassifier:
         """The out-of-vocabulary classifier of each image: the text classifier itself, or what MAFT+ makes of it."""
-        if self.text_transfer is None:
-            return text
-        return replace(text, weights=self.text_transfer(text.weights, features.projected))
+        transfer = self.text_transfer
+        return replace(text, weights=transfer(text.weights, features.projected)) if transfer else text
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor | None:
         """The in-vocabulary classifier: (B, N, K + 1), void last; None for masks that no proposal head made."""
@@ -275,9 +270,9 @@ class OpenVocabularySegmenter(nn.Module):
         second alone, without void, where there is no first."""
         if class_logits is None:
             return F.pad(out_logits[..., :-1].softmax(dim=-1), (0, 1))  # nothing predicts void
-        settings = self.inference
-        seen = torch.tensor(vocabulary.seen(Vocabulary.of(settings.seen_in)), device=out_logits.device)
-        probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
+        seen_in, alpha, beta = self.inference.seen_in, self.inference.alpha, self.inference.beta
+        seen = torch.tensor(vocabulary.seen(Vocabulary.of(seen_in)), device=out_logits.device)
+        probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, alpha, beta)
         return with_void(probs, class_logits)
 
 

@@ -2,10 +2,8 @@
 
 Far inside a mask and far outside it, a location sees only ones or only zeros within its receptive field, and has the
 value that a full mask, or an empty one, has at that location. These two go through the adapter once per image; for
-every other mask only the locations in between are computed. Each block's convolution adds three locations.
-But for rounding the result is that of ``MaskAdapter.forward``, and so are the gradients of its parameters and of the
-features; masks are data and get none.
-"""
+every other mask only the locations in between are computed. But for rounding the result is that of
+``MaskAdapter.forward``, and so are the gradients of its parameters and of the features; masks get none."""
 
 from collections.abc import Callable, Sequence
 
@@ -111,12 +109,10 @@ def _surrounded(inside: Tensor, reach: int) -> Tensor:
 
 
 def _made_again(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """Compute function(rows) and keep only ``rows``: the backward pass computes the rest again, but for the last step.
-    Where that is the only matrix product, as in ``narrowed``, what is computed twice is cheap: a LayerNorm, a GELU."""
+    """Compute function(rows), keeping only ``rows``: the backward pass computes all but the last step again."""
     return checkpoint(function, rows, use_reentrant=False, preserve_rng_state=False)
 
 
 def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
-    """Values (N, h, w, C) of masks: those of the empty and the full mask, known (2, h, w, C), where full (N, h, w) bool
-    says so, and rows (n, C) at the n mixed locations (N, h, w) bool."""
+    """Values (N, h, w, C): those of the empty and the full mask, known (2, h, w, C), and rows (n, C) where mixed."""
     return torch.where(full[..., None], known[1], known[0]).index_put_(mixed.nonzero(as_tuple=True), rows)

@@ -1,18 +1,39 @@
-"""What the networks compute of images before they see any text."""
+"""Images as the networks take them, and what the networks compute of them before they see any text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maskadapter.errors import MaskError
-from maskadapter.types.image_batch import ImageSizes
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+Size = tuple[int, int]
+"""(height, width) in pixels."""
 INSIDE = 10.0
 """Mask logit of a location inside a mask that is known exactly; outside it is the negative."""
+
+
+@dataclass(frozen=True)
+class ImageSizes:
+    """Sizes of one image, each (height, width) in pixels. padded: the networks' input. resized: the part of it that
+    holds the image, top left. original: the image itself, the size of every result."""
+
+    padded: Size
+    resized: Size
+    original: Size
+
+
+@dataclass(frozen=True, eq=False)
+class ImageBatch:
+    """A batch of images at the size of the networks' input. pixels: (B, 3, H, W), normalized with CLIP's mean and
+    standard deviation, padded right and below with zeros. images: B arrays (h_i, w_i, 3) uint8 RGB, the same images
+    before normalization and padding."""
+
+    pixels: "Tensor"
+    images: "Sequence[np.ndarray]"
 
 
 @dataclass(frozen=True, eq=False)

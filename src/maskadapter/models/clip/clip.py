@@ -157,11 +157,9 @@ class Clip(nn.Module):
     def encode_image(self, images: Tensor) -> ClipFeatures:
         """Feature maps of images (B, 3, H, W), normalized with PIXEL_MEAN and PIXEL_STD; see ``size_divisor``."""
         dense, pyramid = self.image_encoder.features(self._as_trained(images))
-        batch, channels, height, width = dense.shape
-        if self.projection_layout == "channels-last":
-            locations = dense.permute(0, 2, 3, 1)
-        else:
-            locations = dense.reshape(batch, height, width, channels)
+        locations = dense.permute(0, 2, 3, 1)
+        if self.projection_layout == "as-stored":
+            locations = dense.reshape(locations.shape)
         return ClipFeatures(pyramid, dense, self.project(locations).permute(0, 3, 1, 2))
 
     def encode_whole(self, images: Tensor) -> Tensor:

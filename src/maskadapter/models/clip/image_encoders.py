@@ -1,9 +1,8 @@
 """Feature maps of CLIP's image encoder: features to pool, and the projection of pooled features into the text space.
 
-A convolutional encoder ends in a mean over all locations, so that the features of one location can stand for an image.
-Encoders that end in attention are read along its value path: each location as if it attended to itself alone. Source:
-MaskCLIP (Zhou et al. 2022), section 3.2 and its code.
-"""
+A convolutional encoder ends in a mean over all locations, so that the features of one can stand for an image. Encoders
+that end in attention are read along its value path: each location as if it attended to itself alone. Source: MaskCLIP
+(Zhou et al. 2022), section 3.2 and its code."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

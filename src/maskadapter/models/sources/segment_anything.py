@@ -1,10 +1,8 @@
 """SAM and its kin as a mask source: masks of everything in an image, without classes.
 
 A grid of points prompts transformers' network for masks; kept are those with a high predicted IoU that hardly change
-when their threshold is moved, and of several with nearly the same box the best. The last step is done here: the
-processor would need torchvision's compiled operators, which do not load beside every PyTorch. Source: Kirillov et al.
-2023, appendix B; paper, section 4.4, table 8 and appendix C.
-"""
+when their threshold is moved, and of several with nearly the same box the best. Source: Kirillov et al. 2023, appendix
+B; paper, section 4.4, table 8 and appendix C."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -66,9 +64,8 @@ class SegmentAnything:
         their predicted IoU (N,)."""
         answers = list(self._answers(image))
         runs, ious = [run for some, _, _ in answers for run in some], torch.cat([scores for _, scores, _ in answers])
-        kept = distinct(torch.cat([boxes for _, _, boxes in answers]), ious, self.options.box_nms_thresh)
-        smallest = self.options.min_mask_region_area
-        kept = [index for index in kept if sum(runs[index]["counts"][1::2]) >= smallest]
+        best = distinct(torch.cat([boxes for _, _, boxes in answers]), ious, self.options.box_nms_thresh)
+        kept = [index for index in best if sum(runs[index]["counts"][1::2]) >= self.options.min_mask_region_area]
         return [runs[index] for index in kept], ious[kept]
 
     def _answers(self, image: np.ndarray) -> Iterator[tuple[list[Mapping[str, Any]], Tensor, Tensor]]:
@@ -101,7 +98,7 @@ class SegmentAnything:
 
 def distinct(boxes: Tensor, scores: Tensor, max_iou: float) -> list[int]:
     """Non-maximum suppression: indices of the boxes (N, 4) xyxy whose IoU with every better one is at most ``max_iou``,
-    best of scores (N,) first."""
+    best of scores (N,) first. The processor's own needs torchvision's compiled operators, which may fail to load."""
     boxes = boxes.double()
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
     alive, kept = torch.ones(len(boxes), dtype=torch.bool), []

@@ -1,9 +1,7 @@
 """Cut an image into superpixels and merge them into a tree of regions; each node is one nested proposal.
 
 SLIC cuts along the image's edges; the pieces with the most similar color and features are merged first, until one is
-left. The nodes of that tree are proposals from a button to the whole image, with its own sharp borders. Nothing is
-trained.
-"""
+left. The nodes are proposals from a button to the whole image. Nothing is trained."""
 
 import heapq
 from dataclasses import dataclass
