@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from maskadapter.benchmark.reference import ReferencePooler
+from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.models.config import AdapterConfig, InferenceConfig
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize

@@ -1,7 +1,7 @@
 """The named models: the published settings of each, and one function that puts its parts together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.config import AdapterConfig, InferenceConfig, ModelConfig, PoolerName, UpstreamQuirks
@@ -15,6 +15,7 @@ from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter, ProposalHead
+from maskadapter.results import SemanticOrder
 
 # The embedded model's CLIP, in open_clip's own terms.
 TINY_CLIP = {
@@ -41,10 +42,7 @@ class Architecture:
 
 def build(architecture: Architecture, config: ModelConfig | None = None) -> OpenVocabularySegmenter:
     """Return the model with random weights. config: its settings; None for the published ones."""
-    config = config or published(architecture)
-    segmenter = MODELS[architecture.name](architecture, config)
-    segmenter.quirks = config.quirks
-    return segmenter
+    return MODELS[architecture.name](architecture, config or published(architecture))
 
 
 def published(architecture: Architecture) -> ModelConfig:
@@ -68,9 +66,8 @@ def published(architecture: Architecture) -> ModelConfig:
         # Base and upstream's models are evaluated as semantic, large with adapter as panoptic; the warm-up stage ran
         # with PANOPTIC_ON.
         update = with_adapter if large else not architecture.generator
-        quirks = UpstreamQuirks("as-stored", "update" if update else "sum", "classes-first")
-        if large and with_adapter:
-            quirks = replace(quirks, semantic_order="masks-first")
+        order: SemanticOrder = "masks-first" if large and with_adapter else "classes-first"
+        quirks = UpstreamQuirks("as-stored", "update" if update else "sum", order)
     return ModelConfig(inference, quirks, adapter if with_adapter else None)
 
 
@@ -87,7 +84,7 @@ def _tiny(architecture: Architecture, config: ModelConfig) -> OpenVocabularySegm
         masks = MaskDecoder(clip.embed_dim, 96, 96, num_queries=50, num_layers=4, num_heads=4, ffn_dim=384)
         generator = Mask2FormerHead(pixels, masks)
     pooler = pooler_of(architecture.pooler, clip, config.adapter, MaskPooling("area"))
-    return OpenVocabularySegmenter(clip, generator, pooler, config.inference)
+    return OpenVocabularySegmenter(clip, generator, pooler, config.inference, quirks=config.quirks)
 
 
 def _convnext(architecture: Architecture, config: ModelConfig) -> OpenVocabularySegmenter:
@@ -99,7 +96,7 @@ def _convnext(architecture: Architecture, config: ModelConfig) -> OpenVocabulary
         generator = Mask2FormerHead(pixels, masks)
     pooler = pooler_of(architecture.pooler, clip, config.adapter)
     transfer = None if fcclip else ContentDependentTransfer(clip.embed_dim)
-    return OpenVocabularySegmenter(clip, generator, pooler, config.inference, transfer)
+    return OpenVocabularySegmenter(clip, generator, pooler, config.inference, transfer, quirks=config.quirks)
 
 
 MODELS: dict[str, Callable[[Architecture, ModelConfig], OpenVocabularySegmenter]] = {

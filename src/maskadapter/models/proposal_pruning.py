@@ -18,15 +18,12 @@ DOUBT = 0.4  # the probabilities of an estimated proposal may be off by this sha
 SMALLEST = 0.0005  # share of the image: a proposal that can change the class of fewer pixels is not computed
 RIVAL = 0.5  # a class with at least this share of the best class's probability may turn out to be the better one
 _NOTHING = 0.01  # a lower score of all proposals together means none: far from every mask each is a bit above 0
+_Function = Callable[[Tensor], Tensor]
 _REACH = (2, 0)  # of ``SparseAdapter``; chosen together with the three thresholds
 
 
 def pruned_embeddings(
-    pooler: AdapterPooler,
-    features: ClipFeatures,
-    mask_logits: Tensor,
-    project: Project,
-    choose: Callable[[Tensor], Tensor],
+    pooler: AdapterPooler, features: ClipFeatures, mask_logits: Tensor, project: Project, choose: _Function
 ) -> Tensor:
     """Mask embeddings (B, N, D): computed where ``choose`` says so, estimated elsewhere. features, mask_logits,
     project: see ``Pooler``. choose: from estimates (B, N, D) which to compute, (B, N) bool."""
@@ -36,7 +33,7 @@ def pruned_embeddings(
     adapters = [SparseAdapter(pooler.adapter, one[None], _REACH) for one in features.projected]
     images = list(zip(adapters, masks, features.dense, strict=True))
 
-    def pooled(maps_of: Callable[[Tensor], Tensor], some: Tensor, dense: Tensor) -> Tensor:
+    def pooled(maps_of: _Function, some: Tensor, dense: Tensor) -> Tensor:
         return pooler.pool(partial(pooler.in_chunks, maps_of), some, dense, project)
 
     embeddings = torch.stack([pooled(adapter.estimate, some, dense) for adapter, some, dense in images])

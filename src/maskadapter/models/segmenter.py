@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.classifier import TextClassifier, geometric_ensemble, with_void
+from maskadapter.models.classifier import EncodedVocabulary, TextClassifier, geometric_ensemble, with_void
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import Pooler
@@ -159,18 +158,10 @@ class OpenVocabularySegmenter(nn.Module):
             competing = vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
         probs = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
         _refuse_nan(probs)
-        return Segmentation(
-            encoded.image,
-            vocabulary.vocabulary,
-            encoded.proposals.mask_logits[0],
-            probs[0],
-            encoded.sizes,
-            competing.vocabulary.names[len(vocabulary.vocabulary) :],
-            self.semantic_order,
-            self.inference.overlap_threshold,
-            self.inference.join_touching,
-            file_name=encoded.file_name or "image.png",
-        )
+        found = (encoded.image, vocabulary.vocabulary, encoded.proposals.mask_logits[0], probs[0], encoded.sizes)
+        competitors = competing.vocabulary.names[len(vocabulary.vocabulary) :]
+        settings = (self.semantic_order, self.inference.overlap_threshold, self.inference.join_touching)
+        return Segmentation(*found, competitors, *settings, file_name=encoded.file_name or "image.png")
 
     @torch.inference_mode()
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:

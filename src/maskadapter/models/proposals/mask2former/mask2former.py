@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.poolers.mask_pooling import pool_inside
-from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
-from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
+from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder, sine_position_encoding
 from maskadapter.types import ClipFeatures, ImageBatch, Proposals
 
 

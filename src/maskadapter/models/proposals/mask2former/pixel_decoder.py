@@ -1,6 +1,7 @@
 """Pixel decoder: a deformable transformer over three levels and one step of a feature pyramid. Source: Mask2Former,
 section 3.2.1 (MSDeformAttnPixelDecoder), as FC-CLIP uses it."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -8,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, location_centers
-from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
 
 LEVELS = ("res5", "res4", "res3")  # coarsest first, the order in which the decoders look at them
 _LOCATIONS = 2048  # that go through a layer at a time, which bounds the memory
@@ -66,12 +66,30 @@ class PixelDecoder(nn.Module):
         places = location_centers(sizes, example=x)
         for layer in self.layers:
             x = layer(x, position, places, sizes)
-
         parts = x.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
         levels = [part.unflatten(-1, size).contiguous() for part, size in zip(parts, sizes, strict=True)]
         fine = self.lateral(pyramid["res2"])
         fine += F.interpolate(levels[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
         return self.mask_features(F.relu_(self.output(fine))), levels
+
+
+def sine_position_encoding(features: Tensor, dim: int) -> Tensor:
+    """Encode every location of a feature map by sines and cosines of its row (first half) and column (second half).
+
+    features: (B, C, h, w), only its size, type and device are used. dim: a multiple of 4. Returns (1, dim, h, w).
+    Source: Mask2Former's PositionEmbeddingSine with normalize=True: temperature 10000, eps 1e-6."""
+    height, width = features.shape[-2:]
+    quarter = torch.arange(dim // 4, dtype=torch.float32, device=features.device)
+    wavelength = 10000 ** (2 * quarter / (dim // 2))
+
+    def encode(count: int) -> Tensor:
+        position = torch.arange(1, count + 1, dtype=torch.float32, device=features.device)
+        angle = (position / (count + 1e-6) * 2 * math.pi)[:, None] / wavelength
+        return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+    rows = encode(height)[:, None].expand(height, width, -1)
+    columns = encode(width)[None].expand(height, width, -1)
+    return torch.cat([rows, columns], dim=-1).permute(2, 0, 1).unsqueeze(0).to(features.dtype)
 
 
 class _NormedConv(nn.Conv2d):
