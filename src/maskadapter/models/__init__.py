@@ -6,10 +6,7 @@ from maskadapter.system.torchvision_stub import declare_missing_schemas
 declare_missing_schemas()
 
 from maskadapter.models.builder import LONGER_896, MODELS, Architecture, build, pooler_of, published
-from maskadapter.models.classifier import (
-    EncodedVocabulary,
-    TextClassifier,
-)
+from maskadapter.models.classifier import EncodedVocabulary, TextClassifier
 from maskadapter.models.config import (
     AdapterConfig,
     InferenceConfig,

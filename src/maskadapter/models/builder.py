@@ -72,9 +72,8 @@ def published(architecture: Architecture) -> ModelConfig:
 
 
 def _tiny(architecture: Architecture, config: ModelConfig) -> OpenVocabularySegmenter:
-    """The embedded model: MobileNetV2, a distilled text encoder, superpixels. Or, in their place, a small Mask2Former,
-    to be trained on one's own data: no weights of it are published, and its sizes, a third of FC-CLIP's, were not
-    searched for."""
+    """The embedded model: MobileNetV2, a distilled text encoder, superpixels; or, in their place, a small Mask2Former
+    of a third of FC-CLIP's sizes, of which no weights are published."""
     clip = Clip.build(TINY_CLIP, output_stride=16, templates=("{}", "a photo of a {}."))
     generator: ProposalHead | None = None
     if architecture.generator and architecture.name == "tiny":

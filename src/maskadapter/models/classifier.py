@@ -71,10 +71,9 @@ def geometric_ensemble(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alph
     """Combine the proposal head's (in-vocabulary) and CLIP's (out-of-vocabulary) class logits into probabilities.
 
     in_logits, out_logits: (..., K), without void. seen: (K,) bool, classes of the training set. alpha, beta: 0 to 1,
-    the weight of CLIP's classifier for seen and unseen classes. Returns (..., K) probabilities that sum to 1. p =
-    softmax(log(p_in^(1 - a) p_out^a)). Computed on log-probabilities: an underflowed probability stays a large negative
-    number, and the selection by ``where`` never meets 0 * inf. Source: FC-CLIP, section 3.3, equation 7; paper, section
-    3.4."""
+    the weight of CLIP's classifier for seen and unseen classes. Returns (..., K) probabilities that sum to 1,
+    softmax(log(p_in^(1 - a) p_out^a)), computed on log-probabilities, so that none underflows to 0.
+    Source: FC-CLIP, section 3.3, equation 7; paper, section 3.4."""
     weight = torch.where(seen, alpha, beta).to(in_logits.dtype)
     in_log, out_log = in_logits.log_softmax(dim=-1), out_logits.log_softmax(dim=-1)
     return ((1 - weight) * in_log + weight * out_log).softmax(dim=-1)

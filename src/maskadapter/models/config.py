@@ -48,12 +48,11 @@ class UpstreamQuirks:
     """Accidents of the official code that published weights depend on. The defaults compute what the papers describe.
 
     projection_layout: how the dense feature map (C, h, w) is lined up for CLIP's projection: ``"channels-last"`` gives
-        it the channels of one location; ``"as-stored"`` reshapes the map to (h * w, C) as it is, so that each vector
-        mixes channels and locations. MAFT+ was trained that way. Source: official visual_prediction_forward_convnext.
+        it the channels of one location; ``"as-stored"``, with which MAFT+ was trained, reshapes the map to (h * w, C),
+        which mixes channels and locations. Source: official visual_prediction_forward_convnext.
     transfer_norm: where MAFT+'s text transfer has its LayerNorm: ``"sum"`` computes LayerNorm(text + update),
         ``"update"`` text + LayerNorm(update). The official code switches by a test-time flag (PANOPTIC_ON False and
-        True), and both made published numbers: MAFT+'s own models and base with adapter use "sum", large with adapter
-        and the warm-up of both use "update".
+        True): MAFT+'s own models and base with adapter use "sum", large with adapter and both warm-ups "update".
     semantic_order: ``"masks-first"`` upsamples masks to the image, then combines them with the class probabilities;
         ``"classes-first"`` upsamples the combined low-resolution map, as the official code does where only the semantic
         result is asked for; see ``maskadapter.results.postprocessing``."""

@@ -247,9 +247,8 @@ class OpenVocabularySegmenter(nn.Module):
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor | None:
         """The in-vocabulary classifier: (B, N, K + 1), void last; None for masks that no proposal head made."""
-        if proposals.class_embeddings is None:
+        if self.generator is None or proposals.class_embeddings is None:
             return None
-        assert self.generator is not None
         return self.generator.class_logits(proposals, text)
 
     def out_of_vocabulary_logits(self, features: ClipFeatures, mask_embeddings: Tensor, text: TextClassifier) -> Tensor:

@@ -15,9 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from maskadapter.models.mask_adapter import ConvNeXtBlock, MaskAdapter
 
 _ROWS = 1024  # locations that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor
-# Share of the largest value by which patches of equal windows may differ, because masks are resized before. In half
-# precision they are equal or they are not, and a wider limit would accept different ones.
-_ROUNDING = 2e-6
+_ROUNDING = 2e-6  # share of the largest value by which patches of equal windows may differ: masks are resized before
 
 
 class SparseAdapter:
@@ -39,7 +37,6 @@ class SparseAdapter:
         self._from_mask = adapter.fuse.weight.flatten(1)[:, -len(weight) :] @ weight.flatten(1)
         bias = last_bias[None, :, None, None].expand(1, -1, *self._size)
         self._from_features = adapter.fuse(adapter.merge(features, bias)).permute(0, 2, 3, 1)
-
         # Of the empty and the full mask, (2, h, w, ...): patches, each block's output, maps.
         self._patches = self._patchify(torch.stack([torch.zeros(4, 4), torch.ones(4, 4)]).to(features))
         everywhere = torch.ones(self._patches.shape[:-1], dtype=torch.bool, device=features.device)

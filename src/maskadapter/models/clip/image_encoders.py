@@ -20,7 +20,6 @@ from torch.func import functional_call
 from maskadapter.errors import MaskAdapterError
 
 STAGES = ("res2", "res3", "res4", "res5")
-_STRIDE_OF_MASKS = 4
 _LOCATIONS = 1024  # at a time, about: pieces of equal size, because a small remainder takes longer than its share
 
 
@@ -30,8 +29,7 @@ class WholeImageEncoder:
     visual: an image encoder of open_clip, whose weights are read; this holds none of its own."""
 
     visual: Any
-    size_divisor: ClassVar[int] = 32
-    """Height and width of the input must be multiples of it."""
+    size_divisor: ClassVar[int] = 32  # height and width of the input must be multiples of it
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Dense features (B, C, h, w) of images (B, 3, H, W), and the outputs of the stages where there are stages."""
@@ -81,7 +79,7 @@ class TransformerEncoder(WholeImageEncoder):
 
     @property
     def size_divisor(self) -> int:  # type: ignore[override]
-        return lcm(*self.visual.patch_size, _STRIDE_OF_MASKS)  # masks at stride 4 must fit too
+        return lcm(*self.visual.patch_size, 4)  # masks at stride 4 must fit too
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         visual = self.visual

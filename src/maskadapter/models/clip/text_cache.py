@@ -49,20 +49,18 @@ class TextCache:
                 self._embeddings.update(_read(path, self._encoder.embed_dim))
             if unknown := self._unknown(names):
                 try:
-                    self._encode(unknown)
+                    with bar("encoding class names", len(unknown)) as advance:
+                        for start in range(0, len(unknown), _BATCH):
+                            batch = unknown[start : start + _BATCH]
+                            embeddings = self._encoder.encode_text(batch).float().cpu()
+                            self._embeddings.update(zip(batch, embeddings, strict=True))
+                            advance(len(batch))
                 finally:  # after Ctrl-C too
                     self._store(path)
         return torch.stack([self._embeddings[name] for name in names])
 
     def _unknown(self, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(name for name in names if name not in self._embeddings))
-
-    def _encode(self, names: Sequence[str]) -> None:
-        with bar("encoding class names", len(names)) as advance:
-            for start in range(0, len(names), _BATCH):
-                batch = names[start : start + _BATCH]
-                self._embeddings.update(zip(batch, self._encoder.encode_text(batch).float().cpu(), strict=True))
-                advance(len(batch))
 
     def _store(self, path: Path | None) -> None:
         if path is None or not self._embeddings:

@@ -12,8 +12,8 @@ from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.types import ClipFeatures
 
 _TOGETHER = 256  # masks whose maps are in memory together
+# Up to so many masks the sparse computation is slower: it also needs the maps of an empty and a full mask.
 FEW = 3
-"""Up to so many masks the sparse computation is slower: it also needs the maps of an empty and a full mask."""
 
 
 class AdapterPooler(nn.Module):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from maskadapter.types import ClipFeatures, Size
 
+# CLIP's projection into the space of text embeddings, (..., C) -> (..., D)
 Project = Callable[[Tensor], Tensor]
-"""CLIP's projection into the space of text embeddings, (..., C) -> (..., D)."""
 
 
 class Pooler(Protocol):

@@ -18,7 +18,6 @@ MaskSource = Callable[[np.ndarray], Any]
 """Makes masks of an image (H, W, 3) uint8 RGB, whole and untouched: anything that ``mask_parts`` takes."""
 
 SUPERPIXELS = "superpixels"
-_NETWORKS = ("sam", "segmenter")
 
 
 class SourceName(NamedTuple):
@@ -31,7 +30,7 @@ class SourceName(NamedTuple):
 
 def is_source(text: str) -> bool:
     """Whether a text is the name of a mask source rather than a file or folder."""
-    return text == SUPERPIXELS or text.partition(":")[0] in _NETWORKS
+    return text == SUPERPIXELS or text.partition(":")[0] in ("sam", "segmenter")
 
 
 def parsed(text: str) -> SourceName:

@@ -125,8 +125,7 @@ def where_to_look(mask_logits: Tensor) -> Tensor:
 
 
 def attend(attention: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-    """Apply ``attention`` with one mask (B, N, L) shared by all heads: ``nn.MultiheadAttention`` itself needs a mask
-    for each head and converts it to floats, which takes longer than the attention."""
+    """Apply ``attention`` with one mask (B, N, L) for all heads: it needs one for each itself, which takes longer."""
     inputs = zip((query, key, value), attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3), strict=True)
     q, k, v = (F.linear(x, w, b).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for x, w, b in inputs)
     attended = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None])
