@@ -20,9 +20,8 @@ class AdapterPooler(nn.Module):
     """Pool CLIP's dense features with the adapter's M maps of each mask, project and average: equation 4.
 
     The masks are binarized first: sigmoid(logit) > ``mask_threshold``, at their own resolution. The maps are computed
-    by ``SparseAdapter``, which gives the result of ``MaskAdapter.forward`` but for rounding. adapter: the trained
-    ``MaskAdapter``; its config has the ``mask_threshold``. chunk: masks that go through it at a time, which bounds the
-    memory; None for 8 on a CPU and 32 elsewhere. Source: paper, section 3.2."""
+    by ``SparseAdapter``, as ``MaskAdapter.forward`` would but for rounding. chunk: masks that go through the adapter at
+    a time, which bounds the memory; None for 8 on a CPU and 32 elsewhere. Source: paper, section 3.2."""
 
     def __init__(self, adapter: MaskAdapter, *, chunk: int | None = None) -> None:
         super().__init__()

@@ -28,9 +28,8 @@ def mask_logits(
 def at_stride_4(masks: Iterable[Tensor], sizes: ImageSizes) -> Tensor:
     """N masks (H, W) bool at the image's size -> (N, h, w) logits at stride 4 of the padded input.
 
-    A location is inside where the mask covers more than half of what it covers of its best location: ordinary masks
-    keep their outline, and a mask smaller than one location keeps the one it lies in. The logits run from -10 to 10
-    with the share that is covered, so that masks brought back to the image's size end where they did."""
+    A location is inside where the mask covers more than half of what it covers of its best location, so that a mask
+    smaller than one location keeps the one it lies in. The logits run from -10 to 10 with the share that is covered."""
     rows, columns = map(_coverage, sizes.original, sizes.resized, sizes.padded)
     logits = [_covered(one, rows, columns) for one in masks]
     return torch.stack(logits) if logits else torch.zeros(0, len(rows), len(columns))

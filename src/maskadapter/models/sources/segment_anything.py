@@ -74,9 +74,9 @@ class SegmentAnything:
         thresholds = options.model_dump(include={"pred_iou_thresh", "stability_score_thresh"})
         parameter = next(self.network.parameters())
         target = processor.size.get("longest_edge", processor.size.get("height"))
-        boxes, points, crops, labels = processor.generate_crop_boxes(
-            image.copy(), target, crop_n_layers=options.crop_n_layers, points_per_crop=options.points_per_side
-        )  # it wants an array that may be written to
+        crops_of = {"crop_n_layers": options.crop_n_layers, "points_per_crop": options.points_per_side}
+        # It wants an array that may be written to.
+        boxes, points, crops, labels = processor.generate_crop_boxes(image.copy(), target, **crops_of)
         for number, (box, crop) in enumerate(zip(boxes, crops, strict=True)):
             given = processor(images=[crop], return_tensors="pt")
             sizes = {name: given[name].tolist() for name in ("original_sizes", "reshaped_input_sizes") if name in given}

@@ -63,10 +63,8 @@ def _neighbors(x: Tensor, length: Tensor) -> list[tuple[Tensor, Tensor]]:
     place = x - 0.5  # a location's center lies half a location from its border
     low = place.detach().floor()
     beyond = place - low
-    return [
-        (index.clamp(min=0).minimum(length - 1).int(), share * ((index >= 0) & (index < length)))
-        for index, share in ((low, 1 - beyond), (low + 1, beyond))
-    ]
+    both = ((low, 1 - beyond), (low + 1, beyond))
+    return [(i.clamp(min=0).minimum(length - 1).int(), share * ((i >= 0) & (i < length))) for i, share in both]
 
 
 def location_centers(sizes: Sequence[tuple[int, int]], example: Tensor) -> Tensor:

@@ -46,9 +46,8 @@ class PixelDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.input_proj = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(in_dims[name], dim, kernel_size=1), nn.GroupNorm(32, dim)) for name in LEVELS
-        )
+        projections = ((nn.Conv2d(in_dims[name], dim, kernel_size=1), nn.GroupNorm(32, dim)) for name in LEVELS)
+        self.input_proj = nn.ModuleList(nn.Sequential(*layers) for layers in projections)
         self.level_embed = nn.Parameter(torch.zeros(len(LEVELS), dim))
         self.layers = nn.ModuleList(EncoderLayer(dim, num_heads) for _ in range(num_layers))
         self.lateral = _NormedConv(in_dims["res2"], dim, kernel_size=1)
