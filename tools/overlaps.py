@@ -22,7 +22,7 @@ from torch.nn import functional as F
 import maskadapter as ma
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
 from maskadapter.models.proposals.superpixels.regions import Merging
-from maskadapter.models.sources.unmasked_regions import unmasked_regions
+from maskadapter.models.sources.segment_anything import unmasked_regions
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json

@@ -22,7 +22,7 @@ from torch import Tensor
 import maskadapter as ma
 from maskadapter.evaluation.metrics.semantic import confusion, mean_iou, pixel_counts
 from maskadapter.io.images import read_image
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.models.mask_adapter import pool_with_maps
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.proposal_pruning import DOUBT, RIVAL, SMALLEST, influential

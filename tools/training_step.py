@@ -46,7 +46,7 @@ from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.loading.transforms import TrainingTransform
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.models.builder import Architecture, build
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
 from maskadapter.system.atomic_files import write_atomically

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from maskadapter.models.config import AdapterConfig, InferenceConfig
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.poolers.mask_pooling import area_weights, weighted_sum
-from maskadapter.models.poolers.pooler import Project
+from maskadapter.models.poolers.mask_pooling import Project, area_weights, weighted_sum
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types.encoded_image import ClipFeatures

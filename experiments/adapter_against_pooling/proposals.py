@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.types.encoded_image import ClipFeatures, Proposals
-from maskadapter.types.image_batch import ImageBatch
+from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, Proposals
 from maskadapter.types.target import Target
 
 STRIDE = 4

@@ -13,7 +13,7 @@ from torch import nn
 from world import adapter_scenes, render
 
 from maskadapter.data.scenes.scenes import Scenes
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training.adapter.stages import AdapterStage
 from maskadapter.training.batch import Batch, MaskTargets

@@ -16,7 +16,7 @@ from maskadapter.benchmark.segments import draw_segments
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io.coco_format import panoptic_image
-from maskadapter.types.image_batch import ImageSizes
+from maskadapter.types.encoded_image import ImageSizes
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from maskadapter.errors import MaskError
 from maskadapter.io.coco_format import decode_segmentation, encode_mask, panoptic_ids, panoptic_image
 from maskadapter.results.segmentation import Segmentation
-from maskadapter.types.image_batch import ImageSizes
+from maskadapter.types.encoded_image import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 

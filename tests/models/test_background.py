@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.results.postprocessing import PanopticMap, Segment, without_labels_from
 from maskadapter.results.segmentation import NONE, Segmentation
-from maskadapter.types.image_batch import ImageSizes
+from maskadapter.types.encoded_image import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 

@@ -5,8 +5,8 @@ import torch
 from timm.layers import Mlp
 from timm.models.convnext import ConvNeXt
 
-from maskadapter.models.clip.chunked_mlp import PiecewiseMlp, compute_in_pieces
 from maskadapter.models.clip.clip import Clip
+from maskadapter.models.clip.image_encoders import PiecewiseMlp, compute_in_pieces
 
 
 @pytest.mark.parametrize("shape", [(2, 40, 30, 8), (1, 1, 1, 8), (3, 1024, 8), (0, 4, 4, 8)])

@@ -3,9 +3,9 @@
 import torch
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.proposals.mask2former import mask_decoder, pixel_decoder
+from maskadapter.models.proposals.mask2former import mask2former, pixel_decoder
 from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, location_centers
-from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder, attend, where_to_look
+from maskadapter.models.proposals.mask2former.mask2former import MaskDecoder, attend, where_to_look
 from maskadapter.models.proposals.mask2former.pixel_decoder import EncoderLayer
 
 
@@ -92,7 +92,7 @@ def test_where_queries_look_follows_from_their_masks_made_smaller(monkeypatch) -
     pixels = torch.randn(1, 16, 16, 12, dtype=torch.float64)
     levels = [torch.randn(1, 16, *size, dtype=torch.float64) for size in ((2, 2), (5, 3), (8, 6))]
     looked = []
-    monkeypatch.setattr(mask_decoder, "where_to_look", lambda masks: looked.append(masks) or where_to_look(masks))
+    monkeypatch.setattr(mask2former, "where_to_look", lambda masks: looked.append(masks) or where_to_look(masks))
     heads = decoder.every_head(pixels, levels)
     assert len(looked) == 4
     for number, (masks, (full, _)) in enumerate(zip(looked, heads[:-1], strict=True)):

@@ -22,11 +22,10 @@ from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.coco_format import decode_segmentation
 from maskadapter.io.masks import read_masks
-from maskadapter.models.sources.segment_anything import SamOptions, SegmentAnything, distinct
+from maskadapter.models.sources.segment_anything import SamOptions, SegmentAnything, distinct, unmasked_regions
 from maskadapter.models.sources.source_names import mask_source, masks_from
 from maskadapter.models.sources.superpixels import Superpixels
 from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
-from maskadapter.models.sources.unmasked_regions import unmasked_regions
 from maskadapter.pipelines.model_evaluation import model_predictor
 from maskadapter.results.upsampling import Upsampler
 

@@ -10,8 +10,7 @@ from maskadapter.errors import MaskAdapterError, MaskError, VocabularyError
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, resize, to_batch
 from maskadapter.models.sources.mask_logits import at_stride_4
-from maskadapter.types.encoded_image import ClipFeatures, Proposals
-from maskadapter.types.image_batch import ImageBatch, ImageSizes
+from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, ImageSizes, Proposals
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.scores import scores_of
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.models.builder import MODELS
-from maskadapter.models.clip.clip import image_encoder_of
+from maskadapter.models.clip.image_encoders import image_encoder_of
 from maskadapter.paper.published import DATASETS, published_miou
 from maskadapter.paper.table import TABLES, table_named
 from maskadapter.paper.tables import reproduction

@@ -24,8 +24,7 @@ from maskadapter.models.preprocess import resize, to_batch
 from maskadapter.models.segmenter import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.upsampling import Upsampler
-from maskadapter.types.encoded_image import ClipFeatures
-from maskadapter.types.image_batch import ImageSizes
+from maskadapter.types.encoded_image import ClipFeatures, ImageSizes
 from parity.fixture import Recording
 
 NO_IMAGES = torch.empty(0)  # neither way of embedding here looks at the images

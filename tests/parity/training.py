@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.hub.checkpoints.key_names import to_ours
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
@@ -18,8 +18,7 @@ from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import parameter_groups
 from maskadapter.training.recipe import Masks
 from maskadapter.training.upstream_quirks import TrainingQuirks
-from maskadapter.types.encoded_image import ClipFeatures, Proposals
-from maskadapter.types.image_batch import ImageBatch
+from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 from parity.fixture import Recording, Settings
 from parity.stages import Comparison, Stages, near_thresholds

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
+from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.types.target import Target
 from parity.fixture import Recording
 from parity.stages import Comparison, Stages, compare_adapter, compare_inputs

@@ -9,7 +9,7 @@ from small_segmenter import small
 from maskadapter.errors import MaskAdapterError
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.segmentation import Segmentation
-from maskadapter.types.image_batch import ImageSizes
+from maskadapter.types.encoded_image import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 

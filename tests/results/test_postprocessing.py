@@ -16,7 +16,7 @@ from maskadapter.results.postprocessing import (
     semantic_scores,
 )
 from maskadapter.results.upsampling import Upsampler
-from maskadapter.types.image_batch import ImageSizes
+from maskadapter.types.encoded_image import ImageSizes
 
 FRAMES = [
     ImageSizes((64, 96), (64, 96), (64, 96)),

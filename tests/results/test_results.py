@@ -8,7 +8,7 @@ import torch
 
 from maskadapter.results.classification import Classification
 from maskadapter.results.segmentation import FORMATS, Segmentation
-from maskadapter.types.image_batch import ImageSizes
+from maskadapter.types.encoded_image import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 supervision = pytest.importorskip("supervision")

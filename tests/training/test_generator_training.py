@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from maskadapter.errors import MaskError
 from maskadapter.models.classifier import TextClassifier
 from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention
-from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
-from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead, MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
 from maskadapter.training.batch import MaskTargets
 from maskadapter.training.generator import losses as generator_loss
@@ -21,8 +20,7 @@ from maskadapter.training.generator.hungarian_matching import MatchingCosts, mat
 from maskadapter.training.generator.initialization import initialize_mask_generator
 from maskadapter.training.generator.losses import MaskGeneratorLoss, class_loss
 from maskadapter.training.generator.point_sampling import NUM_POINTS, sample_at_points, uncertain_points, uniform_points
-from maskadapter.types.encoded_image import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
+from maskadapter.types.encoded_image import ClipFeatures, ImageBatch
 from maskadapter.types.target import Target
 
 CLASSES = 3

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from maskadapter.benchmark.reference import ReferencePooler
+from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.models.config import AdapterConfig, InferenceConfig
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
@@ -21,8 +21,7 @@ from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import multi_step, parameter_groups, polynomial
 from maskadapter.training.recipe import Masks
 from maskadapter.training.upstream_quirks import TrainingQuirks
-from maskadapter.types.encoded_image import ClipFeatures, Proposals
-from maskadapter.types.image_batch import ImageBatch
+from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 SIZE, DIM = 64, 6

@@ -1,7 +1,7 @@
 """The named models: the published settings of each, and one function that puts its parts together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.config import AdapterConfig, InferenceConfig, ModelConfig, PoolerName, UpstreamQuirks
@@ -9,14 +9,13 @@ from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_cropping import MaskCropping
-from maskadapter.models.poolers.mask_pooling import MaskPooling
-from maskadapter.models.poolers.pooler import Pooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead
-from maskadapter.models.proposals.mask2former.mask_decoder import MaskDecoder
+from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead, MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter, ProposalHead
+from maskadapter.results import SemanticOrder
 
 # The embedded model's CLIP, in open_clip's own terms.
 TINY_CLIP = {
@@ -43,18 +42,13 @@ class Architecture:
 
 def build(architecture: Architecture, config: ModelConfig | None = None) -> OpenVocabularySegmenter:
     """Return the model with random weights. config: its settings; None for the published ones."""
-    config = config or published(architecture)
-    segmenter = MODELS[architecture.name](architecture, config)
-    segmenter.quirks = config.quirks
-    return segmenter
+    return MODELS[architecture.name](architecture, config or published(architecture))
 
 
 def published(architecture: Architecture) -> ModelConfig:
-    """Return the settings that a named model was published with.
-
-    Source: the official configurations of FC-CLIP and maft, with and without Mask-Adapter. The embedded model's were
-    chosen by ``tools/tiny`` on held-out training images; see ``hub/weights/tiny.md``.
-    """
+    """Return the settings that a named model was published with. Source: the official configurations of FC-CLIP and
+    maft, with and without Mask-Adapter. The embedded model's were chosen by ``tools/tiny`` on held-out training images;
+    see ``hub/weights/tiny.md``."""
     name, with_adapter, quirks = architecture.name, architecture.pooler == "adapter", UpstreamQuirks()
     size = LONGER_896 if with_adapter and architecture.generator else SHORTER_800
     if name.startswith("tiny"):
@@ -72,16 +66,14 @@ def published(architecture: Architecture) -> ModelConfig:
         # Base and upstream's models are evaluated as semantic, large with adapter as panoptic; the warm-up stage ran
         # with PANOPTIC_ON.
         update = with_adapter if large else not architecture.generator
-        quirks = UpstreamQuirks("as-stored", "update" if update else "sum", "classes-first")
-        if large and with_adapter:
-            quirks = replace(quirks, semantic_order="masks-first")
+        order: SemanticOrder = "masks-first" if large and with_adapter else "classes-first"
+        quirks = UpstreamQuirks("as-stored", "update" if update else "sum", order)
     return ModelConfig(inference, quirks, adapter if with_adapter else None)
 
 
 def _tiny(architecture: Architecture, config: ModelConfig) -> OpenVocabularySegmenter:
-    """The embedded model: MobileNetV2, a distilled text encoder, superpixels. Or, in their place, a small Mask2Former,
-    to be trained on one's own data: no weights of it are published, and its sizes, a third of FC-CLIP's, were not
-    searched for."""
+    """The embedded model: MobileNetV2, a distilled text encoder, superpixels; or, in their place, a small Mask2Former
+    of a third of FC-CLIP's sizes, of which no weights are published."""
     clip = Clip.build(TINY_CLIP, output_stride=16, templates=("{}", "a photo of a {}."))
     generator: ProposalHead | None = None
     if architecture.generator and architecture.name == "tiny":
@@ -91,7 +83,7 @@ def _tiny(architecture: Architecture, config: ModelConfig) -> OpenVocabularySegm
         masks = MaskDecoder(clip.embed_dim, 96, 96, num_queries=50, num_layers=4, num_heads=4, ffn_dim=384)
         generator = Mask2FormerHead(pixels, masks)
     pooler = pooler_of(architecture.pooler, clip, config.adapter, MaskPooling("area"))
-    return OpenVocabularySegmenter(clip, generator, pooler, config.inference)
+    return OpenVocabularySegmenter(clip, generator, pooler, config.inference, quirks=config.quirks)
 
 
 def _convnext(architecture: Architecture, config: ModelConfig) -> OpenVocabularySegmenter:
@@ -103,15 +95,12 @@ def _convnext(architecture: Architecture, config: ModelConfig) -> OpenVocabulary
         generator = Mask2FormerHead(pixels, masks)
     pooler = pooler_of(architecture.pooler, clip, config.adapter)
     transfer = None if fcclip else ContentDependentTransfer(clip.embed_dim)
-    return OpenVocabularySegmenter(clip, generator, pooler, config.inference, transfer)
+    return OpenVocabularySegmenter(clip, generator, pooler, config.inference, transfer, quirks=config.quirks)
 
 
 MODELS: dict[str, Callable[[Architecture, ModelConfig], OpenVocabularySegmenter]] = {
-    "tiny": _tiny,
-    "tiny-mask2former": _tiny,
-    "fcclip-large": _convnext,
-    "maftplus-base": _convnext,
-    "maftplus-large": _convnext,
+    **dict.fromkeys(("tiny", "tiny-mask2former"), _tiny),
+    **dict.fromkeys(("fcclip-large", "maftplus-base", "maftplus-large"), _convnext),
 }
 
 

@@ -1,14 +1,44 @@
-"""Classify embeddings by text, and combine the in-vocabulary and the out-of-vocabulary classifier."""
+"""Text embeddings of a vocabulary, and the classifiers made of them: in-vocabulary, out-of-vocabulary, combined."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskadapter.vocabulary import Vocabulary
+
 # CLIP's largest scale of a cosine. Source: official code, get_classification_logits; Radford et al. 2021, 2.5
 MAX_LOGIT_SCALE = 100.0
+
+
+@dataclass(frozen=True)
+class EncodedVocabulary:
+    """A vocabulary and its text embeddings (S, D), one unit vector per synonym, encoded once for many images."""
+
+    vocabulary: Vocabulary
+    text_embeddings: Tensor
+
+    def with_background(self, background: "EncodedVocabulary", similarity: float) -> "EncodedVocabulary":
+        """Append the background's classes as stuff: they stand for the rest of the world and compete for pixels. Left
+        out are those of which a synonym has a cosine of ``similarity`` or more with one of ours: "dog" must not win the
+        pixels of "puppy"."""
+        closest = (background.text_embeddings @ self.text_embeddings.T).amax(dim=1).cpu()
+        sizes, classes = background.vocabulary.group_sizes, background.vocabulary.classes
+        groups = zip(classes, background.text_embeddings.split(sizes), closest.split(sizes), strict=True)
+        kept = [(names, embeddings) for names, embeddings, cosines in groups if float(cosines.max()) < similarity]
+        classes = (*self.vocabulary.classes, *(names for names, _ in kept))
+        vocabulary = Vocabulary(classes, (*self.vocabulary.is_thing, *(False for _ in kept)))
+        return EncodedVocabulary(vocabulary, torch.cat([self.text_embeddings, *(one for _, one in kept)]))
+
+    def confusable_similarity(self, share: float) -> float:
+        """The cosine that only 1 - ``share`` of the pairs of different synonyms exceed; 1 for one synonym. No fixed
+        cosine fits all text encoders: unrelated words have 0.2 in one and 0.8 in another."""
+        cosines = (self.text_embeddings @ self.text_embeddings.T).float().cpu().numpy().astype(float)
+        different = cosines[~np.eye(len(cosines), dtype=bool)]
+        return float(np.quantile(different, share)) if len(different) else 1.0
 
 
 @dataclass(frozen=True)
@@ -26,9 +56,8 @@ class TextClassifier:
         """Class logits (B, N, K + 1), void last: scale x cosine, the maximum over the synonyms of a class.
 
         embeddings: (B, N, D), any length; they are L2-normalized here. The weights are not: MAFT+'s come out of a
-        LayerNorm and are not unit vectors. logit_scale: scalar, the logarithm of the scale.
-        Source: FC-CLIP 3.3; official get_classification_logits.
-        """
+        LayerNorm and are not unit vectors. logit_scale: scalar, the logarithm of the scale. Source: FC-CLIP 3.3;
+        official get_classification_logits."""
         scale = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
         similarity = scale * F.normalize(embeddings, dim=-1) @ self.weights.transpose(-1, -2)
         count = len(self.group_sizes) + 1
@@ -42,11 +71,9 @@ def geometric_ensemble(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alph
     """Combine the proposal head's (in-vocabulary) and CLIP's (out-of-vocabulary) class logits into probabilities.
 
     in_logits, out_logits: (..., K), without void. seen: (K,) bool, classes of the training set. alpha, beta: 0 to 1,
-    the weight of CLIP's classifier for seen and unseen classes. Returns (..., K) probabilities that sum to 1.
-    p = softmax(log(p_in^(1 - a) p_out^a)). Computed on log-probabilities: an underflowed probability stays a large
-    negative number, and the selection by ``where`` never meets 0 * inf.
-    Source: FC-CLIP, section 3.3, equation 7; paper, section 3.4.
-    """
+    the weight of CLIP's classifier for seen and unseen classes. Returns (..., K) probabilities that sum to 1,
+    softmax(log(p_in^(1 - a) p_out^a)), computed on log-probabilities, so that none underflows to 0.
+    Source: FC-CLIP, section 3.3, equation 7; paper, section 3.4."""
     weight = torch.where(seen, alpha, beta).to(in_logits.dtype)
     in_log, out_log = in_logits.log_softmax(dim=-1), out_logits.log_softmax(dim=-1)
     return ((1 - weight) * in_log + weight * out_log).softmax(dim=-1)
@@ -54,9 +81,7 @@ def geometric_ensemble(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alph
 
 def with_void(class_probs: Tensor, class_logits: Tensor) -> Tensor:
     """Append the probability of void that the proposal head predicts, and scale the classes to the remainder.
-
-    class_probs: (..., K). class_logits: (..., K + 1), the proposal head's, void last. Returns (..., K + 1) that sum
-    to 1. Source: official code, is_void_prob.
-    """
+    class_probs: (..., K). class_logits: (..., K + 1), the proposal head's, void last. Returns (..., K + 1) that sum to
+    1. Source: official code, is_void_prob."""
     void = class_logits.softmax(dim=-1)[..., -1:]
     return torch.cat([class_probs * (1 - void), void], dim=-1)

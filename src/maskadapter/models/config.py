@@ -32,8 +32,7 @@ class InferenceConfig:
     seen_in: class list of the mask generator's training, by name or as class names; what shares a synonym is seen.
     alpha, beta: 0 to 1, weight of the out-of-vocabulary classifier in the ensemble, for seen and for unseen classes.
     prune_proposals: whether Mask-Adapter is computed only for the proposals that can change the result and the others
-        are estimated. Chosen by the caller of ``load``; no file keeps it.
-    """
+        are estimated. Chosen by the caller of ``load``; no file keeps it."""
 
     input_size: InputSize
     seen_in: str | tuple[str, ...]
@@ -49,16 +48,14 @@ class UpstreamQuirks:
     """Accidents of the official code that published weights depend on. The defaults compute what the papers describe.
 
     projection_layout: how the dense feature map (C, h, w) is lined up for CLIP's projection: ``"channels-last"`` gives
-        it the channels of one location; ``"as-stored"`` reshapes the map to (h * w, C) as it is, so that each vector
-        mixes channels and locations. MAFT+ was trained that way. Source: official visual_prediction_forward_convnext.
+        it the channels of one location; ``"as-stored"``, with which MAFT+ was trained, reshapes the map to (h * w, C),
+        which mixes channels and locations. Source: official visual_prediction_forward_convnext.
     transfer_norm: where MAFT+'s text transfer has its LayerNorm: ``"sum"`` computes LayerNorm(text + update),
         ``"update"`` text + LayerNorm(update). The official code switches by a test-time flag (PANOPTIC_ON False and
-        True), and both made published numbers: MAFT+'s own models and base with adapter use "sum", large with adapter
-        and the warm-up of both use "update".
+        True): MAFT+'s own models and base with adapter use "sum", large with adapter and both warm-ups "update".
     semantic_order: ``"masks-first"`` upsamples masks to the image, then combines them with the class probabilities;
         ``"classes-first"`` upsamples the combined low-resolution map, as the official code does where only the semantic
-        result is asked for; see ``maskadapter.results.postprocessing``.
-    """
+        result is asked for; see ``maskadapter.results.postprocessing``."""
 
     projection_layout: ProjectionLayout = "channels-last"
     transfer_norm: NormPlacement = "sum"

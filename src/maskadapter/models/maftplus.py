@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from maskadapter.models.config import NormPlacement
-from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
+from maskadapter.models.proposals.mask2former.pixel_decoder import sine_position_encoding
 
 
 class ContentDependentTransfer(nn.Module):

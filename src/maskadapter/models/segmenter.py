@@ -10,14 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.classifier import TextClassifier, geometric_ensemble, with_void
+from maskadapter.models.classifier import EncodedVocabulary, TextClassifier, geometric_ensemble, with_void
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
-from maskadapter.models.encoded_vocabulary import EncodedVocabulary
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.poolers.pooler import Pooler
+from maskadapter.models.poolers.mask_pooling import Pooler
 from maskadapter.models.preprocess import InputSize, read_input, resize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sources.mask_logits import mask_logits
@@ -38,11 +37,9 @@ class ProposalHead(Protocol):
 
     def __call__(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         """Propose masks; no text has a part in it."""
-        ...
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
         """Class logits (B, N, K + 1) of proposals with class embeddings, void last."""
-        ...
 
 
 class OpenVocabularySegmenter(nn.Module):
@@ -54,8 +51,7 @@ class OpenVocabularySegmenter(nn.Module):
     text_transfer: MAFT+'s content-dependent transfer, used by the out-of-vocabulary classifier alone.
     text_cache: remembers text embeddings; only for weights that do not change any more.
     quirks: accidents of the official code to reproduce; None leaves the parts as they are.
-    ``mask_source`` may be set: its masks then take the place of the proposal head's.
-    """
+    ``mask_source`` may be set: its masks then take the place of the proposal head's."""
 
     def __init__(
         self,
@@ -70,8 +66,7 @@ class OpenVocabularySegmenter(nn.Module):
         super().__init__()
         self.clip, self.generator, self.pooler = clip, generator, pooler
         self.text_transfer, self.text_cache = text_transfer, text_cache
-        self.void_embedding = nn.Embedding(1, clip.embed_dim)
-        self.inference = inference
+        self.void_embedding, self.inference = nn.Embedding(1, clip.embed_dim), inference
         self.mask_source: MaskSource | None = None
         self.semantic_order: SemanticOrder = "masks-first"
         if quirks is not None:
@@ -102,12 +97,10 @@ class OpenVocabularySegmenter(nn.Module):
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, or an
         encoded vocabulary. things: names of classes that are things."""
-        if isinstance(classes, EncodedVocabulary):
-            vocabulary, embeddings = Vocabulary.of(classes.vocabulary, things), classes.text_embeddings
-        else:
-            vocabulary = Vocabulary.of(classes, things)
-            encode = self.text_cache.text_embeddings if self.text_cache else self.clip.encode_text
-            embeddings = encode(vocabulary.synonyms)
+        known = classes if isinstance(classes, EncodedVocabulary) else None
+        vocabulary = Vocabulary.of(known.vocabulary if known else classes, things)
+        encode = self.text_cache.text_embeddings if self.text_cache else self.clip.encode_text
+        embeddings = known.text_embeddings if known else encode(vocabulary.synonyms)
         return EncodedVocabulary(vocabulary, embeddings.to(self.clip.logit_scale))
 
     @torch.inference_mode()
@@ -116,8 +109,7 @@ class OpenVocabularySegmenter(nn.Module):
         ``activation_maps`` take the result in place of the image.
 
         image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
-        features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError.
-        """
+        features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
         features, proposals = None, None
         if isinstance(image, EncodedImage):
             if masks is None:
@@ -133,8 +125,7 @@ class OpenVocabularySegmenter(nn.Module):
         if proposals is None and self.generator is not None:
             proposals = self.generator(inputs, features)
         embeddings = None if proposals is None else self.mask_embeddings(inputs, features, proposals)
-        kept = ClipFeatures({}, features.dense, features.projected)
-        return EncodedImage(pixels, file_name, sizes, kept, proposals, embeddings)
+        return EncodedImage(pixels, file_name, sizes, replace(features, pyramid={}), proposals, embeddings)
 
     @torch.inference_mode()
     def segment(
@@ -154,8 +145,7 @@ class OpenVocabularySegmenter(nn.Module):
             of your classes, as data sets are evaluated.
         masks: as ``classify`` takes them, in place of the model's own proposals; the out-of-vocabulary classifier alone
             classifies them.
-        Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head.
-        """
+        Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head."""
         encoded = self.encode_image(image, masks)
         if encoded.proposals is None:
             needed = "give masks, load them with masks='sam:NAME', or load a segmenter's file with adapter=<this file>"
@@ -168,18 +158,10 @@ class OpenVocabularySegmenter(nn.Module):
             competing = vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
         probs = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
         _refuse_nan(probs)
-        return Segmentation(
-            encoded.image,
-            vocabulary.vocabulary,
-            encoded.proposals.mask_logits[0],
-            probs[0],
-            encoded.sizes,
-            competing.vocabulary.names[len(vocabulary.vocabulary) :],
-            self.semantic_order,
-            self.inference.overlap_threshold,
-            self.inference.join_touching,
-            file_name=encoded.file_name or "image.png",
-        )
+        found = (encoded.image, vocabulary.vocabulary, encoded.proposals.mask_logits[0], probs[0], encoded.sizes)
+        competitors = competing.vocabulary.names[len(vocabulary.vocabulary) :]
+        settings = (self.semantic_order, self.inference.overlap_threshold, self.inference.join_touching)
+        return Segmentation(*found, competitors, *settings, file_name=encoded.file_name or "image.png")
 
     @torch.inference_mode()
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
@@ -187,8 +169,7 @@ class OpenVocabularySegmenter(nn.Module):
 
         image, classes: as in ``segment``. masks: whatever ``mask_parts`` takes, as (N, H, W) bool at the image's own
             size, a file, COCO annotations, detections; they may overlap or be empty. Or a ``MaskSource``, which gets
-            the original image, or the name of one such as ``"sam:NAME"``, which is loaded for this call.
-        """
+            the original image, or the name of one such as ``"sam:NAME"``, which is loaded for this call."""
         encoded, vocabulary = self.encode_image(image, masks), self.encode_text(classes)
         embeddings = encoded.mask_embeddings
         if embeddings is None:
@@ -261,15 +242,13 @@ class OpenVocabularySegmenter(nn.Module):
 
     def transferred(self, text: TextClassifier, features: ClipFeatures) -> TextClassifier:
         """The out-of-vocabulary classifier of each image: the text classifier itself, or what MAFT+ makes of it."""
-        if self.text_transfer is None:
-            return text
-        return replace(text, weights=self.text_transfer(text.weights, features.projected))
+        transfer = self.text_transfer
+        return replace(text, weights=transfer(text.weights, features.projected)) if transfer else text
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor | None:
         """The in-vocabulary classifier: (B, N, K + 1), void last; None for masks that no proposal head made."""
-        if proposals.class_embeddings is None:
+        if self.generator is None or proposals.class_embeddings is None:
             return None
-        assert self.generator is not None
         return self.generator.class_logits(proposals, text)
 
     def out_of_vocabulary_logits(self, features: ClipFeatures, mask_embeddings: Tensor, text: TextClassifier) -> Tensor:
@@ -281,9 +260,9 @@ class OpenVocabularySegmenter(nn.Module):
         second alone, without void, where there is no first."""
         if class_logits is None:
             return F.pad(out_logits[..., :-1].softmax(dim=-1), (0, 1))  # nothing predicts void
-        settings = self.inference
-        seen = torch.tensor(vocabulary.seen(Vocabulary.of(settings.seen_in)), device=out_logits.device)
-        probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, settings.alpha, settings.beta)
+        seen_in, alpha, beta = self.inference.seen_in, self.inference.alpha, self.inference.beta
+        seen = torch.tensor(vocabulary.seen(Vocabulary.of(seen_in)), device=out_logits.device)
+        probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, alpha, beta)
         return with_void(probs, class_logits)
 
 

@@ -2,24 +2,20 @@
 
 Far inside a mask and far outside it, a location sees only ones or only zeros within its receptive field, and has the
 value that a full mask, or an empty one, has at that location. These two go through the adapter once per image; for
-every other mask only the locations in between are computed. Each block's convolution adds three locations.
-But for rounding the result is that of ``MaskAdapter.forward``, and so are the gradients of its parameters and of the
-features; masks are data and get none.
-"""
+every other mask only the locations in between are computed. But for rounding the result is that of
+``MaskAdapter.forward``, and so are the gradients of its parameters and of the features; masks get none."""
 
 from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from maskadapter.models.mask_adapter import ConvNeXtBlock, MaskAdapter
 
 _ROWS = 1024  # locations that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor
-# Share of the largest value by which patches of equal windows may differ, because masks are resized before. In half
-# precision they are equal or they are not, and a wider limit would accept different ones.
-_ROUNDING = 2e-6
+_ROUNDING = 2e-6  # share of the largest value by which patches of equal windows may differ: masks are resized before
 
 
 class SparseAdapter:
@@ -27,8 +23,7 @@ class SparseAdapter:
 
     features: (1, D, h, w), the image's projected dense features. reach: locations on each side that each block's
     convolution is taken to see, the last number for all further blocks: with fewer than it does see, the influence of a
-    distant boundary is neglected, and the result is near the exact one.
-    """
+    distant boundary is neglected, and the result is near the exact one."""
 
     def __init__(
         self, adapter: MaskAdapter, features: Tensor, reach: Sequence[int] = (ConvNeXtBlock.KERNEL // 2,)
@@ -36,15 +31,12 @@ class SparseAdapter:
         self._adapter = adapter
         self._reach = [reach[min(number, len(reach) - 1)] for number in range(len(adapter.blocks))]
         self._size = (features.shape[-2], features.shape[-1])
-        last = adapter.patchify[-1]
-        assert isinstance(last, nn.Conv2d)
-        assert last.bias is not None
         # The stem's last convolution and the fusing one are linear, with nothing in between: together they are one
         # small matrix, and the part that does not depend on the mask is computed once per image.
-        self._from_mask = adapter.fuse.weight.flatten(1)[:, -last.out_channels :] @ last.weight.flatten(1)
-        bias = last.bias[None, :, None, None].expand(1, -1, *self._size)
+        weight, last_bias = adapter.patchify[-1].parameters()
+        self._from_mask = adapter.fuse.weight.flatten(1)[:, -len(weight) :] @ weight.flatten(1)
+        bias = last_bias[None, :, None, None].expand(1, -1, *self._size)
         self._from_features = adapter.fuse(adapter.merge(features, bias)).permute(0, 2, 3, 1)
-
         # Of the empty and the full mask, (2, h, w, ...): patches, each block's output, maps.
         self._patches = self._patchify(torch.stack([torch.zeros(4, 4), torch.ones(4, 4)]).to(features))
         everywhere = torch.ones(self._patches.shape[:-1], dtype=torch.bool, device=features.device)
@@ -104,7 +96,6 @@ class SparseAdapter:
         return block.gamma * _made_again(block.narrowed, _made_again(block.widened, rows))
 
     def _read_out(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., M)."""
         final = self._adapter.final
         return F.linear(self._adapter.norm(x), final.weight.flatten(1), final.bias)
 
@@ -115,12 +106,10 @@ def _surrounded(inside: Tensor, reach: int) -> Tensor:
 
 
 def _made_again(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """Compute function(rows) and keep only ``rows``: the backward pass computes the rest again, but for the last step.
-    Where that is the only matrix product, as in ``narrowed``, what is computed twice is cheap: a LayerNorm, a GELU."""
+    """Compute function(rows), keeping only ``rows``: the backward pass computes all but the last step again."""
     return checkpoint(function, rows, use_reentrant=False, preserve_rng_state=False)
 
 
 def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
-    """Values (N, h, w, C) of masks: those of the empty and the full mask, known (2, h, w, C), where full (N, h, w) bool
-    says so, and rows (n, C) at the n mixed locations (N, h, w) bool."""
+    """Values (N, h, w, C): those of the empty and the full mask, known (2, h, w, C), and rows (n, C) where mixed."""
     return torch.where(full[..., None], known[1], known[0]).index_put_(mixed.nonzero(as_tuple=True), rows)

@@ -1,5 +1,4 @@
 """Values that rooms hand to each other."""
 
-from maskadapter.types.encoded_image import INSIDE, ClipFeatures, EncodedImage, Proposals
-from maskadapter.types.image_batch import ImageBatch, ImageSizes, Size
+from maskadapter.types.encoded_image import INSIDE, ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals, Size
 from maskadapter.types.target import UNLABELED, Target

@@ -1,18 +1,39 @@
-"""What the networks compute of images before they see any text."""
+"""Images as the networks take them, and what the networks compute of them before they see any text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maskadapter.errors import MaskError
-from maskadapter.types.image_batch import ImageSizes
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+Size = tuple[int, int]
+"""(height, width) in pixels."""
 INSIDE = 10.0
 """Mask logit of a location inside a mask that is known exactly; outside it is the negative."""
+
+
+@dataclass(frozen=True)
+class ImageSizes:
+    """Sizes of one image, each (height, width) in pixels. padded: the networks' input. resized: the part of it that
+    holds the image, top left. original: the image itself, the size of every result."""
+
+    padded: Size
+    resized: Size
+    original: Size
+
+
+@dataclass(frozen=True, eq=False)
+class ImageBatch:
+    """A batch of images at the size of the networks' input. pixels: (B, 3, H, W), normalized with CLIP's mean and
+    standard deviation, padded right and below with zeros. images: B arrays (h_i, w_i, 3) uint8 RGB, the same images
+    before normalization and padding."""
+
+    pixels: "Tensor"
+    images: "Sequence[np.ndarray]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +59,7 @@ class Proposals:
     class_embeddings: (B, N, D), compared with text embeddings by the head that made them; None from a mask source.
     parents, areas: (B, N), only from heads with nested masks: the index of the smallest mask around each, -1 for none,
         and the number of locations inside each.
-    Raises MaskError when the shapes do not fit together.
-    """
+    Raises MaskError when the shapes do not fit together."""
 
     mask_logits: "Tensor"
     class_embeddings: "Tensor | None" = None
@@ -60,13 +80,11 @@ class EncodedImage:
     """One image after its pass through the networks: plain data that can be pickled, cached or sent to a worker.
 
     It holds no model, and belongs to the model that made it.
-
     image: (H, W, 3) uint8 RGB, upright. file_name: of the image's file, None where it came from memory.
     sizes: see ``ImageSizes``. features: CLIP's, without the pyramid.
     proposals: of one image (B = 1), independent of any text; None from a model without a proposal head.
     mask_embeddings: (1, N, D) CLIP embeddings of the proposals; None where they are computed for each list of classes,
-        because the model prunes proposals.
-    """
+        because the model prunes proposals."""
 
     image: "np.ndarray" = field(repr=False)
     file_name: str | None

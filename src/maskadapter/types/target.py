@@ -20,8 +20,7 @@ class Target:
     segment_ids: (H, W) int32, the number of the segment (0 to N - 1) at every pixel, or UNLABELED; None where
         ``overlapping`` is given. Of a semantic data set, one segment is all that one class covers.
     overlapping: (N, H, W) bool, or None.
-    Raises MaskError where the shapes do not fit together or a number lies outside of its range.
-    """
+    Raises MaskError where the shapes do not fit together or a number lies outside of its range."""
 
     classes: np.ndarray
     is_crowd: np.ndarray

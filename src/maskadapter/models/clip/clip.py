@@ -9,19 +9,10 @@ import open_clip
 import timm
 import torch
 import torch.nn.functional as F
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from maskadapter.errors import CheckpointError, DownloadError, MaskAdapterError
-from maskadapter.models.clip.chunked_mlp import compute_in_pieces
-from maskadapter.models.clip.image_encoders import (
-    STAGES,
-    AttentionPoolEncoder,
-    ConvolutionalEncoder,
-    TransformerEncoder,
-    WholeImageEncoder,
-)
+from maskadapter.errors import CheckpointError, DownloadError
+from maskadapter.models.clip.image_encoders import STAGES, WholeImageEncoder, compute_in_pieces, image_encoder_of
 from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
 from maskadapter.system.error_text import first_line
@@ -43,30 +34,14 @@ def download_pretrained(config: str, tag: str) -> Path:
 
 
 def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
-    """The hub's repository that open_clip takes a pretrained CLIP from, and its files of which one is needed.
-
-    config, tag: as ``download_pretrained`` takes them, or ``hf-hub`` and the repository. None for anything else: a
-    file, ``local-dir``, a tag that open_clip does not know. Nothing is downloaded.
-    """
+    """The hub's repository that open_clip takes a pretrained CLIP from, and its files of which one is needed. config,
+    tag: as ``download_pretrained`` takes them, or ``hf-hub`` and the repository. None for anything else: a file,
+    ``local-dir``, a tag that open_clip does not know. Nothing is downloaded."""
     named = f"{tag}/" if config == "hf-hub" else open_clip.get_pretrained_cfg(config, tag).get("hf_hub", "")
     if not named or (config != "hf-hub" and Path(tag).is_file()):
         return None
     repository, _, file = named.rpartition("/")
     return repository, (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-
-
-def image_encoder_of(visual: Any) -> WholeImageEncoder:
-    """Wrap an image encoder of open_clip so that it gives a feature map. Raises MaskAdapterError for one without."""
-    if isinstance(visual, ModifiedResNet):
-        return AttentionPoolEncoder(visual)
-    if isinstance(visual, VisionTransformer):
-        last = visual.transformer.resblocks[-1]
-        if visual.attn_pool is None and isinstance(getattr(last, "attn", None), nn.MultiheadAttention):
-            return TransformerEncoder(visual)
-    elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
-        return ConvolutionalEncoder(visual)
-    kind = type(getattr(visual, "trunk", visual)).__name__
-    raise MaskAdapterError(f"this image encoder ({kind}) has no feature map to pool: use the pooler cropping")
 
 
 class Clip(nn.Module):
@@ -76,8 +51,7 @@ class Clip(nn.Module):
     templates: prompts with one ``{}``; a text embedding is the mean over them. projection_layout: see
     ``UpstreamQuirks``. image_encoder: wraps the image encoder; None for the result of ``image_encoder_of``. colors:
     mean and standard deviation, 0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and PIXEL_STD, in
-    which ``images`` always come.
-    """
+    which ``images`` always come."""
 
     def __init__(
         self,
@@ -129,8 +103,7 @@ class Clip(nn.Module):
         name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANIZATION/NAME"`` or
         ``"local-dir:FOLDER"``, which bring their weights. weights: see ``pretrained``. whole_images: encode whole
         images alone, for encoders without a feature map. Raises CheckpointError, DownloadError, or MaskAdapterError,
-        see ``image_encoder_of``.
-        """
+        see ``image_encoder_of``."""
         quick = False
         if weights is not None and not Path(weights).is_file():
             download_pretrained(name, weights)
@@ -184,11 +157,9 @@ class Clip(nn.Module):
     def encode_image(self, images: Tensor) -> ClipFeatures:
         """Feature maps of images (B, 3, H, W), normalized with PIXEL_MEAN and PIXEL_STD; see ``size_divisor``."""
         dense, pyramid = self.image_encoder.features(self._as_trained(images))
-        batch, channels, height, width = dense.shape
-        if self.projection_layout == "channels-last":
-            locations = dense.permute(0, 2, 3, 1)
-        else:
-            locations = dense.reshape(batch, height, width, channels)
+        locations = dense.permute(0, 2, 3, 1)
+        if self.projection_layout == "as-stored":
+            locations = dense.reshape(locations.shape)
         return ClipFeatures(pyramid, dense, self.project(locations).permute(0, 3, 1, 2))
 
     def encode_whole(self, images: Tensor) -> Tensor:

@@ -1,35 +1,35 @@
 """Feature maps of CLIP's image encoder: features to pool, and the projection of pooled features into the text space.
 
-A convolutional encoder ends in a mean over all locations, so that the features of one location can stand for an image.
-Encoders that end in attention are read along its value path: each location as if it attended to itself alone. Source:
-MaskCLIP (Zhou et al. 2022), section 3.2 and its code.
-"""
+A convolutional encoder ends in a mean over all locations, so that the features of one can stand for an image. Encoders
+that end in attention are read along its value path: each location as if it attended to itself alone. Source: MaskCLIP
+(Zhou et al. 2022), section 3.2 and its code."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from math import lcm
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import VisionTransformer
+from timm.layers import Mlp
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from maskadapter.errors import MaskAdapterError
 
 STAGES = ("res2", "res3", "res4", "res5")
-_STRIDE_OF_MASKS = 4
+_LOCATIONS = 1024  # at a time, about: pieces of equal size, because a small remainder takes longer than its share
 
 
 @dataclass(frozen=True)
 class WholeImageEncoder:
     """Any encoder, for whole images alone: enough to embed crops. The other encoders here also give feature maps.
-
-    visual: an image encoder of open_clip, whose weights are read; this holds none of its own.
-    """
+    visual: an image encoder of open_clip, whose weights are read; this holds none of its own."""
 
     visual: Any
-    size_divisor: ClassVar[int] = 32
-    """Height and width of the input must be multiples of it."""
+    size_divisor: ClassVar[int] = 32  # height and width of the input must be multiples of it
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Dense features (B, C, h, w) of images (B, 3, H, W), and the outputs of the stages where there are stages."""
@@ -74,14 +74,12 @@ class AttentionPoolEncoder(WholeImageEncoder):
 
 class TransformerEncoder(WholeImageEncoder):
     """A vision transformer. Its position embeddings are interpolated to the size of the input, as open_clip does it for
-    weights of another size.
-
-    visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention pooling.
-    """
+    weights of another size. visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention
+    pooling."""
 
     @property
     def size_divisor(self) -> int:  # type: ignore[override]
-        return lcm(*self.visual.patch_size, _STRIDE_OF_MASKS)  # masks at stride 4 must fit too
+        return lcm(*self.visual.patch_size, 4)  # masks at stride 4 must fit too
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         visual = self.visual
@@ -124,3 +122,38 @@ def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int
     grid = places[1:].T.unflatten(1, trained)[None]
     resized = F.interpolate(grid, size, mode="bicubic", antialias=True, align_corners=False)[0]
     return torch.cat([places[:1], resized.flatten(1).T])
+
+
+def image_encoder_of(visual: Any) -> WholeImageEncoder:
+    """Wrap an image encoder of open_clip so that it gives a feature map. Raises MaskAdapterError for one without."""
+    if isinstance(visual, ModifiedResNet):
+        return AttentionPoolEncoder(visual)
+    if isinstance(visual, VisionTransformer):
+        last = visual.transformer.resblocks[-1]
+        if visual.attn_pool is None and isinstance(getattr(last, "attn", None), nn.MultiheadAttention):
+            return TransformerEncoder(visual)
+    elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
+        return ConvolutionalEncoder(visual)
+    kind = type(getattr(visual, "trunk", visual)).__name__
+    raise MaskAdapterError(f"this image encoder ({kind}) has no feature map to pool: use the pooler cropping")
+
+
+class PiecewiseMlp(nn.Sequential):
+    """An encoder's MLP, (..., C) -> (..., C), computed some locations at a time, with the same weight names and result:
+    its hidden layer, four times wider, is the largest tensor, and a piece that stays in the cache is faster."""
+
+    def __init__(self, mlp: Mlp) -> None:
+        super().__init__(OrderedDict(mlp.named_children()))  # which stand in the order in which they are applied
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(0, -2)
+        pieces = rows.tensor_split(max(1, round(len(rows) / _LOCATIONS))) if x.device.type == "cpu" else [rows]
+        return torch.cat(list(map(super().forward, pieces))).unflatten(0, x.shape[:-1])
+
+
+def compute_in_pieces(image_encoder: nn.Module) -> None:
+    """Replace an encoder's MLPs of linear layers by ``PiecewiseMlp``."""
+    for module in list(image_encoder.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Mlp) and isinstance(child.fc1, nn.Linear):
+                setattr(module, name, PiecewiseMlp(child))

@@ -26,8 +26,7 @@ class TextCache:
     folder: holds one ``.npz`` file per text encoder and prompts, called after their hash. None keeps the embeddings in
         memory alone. Processes may share the folder: a file appears whole, and what another process stored in the
         meantime stays. A file that cannot be used (no permission, no space, damaged) is done without.
-    encoder: its weights do not change any more: they are hashed once, in every copy of the cache. Its prompts may.
-    """
+    encoder: its weights do not change any more: they are hashed once, in every copy of the cache. Its prompts may."""
 
     def __init__(self, folder: Path | None, encoder: Clip) -> None:
         self._folder, self._encoder, self._templates = folder, encoder, encoder.templates
@@ -50,20 +49,18 @@ class TextCache:
                 self._embeddings.update(_read(path, self._encoder.embed_dim))
             if unknown := self._unknown(names):
                 try:
-                    self._encode(unknown)
+                    with bar("encoding class names", len(unknown)) as advance:
+                        for start in range(0, len(unknown), _BATCH):
+                            batch = unknown[start : start + _BATCH]
+                            embeddings = self._encoder.encode_text(batch).float().cpu()
+                            self._embeddings.update(zip(batch, embeddings, strict=True))
+                            advance(len(batch))
                 finally:  # after Ctrl-C too
                     self._store(path)
         return torch.stack([self._embeddings[name] for name in names])
 
     def _unknown(self, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(name for name in names if name not in self._embeddings))
-
-    def _encode(self, names: Sequence[str]) -> None:
-        with bar("encoding class names", len(names)) as advance:
-            for start in range(0, len(names), _BATCH):
-                batch = names[start : start + _BATCH]
-                self._embeddings.update(zip(batch, self._encoder.encode_text(batch).float().cpu(), strict=True))
-                advance(len(batch))
 
     def _store(self, path: Path | None) -> None:
         if path is None or not self._embeddings:

@@ -7,23 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps, pooling_weights
-from maskadapter.models.poolers.pooler import Project
+from maskadapter.models.poolers.mask_pooling import Project
 from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.types import ClipFeatures
 
 _TOGETHER = 256  # masks whose maps are in memory together
+# Up to so many masks the sparse computation is slower: it also needs the maps of an empty and a full mask.
 FEW = 3
-"""Up to so many masks the sparse computation is slower: it also needs the maps of an empty and a full mask."""
 
 
 class AdapterPooler(nn.Module):
     """Pool CLIP's dense features with the adapter's M maps of each mask, project and average: equation 4.
 
     The masks are binarized first: sigmoid(logit) > ``mask_threshold``, at their own resolution. The maps are computed
-    by ``SparseAdapter``, which gives the result of ``MaskAdapter.forward`` but for rounding. adapter: the trained
-    ``MaskAdapter``; its config has the ``mask_threshold``. chunk: masks that go through it at a time, which bounds the
-    memory; None for 8 on a CPU and 32 elsewhere. Source: paper, section 3.2.
-    """
+    by ``SparseAdapter``, as ``MaskAdapter.forward`` would but for rounding. chunk: masks that go through the adapter at
+    a time, which bounds the memory; None for 8 on a CPU and 32 elsewhere. Source: paper, section 3.2."""
 
     def __init__(self, adapter: MaskAdapter, *, chunk: int | None = None) -> None:
         super().__init__()

@@ -1,8 +1,5 @@
-"""Mask cropping: cut each mask out of the image and encode it with CLIP as an image of its own.
-
-The slowest way to embed masks: CLIP's image encoder runs once for each. Source: paper, section 2 and Table 3; OVSeg
-(Liang et al. 2023), section 3.1.
-"""
+"""Mask cropping: cut each mask out of the image and encode it with CLIP as an image of its own, which is slow. Source:
+paper, section 2 and Table 3; OVSeg (Liang et al. 2023), section 3.1."""
 
 from collections.abc import Callable
 
@@ -11,16 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.poolers.pooler import Project
+from maskadapter.models.poolers.mask_pooling import Project
 from maskadapter.types import ClipFeatures
 
 
 class MaskCropping(nn.Module):
     """Embed the square box around each mask, everything outside the mask replaced by the mean color. An empty mask has
-    the embedding 0.
-
-    encode: CLIP's embeddings (n, D) of normalized images (n, 3, S, S). size: S. dim: D.
-    """
+    the embedding 0. encode: CLIP's embeddings (n, D) of normalized images (n, 3, S, S). size: S. dim: D."""
 
     def __init__(self, encode: Callable[[Tensor], Tensor], size: int, dim: int) -> None:
         super().__init__()
@@ -50,10 +44,8 @@ class MaskCropping(nn.Module):
     def _of_one(self, image: Tensor, mask_logits: Tensor) -> Tensor:
         """Embeddings (N, D) of one image (3, H, W) and its mask logits (N, h, w)."""
         embeddings = image.new_zeros(len(mask_logits), self.dim)
-        if not len(mask_logits):
-            return embeddings
         at_a_time = 1 if image.device.type == "cpu" else 16  # on a CPU small tensors stay in its cache
-        for chosen in torch.arange(len(mask_logits)).split(at_a_time):
+        for chosen in torch.arange(len(mask_logits)).split(at_a_time) if len(mask_logits) else ():
             full = F.interpolate(mask_logits[chosen][None], image.shape[1:], mode="bilinear")[0] > 0
             filled = full.flatten(1).any(dim=1)
             if filled.any():

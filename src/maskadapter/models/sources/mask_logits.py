@@ -16,11 +16,9 @@ from maskadapter.types import INSIDE, ImageSizes
 def mask_logits(
     masks: Any, image: np.ndarray, sizes: ImageSizes, file_name: str | None, device: torch.device
 ) -> Tensor:
-    """Make or read the masks of an image: (N, h, w) logits at stride 4 of the networks' input.
-
-    masks: whatever ``mask_parts`` takes; a ``MaskSource``, which gets ``image`` (H, W, 3) uint8 as it is; or the name
-    of one, which is loaded. file_name: of the image, to find its masks in a COCO file.
-    """
+    """Make or read the masks of an image: (N, h, w) logits at stride 4 of the networks' input. masks: whatever
+    ``mask_parts`` takes; a ``MaskSource``, which gets ``image`` (H, W, 3) uint8 as it is; or the name of one, which is
+    loaded. file_name: of the image, to find its masks in a COCO file."""
     if isinstance(masks, str) and is_source(masks):
         masks = mask_source(masks, device)
     parts = mask_parts(masks(image) if callable(masks) else masks, sizes.original, file_name)
@@ -30,10 +28,8 @@ def mask_logits(
 def at_stride_4(masks: Iterable[Tensor], sizes: ImageSizes) -> Tensor:
     """N masks (H, W) bool at the image's size -> (N, h, w) logits at stride 4 of the padded input.
 
-    A location is inside where the mask covers more than half of what it covers of its best location: ordinary masks
-    keep their outline, and a mask smaller than one location keeps the one it lies in. The logits run from -10 to 10
-    with the share that is covered, so that masks brought back to the image's size end where they did.
-    """
+    A location is inside where the mask covers more than half of what it covers of its best location, so that a mask
+    smaller than one location keeps the one it lies in. The logits run from -10 to 10 with the share that is covered."""
     rows, columns = map(_coverage, sizes.original, sizes.resized, sizes.padded)
     logits = [_covered(one, rows, columns) for one in masks]
     return torch.stack(logits) if logits else torch.zeros(0, len(rows), len(columns))

@@ -1,22 +1,23 @@
 """SAM and its kin as a mask source: masks of everything in an image, without classes.
 
 A grid of points prompts transformers' network for masks; kept are those with a high predicted IoU that hardly change
-when their threshold is moved, and of several with nearly the same box the best. The last step is done here: the
-processor would need torchvision's compiled operators, which do not load beside every PyTorch. Source: Kirillov et al.
-2023, appendix B; paper, section 4.4, table 8 and appendix C.
-"""
+when their threshold is moved, and of several with nearly the same box the best. Source: Kirillov et al. 2023, appendix
+B; paper, section 4.4, table 8 and appendix C."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from pydantic import BaseModel, Field
+from scipy import ndimage
 from torch import Tensor, nn
 
 from maskadapter.io import decode_segmentation, encode_mask
 from maskadapter.models.sources.pretrained import pretrained
-from maskadapter.models.sources.unmasked_regions import unmasked_regions
+
+_GRID = 224  # blocks along the longer side: the masks' resolution in an input of 896 pixels at stride 4
+_SMALLEST = 0.001  # share of the image
 
 
 class SamOptions(BaseModel, frozen=True, extra="forbid"):
@@ -63,9 +64,8 @@ class SegmentAnything:
         their predicted IoU (N,)."""
         answers = list(self._answers(image))
         runs, ious = [run for some, _, _ in answers for run in some], torch.cat([scores for _, scores, _ in answers])
-        kept = distinct(torch.cat([boxes for _, _, boxes in answers]), ious, self.options.box_nms_thresh)
-        smallest = self.options.min_mask_region_area
-        kept = [index for index in kept if sum(runs[index]["counts"][1::2]) >= smallest]
+        best = distinct(torch.cat([boxes for _, _, boxes in answers]), ious, self.options.box_nms_thresh)
+        kept = [index for index in best if sum(runs[index]["counts"][1::2]) >= self.options.min_mask_region_area]
         return [runs[index] for index in kept], ious[kept]
 
     def _answers(self, image: np.ndarray) -> Iterator[tuple[list[Mapping[str, Any]], Tensor, Tensor]]:
@@ -74,9 +74,9 @@ class SegmentAnything:
         thresholds = options.model_dump(include={"pred_iou_thresh", "stability_score_thresh"})
         parameter = next(self.network.parameters())
         target = processor.size.get("longest_edge", processor.size.get("height"))
-        boxes, points, crops, labels = processor.generate_crop_boxes(
-            image.copy(), target, crop_n_layers=options.crop_n_layers, points_per_crop=options.points_per_side
-        )  # it wants an array that may be written to
+        crops_of = {"crop_n_layers": options.crop_n_layers, "points_per_crop": options.points_per_side}
+        # It wants an array that may be written to.
+        boxes, points, crops, labels = processor.generate_crop_boxes(image.copy(), target, **crops_of)
         for number, (box, crop) in enumerate(zip(boxes, crops, strict=True)):
             given = processor(images=[crop], return_tensors="pt")
             sizes = {name: given[name].tolist() for name in ("original_sizes", "reshaped_input_sizes") if name in given}
@@ -98,7 +98,7 @@ class SegmentAnything:
 
 def distinct(boxes: Tensor, scores: Tensor, max_iou: float) -> list[int]:
     """Non-maximum suppression: indices of the boxes (N, 4) xyxy whose IoU with every better one is at most ``max_iou``,
-    best of scores (N,) first."""
+    best of scores (N,) first. The processor's own needs torchvision's compiled operators, which may fail to load."""
     boxes = boxes.double()
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
     alive, kept = torch.ones(len(boxes), dtype=torch.bool), []
@@ -110,3 +110,25 @@ def distinct(boxes: Tensor, scores: Tensor, max_iou: float) -> list[int]:
         shared = (other - corner).clamp(min=0).prod(dim=1)
         alive &= ~(shared > max_iou * (areas[index] + areas - shared))
     return kept
+
+
+def unmasked_regions(masks: Iterable[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Masks (H, W) bool of what no mask (H, W) bool of an image of ``size`` covers, one for each connected region, the
+    largest first; none where there is no mask. Regions are connected over blocks of which more than half is unmasked,
+    so that thin gaps between masks do not count; those smaller than a thousandth of the image are left out."""
+    free, some = np.ones(size, dtype=bool), False
+    for mask in masks:
+        free &= ~mask
+        some = True
+    if not some:
+        return
+    side = max(1, -(-max(size) // _GRID))
+    rows, columns = np.arange(0, size[0], side), np.arange(0, size[1], side)
+    count = np.add.reduceat(np.add.reduceat(free, rows, axis=0, dtype=np.int64), columns, axis=1)
+    area = np.outer(np.diff([*rows, size[0]]), np.diff([*columns, size[1]]))
+    blocks, number = ndimage.label(2 * count > area)
+    regions = blocks.repeat(side, axis=0)[: size[0]].repeat(side, axis=1)[:, : size[1]] * free
+    areas = np.bincount(regions.ravel(), minlength=number + 1)[1:]
+    enough = np.flatnonzero(areas >= _SMALLEST * size[0] * size[1])
+    for index in enough[np.argsort(-areas[enough], kind="stable")]:
+        yield regions == index + 1

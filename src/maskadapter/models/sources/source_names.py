@@ -18,7 +18,6 @@ MaskSource = Callable[[np.ndarray], Any]
 """Makes masks of an image (H, W, 3) uint8 RGB, whole and untouched: anything that ``mask_parts`` takes."""
 
 SUPERPIXELS = "superpixels"
-_NETWORKS = ("sam", "segmenter")
 
 
 class SourceName(NamedTuple):
@@ -31,7 +30,7 @@ class SourceName(NamedTuple):
 
 def is_source(text: str) -> bool:
     """Whether a text is the name of a mask source rather than a file or folder."""
-    return text == SUPERPIXELS or text.partition(":")[0] in _NETWORKS
+    return text == SUPERPIXELS or text.partition(":")[0] in ("sam", "segmenter")
 
 
 def parsed(text: str) -> SourceName:
@@ -50,11 +49,9 @@ def parsed(text: str) -> SourceName:
 
 
 def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
-    """Load a mask source. Raises MaskAdapterError, one line.
-
-    text: ``sam:NAME`` or ``segmenter:NAME``, a model of transformers on the Hugging Face hub or in a folder, or
-    ``superpixels``; after ``sam:NAME`` ``SamOptions``: ``sam:NAME,points_per_side=16,unmasked_regions=no``.
-    """
+    """Load a mask source. Raises MaskAdapterError, one line. text: ``sam:NAME`` or ``segmenter:NAME``, a model of
+    transformers on the Hugging Face hub or in a folder, or ``superpixels``; after ``sam:NAME`` ``SamOptions``:
+    ``sam:NAME,points_per_side=16,unmasked_regions=no``."""
     kind, name, options = parsed(text)
     if kind == SUPERPIXELS:
         return Superpixels()

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io import encode_mask
@@ -46,7 +45,8 @@ class UniversalSegmenter:
             raise MaskAdapterError(f"{type(self.network).__name__} gives no masks; Mask2Former, MaskFormer and EoMT do")
         classes = answer.class_queries_logits[0]
         found = answer.masks_queries_logits[0][classes.argmax(dim=-1) != classes.shape[-1] - 1]
-        masks = (_at_image_size(one, sizes) for one in found.float())
+        upsamplers = (Upsampler(one[None], sizes) for one in found.float())
+        masks = (np.concatenate([(up.logits(rows)[0] > 0).cpu().numpy() for rows in up.tiles()]) for up in upsamplers)
         return [{"segmentation": encode_mask(mask)} for mask in masks if mask.any()]
 
     def _sizes(self, image: Size) -> ImageSizes:
@@ -59,9 +59,3 @@ class UniversalSegmenter:
         height, width = InputSize(shortest, longest).of(image)
         padded = (-(-height // _DIVISOR) * _DIVISOR, -(-width // _DIVISOR) * _DIVISOR)
         return ImageSizes(padded, (height, width), image)
-
-
-def _at_image_size(logits: Tensor, sizes: ImageSizes) -> np.ndarray:
-    """One mask's logits (h, w) over the padded input -> (H, W) bool at the image's size."""
-    upsampler = Upsampler(logits[None], sizes)
-    return np.concatenate([(upsampler.logits(rows)[0] > 0).cpu().numpy() for rows in upsampler.tiles()])

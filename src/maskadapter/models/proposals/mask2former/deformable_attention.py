@@ -43,12 +43,8 @@ class DeformableAttention(nn.Module):
 def _corners(
     places: Tensor, offsets: Tensor, weights: Tensor, sizes: Sequence[tuple[int, int]]
 ) -> tuple[Tensor, Tensor]:
-    """The four locations around every point, and their weights in bilinear interpolation; beyond the border is 0.
-
-    places: (x, y) in 0 to 1. offsets: from there, in locations, (B, Q, heads, levels, points, 2). weights: the same
-    without the 2. Returns indices of the locations among those of all levels, int32, and weights, both
-    (B, Q, heads, levels * 4 * points).
-    """
+    """Indices of the four locations around every point among those of all levels, and their bilinear weights, both
+    (B, Q, heads, levels * 4 * points); beyond the border is 0. offsets: from places, in locations."""
     heights, widths = (torch.tensor(side, device=offsets.device)[:, None] for side in zip(*sizes, strict=True))
     starts = (heights * widths).cumsum(dim=0) - heights * widths
     columns = _neighbors(places[..., 0] * widths + offsets[..., 0], widths)
@@ -67,17 +63,12 @@ def _neighbors(x: Tensor, length: Tensor) -> list[tuple[Tensor, Tensor]]:
     place = x - 0.5  # a location's center lies half a location from its border
     low = place.detach().floor()
     beyond = place - low
-    return [
-        (index.clamp(min=0).minimum(length - 1).int(), share * ((index >= 0) & (index < length)))
-        for index, share in ((low, 1 - beyond), (low + 1, beyond))
-    ]
+    both = ((low, 1 - beyond), (low + 1, beyond))
+    return [(i.clamp(min=0).minimum(length - 1).int(), share * ((i >= 0) & (i < length))) for i, share in both]
 
 
 def location_centers(sizes: Sequence[tuple[int, int]], example: Tensor) -> Tensor:
     """Centers of the locations of all levels, (L, 2), (x, y) in 0 to 1, in the order of the flattened levels, of the
     type and on the device of ``example``."""
-    centers = []
-    for size in sizes:
-        y, x = ((torch.arange(n, dtype=example.dtype, device=example.device) + 0.5) / n for n in size)
-        centers.append(torch.cartesian_prod(y, x).flip(-1))
-    return torch.cat(centers)
+    axes = [[(torch.arange(n).to(example) + 0.5) / n for n in size] for size in sizes]
+    return torch.cat([torch.cartesian_prod(y, x).flip(-1) for y, x in axes])

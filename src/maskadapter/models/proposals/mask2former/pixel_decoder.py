@@ -1,6 +1,7 @@
 """Pixel decoder: a deformable transformer over three levels and one step of a feature pyramid. Source: Mask2Former,
 section 3.2.1 (MSDeformAttnPixelDecoder), as FC-CLIP uses it."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -8,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, location_centers
-from maskadapter.models.proposals.mask2former.position_encoding import sine_position_encoding
 
 LEVELS = ("res5", "res4", "res3")  # coarsest first, the order in which the decoders look at them
 _LOCATIONS = 2048  # that go through a layer at a time, which bounds the memory
@@ -29,17 +29,12 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, position: Tensor, places: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         # Every location attends to all values, independently of the others.
-        values = self.self_attn.values(x)
-        pieces = zip(
-            x.split(_LOCATIONS, dim=1), position.split(_LOCATIONS, dim=1), places.split(_LOCATIONS), strict=True
-        )
-        return torch.cat([self._piece(*piece, values, sizes) for piece in pieces], dim=1)
-
-    def _piece(
-        self, x: Tensor, position: Tensor, places: Tensor, values: Tensor, sizes: list[tuple[int, int]]
-    ) -> Tensor:
-        x = self.norm1(x + self.self_attn(x + position, places, values, sizes))
-        return self.norm2(x + self.linear2(F.relu_(self.linear1(x))))
+        values, done = self.self_attn.values(x), []
+        inputs = (x.split(_LOCATIONS, dim=1), position.split(_LOCATIONS, dim=1), places.split(_LOCATIONS))
+        for part, where, at in zip(*inputs, strict=True):
+            attended = self.norm1(part + self.self_attn(part + where, at, values, sizes))
+            done.append(self.norm2(attended + self.linear2(F.relu_(self.linear1(attended)))))
+        return torch.cat(done, dim=1)
 
 
 class PixelDecoder(nn.Module):
@@ -51,9 +46,8 @@ class PixelDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.input_proj = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(in_dims[name], dim, kernel_size=1), nn.GroupNorm(32, dim)) for name in LEVELS
-        )
+        projections = ((nn.Conv2d(in_dims[name], dim, kernel_size=1), nn.GroupNorm(32, dim)) for name in LEVELS)
+        self.input_proj = nn.ModuleList(nn.Sequential(*layers) for layers in projections)
         self.level_embed = nn.Parameter(torch.zeros(len(LEVELS), dim))
         self.layers = nn.ModuleList(EncoderLayer(dim, num_heads) for _ in range(num_layers))
         self.lateral = _NormedConv(in_dims["res2"], dim, kernel_size=1)
@@ -71,12 +65,30 @@ class PixelDecoder(nn.Module):
         places = location_centers(sizes, example=x)
         for layer in self.layers:
             x = layer(x, position, places, sizes)
-
         parts = x.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
         levels = [part.unflatten(-1, size).contiguous() for part, size in zip(parts, sizes, strict=True)]
         fine = self.lateral(pyramid["res2"])
         fine += F.interpolate(levels[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
         return self.mask_features(F.relu_(self.output(fine))), levels
+
+
+def sine_position_encoding(features: Tensor, dim: int) -> Tensor:
+    """Encode every location of a feature map by sines and cosines of its row (first half) and column (second half).
+
+    features: (B, C, h, w), only its size, type and device are used. dim: a multiple of 4. Returns (1, dim, h, w).
+    Source: Mask2Former's PositionEmbeddingSine with normalize=True: temperature 10000, eps 1e-6."""
+    height, width = features.shape[-2:]
+    quarter = torch.arange(dim // 4, dtype=torch.float32, device=features.device)
+    wavelength = 10000 ** (2 * quarter / (dim // 2))
+
+    def encode(count: int) -> Tensor:
+        position = torch.arange(1, count + 1, dtype=torch.float32, device=features.device)
+        angle = (position / (count + 1e-6) * 2 * math.pi)[:, None] / wavelength
+        return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+    rows = encode(height)[:, None].expand(height, width, -1)
+    columns = encode(width)[None].expand(height, width, -1)
+    return torch.cat([rows, columns], dim=-1).permute(2, 0, 1).unsqueeze(0).to(features.dtype)
 
 
 class _NormedConv(nn.Conv2d):

@@ -8,8 +8,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from maskadapter.models.classifier import TextClassifier
-from maskadapter.models.proposals.superpixels.region_tree import cut, nesting
-from maskadapter.models.proposals.superpixels.regions import Merging, Regions, pool, without_padding
+from maskadapter.models.proposals.superpixels.regions import Merging, Regions, cut, nesting, pool, without_padding
 from maskadapter.types import INSIDE, ClipFeatures, ImageBatch, Proposals, Size
 
 SHAPE_FEATURES = 15
@@ -46,9 +45,7 @@ def shape_features(found: Regions) -> np.ndarray:
 
 class RegionHead(nn.Module):
     """Propose nested regions of superpixels and embed them for classification. The tree is built on the CPU.
-
-    in_channels: C of CLIP's dense features. embed_dim: D of its embeddings. ``merging`` may be set.
-    """
+    in_channels: C of CLIP's dense features. embed_dim: D of its embeddings. ``merging`` may be set."""
 
     def __init__(self, in_channels: int = 1280, embed_dim: int = 384) -> None:
         super().__init__()
