@@ -21,8 +21,7 @@ METRICS = tuple(_RECORDED)
 
 
 def image_counts(records: Iterable[Mapping[str, Any]], metric: str, classes: int) -> np.ndarray:
-    """(P, 3, K) int64: ``semantic.pixel_counts`` of each of P images, from the records of ``evaluate``, for a metric
-    that ``metric_function`` takes."""
+    """(P, 3, K) int64: ``semantic.pixel_counts`` of each of P records of ``evaluate``, as ``metric`` needs them."""
     name, _ = name_and_group(metric)
     confusions = (record["masks"][_RECORDED[name]] if "masks" in record else record["semantic"] for record in records)
     return np.stack([pixel_counts([one], classes) for one in confusions])
@@ -31,10 +30,8 @@ def image_counts(records: Iterable[Mapping[str, Any]], metric: str, classes: int
 def metric_function(
     metric: str, partition: Partition | None = None, convention: Convention = "detectron2-main"
 ) -> Callable[[np.ndarray], float]:
-    """Return the function that computes a metric, in percent, from (3, K) counts, as ``evaluate`` does.
-
-    metric: one of ``METRICS``, alone or with `` seen`` or `` unseen`` behind it, the classes of ``partition``.
-    """
+    """Return the function that computes a metric, in percent, from (3, K) counts, as ``evaluate`` does. metric: one of
+    ``METRICS``, alone or with `` seen`` or `` unseen`` behind it, the classes of ``partition``."""
     name, group = name_and_group(metric)
     among = partition.groups[group] if partition is not None and group else None
     return lambda counts: 100 * (mean_iou(counts, convention, among) if name == "mIoU" else accuracy(counts, among))
@@ -43,12 +40,9 @@ def metric_function(
 def bootstrap(
     counts: np.ndarray, metric: Callable[[np.ndarray], float], resamples: int = RESAMPLES, seed: int = SEED
 ) -> np.ndarray:
-    """(resamples,): the metric of random samples of the images, each of P images with replacement.
-
-    counts: (P, 3, K), see ``image_counts``. NaN where a sample has nothing to measure, and everywhere for a single
-    image, which has no error to estimate. The samples are the same for every call with P images, so that those of two
-    predictors can be subtracted.
-    """
+    """(resamples,): the metric of random samples of the images, each of P images with replacement; the same samples for
+    every call with P images, so that those of two predictors can be subtracted. NaN where a sample has nothing to
+    measure, and everywhere for a single image. counts: (P, 3, K), see ``image_counts``."""
     if (images := len(counts)) < 2:
         return np.full(resamples, math.nan)
     times = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)

@@ -42,9 +42,7 @@ class Result(Protocol):
     """The prediction for an image; a ``Segmentation`` is one. Only the methods that the metrics need are called."""
 
     def semantic(self) -> np.ndarray: ...  # (H, W) integers, class or -1
-
     def panoptic(self) -> PanopticMap: ...
-
     def instances(self, top: int) -> Instances: ...
 
 
@@ -71,24 +69,20 @@ def evaluate(
 
     predict: a function of an image that returns a result; for the metric ``masks`` a function of an image and masks
         that returns their classes; or predictions in files. Its classes have to be the data set's, in their order.
-    metrics: None for everything that the data set's labels (``BY_TASK``) and the predictions allow.
-    limit: only the first so many images. convention: of the mean IoU, see ``semantic.Convention``. partition: seen and
-        unseen classes, for their own means.
-    settings: what the predictions depend on, ready for JSON (model, weights' sha256, alpha ...). They stand in the
-        report and are compared before an earlier run in the same folder is continued. Without them none is continued:
-        a folder that holds one is refused.
+    metrics: None for everything that the data set's labels (``BY_TASK``) and the predictions allow. limit: only the
+        first so many images. convention: see ``semantic.Convention``. partition: classes with means of their own.
+    settings: what the predictions depend on, ready for JSON (model, weights' sha256, alpha ...), for the report. A run
+        in the same folder is continued where it had the same; without them a folder that holds a run is refused.
     reference: figures to compare with, in percent, by the names of the report's numbers; left out of a part's report.
     share: (rank, number of processes); None takes what the launcher says, see ``system.processes``. Each process
         evaluates its share, waits for the others, which have to write into the same folder, and returns the same
-        report; the first writes it. (0, 1) is for one process of many that evaluates alone.
-    patience: seconds to wait without a new record of any process.
+        report; the first writes it. (0, 1) is for one process of many that evaluates alone. patience: seconds to wait
+        without a new record of any process.
 
     One image is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; images that have a line are not
-    evaluated again, and the metrics are computed from the lines alone, whoever wrote them.
-
-    Raises MaskAdapterError, one line: an image or label that cannot be read, predictions that do not fit, a folder
-    made with other settings or that cannot be written, a process that has ended. KeyboardInterrupt says how many
-    images are done.
+    evaluated again, and the metrics are computed from the lines alone, whoever wrote them. Raises MaskAdapterError, one
+    line: an image or label that cannot be read, predictions that do not fit, a folder made with other settings or that
+    cannot be written, a process that has ended. KeyboardInterrupt says how many images are done.
     """
     rank, world_size = rank_and_world_size() if share is None else share
     count = len(dataset) if limit is None else min(limit, len(dataset))
@@ -119,8 +113,7 @@ def evaluate(
         predict.check([name for name, _ in images], whole=count == len(dataset))
     with busy("computing the metrics"):
         scores = scores_of(lambda: records.read(count), chosen, dataset.vocabulary, convention, partition)
-    sizes = [size for _, size in images]
-    report = Report.of(scores, dataset, sizes, settings or {}, reference or {})
+    report = Report.of(scores, dataset, [size for _, size in images], settings or {}, reference or {})
     if rank == 0:
         report.save(output)
     return report
@@ -136,19 +129,17 @@ class _Evaluator:
 
     def __call__(self, index: int) -> dict[str, Any]:
         sample = self.dataset[index]
+        facts = {"index": index, "name": sample.name, "size": list(sample.target.size)}
         try:
             self._check_labels(sample.target.classes, "the ground truth")
-            if "masks" in self.metrics:
-                masks = classify_masks(lambda *given: self._checked(self.predict(*given)), sample.image, sample.target)
-                parts: dict[str, Any] = {"masks": masks}
-            else:
-                parts = self._parts(sample)
+            return facts | self._parts(sample)
         except MaskError as error:
             raise MaskError(f"{sample.name}: {error}") from None
-        return {"index": index, "name": sample.name, "size": list(sample.target.size), **parts}
 
     def _parts(self, sample: Sample) -> dict[str, Any]:
         target, vocabulary = sample.target, self.dataset.vocabulary
+        if "masks" in self.metrics:
+            return {"masks": classify_masks(lambda *given: self._checked(self.predict(*given)), sample.image, target)}
         in_files = isinstance(self.predict, Predictions)
         result: Result = self._checked(self.predict.of(sample) if in_files else self.predict(sample.image))
         parts: dict[str, Any] = {}
@@ -179,10 +170,8 @@ class _Evaluator:
         expected = self.dataset.vocabulary.names
         names = getattr(result, "class_names", expected)
         if tuple(names) != expected:
-            raise MaskError(
-                f"the predictions are of {len(names)} classes ({names[0]}, ...), which are not those of "
-                f"{self.dataset.name} ({expected[0]}, ...): use dataset.vocabulary"
-            )
+            given = f"the predictions are of {len(names)} classes ({names[0]}, ...), which are not those of"
+            raise MaskError(f"{given} {self.dataset.name} ({expected[0]}, ...): use dataset.vocabulary")
         return result
 
 
@@ -190,24 +179,22 @@ def _chosen(predict: object, dataset: Dataset, metrics: Sequence[Metric] | None)
     given = predict.metrics if isinstance(predict, Predictions) else BY_TASK["panoptic"]
     possible = tuple(metric for metric in BY_TASK[dataset.task] if metric in given)
     if metrics is None and not possible:
-        raise MaskAdapterError(
-            f"{dataset.name} is labeled for the task '{dataset.task}', and the predictions are of {', '.join(given)}"
-        )
+        task = f"{dataset.name} is labeled for the task '{dataset.task}'"
+        raise MaskAdapterError(f"{task}, and the predictions are of {', '.join(given)}")
     if metrics is None or tuple(metrics) == ("masks",):
         return tuple(metrics or possible)
-    for metric in metrics:
-        if metric not in possible:
-            choice = f"choose from {', '.join(possible)}, or 'masks' alone"
-            raise MaskAdapterError(f"metric '{metric}' is not possible for {dataset.name} here: {choice}")
+    if wrong := [metric for metric in metrics if metric not in possible]:
+        choice = f"choose from {', '.join(possible)}, or 'masks' alone"
+        raise MaskAdapterError(f"metric '{wrong[0]}' is not possible for {dataset.name} here: {choice}")
     return tuple(metric for metric in possible if metric in metrics)
 
 
 def _fixed(dataset: Dataset, metrics: tuple[Metric, ...]) -> dict[str, Any]:
     """What the records depend on, whatever the predictor."""
     classes = repr((dataset.vocabulary.classes, dataset.vocabulary.is_thing)).encode()
-    labels = getattr(dataset, "fingerprint", None)  # not every data set has one
     fixed: dict[str, Any] = {"maskadapter": version("maskadapter"), "data set": dataset.name, "task": dataset.task}
     fixed |= {"images": len(dataset), "classes": sha256(classes).hexdigest()[:16], "metrics": list(metrics)}
+    labels = getattr(dataset, "fingerprint", None)  # not every data set has one
     return fixed | ({"labels": labels} if labels else {})
 
 
@@ -216,10 +203,9 @@ def _wait(records: Records, count: int, patience: float) -> None:
     missing, since = records.missing(count), time.monotonic()
     while missing:
         if time.monotonic() - since > patience:
-            raise MaskAdapterError(
-                f"{len(missing):,} of {count:,} images are missing in {records.folder}, and no other process has "
-                f"done one for {patience / 60:g} minutes: look why it ended, stop the others, and start all again"
-            )
+            todo = f"for {patience / 60:g} minutes: look why it ended, stop the others, and start all again"
+            state = f"{len(missing):,} of {count:,} images are missing in {records.folder}"
+            raise MaskAdapterError(f"{state}, and no other process has done one {todo}")
         time.sleep(min(0.2, patience))
         records.refresh()
         if len(left := records.missing(count)) < len(missing):

@@ -12,11 +12,8 @@ from maskadapter.vocabulary import Vocabulary, builtin_names
 
 @dataclass(frozen=True)
 class Partition:
-    """The classes that training saw, and those that it did not, as groups for means. The ensemble's alpha and beta
-    always go by shared synonyms.
-
-    name: how the partition was made, for reports. seen: K flags.
-    """
+    """The classes that training saw, and those that it did not, as groups for means. name: how the partition was made,
+    for reports. seen: K flags. The ensemble's alpha and beta always go by shared synonyms."""
 
     name: str
     seen: tuple[bool, ...]
@@ -38,10 +35,9 @@ class Partition:
     ) -> "Partition":
         """Make the partition that a user's text describes.
 
-        partition: ``synonyms``, a class is seen where it shares a synonym with the list, or the names, that the model
-            was ``trained_on``; the name of a built-in list, which replaces that list; or a text file with the names of
-            the seen classes, in the notation of ``Vocabulary.of``. A name there means the classes that have it as their
-            first name, else those that have it among their synonyms.
+        partition: ``synonyms``, a class is seen where it shares one with the list, or the names, that the model was
+            ``trained_on``; a built-in list in place of that list; or a text file of the seen classes, in the notation
+            of ``Vocabulary.of``: a name there means the classes of that first name, else those with that synonym.
         Raises VocabularyError for a name in the file that no class has, and for ``synonyms`` without ``trained_on``.
         """
         train = trained_on if partition == "synonyms" else partition

@@ -18,12 +18,9 @@ from maskadapter.vocabulary import Vocabulary
 
 
 class Predictions(ABC):
-    """Predictions found by an image's name: its path without suffix, or, where there are none of that path, its stem.
+    """Predictions found by an image's name: its path without suffix, or, where none has that path, its stem."""
 
-    metrics: those that the predictions allow.
-    """
-
-    metrics: tuple[Literal["semantic", "panoptic", "instance"], ...]
+    metrics: tuple[Literal["semantic", "panoptic", "instance"], ...]  # that the predictions allow
 
     @abstractmethod
     def source(self, name: str) -> Hashable | None:
@@ -48,14 +45,13 @@ def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str 
     """Read the predictions in a folder or a file.
 
     path: one of
-        - a folder of label maps, ``<stem>.png``: the value is the class, from 0; 255 (8 bit) and 65535 (16 bit)
-          mean no class where the data set has fewer classes. Or ``<stem>-labels.png`` as ``Segmentation.save`` writes
-          them: 0 means no class, and the value is the class + 1;
+        - a folder of label maps, ``<stem>.png``: the class, from 0; 255 (8 bit) and 65535 (16 bit) mean no class where
+          the data set has fewer. Or ``<stem>-labels.png``, as ``Segmentation.save`` writes them: the class + 1, 0 none;
         - COCO panoptic JSON, with its PNGs in the folder of the same name or beside it;
         - COCO instance results: the list of ``image_id``, ``category_id``, ``segmentation``, ``score``, or a file that
           holds such a list as its ``annotations``.
-    vocabulary: the data set's classes. annotations: a JSON with ``categories`` and, for ``image_id``, ``images``, for
-        predictions without them: the ground truth's. The categories in the order of their ids are the classes. Without
+    annotations: a JSON with ``categories`` and, for ``image_id``, ``images``, for predictions without them: the ground
+        truth's. The categories in the order of their ids are the classes of the data set's ``vocabulary``. Without
         ``images`` the file's stem is the number of the image, as COCO names its images.
     Raises MaskAdapterError for another format, or another number of categories than classes.
     """
@@ -105,10 +101,8 @@ class LabelMaps(Predictions):
 
 
 class CocoPredictions(Predictions):
-    """A COCO JSON file.
-
-    found: what the file has for each image, by its path without suffix or its number. classes: category id -> class.
-    """
+    """A COCO JSON file. found: what it has for each image, by its path without suffix or its number. classes: category
+    id -> class."""
 
     def __init__(self, path: Path, found: Mapping[Any, Any], classes: Mapping[Any, int]) -> None:
         self.path, self.found, self.classes = path, found, classes
@@ -153,10 +147,14 @@ class PanopticImages(CocoPredictions):
             raise MaskError(f"{self.path} has a prediction without segments_info: the list of its segments is needed")
         image = read_labels(self._image(one))
         ids = panoptic_ids(image) if image.ndim == 3 else image.astype(np.int32)
-        segments = tuple(self._segment(facts, ids) for facts in one["segments_info"])
+        try:
+            found = [(int(facts["id"]), self.classes[facts["category_id"]]) for facts in one["segments_info"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise MaskError(f"{self.path} has a segment of unknown id or category ({error})") from None
+        segments = tuple(Segment(key, label, True, 1.0, int((ids == key).sum()), 0) for key, label in found)
         # Ids reach 2^24: a table over them would be larger than the image.
         values, places = np.unique(ids, return_inverse=True)
-        label_of = {segment.id: segment.label for segment in segments}
+        label_of = dict(found)
         labels = np.array([label_of.get(int(value), -1) for value in values])[places.reshape(ids.shape)]
         return SimpleNamespace(semantic=lambda: labels, panoptic=lambda: PanopticMap(ids, segments))
 
@@ -165,13 +163,6 @@ class PanopticImages(CocoPredictions):
         below = not name.is_absolute() and ".." not in name.parts  # the file may be anybody's
         return self.folder / name if below and (self.folder / name).is_file() else self.folder / name.name
 
-    def _segment(self, facts: Mapping[str, Any], ids: np.ndarray) -> Segment:
-        try:
-            number, label = int(facts["id"]), self.classes[facts["category_id"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise MaskError(f"{self.path} has a segment of unknown id or category ({error})") from None
-        return Segment(number, label, True, 1.0, int((ids == number).sum()), 0)
-
 
 class InstanceResults(CocoPredictions):
     """COCO instance results; an image without any has no instances."""
@@ -179,7 +170,7 @@ class InstanceResults(CocoPredictions):
     metrics = ("instance",)
 
     def check(self, names: Sequence[str], whole: bool) -> None:
-        """As in ``Predictions``. Raises MaskError also for predictions of images that the whole data set lacks."""
+        """As in ``Predictions``; MaskError also for predictions of images that the whole data set lacks."""
         super().check(names, whole)
         if whole and self.found and all(self.source(name) is None for name in names):
             raise MaskError(

@@ -13,10 +13,8 @@ SETTINGS = "settings.json"
 
 
 class Records:
-    """The records in a folder, from every process that ever wrote there, each to its own ``records-<rank>.jsonl``.
-
-    Only the places of the records are kept in memory.
-    """
+    """The records in a folder, from every process that ever wrote there, each to its own ``records-<rank>.jsonl``; only
+    their places are kept in memory."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -24,10 +22,8 @@ class Records:
         self._end: dict[Path, int] = {}  # bytes of each file that were read
 
     def match_settings(self, settings: Mapping[str, Any]) -> None:
-        """Compare ``settings`` (ready for JSON) with those of the records in the folder; write them to a new folder.
-
-        Raises MaskAdapterError, naming the differences, where the records were made with other settings.
-        """
+        """Write ``settings`` (ready for JSON) to a new folder; MaskAdapterError, naming the differences, where the
+        folder's records were made with others."""
         path, now = self.folder / SETTINGS, json.loads(json.dumps(settings))
         try:
             before = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -45,10 +41,8 @@ class Records:
             raise MaskAdapterError(f"{self.folder} was made with other settings ({changes}): {todo}")
 
     def refuse_earlier(self, rank: int, world_size: int) -> None:
-        """Raise MaskAdapterError for a folder that holds another run, finished or not.
-
-        For runs without settings to compare. Only records of the other processes of this run may be there already.
-        """
+        """Raise MaskAdapterError for a folder that holds another run, finished or not: for runs without settings to
+        compare. Only records of the other processes of this run may be there already."""
         ranks = {path.stem.removeprefix("records-") for path in self.folder.glob("records-*.jsonl")}
         others = {str(other) for other in range(world_size) if other != rank}
         if (self.folder / "report.json").exists() or ranks - others:
@@ -71,8 +65,7 @@ class Records:
                 self._end[path] = end
 
     def write(self, rank: int, records: Iterable[Mapping[str, Any]]) -> Iterator[None]:
-        """Append one record after another, each with its ``index``, to the file of a process; MaskAdapterError where
-        the system refuses."""
+        """Append records, each with its ``index``, to a process's file; MaskAdapterError where the system refuses."""
         path = self.folder / f"records-{rank}.jsonl"
         json_lines.drop_torn_line(path)
         for record in records:
@@ -81,8 +74,7 @@ class Records:
 
     def read(self, count: int) -> Iterator[dict[str, Any]]:
         """The records of images 0 to ``count`` - 1, in this order."""
-        for index in range(count):
-            yield json_lines.read_at(*self._places[index])
+        return (json_lines.read_at(*self._places[index]) for index in range(count))
 
 
 def _short(value: Any) -> str:

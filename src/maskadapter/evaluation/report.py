@@ -20,12 +20,9 @@ LIBRARIES = ("maskadapter", "torch", "open_clip_torch", "timm", "pillow", "numpy
 
 @dataclass(frozen=True)
 class Report:
-    """The result of an evaluation.
-
-    numbers: every metric in percent, by name; NaN where there was nothing to measure. facts: what they depend on and
+    """numbers: every metric in percent, by name; NaN where there was nothing to measure. facts: what they depend on and
     how much they are computed from, ready for JSON. classes: the metrics of each class. reference: the caller's
-    figures, in percent, for those of the numbers that have one.
-    """
+    figures, in percent, for those of the numbers that have one."""
 
     numbers: Mapping[str, float]
     facts: Mapping[str, Any]
@@ -44,22 +41,17 @@ class Report:
         """Make the report of images of (height, width) ``sizes``. settings, reference: as ``evaluate`` takes them."""
         vocabulary, partition = dataset.vocabulary, scores.partition
         areas = sorted(sizes, key=lambda size: (size[0] * size[1], size))
-        facts: dict[str, Any] = {
-            "data set": dataset.name,
-            "images": len(sizes),
-            "of": len(dataset),
-            "smallest and largest image": [f"{width} x {height}" for height, width in (areas[0], areas[-1])],
-            "classes": len(vocabulary),
-            "of them things": sum(vocabulary.is_thing),
-        }
+        facts: dict[str, Any] = {"data set": dataset.name, "images": len(sizes), "of": len(dataset)}
+        facts["smallest and largest image"] = [f"{width} x {height}" for height, width in (areas[0], areas[-1])]
+        facts |= {"classes": len(vocabulary), "of them things": sum(vocabulary.is_thing)}
         if "mIoU" in scores.numbers:
             facts["convention"] = f"{scores.convention}: mIoU is the mean over {CONVENTIONS[scores.convention]}"
         if "AP" in scores.numbers and dataset.name == "lvis-v1":
             facts["AP"] = "COCO's, not LVIS's federated one: unlabeled objects count as false positives"
         if partition is not None:
             facts["partition"] = f"{partition.name}: {partition.counts[0]} seen, {partition.counts[1]} unseen"
-        libraries = {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
-        facts |= {**scores.counts, **settings, "libraries": libraries}
+        facts |= {**scores.counts, **settings}
+        facts["libraries"] = {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
         classes = [
             {
                 "name": name,

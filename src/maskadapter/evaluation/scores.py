@@ -7,17 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from maskadapter.evaluation.metrics import semantic
 from maskadapter.evaluation.metrics.instance import average_precision
 from maskadapter.evaluation.metrics.mask_accuracy import accuracy
 from maskadapter.evaluation.metrics.panoptic import PanopticQuality
-from maskadapter.evaluation.metrics.semantic import (
-    Convention,
-    class_ious,
-    counted,
-    mean_iou,
-    pixel_counts,
-    semantic_scores,
-)
+from maskadapter.evaluation.metrics.semantic import Convention, mean_iou, pixel_counts
 from maskadapter.evaluation.partition import Partition
 from maskadapter.vocabulary import Vocabulary
 
@@ -40,17 +34,17 @@ class Scores:
 
     @property
     def groups(self) -> dict[str, np.ndarray]:
-        """The partition's ``seen`` and ``unseen``, (K,) bool; nothing without a partition."""
         return self.partition.groups if self.partition else {}
 
     def add_semantic(self) -> None:
         self._add_pixels(pixel_counts((record["semantic"] for record in self.read()), len(self.vocabulary)))
 
     def _add_pixels(self, counts: np.ndarray) -> None:
-        self.numbers.update({name: 100 * value for name, value in semantic_scores(counts, self.convention).items()})
+        scores = semantic.semantic_scores(counts, self.convention)
+        self.numbers.update({name: 100 * value for name, value in scores.items()})
         other: Convention = "detectron2-0.6" if self.convention == "detectron2-main" else "detectron2-main"
         self.numbers[f"mIoU by {other}"] = 100 * mean_iou(counts, other)
-        chosen, (_, predicted, true) = counted(counts, self.convention), counts
+        chosen, (_, predicted, true) = semantic.counted(counts, self.convention), counts
         self.counts["labeled pixels"] = int(true.sum())
         self.counts["classes in the ground truth"] = int((true > 0).sum())
         self.counts["classes predicted and not in the ground truth"] = int(((true == 0) & (predicted > 0)).sum())
@@ -58,7 +52,7 @@ class Scores:
         for name, among in self.groups.items():
             self.numbers[f"mIoU {name}"] = 100 * mean_iou(counts, self.convention, among)
             self.counts[f"of them {name}"] = int((chosen & among).sum())
-        self.per_class["IoU"] = 100 * class_ious(counts)
+        self.per_class["IoU"] = 100 * semantic.class_ious(counts)
 
     def add_panoptic(self) -> None:
         images = ({int(label): match for label, match in record["panoptic"].items()} for record in self.read())
@@ -108,10 +102,8 @@ class Scores:
 def scores_of(
     read: Read, metrics: tuple[str, ...], vocabulary: Vocabulary, convention: Convention, partition: Partition | None
 ) -> Scores:
-    """Compute every number of the ``metrics``: ``semantic``, ``panoptic``, ``instance``, ``masks``.
-
-    All sums are of whole numbers or rounded once: they depend neither on the order of the images nor on the processes.
-    """
+    """Compute every number of the ``metrics``: ``semantic``, ``panoptic``, ``instance``, ``masks``. Sums are of whole
+    numbers or rounded once: they depend neither on the order of the images nor on the processes."""
     scores = Scores(read, vocabulary, convention, partition)
     for metric in metrics:
         getattr(scores, f"add_{metric}")()

@@ -2,7 +2,6 @@
 
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.classification import Classification
-from maskadapter.results.detections import load_supervision
 from maskadapter.results.overlay import color_of, draw_overlay
 from maskadapter.results.postprocessing import (
     Instances,
@@ -13,5 +12,5 @@ from maskadapter.results.postprocessing import (
     semantic_map,
     semantic_scores,
 )
-from maskadapter.results.segmentation import ENDINGS, NONE, Explanation, Segmentation, check_formats
+from maskadapter.results.segmentation import ENDINGS, NONE, Explanation, Segmentation, check_formats, load_supervision
 from maskadapter.results.upsampling import Upsampler

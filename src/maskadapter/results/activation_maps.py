@@ -20,20 +20,15 @@ _HEAT = np.array(
 
 @dataclass(frozen=True)
 class ActivationMaps:
-    """Where CLIP's features are pooled for each mask.
-
-    weights: (N, M, h, w) float32, M maps for each of N masks over the feature map of the padded input; each map sums to
-        1 (to 0 for a mask that covers no location). M is 16 with Mask-Adapter and 1 with mask pooling.
-    """
+    """weights: (N, M, h, w) float32, M maps for each of N masks over the feature map of the padded input; each map sums
+    to 1 (to 0 for a mask that covers no location). M is 16 with Mask-Adapter and 1 with mask pooling."""
 
     weights: np.ndarray
     sizes: ImageSizes
 
     def drawn(self, image: np.ndarray, masks: np.ndarray, names: Sequence[str]) -> Image.Image:
-        """A sheet with the image (H, W, 3) uint8 and each mask (N, H, W) bool, the mean of its maps, and the maps.
-
-        Each map is scaled to its own highest weight. Without masks the sheet is the image alone.
-        """
+        """A sheet with the image (H, W, 3) uint8 and each mask (N, H, W) bool, the mean of its maps, and the maps, each
+        scaled to its own highest weight. Without masks the sheet is the image alone."""
         height, width = image.shape[:2]
         scale = _TILE / max(height, width)
         tile = (max(1, round(width * scale)), max(1, round(height * scale)))

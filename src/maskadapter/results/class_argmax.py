@@ -24,10 +24,8 @@ def _all_at_once(class_probs: Tensor) -> bool:
 
 
 def best_classes(class_probs: Tensor, mask_probs: Tensor) -> Tensor:
-    """The class with the largest sum over proposals of class probability times mask probability: (h, w) int64.
-
-    class_probs: (N, K). mask_probs: (N, h, w), 0 to 1; h is expected to be a few rows, see ``channels``.
-    """
+    """The class with the largest sum over proposals of class probability times mask probability: (h, w) int64, from
+    class_probs (N, K) and mask_probs (N, h, w), 0 to 1; h is expected to be a few rows, see ``channels``."""
     if _all_at_once(class_probs):
         return torch.einsum("nk,nhw->khw", class_probs, mask_probs).argmax(dim=0)
     slack = 4 * len(mask_probs) * torch.finfo(class_probs.dtype).eps  # by what share the sums may be off

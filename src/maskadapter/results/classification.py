@@ -31,8 +31,5 @@ class Classification:
 
     def top(self, count: int = 5) -> list[list[tuple[str, float]]]:
         """The ``count`` most probable classes of each of the N masks with their probabilities, best first."""
-        order = (-self.probs).argsort(axis=1, kind="stable")[:, :count]
-        return [
-            [(self.class_names[index], float(row[index])) for index in best]
-            for row, best in zip(self.probs, order, strict=True)
-        ]
+        order, names = (-self.probs).argsort(axis=1, kind="stable")[:, :count], self.class_names
+        return [[(names[i], float(row[i])) for i in best] for row, best in zip(self.probs, order, strict=True)]

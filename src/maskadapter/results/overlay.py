@@ -130,19 +130,17 @@ def _room(segment: np.ndarray, taken: np.ndarray, size: tuple[int, int], inside:
     (rows, columns), (height, width) = ndimage.find_objects(segment.astype(np.uint8))[0], size
     if height > segment.shape[0] or width > segment.shape[1] or segment[rows, columns].sum() < inside * height * width:
         return None
-    window = np.s_[
-        max(0, rows.start - height) : rows.stop + height, max(0, columns.start - width) : columns.stop + width
-    ]
+    top, left = max(0, rows.start - height), max(0, columns.start - width)
+    window = np.s_[top : rows.stop + height, left : columns.stop + width]
     part = segment[window]
-    covered = ndimage.uniform_filter(part.astype(np.float32), size, mode="constant")
-    blocked = ndimage.uniform_filter(taken[window], size, mode="constant")
+    covered, blocked = (ndimage.uniform_filter(x, size, mode="constant") for x in (np.float32(part), taken[window]))
     fits = part & (covered >= inside) & (blocked < 1e-4)
     if not fits.any():
         return None
     # The frame of the image bounds a segment as well, hence the padding.
     depth = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(np.argmax(np.where(fits, depth, -1)), part.shape)
-    return window[0].start + int(row), window[1].start + int(column)
+    return top + int(row), left + int(column)
 
 
 def _draw_legend(

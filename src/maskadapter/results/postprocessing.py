@@ -22,11 +22,8 @@ SemanticOrder = Literal["masks-first", "classes-first"]
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment of a panoptic map.
-
-    id: its value in the map, from 1. label: index of its class. score: 0 to 1. area: pixels. proposal: index of the
-    proposal that it was made from; of the first of those that became one stuff segment.
-    """
+    """id: value in the panoptic map, from 1. label: index of the class. score: 0 to 1. area: pixels. proposal: index
+    of the one that it was made from; of the first of those that became one stuff segment."""
 
     id: int
     label: int
@@ -46,10 +43,7 @@ class PanopticMap:
     def masks(self, segments: Sequence[Segment] | None = None) -> np.ndarray:
         """(N, H, W) bool: the masks of all segments, or of some of them."""
         chosen = self.segments if segments is None else segments
-        masks = np.empty((len(chosen), *self.ids.shape), dtype=bool)
-        for mask, segment in zip(masks, chosen, strict=True):
-            np.equal(self.ids, segment.id, out=mask)
-        return masks
+        return self.ids == np.array([segment.id for segment in chosen], np.int32)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -67,12 +61,9 @@ ScoredClass = tuple[float, int, int]
 
 
 def semantic_scores(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> Iterator[tuple[slice, Tensor]]:
-    """Score of every class at every pixel, a tile of rows at a time: (rows, (K, rows, W)).
-
-    The sum over proposals of class probability times mask probability. ``order``: whether the mask logits are upsampled
-    to the image's size, or the class map computed at the network's size, as the official code does when only the
-    semantic result is asked for.
-    """
+    """Score of every class at every pixel, a tile of rows at a time: (rows, (K, rows, W)), the sum over proposals of
+    class probability times mask probability. ``order``: whether the mask logits are upsampled to the image's size, or
+    the class map at the network's size, as the official code does when only the semantic result is asked for."""
     class_probs = probs[:, :-1]
     for rows in masks.tiles(channels=class_probs.shape[1]):
         if order == "masks-first":
@@ -99,11 +90,11 @@ def semantic_map(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> np.nd
 def panoptic_map(
     masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], overlap_threshold: float, score_threshold: float = 0.0
 ) -> PanopticMap:
-    """Segments that do not overlap: every pixel goes to at most one.
+    """Segments that do not overlap: a pixel goes to the kept proposal with the highest score times mask probability.
 
-    A pixel goes to the kept proposal with the highest class score times mask probability. A proposal is dropped when
-    what it wins is less than ``overlap_threshold`` of its own area; its pixels stay empty. Stuff of one class is one
-    segment. Proposals are kept when void is not their best class and the best score exceeds ``score_threshold``.
+    Proposals are kept when void is not their best class and the best score exceeds ``score_threshold``. One is dropped
+    when what it wins is less than ``overlap_threshold`` of its own area; its pixels stay empty. Stuff of one class is
+    one segment.
     """
     scores, labels = probs.max(dim=-1)
     kept = ((labels != probs.shape[1] - 1) & (scores > score_threshold)).nonzero().flatten()
@@ -187,8 +178,7 @@ def instances(masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: in
 def instance_masks(
     masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: int = 100
 ) -> Iterator[tuple[np.ndarray, list[ScoredClass]]]:
-    """Yield each proposal of the ``top`` best (proposal, class) pairs: its mask (H, W) bool, one at a time, and its
-    classes among the pairs.
+    """Yield each proposal of the ``top`` best (proposal, class) pairs: its mask (H, W) bool and its classes among them.
 
     Pairs of stuff are dropped after the best were taken, as the official code does: fewer than ``top`` may be left.
     Score: class probability times the mean mask probability inside the mask (logit > 0).

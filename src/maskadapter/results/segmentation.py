@@ -1,5 +1,6 @@
 """The result of segmenting an image: masks with classes, in every form that they are asked for."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +15,11 @@ from maskadapter.io import categories, image_entry, panoptic_image
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation
-from maskadapter.results.detections import panoptic_detections
 from maskadapter.results.overlay import draw_overlay, label_image
-from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, SemanticOrder
+from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, SemanticOrder, boxes_of
 from maskadapter.results.upsampling import Upsampler
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.extras import load_extra
 from maskadapter.system.json_files import write_json
 from maskadapter.types import ImageSizes
 from maskadapter.vocabulary import Vocabulary
@@ -54,15 +55,14 @@ def check_formats(formats: str | Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """One segmented image: plain data that can be pickled, without the model.
-
-    It keeps the networks' predictions at their own resolution; results at the image's size are made when asked for.
+    """One segmented image: plain data that can be pickled, without the model. It keeps the networks' predictions at
+    their own resolution; results at the image's size are made when asked for.
 
     image: (H, W, 3) uint8 RGB, upright. vocabulary: the K classes.
     mask_logits: (N, h, w), proposals at the networks' resolution, covering the padded input.
     probs: (N, K + L + 1), probabilities of the classes, of the background's classes, void last; each row sums to 1.
-    sizes: how the input relates to the image.
-    background: names of L further classes that competed with the K; pixels that they win belong to no class.
+    sizes: how the input relates to the image. background: names of L further classes that competed with the K; pixels
+    that they win belong to no class.
     semantic_order, overlap_threshold: as in ``results.postprocessing``. join_touching: see the function there.
     file_name: the image's, where it came from a file; saved files are named after it.
     """
@@ -97,17 +97,13 @@ class Segmentation:
         return postprocess.without_labels_from(self._everything, len(self.vocabulary))
 
     def instances(self, top: int = 100) -> Instances:
-        """The things among the ``top`` best pairs of proposal and class, best first.
-
-        Masks (N, H, W) bool at the image's size (N bytes per pixel), boxes xyxy in pixels, labels and scores.
-        """
+        """The things among the ``top`` best pairs of proposal and class, best first, with masks (N, H, W) bool at the
+        image's size: N bytes per pixel."""
         return postprocess.instances(self._masks(), self._class_probs, self.vocabulary.is_thing, top)
 
     def explain(self, top: int = 5) -> list["Explanation"]:
-        """The ``top`` most probable classes of every segment, largest segment first.
-
-        Segments that the background won are among them, by the name ``NONE`` and with the background's classes.
-        """
+        """The ``top`` most probable classes of every segment, largest segment first. Segments that the background won
+        are among them, by the name ``NONE`` and with the background's classes."""
         names = (*self.class_names, *self.background, "(nothing)")
         explained = []
         for segment in sorted(self._everything.segments, key=lambda segment: -segment.area):
@@ -144,7 +140,15 @@ class Segmentation:
 
     def to_supervision(self) -> "Detections":
         """The panoptic segments as ``supervision.Detections``, with ``class_name`` in ``data``."""
-        return panoptic_detections(self.panoptic(), self.class_names)
+        panoptic = self.panoptic()
+        masks, labels = panoptic.masks(), [segment.label for segment in panoptic.segments]
+        return load_supervision().Detections(
+            xyxy=boxes_of(masks),
+            mask=masks,
+            confidence=np.array([segment.score for segment in panoptic.segments], dtype=np.float32),
+            class_id=np.array(labels, dtype=int),
+            data={"class_name": np.array([self.class_names[label] for label in labels], dtype=str)},
+        )
 
     def largest_segments(self) -> list[Segment]:
         """The panoptic segments that a sheet of activation maps shows, at most 8, the largest first."""
@@ -157,24 +161,29 @@ class Segmentation:
         stem: str | None = None,
         activation_maps: ActivationMaps | None = None,
     ) -> list[Path]:
-        """Write results into ``folder``, made if needed, and return their paths. stem: instead of the image's own name.
+        """Write results into ``folder``, made if needed, and return their paths: ``stem``, by default the image's name,
+        and what ``ENDINGS`` has for the format.
 
         ``overlay``: the image with its segments drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit (16
         bit above 255 classes), and the classes as JSON. ``panoptic``: PNG and JSON as COCO has them. ``coco``: COCO
         instances with run-length masks and scores. Category ids: index + 1. ``summary``: see there. ``activations``:
-        where the model pooled for the largest segments; it needs ``activation_maps``, the result of
-        ``model.activation_maps(image, result)``. The files are ``stem`` and what ``ENDINGS`` has for the format.
+        where the model pooled for the largest segments, from ``model.activation_maps(image, result)``.
         Raises MaskAdapterError for an unknown format, missing activation maps, a folder that cannot be written.
         """
         formats = check_formats(formats)
         if "activations" in formats:
-            self._check_maps(activation_maps)
+            if activation_maps is None:
+                todo = "give activation_maps=model.activation_maps(image, result)"
+                raise MaskAdapterError(f"activations need activation maps: {todo}")
+            if (count := len(activation_maps.weights)) != (needed := len(self.largest_segments())):
+                todo = "give those of model.activation_maps(image, result) of this result"
+                raise MaskAdapterError(f"{count} activation maps came for {needed} segments: {todo}")
         stem = stem or Path(self.file_name).stem
-        written = []
-        for name in filter(formats.__contains__, FORMATS):
-            for ending, content in zip(ENDINGS[name], self._contents(name, stem, activation_maps), strict=True):
-                written.append(_write(Path(folder) / f"{stem}{ending}", content))
-        return written
+        return [
+            _write(Path(folder) / f"{stem}{ending}", content)
+            for name in filter(formats.__contains__, FORMATS)
+            for ending, content in zip(ENDINGS[name], self._contents(name, stem, activation_maps), strict=True)
+        ]
 
     def _contents(self, format: str, stem: str, activation_maps: Any) -> tuple[Any, ...]:
         """An image or an object for JSON for each of the format's files."""
@@ -205,15 +214,6 @@ class Segmentation:
             "categories": categories(self.class_names, self.vocabulary.is_thing),
         }
 
-    def _check_maps(self, activation_maps: ActivationMaps | None) -> None:
-        if activation_maps is None:
-            todo = "give activation_maps=model.activation_maps(image, result)"
-            raise MaskAdapterError(f"activations need activation maps: {todo}")
-        count, needed = len(activation_maps.weights), len(self.largest_segments())
-        if count != needed:
-            todo = "give those of model.activation_maps(image, result) of this result"
-            raise MaskAdapterError(f"{count} activation maps came for {needed} segments: {todo}")
-
     @property
     def _class_probs(self) -> "Tensor":
         """Probabilities without the background's: (N, K + 1)."""
@@ -239,14 +239,20 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The most probable classes of one segment.
-
-    name: the segment's class, or ``NONE``. classes: best first, with probabilities from 0 to 1; "(nothing)" is void.
-    """
+    """The most probable classes of one segment, best first, with probabilities from 0 to 1; "(nothing)" is void. name:
+    the segment's class, or ``NONE``."""
 
     name: str
     segment: Segment
     classes: tuple[tuple[str, float], ...]
+
+
+def load_supervision() -> Any:
+    """Import supervision without its warning that OpenCV is missing, which it can do without; MaskAdapterError where
+    supervision is not installed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="OpenCV .* is not installed", category=UserWarning)
+        return load_extra("supervision", "label")
 
 
 def _write(path: Path, content: Any) -> Path:

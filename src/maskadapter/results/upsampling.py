@@ -26,8 +26,7 @@ class _Rows:
     @classmethod
     def between(cls, in_length: int, out_length: int, device: torch.device) -> "_Rows":
         # On the CPU: float64, which Apple's MPS lacks, keeps the weights exact for long sides.
-        center = (torch.arange(out_length, dtype=torch.float64) + 0.5) * in_length / out_length - 0.5
-        center = center.clamp(min=0)
+        center = ((torch.arange(out_length, dtype=torch.float64) + 0.5) * in_length / out_length - 0.5).clamp(min=0)
         low = center.floor().long().clamp(max=in_length - 1)
         high = (low + 1).clamp(max=in_length - 1)
         return cls(low.to(device), high.to(device), (center - low).float().to(device))
@@ -44,7 +43,6 @@ class _Rows:
 
 
 def _resize_columns(x: Tensor, width: int) -> Tensor:
-    """(C, h, w) -> (C, h, width)."""
     if not len(x):  # interpolate refuses to resize nothing
         return x.new_zeros(*x.shape[:-1], width)
     return F.interpolate(x[None], (x.shape[-2], width), mode="bilinear", align_corners=False)[0]
@@ -64,8 +62,8 @@ class Upsampler:
         return Upsampler(self.mask_logits[proposals], self.sizes)
 
     def tiles(self, channels: int = 1, values: int = 1 << 21) -> Iterator[slice]:
-        """Row ranges of the image, from top to bottom: each has about ``values`` numbers in all masks, or in
-        ``channels`` maps where these are more; few enough for a processor's cache."""
+        """Row ranges of the image from top to bottom, with about ``values`` numbers in all masks, or in ``channels``
+        maps where these are more: few enough for a processor's cache."""
         height, width = self.sizes.original
         step = max(1, values // (width * max(1, channels, len(self.mask_logits))))
         return (slice(start, min(start + step, height)) for start in range(0, height, step))
@@ -80,9 +78,8 @@ class Upsampler:
 
     def to_original(self, x: Tensor, rows: slice) -> Tensor:
         """(C, network_rows(rows), resized width) -> (C, rows, image width)."""
-        if self.sizes.resized == self.sizes.original:
-            return x
-        return _resize_columns(self._second.apply(x, rows), self.sizes.original[1])
+        same = self.sizes.resized == self.sizes.original
+        return x if same else _resize_columns(self._second.apply(x, rows), self.sizes.original[1])
 
     def logits(self, rows: slice) -> Tensor:
         """(N, rows, image width): mask logits of a tile of the image."""
@@ -94,5 +91,4 @@ class Upsampler:
         return _resize_columns(self._widened(self._second.apply(x, rows)), self.sizes.original[1])
 
     def _widened(self, x: Tensor) -> Tensor:
-        """(C, h, w) -> (C, h, resized width)."""
         return _resize_columns(x, self.sizes.padded[1])[..., : self.sizes.resized[1]]

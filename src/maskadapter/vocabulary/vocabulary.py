@@ -1,7 +1,5 @@
-"""Class names with their synonyms, built in or given by the user.
-
-``vocabulary/lists/`` holds a JSON file for each data set: the class names with which published models were evaluated.
-"""
+"""Class names with their synonyms, given by the user or built in: ``lists/`` holds a JSON file for each data set, the
+class names with which published models were evaluated."""
 
 import json
 import re
@@ -16,8 +14,7 @@ from maskadapter.errors import VocabularyError
 from maskadapter.system.error_text import did_you_mean
 from maskadapter.system.text_files import read_text
 
-# Source: FC-CLIP's VILD prompts in their order; some end in a full stop and some do not, and the published text
-# embeddings depend on it.
+# Source: FC-CLIP's VILD prompts in their order; the published text embeddings depend on which end in a full stop.
 TEMPLATES: tuple[str, ...] = (
     "a photo of a {}.",
     "This is a photo of a {}",
@@ -42,7 +39,6 @@ BACKGROUND = "coco-stuff"
 _THING_LISTS = ("coco-panoptic", "coco-stuff", "ade20k-150", "pascal-voc-20", "cityscapes", "lvis-v1")
 
 _MAX_BYTES = 10_000_000  # of a file of classes
-
 _FOLDER = files("maskadapter") / "vocabulary" / "lists"
 
 
@@ -52,9 +48,8 @@ class Vocabulary:
 
     classes: K tuples of synonyms; the first of each is the displayed name. A model scores every synonym and keeps the
         best. Two classes may share a name: some of the published lists do.
-    is_thing: K flags; instances of things are counted one by one (cat), stuff is not counted (sky).
-    name: the name of the built-in list, None for other classes.
-
+    is_thing: K flags; instances of things are counted one by one (cat), stuff is not counted (sky). name: of the
+        built-in list, None for other classes.
     Raises VocabularyError when there are no classes, a name is empty, or the number of flags is not K.
     """
 
@@ -105,18 +100,15 @@ class Vocabulary:
 
         classes: one of
             - class names, ``"cat, sofa|couch, wall"``: a comma or a new line separates classes, ``|`` synonyms;
-            - the name of a built-in list, ``"ade20k-150"`` (see ``builtin_names``);
+            - the name of a built-in list, ``"ade20k-150"`` (see ``builtin_names``), or a Vocabulary, returned as it is;
             - a text file in the same notation, usually one class a line; lines that start with ``#`` are comments;
-            - a sequence of classes, each a string (``|`` separates synonyms, a comma stays in the name) or a sequence
-              of synonyms;
-            - a Vocabulary, returned as it is.
+            - a sequence of classes, each a sequence of synonyms or a string with ``|`` (a comma stays in the name).
         things: names of the classes that are things, all others are stuff. Without it the built-in lists decide, by the
             first name of a class that they contain; a class that they do not contain is a thing.
 
         White space around names is removed, and so are empty names between two commas. Classes with the same first name
-        are merged into one.
-        Raises VocabularyError for no classes, empty names in a sequence, an unreadable file, a name in ``things`` that
-        no class has.
+        are merged. Raises VocabularyError for no classes, empty names in a sequence, an unreadable file, a name in
+        ``things`` that no class has.
         """
         if isinstance(classes, Vocabulary):
             vocabulary = classes
@@ -135,22 +127,19 @@ class Vocabulary:
 
     @classmethod
     def builtin(cls, name: str) -> "Vocabulary":
-        """Return the built-in list of that name, exactly as the published models use it.
-
-        Where the data set itself does not distinguish things from stuff, the flags follow from the names as in ``of``.
-        Raises VocabularyError for an unknown name.
-        """
+        """Return the built-in list of that name, exactly as the published models use it; flags that the data set does
+        not have follow from the names as in ``of``. Raises VocabularyError for an unknown name."""
         if name not in builtin_names():
             raise VocabularyError(_unknown_list(name))
         rows = _read_list(name)
-        classes = tuple(tuple(row["names"]) for row in rows)
-        return cls(classes, tuple(row.get("thing", _is_thing(tuple(row["names"]))) for row in rows), name)
+        is_thing = tuple(row.get("thing", _is_thing(row["names"])) for row in rows)
+        return cls(tuple(tuple(row["names"]) for row in rows), is_thing, name)
 
 
 @cache
 def builtin_names() -> tuple[str, ...]:
     """Return the names of the built-in lists, sorted."""
-    names = [entry.name for entry in _FOLDER.iterdir()]
+    names = (entry.name for entry in _FOLDER.iterdir())
     return tuple(sorted(name.removesuffix(".json") for name in names if name.endswith(".json")))
 
 
@@ -175,8 +164,7 @@ def _is_thing(synonyms: Sequence[str]) -> bool:
 
 def _flags(vocabulary: Vocabulary, things: Iterable[str]) -> tuple[bool, ...]:
     wanted = {name for group in _groups(things) for name in group} if isinstance(things, str) else set(things)
-    unknown = wanted.difference(vocabulary.synonyms)
-    if unknown:
+    if unknown := wanted.difference(vocabulary.synonyms):
         hint = did_you_mean(min(unknown), vocabulary.synonyms, otherwise="give names of the classes")
         raise VocabularyError(f'things names "{min(unknown)}", which is none of the classes; {hint}')
     return tuple(not wanted.isdisjoint(synonyms) for synonyms in vocabulary.classes)
@@ -191,9 +179,8 @@ def _groups(classes: object) -> list[tuple[str, ...]]:
             raise VocabularyError(_unknown_list(classes.strip()))
         return _split(classes)
     if not isinstance(classes, Iterable):
-        raise VocabularyError(
-            f"classes is of type {type(classes).__name__}; class names, a list's name or a sequence is needed"
-        )
+        needed = "class names, a list's name or a sequence is needed"
+        raise VocabularyError(f"classes is of type {type(classes).__name__}; {needed}")
     groups = []
     for entry in classes:
         names = entry.split("|") if isinstance(entry, str) else entry

@@ -16,8 +16,8 @@ TOP = 100
 """Instances of an image that count. Source: COCO's maxDets, and the official configurations' TEST.DETECTIONS."""
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-"""pycocotools' first six. Small, medium and large are by the area of the mask in pixels: below 32 x 32, up to 96 x 96,
-above. (COCO's own files state the area of the polygons instead, which differs by some pixels.)"""
+"""pycocotools' first six. Small, medium, large: the mask's area in pixels (in COCO's files that of the polygons, some
+pixels off) is below 32 x 32, up to 96 x 96, above."""
 
 
 def ground_truth_instances(target: Target, is_thing: Sequence[bool]) -> list[dict[str, Any]]:
@@ -42,34 +42,30 @@ def average_precision(
 ) -> tuple[dict[str, float], np.ndarray]:
     """Compute AP over the thing classes in the ground truth: each of ``METRICS``, and (K,) AP of every class.
 
-    images: number, (height, width), ``ground_truth_instances`` and ``predicted_instances`` of every image, in order of
-        number.
+    images: number, (height, width), ``ground_truth_instances`` and ``predicted_instances`` of each, in order of number.
     All are 0 to 1; NaN where the ground truth has no such instances.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
     from pycocotools.mask import area
 
-    facts: dict[str, Any] = {
-        "images": [],
-        "categories": [{"id": label + 1, "name": str(label)} for label, thing in enumerate(is_thing) if thing],
-    }
-    true: list[dict[str, Any]] = []
-    predicted: list[dict[str, Any]] = []
-    for number, (height, width), ground_truth, found in images:
-        facts["images"].append({"id": number, "height": height, "width": width})
-        for given, annotations in ((ground_truth, true), (found, predicted)):
+    categories = [{"id": label + 1, "name": str(label)} for label, thing in enumerate(is_thing) if thing]
+    sizes: list[dict[str, int]] = []
+    annotations: tuple[list[dict[str, Any]], ...] = [], []  # of the ground truth, of the predictions
+    for number, (height, width), *both in images:
+        sizes.append({"id": number, "height": height, "width": width})
+        for rows, given in zip(annotations, both, strict=True):
             for one in given:
                 # Numbers from 1: pycocotools takes a match with annotation 0 for none.
-                ids = {"id": len(annotations) + 1, "image_id": number, "category_id": one["label"] + 1}
-                annotations.append({**one, **ids, "area": int(area(one["segmentation"]))})
+                ids = {"id": len(rows) + 1, "image_id": number, "category_id": one["label"] + 1}
+                rows.append({**one, **ids, "area": int(area(one["segmentation"]))})
     per_class = np.full(len(is_thing), math.nan)
-    if not true:
+    if not annotations[0]:
         return dict.fromkeys(METRICS, math.nan), per_class
     with redirect_stdout(StringIO()):  # pycocotools prints every step
         sides = COCO(), COCO()
-        for side, annotations in zip(sides, (true, predicted), strict=True):
-            side.dataset = {**facts, "annotations": annotations}
+        for side, rows in zip(sides, annotations, strict=True):
+            side.dataset = {"images": sizes, "categories": categories, "annotations": rows}
             side.createIndex()
         evaluator = COCOeval(*sides, "segm")
         evaluator.evaluate()

@@ -20,9 +20,8 @@ Classify = Callable[[np.ndarray, np.ndarray], Classification]
 def classify_masks(classify: Classify, image: np.ndarray, target: Target) -> dict[str, list[list[int]]]:
     """Classify the ground-truth masks of one image: every segment, and all pixels of a class as one mask.
 
-    Returns lists of [class, predicted class, count], as ``semantic.confusion`` does:
-    ``segments``: the count of segments; crowds and empty masks are left out;
-    ``class_masks``: 1, for the one mask of each class, crowds included, as in the semantic labels;
+    Returns lists of [class, predicted class, count], as ``semantic.confusion`` does. ``segments``: the count is that of
+    segments without crowds and empty masks; ``class_masks``: 1, for the one mask of each class, crowds included;
     ``painted``: the pixels of that mask; empty where masks may overlap, because a pixel has no one class there.
     Raises MaskError where ``classify`` does not return one class for every mask.
     """
@@ -48,9 +47,7 @@ def classify_masks(classify: Classify, image: np.ndarray, target: Target) -> dic
 
 
 def accuracy(counts: np.ndarray, among: np.ndarray | None = None) -> float:
-    """Share of the masks of the classes ``among`` (K,) bool with the right class, 0 to 1; NaN without masks.
-
-    counts: (3, K), ``semantic.pixel_counts`` of masks instead of pixels.
-    """
+    """Share of the masks of the classes ``among`` (K,) bool with the right class, 0 to 1; NaN without masks. counts:
+    (3, K), ``semantic.pixel_counts`` of masks instead of pixels."""
     right, _, masks = counts if among is None else counts[:, among]
     return float(right.sum() / masks.sum()) if masks.sum() else math.nan

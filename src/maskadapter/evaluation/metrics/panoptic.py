@@ -5,7 +5,7 @@ Source: Kirillov et al., Panoptic Segmentation, 2019; for void and crowds the CO
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +27,9 @@ MAX_IGNORED = 0.5
 def match_segments(predicted: PanopticMap, target: Target) -> Matches:
     """Match the predicted segments of one image with those of its ground truth.
 
-    Crowds match nothing and are never false negatives. Void, the pixels without a segment in the ground truth, is left
-    out of the union of a pair. Predicted segments that cover no pixel are passed over.
-    Raises MaskError where the two differ in size, the ground-truth masks overlap, or an id is negative.
+    Crowds match nothing and are never false negatives. Void, pixels without a ground-truth segment, is left out of the
+    union of a pair. Predicted segments that cover no pixel are passed over. Raises MaskError where the two differ in
+    size, the ground-truth masks overlap, an id is negative, or one that occurs is not listed.
     """
     if target.segment_ids is None:
         raise MaskError("panoptic quality needs a ground truth in which no two segments overlap")
@@ -72,10 +72,7 @@ def match_segments(predicted: PanopticMap, target: Target) -> Matches:
 
 @dataclass(frozen=True)
 class PanopticQuality:
-    """The sums of the matches of many images, for each of K classes.
-
-    true_positives, false_positives, false_negatives: (K,) int64. iou_sums: (K,) float64, of the true positives.
-    """
+    """The sums of many images for each of K classes: counts (K,) int64; iou_sums (K,) float64, of true positives."""
 
     true_positives: np.ndarray
     false_positives: np.ndarray
@@ -83,8 +80,8 @@ class PanopticQuality:
     iou_sums: np.ndarray
 
     @classmethod
-    def of(cls, images: Iterable[Mapping[int, tuple[int, int, list[float]]]], classes: int) -> "PanopticQuality":
-        """Add up ``Matches``. The sums do not depend on the order of the images: those of IoUs are rounded once."""
+    def of(cls, images: Iterable[Matches], classes: int) -> "PanopticQuality":
+        """Add up the images, in any order: the sums of IoUs are rounded once."""
         false_positives, false_negatives = np.zeros((2, classes), np.int64)
         ious: list[list[float]] = [[] for _ in range(classes)]
         for image in images:
@@ -101,10 +98,9 @@ class PanopticQuality:
         return (self.true_positives + self.false_positives + self.false_negatives) > 0
 
     def per_class(self) -> np.ndarray:
-        """(3, K): PQ, SQ and RQ of every class, 0 to 1; 0 where it is not counted. SQ is the mean IoU of the matches,
-        RQ the F1 score of finding segments, and PQ their product."""
-        errors = self.false_positives + self.false_negatives
-        denominator = np.maximum(self.true_positives + errors / 2, 0.5)
+        """(3, K), 0 to 1, 0 where a class is not counted: PQ, the product of the others; SQ, the mean IoU of matches;
+        RQ, the F1 score of finding segments."""
+        denominator = np.maximum(self.true_positives + (self.false_positives + self.false_negatives) / 2, 0.5)
         segmented = self.iou_sums / np.maximum(self.true_positives, 1)
         return np.stack([self.iou_sums / denominator, segmented, self.true_positives / denominator])
 
@@ -113,5 +109,5 @@ class PanopticQuality:
         chosen = self.counted & among
         if not chosen.any():
             return (math.nan,) * 3
-        quality, segmented, recognized = (float(row[chosen].mean()) for row in self.per_class())
-        return quality, segmented, recognized
+        pq, sq, rq = (float(row[chosen].mean()) for row in self.per_class())
+        return pq, sq, rq

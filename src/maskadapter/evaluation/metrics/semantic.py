@@ -8,12 +8,9 @@ import numpy as np
 from maskadapter.errors import MaskError
 
 Convention = Literal["detectron2-main", "detectron2-0.6"]
-"""Which classes the mean IoU is a mean of. Source of each: detectron2's ``SemSegEvaluator``.
-
-``detectron2-main`` (since 6 July 2022): the classes in the ground truth of the data set.
-``detectron2-0.6`` (the tag v0.6): also those that are predicted and never in the ground truth; they count as 0.
-On large vocabularies the two differ by several points for the same predictions.
-"""
+"""Which classes the mean IoU is a mean of. Source of each: detectron2's ``SemSegEvaluator``, since 6 July 2022 and at
+the tag v0.6. Predicted classes that are never in the ground truth count as 0 in the latter: on large vocabularies the
+two differ by several points for the same predictions."""
 
 CONVENTIONS: Mapping[Convention, str] = {
     "detectron2-main": "the classes in the ground truth",
@@ -25,9 +22,8 @@ def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
     """Count the pixels of each pair of classes in one image: (E, 3) int64, class, predicted class, pixels.
 
     predicted, labels: (H, W) integers, a class or -1; labels are the ground truth. Pixels whose label is not one of the
-    ``classes`` are not counted; a prediction that is not one of them is counted as class ``classes``, a false negative
-    of the label's class. Only pairs that occur are listed, in ascending order: 847 classes cost no more than few.
-    Raises MaskError where the two differ in size.
+    ``classes`` are not counted; a prediction that is not one of them counts as class ``classes``, a false negative of
+    the label's. Only pairs that occur are listed, in ascending order. Raises MaskError where the two differ in size.
     """
     if predicted.shape != labels.shape:
         raise MaskError(f"the prediction has {predicted.shape} pixels and the labels {labels.shape}")
@@ -39,8 +35,7 @@ def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
 
 
 def pixel_counts(confusions: Iterable[np.ndarray], classes: int) -> np.ndarray:
-    """(3, K) int64: pixels of each class in both, in the prediction, and in the ground truth; of ``confusion``'s
-    arrays."""
+    """(3, K) int64 of ``confusion``'s arrays: pixels of each class in both, in the prediction, in the ground truth."""
     counts = np.zeros((3, classes), dtype=np.int64)
     for confused in confusions:
         true, found, pixels = np.asarray(confused, dtype=np.int64).reshape(-1, 3).T
