@@ -36,8 +36,7 @@ class Archive:
     endings: tuple[str, ...] = ("",)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether it is a single file, not an archive."""
+    def is_plain(self) -> bool:  # a single file, not an archive
         return not self.members and not self.inner
 
     def restricted_to(self, paths: Collection[str]) -> "Archive | None":

@@ -17,9 +17,8 @@ _MAX_LISTING = 50_000_000  # bytes of a text file of image names
 class Split:
     """The layout of one split: paths relative to the data set's own folder, with slashes.
 
-    count: official number of images. images, labels: folders; labels is "" where the listing holds the labels.
-    listing: names the images: a text file with one name a line, a JSON file in COCO's format, or a folder (of images or
-    labels) whose files are taken. suffix: suffix of the label files.
+    count: official number of images. images, labels: folders; labels is "" where the listing holds the labels. listing:
+    text file with a name a line, JSON file in COCO's format, or folder of images or labels. suffix: of label files.
     """
 
     count: int
@@ -60,10 +59,7 @@ class SplitFiles:
         self.listing, self.images, self.labels = folder / split.listing, folder / split.images, folder / split.labels
 
     def pairs(self) -> list[Pair]:
-        """Return image and label files, which may be missing, in the listing's order; it is not a JSON file.
-
-        Raises DatasetError for a listing that cannot be read.
-        """
+        """Pair images with labels, which may be missing, as listed. Raises DatasetError: an unreadable listing."""
         if self.listing.is_file():
             names = read_text(self.listing, _MAX_LISTING, DatasetError, "list of images").split()
         else:

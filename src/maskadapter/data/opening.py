@@ -53,8 +53,7 @@ def _check_task(name: str, task: Task | None, tasks: tuple[Task, ...]) -> None:
 def folder_of(known: KnownSet, root: Path) -> Path:
     """Find the own folder of a known data set, which need not exist.
 
-    It is ``root / known.folder``, or ``root`` itself where that already is this folder or inside it, under any name: it
-    is recognized by the files in it.
+    It is ``root / known.folder``, or ``root`` where that is this folder or inside it, recognized by its files.
     """
     parts = PurePosixPath(known.folder).parts
     named = [path for split in known.splits.values() for path in (split.images, split.labels, split.listing)]

@@ -94,13 +94,8 @@ class CocoInstances(_CocoImages):
 
     def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[int, int]) -> Any:
         segments = [
-            (
-                class_of(annotation["category_id"], classes, self.index),
-                bool(annotation.get("iscrowd", 0)),  # LVIS has no crowds
-                annotation.get("id"),
-                annotation["segmentation"],
-            )
-            for annotation in annotations
+            (class_of(a["category_id"], classes, self.index), bool(a.get("iscrowd", 0)), a.get("id"), a["segmentation"])
+            for a in annotations  # LVIS has no crowds
         ]
         return file_of(image), int(image["height"]), int(image["width"]), segments
 

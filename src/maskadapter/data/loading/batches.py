@@ -58,11 +58,8 @@ def _leave_stopping_to_the_main_process(worker: int) -> None:
 
 
 class _Draws(TorchDataset[tuple[Draw, Sample | MaskAdapterError]]):
-    """Samples indexed by draw, for PyTorch's loader."""
-
     def __init__(self, datasets: Sequence[Dataset], transforms: Sequence[Transform], seed: int) -> None:
-        self._parts = list(zip(datasets, transforms, strict=True))
-        self._seed = seed
+        self._parts, self._seed = list(zip(datasets, transforms, strict=True)), seed
 
     def __getitem__(self, draw: Draw) -> tuple[Draw, Sample | MaskAdapterError]:
         dataset, transform = self._parts[draw.source]

@@ -22,10 +22,7 @@ _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError,
 
 
 def find_archive(archive: Archive, folders: Sequence[Path]) -> Path | None:
-    """Return the file of an archive in one of the folders, or None.
-
-    An archive that requires a registration may have any name; it is recognized by its members.
-    """
+    """Return the archive's file in one of the folders; one behind a registration has any name, but known members."""
     for folder in folders:
         if (folder / archive.file).is_file():
             return folder / archive.file

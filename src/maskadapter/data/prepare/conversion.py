@@ -16,9 +16,9 @@ Job = TypeVar("Job")
 
 
 def convert_each(jobs: Iterable[Job], convert: Callable[[Job], None], what: str) -> None:
-    """Call ``convert`` with every job, several at a time, behind a progress bar with the text ``what``.
+    """Call ``convert`` with every job, several at a time, with a progress bar ``what``, until the first error.
 
-    The first error stops; finished jobs stay. Threads are enough: decoding, NumPy and PyTorch release the interpreter.
+    Threads are enough: decoding, NumPy and PyTorch release the interpreter.
     """
     pool = ThreadPoolExecutor(min(8, cpu_count() or 1))
     try:
