@@ -12,13 +12,19 @@ from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, resize_masks, sample_matches
+from maskadapter.training.adapter.mask_slots import mask_iou, match_by_iou, resize_masks, sample_matches
 from maskadapter.training.adapter.stages import AdapterStage, Prepared
 from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import parameter_groups
+<<<<<<< HEAD
 from maskadapter.training.recipe import Masks
 from maskadapter.training.upstream_quirks import TrainingQuirks
 from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, Proposals
+=======
+from maskadapter.training.recipe import Masks, TrainingQuirks
+from maskadapter.types.encoded_image import ClipFeatures, Proposals
+from maskadapter.types.image_batch import ImageBatch
+>>>>>>> least-training
 from maskadapter.vocabulary.vocabulary import Vocabulary
 from parity.fixture import Recording, Settings
 from parity.stages import Comparison, Stages, near_thresholds

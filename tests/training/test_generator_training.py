@@ -15,12 +15,26 @@ from maskadapter.models.proposals.mask2former.deformable_attention import Deform
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead, MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
 from maskadapter.training.batch import MaskTargets
-from maskadapter.training.generator import losses as generator_loss
-from maskadapter.training.generator.hungarian_matching import MatchingCosts, match_by_cost, matching_cost
+from maskadapter.training.generator import stage as generator_loss
+from maskadapter.training.generator.hungarian_matching import (
+    NUM_POINTS,
+    MatchingCosts,
+    match_by_cost,
+    matching_cost,
+    sample_at_points,
+    uncertain_points,
+    uniform_points,
+)
 from maskadapter.training.generator.initialization import initialize_mask_generator
+<<<<<<< HEAD
 from maskadapter.training.generator.losses import MaskGeneratorLoss, class_loss
 from maskadapter.training.generator.point_sampling import NUM_POINTS, sample_at_points, uncertain_points, uniform_points
 from maskadapter.types.encoded_image import ClipFeatures, ImageBatch
+=======
+from maskadapter.training.generator.stage import MaskGeneratorLoss, class_loss
+from maskadapter.types.encoded_image import ClipFeatures
+from maskadapter.types.image_batch import ImageBatch
+>>>>>>> least-training
 from maskadapter.types.target import Target
 
 CLASSES = 3

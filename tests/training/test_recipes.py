@@ -6,8 +6,7 @@ import pytest
 
 from maskadapter.hub.zoo.model_zoo import CLIP_WEIGHTS, WEIGHTS
 from maskadapter.models.builder import MODELS
-from maskadapter.training.recipe import read_recipe
-from maskadapter.training.upstream_quirks import TrainingQuirks
+from maskadapter.training.recipe import TrainingQuirks, read_recipe
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 FOLDER = Path(__file__).parents[2] / "recipes"

@@ -1,4 +1,4 @@
-"""A model built for the tensors of a file, and filled with them."""
+"""Which model a file of weights holds; the model built for its tensors, and filled with them."""
 
 import torch
 
@@ -6,10 +6,53 @@ from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare, shapes_of
 from maskadapter.hub.checkpoints.key_names import to_official
 from maskadapter.hub.checkpoints.metadata import config_of
-from maskadapter.models import Architecture, OpenVocabularySegmenter, build
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, build
 from maskadapter.models.clip import TextCache
 from maskadapter.system.cache_folder import cache_folder
-from maskadapter.system.error_text import first_line
+from maskadapter.system.error_text import did_you_mean, first_line
+
+
+def identify(checkpoint: Checkpoint, source: ModelSource | None = None) -> Architecture:
+    """Return which model a file holds; whether every tensor fits is left to ``assemble``.
+
+    source: its ``architecture`` overrules the file, its ``pooler`` has to be in it. Raises CheckpointError, one line.
+    """
+    source = source or ModelSource()
+    name = source.architecture or checkpoint.model or _by_shapes(checkpoint)
+    if name not in MODELS:
+        if source.architecture is None:
+            raise CheckpointError(f"{checkpoint.source} says it is '{name}', which this version does not know")
+        raise CheckpointError(f"unknown model '{name}': {did_you_mean(name, MODELS)}")
+    if not checkpoint.has("pooler.adapter."):
+        if source.pooler == "adapter":
+            raise CheckpointError(
+                f"{checkpoint.source} holds no adapter: add adapter=<warm-up file>, or use pooler='pooling'"
+            )
+        return Architecture(name, source.pooler or "pooling")  # neither pooling nor cropping has weights of its own
+    if source.pooler not in (None, "adapter"):
+        raise CheckpointError(
+            f"{checkpoint.source} holds an adapter, and pooler='{source.pooler}' would leave it out: give the "
+            "segmenter's own file"
+        )
+    return Architecture(name, "adapter", checkpoint.has("generator."))
+
+
+def _by_shapes(checkpoint: Checkpoint) -> str:
+    shapes = checkpoint.shapes
+    # Either shows D, the width of the space that images and text share.
+    keys = ("clip.model.text_projection", "void_embedding.weight")
+    width = next((shapes[key][-1] for key in keys if shapes.get(key)), None)
+    if width == 384:
+        return "tiny-mask2former" if checkpoint.has("generator.mask_decoder.") else "tiny"
+    if width == 640:
+        return "maftplus-base"
+    if width == 768:
+        return "maftplus-large" if checkpoint.has("text_transfer.") else "fcclip-large"
+    raise CheckpointError(
+        f"{checkpoint.source} fits no model: embeddings of 384, 640 or 768 numbers are needed, and it has "
+        f"{width or 'none'}; if it holds one of {', '.join(MODELS)}, say so by architecture=NAME"
+    )
 
 
 def assemble(
@@ -22,16 +65,15 @@ def assemble(
     config = config_of(checkpoint, architecture)
     with torch.device("meta"):  # no time is spent on random values that the file replaces
         segmenter = build(architecture, config)
-    if differences := compare(shapes_of(segmenter.state_dict()), checkpoint.shapes):
-        described = differences.renamed(to_official) if checkpoint.official else differences
+    name = to_official if checkpoint.official else str  # errors use the names in the file
+    both = (shapes_of(segmenter.state_dict()), checkpoint.shapes)
+    if differences := compare(*({name(key): shape for key, shape in shapes.items()} for shapes in both)):
         raise CheckpointError(
-            f"{checkpoint.source} does not fit {architecture}: {described}; if it holds another model, say so by "
+            f"{checkpoint.source} does not fit {architecture}: {differences}; if it holds another model, say so by "
             "architecture=NAME"
         )
-    # Files may hold half precision; the models are float32.
-    tensors = {key: t.float() if t.is_floating_point() else t for key, t in checkpoint.tensors.items()}
     try:
-        segmenter.load_state_dict(tensors, strict=True, assign=True)
+        segmenter.load_state_dict(checkpoint.float_tensors(), strict=True, assign=True)
     except RuntimeError as error:
         raise CheckpointError(f"{checkpoint.source} holds tensors of the wrong type ({first_line(error)})") from error
     segmenter.clip.restore_causal_mask()

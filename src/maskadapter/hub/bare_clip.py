@@ -19,11 +19,11 @@ def is_bare(model: str | Path) -> bool:
 
 
 def load_bare_clip(source: ModelSource) -> OpenVocabularySegmenter:
-    """Return a segmenter without mask generator, which classifies the masks that it is given.
+    """Return a segmenter without mask generator, which classifies given masks. Raises MaskAdapterError, one line.
 
     source: its name is ``clip:NAME:WEIGHTS``, open_clip's name of a configuration and its tag or a file of weights
     (``"clip:ViT-B-16:openai"``), ``clip:hf-hub:ORGANIZATION/NAME`` or ``clip:local-dir:FOLDER``. Its pooler is
-    ``"pooling"``, the default, or ``"cropping"``. Raises MaskAdapterError, one line.
+    ``"pooling"``, the default, or ``"cropping"``.
     """
     model, pooler = str(source.name), source.pooler
     if source.adapter is not None or source.architecture is not None:
@@ -34,8 +34,8 @@ def load_bare_clip(source: ModelSource) -> OpenVocabularySegmenter:
     clip = Clip.published(name, weights, whole_images=pooler == "cropping")
     # A transformer gets images of about twice the size that it was trained with: it then has as many patches as a
     # convolutional encoder has feature locations at 896, at positions near those it knows. Not searched for.
-    twice, transformer = 2 * clip.image_size, isinstance(clip.image_encoder, TransformerEncoder)
-    size = InputSize(twice, twice) if transformer else LONGER_896
+    twice = 2 * clip.image_size
+    size = InputSize(twice, twice) if isinstance(clip.image_encoder, TransformerEncoder) else LONGER_896
     # alpha and beta weigh the in-vocabulary classifier of a mask generator; there is none.
     inference = InferenceConfig(size, seen_in=(), alpha=1.0, beta=1.0)
     segmenter = OpenVocabularySegmenter(clip, None, pooler_of(pooler or "pooling", clip), inference)

@@ -1,26 +1,27 @@
-"""A model by its name or its file: found, read, identified, built and filled."""
+"""A model by its name or its file: found, read, joined with an adapter, identified, built and filled."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.assembling import assemble, ready
+from maskadapter.hub.assembling import assemble, identify, ready
 from maskadapter.hub.bare_clip import is_bare, load_bare_clip
-from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint
-from maskadapter.hub.identification import identify
-from maskadapter.hub.joining import join
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare, read_checkpoint
+from maskadapter.hub.checkpoints.metadata import as_settings, read_settings
 from maskadapter.hub.model_source import DEFAULT, ModelSource
 from maskadapter.hub.zoo.model_zoo import weights_of
 from maskadapter.hub.zoo.published_files import fetch, not_here
 from maskadapter.hub.zoo.weight_downloads import present
-from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, PoolerName
+from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, PoolerName, published
 from maskadapter.models.sources import mask_source
 from maskadapter.system.error_text import did_you_mean, first_line
 from maskadapter.system.renamed import refuse_old_keywords
 
 _EMBEDDED = Path(__file__).with_name("weights")
+_ADAPTER = "pooler.adapter."
 
 
 @refuse_old_keywords
@@ -41,12 +42,10 @@ def load(
         ``"clip:ViT-B-16:openai"``, see ``load_bare_clip``; or a ``ModelSource``, which has the next three in it.
     pooler: ``"adapter"``, ``"pooling"`` or ``"cropping"``; None takes what the file holds, and of a name the better
         one: the file with adapter, except for ``tiny``, whose adapter does not beat pooling.
-    adapter, architecture: as in ``ModelSource``.
-    device: where to compute, ``"cpu"``, ``"cuda"``, ``"mps"``.
-    prune_proposals: compute Mask-Adapter only for the proposals that can change the result and estimate the others, see
-        ``models.proposal_pruning``.
-    masks: a source of masks that takes the place of the model's own proposals, see ``models.sources.source_names``:
-        ``"sam:NAME"``, ``"segmenter:NAME"`` or ``"superpixels"``.
+    adapter, architecture: as in ``ModelSource``. device: ``"cpu"``, ``"cuda"``, ``"mps"``.
+    prune_proposals: compute Mask-Adapter only for the proposals that can change the result, estimate the others.
+    masks: a source of masks that takes the place of the model's own proposals: ``"sam:NAME"``, ``"segmenter:NAME"`` or
+        ``"superpixels"``, see ``models.sources.source_names``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, tensors that do not fit;
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
@@ -106,3 +105,41 @@ def _weights_path(source: ModelSource, may_download: bool) -> Path:
     if not Path(name).suffix and not Path(name).exists():
         raise CheckpointError(f"unknown model '{name}': {did_you_mean(name, MODELS)}; or give the path of a file")
     return Path(name)
+
+
+def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
+    """Return a segmenter's tensors with the adapter of a warm-up file. Raises CheckpointError.
+
+    CLIP and text transfer have to be equal: an adapter serves only the CLIP that it was trained on. A file with nothing
+    but an adapter has to state the same model. Source: official tools/weight_fuse_*.py, which do not check it.
+    """
+    if not warmup.has(_ADAPTER):
+        raise CheckpointError(f"{warmup.source} holds no adapter: give the warm-up file of a Mask-Adapter")
+    if not segmenter.has("generator."):
+        raise CheckpointError(f"{segmenter.source} holds no mask generator: give a segmenter's file and the adapter's")
+    if warmup.has("clip.") or warmup.model is None or warmup.model != segmenter.model:
+        refuse_another_clip(segmenter, warmup)
+    tensors = {key: tensor for key, tensor in segmenter.tensors.items() if not key.startswith(_ADAPTER)}
+    tensors |= {key: tensor for key, tensor in warmup.tensors.items() if key.startswith(_ADAPTER)}
+    # How to segment comes from the segmenter, without what was published for mask pooling: a warm-up has no say in it.
+    settings = {part: values for part, values in read_settings(segmenter).items() if part != "adapter"}
+    if segmenter.model in MODELS:
+        pooling = as_settings(published(Architecture(str(segmenter.model), "pooling")))
+        settings = {part: values for part, values in settings.items() if not values.items() <= pooling[part].items()}
+    settings |= {part: values for part, values in read_settings(warmup).items() if part == "adapter"}
+    metadata = {**segmenter.metadata, "settings": json.dumps(settings)}
+    return replace(segmenter, tensors=tensors, metadata=metadata)
+
+
+def refuse_another_clip(segmenter: Checkpoint, warmup: Checkpoint) -> None:
+    """Raise CheckpointError unless CLIP and MAFT+'s text transfer are the same in both files."""
+    shared = ("clip.", "text_transfer.")
+    needed, found = ({k: s for k, s in one.shapes.items() if k.startswith(shared)} for one in (warmup, segmenter))
+    if differences := compare(needed, found):
+        raise CheckpointError(f"{segmenter.source} and {warmup.source} are not of one model: {differences}")
+    for key in needed:  # files may hold half precision, rounded
+        if not torch.equal(segmenter.tensors[key].float(), warmup.tensors[key].float()):
+            raise CheckpointError(
+                f"{segmenter.source} and {warmup.source} hold different values of {key}: "
+                "the adapter was trained on another CLIP; use the segmenter that it was trained for"
+            )

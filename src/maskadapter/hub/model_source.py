@@ -15,8 +15,8 @@ DEFAULT = "tiny"
 class ModelSource:
     """Which weights to load, and as what: one value, passed on whole.
 
-    name: ``"tiny"``, the embedded model; a name of the model zoo (``"fcclip-large"``); the path of a file; or a CLIP
-        alone (``"clip:ViT-B-16:openai"``).
+    name: ``"tiny"``, the embedded model; a name of the model zoo; the path of a file; or a CLIP alone
+        (``"clip:ViT-B-16:openai"``).
     pooler: ``"adapter"``, ``"pooling"`` or ``"cropping"``; None takes what the weights were made for.
     adapter: path of a warm-up file whose adapter is joined to the segmenter in ``name``.
     architecture: the named model that a file is read as, where its content does not decide.
@@ -30,6 +30,4 @@ class ModelSource:
     @classmethod
     def of(cls, source: Union["ModelSource", str, Path, None]) -> "ModelSource":
         """Return a ModelSource as it is, and one of a name or a path; None is the embedded model."""
-        if isinstance(source, ModelSource):
-            return source
-        return cls() if source is None else cls(source)
+        return source if isinstance(source, ModelSource) else cls(DEFAULT if source is None else source)

@@ -6,20 +6,22 @@ from pathlib import Path
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub.assembling import assemble
 from maskadapter.hub.checkpoints.checkpoint import write_checkpoint
-from maskadapter.hub.checkpoints.metadata import settings_of
+from maskadapter.hub.checkpoints.metadata import as_settings
 from maskadapter.hub.loading import identified
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models import Architecture, OpenVocabularySegmenter
+from maskadapter.models import Architecture, ModelConfig, OpenVocabularySegmenter
+from maskadapter.models.poolers import AdapterPooler
 from maskadapter.system.renamed import refuse_old_keywords
 
 
 def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **metadata: str) -> Path:
-    """Write a model as a safetensors file that ``load`` takes, and return its path.
+    """Write a model as a safetensors file that ``load`` takes, and return its path. Raises CheckpointError.
 
     name: the named model that it is (``"tiny"``). metadata: facts of your own to keep in the file, such as a license.
-    Raises CheckpointError.
     """
-    facts = {"format": "maskadapter", "model": name, "settings": json.dumps(settings_of(segmenter))}
+    adapter = segmenter.pooler.adapter.config if isinstance(segmenter.pooler, AdapterPooler) else None
+    settings = as_settings(ModelConfig(segmenter.inference, segmenter.quirks, adapter))
+    facts = {"format": "maskadapter", "model": name, "settings": json.dumps(settings)}
     write_checkpoint(path, segmenter.state_dict(), {**metadata, **facts})
     return Path(path)
 
@@ -35,10 +37,9 @@ def convert(
 ) -> Architecture:
     """Write any file that ``load`` takes as safetensors of this project, and return which model it holds.
 
-    source: an official ``.pth``, or the name of a model whose weights are on this machine. destination: a path that
-    ends in ``.safetensors``. architecture: as ``load`` takes it. half: store 16 bits a number, which ``load`` makes 32
-    again. Raises CheckpointError as ``load`` does, and for numbers that 16 bits cannot hold; MaskAdapterError for a
-    destination of another format or one that exists.
+    source: an official ``.pth``, or the name of a model whose weights are on this machine. architecture: as ``load``
+    takes it. half: store 16 bits a number, which ``load`` makes 32 again. Raises CheckpointError as ``load`` does, and
+    for numbers that 16 bits cannot hold; MaskAdapterError for a destination of another format or one that exists.
     """
     destination = Path(destination)
     if destination.suffix != ".safetensors":

@@ -15,17 +15,12 @@ from maskadapter.training.recipe import Recipe
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-
 Device = Literal["cpu"] | None
 """``"cpu"``, or None for whatever Accelerate finds."""
 
 
 def accelerator_for(recipe: Recipe, output: Path, device: Device) -> "Accelerator":
-    """This process's accelerator.
-
-    Raises MaskAdapterError where Accelerate is not installed, and RecipeError for a precision that this machine lacks,
-    or another than the first run's in this process.
-    """
+    """This process's accelerator. Raises MaskAdapterError without Accelerate, RecipeError for a precision it lacks."""
     try:
         from accelerate import Accelerator
         from accelerate.utils import DistributedDataParallelKwargs

@@ -22,8 +22,8 @@ Matches = tuple[Tensor, Tensor]
 class MaskTargets:
     """The ground-truth masks of one image and their classes.
 
-    masks: (N, H, W) bool, at the size of the padded input; they may overlap, and N may be 0. classes: (N,) int64,
-    indices into the training vocabulary. Raises MaskError where the shapes do not fit together.
+    masks: (N, H, W) bool, at the size of the padded input; may overlap. classes: (N,) int64, indices into the training
+    vocabulary. Raises MaskError where the shapes do not fit together.
     """
 
     masks: Tensor
@@ -55,7 +55,6 @@ class MaskTargets:
         return replace(self, masks=self.masks[chosen], classes=self.classes[chosen])
 
     def to(self, device: torch.device | str) -> "MaskTargets":
-        """The same on another device."""
         return replace(self, masks=self.masks.to(device), classes=self.classes.to(device))
 
 
@@ -64,8 +63,7 @@ class Batch:
     """Images with their ground-truth masks.
 
     images: (B, 3, H, W), normalized and padded. targets: B, at the same size, without empty masks. vocabulary: the
-    classes that the targets index, with their text embeddings. raw_images: B arrays (h, w, 3) uint8, before
-    normalization and padding; only proposal heads that work on superpixels need them.
+    classes that the targets index. raw_images: B arrays (h, w, 3) uint8, which superpixel proposals need.
     """
 
     images: Tensor

@@ -24,11 +24,9 @@ ADAPTER = "pooler.adapter."
 def initial_model(recipe: Recipe) -> OpenVocabularySegmenter:
     """Build the model of a recipe on the CPU; what is trained requires gradients, nothing else does.
 
-    Of ``model.weights`` everything but its pooler is taken, and every tensor of the frozen parts has to be there. The
-    adapter is that of ``model.adapter``, else the one in ``model.weights``, else random, by ``run.seed``. Random too is
-    what ``model.weights`` lacks of the parts that this stage trains: the void embedding, the mask generator.
-
-    Raises RecipeError or CheckpointError, one line.
+    Every tensor of the frozen parts has to be in ``model.weights``. The adapter is that of ``model.adapter``, else of
+    ``model.weights``, else random, by ``run.seed``; random too is what the file lacks of the void embedding and of the
+    mask generator where this stage trains them. Raises RecipeError or CheckpointError, one line.
     """
     name = recipe.model.architecture
     if name not in MODELS:
@@ -54,7 +52,6 @@ def initial_model(recipe: Recipe) -> OpenVocabularySegmenter:
 
 
 def _build(recipe: Recipe, generator: bool) -> OpenVocabularySegmenter:
-    """The untrained model with the adapter that the recipe asks for."""
     architecture = Architecture(recipe.model.architecture, "adapter", generator)
     config = published(architecture)
     assert config.adapter is not None
@@ -87,8 +84,7 @@ def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
     if recipe.stage == "mixed" and not held:
         raise RecipeError(f"{checkpoint.source} holds no mask generator: the mixed stage needs a segmenter's file")
     segmenter = _build(recipe, held or recipe.stage == "generator")
-    tensors = {key: t.float() if t.is_floating_point() else t for key, t in checkpoint.tensors.items()}
-    frozen = {key: tensor for key, tensor in tensors.items() if not key.startswith("pooler.")}
+    frozen = {key: tensor for key, tensor in checkpoint.float_tensors().items() if not key.startswith("pooler.")}
     wanted = {key: t for key, t in segmenter.state_dict().items() if not key.startswith("pooler.")}
     if recipe.stage == "generator" and not wanted.keys() >= {key for key in frozen if key.startswith("generator.")}:
         # The file's mask generator is of another kind; a new one is trained.
@@ -108,8 +104,7 @@ def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
     elif checkpoint.has("pooler."):
         _load_adapter(segmenter, checkpoint)
     # The training classes of the file's mask generator; other settings depend on the pooler.
-    seen_in = read_settings(checkpoint).get("inference", {}).get("seen_in")
-    if seen_in is not None:
+    if (seen_in := read_settings(checkpoint).get("inference", {}).get("seen_in")) is not None:
         seen_in = tuple(seen_in) if isinstance(seen_in, list) else seen_in
         segmenter.inference = replace(segmenter.inference, seen_in=seen_in)
     return segmenter
@@ -121,8 +116,7 @@ def _initialize_generator(segmenter: OpenVocabularySegmenter, recipe: Recipe, ne
 
 
 def _load_adapter(segmenter: OpenVocabularySegmenter, checkpoint: Checkpoint) -> None:
-    held = checkpoint.tensors.items()
-    tensors = {key.removeprefix(ADAPTER): tensor.float() for key, tensor in held if key.startswith(ADAPTER)}
+    tensors = {k.removeprefix(ADAPTER): t.float() for k, t in checkpoint.tensors.items() if k.startswith(ADAPTER)}
     if not tensors:
         raise CheckpointError(f"{checkpoint.source} holds no adapter: give the file that the warm-up wrote")
     adapter = _adapter(segmenter)

@@ -1,7 +1,4 @@
-"""What the optimizer changes, and how fast: its parameter groups, and the learning rate over a run.
-
-Source: paper, section 4.1; official configurations.
-"""
+"""The optimizer's parameter groups and the learning rate over a run. Source: paper, section 4.1; official configs."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,15 +6,13 @@ from typing import Any
 from torch import nn
 
 from maskadapter.models import MaskAdapter
-from maskadapter.training.recipe import Recipe
-from maskadapter.training.upstream_quirks import DecayedParameters
+from maskadapter.training.recipe import DecayedParameters, Recipe
 
 Factor = Callable[[int], float]
 """Step, from 0 -> what the learning rate of the recipe is multiplied by."""
 
 
 def learning_rate_factor(recipe: Recipe) -> Factor:
-    """The factor that a recipe's schedule gives."""
     schedule = recipe.schedule
     if schedule.kind == "steps":
         return multi_step(schedule.milestones, schedule.factor, schedule.warmup, schedule.warmup_factor)
@@ -47,8 +42,8 @@ def parameter_groups(module: nn.Module, weight_decay: float, decayed: DecayedPar
     own_norms = {part for a in adapters for inside in (a.patchify, a.blocks) for part in inside.modules()}
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for part in module.modules():
-        spared = isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.Embedding)
-        spared = spared and not (decayed == "official" and part in own_norms)
+        decays_anyway = decayed == "official" and part in own_norms
+        spared = isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.Embedding) and not decays_anyway
         for parameter in part.parameters(recurse=False):
             if parameter.requires_grad:
                 groups[not spared and (decayed == "official" or parameter.ndim > 1)].append(parameter)

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from maskadapter.errors import RecipeError
 from maskadapter.system.renamed import renamed
 from maskadapter.system.yaml_config import checked, read_yaml
-from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Above0 = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+DecayedParameters = Literal["official", "matrices"]
 
 
 class _Section(BaseModel):
@@ -37,9 +37,8 @@ class AdapterSettings(_Section):
 class Model(AdapterSettings):
     """The model that is trained, and its initial weights.
 
-    architecture: an entry of the model zoo. weights: of the frozen parts: a CLIP encoder by its name (warm-up), a model
-    by its name, or a file. adapter: a file with the adapter that training goes on from; null takes the one in
-    ``weights``, and without that random values.
+    architecture: an entry of the model zoo. weights: of the frozen parts: the name of a CLIP encoder (warm-up) or of a
+    model, or a file. adapter: a file whose adapter training goes on from; null: that of ``weights``, else random.
     """
 
     architecture: str
@@ -48,7 +47,7 @@ class Model(AdapterSettings):
 
 
 class TrainingSet(_Section):
-    """A data set to train on, by its name or the path of a ``custom.yaml``. ratio: its share of the batches.
+    """A data set to train on. name: or the path of a ``custom.yaml``. ratio: its share of the batches.
 
     repeat_threshold: images of classes rarer than this share are repeated (LVIS: 0.001); 0 repeats none.
     """
@@ -61,9 +60,9 @@ class TrainingSet(_Section):
 class Data(_Section):
     """Data sets and augmentation.
 
-    train: data sets. crop: pixels of the square that is trained on. scale: smallest and largest size of the image
-    relative to the crop. flip: share of images that are mirrored. color: jitter brightness, contrast, saturation, hue.
-    workers: processes that load images, on each training process.
+    crop: pixels of the square that is trained on. scale: smallest and largest size of the image relative to the crop.
+    flip: share of mirrored images. color: jitter brightness, contrast, saturation, hue. workers: processes that load
+    images, on each training process.
     """
 
     train: Annotated[tuple[TrainingSet, ...], Field(min_length=1)]
@@ -83,9 +82,9 @@ class Data(_Section):
 class Masks(_Section):
     """The masks of an image that a step trains on: at most so many ground-truth masks, and predicted ones.
 
-    matcher: ``"iou"`` keeps predictions close to a ground-truth mask, ``"hungarian"`` finds one for every ground-truth
-    mask. matching_threshold: the probability at which a prediction is made binary for its IoU; the mask that is trained
-    on is binary at the pooler's own threshold. The last three are for the mixed stage.
+    matcher (mixed stage): ``"iou"`` keeps predictions close to a ground-truth mask, ``"hungarian"`` finds one for every
+    ground-truth mask. matching_threshold: probability at which a prediction is binary for its IoU; the mask that is
+    trained on is binary at the pooler's own threshold.
     """
 
     ground_truth: Positive
@@ -114,10 +113,9 @@ class Optimizer(_Section):
 
 
 class Schedule(_Section):
-    """The learning rate over the run.
+    """The learning rate over the run. warmup: first steps, in which it climbs from ``warmup_factor``.
 
-    kind: ``"steps"`` multiplies the learning rate by ``factor`` at every milestone, ``"polynomial"`` lets it fall to 0
-    with ``power``. warmup: first steps, in which it climbs from ``warmup_factor``.
+    kind: ``"steps"`` multiplies it by ``factor`` at every milestone, ``"polynomial"`` lets it fall to 0 with ``power``.
     """
 
     kind: Literal["steps", "polynomial"] = "polynomial"
@@ -131,9 +129,9 @@ class Schedule(_Section):
 class Run(_Section):
     """Length of the run, arithmetic and checkpoints.
 
-    iterations: steps of the optimizer. batch_size: images in a step, over all processes and accumulated parts.
-    accumulate: parts that a step is computed in. checkpoint_blocks: keep less for the backward pass, compute more.
-    save_every, log_every: steps between checkpoints, between entries of the log. keep: how many checkpoints to keep.
+    iterations, save_every, log_every: in steps of the optimizer. batch_size: images in a step, over all processes and
+    parts. accumulate: parts of a step. checkpoint_blocks: keep less for the backward pass, compute more. keep: so many
+    checkpoints.
     """
 
     iterations: Positive
@@ -155,10 +153,53 @@ class Evaluation(_Section):
     images: Count = 0
 
 
+class TrainingQuirks(_Section):
+    """Accidents of the official training, off by default; only with them can published rows be repeated.
+
+    Source: official code of Mask-Adapter, packages mask_adapter (warm-up), fcclip and maft (mixed stage).
+    """
+
+    soft_mask_edges: bool = False
+    """Paired masks are resized from stride 4 to the input and down again, which blurs their edges; at inference they
+    are not. Source: official fcclip and maft, both True."""
+
+    unmatched_slots: Literal["empty", "full", "ignored"] = "ignored"
+    """What a slot for a predicted mask holds that found no pair. ``"ignored"``: it does not count. ``"empty"``: two
+    empty masks, which dilute the consistency loss. Source: official fcclip. ``"full"``: a mask of the whole image,
+    drawn towards an empty one. Source: official maft, where logits of 0 lie above the threshold."""
+
+    detach_ground_truth: bool = True
+    """The consistency loss moves the predicted mask's embedding alone. Source: official fcclip True, maft False."""
+
+    decayed_parameters: DecayedParameters = "matrices"
+    """Which parameters weight decay draws to zero. ``"matrices"``: those of two dimensions or more, embeddings
+    excepted. ``"official"``: all but PyTorch's own LayerNorms and embeddings; the norms inside the official adapter's
+    blocks and patchifying layers are its own. Source: official Trainer.build_optimizer."""
+
+    loss_normalization: Literal["process", "global"] = "global"
+    """What the adapter's losses are divided by: the masks of the whole batch, however it is split (``"global"``), or of
+    this process's images. Source: official criteria."""
+
+    clip_stochastic_depth: bool = False
+    """CLIP is frozen and yet leaves out layers at random. Source: official maft, which calls ``train()`` on the whole
+    model; there from the first evaluation on."""
+
+    train_void_embedding: bool | None = None
+    """Whether the void embedding is trained. Null: not in the mixed stage, where it would drift away from the frozen
+    mask generator that was trained with it. Source: official fcclip trains it there too, maft does not."""
+
+    text_transfer_norm: Literal["sum", "update"] | None = None
+    """Where MAFT+'s text transfer has its norm during training, see ``ContentDependentTransfer``; null is the model's
+    own place. Source: the official warm-up uses ``"update"``, whatever the second stage and inference do."""
+
+
+RECOMMENDED = TrainingQuirks()
+"""No quirk."""
+
+
 # Sections and keys without effect, refused so that nobody believes they have one.
-_UNUSED_BY_STAGE: dict[str, set[str]] = {"warmup": set(), "mixed": set(), "generator": {"masks", "loss"}}
-_UNUSED_QUIRKS = {"soft_mask_edges", "unmatched_slots", "detach_ground_truth", "loss_normalization"}  # by "generator"
-_UNUSED_BY_SCHEDULE: dict[str, set[str]] = {"steps": {"power"}, "polynomial": {"milestones", "factor"}}
+_ADAPTER_QUIRKS = {"soft_mask_edges", "unmatched_slots", "detach_ground_truth", "loss_normalization"}
+_UNUSED_BY_SCHEDULE = {"steps": {"power"}, "polynomial": {"milestones", "factor"}}
 
 
 class Recipe(_Section):
@@ -181,9 +222,10 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
-        for part in sorted(_UNUSED_BY_STAGE[self.stage] & self.model_fields_set):
+        adapter_parts, adapter_quirks = self._adapter_only
+        for part in sorted(adapter_parts & self.model_fields_set):
             raise ValueError(f"'{part}' is for the adapter's stages: the mask generator's losses are Mask2Former's own")
-        for key in sorted(self._unused_quirks & self.upstream_quirks.model_fields_set):
+        for key in sorted(adapter_quirks & self.upstream_quirks.model_fields_set):
             raise ValueError(f"upstream_quirks.{key} is for the adapter's stages")
         for key in sorted(_UNUSED_BY_SCHEDULE[self.schedule.kind] & self.schedule.model_fields_set):
             raise ValueError(f"schedule.{key} has no meaning for schedule.kind {self.schedule.kind}")
@@ -199,13 +241,12 @@ class Recipe(_Section):
 
     @property
     def trains_void_embedding(self) -> bool:
-        """Whether the void embedding is trained, see ``TrainingQuirks.train_void_embedding``."""
         chosen = self.upstream_quirks.train_void_embedding
         return self.stage != "mixed" if chosen is None else chosen
 
     @property
-    def _unused_quirks(self) -> set[str]:
-        return _UNUSED_QUIRKS if self.stage == "generator" else set()
+    def _adapter_only(self) -> tuple[set[str], set[str]]:
+        return ({"masks", "loss"}, _ADAPTER_QUIRKS) if self.stage == "generator" else (set(), set())
 
 
 def adapter_config(recipe: Recipe) -> dict[str, Any]:
@@ -216,8 +257,7 @@ def adapter_config(recipe: Recipe) -> dict[str, Any]:
 def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """The recipe in a file. changes: ``"optimizer.lr=5e-5"``, YAML values that replace the file's.
 
-    Raises RecipeError, one line: an unknown key ("did you mean"), a key that has another name now, a value out of
-    range, a change without "=".
+    Raises RecipeError, one line: an unknown key, a key that has another name now, a value out of range.
     """
     content = read_yaml(Path(path), RecipeError)
     for change in changes:
@@ -237,9 +277,9 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
 def as_yaml(recipe: Recipe) -> str:
     """The resolved recipe, defaults included, as a file that ``read_recipe`` reads back to the same."""
-    unused: dict[str, Any] = dict.fromkeys(_UNUSED_BY_STAGE[recipe.stage], True)
-    unused |= {"schedule": _UNUSED_BY_SCHEDULE[recipe.schedule.kind], "upstream_quirks": recipe._unused_quirks}
-    content = recipe.model_dump(mode="json", exclude=unused)
+    parts, quirks = recipe._adapter_only
+    unused: dict[str, Any] = {"schedule": _UNUSED_BY_SCHEDULE[recipe.schedule.kind], "upstream_quirks": quirks}
+    content = recipe.model_dump(mode="json", exclude=unused | dict.fromkeys(parts, True))
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 

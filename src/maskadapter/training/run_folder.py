@@ -26,15 +26,11 @@ if TYPE_CHECKING:
 
 # These may change between two parts of one run: they do not change the weights.
 _FREE = ("run.save_every", "run.keep", "run.log_every", "run.checkpoint_blocks", "data.workers", "evaluation")
-
 _LIBRARIES = ("maskadapter", "torch", "open_clip_torch", "timm", "accelerate", "pillow", "numpy")
 
 
 def claim_run_folder(folder: Path, recipe: Recipe) -> None:
-    """Write ``recipe.yaml``, defaults included, and ``versions.json``.
-
-    Raises RecipeError where the folder holds a run by a recipe that would have given another result.
-    """
+    """Write ``recipe.yaml`` and ``versions.json``. Raises RecipeError where the folder holds another recipe's run."""
     claim(folder, yaml.safe_load(as_yaml(recipe)), "recipe.yaml", RecipeError, _FREE, results="checkpoints")
     write_json(folder / "versions.json", {name: version(name) for name in _LIBRARIES})
 
@@ -51,8 +47,7 @@ def fingerprint(recipe: Recipe) -> str:
 class RunLog:
     """One JSON line for every entry, and the same to TensorBoard where it is installed; the main process writes.
 
-    step: how many steps are done. Later entries in the file are dropped: a run that was killed may have logged steps
-    after its newest checkpoint, and they are done again.
+    Entries after ``step`` are dropped: a killed run may have logged steps after its newest checkpoint.
     """
 
     def __init__(self, path: Path, step: int, accelerator: "Accelerator") -> None:
@@ -101,7 +96,7 @@ class Checkpoints:
                 raise MaskAdapterError(f"cannot write {path}: {first_line(error)}") from None
             if not is_zipfile(temporary):
                 raise MaskAdapterError(f"cannot write {path} whole: is the disk full?")
-        files = self._files()
+        files = self._files()  # oldest first
         done = files.index(path) + 1
         for old in [*files[: max(0, done - self._keep)], *files[done:]]:  # newer ones were damaged
             old.unlink()
@@ -117,12 +112,13 @@ class Checkpoints:
             try:
                 return _step(path), torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # a file that was cut short fails in many ways
-                line = f"{path} is damaged and passed over ({first_line(error)}): going on from an earlier one"
-                warnings.warn(line, stacklevel=2)
+                reason = first_line(error)
+                warnings.warn(
+                    f"{path} is damaged and passed over ({reason}): going on from an earlier one", stacklevel=2
+                )
         return None
 
     def _files(self) -> list[Path]:
-        """Oldest first."""
         return sorted(self._folder.glob(f"step-{'[0-9]' * 8}.pt"))
 
 

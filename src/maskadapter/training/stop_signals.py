@@ -6,14 +6,9 @@ from contextlib import contextmanager
 from threading import current_thread, main_thread
 from typing import Any
 
-_SIGNALS = (int(signal.SIGINT), int(signal.SIGTERM))
-
 
 class StopSignals:
-    """Catch the first Ctrl-C or SIGTERM inside the block and note it; a second one has its usual effect.
-
-    Only a program's main thread can catch signals; in another thread nothing is ever noted.
-    """
+    """Note the first Ctrl-C or SIGTERM inside the block, in the main thread alone; a second has its usual effect."""
 
     def __init__(self) -> None:
         self.noted = False
@@ -21,7 +16,7 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if current_thread() is main_thread():
-            for number in _SIGNALS:
+            for number in (int(signal.SIGINT), int(signal.SIGTERM)):
                 self._before[number] = signal.getsignal(number)
                 signal.signal(number, self._note)
         return self

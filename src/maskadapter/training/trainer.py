@@ -38,18 +38,16 @@ def train(
     """Train by a recipe and write the model; a run that was stopped goes on from its newest checkpoint.
 
     datasets: what ``recipe.data.train`` names, in that order. output: the run's folder: ``recipe.yaml`` (resolved),
-        ``versions.json``, ``log.jsonl``, ``checkpoints/``, ``tensorboard/`` where that is installed, and at the end
-        ``model.safetensors``, which is returned. evaluate: called every ``recipe.evaluation.every`` steps and at the
-        end. device: "cpu", or None, which leaves the choice to Accelerate.
+    ``versions.json``, ``log.jsonl``, ``checkpoints/``, ``tensorboard/`` where that is installed, and at the end
+    ``model.safetensors``, which is returned. evaluate: called every ``recipe.evaluation.every`` steps and at the end.
+    device: "cpu", or None, which leaves the choice to Accelerate.
 
-    The main process logs every step to this module's logger (DEBUG; the record's ``step`` and ``iterations`` say how
-    far it is), and the numbers of ``log.jsonl`` (INFO). The result depends on the recipe and the data, not on where a
-    run was stopped, nor on the number of workers; nor, for the adapter's stages with ``loss_normalization:
-    global``, and but for rounding, on the number of processes.
+    The main process logs every step (DEBUG; ``step`` and ``iterations`` of the record) and the numbers of ``log.jsonl``
+    (INFO). The result depends on the recipe and the data, not on where a run was stopped, nor on the number of workers;
+    nor, for the adapter's stages with ``loss_normalization: global``, and but for rounding, of processes.
 
     Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: no Accelerate; a loss
-    that is not finite; the newest good checkpoint is kept. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint
-    written.
+    that is not finite. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint written.
     """
     return _Run(recipe, datasets, Path(output), evaluate, device).to_the_end()
 
@@ -74,8 +72,7 @@ class _Run:
         encoded = [self.segmenter.encode_text(dataset.vocabulary) for dataset in datasets]
         # A tensor that was made in inference mode cannot take part in a computation with gradients.
         vocabularies = [EncodedVocabulary(one.vocabulary, one.text_embeddings.clone()) for one in encoded]
-        stage = self._stage()
-        self.training_step = TrainingStep(recipe, self.segmenter, stage, vocabularies, self.accelerator)
+        self.training_step = TrainingStep(recipe, self.segmenter, self._stage(), vocabularies, self.accelerator)
         self.checkpoints = Checkpoints(output / "checkpoints", run.keep)
         self.step = 0  # how many are done
 
@@ -137,12 +134,9 @@ class _Run:
 
     def _batches(self) -> Iterator[LoadedBatch]:
         data, run = self.recipe.data, self.recipe.run
-        transforms = [
-            TrainingTransform(
-                data.crop, data.scale, data.flip, data.color, "corner" if dataset.task == "semantic" else "center"
-            )
-            for dataset in self.datasets
-        ]
+        chosen = (data.crop, data.scale, data.flip, data.color)
+        tasks = [dataset.task for dataset in self.datasets]
+        transforms = [TrainingTransform(*chosen, "corner" if task == "semantic" else "center") for task in tasks]
         draws = self.order.batches(self.step, self.accelerator.process_index, self.accelerator.num_processes)
         return iter(load_batches(self.datasets, transforms, draws, run.seed, data.workers))
 
@@ -154,11 +148,9 @@ class _Run:
     def _add_to(self, log: RunLog, numbers: Mapping[str, float]) -> None:
         log.add(self.step, numbers)
         if self.accelerator.is_main_process:
-            values = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-            _log.info("step %d: %s", self.step, values)
+            _log.info("step %d: %s", self.step, ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
 
     def _due(self) -> bool:
-        """Whether the model is to be evaluated after this step."""
         every, asked = self.recipe.evaluation.every, self.evaluate is not None and self.step > 0
         return asked and every > 0 and (self.step % every == 0 or self.step == self.recipe.run.iterations)
 

@@ -28,10 +28,7 @@ class NotFiniteError(MaskAdapterError):
 
 
 class TrainingStep:
-    """The optimizer of a run and what it optimizes: what requires a gradient.
-
-    segmenter: on the accelerator's device. stage: of that segmenter. vocabularies: of each data set.
-    """
+    """The optimizer of a run. segmenter: on the accelerator's device; what requires a gradient is trained."""
 
     def __init__(
         self,
@@ -52,8 +49,8 @@ class TrainingStep:
     def __call__(self, loaded: LoadedBatch, step: int, stop: bool) -> dict[str, float]:
         """Change the weights once. step: how many are done. stop: whether this process was asked to stop.
 
-        Returns numbers for the log: losses as means over all processes, masks and seconds of this one; and ``stop``,
-        above 0 where any process was asked to. Raises NotFiniteError; the weights are then unchanged.
+        Returns numbers for the log, the losses as means over all processes; ``stop`` is above 0 where any process was
+        asked to. Raises NotFiniteError; the weights are then unchanged.
         """
         began, accelerator = time.perf_counter(), self._accelerator
         torch.manual_seed(seed_of(self._recipe.run.seed, step, accelerator.process_index))  # for stochastic depth
@@ -85,7 +82,6 @@ class TrainingStep:
         }
 
     def state(self) -> dict[str, Any]:
-        """Trained weights, optimizer and gradient scaler, for a checkpoint."""
         scaler = self._accelerator.scaler
         return {
             "trained": {name: parameter.detach().cpu() for name, parameter in self.trained.items()},
@@ -95,7 +91,6 @@ class TrainingStep:
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` returned."""
         for name, parameter in self.trained.items():
             parameter.copy_(state["trained"][name])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -106,18 +101,16 @@ class TrainingStep:
         """Gradients of a batch in ``run.accumulate`` parts; this process's mean losses, and the counts of each part."""
         accelerator, count = self._accelerator, self._recipe.run.accumulate
         size = len(loaded.samples) // count
-        parts = [slice(i * size, (i + 1) * size) for i in range(count)]
         with accelerator.autocast():
-            prepared = [self._stage.prepare(*self._batch(loaded, part)) for part in parts]
+            batches = (self._batch(loaded, slice(i * size, (i + 1) * size)) for i in range(count))
+            prepared = [self._stage.prepare(*batch) for batch in batches]
         counts = torch.stack([part.counts() for part in prepared])
-        divisors = counts
         # Mask2Former's own rule for its masks is the global one.
-        if self._recipe.upstream_quirks.loss_normalization == "global" or self._recipe.stage == "generator":
-            divisors = accelerator.reduce(counts.mean(dim=0), "mean").expand_as(counts)
+        overall = self._recipe.upstream_quirks.loss_normalization == "global" or self._recipe.stage == "generator"
+        divisors = accelerator.reduce(counts.mean(dim=0), "mean").expand_as(counts) if overall else counts
         totals: dict[str, Tensor] = {}
-        for index, (part, divisor) in enumerate(zip(prepared, divisors, strict=True)):
-            last = index == len(prepared) - 1
-            with nullcontext() if last else accelerator.no_sync(self._wrapped):
+        for index, (part, divisor) in enumerate(zip(prepared, divisors, strict=True), start=1):
+            with nullcontext() if index == count else accelerator.no_sync(self._wrapped):
                 losses = self._wrapped(part, divisor)
                 accelerator.backward(torch.stack(list(losses.values())).sum() / count)
             for name, loss in losses.items():
@@ -125,16 +118,15 @@ class TrainingStep:
         return totals, counts
 
     def _batch(self, loaded: LoadedBatch, part: slice) -> tuple[Batch, Rngs]:
-        device, divisor = self._accelerator.device, self._segmenter.clip.size_divisor
-        raw_images = [sample.image for sample in loaded.samples[part]]
-        images = to_batch(raw_images, divisor, device)
+        device, raw_images = self._accelerator.device, [sample.image for sample in loaded.samples[part]]
+        images = to_batch(raw_images, self._segmenter.clip.size_divisor, device)
         targets = []
         for sample in loaded.samples[part]:
             own = MaskTargets.of(sample.target).nonempty().to(device)
             height, width = images.shape[-2] - own.masks.shape[-2], images.shape[-1] - own.masks.shape[-1]
             targets.append(MaskTargets(F.pad(own.masks, (0, width, 0, height)), own.classes))
-        seeds = [seed_of(self._recipe.run.seed, draw.number) for draw in loaded.draws[part]]
-        rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+        seed = self._recipe.run.seed
+        rngs = [torch.Generator().manual_seed(seed_of(seed, draw.number)) for draw in loaded.draws[part]]
         return Batch(images, targets, self._vocabularies[loaded.source], raw_images), rngs
 
 

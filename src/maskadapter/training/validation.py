@@ -16,9 +16,8 @@ LOGGED_METRICS = tuple(
 class Validation:
     """Evaluates a model between two steps. Reports lie in ``<output>/evaluation/step-<n>/<data set>``.
 
-    datasets: what on. run: fingerprint of the recipe, so that records of another run are not reused.
-    images: at most so many of each data set; 0 takes all. A model with a mask generator is evaluated by its
-    segmentation, one without (a warm-up from a CLIP encoder) by the classes of ground-truth masks.
+    run: fingerprint of the recipe, so that records of another run are not reused. images: at most so many of each data
+    set; 0 takes all. A model without mask generator is evaluated by the classes of ground-truth masks.
     """
 
     def __init__(self, datasets: Sequence[Dataset], output: Path, run: str, images: int = 0) -> None:
@@ -42,8 +41,8 @@ class Validation:
                 partition=Partition.of("synonyms", dataset.vocabulary, segmenter.inference.seen_in),
                 settings={"run": self._run, "step": step},
             )
-            logged = [name for name in LOGGED_METRICS if name in report.numbers]
-            numbers |= {f"{dataset.name}/{name}": report.numbers[name] for name in logged}
+            found = report.numbers
+            numbers |= {f"{dataset.name}/{name}": found[name] for name in LOGGED_METRICS if name in found}
         for module, was in training.items():
             module.training = was
         return numbers

@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,32 +60,9 @@ class Checkpoint:
         """Whether a key starts with ``prefix``."""
         return any(key.startswith(prefix) for key in self.tensors)
 
-
-@dataclass(frozen=True)
-class Differences:
-    """How the keys of a file differ from those of a model. ``changed`` holds (key, needed shape, shape in the file)."""
-
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    changed: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.unexpected or self.changed)
-
-    def renamed(self, new_name: Callable[[str], str]) -> "Differences":
-        """The same under other key names."""
-        changed = tuple((new_name(key), needed, got) for key, needed, got in self.changed)
-        return Differences(tuple(map(new_name, self.missing)), tuple(map(new_name, self.unexpected)), changed)
-
-    def __str__(self) -> str:
-        parts = [f"{key} has shape {got}, {needed} is needed" for key, needed, got in self.changed[:3]]
-        if len(self.changed) > 3:
-            parts.append(f"{len(self.changed) - 3} more have other shapes")
-        for label, keys in (("missing", self.missing), ("unexpected", self.unexpected)):
-            if keys:
-                rest = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-                parts.append(f"{label}: {', '.join(keys[:3])}{rest}")
-        return "; ".join(parts)
+    def float_tensors(self) -> dict[str, Tensor]:
+        """The tensors as the models need them, in float32; files may hold half precision."""
+        return {key: t.float() if t.is_floating_point() else t for key, t in self.tensors.items()}
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
@@ -93,13 +70,17 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
     return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
 
 
-def compare(needed: Shapes, found: Shapes) -> Differences:
-    """Return which keys are missing, left over, or of another shape."""
-    missing, unexpected = (tuple(sorted(a.keys() - b.keys())) for a, b in ((needed, found), (found, needed)))
-    both = sorted(needed.keys() & found.keys())
-    return Differences(
-        missing, unexpected, tuple((key, needed[key], found[key]) for key in both if needed[key] != found[key])
-    )
+def compare(needed: Shapes, found: Shapes) -> str:
+    """Return which keys are missing, left over, or of another shape, as one line; empty where there are none."""
+    keys = sorted(key for key in needed.keys() & found.keys() if needed[key] != found[key])
+    parts = [f"{key} has shape {found[key]}, {needed[key]} is needed" for key in keys[:3]]
+    if len(keys) > 3:
+        parts.append(f"{len(keys) - 3} more have other shapes")
+    for label, left in (("missing", needed.keys() - found.keys()), ("unexpected", found.keys() - needed.keys())):
+        if left:
+            rest = f" and {len(left) - 3} more" if len(left) > 3 else ""
+            parts.append(f"{label}: {', '.join(sorted(left)[:3])}{rest}")
+    return "; ".join(parts)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -130,9 +111,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             held, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as safetensors ({first_line(error)}): download or write it again"
-        ) from error
+        reason = first_line(error)
+        raise CheckpointError(f"{path} cannot be read as safetensors ({reason}): download or write it again") from error
     # Files of version 0.1 hold the adapter as ``embedding.adapter``.
     tensors = {re.sub(r"^embedding\.adapter\.", "pooler.adapter.", key): tensor for key, tensor in held.items()}
     # The embedded file stores the table of token embeddings as two factors, to be small.

@@ -8,16 +8,7 @@ from pydantic import TypeAdapter
 
 from maskadapter.errors import CheckpointError
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint
-from maskadapter.models import (
-    AdapterConfig,
-    Architecture,
-    InferenceConfig,
-    ModelConfig,
-    OpenVocabularySegmenter,
-    UpstreamQuirks,
-    published,
-)
-from maskadapter.models.poolers import AdapterPooler
+from maskadapter.models import AdapterConfig, Architecture, InferenceConfig, ModelConfig, UpstreamQuirks, published
 from maskadapter.system.error_text import first_line
 
 Settings = dict[str, dict[str, Any]]
@@ -26,31 +17,20 @@ Settings = dict[str, dict[str, Any]]
 T = TypeVar("T")
 
 
-def settings_of(segmenter: OpenVocabularySegmenter) -> Settings:
-    """Return the settings of a model as its file keeps them."""
-    pooler = segmenter.pooler
-    adapter = pooler.adapter.config if isinstance(pooler, AdapterPooler) else None
-    return as_settings(ModelConfig(segmenter.inference, segmenter.quirks, adapter))
-
-
 def as_settings(config: ModelConfig) -> Settings:
     """Return settings as JSON has them, without an adapter where there is none and without the caller's choices."""
     settings = json.loads(json.dumps({key: value for key, value in asdict(config).items() if value is not None}))
-    settings["inference"] = _of_the_weights(settings["inference"])
-    return settings
+    return settings | {"inference": _of_the_weights(settings["inference"])}
 
 
 def config_of(checkpoint: Checkpoint, architecture: Architecture) -> ModelConfig:
-    """Return the settings of the model in a file: what its metadata states, else what was published.
-
-    Raises CheckpointError, one line, for metadata that make no settings.
-    """
+    """Return the settings that a file states, else the published ones. Raises CheckpointError for damaged ones."""
     settings, default = read_settings(checkpoint), published(architecture)
     inference, adapter = default.inference, default.adapter
     try:
         if "inference" in settings:
-            later = [entry.name for entry in fields(InferenceConfig) if entry.default is not MISSING]
-            optional = {name: getattr(inference, name) for name in later}
+            defaults = (entry.name for entry in fields(InferenceConfig) if entry.default is not MISSING)
+            optional = {name: getattr(inference, name) for name in defaults}
             inference = _checked(InferenceConfig, optional | settings["inference"])
         quirks = _checked(UpstreamQuirks, asdict(default.quirks) | settings.get("quirks", {}))
         if "adapter" in settings:
@@ -92,8 +72,7 @@ def _from_version_0_1(settings: dict[str, Any]) -> Settings:
 
 def _checked(kind: type[T], values: dict[str, Any]) -> T:
     """Values as a settings class, each of its type. Raises ValueError for another type and for an unknown key."""
-    unknown = values.keys() - {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    if unknown:
+    if unknown := values.keys() - {entry.name for entry in fields(kind)}:  # type: ignore[arg-type]
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
     return TypeAdapter(kind).validate_python(values)
 

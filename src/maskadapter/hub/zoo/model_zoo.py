@@ -14,10 +14,9 @@ HUB_REPOSITORY = "owl10/Mask-Adapter"
 
 @dataclass(frozen=True)
 class Weights:
-    """One published file.
+    """One published file. model, pooler: as ``load`` takes them. license: SPDX identifier.
 
-    model, pooler: as ``load`` takes them. size: approximate. license: SPDX identifier. hub_words: parts of its name on
-    the Hugging Face hub; empty where the hub does not have it. clip: an entry of ``CLIP_WEIGHTS``.
+    hub_words: parts of its name on the Hugging Face hub; empty where it is not there. clip: an entry of CLIP_WEIGHTS.
     """
 
     model: str

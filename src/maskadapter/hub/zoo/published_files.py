@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.assembling import assemble
+from maskadapter.hub.assembling import assemble, identify
 from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
-from maskadapter.hub.identification import identify
 from maskadapter.hub.zoo import weight_downloads as transfer
 from maskadapter.hub.zoo.model_zoo import CLIP_WEIGHTS, WEIGHTS, Weights, weights_of
 from maskadapter.hub.zoo.weight_downloads import SourceName, locate, present, present_clip
@@ -19,10 +18,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """One file of published weights.
+    """One file of published weights. name, pooler: as ``load`` takes them; a CLIP encoder to train from has no pooler.
 
-    name, pooler: as ``load`` takes them; the pooler of a CLIP encoder to train from is empty. license: SPDX identifier.
-    sources: where it can be downloaded from. path: on this machine; None for the embedded model or before a download.
+    license: SPDX identifier. path: on this machine; None for the embedded model or before a download.
     """
 
     name: str
@@ -47,14 +45,11 @@ def list_models() -> list[PublishedModel]:
 def download(model: str, pooler: str = "adapter", source: SourceName | None = None, file: str | None = None) -> Path:
     """Download a published model, or a CLIP encoder to train from, and return the path of its file.
 
-    A file that is already here is not downloaded again, and an interrupted download from Google
-    Drive goes on where it stopped. What comes from where is logged.
-
-    model: a name of ``list_models``. pooler: ``"adapter"`` for the file with Mask-Adapter, ``"pooling"`` for the
-    segmenter's own. source: ``"hub"`` or ``"drive"``; None takes the Hugging Face hub, and Google Drive for what the
-    hub lacks. file: the file's name on the hub.
-    Raises CheckpointError for an unknown name, a forbidden network or a file of another model, DownloadError, and
-    MaskAdapterError when source or file are given for a file that is already here.
+    A file that is already here is not downloaded again, and an interrupted download from Google Drive goes on where it
+    stopped. model: a name of ``list_models``. pooler: ``"adapter"`` for the file with Mask-Adapter, ``"pooling"`` for
+    the segmenter's own. source: ``"hub"`` or ``"drive"``; None takes the Hugging Face hub, and Google Drive for what
+    the hub lacks. file: the file's name on the hub. Raises CheckpointError for an unknown name, a forbidden network or
+    a file of another model, DownloadError, and MaskAdapterError when source or file are given for a file that is here.
     """
     if model in CLIP_WEIGHTS:
         clip = CLIP_WEIGHTS[model]

@@ -6,10 +6,10 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Remote:
-    """A file at its source. fetch: downloads it to a path. sha256: what the source states, None if it states none."""
+    """A file at its source. fetch: downloads it to a path. sha256: what the source states, if anything."""
 
     place: str
     fetch: Callable[[Path], None]
@@ -39,10 +39,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class Record:
-    """Facts about a downloaded file, kept beside it as JSON.
-
-    stated: whether the source stated the sha256, otherwise it is that of the first download. size: in bytes.
-    """
+    """Facts about a downloaded file, kept beside it as JSON. stated: whether the source stated the sha256."""
 
     place: str
     sha256: str
@@ -58,7 +55,7 @@ def models_folder() -> Path:
 def present(weights: Weights) -> Path | None:
     """Return the downloaded file, or None."""
     paths = (models_folder() / f"{weights.stem}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in paths if path.is_file()), None)
+    return next(filter(Path.is_file, paths), None)
 
 
 def present_clip(image_encoder: ClipWeights) -> Path | None:
@@ -98,7 +95,7 @@ def locate(weights: Weights, source: SourceName | None, file: str | None) -> Rem
     """Find where a published file is downloaded from.
 
     source: None takes the hub, which states a sha256, when exactly one of its files fits, and Google Drive when not.
-    file: the name on the hub; implies the hub. Raises DownloadError: hub not reachable, no file or several that fit.
+    file: the name on the hub. Raises DownloadError: hub not reachable, no file or several that fit.
     """
     if file is not None or source == "hub":
         if source == "drive":
@@ -113,10 +110,9 @@ def locate(weights: Weights, source: SourceName | None, file: str | None) -> Rem
 
 
 def download(weights: Weights, remote: Remote, accept: Callable[[Path], None]) -> tuple[Path, Record]:
-    """Download a file into the cache; return its path and its record.
+    """Download a file into the cache; return its path and its record. Raises DownloadError, and what ``accept`` raises.
 
-    accept: called with the complete file before it gets its name; where it raises, nothing is kept. Raises
-    DownloadError, one line: not reachable, wrong sha256, disk full; and what ``accept`` raises.
+    accept: called with the complete file before it gets its name; where it raises, nothing is kept.
     """
     path = models_folder() / f"{weights.stem}{remote.suffix}"
     try:
@@ -149,7 +145,6 @@ def download(weights: Weights, remote: Remote, accept: Callable[[Path], None]) -
 
 
 def _refuse_change(record: Record, remote: Remote, path: Path) -> None:
-    """Refuse a file that is not what its source states, or not what it was at the first download."""
     earlier, got = read_record(path), f"the file from {record.place} has sha256 {record.sha256[:12]}..."
     if remote.sha256 is not None and record.sha256 != remote.sha256.lower():
         raise DownloadError(
@@ -178,7 +173,6 @@ def _on_drive(weights: Weights) -> Remote:
 
 
 def _on_hub(weights: Weights, file: str | None) -> Remote:
-    """Find the one file of the repository that fits, with the sha256 that the hub states."""
     from huggingface_hub import HfApi, hf_hub_download
 
     endpoint = os.environ.get("HF_ENDPOINT") or None  # the library reads it once, when it is imported
@@ -190,7 +184,9 @@ def _on_hub(weights: Weights, file: str | None) -> Remote:
         raise DownloadError(f"the Hugging Face repository {HUB_REPOSITORY} cannot be listed ({reason})") from None
     entries = {entry.rfilename: entry for entry in info.siblings or []}
     names = [name for name in entries if name.endswith(SUFFIXES)]
-    chosen = [file] if file is not None else [name for name in names if _fits(name, weights.hub_words)]
+    letters, words = {name: re.sub(r"[^a-z0-9]", "", name.lower()) for name in names}, weights.hub_words
+    fitting = [name for name in names if words and all(word in letters[name] for word in words)]
+    chosen = fitting if file is None else [file]
     if len(chosen) != 1 or chosen[0] not in names:
         count = f"{len(chosen)} files that fit" if chosen else "no file that fits"
         found = count if file is None else f"no file '{file}' for"
@@ -203,10 +199,8 @@ def _on_hub(weights: Weights, file: str | None) -> Remote:
     def fetch_from_hub(part: Path) -> None:  # the library resumes and tries again by itself
         folder = part.with_name(f"{part.stem}-from-hub")  # on the disk of the cache: the file is moved, not copied
         try:
-            path = hf_hub_download(
-                HUB_REPOSITORY, name, revision=info.sha, local_dir=folder, endpoint=endpoint, token=False
-            )
-            Path(path).replace(part)
+            options: dict[str, Any] = {"revision": info.sha, "local_dir": folder, "endpoint": endpoint, "token": False}
+            Path(hf_hub_download(HUB_REPOSITORY, name, **options)).replace(part)
         except Exception as error:  # the library's HTTP client brings its own kinds
             raise DownloadError(
                 f"cannot download {name} from the Hugging Face repository {HUB_REPOSITORY} ({first_line(error)}); try "
@@ -214,13 +208,8 @@ def _on_hub(weights: Weights, file: str | None) -> Remote:
             ) from error
         shutil.rmtree(folder, ignore_errors=True)
 
-    sha256 = lfs.sha256 if lfs else None
-    return Remote(f"Hugging Face {HUB_REPOSITORY}, {name}", fetch_from_hub, Path(name).suffix, sha256)
-
-
-def _fits(name: str, words: Sequence[str]) -> bool:
-    letters = re.sub(r"[^a-z0-9]", "", name.lower())
-    return bool(words) and all(word in letters for word in words)
+    place, sha256 = f"Hugging Face {HUB_REPOSITORY}, {name}", lfs.sha256 if lfs else None
+    return Remote(place, fetch_from_hub, Path(name).suffix, sha256)
 
 
 def _record_path(path: Path) -> Path:

@@ -1,28 +1,61 @@
-"""The masks that a step trains on, in a fixed number of slots for each image, so that a batch is one tensor.
+"""The masks that a step trains on: matched predictions and ground truth, in a fixed number of slots for each image.
 
-Source: paper, section 3.3.
+Source: paper, section 3.3, and equation 5 for the IoU matcher.
 """
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, resize_masks, sample_matches
-from maskadapter.training.batch import Batch, MaskTargets, Rngs
+from maskadapter.training.batch import Batch, MaskTargets, Matches, Rngs
 from maskadapter.training.generator.hungarian_matching import match_by_cost
-from maskadapter.training.recipe import Masks
-from maskadapter.training.upstream_quirks import TrainingQuirks
+from maskadapter.training.recipe import Masks, TrainingQuirks
 
 NO_CLASS = -1
 """The label of a slot that holds no mask."""
 
 
-def sample_targets(targets: MaskTargets, slots: int, rng: torch.Generator) -> MaskTargets:
-    """At most ``slots`` of the ground-truth masks, drawn without repetition where there are more. rng: on the CPU.
+def mask_iou(predicted: Tensor, ground_truth: Tensor) -> Tensor:
+    """IoU of every pair. predicted (N, h, w) bool, ground_truth (M, h, w) bool -> (N, M), 0 to 1."""
+    a, b = predicted.flatten(1).float(), ground_truth.flatten(1).float()
+    with torch.autocast(predicted.device.type, enabled=False):  # counts of pixels leave the range of half precision
+        both = a @ b.T
+    return both / (a.sum(dim=1)[:, None] + b.sum(dim=1) - both + 1e-6)  # Source: official compute_mask_iou
 
-    Source: official MaskFormer-style target sampling.
+
+def resize_masks(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, H, W) bool or float -> (N, *size) float, bilinear: soft at the edges."""
+    if masks.shape[-2:] == size:
+        return masks.float()
+    if not len(masks):
+        return torch.zeros(0, *size, device=masks.device)
+    return F.interpolate(masks[:, None].float(), size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def match_by_iou(iou: Tensor, threshold: float, rng: torch.Generator) -> Matches:
+    """For every ground-truth mask in turn, draw one of the predictions whose IoU with it exceeds the threshold.
+
+    Predictions may repeat. iou: (N, M). threshold: 0 to 1. rng: on the CPU; used once for each match. Source: official
+    match_via_iou; paper, equation 5, keeps an IoU equal to the threshold too.
     """
+    fitting = [column.nonzero()[:, 0] for column in iou.T.cpu() > threshold]
+    ground_truth = [index for index, candidates in enumerate(fitting) if len(candidates)]
+    predicted = [int(fitting[i][torch.randint(0, len(fitting[i]), (1,), generator=rng)]) for i in ground_truth]
+    return torch.tensor(predicted, dtype=torch.int64), torch.tensor(ground_truth, dtype=torch.int64)
+
+
+def sample_matches(matches: Matches, most: int, rng: torch.Generator) -> Matches:
+    """At most ``most`` of the matches, without repetition. Source: official match_via_iou."""
+    if len(matches[0]) <= most:
+        return matches
+    kept = torch.randperm(len(matches[0]), generator=rng)[:most]
+    return matches[0][kept], matches[1][kept]
+
+
+def sample_targets(targets: MaskTargets, slots: int, rng: torch.Generator) -> MaskTargets:
+    """At most ``slots`` of the masks, drawn without repetition. Source: official MaskFormer-style target sampling."""
     if len(targets) <= slots:
         return targets
     return targets[torch.randperm(len(targets), generator=rng)[:slots].to(targets.masks.device)]
@@ -45,10 +78,9 @@ def pair_masks(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Match the proposals of a batch with its ground-truth masks.
 
-    mask_logits: (B, N, h, w). class_logits: (B, N, K + 1), void last, for the Hungarian matcher; None where nothing
-    classifies the proposals. mask_threshold: 0 to 1, at which the masks that are trained on are binary. rngs: B.
-    Returns predicted and ground-truth masks (B, P, *size) float, 0 to 1; labels (B, P); and which pairs count in the
-    consistency loss, (B, P) bool.
+    mask_logits: (B, N, h, w). class_logits: (B, N, K + 1), void last, for the Hungarian matcher; may be None.
+    mask_threshold: 0 to 1, at which the masks that are trained on are binary. rngs: B. Returns predicted and
+    ground-truth masks (B, P, *size) float, 0 to 1; labels (B, P); and which pairs count in the loss, (B, P) bool.
     """
     input_size = (batch.images.shape[-2], batch.images.shape[-1])
     predicted, ground_truth, classes = [], [], []
@@ -56,8 +88,7 @@ def pair_masks(
         logits = mask_logits[index]
         small = resize_masks(targets.masks, (logits.shape[-2], logits.shape[-1]))
         if settings.matcher == "hungarian":
-            classified = None if class_logits is None else class_logits[index]
-            matches = match_by_cost(logits, classified, targets, rng)
+            matches = match_by_cost(logits, None if class_logits is None else class_logits[index], targets, rng)
         else:
             iou = mask_iou(logits.sigmoid() >= settings.matching_threshold, small > 0.5)
             matches = match_by_iou(iou, settings.iou_threshold, rng)
@@ -68,7 +99,7 @@ def pair_masks(
         predicted.append(resize_masks(binary, size))
         ground_truth.append(resize_masks(own, size))
         classes.append(targets.classes[matched])
-    slots, fill = settings.predicted, 1.0 if quirks.unmatched_slots == "full" else 0.0
+    slots, fill = settings.predicted, float(quirks.unmatched_slots == "full")
     labels = in_slots(classes, slots, NO_CLASS)
     counted = (labels != NO_CLASS) | (quirks.unmatched_slots != "ignored")
     return in_slots(predicted, slots, fill), in_slots(ground_truth, slots, 0.0), labels, counted

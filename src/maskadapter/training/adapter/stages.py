@@ -1,7 +1,6 @@
 """The two stages of training an adapter: ground-truth masks, then predicted masks too. Source: paper, section 3.3.
 
-A step has two halves. ``prepare`` needs no gradient: CLIP, the mask generator, which masks to train on. ``forward``
-does: the adapter, its mask embeddings, the losses. Between them the masks can be counted over all processes.
+``prepare`` needs no gradient, ``forward`` does; between them the masks can be counted over all processes.
 """
 
 from dataclasses import dataclass
@@ -12,11 +11,9 @@ from torch import Tensor, nn
 
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
-from maskadapter.training.adapter.iou_matching import resize_masks
-from maskadapter.training.adapter.mask_slots import NO_CLASS, in_slots, pair_masks, sample_targets
+from maskadapter.training.adapter.mask_slots import NO_CLASS, in_slots, pair_masks, resize_masks, sample_targets
 from maskadapter.training.batch import Batch, Rngs
-from maskadapter.training.recipe import LOSS, Loss, Masks
-from maskadapter.training.upstream_quirks import RECOMMENDED, TrainingQuirks
+from maskadapter.training.recipe import LOSS, RECOMMENDED, Loss, Masks, TrainingQuirks
 from maskadapter.types import ClipFeatures, ImageBatch
 
 
@@ -42,8 +39,7 @@ class Prepared:
 class AdapterStage(nn.Module):
     """One stage of an adapter's training: the warm-up, or with ``masks.predicted`` above 0 the mixed stage.
 
-    Source: paper, sections 3.3 and 4.1; official mask_adapter (warm-up, 32 ground-truth masks), fcclip and maft (mixed,
-    16 ground-truth masks).
+    Source: paper, sections 3.3 and 4.1; official mask_adapter (warm-up), fcclip and maft (mixed).
     """
 
     def __init__(
@@ -55,11 +51,9 @@ class AdapterStage(nn.Module):
 
     @torch.no_grad()
     def prepare(self, batch: Batch, rngs: Rngs) -> Prepared:
-        """CLIP's features of a batch, and the masks to train on."""
-        features = self.segmenter.clip.encode_image(batch.images)
+        features, most = self.segmenter.clip.encode_image(batch.images), self.masks.ground_truth
         height, width = features.projected.shape[-2:]
         size = (4 * height, 4 * width)  # the adapter resizes any mask to it
-        most = self.masks.ground_truth
         targets = [sample_targets(own, most, rng) for own, rng in zip(batch.targets, rngs, strict=True)]
         # No more slots than the fullest image needs: empty ones cost as much as others and count for nothing.
         slots = max([1, *map(len, targets)])
@@ -70,9 +64,8 @@ class AdapterStage(nn.Module):
             assert self.segmenter.generator is not None
             proposals = self.segmenter.generator(ImageBatch(batch.images, batch.raw_images), features)
             logits = self.segmenter.class_logits(proposals, self.segmenter.text_classifier(batch.vocabulary))
-            threshold = self._pooler.mask_threshold
             predicted, matched, classes, counted = pair_masks(
-                proposals.mask_logits, logits, batch, self.masks, self.quirks, threshold, size, rngs
+                proposals.mask_logits, logits, batch, self.masks, self.quirks, self._pooler.mask_threshold, size, rngs
             )
             masks, labels = [*masks, predicted, matched], [*labels, classes, classes]
         kept = ClipFeatures({}, features.dense, features.projected)
@@ -103,18 +96,16 @@ class AdapterStage(nn.Module):
 def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy, summed over the slots that hold a mask.
 
-    logits: (B, N, K + 1), void last: it competes and is never right. labels: (B, N), 0 to K - 1 or NO_CLASS. A sum and
-    not a mean: the masks that it is divided by may be counted over processes. Source: paper, equation 7; official
-    loss_ce.
+    logits: (B, N, K + 1), void last: it competes and is never right. labels: (B, N), 0 to K - 1 or NO_CLASS. Source:
+    paper, equation 7; official loss_ce.
     """
     return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=NO_CLASS, reduction="sum")
 
 
 def consistency_loss(predicted: Tensor, ground_truth: Tensor, counted: Tensor) -> Tensor:
-    """1 - cosine of the embeddings of a predicted mask and of its ground-truth mask, summed over the pairs.
+    """1 - cosine of the embeddings (B, P, D) of predicted and ground-truth masks, summed over the pairs that count.
 
-    predicted, ground_truth: (B, P, D), any length. counted: (B, P) bool. Returns a scalar, 0 to 2 for each pair.
-    Source: paper, equation 6; official loss_cosine.
+    counted: (B, P) bool. Returns a scalar, 0 to 2 for each pair. Source: paper, equation 6; official loss_cosine.
     """
     distance = 1 - F.cosine_similarity(predicted.float(), ground_truth.float(), dim=-1)
     return torch.where(counted, distance, 0 * distance).sum()

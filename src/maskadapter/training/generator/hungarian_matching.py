@@ -1,6 +1,8 @@
-"""The Hungarian matcher: the cheapest one-to-one assignment of predictions to ground-truth masks.
+"""Masks compared at points, and the Hungarian matcher: the cheapest assignment of predictions to ground-truth masks.
 
-The adapter's mixed stage may use it too (paper, table 5). Source: Mask2Former, section 3; DETR, section 3.1.
+The adapter's mixed stage may use it too (paper, table 5). Source: Mask2Former, sections 3 and 3.3.2; DETR, section 3.1;
+PointRend, section 3.1. Points are (x, y) in 0 to 1, (0, 0) the upper left corner of the image. They are drawn on the
+CPU, wherever the masks are: the same seed gives the same points everywhere.
 """
 
 from dataclasses import dataclass
@@ -11,7 +13,42 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from maskadapter.training.batch import MaskTargets, Matches
-from maskadapter.training.generator.point_sampling import NUM_POINTS, sample_at_points, uniform_points
+
+NUM_POINTS = 12_544
+"""A grid of 112 x 112. Source: FC-CLIP's configuration, TRAIN_NUM_POINTS."""
+
+
+def sample_at_points(maps: Tensor, points: Tensor) -> Tensor:
+    """Values of maps (N, h, w) at points, bilinear, (N, P); beyond the outermost centers they fade to 0.
+
+    points: (P, 2), the same for all maps, or (N, P, 2), each map its own.
+    """
+    shared = points.ndim == 2
+    stacked, grid = (maps[None], points[None, :, None]) if shared else (maps[:, None], points[:, :, None])
+    values = F.grid_sample(stacked, 2 * grid.to(maps) - 1, mode="bilinear", align_corners=False)
+    return values[0, :, :, 0] if shared else values[:, 0, :, 0]
+
+
+def uniform_points(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
+    """Points drawn uniformly over the image, (*shape, 2)."""
+    return torch.rand(*shape, 2, generator=rng)
+
+
+@torch.no_grad()
+def uncertain_points(
+    mask_logits: Tensor, num_points: int, rng: torch.Generator, oversample: float = 3.0, importance: float = 0.75
+) -> Tensor:
+    """Points for each mask: the ``importance`` part near its outline, the rest anywhere.
+
+    mask_logits: (N, h, w). oversample: at least 1; of so many times ``num_points`` those with logits nearest to 0 are
+    kept, close to the image's border too, as in the official code. importance: 0 to 1. Returns (N, num_points, 2).
+    """
+    count, chosen = len(mask_logits), int(importance * num_points)
+    drawn = uniform_points((count, int(oversample * num_points)), rng).to(mask_logits.device)
+    uncertain = sample_at_points(mask_logits, drawn).abs().topk(chosen, dim=1, largest=False).indices
+    nearest = drawn.gather(1, uncertain[:, :, None].expand(-1, -1, 2))
+    anywhere = uniform_points((count, num_points - chosen), rng).to(mask_logits.device)
+    return torch.cat([nearest, anywhere], dim=1)
 
 
 @dataclass(frozen=True)
@@ -52,8 +89,7 @@ def matching_cost(
 ) -> Tensor:
     """Cost of assigning each prediction to each ground-truth mask, (N, M). Arguments as in ``match_by_cost``.
 
-    Source: Mask2Former, official HungarianMatcher. The class term is -p and not -log p there, as in DETR; the 1 in the
-    Dice coefficient makes two empty masks alike.
+    Source: Mask2Former, official HungarianMatcher: -p and not -log p; the 1 in Dice makes two empty masks alike.
     """
     points = uniform_points((costs.num_points,), rng)
     predicted = sample_at_points(mask_logits.float(), points)

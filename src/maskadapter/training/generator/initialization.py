@@ -1,7 +1,6 @@
-"""The initial weights of a mask generator (Mask2Former).
+"""The initial weights of a mask generator; whatever is not named here keeps PyTorch's own initialization.
 
-Whatever is not named here keeps PyTorch's own initialization. Source: Mask2Former's official pixel decoder and mask
-decoder; Deformable DETR, appendix A.4, for the deformable attention.
+Source: Mask2Former's official pixel decoder and mask decoder; Deformable DETR, appendix A.4.
 """
 
 import math
@@ -36,8 +35,7 @@ def _initialize_attention(attention: DeformableAttention) -> None:
     angles = torch.arange(attention.num_heads) * (2 * math.pi / attention.num_heads)
     directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
     directions = directions / directions.abs().amax(dim=-1, keepdim=True)
-    distances = torch.arange(1, attention.num_points + 1)
-    offsets = directions[:, None, None] * distances[:, None]
+    offsets = directions[:, None, None] * torch.arange(1, attention.num_points + 1)[:, None]
     init.zeros_(attention.sampling_offsets.weight)
     attention.sampling_offsets.bias.copy_(offsets.expand(-1, attention.num_levels, -1, -1).flatten())
     for linear in (attention.attention_weights, attention.value_proj, attention.output_proj):
