@@ -57,10 +57,10 @@ def model_predictor(
     _check(branch, alpha, beta, masks)
     segmenter, name_and_pooler, settings = _load(source, device)
     if masks is None and segmenter.generator is None:
-        remedy = (
-            "give masks (ground-truth, sam:NAME, superpixels or a folder), or the segmenter as model, this as adapter"
+        raise MaskAdapterError(
+            f"{name_and_pooler[0]} has no mask generator: give masks (ground-truth, sam:NAME, superpixels or a folder)"
+            ", or the segmenter's file as model and this one as adapter"
         )
-        raise MaskAdapterError(f"{name_and_pooler[0]} has no mask generator: {remedy}")
     if segmenter.text_transfer is None and transfer_norm is not None:
         raise MaskAdapterError(f"{name_and_pooler[0]} has no text transfer, which MAFT+ has: leave transfer_norm out")
     own_or_source = masks is None or is_source(str(masks))
