@@ -46,9 +46,8 @@ def build(architecture: Architecture, config: ModelConfig | None = None) -> Open
 
 
 def published(architecture: Architecture) -> ModelConfig:
-    """Return the settings that a named model was published with. Source: the official configurations of FC-CLIP and
-    maft, with and without Mask-Adapter. The embedded model's were chosen by ``tools/tiny`` on held-out training images;
-    see ``hub/weights/tiny.md``."""
+    """Return the published settings of a named model. Source: the official configurations of FC-CLIP and maft, with
+    and without Mask-Adapter. The embedded model's were chosen on training images: ``hub/weights/tiny.md``."""
     name, with_adapter, quirks = architecture.name, architecture.pooler == "adapter", UpstreamQuirks()
     size = LONGER_896 if with_adapter and architecture.generator else SHORTER_800
     if name.startswith("tiny"):

@@ -22,9 +22,8 @@ class EncodedVocabulary:
     text_embeddings: Tensor
 
     def with_background(self, background: "EncodedVocabulary", similarity: float) -> "EncodedVocabulary":
-        """Append the background's classes as stuff: they stand for the rest of the world and compete for pixels. Left
-        out are those of which a synonym has a cosine of ``similarity`` or more with one of ours: "dog" must not win the
-        pixels of "puppy"."""
+        """Append the background's classes as stuff, which compete for pixels, but for those of which a synonym has a
+        cosine of ``similarity`` or more with one of ours: "dog" must not win the pixels of "puppy"."""
         closest = (background.text_embeddings @ self.text_embeddings.T).amax(dim=1).cpu()
         sizes, classes = background.vocabulary.group_sizes, background.vocabulary.classes
         groups = zip(classes, background.text_embeddings.split(sizes), closest.split(sizes), strict=True)
@@ -55,9 +54,8 @@ class TextClassifier:
     def logits(self, embeddings: Tensor, logit_scale: Tensor) -> Tensor:
         """Class logits (B, N, K + 1), void last: scale x cosine, the maximum over the synonyms of a class.
 
-        embeddings: (B, N, D), any length; they are L2-normalized here. The weights are not: MAFT+'s come out of a
-        LayerNorm and are not unit vectors. logit_scale: scalar, the logarithm of the scale. Source: FC-CLIP 3.3;
-        official get_classification_logits."""
+        embeddings: (B, N, D), L2-normalized here; the weights are not: MAFT+'s come out of a LayerNorm. logit_scale:
+        scalar, the logarithm of the scale. Source: FC-CLIP 3.3; official get_classification_logits."""
         scale = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
         similarity = scale * F.normalize(embeddings, dim=-1) @ self.weights.transpose(-1, -2)
         count = len(self.group_sizes) + 1
@@ -80,8 +78,7 @@ def geometric_ensemble(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alph
 
 
 def with_void(class_probs: Tensor, class_logits: Tensor) -> Tensor:
-    """Append the probability of void that the proposal head predicts, and scale the classes to the remainder.
-    class_probs: (..., K). class_logits: (..., K + 1), the proposal head's, void last. Returns (..., K + 1) that sum to
-    1. Source: official code, is_void_prob."""
+    """Append the probability of void in the proposal head's logits (..., K + 1), void last, to class_probs (..., K),
+    and scale these to the remainder: (..., K + 1) that sum to 1. Source: official code, is_void_prob."""
     void = class_logits.softmax(dim=-1)[..., -1:]
     return torch.cat([class_probs * (1 - void), void], dim=-1)

@@ -18,8 +18,7 @@ class ContentDependentTransfer(nn.Module):
         self.norm_placement = norm
 
     def forward(self, text_embeddings: Tensor, projected: Tensor) -> Tensor:
-        """Adapt text embeddings (S + 1, D), void last, to each image's projected features (B, D, h, w): (B, S + 1, D),
-        not unit vectors."""
+        """Text embeddings (S + 1, D), void last, and projected features (B, D, h, w) -> (B, S + 1, D), any length."""
         text = text_embeddings.expand(len(projected), -1, -1)
         features = projected.flatten(-2).transpose(1, 2)
         position = sine_position_encoding(projected, projected.shape[1]).flatten(-2).transpose(1, 2)

@@ -50,8 +50,7 @@ def influential(
     mask_logits: (N, h, w). probs: (N, K + 1), estimated class probabilities with void last, each row sums to 1. A
     proposal can change a pixel where ``doubt`` times what it adds there to the scores of the best and the second class
     exceeds the difference of the two. It is a segment where void is not its best class, and its class can change where
-    its second class has more than ``rival`` of the probability of the first. This does not prove that the others change
-    nothing."""
+    its second class has more than ``rival`` of the probability of the first. This does not prove that others do not."""
     class_probs, void = probs[:, :-1], probs[:, -1]
     if not probs.numel() or class_probs.shape[1] < 2:
         return torch.zeros_like(void, dtype=torch.bool)

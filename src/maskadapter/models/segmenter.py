@@ -27,8 +27,7 @@ from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 Classes = Any  # whatever Vocabulary.of takes
-# Synonyms with a higher cosine than this share of the list's pairs are taken to mean the same. Chosen on 50 COCO
-# training images with the embedded model: a plateau from 0.90 to 0.98, see docs/everyday.md.
+# Synonyms with a higher cosine than this share of the list's pairs are taken to mean the same. See docs/everyday.md
 CONFUSABLE = 0.97
 
 
@@ -140,11 +139,9 @@ class OpenVocabularySegmenter(nn.Module):
 
         image: whatever ``read_image`` takes, or an ``EncodedImage``. classes: see ``Vocabulary.of``, or the result of
             ``encode_text``. things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
-        background: classes that stand for the rest of the world and compete with yours, but for those that mean nearly
-            the same as one of yours; pixels that they win belong to no class. None or "none": every pixel goes to one
-            of your classes, as data sets are evaluated.
-        masks: as ``classify`` takes them, in place of the model's own proposals; the out-of-vocabulary classifier alone
-            classifies them.
+        background: classes that compete with yours, but for those that mean nearly the same as one of yours; pixels
+            that they win belong to no class. None or "none": every pixel goes to one of your classes, as in evaluation.
+        masks: as in ``classify``, in place of the model's own proposals, for the out-of-vocabulary classifier alone.
         Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head."""
         encoded = self.encode_image(image, masks)
         if encoded.proposals is None:

@@ -49,9 +49,8 @@ class Clip(nn.Module):
 
     model: a model of open_clip, such as ``open_clip.CLIP``. tokenizer: list of strings -> (n, context) token ids.
     templates: prompts with one ``{}``; a text embedding is the mean over them. projection_layout: see
-    ``UpstreamQuirks``. image_encoder: wraps the image encoder; None for the result of ``image_encoder_of``. colors:
-    mean and standard deviation, 0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and PIXEL_STD, in
-    which ``images`` always come."""
+    ``UpstreamQuirks``. image_encoder: None for the result of ``image_encoder_of``. colors: mean and standard deviation,
+    0 to 1, RGB, of the images it was trained with; None for PIXEL_MEAN and PIXEL_STD, as ``images`` always come."""
 
     def __init__(
         self,
@@ -71,9 +70,8 @@ class Clip(nn.Module):
 
     @classmethod
     def build(cls, config: str | Mapping[str, Any], output_stride: int = 32, **options: Any) -> "Clip":
-        """An untrained CLIP. config: the name of an open_clip configuration (``"convnext_large_d_320"``) or its content
-        (``embed_dim``, ``vision_cfg``, ``text_cfg``). output_stride: 32, or 16 for trunks that can be dilated
-        (MobileNetV2). options: see the class."""
+        """An untrained CLIP. config: an open_clip configuration's name (``"convnext_large_d_320"``) or content.
+        output_stride: 32, or 16 for trunks that can be dilated (MobileNetV2). options: see the class."""
         content = open_clip.get_model_config(config) if isinstance(config, str) else config
         if content is None:
             raise ValueError(f"open_clip has no configuration '{config}'")
@@ -85,9 +83,8 @@ class Clip(nn.Module):
 
     @classmethod
     def pretrained(cls, config: str, weights: str | Path, **options: Any) -> "Clip":
-        """A CLIP as open_clip publishes it. config: the name of an open_clip configuration. weights: open_clip's tag,
-        downloaded on first use, or a file. options: see the class. Raises CheckpointError for a file that does not fit
-        exactly, and DownloadError."""
+        """A CLIP as open_clip publishes it. config: an open_clip configuration's name. weights: its tag, downloaded on
+        first use, or a file. options: see the class. Raises DownloadError; CheckpointError for a file that misfits."""
         path = weights if Path(weights).is_file() else download_pretrained(config, str(weights))
         clip = cls.build(config, **options)
         try:
@@ -101,9 +98,8 @@ class Clip(nn.Module):
         """Any CLIP of open_clip with its own preprocessing.
 
         name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANIZATION/NAME"`` or
-        ``"local-dir:FOLDER"``, which bring their weights. weights: see ``pretrained``. whole_images: encode whole
-        images alone, for encoders without a feature map. Raises CheckpointError, DownloadError, or MaskAdapterError,
-        see ``image_encoder_of``."""
+        ``"local-dir:FOLDER"``, which bring their weights. weights: see ``pretrained``. whole_images: for encoders
+        without a feature map. Raises CheckpointError, DownloadError, or MaskAdapterError, see ``image_encoder_of``."""
         quick = False
         if weights is not None and not Path(weights).is_file():
             download_pretrained(name, weights)

@@ -73,9 +73,8 @@ class AttentionPoolEncoder(WholeImageEncoder):
 
 
 class TransformerEncoder(WholeImageEncoder):
-    """A vision transformer. Its position embeddings are interpolated to the size of the input, as open_clip does it for
-    weights of another size. visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention
-    pooling."""
+    """A vision transformer. Its position embeddings are interpolated to the size of the input, as open_clip does it.
+    visual: open_clip's ``VisionTransformer``, with its own attention blocks and no attention pooling."""
 
     @property
     def size_divisor(self) -> int:  # type: ignore[override]

@@ -17,8 +17,7 @@ class Pooler(Protocol):
     """Turns masks into CLIP embeddings."""
 
     def __call__(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        """Mask embeddings (B, N, D), not normalized. images: (B, 3, H, W), normalized and padded. mask_logits:
-        (B, N, h, w). project: see ``Project``."""
+        """Embeddings (B, N, D), not normalized, of mask_logits (B, N, h, w). images: (B, 3, H, W), as the networks'."""
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
         """Pooling weights (B, N, M, h, w) over the locations of ``features.dense``, M maps per mask, each sums to 1."""
@@ -28,8 +27,7 @@ class MaskPooling(nn.Module):
     """Average CLIP's dense features inside the mask, then project: FC-CLIP and MAFT+ as published. One map per mask.
 
     weights: ``"inside"`` counts a feature location where the resized mask logit is positive (as published); ``"area"``
-    weighs it by the share of it that the mask covers, better for masks smaller than one location. Source: FC-CLIP,
-    section 3.3."""
+    weighs it by the share that the mask covers, better for small masks. Source: FC-CLIP, section 3.3."""
 
     def __init__(self, weights: Literal["inside", "area"] = "inside") -> None:
         super().__init__()

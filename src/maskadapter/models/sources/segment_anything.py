@@ -50,8 +50,7 @@ class SegmentAnything:
         return cls(network.to(device), processor, options)
 
     def __call__(self, image: np.ndarray) -> list[dict[str, Any]]:
-        """Masks of an image (H, W, 3) uint8 RGB as annotations with run lengths, the best first; then those of
-        ``unmasked_regions``."""
+        """Annotations with run lengths of an image (H, W, 3) uint8 RGB, the best first, then ``unmasked_regions``."""
         runs, size = self.masks(image)[0], (image.shape[0], image.shape[1])
         if self.options.unmasked_regions:
             decoded = (decode_segmentation(one, size) for one in runs)
@@ -60,8 +59,7 @@ class SegmentAnything:
 
     @torch.no_grad()
     def masks(self, image: np.ndarray) -> tuple[list[Mapping[str, Any]], Tensor]:
-        """SAM's own masks of an image (H, W, 3) uint8 RGB: N run lengths (COCO's, uncompressed), the best first, and
-        their predicted IoU (N,)."""
+        """SAM's own masks of an image (H, W, 3) uint8 RGB, the best first: N run lengths, COCO's, and predicted IoU."""
         answers = list(self._answers(image))
         runs, ious = [run for some, _, _ in answers for run in some], torch.cat([scores for _, scores, _ in answers])
         best = distinct(torch.cat([boxes for _, _, boxes in answers]), ious, self.options.box_nms_thresh)

@@ -26,8 +26,7 @@ class UniversalSegmenter:
 
     @classmethod
     def from_pretrained(cls, name: str, device: str | torch.device = "cpu") -> "UniversalSegmenter":
-        """Load a model from the hub (``facebook/mask2former-swin-large-coco-panoptic``) or a folder; raises as
-        ``pretrained``."""
+        """Load ``facebook/mask2former-swin-large-coco-panoptic``, say, or a folder; raises as ``pretrained``."""
         network, processor = pretrained(name, "AutoModelForUniversalSegmentation", "Mask2Former, MaskFormer, EoMT")
         return cls(network.to(device), processor)
 

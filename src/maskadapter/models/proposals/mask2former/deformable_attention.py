@@ -68,7 +68,6 @@ def _neighbors(x: Tensor, length: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def location_centers(sizes: Sequence[tuple[int, int]], example: Tensor) -> Tensor:
-    """Centers of the locations of all levels, (L, 2), (x, y) in 0 to 1, in the order of the flattened levels, of the
-    type and on the device of ``example``."""
+    """Centers of the locations of all flattened levels, (L, 2), (x, y) in 0 to 1, type and device of ``example``."""
     axes = [[(torch.arange(n).to(example) + 0.5) / n for n in size] for size in sizes]
     return torch.cat([torch.cartesian_prod(y, x).flip(-1) for y, x in axes])

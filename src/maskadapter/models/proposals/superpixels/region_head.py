@@ -75,8 +75,7 @@ class RegionHead(nn.Module):
 
     def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         """Propose regions of every image of a batch: mask_logits (B, N, H / stride, W / stride), +-10,
-        class_embeddings (B, N, D), parents and areas (B, N). An image with fewer regions than another of its batch is
-        filled up with empty masks."""
+        class_embeddings (B, N, D), parents and areas (B, N). Images with fewer regions get empty masks."""
         padded = (inputs.pixels.shape[-2], inputs.pixels.shape[-1])
         size = [-(-side // self.merging.stride) for side in padded]
         images = zip(inputs.images, features.dense, features.projected, strict=True)
