@@ -15,7 +15,6 @@ SEED = 0
 
 # What a record holds for each metric, see ``mask_accuracy``.
 _RECORDED = {"accuracy of segments": "segments", "accuracy of class masks": "class_masks", "mIoU": "painted"}
-
 METRICS = tuple(_RECORDED)
 """Metrics that can be bootstrapped; each also with `` seen`` or `` unseen`` behind it."""
 

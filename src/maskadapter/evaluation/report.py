@@ -48,19 +48,14 @@ class Report:
             facts["convention"] = f"{scores.convention}: mIoU is the mean over {CONVENTIONS[scores.convention]}"
         if "AP" in scores.numbers and dataset.name == "lvis-v1":
             facts["AP"] = "COCO's, not LVIS's federated one: unlabeled objects count as false positives"
+        columns: dict[str, Sequence[Any]] = {"name": vocabulary.names, "thing": vocabulary.is_thing}
         if partition is not None:
+            columns["seen"] = partition.seen
             facts["partition"] = f"{partition.name}: {partition.counts[0]} seen, {partition.counts[1]} unseen"
         facts |= {**scores.counts, **settings}
         facts["libraries"] = {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
-        classes = [
-            {
-                "name": name,
-                "thing": vocabulary.is_thing[index],
-                **({"seen": partition.seen[index]} if partition else {}),
-                **{metric: _or_none(float(values[index])) for metric, values in scores.per_class.items()},
-            }
-            for index, name in enumerate(vocabulary.names)
-        ]
+        columns |= {metric: [_or_none(float(one)) for one in values] for metric, values in scores.per_class.items()}
+        classes = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         whole = len(sizes) == len(dataset)  # a part of the images is compared with nothing
         comparable = {name: value for name, value in reference.items() if whole and name in scores.numbers}
         return cls(scores.numbers, facts, classes, comparable)

@@ -1,8 +1,6 @@
-"""The best class of every pixel, without computing the scores of all classes everywhere.
-
-Few classes can win in a small piece of an image: a class is left out where its highest possible score lies below the
-lowest score of some other class. The result is that of comparing all classes, but for rounding where two are equal.
-"""
+"""The best class of every pixel, without computing the scores of all classes everywhere: in each small piece of an
+image a class is left out where its highest possible score lies below the lowest score of some other class. The result
+is that of comparing all classes, but for rounding where two are equal."""
 
 import torch
 from torch import Tensor

@@ -92,9 +92,8 @@ def panoptic_map(
 ) -> PanopticMap:
     """Segments that do not overlap: a pixel goes to the kept proposal with the highest score times mask probability.
 
-    Proposals are kept when void is not their best class and the best score exceeds ``score_threshold``. One is dropped
-    when what it wins is less than ``overlap_threshold`` of its own area; its pixels stay empty. Stuff of one class is
-    one segment.
+    Proposals are kept when void is not their best class and the best score exceeds ``score_threshold``. One that wins
+    less than ``overlap_threshold`` of its own area is dropped, its pixels stay empty. Stuff of a class is one segment.
     """
     scores, labels = probs.max(dim=-1)
     kept = ((labels != probs.shape[1] - 1) & (scores > score_threshold)).nonzero().flatten()
@@ -164,14 +163,10 @@ def join_touching(panoptic: PanopticMap) -> PanopticMap:
 
 def instances(masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: int = 100) -> Instances:
     """The things among the ``top`` best (proposal, class) pairs, best first; see ``instance_masks``."""
-    kept: list[np.ndarray] = []
-    rows: list[tuple[float, int, int, int]] = []
-    for mask, classes in instance_masks(masks, probs, is_thing, top):
-        rows += [(-score, rank, len(kept), label) for score, rank, label in classes]
-        kept.append(mask)
-    rows.sort()
-    found = np.stack([kept[row[2]] for row in rows]) if rows else np.zeros((0, *masks.sizes.original), bool)
-    labels, scores = np.array([row[3] for row in rows], np.int64), np.array([-row[0] for row in rows], np.float32)
+    rows = [(*one, mask) for mask, classes in instance_masks(masks, probs, is_thing, top) for one in classes]
+    rows.sort(key=lambda row: (-row[0], row[1]))
+    found = np.stack([row[3] for row in rows]) if rows else np.zeros((0, *masks.sizes.original), bool)
+    labels, scores = np.array([row[2] for row in rows], np.int64), np.array([row[0] for row in rows], np.float32)
     return Instances(found, boxes_of(found), labels, scores)
 
 

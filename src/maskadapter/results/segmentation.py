@@ -47,9 +47,8 @@ _MOST_DRAWN = 8  # segments on a sheet of activation maps, the largest
 def check_formats(formats: str | Sequence[str]) -> list[str]:
     """Split and check formats, a sequence or one text with commas. Raises MaskAdapterError for one that is unknown."""
     names = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
-    for name in names:
-        if name not in FORMATS:
-            raise MaskAdapterError(f"unknown format '{name}': choose from {', '.join(FORMATS)}")
+    if unknown := [name for name in names if name not in FORMATS]:
+        raise MaskAdapterError(f"unknown format '{unknown[0]}': choose from {', '.join(FORMATS)}")
     return names
 
 

@@ -15,21 +15,16 @@ from maskadapter.system.error_text import did_you_mean
 from maskadapter.system.text_files import read_text
 
 # Source: FC-CLIP's VILD prompts in their order; the published text embeddings depend on which end in a full stop.
+_SIZES = ("small", "medium", "large")
 TEMPLATES: tuple[str, ...] = (
     "a photo of a {}.",
     "This is a photo of a {}",
     "There is a {} in the scene",
     "There is the {} in the scene",
     "a photo of a {} in the scene",
-    "a photo of a small {}.",
-    "a photo of a medium {}.",
-    "a photo of a large {}.",
-    "This is a photo of a small {}.",
-    "This is a photo of a medium {}.",
-    "This is a photo of a large {}.",
-    "There is a small {} in the scene.",
-    "There is a medium {} in the scene.",
-    "There is a large {} in the scene.",
+    *(f"a photo of a {size} {{}}." for size in _SIZES),
+    *(f"This is a photo of a {size} {{}}." for size in _SIZES),
+    *(f"There is a {size} {{}} in the scene." for size in _SIZES),
 )
 
 BACKGROUND = "coco-stuff"

@@ -1,8 +1,6 @@
-"""Classify the ground-truth masks: the score of a model with perfect proposals.
-
-Source: paper, Figure 1 and Tables 3, 6, 7, 10. The official code classifies one mask for every class of an image and
-takes the mIoU of the label map that they paint; the accuracies count every mask once, whatever its area.
-"""
+"""Classify the ground-truth masks: the score of a model with perfect proposals. Source: paper, Figure 1 and Tables 3,
+6, 7, 10. The official code classifies one mask for every class of an image and takes the mIoU of the label map that
+they paint; the accuracies count every mask once, whatever its area."""
 
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
-"""Compute panoptic quality: match segments one to one and count those without a match.
-
-Source: Kirillov et al., Panoptic Segmentation, 2019; for void and crowds the COCO panoptic API (``pq_compute``).
-"""
+"""Compute panoptic quality: match segments one to one and count those without a match. Source: Kirillov et al.,
+Panoptic Segmentation, 2019; for void and crowds the COCO panoptic API (``pq_compute``)."""
 
 import math
 from collections import Counter, defaultdict
