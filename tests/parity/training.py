@@ -16,15 +16,8 @@ from maskadapter.training.adapter.mask_slots import mask_iou, match_by_iou, resi
 from maskadapter.training.adapter.stages import AdapterStage, Prepared
 from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import parameter_groups
-<<<<<<< HEAD
-from maskadapter.training.recipe import Masks
-from maskadapter.training.upstream_quirks import TrainingQuirks
-from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, Proposals
-=======
 from maskadapter.training.recipe import Masks, TrainingQuirks
-from maskadapter.types.encoded_image import ClipFeatures, Proposals
-from maskadapter.types.image_batch import ImageBatch
->>>>>>> least-training
+from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 from parity.fixture import Recording, Settings
 from parity.stages import Comparison, Stages, near_thresholds

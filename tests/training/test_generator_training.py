@@ -26,15 +26,8 @@ from maskadapter.training.generator.hungarian_matching import (
     uniform_points,
 )
 from maskadapter.training.generator.initialization import initialize_mask_generator
-<<<<<<< HEAD
-from maskadapter.training.generator.losses import MaskGeneratorLoss, class_loss
-from maskadapter.training.generator.point_sampling import NUM_POINTS, sample_at_points, uncertain_points, uniform_points
-from maskadapter.types.encoded_image import ClipFeatures, ImageBatch
-=======
 from maskadapter.training.generator.stage import MaskGeneratorLoss, class_loss
-from maskadapter.types.encoded_image import ClipFeatures
-from maskadapter.types.image_batch import ImageBatch
->>>>>>> least-training
+from maskadapter.types.encoded_image import ClipFeatures, ImageBatch
 from maskadapter.types.target import Target
 
 CLASSES = 3

@@ -18,15 +18,8 @@ from maskadapter.training.adapter.mask_slots import NO_CLASS, mask_iou, match_by
 from maskadapter.training.adapter.stages import AdapterStage, classification_loss, consistency_loss
 from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import multi_step, parameter_groups, polynomial
-<<<<<<< HEAD
-from maskadapter.training.recipe import Masks
-from maskadapter.training.upstream_quirks import TrainingQuirks
-from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, Proposals
-=======
 from maskadapter.training.recipe import Masks, TrainingQuirks
-from maskadapter.types.encoded_image import ClipFeatures, Proposals
-from maskadapter.types.image_batch import ImageBatch
->>>>>>> least-training
+from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 SIZE, DIM = 64, 6
