@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -184,9 +184,7 @@ def _on_hub(weights: Weights, file: str | None) -> Remote:
         raise DownloadError(f"the Hugging Face repository {HUB_REPOSITORY} cannot be listed ({reason})") from None
     entries = {entry.rfilename: entry for entry in info.siblings or []}
     names = [name for name in entries if name.endswith(SUFFIXES)]
-    letters, words = {name: re.sub(r"[^a-z0-9]", "", name.lower()) for name in names}, weights.hub_words
-    fitting = [name for name in names if words and all(word in letters[name] for word in words)]
-    chosen = fitting if file is None else [file]
+    chosen = [file] if file is not None else [name for name in names if _fits(name, weights.hub_words)]
     if len(chosen) != 1 or chosen[0] not in names:
         count = f"{len(chosen)} files that fit" if chosen else "no file that fits"
         found = count if file is None else f"no file '{file}' for"
@@ -210,6 +208,11 @@ def _on_hub(weights: Weights, file: str | None) -> Remote:
 
     place, sha256 = f"Hugging Face {HUB_REPOSITORY}, {name}", lfs.sha256 if lfs else None
     return Remote(place, fetch_from_hub, Path(name).suffix, sha256)
+
+
+def _fits(name: str, words: Sequence[str]) -> bool:
+    letters = re.sub(r"[^a-z0-9]", "", name.lower())
+    return bool(words) and all(word in letters for word in words)
 
 
 def _record_path(path: Path) -> Path:
