@@ -50,7 +50,7 @@ from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import to_batch
 from maskadapter.system.atomic_files import write_atomically
-from maskadapter.training.adapter.mask_slots import resize_masks
+from maskadapter.training.adapter.iou_matching import resize_masks
 from maskadapter.training.adapter.stages import AdapterStage, Prepared
 from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import parameter_groups

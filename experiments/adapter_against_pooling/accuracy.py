@@ -16,7 +16,7 @@ from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import area_weights, weighted_sum
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.adapter.mask_slots import in_slots
+from maskadapter.training.adapter.iou_matching import in_slots
 from maskadapter.types.encoded_image import ClipFeatures
 
 Scores = dict[str, float]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskadapter.models.classifier import geometric_ensemble, with_void
+from maskadapter.models.ensemble import geometric_ensemble, with_void
 
 
 @given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 1))

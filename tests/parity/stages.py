@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.models.classifier import TextClassifier, geometric_ensemble, with_void
+from maskadapter.models.classifier import TextClassifier
+from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import resize, to_batch
 from maskadapter.models.segmenter import EncodedVocabulary, OpenVocabularySegmenter

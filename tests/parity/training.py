@@ -12,7 +12,7 @@ from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.models.mask_adapter import pooling_weights
 from maskadapter.models.preprocess import to_batch
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.adapter.mask_slots import mask_iou, match_by_iou, resize_masks, sample_matches
+from maskadapter.training.adapter.iou_matching import mask_iou, match_by_iou, resize_masks, sample_matches
 from maskadapter.training.adapter.stages import AdapterStage, Prepared
 from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import parameter_groups

@@ -14,7 +14,7 @@ from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.training.adapter.mask_slots import NO_CLASS, mask_iou, match_by_iou, sample_matches, sample_targets
+from maskadapter.training.adapter.iou_matching import NO_CLASS, mask_iou, match_by_iou, sample_matches, sample_targets
 from maskadapter.training.adapter.stages import AdapterStage, classification_loss, consistency_loss
 from maskadapter.training.batch import Batch, MaskTargets
 from maskadapter.training.optimizer import multi_step, parameter_groups, polynomial

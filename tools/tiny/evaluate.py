@@ -18,7 +18,7 @@ from assemble import build, load_packed, load_parts
 from coco import Photo, splits
 from PIL import Image
 
-from maskadapter.models.classifier import geometric_ensemble, with_void
+from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.results.segmentation import Segmentation
 from maskadapter.types.encoded_image import Proposals
 from maskadapter.vocabulary.vocabulary import Vocabulary

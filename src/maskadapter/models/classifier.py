@@ -1,4 +1,4 @@
-"""Text embeddings of a vocabulary, and the classifiers made of them: in-vocabulary, out-of-vocabulary, combined."""
+"""Text embeddings of a vocabulary, and the classifier made of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,22 +63,3 @@ class TextClassifier:
         class_of = torch.repeat_interleave(sizes, output_size=similarity.shape[-1])  # numbers of the classes
         best = similarity.new_full((*similarity.shape[:-1], count), -torch.inf)
         return best.scatter_reduce(-1, class_of.expand_as(similarity), similarity, "amax")
-
-
-def geometric_ensemble(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alpha: float, beta: float) -> Tensor:
-    """Combine the proposal head's (in-vocabulary) and CLIP's (out-of-vocabulary) class logits into probabilities.
-
-    in_logits, out_logits: (..., K), without void. seen: (K,) bool, classes of the training set. alpha, beta: 0 to 1,
-    the weight of CLIP's classifier for seen and unseen classes. Returns (..., K) probabilities that sum to 1,
-    softmax(log(p_in^(1 - a) p_out^a)), computed on log-probabilities, so that none underflows to 0.
-    Source: FC-CLIP, section 3.3, equation 7; paper, section 3.4."""
-    weight = torch.where(seen, alpha, beta).to(in_logits.dtype)
-    in_log, out_log = in_logits.log_softmax(dim=-1), out_logits.log_softmax(dim=-1)
-    return ((1 - weight) * in_log + weight * out_log).softmax(dim=-1)
-
-
-def with_void(class_probs: Tensor, class_logits: Tensor) -> Tensor:
-    """Append the probability of void in the proposal head's logits (..., K + 1), void last, to class_probs (..., K),
-    and scale these to the remainder: (..., K + 1) that sum to 1. Source: official code, is_void_prob."""
-    void = class_logits.softmax(dim=-1)[..., -1:]
-    return torch.cat([class_probs * (1 - void), void], dim=-1)

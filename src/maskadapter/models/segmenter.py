@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.classifier import EncodedVocabulary, TextClassifier, geometric_ensemble, with_void
+from maskadapter.models.classifier import EncodedVocabulary, TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
+from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import Pooler

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
-from maskadapter.training.adapter.mask_slots import NO_CLASS, in_slots, pair_masks, resize_masks, sample_targets
+from maskadapter.training.adapter.iou_matching import NO_CLASS, in_slots, pair_masks, resize_masks, sample_targets
 from maskadapter.training.batch import Batch, Rngs
 from maskadapter.training.recipe import LOSS, RECOMMENDED, Loss, Masks, TrainingQuirks
 from maskadapter.types import ClipFeatures, ImageBatch
