@@ -1,7 +1,7 @@
 """Data sets in COCO's formats: instances, as polygons or run lengths, and panoptic segments, as PNGs of their ids."""
 
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,9 @@ class _CocoImages:
     content: content of the JSON, where the caller has read it already.
     """
 
+    # (image, its annotations, classes) -> a tuple that ends in the list of segments: class, whether a crowd, id, ...
+    _row: Callable[[dict[str, Any], list[dict[str, Any]], Mapping[int, int]], Any]
+
     def __init__(
         self,
         name: str,
@@ -60,10 +63,6 @@ class _CocoImages:
             rows = [self._row(image, annotations, classes) for image, annotations in groups]
         self._rows = PackedRecords(rows)
         self._classes = PackedRecords(sorted({segment[0] for segment in row[-1]}) for row in rows)
-
-    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[int, int]) -> Any:
-        """Make the tuple of an image; it ends in the list of its segments: class, whether a crowd, id, ..."""
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self._rows)
