@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from maskadapter.data import Dataset, Sample
 from maskadapter.errors import MaskError
@@ -65,7 +66,7 @@ class MasksInFiles(Predictions):
             sample.image,
             self.encoded.vocabulary,
             torch.where(torch.from_numpy(masks), _LOGIT, -_LOGIT),
-            torch.cat([class_probs, torch.zeros(len(class_probs), 1)], dim=1),  # void never wins
+            F.pad(class_probs, (0, 1)),  # void never wins
             ImageSizes(size, size, size),
             overlap_threshold=self.segmenter.inference.overlap_threshold,
         )

@@ -26,10 +26,11 @@ class _Rows:
     @classmethod
     def between(cls, in_length: int, out_length: int, device: torch.device) -> "_Rows":
         # On the CPU: float64, which Apple's MPS lacks, keeps the weights exact for long sides.
-        center = ((torch.arange(out_length, dtype=torch.float64) + 0.5) * in_length / out_length - 0.5).clamp(min=0)
+        center = torch.arange(out_length, dtype=torch.float64, device="cpu") + 0.5
+        center = (center * in_length / out_length - 0.5).clamp(min=0)
         low = center.floor().long().clamp(max=in_length - 1)
         high = (low + 1).clamp(max=in_length - 1)
-        return cls(low.to(device), high.to(device), (center - low).float().to(device))
+        return cls(low.to(device), high.to(device), (center - low).to(device, torch.float32))
 
     def needed(self, rows: slice) -> slice:
         """The input rows that the output ``rows`` are made from."""
