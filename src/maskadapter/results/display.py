@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageShow
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.results.overlay import color_of, tinted
+from maskadapter.results.colors import colors_of
+from maskadapter.results.overlay import tinted
 from maskadapter.results.result_segment import ResultSegment
 from maskadapter.system.extras import load_extra
 
@@ -54,11 +55,12 @@ def plot(image: np.ndarray, labels: np.ndarray, names: Sequence[str], segments: 
     ``segments`` with their numbers. In a notebook it shows as the value of a cell, not once more on its own."""
     pyplot = load_extra("matplotlib.pyplot", "plot")
     figure, axes = pyplot.subplots(layout="constrained")
-    axes.imshow(tinted(image, labels, names))
+    colors = colors_of(names)
+    axes.imshow(tinted(image, labels, colors))
     axes.set_axis_off()
     number = Counter(segment.label for segment in segments if segment.label >= 0)
     handles = [
-        pyplot.Rectangle((0, 0), 1, 1, color=np.array(color_of(names[label])) / 255, label=f"{names[label]} ({count})")
+        pyplot.Rectangle((0, 0), 1, 1, color=np.array(colors[label]) / 255, label=f"{names[label]} ({count})")
         for label, count in number.most_common(_MOST_LISTED)
     ]
     if rest := len(number) - len(handles):
