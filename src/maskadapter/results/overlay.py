@@ -51,7 +51,7 @@ def draw_overlay(
     areas = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)[1:]
     unplaced = []
     for label in sorted(np.flatnonzero(areas).tolist(), key=lambda label: -int(areas[label])):
-        text, color = _caption(names[label], None if scores is None else scores[label]), colors[label]
+        text, color = caption(names[label], None if scores is None else scores[label]), colors[label]
         if not _name_segments(canvas, coarse == label, taken, step, text, color, size):
             unplaced.append((text, color))
     if unplaced:
@@ -170,7 +170,8 @@ def _draw_legend(
         top += tag.height + gap
 
 
-def _caption(name: str, score: float | None) -> str:
+def caption(name: str, score: float | None = None) -> str:
+    """A class name in one line of at most 36 signs, with its score as a percentage."""
     # Lone surrogates have no glyph in any font and stop the text layout.
     text = " ".join(name.encode("utf-8", "replace").decode("utf-8").split())
     if len(text) > _LONGEST_NAME:

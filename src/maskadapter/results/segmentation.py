@@ -21,6 +21,7 @@ from maskadapter.results.result import Result
 from maskadapter.results.result_segment import NONE, ResultSegment, filtered, masks_of, painted
 from maskadapter.results.saving import ENDINGS, FORMATS, check_formats, write_file
 from maskadapter.results.upsampling import Upsampler
+from maskadapter.system.paths import user_path
 from maskadapter.types import CompactMask, ImageSizes
 from maskadapter.vocabulary import Vocabulary
 
@@ -178,7 +179,7 @@ class Segmentation(Result):
         Raises MaskAdapterError for an unknown format, missing activation maps, more classes than ``labels`` has values
         for, a folder that cannot be written.
         """
-        formats = check_formats(formats)
+        formats, folder = check_formats(formats), user_path(folder, MaskAdapterError)
         if "labels" in formats:
             check_label_image(len(self.vocabulary))
         if "activations" in formats:
@@ -190,7 +191,7 @@ class Segmentation(Result):
                 raise MaskAdapterError(f"{count} activation maps came for {needed} segments: {todo}")
         stem = stem or Path(self.file_name).stem
         return [
-            write_file(Path(folder) / f"{stem}{ending}", content)
+            write_file(folder / f"{stem}{ending}", content)
             for name in filter(formats.__contains__, FORMATS)
             for ending, content in zip(ENDINGS[name], self._contents(name, stem, activation_maps), strict=True)
         ]
