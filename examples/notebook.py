@@ -26,7 +26,7 @@ print({name: int((labels == index).sum()) for index, name in enumerate(result.cl
 # A result shows itself.
 
 # %%
-result  # noqa: B018
+result
 
 # %%
 for classes in ("drink, furniture", "cup, table", "coco-panoptic"):
@@ -39,7 +39,7 @@ for classes in ("drink, furniture", "cup, table", "coco-panoptic"):
 # %%
 for segment in result:
     print(segment.id, segment.class_name, f"{segment.score:.0%}", segment.area, segment.box, segment.mask.shape)
-result.filter(score=0.5, classes="cup, table").plot()
+result.filter(classes="cup, saucer, spoon").plot()
 
 # %% [markdown]
 # Segments, largest first, with their most probable classes. "(nothing)" is void.

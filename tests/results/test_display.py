@@ -17,7 +17,7 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 
 def stripes(*labels, classes="cat, wall", size=(20, 30)):
     """Upright stripes of the classes."""
-    vocabulary, (height, width) = Vocabulary.of(classes), size
+    vocabulary, width = Vocabulary.of(classes), size[1]
     logits, probs = torch.full((len(labels), *size), -10.0), torch.zeros(len(labels), len(vocabulary) + 1)
     for index, label in enumerate(labels):
         logits[index, :, width * index // len(labels) : width * (index + 1) // len(labels)] = 10
@@ -34,8 +34,8 @@ def stripes(*labels, classes="cat, wall", size=(20, 30)):
         (stripes(), "photo.jpg, 30 x 20 pixels, 0 segments; background: none"),
         (
             stripes(*range(10), classes=[f"c{index}" for index in range(10)]),
-            "photo.jpg, 30 x 20 pixels, 10 segments: 1 c0, 1 c1, 1 c2, 1 c3, 1 c4, 1 c5, 1 c6, 1 c7, and 2 more classes;"
-            " background: none",
+            "photo.jpg, 30 x 20 pixels, 10 segments: 1 c0, 1 c1, 1 c2, 1 c3, 1 c4, 1 c5, 1 c6, 1 c7, "
+            "and 2 more classes; background: none",
         ),
     ],
 )
