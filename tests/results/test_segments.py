@@ -165,6 +165,27 @@ def test_results_of_given_masks_are_small_and_the_same_after_pickling(given):
     assert [one.top() for one in again] == [one.top() for one in given]
 
 
+def test_results_share_no_memory_with_given_masks_and_frames(image, masks):
+    """A video reader fills the same buffers again."""
+    model, frame, buffer = small(), image.copy(), masks.copy()
+    result = model.segment(frame, CLASSES, masks=buffer)
+    before = result.semantic().copy()
+    frame[:], buffer[:] = 0, True
+    again = pickle.loads(pickle.dumps(result))  # nothing that was computed before
+    np.testing.assert_array_equal(result.image, image)
+    np.testing.assert_array_equal(again.masks, masks)
+    np.testing.assert_array_equal(again.semantic(), before)
+    result.masks[:] = True
+    result[0].mask[:] = False
+    np.testing.assert_array_equal(result.masks, masks)
+
+
+def test_maps_of_a_result_cannot_be_changed_by_mistake():
+    for array in (quarters().semantic(), quarters().panoptic().ids):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 7
+
+
 def test_a_result_is_pickled_without_what_was_computed_of_it():
     result = quarters()
     before = len(pickle.dumps(result))
