@@ -70,3 +70,11 @@ def test_top_words_of_given_masks():
     ]
     assert [len(row) for row in named.top(10)] == [3, 3]
     assert Classification(Vocabulary.of("cat"), np.zeros((0, 1), np.float32)).top() == []
+
+
+def test_an_empty_mask_has_no_class():
+    probs = np.array([[np.nan, np.nan], [0.2, 0.8], [np.nan, np.nan]], np.float32)
+    classified = Classification(Vocabulary.of("cat, dog"), probs)
+    assert classified.labels.tolist() == [-1, 1, -1]
+    np.testing.assert_array_equal(classified.scores, np.array([np.nan, 0.8, np.nan], np.float32))
+    assert [len(row) for row in classified.top()] == [0, 2, 0]

@@ -9,7 +9,8 @@ from maskadapter.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Classification:
-    """Class probabilities of N given masks. probs: (N, K) float32 over ``class_names``, each row sums to 1."""
+    """Class probabilities of N given masks. probs: (N, K) float32 over ``class_names``, each row sums to 1; the row of
+    an empty mask, which has no class, is NaN."""
 
     vocabulary: Vocabulary = field(repr=False)
     probs: np.ndarray
@@ -21,15 +22,17 @@ class Classification:
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int: the best class of every mask."""
-        return self.probs.argmax(axis=1)
+        """(N,) int: the best class of every mask; -1 for an empty one."""
+        return np.where(np.isnan(self.probs).any(axis=1), -1, self.probs.argmax(axis=1))
 
     @property
     def scores(self) -> np.ndarray:
-        """(N,) float32, 0 to 1: the probability of the best class."""
+        """(N,) float32, 0 to 1: the probability of the best class; NaN for an empty mask."""
         return self.probs.max(axis=1)
 
     def top(self, count: int = 5) -> list[list[tuple[str, float]]]:
-        """The ``count`` most probable classes of each of the N masks with their probabilities, best first."""
+        """The ``count`` most probable classes of each of the N masks with their probabilities, best first; none for an
+        empty mask."""
         order, names = (-self.probs).argsort(axis=1, kind="stable")[:, :count], self.class_names
-        return [[(names[i], float(row[i])) for i in best] for row, best in zip(self.probs, order, strict=True)]
+        rows = zip(self.probs, order, self.labels, strict=True)
+        return [[(names[i], float(row[i])) for i in best if label >= 0] for row, best, label in rows]
