@@ -178,8 +178,8 @@ class OpenVocabularySegmenter(nn.Module):
             another is, it has one. Or a ``MaskSource``, which gets the original image, or the name of one such as
             ``"sam:NAME"``, which is loaded for this call."""
         encoded, vocabulary = self.encode_image(image, masks), self.encode_text(classes)
-        if encoded.proposals is None:
-            raise MaskError("no masks were given: classify needs masks, in any form that mask_parts takes")
+        if encoded.proposals is None or encoded.given_masks is None:
+            raise MaskError("no masks were given: classify needs masks; segment finds some of its own")
         embeddings = encoded.mask_embeddings
         if embeddings is None:
             assert isinstance(self.pooler, AdapterPooler)
@@ -189,7 +189,8 @@ class OpenVocabularySegmenter(nn.Module):
         _refuse_nan(logits)
         probs = logits[0, :, :-1].softmax(dim=-1).float()
         probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # what was pooled of them is no part of the image
-        return Classification(vocabulary.vocabulary, probs.cpu().numpy())
+        found = classified(encoded.given_masks, probs.cpu().numpy(), vocabulary.vocabulary)
+        return Classification(encoded.image, vocabulary.vocabulary, found, encoded.file_name or "image.png")
 
     @torch.inference_mode()
     def activation_maps(self, image: Any, masks: Any) -> ActivationMaps:
