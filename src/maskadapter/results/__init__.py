@@ -2,6 +2,7 @@
 
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.classification import Classification
+from maskadapter.results.detections import detections_of, load_supervision
 from maskadapter.results.overlay import color_of, draw_overlay
 from maskadapter.results.postprocessing import (
     Instances,
@@ -12,5 +13,8 @@ from maskadapter.results.postprocessing import (
     semantic_map,
     semantic_scores,
 )
-from maskadapter.results.segmentation import ENDINGS, NONE, Explanation, Segmentation, check_formats, load_supervision
+from maskadapter.results.result import Result
+from maskadapter.results.result_segment import NONE, ResultSegment, classified, filtered, masks_of, painted
+from maskadapter.results.saving import ENDINGS, check_formats, write_file
+from maskadapter.results.segmentation import Explanation, Segmentation
 from maskadapter.results.upsampling import Upsampler
