@@ -54,11 +54,11 @@ def with_masks(images: Sequence[ImageFile], masks: Any) -> list[MaskedImage]:
         return [MaskedImage(image.source, image.stem, masks) for image in images]
     if masks.is_dir():
         return _from_folder(images, masks)
+    if not masks.exists():
+        raise MaskError(f"no such file: {masks}")
     if len(images) > 1 and masks.suffix.lower() != ".json":
         needed = "give a folder with a file for each, or one COCO JSON file"
         raise MaskError(f"{masks} has masks of one image, and {len(images):,} were given: {needed}")
-    if not masks.exists():
-        raise MaskError(f"no such file: {masks}")
     sha256 = sha256_of(masks) if masks.is_file() else None  # a pipe can be read once
     return [MaskedImage(image.source, image.stem, masks, sha256) for image in images]
 
