@@ -188,7 +188,7 @@ class OpenVocabularySegmenter(nn.Module):
         logits = self.out_of_vocabulary_logits(encoded.features, embeddings, self.text_classifier(vocabulary))
         _refuse_nan(logits)
         probs = logits[0, :, :-1].softmax(dim=-1).float()
-        probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # what was pooled of them is no part of the image
+        probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # nothing of the image was pooled
         found = classified(encoded.given_masks, probs.cpu().numpy(), vocabulary.vocabulary)
         return Classification(encoded.image, vocabulary.vocabulary, found, encoded.file_name or "image.png")
 
