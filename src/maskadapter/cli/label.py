@@ -8,7 +8,7 @@ from typer import Option
 
 from maskadapter.cli.options import Background, Classes, Device, Masks, ModelSource, Prune, Things, with_model_source
 from maskadapter.cli.segment import ImagesArgument, Resume, loaded, run_and_report
-from maskadapter.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, Vocabulary, background_line, competing_classes
 
 
 @with_model_source()
@@ -38,8 +38,8 @@ def label(
     from maskadapter.pipelines import label_images
 
     vocabulary = Vocabulary.of(classes, things)
-    others = None if background == "none" else Vocabulary.of(background)
+    others, note = competing_classes(vocabulary, background), background_line(vocabulary, background)
     found = find_image_files(images, output)
     segmenter, given, settings = loaded(source, masks, device, prune_proposals)
     run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
-    run_and_report(partial(run, masks=given, resume=resume, settings=settings), output)
+    run_and_report(partial(run, masks=given, resume=resume, settings=settings), output, note)
