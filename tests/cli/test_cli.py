@@ -18,7 +18,6 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.results.classification import Classification
 
-
 COMPETING = "background: coco-stuff (171 classes)"
 
 
