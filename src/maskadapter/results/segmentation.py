@@ -15,6 +15,7 @@ from maskadapter.io import categories, image_entry, panoptic_image
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation
+from maskadapter.results.formats import ENDINGS, FORMATS, check_formats
 from maskadapter.results.overlay import draw_overlay, label_image
 from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, SemanticOrder, boxes_of
 from maskadapter.results.upsampling import Upsampler
@@ -28,28 +29,9 @@ if TYPE_CHECKING:
     from supervision import Detections
     from torch import Tensor
 
-ENDINGS = {
-    "overlay": ("-overlay.png",),
-    "labels": ("-labels.png", "-classes.json"),
-    "panoptic": ("-panoptic.png", "-panoptic.json"),
-    "coco": ("-instances.json",),
-    "summary": ("-summary.json",),
-    "activations": ("-activations.png",),
-}
-"""The formats of ``Segmentation.save``, and what the files of each are called after the stem."""
-
-FORMATS = tuple(ENDINGS)
 NONE = "none of them"
 
 _MOST_DRAWN = 8  # segments on a sheet of activation maps, the largest
-
-
-def check_formats(formats: str | Sequence[str]) -> list[str]:
-    """Split and check formats, a sequence or one text with commas. Raises MaskAdapterError for one that is unknown."""
-    names = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise MaskAdapterError(f"unknown format '{unknown[0]}': choose from {', '.join(FORMATS)}")
-    return names
 
 
 @dataclass(frozen=True)
