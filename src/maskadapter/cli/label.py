@@ -21,6 +21,9 @@ def label(
     min_area: Annotated[
         float, Option(min=0, max=1, help="Leave out segments of a smaller share of the image.")
     ] = 0.001,
+    val: Annotated[
+        float, Option(min=0, max=1, help="With yolo: share of the images to hold out for validation.")
+    ] = 0.0,
     background: Background = BACKGROUND,
     things: Things = None,
     masks: Masks = None,
@@ -42,4 +45,4 @@ def label(
     found = find_image_files(images, output)
     segmenter, given, settings = loaded(source, masks, device, prune_proposals)
     run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
-    run_and_report(partial(run, masks=given, resume=resume, settings=settings), output, note)
+    run_and_report(partial(run, masks=given, val=val, resume=resume, settings=settings), output, note)

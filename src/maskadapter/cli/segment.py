@@ -97,6 +97,9 @@ def run_and_report(work: Callable[[], "Report"], output: Path, note: str) -> Non
     total = report.done + len(report.failed)
     if total == len(report.failed) == 1 and report.fault is None:
         raise MaskAdapterError(report.failed[0][1])
+    if report.kept:
+        some = ", ".join(report.kept[:5]) + (", ..." if len(report.kept) > 5 else "")
+        print(f"{len(report.kept):,} files are not as they were written and stay as they are: {some}")
     if total == 1 and not (report.before or report.note or report.failed):
         return
     before = f", {report.before:,} of them before" if report.before else ""

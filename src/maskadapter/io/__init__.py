@@ -2,6 +2,7 @@
 
 from maskadapter.io.coco_format import (
     categories,
+    coco_info,
     decode_segmentation,
     encode_mask,
     image_entry,

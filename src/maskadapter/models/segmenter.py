@@ -23,7 +23,7 @@ from maskadapter.models.preprocess import InputSize, read_input, resize, to_batc
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource
-from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder
+from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder, classified, masks_of
 from maskadapter.system.renamed import refuse_old_attribute
 from maskadapter.system.warn_once import warn_once
 from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
@@ -124,7 +124,7 @@ class OpenVocabularySegmenter(nn.Module):
 
         image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
         features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
-        features, proposals = None, None
+        features, proposals, given = None, None, None
         if isinstance(image, EncodedImage):
             if masks is None:
                 return image
@@ -134,12 +134,13 @@ class OpenVocabularySegmenter(nn.Module):
             masks = self.mask_source if masks is None else masks
         inputs, sizes = self.prepare(pixels)
         if masks is not None:
-            proposals = Proposals(mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)[None])
+            logits, given = mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)
+            proposals = Proposals(logits[None])
         features = features or self.clip.encode_image(inputs.pixels)
         if proposals is None and self.generator is not None:
             proposals = self.generator(inputs, features)
         embeddings = None if proposals is None else self.mask_embeddings(inputs, features, proposals)
-        return EncodedImage(pixels, file_name, sizes, replace(features, pyramid={}), proposals, embeddings)
+        return EncodedImage(pixels, file_name, sizes, replace(features, pyramid={}), proposals, embeddings, given)
 
     @torch.inference_mode()
     def segment(
@@ -158,23 +159,31 @@ class OpenVocabularySegmenter(nn.Module):
             that they win belong to no class. "auto": those of COCO-Stuff, and none where ``classes`` is a built-in
             list. None or "none": every pixel goes to one of your classes, as in evaluation.
         masks: as in ``classify``, in place of the model's own proposals, for the out-of-vocabulary classifier alone.
+            Each stays one segment of the result, with exactly its pixels; an empty one has no class.
         Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head."""
         encoded = self.encode_image(image, masks)
         if encoded.proposals is None:
             needed = "give masks, load them with masks='sam:NAME', or load a segmenter's file with adapter=<this file>"
             raise MaskAdapterError(f"these weights hold no mask generator: {needed}")
         vocabulary = self.encode_text(classes, things)
-        competing, others = vocabulary, competing_classes(vocabulary.vocabulary, background)
+        competing, count, background_list = vocabulary, len(vocabulary.vocabulary), None
+        others = competing_classes(vocabulary.vocabulary, background)
         if others is not None:
             usual = self.encode_text(COMPETING)
             others = usual if others == usual.vocabulary else self.encode_text(others)
             competing = vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
+            background_list = others.vocabulary.name
         probs = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
         _refuse_nan(probs)
-        found = (encoded.image, vocabulary.vocabulary, encoded.proposals.mask_logits[0], probs[0], encoded.sizes)
-        competitors = competing.vocabulary.names[len(vocabulary.vocabulary) :]
+        logits, names, fixed = encoded.proposals.mask_logits[0], competing.vocabulary.names, None
+        if encoded.given_masks is not None:
+            numbers = probs[0].float().cpu().numpy()
+            fixed = classified(encoded.given_masks, numbers, vocabulary.vocabulary, (*names[count:], "(nothing)"))
+            logits = logits.new_zeros(0, *logits.shape[1:])  # of no further use, and large
+        found = (encoded.image, vocabulary.vocabulary, logits, probs[0], encoded.sizes)
         settings = (self.semantic_order, self.inference.overlap_threshold, self.inference.join_touching)
-        return Segmentation(*found, competitors, *settings, file_name=encoded.file_name or "image.png")
+        file_name = encoded.file_name or "image.png"
+        return Segmentation(*found, names[count:], *settings, file_name, background_list, fixed)
 
     @torch.inference_mode()
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
@@ -199,10 +208,10 @@ class OpenVocabularySegmenter(nn.Module):
         """Where CLIP's features are pooled for each mask. image, masks: as in ``classify``; or a ``Segmentation`` for
         its largest segments, as its ``save`` draws them."""
         if isinstance(masks, Segmentation):
-            masks = masks.panoptic().masks(masks.largest_segments())
+            masks = masks_of(masks.largest_segments(), masks.size)
         encoded = image if isinstance(image, EncodedImage) else self.encode_image(image, masks=[])  # features alone
         features, sizes = encoded.features, encoded.sizes
-        logits = mask_logits(masks, encoded.image, sizes, encoded.file_name, features.dense.device)
+        logits, _ = mask_logits(masks, encoded.image, sizes, encoded.file_name, features.dense.device)
         return ActivationMaps(self.pooler.weights(features, logits[None])[0].float().cpu().numpy(), sizes)
 
     def prepare(self, image: np.ndarray, size: InputSize | None = None) -> tuple[ImageBatch, ImageSizes]:

@@ -2,6 +2,7 @@
 
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.classification import Classification
+from maskadapter.results.detections import detections_of, load_supervision
 from maskadapter.results.overlay import color_of, draw_overlay
 from maskadapter.results.postprocessing import (
     Instances,
@@ -12,5 +13,7 @@ from maskadapter.results.postprocessing import (
     semantic_map,
     semantic_scores,
 )
-from maskadapter.results.segmentation import NONE, Explanation, Segmentation, load_supervision
+from maskadapter.results.result import Result
+from maskadapter.results.result_segment import NONE, ResultSegment, classified, filtered, masks_of, painted
+from maskadapter.results.segmentation import Explanation, Segmentation
 from maskadapter.results.upsampling import Upsampler
