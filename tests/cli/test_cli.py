@@ -73,7 +73,13 @@ class Model:
 
 
 @pytest.fixture
-def model(monkeypatch):
+def any_name(monkeypatch):
+    """Every model exists."""
+    monkeypatch.setattr("maskadapter.hub.check_source", lambda source: None)
+
+
+@pytest.fixture
+def model(monkeypatch, any_name):
     model = Model()
     monkeypatch.setattr(maskadapter, "load", model.load, raising=False)
     return model
@@ -147,7 +153,7 @@ def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
 
 
 @pytest.fixture
-def halves(monkeypatch, tmp_path):
+def halves(monkeypatch, any_name, tmp_path):
     """A quick segmenter that writes real files, and two images in a folder."""
     monkeypatch.setattr(maskadapter, "load", lambda *given, **named: Halves(), raising=False)
     monkeypatch.chdir(tmp_path)
