@@ -51,10 +51,15 @@ def test_the_streams_are_put_back(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", errors="strict")
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(sys, "stderr", None)
-    with pytest.raises(KeyError), steady_output():
-        print("\u25a0")
-        assert sys.stdout.encoding == "cp1252"
-        assert sys.stderr is None
-        raise KeyError
+
+    def fail():
+        with steady_output():
+            print("\u25a0")
+            assert sys.stdout.encoding == "cp1252"
+            assert sys.stderr is None
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert sys.stdout is stream
     assert stream.buffer.getvalue().rstrip() == b"?"
