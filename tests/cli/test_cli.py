@@ -116,7 +116,8 @@ def test_segment(run, model, photo):
     assert lines[1][-2:] == ["cat", "67.5%"]
     assert lines[2][-2:] == ["sofa", "22.5%"]
     assert lines[3] == ["none", "of", "them", "10.0%"]
-    assert out.splitlines()[4:] == [COMPETING, "results/photo-overlay.png", "results/photo-labels.png"]
+    names = ("overlay.png", "labels.png", "classes.json")
+    assert out.splitlines()[4:] == [COMPETING, *(f"results/photo-{name}" for name in names)]
 
 
 def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
@@ -148,7 +149,7 @@ def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
     assert model.masks == ("source", "sam:some/model", "mps")
     source = ModelSource("maftplus-base", "pooling", Path("warmup.pth"), "maftplus-large")
     assert model.given[0] == (source, "mps")
-    assert out.splitlines()[-1] == "out/photo-labels.png"
+    assert out.splitlines()[-1] == "out/photo-classes.json"
     assert "overlay" not in out
 
 
@@ -286,9 +287,10 @@ def test_a_fault_in_one_of_many_images_is_exit_1_after_the_others(run, halves, m
 
 def test_label(run, halves, tmp_path):
     code, out, err = run("label", "photos", "-c", "cat, sky", "--format", "yolo", "--things", "sky", "--min-area", 0.1)
-    done, background, note = out.splitlines()
+    done, background, note, split = out.splitlines()
     assert (code, done, background, err) == (0, "2 of 2 images are done: dataset", COMPETING, "")
     assert note == "4 segments labeled, 0 left out by score or area"
+    assert split == "data.yaml has the same images for train and val: --val 0.2 holds a fifth of them out"
     record = json.loads((tmp_path / "dataset/run.json").read_text())
     assert (record["format"], record["score"], record["min_area"]) == ("yolo", 0.5, 0.1)
     assert record["is_thing"] == [False, True]

@@ -23,6 +23,8 @@ from maskadapter.io.images import read_image
 from maskadapter.pipelines import labeling
 from maskadapter.pipelines.labeling import label_images
 from maskadapter.results.postprocessing import PanopticMap, Segment
+from maskadapter.results.result_segment import ResultSegment
+from maskadapter.types import CompactMask
 
 with warnings.catch_warnings(action="ignore"):
     from supervision import DetectionDataset
@@ -67,8 +69,13 @@ class Fixed:
     encode_text = Halves.encode_text
 
     def segment(self, source, encoded, background, masks=None):
-        self.image, self.panoptic = read_image(source), lambda: self.found
+        self.image, self.size, self.panoptic = read_image(source), self.found.ids.shape, lambda: self.found
         return self
+
+    def __iter__(self):
+        for one in self.found.segments:
+            mask = CompactMask.of(self.found.ids == one.id)
+            yield ResultSegment(one.id, one.label, "", one.is_thing, one.score, mask, one.proposal, None, ())
 
 
 def hard_masks():

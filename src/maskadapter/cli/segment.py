@@ -34,6 +34,7 @@ def segment(
     background: Background = BACKGROUND,
     things: Things = None,
     masks: Masks = None,
+    score: Annotated[float, Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.0,
     explain: Annotated[bool, Option("--explain", help="For one image: print each segment's best classes.")] = False,
     resume: Resume = False,
     device: Device = "cpu",
@@ -72,7 +73,7 @@ def segment(
 
     run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, masks=given)
     on_result = report_one if len(found) == 1 else None
-    run_and_report(partial(run, resume=resume, settings=settings, on_result=on_result), output, note)
+    run_and_report(partial(run, score=score, resume=resume, settings=settings, on_result=on_result), output, note)
 
 
 def check_given(masks: str | None) -> None:

@@ -44,7 +44,7 @@ def label_images(
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Make a training set of images: their panoptic segments become its labels.
+    """Make a training set of images: their segments become its labels; of given masks, each is one that may overlap.
 
     images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
         ``segmenter.segment``; the background gets no labels.
@@ -94,12 +94,14 @@ def label_images(
         result = segmenter.segment(image.source, encoded, background=background, masks=masks)
         written = _write_image(image, result.image, place / "images")
         file_name = written.relative_to(place / "images").as_posix()
-        panoptic = result.panoptic()
-        least = max(1, min_area * panoptic.ids.size)
-        chosen = [s for s in panoptic.segments if s.score >= score and s.area >= least]
-        count.update(images=1, labeled=len(chosen), left=len(panoptic.segments) - len(chosen))
+        height, width = result.size
+        least = max(1, min_area * height * width)
+        found = [segment for segment in result if segment.label >= 0]
+        chosen = [segment for segment in found if segment.score >= score and segment.area >= least]
+        count.update(images=1, labeled=len(chosen), left=len(found) - len(chosen))
         with write_atomically(place / label_name(image)) as temporary:
-            temporary.write_text(label_text(format, written, file_name, names, panoptic, chosen), encoding="utf-8")
+            text = label_text(format, written, file_name, result.size, names, chosen)
+            temporary.write_text(text, encoding="utf-8")
 
     made_with = {"command": "label", **(settings or {}), **vocabulary_settings(encoded.vocabulary, background)}
     made_with |= {"format": format, "score": score, "min_area": min_area, "val": val}
