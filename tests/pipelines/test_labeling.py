@@ -23,6 +23,8 @@ from maskadapter.io.images import read_image
 from maskadapter.pipelines import labeling
 from maskadapter.pipelines.labeling import label_images
 from maskadapter.results.postprocessing import PanopticMap, Segment
+from maskadapter.results.result_segment import ResultSegment
+from maskadapter.types import CompactMask
 
 with warnings.catch_warnings(action="ignore"):
     from supervision import DetectionDataset
@@ -67,8 +69,13 @@ class Fixed:
     encode_text = Halves.encode_text
 
     def segment(self, source, encoded, background, masks=None):
-        self.image, self.panoptic = read_image(source), lambda: self.found
+        self.image, self.size, self.panoptic = read_image(source), self.found.ids.shape, lambda: self.found
         return self
+
+    def __iter__(self):
+        for one in self.found.segments:
+            mask = CompactMask.of(self.found.ids == one.id)
+            yield ResultSegment(one.id, one.label, "", one.is_thing, one.score, mask, one.proposal, None, ())
 
 
 def hard_masks():
@@ -325,7 +332,7 @@ def test_a_full_disk_stops_the_run(photos, tmp_path, monkeypatch):
 
 def test_the_import_warns_of_nothing_and_hides_nothing_else():
     code = (
-        "import warnings, maskadapter.results as d\n"
+        "import warnings, maskadapter.results.detections as d\n"
         "warnings.simplefilter('always')\n"
         "before = list(warnings.filters)\n"
         "d.load_supervision()\n"

@@ -17,13 +17,13 @@ from maskadapter.pipelines.coco_set import check_coco, write_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.pipelines.label_formats import LABEL_FILES, Format, label_text
 from maskadapter.pipelines.mask_files import MaskedImage
-from maskadapter.pipelines.run_record import RECORD, open_record
+from maskadapter.pipelines.run_record import open_record
+from maskadapter.pipelines.set_folder import refuse_other_files
 from maskadapter.pipelines.yolo_set import check_yolo, write_yolo
 from maskadapter.results import load_supervision
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
-from maskadapter.system.working_folder import NAME as WORKING_FOLDER
 from maskadapter.vocabulary import BACKGROUND
 
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
@@ -45,7 +45,7 @@ def label_images(
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Make a training set of images: their panoptic segments become its labels.
+    """Make a training set of images: their segments become its labels; of given masks, each is one that may overlap.
 
     images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
         ``segmenter.segment``; the background gets no labels.
@@ -82,7 +82,7 @@ def label_images(
         load_supervision()  # a missing library is reported before the first image
     encoded = segmenter.encode_text(classes, things)
     names = _distinct(encoded.vocabulary.names)
-    _refuse_other_files(output, resume)
+    refuse_other_files(output, resume)
     folder, suffix = LABEL_FILES[format]
     count = Counter[str]()
 
@@ -95,12 +95,14 @@ def label_images(
         result = segmenter.segment(image.source, encoded, background=background, masks=image.masks)
         written = _write_image(image, result.image, place / "images")
         file_name = written.relative_to(place / "images").as_posix()
-        panoptic = result.panoptic()
-        least = max(1, min_area * panoptic.ids.size)
-        chosen = [s for s in panoptic.segments if s.score >= score and s.area >= least]
-        count.update(images=1, labeled=len(chosen), left=len(panoptic.segments) - len(chosen))
+        height, width = result.size
+        least = max(1, min_area * height * width)
+        found = [segment for segment in result if segment.label >= 0]
+        chosen = [segment for segment in found if segment.score >= score and segment.area >= least]
+        count.update(images=1, labeled=len(chosen), left=len(found) - len(chosen))
         with write_atomically(place / label_name(image)) as temporary:
-            temporary.write_text(label_text(format, written, file_name, names, panoptic, chosen), encoding="utf-8")
+            text = label_text(format, written, file_name, result.size, names, chosen)
+            temporary.write_text(text, encoding="utf-8")
 
     made_with = {"command": "label", **(settings or {}), **vocabulary_settings(encoded.vocabulary, background)}
     made_with |= {"format": format, "score": score, "min_area": min_area, "val": val}
@@ -132,15 +134,6 @@ def _named_in_set(images: Sequence[MaskedImage], format: Format) -> list[MaskedI
 def _distinct(names: Sequence[str]) -> list[str]:
     """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
     return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
-
-
-def _refuse_other_files(output: Path, resume: bool) -> None:
-    try:
-        empty = not output.exists() or all(path.name == WORKING_FOLDER for path in output.iterdir())
-    except OSError as error:
-        raise MaskAdapterError(f"cannot write {output}: {error.strerror}") from None
-    if not empty and not (resume and (output / RECORD).exists()):
-        raise MaskAdapterError(f"{output} is not empty: a training set needs its own folder; --resume goes on with one")
 
 
 def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:

@@ -39,7 +39,7 @@ class RunRecord:
         self._written: dict[str, set[str]] = {}
         self._journal = staging.parent / _JOURNAL
         earlier = self._read(resume)
-        self._earlier, self._counts = earlier is not None, record
+        self._earlier, self._counts, self._planned = earlier is not None, record, False
         if earlier is not None and not record:
             self.settings, self.recording = earlier, True
 
@@ -55,6 +55,7 @@ class RunRecord:
                 self._prepare(image.stem, () if resume else names(image), resume)
         if not resume and self._counts:  # what is there was made with other settings
             self.images = {stem: {"files": entry["files"]} for stem, entry in self.images.items()}
+        self._planned = True
         self.save()
         return done
 
@@ -124,7 +125,7 @@ class RunRecord:
 
     def save(self) -> None:
         """Write the record, and remove the journal, which is in it."""
-        if not self.recording:
+        if not self.recording or not self._planned:
             return
         images = {stem: dict(sorted(entry.items())) for stem, entry in sorted(self.images.items())}
         content = {**self.settings, "images": images}
