@@ -71,7 +71,7 @@ def load(
 
 @cache
 def _compute_alone_after_fork() -> None:
-    """Forked processes use one thread: they inherit no threads, and PyTorch would wait for those of its pool forever."""
+    """Give forked processes one thread: they inherit no others, and PyTorch would wait for its pool forever."""
     if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
         os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
