@@ -255,7 +255,7 @@ def test_the_home_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("brand", [b"heic", b"mif1", b"hevc"])
 @pytest.mark.parametrize("name", ["IMG_1.HEIC", "photo.jpg"])
-def test_heic_is_told_by_its_content(tmp_path, brand, name):
+def test_heic_is_found_by_its_content(tmp_path, brand, name):
     (tmp_path / name).write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(99))
     message = f"not an image that can be read: .*{name} .HEIC is not read: convert to JPEG or PNG first"
     with pytest.raises(ImageError, match=message):
@@ -265,7 +265,7 @@ def test_heic_is_told_by_its_content(tmp_path, brand, name):
 
 
 @pytest.mark.parametrize("name", ["a.CR2", "a.svg", "a.psd"])
-def test_formats_that_are_not_read_are_told_by_their_suffix(tmp_path, name):
+def test_formats_that_are_not_read_are_found_by_their_suffix(tmp_path, name):
     (tmp_path / name).write_bytes(b"<svg/>")
     with pytest.raises(ImageError, match=f"{name[2:].upper()} is not read: convert to JPEG or PNG first"):
         read_image(tmp_path / name)

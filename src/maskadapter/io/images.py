@@ -3,7 +3,7 @@
 import logging
 import warnings
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -53,7 +53,8 @@ def read_image(
         return _from_array(source)
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
-        return read_stream(source, name if isinstance(name, str) else f"the given {type(source).__name__}", max_pixels)
+        shown = name if isinstance(name, str) else f"the given {type(source).__name__}"
+        return read_stream(cast("IO[bytes]", source), shown, max_pixels)
     if hasattr(source, "permute"):
         if source.ndim != 3 or source.shape[0] != 3:
             raise ImageError(f"shape {tuple(source.shape)} is not an image tensor; (3, H, W) uint8 is needed")
@@ -78,7 +79,8 @@ def _decode(opened: Image.Image, name: str) -> np.ndarray:
 
 
 def _from_pil(image: Image.Image) -> np.ndarray:
-    name = f"the given PIL image{f' of {image.filename}' if getattr(image, 'filename', '') else ''}"
+    path = getattr(image, "filename", "")
+    name = f"the given PIL image of {path}" if path else "the given PIL image"
     try:
         return _upright_rgb(image, name)
     except ImageError:

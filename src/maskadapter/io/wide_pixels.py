@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import IO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from maskadapter.errors import ImageError
 from maskadapter.io.open_image import open_again
@@ -80,7 +80,7 @@ def _stated_maximum(image: Image.Image) -> int | None:
 
 
 def _significant_bits(file: IO[bytes] | None) -> int:
-    """Return the first number in a PNG's chunk sBIT, which Pillow does not read. Source: PNG, 11.3.2.3."""
+    """Return the largest number in a PNG's chunk sBIT, which Pillow does not read. Source: PNG, 11.3.2.3."""
     bits = 16
     if file is not None:
         position = file.tell()
@@ -88,7 +88,8 @@ def _significant_bits(file: IO[bytes] | None) -> int:
         with suppress(struct.error):  # the file is cut
             while (chunk := struct.unpack(">I4s", file.read(8)))[1] != b"IDAT":
                 content = file.read(chunk[0] + 4)
-                bits = content[0] if chunk[1] == b"sBIT" else bits
+                if chunk[1] == b"sBIT":
+                    bits = max(content[:-4], default=bits)  # the last four are its checksum
         file.seek(position)
     return bits
 
@@ -100,7 +101,9 @@ def _low_bytes(image: Image.Image) -> Image.Image | None:
     if not codes or codes[0][:-1] not in ("RGB;16", "RGBA;16", "RGBX;16"):
         return None
     again = open_again(image)
-    if again is not None:
+    if isinstance(again, ImageFile.ImageFile):
         code = codes[0][:-1] + _LOW_BYTES[codes[0][-1]]
-        again.tile = [t._replace(args=code if isinstance(t.args, str) else (code, *t.args[1:])) for t in again.tile]
+        for index, (codec, box, offset, args) in enumerate(again.tile):
+            other = (code, *args[1:]) if isinstance(args, tuple) else code
+            again.tile[index] = ImageFile._Tile(codec, box, offset, other)
     return again
