@@ -38,6 +38,14 @@ def test_refusals_are_one_line_of_the_given_kind(tmp_path):
         assert "\n" not in str(refused.value)
 
 
+def test_paths_as_a_user_gives_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "classes.txt").write_text("cat")
+    assert read_text(Path("~/classes.txt"), 10, DatasetError) == "cat"
+    with pytest.raises(DatasetError, match="is an address"):
+        read_text(Path("https://example.org/classes.txt"), 10, DatasetError)
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="this system has no /dev/zero")
 def test_a_device_without_an_end_is_refused():
     with pytest.raises(DatasetError, match="larger than 1,000 bytes"):

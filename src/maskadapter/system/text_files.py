@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from maskadapter.errors import MaskAdapterError
+from maskadapter.system.paths import user_path
 
 
 def read_text(path: Path, limit: int, refusal: type[MaskAdapterError], what: str = "file") -> str:
@@ -18,8 +19,10 @@ def read_text(path: Path, limit: int, refusal: type[MaskAdapterError], what: str
 def read_bytes(path: Path, limit: int, refusal: type[MaskAdapterError], what: str = "file") -> bytes:
     """Read a file of at most ``limit`` bytes; a video given by mistake is refused and not read.
 
-    what: the file should be, for messages. Raises ``refusal``: no such file, a folder, no permission, too many bytes.
+    path: as a user gives it (see ``user_path``); a pipe is read to its end. what: the file should be, for messages.
+    Raises ``refusal``: no such file, an address, a folder, no permission, too many bytes.
     """
+    path = user_path(path, refusal)
     try:
         with path.open("rb") as file:
             facts = os.fstat(file.fileno())
