@@ -21,14 +21,21 @@ def as_array(source: Any) -> np.ndarray:
             tensor = source.detach().cpu()
             return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
         if isinstance(source, Image.Image):
-            array = np.asarray(source)
+            array = _pixels(source)
             return panoptic_ids(array) if source.mode == "RGB" else array
         if isinstance(source, list | tuple) and any(hasattr(s, "detach") or isinstance(s, Image.Image) for s in source):
             return np.stack([as_array(each) for each in source])
         return np.asarray(source)
-    except (ValueError, TypeError, RuntimeError, AttributeError) as error:  # AttributeError: a closed image
+    except (ValueError, TypeError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise MaskError(f"masks of different shapes, or not masks; bool (N, H, W) is needed ({reason})") from None
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    try:
+        return np.asarray(image)
+    except Exception as error:  # decoders raise many kinds; a closed image an AssertionError
+        raise MaskError(f"the image is closed or damaged ({str(error) or type(error).__name__})") from None
 
 
 def two_valued(masks: np.ndarray) -> np.ndarray:
