@@ -179,7 +179,7 @@ NAN[0, 0, 0] = np.nan
         (np.arange(720).reshape(3, 12, 20).astype(np.uint8), "as images do: of masks with gray edges give masks > 127"),
         (MASKS.transpose(1, 2, 0), r"masks\.transpose\(2, 0, 1\), of a tensor masks\.permute"),
         (MASKS[0][..., None], r"masks\.transpose\(2, 0, 1\)"),
-        (np.zeros((*SIZE, 3), np.uint8), "a color image is no mask"),
+        (np.zeros((*SIZE, 3), np.uint8), "a color image is not a mask"),
         (MASKS[:, None, None], r"\(3, 1, 1, 12, 20\); \(N, H, W\)"),
         (MASKS[None], r"give masks\[0\]"),
         (MASKS.transpose(0, 2, 1), "height and width are exchanged"),

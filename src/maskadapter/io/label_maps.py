@@ -1,4 +1,4 @@
-"""Label maps, in which every value above zero is a mask: told from masks whose edges are gray."""
+"""Label maps, in which every value above zero is a mask; a mask whose edges are gray is not one of them."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from maskadapter.errors import MaskError
 
 MAX_MASKS = 5_000  # in one label map: a photograph given by mistake has thousands of values
 
-# A map is taken for a mask with gray edges, where all of this holds. JPEGs and resized or blurred masks have at most
+# A map counts as a mask with gray edges where all of this holds. JPEGs and resized or blurred masks have at most
 # 7 % flat pixels and at least 40 % transitions among the values that are not their two main ones; the label maps tried,
 # down to superpixels of 5 x 5 pixels, at least 15 % flat pixels, or below 15 % transitions (isolated spots and lines).
 _LOWEST_SPAN = 32  # between the smallest and the largest value
@@ -23,7 +23,7 @@ def label_values(labels: np.ndarray) -> np.ndarray:
     """
     values = np.unique(labels)
     if values[0] < 0:
-        raise MaskError("the label map has values below 0; 0 is no mask, each value above is one: give labels + 1")
+        raise MaskError("the label map has values below 0; each value above 0 is a mask: give labels + 1")
     masks: np.ndarray = values[values > 0]
     if len(masks) > MAX_MASKS:
         raise MaskError(f"{len(masks):,} different values, more than {MAX_MASKS:,}: is it a label map?")

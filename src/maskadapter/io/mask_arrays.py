@@ -80,7 +80,7 @@ def check_shape(shape: tuple[int, ...], size: tuple[int, int]) -> None:
         return
     image = f"an image of {width} x {height}"
     if len(shape) == 3 and shape[:2] == size:
-        what = "a color image is no mask; of three masks" if shape[2] == 3 else "(N, H, W) is needed:"
+        what = "a color image is not a mask; of three masks" if shape[2] == 3 else "(N, H, W) is needed:"
         advice = "give masks.transpose(2, 0, 1), of a tensor masks.permute(2, 0, 1)"
         raise MaskError(f"the masks have shape {shape}; {what} {advice}")
     if len(shape) == 4 and shape[-2:] == size:

@@ -20,7 +20,7 @@ def draw_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
     """
     height, width = size
     if not polygons:
-        raise MaskError("the segmentation is empty: a box alone is no mask; polygons or run lengths are needed")
+        raise MaskError("the segmentation is empty: a box alone gives no mask; polygons or run lengths are needed")
     outlines = [outline for outline in (_outline(polygon, size) for polygon in polygons) if len(outline) >= 6]
     if not outlines:
         form = "a polygon is one flat list [x1, y1, x2, y2, x3, y3, ...]"
