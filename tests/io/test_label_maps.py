@@ -95,7 +95,7 @@ def blocks(side, count=150, size=(120, 160)):
 def spots(background=0):
     labels, rng = np.full((200, 200), background), np.random.default_rng(0)
     for number in range(1, 250):
-        y, x, side = *rng.integers(0, 196, 2), rng.integers(1, 5)
+        y, x, side = *rng.integers(0, 196, 2), rng.integers(1, 4)
         labels[y : y + side, x : x + side] = number
     return labels
 

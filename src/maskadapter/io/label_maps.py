@@ -6,15 +6,15 @@ from maskadapter.errors import MaskError
 
 MAX_MASKS = 5_000  # in one label map: a photograph given by mistake has thousands of values
 
-# A map counts as gray where all of this holds. Tried: of JPEGs of masks, resized and blurred masks, heat maps and photos,
+# A map counts as gray where all of this holds. Tried: JPEGs of masks, resized and blurred masks, heat maps and photos;
 # all but a photo of grass have a roughness below 0.4, less than 8 % of flat pixels and at least 40 % of transitions. Of
 # label maps, superpixels of 5 x 5 pixels have 20 % of flat pixels, isolated spots and lines 14 % of transitions, and
 # random values in blocks of 2 x 2 pixels a roughness of 0.57.
 _LOWEST_SPAN = 32  # between the smallest and the largest value
 _LOWEST_PIXELS = 256
 _HIGHEST_ROUGHNESS = 0.45  # mean difference of neighbors along an axis, in standard deviations of all values
-# Of the values but the two that are flat most often, the share of pixels that equal their eight neighbors, and the share
-# with lower and with higher values within two pixels:
+# Of all values but the two that are flat the most, the share of pixels that equal their eight neighbors, and the share
+# of pixels with lower and with higher values within two pixels:
 _HIGHEST_FLAT = 0.1
 _LOWEST_TRANSITION = 0.4
 
@@ -32,8 +32,8 @@ def label_values(labels: np.ndarray) -> np.ndarray:
         raise MaskError(f"{len(masks):,} different values, more than {MAX_MASKS:,}: is it a label map?")
     if len(values) > 2 and values[-1] - values[0] >= _LOWEST_SPAN and _is_gray(labels):
         raise MaskError(
-            f"{len(masks):,} values, most of them in transitions, as in a photo, or in a mask that was resized or saved as "
-            "JPEG: of a mask give mask > 127, or save that as PNG"
+            f"{len(masks):,} values, most of them in transitions, as in a photo, or a mask that was resized or saved "
+            "as JPEG: of a mask give mask > 127, or save that as PNG"
         )
     return masks
 
