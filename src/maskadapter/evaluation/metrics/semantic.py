@@ -1,5 +1,6 @@
 """Compute the metrics of semantic segmentation: count pixels, and take the means."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -32,6 +33,15 @@ def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
     found[(found < 0) | (found >= classes)] = classes
     pairs, pixels = np.unique(true * (classes + 1) + found, return_counts=True)
     return np.stack([pairs // (classes + 1), pairs % (classes + 1), pixels], axis=1)
+
+
+def summed_confusion(confusions: Iterable[np.ndarray]) -> np.ndarray:
+    """Add up ``confusion``'s arrays of many images: (E, 3) int64, each pair of classes once, in ascending order."""
+    sums: Counter[tuple[int, int]] = Counter()
+    for confused in confusions:
+        for true, found, pixels in np.asarray(confused, dtype=np.int64).reshape(-1, 3).tolist():
+            sums[true, found] += pixels
+    return np.array([(*pair, pixels) for pair, pixels in sorted(sums.items())], dtype=np.int64).reshape(-1, 3)
 
 
 def pixel_counts(confusions: Iterable[np.ndarray], classes: int) -> np.ndarray:
