@@ -2,6 +2,7 @@
 
 from maskadapter.io.coco_format import (
     categories,
+    comparable_id,
     decode_segmentation,
     encode_mask,
     image_entry,
