@@ -6,7 +6,6 @@ from maskadapter.data.catalog import KnownSet, category_ids, known_set, label_va
 from maskadapter.data.dataset import Dataset, Task
 from maskadapter.data.formats.ade20k_segments import Ade20kSegments
 from maskadapter.data.formats.coco_datasets import CocoInstances, CocoPanoptic
-from maskadapter.data.formats.coco_json import Id
 from maskadapter.data.formats.custom import open_custom
 from maskadapter.data.formats.image_label_pairs import no_label
 from maskadapter.data.formats.semantic_folder import SemanticFolder
@@ -80,7 +79,7 @@ def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
         raise DatasetError(f"{where}: {absent[0].text}; to fetch it, run: {command}")
     vocabulary = Vocabulary.builtin(known.name)
     if known.task != "semantic":
-        classes: dict[Id, int] = {**category_ids(known.name)}
+        classes = category_ids(known.name)
         if task == "instance":
             return CocoInstances(known.name, vocabulary, files.listing, files.images, classes, published=True)
         return CocoPanoptic(known.name, vocabulary, files.listing, files.images, files.labels, classes, published=True)

@@ -83,8 +83,9 @@ def evaluate(
 
     One image is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; images that have a line are not
     evaluated again, and the metrics are computed from the lines alone, whoever wrote them. Raises MaskAdapterError, one
-    line: images without ground truth, an image or label that cannot be read, predictions that do not fit, a folder made with other settings or that
-    cannot be written, a process that has ended. KeyboardInterrupt says how many images are done.
+    line: no ground truth in any image, an image or label that cannot be read, predictions that do not fit, a folder
+    made with other settings or that cannot be written, a process that has ended. KeyboardInterrupt says how many
+    images are done.
     """
     rank, world_size = rank_and_world_size() if share is None else share
     count = len(dataset) if limit is None else min(limit, len(dataset))

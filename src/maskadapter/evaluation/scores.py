@@ -57,7 +57,7 @@ class Scores:
             self.counts[f"of them {name}"] = int((chosen & among).sum())
         self.per_class["IoU"] = 100 * semantic.class_ious(counts)
         with np.errstate(invalid="ignore"):
-            self.per_class |= {"pixel accuracy": 100 * both / true, "precision": 100 * both / predicted}
+            self.per_class.update({"pixel accuracy": 100 * both / true, "precision": 100 * both / predicted})
         self.per_class["pixels"] = true
 
     def add_panoptic(self) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
 from maskadapter.data.formats.coco_json import (
-    Id,
     class_of,
     file_of,
     flag,
@@ -58,7 +57,7 @@ class _CocoImages:
     """
 
     # (image, its annotations, classes) -> a tuple that ends in the list of segments: class, whether a crowd, id, ...
-    _row: Callable[[dict[str, Any], list[dict[str, Any]], Mapping[Id, int]], Any]
+    _row: Callable[[dict[str, Any], list[dict[str, Any]], Mapping[Any, int]], Any]
 
     def __init__(
         self,
@@ -66,7 +65,7 @@ class _CocoImages:
         vocabulary: Vocabulary,
         index: Path,
         images: Path,
-        classes: Mapping[Id, int],
+        classes: Mapping[Any, int],
         content: Mapping[str, Any] | None = None,
         listing: Path | None = None,
         published: bool = False,
@@ -110,7 +109,7 @@ class CocoInstances(_CocoImages):
 
     task: Task = "instance"
 
-    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[Id, int]) -> Any:
+    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[Any, int]) -> Any:
         file, segments = file_of(image), []
         for place, one in enumerate(annotations, start=1):
             number, segmentation = one.get("id", f"number {place:,}"), one.get("segmentation")
@@ -154,7 +153,7 @@ class CocoPanoptic(_CocoImages):
         index: Path,
         images: Path,
         labels: Path,
-        classes: Mapping[Id, int],
+        classes: Mapping[Any, int],
         content: Mapping[str, Any] | None = None,
         listing: Path | None = None,
         published: bool = False,
@@ -162,7 +161,7 @@ class CocoPanoptic(_CocoImages):
         self.labels = labels
         super().__init__(name, vocabulary, index, images, classes, content, listing, published)
 
-    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[Id, int]) -> Any:
+    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[Any, int]) -> Any:
         if len(annotations) != 1:
             raise DatasetError(f"{self.index} has {len(annotations)} labels for {file_of(image)}; one is needed")
         segments = [

@@ -93,7 +93,7 @@ def size_of(image: Mapping[str, Any]) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def class_of(annotation: Mapping[str, Any], classes: Mapping[Id, int], path: Path) -> int:
+def class_of(annotation: Mapping[str, Any], classes: Mapping[Any, int], path: Path) -> int:
     """Return the class index of an annotation or a segment. Raises DatasetError for a category not in ``classes``."""
     number = id_of(annotation, "category_id")
     if number not in classes:

@@ -28,7 +28,6 @@ from maskadapter.system.yaml_config import checked, read_yaml
 from maskadapter.types import UNLABELED
 from maskadapter.vocabulary import Vocabulary, builtin_names
 
-
 _MAX_CLASSES = 10_000_000  # bytes of a file of classes
 
 

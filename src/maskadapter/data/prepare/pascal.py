@@ -10,7 +10,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from maskadapter.data.catalog import KNOWN, category_ids
-from maskadapter.data.formats.coco_json import Id, class_of, in_file, read_annotations
+from maskadapter.data.formats.coco_json import class_of, in_file, read_annotations
 from maskadapter.data.layout import Gap, Split, SplitFiles, missing_files, missing_path, too_few_images
 from maskadapter.data.prepare.conversion import convert_each, write_label
 from maskadapter.errors import DatasetError, MaskError
@@ -82,7 +82,7 @@ def convert_59(folder: Path, split: str) -> None:
 
 def _label_map(image: dict[str, Any], path: Path) -> np.ndarray:
     """Draw annotations of one image, later over earlier ones, as a label map, (H, W) uint8: 0 to 58, or 255."""
-    classes: dict[Id, int] = {0: IGNORED_59, **category_ids("pascal-context-59")}
+    classes = {0: IGNORED_59} | category_ids("pascal-context-59")
     size = (int(image["height"]), int(image["width"]))
     labels = np.full(size, IGNORED_59, dtype=np.uint8)
     for annotation in image["annotations"]:
