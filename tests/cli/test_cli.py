@@ -18,6 +18,8 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.results.classification import Classification
 
+COMPETING = "background: coco-stuff (171 classes)"
+
 
 @dataclass
 class Segmented:
@@ -108,7 +110,7 @@ def test_segment(run, model, photo):
     assert lines[1][-2:] == ["cat", "67.5%"]
     assert lines[2][-2:] == ["sofa", "22.5%"]
     assert lines[3] == ["none", "of", "them", "10.0%"]
-    assert out.splitlines()[4:] == ["results/photo-overlay.png", "results/photo-labels.png"]
+    assert out.splitlines()[4:] == [COMPETING, "results/photo-overlay.png", "results/photo-labels.png"]
 
 
 def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
@@ -154,7 +156,7 @@ def halves(monkeypatch, tmp_path):
 
 def test_segment_many(run, halves, tmp_path):
     code, out, err = run("segment", "photos/", "photos/*.jpg", "-c", "cat, wall", "--save", "labels", "-m", "x/tiny")
-    assert (code, out, err) == (0, "2 of 2 images are done: out\n", "")
+    assert (code, out, err) == (0, f"2 of 2 images are done: out\n{COMPETING}\n", "")
     files = contents(tmp_path / "out")
     assert set(files) == {
         "run.json",
@@ -163,7 +165,7 @@ def test_segment_many(run, halves, tmp_path):
     assert json.loads(files["run.json"])["model"] == "tiny"
     (tmp_path / "out/y-labels.png").unlink()
     code, out, _ = run("segment", "photos", "-c", "cat, wall", "--save", "labels", "-m", "tiny", "--resume")
-    assert (code, out) == (0, "2 of 2 images are done, 1 of them before: out\n")
+    assert (code, out) == (0, f"2 of 2 images are done, 1 of them before: out\n{COMPETING}\n")
     assert contents(tmp_path / "out") == files
     code, out, err = run("segment", "photos", "-c", "cat, wall", "-m", "tiny", "--resume")
     assert (code, out) == (2, "")
@@ -237,6 +239,23 @@ def test_segment_standard_input(run, halves, monkeypatch, tmp_path):
     assert json.loads((tmp_path / "out/stdin-instances.json").read_text())["images"][0]["file_name"] == "stdin.png"
 
 
+def test_a_built_in_list_has_no_background(run, model, photo):
+    code, out, err = run("segment", photo, "-c", "pascal-voc-20")
+    assert (code, err) == (0, "")
+    assert model.given[1][2] is None
+    assert "background: none, pascal-voc-20 is a built-in list" in out.splitlines()
+    assert run("segment", photo, "-c", "pascal-voc-20", "--background", "coco-stuff")[1].count(COMPETING) == 1
+    assert "background: none\n" in run("segment", photo, "-c", "cat, dog", "--background", "none")[1]
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_the_background_that_applied_is_recorded(run, halves, tmp_path, command):
+    assert run(command, "photos", "-c", "cityscapes", "-o", "a")[0] == 0
+    assert json.loads((tmp_path / "a/run.json").read_text())["background"] is None
+    assert run(command, "photos", "-c", "cat, dog", "-o", "b")[0] == 0
+    assert json.loads((tmp_path / "b/run.json").read_text())["background"] == "coco-stuff"
+
+
 def test_segment_without_standard_input(run, halves, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     code, _, err = run("segment", "-", "-c", "cat")
@@ -253,7 +272,7 @@ def test_a_fault_in_one_of_many_images_is_exit_1_after_the_others(run, halves, m
 
     monkeypatch.setattr(Halves, "segment", trip)
     code, out, err = run("segment", "photos", "-c", "cat")
-    assert (code, out) == (1, "1 of 2 images are done: out\n")
+    assert (code, out) == (1, f"1 of 2 images are done: out\n{COMPETING}\n")
     assert err.splitlines()[0].endswith("y.jpg: RuntimeError: out of memory")
     assert "1 of 2 images failed" in err.splitlines()[1]
     assert "in trip" in run("segment", "photos", "-c", "cat", "--debug")[2]
@@ -261,8 +280,8 @@ def test_a_fault_in_one_of_many_images_is_exit_1_after_the_others(run, halves, m
 
 def test_label(run, halves, tmp_path):
     code, out, err = run("label", "photos", "-c", "cat, sky", "--format", "yolo", "--things", "sky", "--min-area", 0.1)
-    done, note = out.splitlines()
-    assert (code, done, err) == (0, "2 of 2 images are done: dataset", "")
+    done, background, note = out.splitlines()
+    assert (code, done, background, err) == (0, "2 of 2 images are done: dataset", COMPETING, "")
     assert note == "4 segments labeled, 0 left out by score or area"
     record = json.loads((tmp_path / "dataset/run.json").read_text())
     assert (record["format"], record["score"], record["min_area"]) == ("yolo", 0.5, 0.1)
@@ -271,7 +290,7 @@ def test_label(run, halves, tmp_path):
     code, out, _ = run(
         "label", "photos", "-c", "cat, sky", "--format", "yolo", "--things", "sky", "--min-area", 0.1, "--resume"
     )
-    assert (code, out) == (0, "2 of 2 images are done, 2 of them before: dataset\n")
+    assert (code, out) == (0, f"2 of 2 images are done, 2 of them before: dataset\n{COMPETING}\n")
     code, _, err = run("label", "photos", "-c", "cat")
     assert code == 2
     assert err.startswith("error: dataset is not empty")

@@ -18,8 +18,8 @@ Classes = Annotated[
     Option(
         "--classes",
         "-c",
-        help='Class names such as "cat, sofa|couch, wall" (| joins synonyms), a text file with one class a line, or a '
-        "built-in list such as ade20k-150.",
+        help='Class names such as "cat, sofa|couch, wall" (| joins synonyms); a text file with one class a line, a '
+        "data.yaml, COCO JSON or CSV; or a built-in list such as ade20k-150.",
     ),
 ]
 Things = Annotated[
@@ -30,7 +30,7 @@ Background = Annotated[
     str,
     Option(
         help="Classes that stand for the rest of the world: a pixel that one of them wins belongs to none of yours. As "
-        "--classes, or none to give every pixel to one of your classes."
+        "--classes; none: every pixel gets one of your classes; auto: coco-stuff, and none for a built-in list."
     ),
 ]
 Model = Annotated[

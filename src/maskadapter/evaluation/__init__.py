@@ -1,16 +1,11 @@
 """Evaluate any predictor on a data set: mIoU, PQ, AP and the accuracy of classifying ground-truth masks."""
 
-from maskadapter.evaluation.bootstrapping import (
-    METRICS,
-    RESAMPLES,
-    SEED,
-    bootstrap,
-    image_counts,
-    metric_function,
-    name_and_group,
-    standard_error,
-)
-from maskadapter.evaluation.evaluator import Metric, evaluate
+from typing import TYPE_CHECKING
+
 from maskadapter.evaluation.partition import Partition
-from maskadapter.evaluation.predictions import PanopticImages, Predictions, file_of, read_predictions
-from maskadapter.evaluation.records import Records
+from maskadapter.system.lazy_door import on_first_use
+
+if TYPE_CHECKING:
+    from maskadapter.evaluation.torch_door import *
+else:
+    __getattr__ = on_first_use("maskadapter.evaluation.torch_door")

@@ -3,6 +3,7 @@
 from maskadapter.io.coco_format import (
     categories,
     comparable_id,
+    coco_info,
     decode_segmentation,
     encode_mask,
     image_entry,

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,11 @@ def categories(names: Sequence[str], is_thing: Sequence[bool]) -> list[dict[str,
         {"id": i, "name": name, "isthing": int(thing), "supercategory": "thing" if thing else "stuff"}
         for i, (name, thing) in enumerate(zip(names, is_thing, strict=True), start=1)
     ]
+
+
+def coco_info() -> dict[str, Any]:
+    """Build COCO's ``info`` and ``licenses``, which readers expect; the license of the images is not known."""
+    return {"info": {"description": f"predicted by maskadapter {version('maskadapter')}"}, "licenses": []}
 
 
 def image_entry(file_name: str, size: tuple[int, int], image_id: int = 1) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The label files of a training set: COCO by ourselves, YOLO and Pascal VOC by supervision."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import ndimage
 
-from maskadapter.io import categories, encode_mask, image_entry
+from maskadapter.io import encode_mask, image_entry
 from maskadapter.results import PanopticMap, Segment, load_supervision
-from maskadapter.system.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -23,36 +22,26 @@ LABEL_FILES = {"coco": ("annotations", ".json"), "yolo": ("labels", ".txt"), "vo
 
 
 def label_text(
-    format: Format, image: Path, names: Sequence[str], panoptic: PanopticMap, segments: Sequence[Segment]
+    format: Format,
+    image: Path,
+    file_name: str,
+    names: Sequence[str],
+    panoptic: PanopticMap,
+    segments: Sequence[Segment],
 ) -> str:
     """Return the content of one image's label file. Raises MaskAdapterError where supervision is needed and missing.
 
-    image: the image's file in the set. names: of the classes. segments: those of ``panoptic`` that become labels.
+    image: the image's file; file_name: its path below ``images/`` of the set. names: of the classes. segments: those of
+    ``panoptic`` that become labels.
     """
     if format == "coco":
-        return _coco_text(image.name, panoptic, segments)
+        return _coco_text(file_name, panoptic, segments)
     labels = {str(image): _detections(panoptic, segments)}
     dataset = load_supervision().DetectionDataset(list(names), [str(image)], labels)
     with TemporaryDirectory() as folder:
         (dataset.as_yolo if format == "yolo" else dataset.as_pascal_voc)(annotations_directory_path=folder)
         text = Path(folder, f"{image.stem}{LABEL_FILES[format][1]}").read_text(encoding="utf-8")
     return text.replace("<database>roboflow.ai<", "<database>maskadapter<") if format == "voc" else text
-
-
-def join_coco(output: Path, parts: Iterable[Path], names: Sequence[str], is_thing: Sequence[bool]) -> None:
-    """Write ``annotations.json`` from the label files of single images, one of them in memory at a time."""
-    images, annotation_id = [], 0
-    with write_atomically(output / "annotations.json") as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write('{"info": {}, "licenses": [], "annotations": [')
-        for image_id, path in enumerate(parts, start=1):
-            part = json.loads(path.read_text(encoding="utf-8"))
-            images.append({**part["image"], "id": image_id})
-            for annotation in part["annotations"]:
-                file.write(",\n" if annotation_id else "\n")
-                annotation_id += 1
-                file.write(json.dumps({**annotation, "id": annotation_id, "image_id": image_id}))
-        rest = json.dumps(images), json.dumps(categories(names, is_thing), ensure_ascii=False)
-        file.write(f'\n], "images": {rest[0]}, "categories": {rest[1]}}}\n')
 
 
 def _coco_text(file_name: str, panoptic: PanopticMap, segments: Sequence[Segment]) -> str:

@@ -61,11 +61,12 @@ class MasksInFiles(Predictions):
             raise MaskError(f"no masks in {self.path}: {name.stem}{', '.join(SUFFIXES)} is needed")
         masks = read_masks(source if isinstance(source, Path) else source[0], size, name.name)
         class_probs = torch.from_numpy(self.segmenter.classify(sample.image, masks, self.encoded).probs)
+        empty = class_probs.isnan().any(dim=1, keepdim=True)  # they have no class
         return Segmentation(
             sample.image,
             self.encoded.vocabulary,
             torch.where(torch.from_numpy(masks), _LOGIT, -_LOGIT),
-            torch.cat([class_probs, torch.zeros(len(class_probs), 1)], dim=1),  # void never wins
+            torch.cat([class_probs.nan_to_num(), empty.float()], dim=1),  # void wins these alone
             ImageSizes(size, size, size),
             overlap_threshold=self.segmenter.inference.overlap_threshold,
         )

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from maskadapter.errors import ImageError
+from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ImageFile
 from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
+from maskadapter.pipelines.run_record import open_record
 from maskadapter.results import ENDINGS, Segmentation, check_formats
+from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.vocabulary import BACKGROUND
 
@@ -69,26 +71,25 @@ def segment_images(
     that fails is reported and the others are done. Raises MaskAdapterError: what ``find_image_files`` raises, an
     unknown format, other settings than those of the run that is resumed, files that cannot be written.
     """
-    output, names = Path(output), check_formats(formats)
+    output, formats = user_path(output, MaskAdapterError), check_formats(formats)
     todo = find_images(images, output, masks)
     vocabulary = segmenter.encode_text(classes, things)
-    endings = [ending for name in names for ending in ENDINGS[name]]
+    endings = [ending for name in formats for ending in ENDINGS[name]]
 
-    def files(image: ImageFile) -> list[Path]:
-        return [output / f"{image.stem}{ending}" for ending in endings]
+    def names(image: ImageFile) -> list[str]:
+        return [f"{image.stem}{ending}" for ending in endings]
 
-    def work(image: ImageFile) -> None:
+    def work(image: ImageFile, folder: Path) -> Segmentation:
         encoded = segmenter.encode_image(image.source, masks)
         result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
-        maps = segmenter.activation_maps(encoded, result) if "activations" in names else None
+        maps = segmenter.activation_maps(encoded, result) if "activations" in formats else None
         del encoded  # saving needs memory of its own
-        paths = result.save(output, names, stem=image.stem, activation_maps=maps)
-        if on_result is not None:
-            on_result(result, paths)
+        result.save(folder, formats, stem=image.stem, activation_maps=maps)
+        return result
 
     made_with = {"command": "segment", **(settings or {}), **vocabulary_settings(vocabulary.vocabulary, background)}
-    made_with["formats"] = names
-    return run_over_images(todo, output, made_with, files, work, resume=resume, record=resume or len(todo) > 1)
+    with open_record(output, {**made_with, "formats": formats}, resume, record=resume or len(todo) > 1) as run:
+        return run_over_images(run, todo, names, work, resume, on_result)
 
 
 def _named(result: Segmentation, image: ImageFile) -> Segmentation:

@@ -57,7 +57,7 @@ def draw_overlay(
 
     A name stands inside the largest segments of its class, where there is most room, or else in a list in a corner.
     """
-    canvas = _tinted(image, labels, names)
+    canvas = tinted(image, labels, names)
     size = text_size or max(_SMALLEST_TEXT, round(0.033 * math.sqrt(labels.size)))
     # Places are searched on a coarser grid: a few pixels more or less do not matter to a name.
     step = max(1, max(labels.shape) // 512)
@@ -81,7 +81,7 @@ def label_image(labels: np.ndarray, num_classes: int | None = None) -> Image.Ima
     return Image.fromarray((labels + 1).astype(np.uint8 if largest <= 255 else np.uint16))
 
 
-def _tinted(image: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Image.Image:
+def tinted(image: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Image.Image:
     """Translucent fills and, along every border, a smooth line in the color of either side."""
     colors = Image.fromarray(np.array([*map(color_of, names), (0, 0, 0)], np.uint8)[labels])
     named = labels >= 0

@@ -40,10 +40,17 @@ class PanopticMap:
     ids: np.ndarray
     segments: tuple[Segment, ...]
 
-    def masks(self, segments: Sequence[Segment] | None = None) -> np.ndarray:
-        """(N, H, W) bool: the masks of all segments, or of some of them."""
-        chosen = self.segments if segments is None else segments
-        return self.ids == np.array([segment.id for segment in chosen], np.int32)[:, None, None]
+    @property
+    def masks(self) -> np.ndarray:
+        """(N, H, W) bool: the pixels of every segment, made anew at each access."""
+        return self.ids == np.array([segment.id for segment in self.segments], np.int32)[:, None, None]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(H, W) int32: the class of every pixel, -1 where there is no segment."""
+        label_of = np.full(max((segment.id for segment in self.segments), default=0) + 1, -1, np.int32)
+        label_of[[segment.id for segment in self.segments]] = [segment.label for segment in self.segments]
+        return label_of[self.ids]
 
 
 @dataclass(frozen=True)
@@ -74,9 +81,9 @@ def semantic_scores(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> It
 
 
 def semantic_map(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> np.ndarray:
-    """The class with the highest score at every pixel, (H, W) int32; -1 everywhere when there is no proposal."""
+    """The class with the highest score at every pixel, (H, W) int32; -1 everywhere when no proposal has a class."""
     labels = np.full(masks.sizes.original, -1, dtype=np.int32)
-    if not len(probs):
+    if not probs[:, :-1].any():
         return labels
     if order == "masks-first":
         for rows in masks.tiles(channels(probs[:, :-1])):
@@ -131,7 +138,15 @@ def panoptic_map(
 
 def without_labels_from(panoptic: PanopticMap, num_classes: int) -> PanopticMap:
     """Drop the segments whose label is ``num_classes`` or more; number the others from 1 again."""
-    kept = [segment for segment in panoptic.segments if segment.label < num_classes]
+    return _numbered_anew(panoptic, [segment for segment in panoptic.segments if segment.label < num_classes])
+
+
+def labels_last_from(panoptic: PanopticMap, num_classes: int) -> PanopticMap:
+    """Number the segments whose label is ``num_classes`` or more after the others."""
+    return _numbered_anew(panoptic, sorted(panoptic.segments, key=lambda segment: segment.label >= num_classes))
+
+
+def _numbered_anew(panoptic: PanopticMap, kept: Sequence[Segment]) -> PanopticMap:
     new_ids = np.zeros(len(panoptic.segments) + 1, dtype=np.int32)
     new_ids[[segment.id for segment in kept]] = range(1, len(kept) + 1)
     segments = tuple(replace(segment, id=number) for number, segment in enumerate(kept, start=1))
@@ -183,7 +198,7 @@ def instance_masks(
     pairs: dict[int, list[ScoredClass]] = {}
     for rank, (score, pair) in enumerate(zip(scores.tolist(), best.tolist(), strict=True)):
         proposal, label = divmod(pair, class_probs.shape[1])
-        if is_thing[label]:
+        if is_thing[label] and score > 0:  # 0: a given mask that is empty
             pairs.setdefault(proposal, []).append((score, rank, label))
     for proposal, classes in pairs.items():
         one = masks.only(torch.tensor([proposal], device=probs.device))

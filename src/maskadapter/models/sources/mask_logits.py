@@ -10,19 +10,24 @@ from torch import Tensor
 
 from maskadapter.io import mask_parts
 from maskadapter.models.sources.source_names import is_source, mask_source
-from maskadapter.types import INSIDE, ImageSizes
+from maskadapter.types import INSIDE, CompactMask, ImageSizes
 
 
 def mask_logits(
     masks: Any, image: np.ndarray, sizes: ImageSizes, file_name: str | None, device: torch.device
-) -> Tensor:
-    """Make or read the masks of an image: (N, h, w) logits at stride 4 of the networks' input. masks: whatever
-    ``mask_parts`` takes; a ``MaskSource``, which gets ``image`` (H, W, 3) uint8 as it is; or the name of one, which is
-    loaded. file_name: of the image, to find its masks in a COCO file."""
+) -> tuple[Tensor, tuple[CompactMask, ...]]:
+    """Make or read the masks of an image: (N, h, w) logits at stride 4 of the networks' input, and the masks as they
+    are. masks: whatever ``mask_parts`` takes; a ``MaskSource``, which gets ``image`` (H, W, 3) uint8 as it is; or the
+    name of one, which is loaded. file_name: of the image, to find its masks in a COCO file."""
     if isinstance(masks, str) and is_source(masks):
         masks = mask_source(masks, device)
     parts = mask_parts(masks(image) if callable(masks) else masks, sizes.original, file_name)
-    return torch.cat([at_stride_4(torch.from_numpy(part), sizes) for part in parts]).to(device)
+    logits: list[Tensor] = []
+    compact: list[CompactMask] = []
+    for part in parts:
+        logits.append(at_stride_4(torch.from_numpy(part), sizes))
+        compact += map(CompactMask.of, part)
+    return torch.cat(logits).to(device), tuple(compact)
 
 
 def at_stride_4(masks: Iterable[Tensor], sizes: ImageSizes) -> Tensor:

@@ -1,0 +1,75 @@
+"""How a result shows itself: in one line, in a notebook, in a window, as a figure."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageShow
+
+from maskadapter.errors import MaskAdapterError
+from maskadapter.results.overlay import color_of, tinted
+from maskadapter.results.result_segment import ResultSegment
+from maskadapter.system.extras import load_extra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LONGEST_SIDE = 1024  # pixels of an image in a notebook
+_MOST_NAMED = 8  # classes in one line
+_MOST_LISTED = 24  # classes in a legend
+
+
+def counted(segments: Iterable[ResultSegment]) -> str:
+    """The classes that occur and their numbers of segments, ``2 cat, 1 wall``, in one line."""
+    found = Counter(segment.class_name for segment in segments).most_common()
+    names = [f"{count} {name}" for name, count in found[:_MOST_NAMED]]
+    return ", ".join([*names, *([f"and {len(found) - _MOST_NAMED} more classes"] if found[_MOST_NAMED:] else [])])
+
+
+def png(image: Image.Image) -> bytes:
+    """An image as a PNG for a notebook, its longer side at most 1024 pixels."""
+    small = image.copy()
+    small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    with BytesIO() as file:
+        small.save(file, format="PNG")
+        return file.getvalue()
+
+
+def show(image: Image.Image) -> None:
+    """Show an image in the notebook or in the system's viewer; MaskAdapterError where there is neither."""
+    if _in_notebook():
+        sys.modules["IPython"].display.display(image)
+        return
+    windows = not sys.platform.startswith("linux") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not windows or not ImageShow.show(image):
+        raise MaskAdapterError("there is no window to show an image in: save the result and open its overlay")
+
+
+def plot(image: np.ndarray, labels: np.ndarray, names: Sequence[str], segments: Iterable[ResultSegment]) -> "Figure":
+    """A figure of matplotlib with the image, tinted by labels (H, W) int, -1 = none, and a legend of the classes of
+    ``segments`` with their numbers. In a notebook it shows as the value of a cell, not once more on its own."""
+    pyplot = load_extra("matplotlib.pyplot", "plot")
+    figure, axes = pyplot.subplots(layout="constrained")
+    axes.imshow(tinted(image, labels, names))
+    axes.set_axis_off()
+    number = Counter(segment.label for segment in segments if segment.label >= 0)
+    handles = [
+        pyplot.Rectangle((0, 0), 1, 1, color=np.array(color_of(names[label])) / 255, label=f"{names[label]} ({count})")
+        for label, count in number.most_common(_MOST_LISTED)
+    ]
+    if rest := len(number) - len(handles):
+        handles.append(pyplot.Rectangle((0, 0), 1, 1, color="none", label=f"and {rest} more classes"))
+    if handles:
+        axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    if _in_notebook():
+        pyplot.close(figure)
+    return figure
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return hasattr(ipython and ipython.get_ipython(), "kernel")

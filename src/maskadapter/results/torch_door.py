@@ -1,0 +1,17 @@
+"""What the room offers and PyTorch computes: imported when the door is first asked for one of these names."""
+
+from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.classification import MASK_ENDINGS, Classification
+from maskadapter.results.detections import detections_of, load_supervision
+from maskadapter.results.overlay import color_of, draw_overlay
+from maskadapter.results.postprocessing import (
+    Instances,
+    PanopticMap,
+    Segment,
+    SemanticOrder,
+    boxes_of,
+    semantic_map,
+    semantic_scores,
+)
+from maskadapter.results.result import Result
+from maskadapter.results.result_segment import NONE, ResultSegment, classified, filtered, masks_of, painted
