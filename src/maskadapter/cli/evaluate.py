@@ -10,6 +10,8 @@ from typer import Argument, Option
 
 from maskadapter.cli.console import stop_message
 from maskadapter.cli.options import Dataset, Device, Limit, ModelSource, Prune, Root, Split, Task, with_model_source
+from maskadapter.errors import MaskAdapterError
+from maskadapter.system.paths import user_path
 from maskadapter.system.progress import busy
 
 
@@ -50,6 +52,9 @@ def evaluate(
         Literal["sum", "update"] | None,
         Option(help="MAFT+: the norm of text and update (sum), or of the update alone; without it the model's own."),
     ] = None,
+    background: Annotated[
+        str, Option(help="Classes that compete with the data set's, as for segment; pixels that they win are wrong.")
+    ] = "none",
     annotations: Annotated[Path | None, Option(help="The ground truth's JSON, for COCO without categories.")] = None,
     *,
     source: ModelSource,
@@ -72,14 +77,27 @@ def evaluate(
     from maskadapter.system.processes import rank_and_world_size
 
     images = open_dataset(dataset, root, split, task)
-    if model not in MODELS and (Path(model).is_dir() or model.endswith(".json")):
+    output = user_path(output, MaskAdapterError)
+    if model not in MODELS and (user_path(model, MaskAdapterError).is_dir() or model.endswith(".json")):
+        switches = {
+            "branch": branch != "ensemble",
+            "alpha": alpha,
+            "beta": beta,
+            "masks": masks,
+            "fast": prune_proposals,
+            "transfer-norm": transfer_norm,
+            "background": background != "none",
+        }
+        if given := [name for name, value in switches.items() if value not in (None, False)]:
+            raise MaskAdapterError(f"predictions in files are evaluated as they are: leave --{given[0]} out")
         predictor = file_predictor(model, images, annotations)
     else:
         with busy("loading the model"):
             # Every process of a launcher takes the GPU of its own number.
             place = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device
             load = partial(model_predictor, device=place, prune_proposals=prune_proposals, transfer_norm=transfer_norm)
-            predictor = load(replace(source, name=model), images, branch=branch, alpha=alpha, beta=beta, masks=masks)
+            load = partial(load, branch=branch, alpha=alpha, beta=beta, masks=masks, background=background)
+            predictor = load(replace(source, name=model), images)
     classes = None if partition is None else Partition.of(partition, images.vocabulary, predictor.trained_on)
     name = predictor.published_as
     reference = reference_figures(*name, images, branch, classes, convention) if name else {}

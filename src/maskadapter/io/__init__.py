@@ -2,8 +2,8 @@
 
 from maskadapter.io.coco_format import (
     categories,
-    comparable_id,
     coco_info,
+    comparable_id,
     decode_segmentation,
     encode_mask,
     image_entry,
