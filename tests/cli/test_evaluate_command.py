@@ -232,7 +232,7 @@ def test_the_adapter_is_computed_for_all_proposals_by_default(root, monkeypatch)
         ({"alpha": 1.5}, "alpha is 1.5; a number from 0 to 1 is needed"),
         (
             {"masks": "ground-truth", "background": "coco-stuff"},
-            "masks that are given are only classified: leave backg",
+            "masks that are given are only classified: leave",
         ),
         (
             {"prune_proposals": True},

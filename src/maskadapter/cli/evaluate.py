@@ -11,7 +11,6 @@ from typer import Argument, Option
 from maskadapter.cli.console import stop_message
 from maskadapter.cli.options import Dataset, Device, Limit, ModelSource, Prune, Root, Split, Task, with_model_source
 from maskadapter.errors import MaskAdapterError
-from maskadapter.system.paths import user_path
 from maskadapter.system.progress import busy
 
 
@@ -68,17 +67,18 @@ def evaluate(
 
     Example: [bold]maskadapter evaluate fcclip-large ade20k-150 --root datasets --partition synonyms[/]
     """
-    from maskadapter.data import open_dataset
+    from maskadapter.data import open_dataset, require_masks
     from maskadapter.evaluation import Partition
-    from maskadapter.evaluation import evaluate as run
-    from maskadapter.models import MODELS
+    from maskadapter.hub import check_source
+    from maskadapter.models import MODEL_NAMES
     from maskadapter.paper import reference_figures
-    from maskadapter.pipelines import file_predictor, model_predictor
+    from maskadapter.pipelines import check_switches
+    from maskadapter.system.paths import check_folder, user_path
     from maskadapter.system.processes import rank_and_world_size
 
     images = open_dataset(dataset, root, split, task)
-    output = user_path(output, MaskAdapterError)
-    if model not in MODELS and (user_path(model, MaskAdapterError).is_dir() or model.endswith(".json")):
+    of_files = model not in MODEL_NAMES and (user_path(model, MaskAdapterError).is_dir() or model.endswith(".json"))
+    if of_files:
         switches = {
             "branch": branch != "ensemble",
             "alpha": alpha,
@@ -90,6 +90,17 @@ def evaluate(
         }
         if given := [name for name, value in switches.items() if value not in (None, False)]:
             raise MaskAdapterError(f"predictions in files are evaluated as they are: leave --{given[0]} out")
+    else:
+        check_source(replace(source, name=model))
+        check_switches(branch, alpha, beta, masks, background)
+    if partition not in (None, "synonyms"):
+        Partition.of(str(partition), images.vocabulary)
+    output = check_folder(output)
+    require_masks(images, limit)
+    from maskadapter.evaluation import evaluate as run
+    from maskadapter.pipelines import file_predictor, model_predictor
+
+    if of_files:
         predictor = file_predictor(model, images, annotations)
     else:
         with busy("loading the model"):

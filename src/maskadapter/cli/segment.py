@@ -46,8 +46,8 @@ def segment(
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
     from maskadapter.io import find_image_files, read_image
-    from maskadapter.pipelines import segment_images
     from maskadapter.results import check_formats
+    from maskadapter.system.paths import check_folder
 
     formats = check_formats(save)
     vocabulary = Vocabulary.of(classes, things)
@@ -57,6 +57,10 @@ def segment(
         raise MaskAdapterError(f"--explain is for one image, and {len(found):,} were given: --save summary has it")
     if len(found) == 1:
         read_image(found[0].source)  # an image that cannot be read fails before the model is loaded
+    check_folder(output)
+    check_given(masks)
+    from maskadapter.pipelines import segment_images
+
     segmenter, given, settings = loaded(source, masks, device, prune_proposals)
 
     def report_one(result: "Segmentation", paths: list[Path]) -> None:
@@ -69,6 +73,14 @@ def segment(
     run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, masks=given)
     on_result = report_one if len(found) == 1 else None
     run_and_report(partial(run, resume=resume, settings=settings, on_result=on_result), output, note)
+
+
+def check_given(masks: str | None) -> None:
+    """Find mistakes in masks before PyTorch is imported."""
+    from maskadapter.models.sources import check_masks
+
+    if masks is not None:
+        check_masks(masks)
 
 
 def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals: bool) -> tuple[Any, Any, dict]:

@@ -2,7 +2,18 @@
 
 from typing import TYPE_CHECKING
 
+from maskadapter.evaluation.bootstrapping import (
+    METRICS,
+    RESAMPLES,
+    SEED,
+    bootstrap,
+    image_counts,
+    metric_function,
+    name_and_group,
+    standard_error,
+)
 from maskadapter.evaluation.partition import Partition
+from maskadapter.evaluation.records import Records
 from maskadapter.system.lazy_door import on_first_use
 
 if TYPE_CHECKING:

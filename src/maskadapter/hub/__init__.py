@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from maskadapter.hub.model_source import DEFAULT, PREFIX, ModelSource, is_bare
-from maskadapter.hub.source_check import check_source
+from maskadapter.hub.source_check import check_destination, check_source
 from maskadapter.system.lazy_door import on_first_use
 
 if TYPE_CHECKING:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from maskadapter.errors import CheckpointError
+from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub.model_source import DEFAULT, ModelSource, clip_parts, is_bare
 from maskadapter.hub.zoo import Weights, not_here, present, weights_of
 from maskadapter.models import MODEL_NAMES
 from maskadapter.system.error_text import did_you_mean
 from maskadapter.system.offline import is_offline
-from maskadapter.system.paths import user_path
+from maskadapter.system.paths import check_folder, user_path
 
 
 def check_source(source: ModelSource, may_download: bool = True) -> None:
@@ -32,6 +32,17 @@ def check_source(source: ModelSource, may_download: bool = True) -> None:
         _check_file(source.adapter)
 
 
+def check_destination(destination: str | Path, overwrite: bool) -> Path:
+    """Return the path that ``convert`` writes to. Raises MaskAdapterError for another format and a file that exists."""
+    path = user_path(destination, MaskAdapterError)
+    if path.suffix != ".safetensors":
+        raise MaskAdapterError(f"{path} does not end in .safetensors, the format that is written")
+    if path.exists() and not overwrite:
+        raise MaskAdapterError(f"{path} exists already: give another name, or overwrite it (--overwrite)")
+    check_folder(path.parent)
+    return path
+
+
 def published_weights(source: ModelSource) -> Weights | None:
     """Return the published file of a named model; None for the embedded one. That with the adapter, or the segmenter's
     own where the source has another pooler or brings an adapter."""
@@ -45,3 +56,7 @@ def _check_file(given: str | Path) -> None:
     path = user_path(given, CheckpointError)
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}: give the path of a .pth or .safetensors file")
+    with path.open("rb") as file:
+        start = file.read(4)
+    if path.suffix != ".safetensors" and not start.startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle
+        raise CheckpointError(f"{path} is not a file of weights (.pth, .safetensors): give another file")

@@ -15,12 +15,10 @@ from maskadapter.evaluation import Metric, PanopticImages, Predictions, file_of,
 from maskadapter.hub.zoo import sha256_of
 from maskadapter.io import read_masks
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.pipelines.switches import SUFFIXES
 from maskadapter.results import Segmentation
 from maskadapter.system.paths import user_path
 from maskadapter.types import ImageSizes
-
-SUFFIXES = (".png", ".npy", ".json")
-"""Files of masks; of several for one image the first of these is taken."""
 
 _LOGIT = 30.0  # far from 0, so that what many masks lend to pixels outside of them does not add up
 

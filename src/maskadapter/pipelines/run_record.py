@@ -84,7 +84,10 @@ class RunRecord:
         before = entry.get("files", {})
         made = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
         edited = {name for name in made.keys() | before.keys() if self.is_edited(name)}
-        files = {name: before.get(name, "") if name in edited else str(file_hash(path)) for name, path in sorted(made.items())}
+        files = {
+            name: before.get(name, "") if name in edited else str(file_hash(path))
+            for name, path in sorted(made.items())
+        }
         entry = {**entry, **(content if self._counts else {}), "files": files}
         self._note({"image": image.stem, "entry": entry})
         self.kept |= edited & made.keys()

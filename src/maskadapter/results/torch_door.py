@@ -15,3 +15,5 @@ from maskadapter.results.postprocessing import (
 )
 from maskadapter.results.result import Result
 from maskadapter.results.result_segment import NONE, ResultSegment, classified, filtered, masks_of, painted
+from maskadapter.results.segmentation import Explanation, Segmentation
+from maskadapter.results.upsampling import Upsampler

@@ -2,4 +2,4 @@
 
 from maskadapter.training.run_folder import fingerprint
 from maskadapter.training.trainer import train
-from maskadapter.training.validation import LOGGED_METRICS, Validation
+from maskadapter.training.validation import Validation
