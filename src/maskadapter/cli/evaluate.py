@@ -81,14 +81,14 @@ def evaluate(
     if of_files:
         switches = {
             "branch": branch != "ensemble",
-            "alpha": alpha,
-            "beta": beta,
-            "masks": masks,
+            "alpha": alpha is not None,
+            "beta": beta is not None,
+            "masks": masks is not None,
             "fast": prune_proposals,
-            "transfer-norm": transfer_norm,
+            "transfer-norm": transfer_norm is not None,
             "background": background != "none",
         }
-        if given := [name for name, value in switches.items() if value not in (None, False)]:
+        if given := [name for name, is_given in switches.items() if is_given]:
             raise MaskAdapterError(f"predictions in files are evaluated as they are: leave --{given[0]} out")
     else:
         check_source(replace(source, name=model))
