@@ -172,13 +172,11 @@ def _classes_by_value(described: SemanticData, path: Path) -> tuple[Vocabulary, 
         names = [None if line.lower() == "null" else line for line in lines]
         count = len(names) - names.count(None)
         needed = "one class a line is needed, no duplicates, no commas"
-        other = (
-            file.suffix.lower() in _OTHER_FILES or any(map(_NO_NAMES.match, lines)) or all(map(_NUMBERED.match, lines))
-        )
-        if not count or other:
+        other = any(map(_NO_NAMES.match, lines)) or all(map(_NUMBERED.match, lines))
+        if not count or other or file.suffix.lower() in _OTHER_FILES:
             what = "holds no class names" if count else "has no classes"
             raise DatasetError(f"{file} {what}: {needed}, in a text file, or a list of names in {path}")
-        vocabulary = Vocabulary.of("\n".join(name for name in names if name), described.things)
+        vocabulary = Vocabulary.of("".join(f"{name}\n" for name in names if name), described.things)
         if count != len(vocabulary):  # a repeated class would shift the values that follow
             problem = f"{file} has {count} lines and {len(vocabulary)} classes: {needed}"
             raise DatasetError(f"{problem}, because the pixel values count the lines")
