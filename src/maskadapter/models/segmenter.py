@@ -265,7 +265,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             out_logits = text.logits(embeddings, self.clip.logit_scale)
             probs = self.combine(class_logits, out_logits, vocabulary.vocabulary)
             if class_logits is None:  # given masks: an empty one has no class
-                void = torch.eye(probs.shape[-1]).to(probs)[-1]
+                void = F.one_hot(probs.new_tensor(probs.shape[-1] - 1).long()).to(probs)
                 probs = torch.where(is_empty(proposals.mask_logits)[..., None], void, probs)
             return probs
 
