@@ -4,6 +4,7 @@ from PIL import Image
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io.images import read_labels
+from maskadapter.results import overlay
 from maskadapter.results.colors import colors_of
 from maskadapter.results.overlay import draw_overlay, label_image
 
@@ -145,3 +146,13 @@ def test_a_label_image_looks_like_the_overlay(tmp_path):
 def test_more_classes_than_a_label_image_has_values_are_refused():
     with pytest.raises(MaskAdapterError, match="65,536 classes came, and a label map holds 65,535"):
         label_image(np.zeros((1, 1), np.int32), ["class"] * 65_536)
+
+
+def test_a_large_image_is_tinted_in_strips_that_do_not_show(monkeypatch):
+    draw = np.random.default_rng(0)
+    labels = np.kron(draw.integers(-1, 5, (40, 10)), np.ones((37, 41), int)).astype(np.int32)
+    image = draw.integers(0, 256, (*labels.shape, 3), dtype=np.uint8)
+    whole = np.asarray(draw_overlay(image, labels, list("abcde")))
+    for pixels in (1, 100_000):
+        monkeypatch.setattr(overlay, "_TINTED_AT_A_TIME", pixels)
+        assert (np.asarray(draw_overlay(image, labels, list("abcde"))) == whole).all()

@@ -15,6 +15,7 @@ from maskadapter.results.colors import Color, colors_of
 _FILL = 0.42
 _MOST_LABELS = 65_535  # 16 bits, 0 = none
 _SMALLEST_TEXT = 10
+_TINTED_AT_A_TIME = 1 << 23  # pixels, about
 _LONGEST_NAME = 36
 _TAGS_PER_CLASS = 3
 # What is tried to fit a name into a segment: (text size, share of the plate that lies on the segment).
@@ -80,6 +81,19 @@ def check_label_image(count: int) -> None:
 def tinted(image: np.ndarray, labels: np.ndarray, colors: Sequence[Color]) -> Image.Image:
     """The image with its segments tinted and outlined, as ``draw_overlay`` does before it writes the names: translucent
     fills and, along every border, a smooth line in the color of either side. colors: of the labels."""
+    canvas = Image.fromarray(image)
+    width = max(1.2, 0.0026 * math.sqrt(labels.size))
+    reach = math.ceil(3 * width) + 6  # how far the blur looks
+    step = max(4 * reach, _TINTED_AT_A_TIME // labels.shape[1])
+    for top in range(0, labels.shape[0], step):
+        start = max(0, top - reach)
+        part = slice(start, top + step + reach)
+        strip = _tinted(image[part], labels[part], colors, width)
+        canvas.paste(strip.crop((0, top - start, canvas.width, min(top - start + step, strip.height))), (0, top))
+    return canvas
+
+
+def _tinted(image: np.ndarray, labels: np.ndarray, colors: Sequence[Color], width: float) -> Image.Image:
     color = Image.fromarray(np.array([*colors, (0, 0, 0)], np.uint8)[labels])
     named = labels >= 0
     border = np.zeros(labels.shape, bool)
@@ -87,10 +101,9 @@ def tinted(image: np.ndarray, labels: np.ndarray, colors: Sequence[Color]) -> Im
         differ = labels[one] != labels[other]
         border[one] |= differ
         border[other] |= differ
-    width = max(1.2, 0.0026 * math.sqrt(labels.size))
-    line = np.asarray(Image.fromarray(border.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(width)))
+    line = Image.fromarray(border.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(width))
     # The blur turns the pixel staircase into a slope; cutting the slope steeply gives a crisp, smooth line.
-    strength = ((line.astype(np.float32) - 56) * 4).clip(0, 255).astype(np.uint8)
+    strength = np.asarray(line.point([min(max(0, (value - 56) * 4), 255) for value in range(256)]))
     canvas = Image.composite(color, Image.fromarray(image), Image.fromarray(named * np.uint8(255 * _FILL)))
     canvas.paste(color, mask=Image.fromarray(named * strength))
     return canvas
