@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from many import Halves, contents, make_images
 from PIL import Image
+from small_results import classification
 
 import maskadapter
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.results.classification import Classification
+from maskadapter.io.masks import read_masks
 
 COMPETING = "background: coco-stuff (171 classes)"
 
@@ -69,7 +70,8 @@ class Model:
 
     def classify(self, image, masks, classes):
         self.given.append((image, masks, classes))
-        return Classification(classes, np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32))
+        vocabulary = getattr(classes, "vocabulary", classes)
+        return classification(vocabulary, [[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], read_masks(masks, (40, 60)))
 
 
 @pytest.fixture
@@ -315,6 +317,50 @@ def test_classify(run, model, photo, tmp_path):
     assert vocabulary.names == ("cat", "dog", "cow")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[1:] == ["1 25.0% dog 70%, cow 20%", "2 25.0% cat 50%, cow 30%"]
+
+
+def test_classify_of_a_single_image_into_files(run, model, photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    masks = np.zeros((2, 40, 60), bool)
+    masks[0, 5:15] = True
+    np.save("masks.npy", masks)
+    given = ("classify", photo, "--masks", "masks.npy", "-c", "cat, dog, cow", "--top", 1)
+    code, out, _ = run(*given)
+    assert code == 0
+    assert [" ".join(line.split()) for line in out.splitlines()[1:]] == [
+        "1 25.0% dog 70%",
+        "2 0.0% no class: the mask is empty",
+    ]
+    assert not (tmp_path / "out").exists()
+    for options, paths in [
+        (["--save", "csv,coco"], ["out/photo-instances.json", "out/photo-masks.csv"]),
+        (["--output", "there"], ["there/photo-overlay.png", "there/photo-masks.csv"]),
+    ]:
+        code, out, err = run(*given, *options)
+        assert (code, err) == (0, "")
+        assert out.splitlines()[3:] == paths
+        assert all((tmp_path / path).is_file() for path in paths)
+
+
+def test_classify_a_folder_with_one_of_masks(run, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_images(tmp_path / "photos", ("a/x.png", "y.png", "z.png"), (60, 40))
+    for name in ("a/x", "y"):
+        (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "masks" / f"{name}.npy", np.ones((2, 40, 60), bool))
+    code, out, err = run("classify", "photos", "--masks", "masks", "-c", "cat, dog, cow")
+    assert (code, out) == (2, "2 of 3 images are done: out\n")
+    assert err == (
+        "error: photos/z.png: no masks in masks: z.png, .npy, .npz, .json is needed\n"
+        "error: 1 of 3 images failed, the others are done\n"
+    )
+    files = {f"{stem}-{end}" for stem in ("a/x", "y") for end in ("overlay.png", "masks.csv")}
+    assert set(contents(tmp_path / "out")) == files | {"masks.csv", "run.json"}
+    np.save(tmp_path / "masks" / "z.npy", np.ones((2, 40, 60), bool))
+    code, out, err = run("classify", "photos", "--masks", "masks", "-c", "cat, dog, cow", "--resume")
+    assert (code, out, err) == (0, "3 of 3 images are done, 2 of them before: out\n", "")
+    code, _, err = run("classify", "photos", "--masks", "masks", "-c", "cat", "--save", "panoptic")
+    assert (code, err) == (2, "error: unknown format 'panoptic': choose from overlay, labels, coco, csv, json\n")
 
 
 def test_names_with_markup_are_printed_as_they_are(run, model, photo):

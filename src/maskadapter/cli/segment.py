@@ -102,7 +102,7 @@ def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals:
     return segmenter, given, settings | ({"masks": masks} if masks else {})
 
 
-def run_and_report(work: Callable[[], "Report"], output: Path, note: str) -> None:
+def run_and_report(work: Callable[[], "Report"], output: Path, note: str = "") -> None:
     """Process many images and print a report. Raises MaskAdapterError when some of them failed. note: printed with it
     where images are done."""
     with stop_message():

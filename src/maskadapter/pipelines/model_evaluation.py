@@ -15,8 +15,9 @@ from maskadapter.hub.zoo import folder_sha256, sha256_of
 from maskadapter.models import AdapterConfig, NormPlacement, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.sources import SegmentAnything, is_source, mask_source, parsed
+from maskadapter.pipelines.mask_files import MASK_SUFFIXES
 from maskadapter.pipelines.predictor import MasksInFiles, Predictor, folder_facts
-from maskadapter.pipelines.switches import GROUND_TRUTH, SUFFIXES, Branch, check_switches
+from maskadapter.pipelines.switches import GROUND_TRUTH, Branch, check_switches
 from maskadapter.vocabulary import Vocabulary
 
 _WEIGHT_OF_CLIP: Mapping[Branch, float] = {"in-vocabulary": 0.0, "out-of-vocabulary": 1.0}
@@ -114,7 +115,7 @@ def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None)
     path = Path(masks).resolve()
     if path.is_file():
         return {"masks": f"{path.name}, sha256 {sha256_of(path)}"}
-    files = (file for file in path.rglob("*") if file.suffix in SUFFIXES)
+    files = (file for file in path.rglob("*") if file.suffix in MASK_SUFFIXES)
     return {"masks": f"folder {path.name}", **folder_facts(path, files)}
 
 

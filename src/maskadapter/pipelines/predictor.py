@@ -15,7 +15,7 @@ from maskadapter.evaluation import Metric, PanopticImages, Predictions, file_of,
 from maskadapter.hub.zoo import sha256_of
 from maskadapter.io import read_masks
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
-from maskadapter.pipelines.switches import SUFFIXES
+from maskadapter.pipelines.mask_files import MASK_SUFFIXES, needed_files
 from maskadapter.results import Segmentation
 from maskadapter.types import ImageSizes
 
@@ -41,7 +41,7 @@ class Predictor:
 class MasksInFiles(Predictions):
     """Masks in files, classified by a model's pooler and CLIP.
 
-    path: one file, or a folder with ``<stem>.png``, ``.npy`` or ``.json`` for every image, see ``read_masks``.
+    path: one file, or a folder with ``<stem>.png`` or another of ``MASK_SUFFIXES`` for every image, see ``read_masks``.
     """
 
     segmenter: OpenVocabularySegmenter
@@ -51,12 +51,12 @@ class MasksInFiles(Predictions):
 
     def source(self, name: str) -> Path | tuple[Path, str] | None:
         """The file of an image's masks; of a file for all images, the file and the image's name."""
-        return (self.path, name) if self.path.is_file() else file_of(self.path, name, SUFFIXES)
+        return (self.path, name) if self.path.is_file() else file_of(self.path, name, MASK_SUFFIXES)
 
     def of(self, sample: Sample) -> Segmentation:
         source, size, name = self.source(sample.name), sample.target.size, Path(sample.name)
         if source is None:
-            raise MaskError(f"no masks in {self.path}: {name.stem}{', '.join(SUFFIXES)} is needed")
+            raise MaskError(f"no masks in {self.path}: {needed_files(name.stem)} is needed")
         masks = read_masks(source if isinstance(source, Path) else source[0], size, name.name)
         class_probs = torch.from_numpy(self.segmenter.classify(sample.image, masks, self.encoded).probs)
         empty = class_probs.isnan().any(dim=1, keepdim=True)  # they have no class

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models.sources import is_source
+from maskadapter.pipelines.mask_files import MASK_SUFFIXES
 from maskadapter.system.error_text import did_you_mean
 
 Branch = Literal["ensemble", "in-vocabulary", "out-of-vocabulary"]
@@ -12,8 +13,6 @@ Branch = Literal["ensemble", "in-vocabulary", "out-of-vocabulary"]
 (out-of-vocabulary), or both. Source: paper, Tables 2 and 11."""
 GROUND_TRUTH = "ground-truth"
 """The masks of the ground truth, which are only classified."""
-SUFFIXES = (".png", ".npy", ".json")
-"""Files of masks; of several for one image the first of these is taken."""
 
 
 def check_switches(branch: Branch, alpha: float | None, beta: float | None, masks: str | Path | None) -> None:
@@ -30,6 +29,6 @@ def check_switches(branch: Branch, alpha: float | None, beta: float | None, mask
             raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
     if masks is None or masks == GROUND_TRUTH or is_source(str(masks)) or Path(masks).is_dir():
         return
-    if not (Path(masks).is_file() and Path(masks).suffix in SUFFIXES):
+    if not (Path(masks).is_file() and Path(masks).suffix in MASK_SUFFIXES):
         needed = "ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of masks"
         raise MaskAdapterError(f"no masks '{masks}': give {needed}")

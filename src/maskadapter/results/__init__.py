@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from maskadapter.results.saving import ENDINGS, check_formats, write_file
+from maskadapter.results.saving import ENDINGS, MASK_ENDINGS, check_formats, write_file
 from maskadapter.system.lazy_door import on_first_use
 
 if TYPE_CHECKING:

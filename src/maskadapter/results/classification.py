@@ -1,6 +1,6 @@
 """The result of classifying given masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,8 @@ from maskadapter.results.mask_table import mask_table
 from maskadapter.results.overlay import label_image
 from maskadapter.results.result import Result
 from maskadapter.results.result_segment import ResultSegment, filtered
-from maskadapter.results.saving import ENDINGS, check_formats, write_file
+from maskadapter.results.saving import MASK_ENDINGS, check_formats, write_file
 from maskadapter.vocabulary import Vocabulary
-
-MASK_ENDINGS: Mapping[str, tuple[str, ...]] = {
-    **{format: ENDINGS[format] for format in ("overlay", "labels", "coco")},
-    "csv": ("-masks.csv",),
-    "json": ("-masks.json",),
-}
-"""The formats of ``Classification.save``, and what the files of each are called after the stem."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,8 +59,9 @@ class Classification(Result):
         return [segment.top(count) for segment in self]
 
     def filter(self, score: float = 0.0, classes: str | Sequence[str] | None = None) -> "Classification":
-        """The result with some of its masks alone, which keep their ids. score: 0 to 1, the least. classes: class names,
-        or one text with commas; None keeps all classes. Raises MaskAdapterError for a name that no class has."""
+        """The result with some of its masks alone, which keep their ids, and without the empty ones. score: 0 to 1, the
+        least. classes: class names, or one text with commas; None keeps all classes. Raises MaskAdapterError for a
+        name that no class has."""
         return replace(self, classified=filtered(self, self.vocabulary, score, classes))
 
     def summary(self, top: int = 5) -> dict[str, Any]:

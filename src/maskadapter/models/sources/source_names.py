@@ -52,8 +52,9 @@ def parsed(text: str) -> SourceName:
 def check_masks(text: str) -> None:
     """Raise MaskAdapterError, one line, for a text that ``masks_from`` would refuse, as far as no model is needed."""
     if not is_source(text):
-        if not user_path(text, MaskAdapterError).is_file():
-            raise MaskAdapterError(f"no such file: {text}; masks are a file, sam:NAME, segmenter:NAME or superpixels")
+        if not user_path(text, MaskAdapterError).exists():
+            needed = "masks are a file, a folder, sam:NAME, segmenter:NAME or superpixels"
+            raise MaskAdapterError(f"no such file: {text}; {needed}")
         return
     kind, name, options = parsed(text)
     if kind == "segmenter" and options:
@@ -86,7 +87,7 @@ def mask_source(text: str, device: "str | torch.device" = "cpu") -> MaskSource:
 
 
 def masks_from(text: str, device: "str | torch.device" = "cpu") -> Path | MaskSource:
-    """Masks as ``--masks`` of every command means them: a file, or a source, which is loaded. Raises MaskAdapterError,
-    one line, for a file that does not exist and as ``mask_source`` does."""
+    """Masks as ``--masks`` of every command means them: a file, a folder with a file for each image, or a source, which
+    is loaded. Raises MaskAdapterError, one line, for a file that does not exist and as ``mask_source`` does."""
     check_masks(text)
     return mask_source(text, device) if is_source(text) else user_path(text, MaskAdapterError)
