@@ -111,7 +111,7 @@ class Classification(Result):
                 return (self.overlay(),)
             case "labels":
                 values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-                return label_image(self.label_map(), len(self.vocabulary)), values
+                return label_image(self.label_map(), self.class_names), values
             case "coco":
                 return (
                     {
