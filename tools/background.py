@@ -19,7 +19,7 @@ from tiny.coco import panoptic_photos
 import maskadapter
 from maskadapter.models.segmenter import CONFUSABLE
 from maskadapter.system.progress import bar
-from maskadapter.vocabulary.vocabulary import COMPETING, Vocabulary
+from maskadapter.vocabulary import COMPETING, Vocabulary
 
 ALL_LIMITS = (None, 0.0, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 2.0)
 NONE = -1
