@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from maskadapter.errors import MaskAdapterError
 from maskadapter.io import categories, image_entry
 from maskadapter.results.coco_annotations import segment_annotations
 from maskadapter.results.mask_table import mask_table
-from maskadapter.results.overlay import label_image
+from maskadapter.results.overlay import check_label_image, label_image
 from maskadapter.results.result import Result
 from maskadapter.results.result_segment import ResultSegment, filtered
 from maskadapter.results.saving import MASK_ENDINGS, check_formats, write_file
+from maskadapter.system.paths import user_path
 from maskadapter.vocabulary import Vocabulary
 
 
@@ -90,16 +92,20 @@ class Classification(Result):
         """Write results into ``folder``, made if needed, and return their paths: ``stem``, by default the image's name,
         and what ``MASK_ENDINGS`` has for the format.
 
-        ``overlay``: the image with its masks drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit (16 bit
-        above 255 classes), and the classes as JSON; where masks overlap, the class of the smallest. ``coco``: COCO
+        ``overlay``: the image with its masks drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit with a
+        palette (16 bit without one above 255 classes), and the classes as JSON; where masks overlap, the class of the
+        smallest. ``coco``: COCO
         instances with run-length masks and scores, one for each mask that is not empty, under its id; category ids:
         index + 1. ``csv``: a line for each mask, see ``mask_table``. ``json``: see ``summary``.
-        Raises MaskAdapterError for an unknown format and a folder that cannot be written.
+        Raises MaskAdapterError for an unknown format, more classes than ``labels`` has values for, a folder that cannot
+        be written.
         """
-        formats = check_formats(formats, tuple(MASK_ENDINGS))
+        formats, folder = check_formats(formats, tuple(MASK_ENDINGS)), user_path(folder, MaskAdapterError)
+        if "labels" in formats:
+            check_label_image(len(self.vocabulary))
         stem = stem or Path(self.file_name).stem
         return [
-            write_file(Path(folder) / f"{stem}{ending}", content)
+            write_file(folder / f"{stem}{ending}", content)
             for format in filter(formats.__contains__, MASK_ENDINGS)
             for ending, content in zip(MASK_ENDINGS[format], self._contents(format), strict=True)
         ]
@@ -111,7 +117,7 @@ class Classification(Result):
                 return (self.overlay(),)
             case "labels":
                 values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-                return label_image(self.label_map(), len(self.vocabulary)), values
+                return label_image(self.label_map(), self.class_names), values
             case "coco":
                 return (
                     {

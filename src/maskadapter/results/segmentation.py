@@ -14,12 +14,15 @@ from maskadapter.io import categories, image_entry, panoptic_image
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation, segment_annotations
-from maskadapter.results.overlay import label_image
+from maskadapter.results.colors import colors_of
+from maskadapter.results.mask_votes import mask_votes
+from maskadapter.results.overlay import check_label_image, label_image
 from maskadapter.results.postprocessing import Instances, PanopticMap, SemanticOrder, boxes_of
 from maskadapter.results.result import Result
 from maskadapter.results.result_segment import NONE, ResultSegment, filtered, masks_of, painted
 from maskadapter.results.saving import ENDINGS, FORMATS, check_formats, write_file
 from maskadapter.results.upsampling import Upsampler
+from maskadapter.system.paths import user_path
 from maskadapter.types import CompactMask, ImageSizes
 from maskadapter.vocabulary import Vocabulary
 
@@ -68,7 +71,7 @@ class Segmentation(Result):
 
     def filter(self, score: float = 0.0, classes: str | Sequence[str] | None = None) -> "Segmentation":
         """The result with some of its segments alone, which keep their ids. Everything follows from them then:
-        ``semantic()`` is the class of the segment at each pixel, ``instances()`` are the things among them.
+        ``semantic()`` is the class of each pixel's segment, ``instances()`` are the things among them.
 
         score: 0 to 1, the least. classes: class names, or one text with commas; None keeps all classes. Raises
         MaskAdapterError for a name that no class has."""
@@ -77,7 +80,8 @@ class Segmentation(Result):
 
     def semantic(self) -> np.ndarray:
         """(H, W) int32: the class of every pixel, an index into ``class_names``; -1 = none of them. Read-only. Of
-        given masks: the class of the smallest mask at the pixel."""
+        given masks: the class with the largest sum of probabilities over the masks that the pixel lies in, -1 where
+        it lies in none."""
         return self._semantic
 
     def label_map(self) -> np.ndarray:
@@ -87,13 +91,13 @@ class Segmentation(Result):
     def semantic_scores(self) -> np.ndarray:
         """(K, H, W) float32: the score of every class at every pixel, from which ``semantic()`` takes the highest,
         unless one of the background's is higher: the sum over proposals of class probability times mask probability.
-        Of given masks: the class probabilities of the smallest mask at the pixel. 4 K bytes per pixel."""
+        Given masks count with exactly their pixels. 4 K bytes per pixel."""
         count = len(self.vocabulary)
         scores = np.zeros((count, *self.size), np.float32)
         if self.fixed is not None:
-            for segment in sorted(self.fixed, key=lambda one: (-one.area, -one.id)):
-                pixels = segment.compact.crop
-                scores[:, *segment.compact.inside][:, pixels] = segment.probs[:count, None]
+            regions, votes = self._votes(self.fixed)
+            for score, vote in zip(scores, votes.T[:count], strict=True):
+                score[:] = vote[regions]
         elif len(self.probs):
             for rows, tile in postprocess.semantic_scores(self._upsampler(), self.probs, self.semantic_order):
                 scores[:, rows] = tile[:count].float().cpu().numpy()
@@ -169,14 +173,17 @@ class Segmentation(Result):
         """Write results into ``folder``, made if needed, and return their paths: ``stem``, by default the image's name,
         and what ``ENDINGS`` has for the format.
 
-        ``overlay``: the image with its segments drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit (16
-        bit above 255 classes), and the classes as JSON. ``panoptic``: PNG and JSON as COCO has them. ``coco``: COCO
-        instances with run-length masks and scores; of given masks one for each that has a class, under its id.
-        Category ids: index + 1. ``summary``: see there. ``activations``: where the model pooled for the largest
-        segments, from ``model.activation_maps(image, result)``.
-        Raises MaskAdapterError for an unknown format, missing activation maps, a folder that cannot be written.
+        ``overlay``: the image with its segments drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit with
+        a palette (16 bit without one above 255 classes), and the classes as JSON. ``panoptic``: PNG and JSON as COCO
+        has them. ``coco``: COCO instances with run-length masks and scores; of given masks one for each that has a
+        class, under its id. Category ids: index + 1. ``summary``: see there. ``activations``: where the model pooled
+        for the largest segments, from ``model.activation_maps(image, result)``.
+        Raises MaskAdapterError for an unknown format, missing activation maps, more classes than ``labels`` has values
+        for, a folder that cannot be written.
         """
-        formats = check_formats(formats)
+        formats, folder = check_formats(formats), user_path(folder, MaskAdapterError)
+        if "labels" in formats:
+            check_label_image(len(self.vocabulary))
         if "activations" in formats:
             if activation_maps is None:
                 todo = "give activation_maps=model.activation_maps(image, result)"
@@ -186,7 +193,7 @@ class Segmentation(Result):
                 raise MaskAdapterError(f"{count} activation maps came for {needed} segments: {todo}")
         stem = stem or Path(self.file_name).stem
         return [
-            write_file(Path(folder) / f"{stem}{ending}", content)
+            write_file(folder / f"{stem}{ending}", content)
             for name in filter(formats.__contains__, FORMATS)
             for ending, content in zip(ENDINGS[name], self._contents(name, stem, activation_maps), strict=True)
         ]
@@ -198,7 +205,7 @@ class Segmentation(Result):
                 return (self.overlay(),)
             case "labels":
                 values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-                return label_image(self.semantic(), len(self.vocabulary)), values
+                return label_image(self.semantic(), self.class_names), values
             case "panoptic":
                 panoptic = self.panoptic()
                 annotation = panoptic_annotation(panoptic, f"{Path(stem).name}-panoptic.png")
@@ -212,8 +219,9 @@ class Segmentation(Result):
                 return (self.summary(),)
             case _:
                 largest = self.largest_segments()
-                names = [segment.class_name for segment in largest]
-                return (activation_maps.drawn(self.image, [segment.mask for segment in largest], names),)
+                names, palette = [one.class_name for one in largest], colors_of(self.class_names)
+                colors = [palette[one.label] for one in largest]
+                return (activation_maps.drawn(self.image, masks_of(largest, self.size), names, colors),)
 
     def _coco(self, annotations: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -261,12 +269,18 @@ class Segmentation(Result):
     @cached_property
     def _semantic(self) -> np.ndarray:
         if self.fixed is not None:
-            labels = self._panoptic.labels
+            regions, votes = self._votes(self.fixed)
+            labels = np.where(votes.any(axis=1), votes.argmax(axis=1), -1).astype(np.int32)[regions]
         else:
             labels = postprocess.semantic_map(self._upsampler(), self.probs, self.semantic_order)
-            labels[labels >= len(self.vocabulary)] = -1
+        labels[labels >= len(self.vocabulary)] = -1
         labels.flags.writeable = False  # every caller gets the same array
         return labels
+
+    def _votes(self, segments: tuple[ResultSegment, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Regions (H, W) and the sums of the classes' and the background's probabilities there, see ``mask_votes``."""
+        probs = np.array([one.probs[:-1] for one in segments], np.float32).reshape(-1, self.probs.shape[1] - 1)
+        return mask_votes([one.compact for one in segments], probs, self.size)
 
     def _upsampler(self) -> Upsampler:
         return Upsampler(self.mask_logits, self.sizes)
