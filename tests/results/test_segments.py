@@ -150,7 +150,7 @@ def test_given_masks_are_saved_one_by_one(given, masks, tmp_path):
     assert [one["category_id"] for one in annotations] == [one.label + 1 for one in named]
     for one in annotations:
         np.testing.assert_array_equal(decode_segmentation(one["segmentation"], SIZE), masks[one["id"] - 1])
-    summary = json.loads(paths["image-summary.json"].read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+    summary = json.loads(paths["image-summary.json"].read_text(), parse_constant=pytest.fail)  # JSON has no NaN
     assert len(summary["segments"]) == 6
     assert len(given.to_supervision()) == len(named)
 

@@ -105,9 +105,8 @@ class Classification(Result):
 
         ``overlay``: the image with its masks drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit with a
         palette (16 bit without one above 255 classes), and the classes as JSON; where masks overlap, the class of the
-        smallest. ``coco``: COCO
-        instances with run-length masks and scores, one for each mask that is not empty, under its id; category ids:
-        index + 1. ``csv``: a line for each mask, see ``mask_table``. ``json``: see ``summary``.
+        smallest. ``coco``: COCO instances with run-length masks and scores, one for each mask that is not empty, under
+        its id; category ids: index + 1. ``csv``: a line for each mask, see ``mask_table``. ``json``: see ``summary``.
         Raises MaskAdapterError for an unknown format, more classes than ``labels`` has values for, a folder that cannot
         be written.
         """
