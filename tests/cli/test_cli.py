@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from many import Halves, contents, make_images
 from PIL import Image
+from small_results import classification
 
 import maskadapter
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.results.classification import Classification
+from maskadapter.io.masks import read_masks
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Model:
 
     def classify(self, image, masks, classes):
         self.given.append((image, masks, classes))
-        return Classification(classes, np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32))
+        return classification(classes, [[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], read_masks(masks, (40, 60)))
 
 
 @pytest.fixture

@@ -162,11 +162,12 @@ def test_masks_that_two_images_would_share(tmp_path):
     given.check(["a/1.jpg", "b/1.jpg"], whole=True)
 
 
-def test_no_masks_at_all(root, tmp_path):
+@pytest.mark.parametrize("count", [0, 2])
+def test_no_masks_or_empty_ones(root, tmp_path, count):
     dataset = open_dataset(root / "own.yaml")
     (tmp_path / "masks").mkdir()
     for name in "ab":
-        np.save(tmp_path / "masks" / f"{name}.npy", np.zeros((0, 96, 192), bool))
+        np.save(tmp_path / "masks" / f"{name}.npy", np.zeros((count, 96, 192), bool))
     predictor = model_predictor(ModelSource("tiny"), dataset, masks=tmp_path / "masks")
     result = predictor.predict.of(dataset[0])
     assert (result.semantic() == -1).all()

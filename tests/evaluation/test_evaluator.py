@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluated import VOCABULARY, FixedResult, InMemory, noisy, perfect_result, samples, table_rows
+from small_results import classification
 
 from maskadapter.data.dataset import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.partition import Partition
-from maskadapter.results.classification import Classification
 from maskadapter.types.target import Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -28,7 +28,7 @@ TESTS = Path(__file__).parents[1] / "support"
 
 def classified(*labels):
     """A classification of masks with these labels."""
-    return Classification(VOCABULARY, np.eye(4, dtype=np.float32)[list(labels)])
+    return classification(VOCABULARY, np.eye(4)[list(labels)])
 
 
 def files(folder):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.errors import MaskAdapterError
+from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.models.classifier import EncodedVocabulary, TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
@@ -17,7 +17,7 @@ from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.poolers.mask_pooling import Pooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler, is_empty
 from maskadapter.models.preprocess import InputSize, read_input, resize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sources.mask_logits import mask_logits
@@ -174,29 +174,36 @@ class OpenVocabularySegmenter(nn.Module):
         """Classify given masks by the out-of-vocabulary classifier alone: no proposal head, no void.
 
         image, classes: as in ``segment``. masks: whatever ``mask_parts`` takes, as (N, H, W) bool at the image's own
-            size, a file, COCO annotations, detections; they may overlap or be empty. Or a ``MaskSource``, which gets
-            the original image, or the name of one such as ``"sam:NAME"``, which is loaded for this call."""
+            size, a file, COCO annotations, detections; they may overlap. An empty mask has no class, however small
+            another is, it has one. Or a ``MaskSource``, which gets the original image, or the name of one such as
+            ``"sam:NAME"``, which is loaded for this call."""
         encoded, vocabulary = self.encode_image(image, masks), self.encode_text(classes)
+        if encoded.proposals is None or encoded.given_masks is None:
+            raise MaskError("no masks were given: classify needs masks; segment finds some of its own")
         embeddings = encoded.mask_embeddings
         if embeddings is None:
-            assert encoded.proposals is not None
             assert isinstance(self.pooler, AdapterPooler)
             binary = self.pooler.binary(encoded.proposals.mask_logits)
             embeddings = self.pooler.embed(encoded.features, binary, self.clip.project)
         logits = self.out_of_vocabulary_logits(encoded.features, embeddings, self.text_classifier(vocabulary))
         _refuse_nan(logits)
-        return Classification(vocabulary.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
+        probs = logits[0, :, :-1].softmax(dim=-1).float()
+        probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # what was pooled of them is no part of the image
+        found = classified(encoded.given_masks, probs.cpu().numpy(), vocabulary.vocabulary)
+        return Classification(encoded.image, vocabulary.vocabulary, found, encoded.file_name or "image.png")
 
     @torch.inference_mode()
     def activation_maps(self, image: Any, masks: Any) -> ActivationMaps:
-        """Where CLIP's features are pooled for each mask. image, masks: as in ``classify``; or a ``Segmentation`` for
-        its largest segments, as its ``save`` draws them."""
+        """Where CLIP's features are pooled for each mask; nowhere for an empty one. image, masks: as in ``classify``,
+        or a ``Segmentation`` for its largest segments, as its ``save`` draws them."""
         if isinstance(masks, Segmentation):
             masks = masks_of(masks.largest_segments(), masks.size)
         encoded = image if isinstance(image, EncodedImage) else self.encode_image(image, masks=[])  # features alone
         features, sizes = encoded.features, encoded.sizes
         logits, _ = mask_logits(masks, encoded.image, sizes, encoded.file_name, features.dense.device)
-        return ActivationMaps(self.pooler.weights(features, logits[None])[0].float().cpu().numpy(), sizes)
+        weights = self.pooler.weights(features, self._as_given(features, logits[None]))[0]
+        weights[is_empty(logits[None])[0]] = 0
+        return ActivationMaps(weights.float().cpu().numpy(), sizes)
 
     def prepare(self, image: np.ndarray, size: InputSize | None = None) -> tuple[ImageBatch, ImageSizes]:
         """A batch of one image (H, W, 3) uint8, normalized and padded, and its sizes. size: instead of the model's."""
@@ -218,7 +225,13 @@ class OpenVocabularySegmenter(nn.Module):
         """CLIP embeddings of proposals (B, N, D); None where they are pruned, which depends on the classes."""
         if self.inference.prune_proposals and isinstance(self.pooler, AdapterPooler):
             return None
-        return self.pooler(inputs.pixels, features, proposals.mask_logits, self.clip.project)
+        made = proposals.class_embeddings is not None
+        mask_logits = proposals.mask_logits if made else self._as_given(features, proposals.mask_logits)
+        return self.pooler(inputs.pixels, features, mask_logits, self.clip.project)
+
+    def _as_given(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
+        """Logits (B, N, h, w) of masks from outside the model, of which the pooler shall lose none."""
+        return self.pooler.keep_small(features, mask_logits) if isinstance(self.pooler, MaskPooling) else mask_logits
 
     def class_probs(
         self, features: ClipFeatures, proposals: Proposals, embeddings: Tensor | None, vocabulary: EncodedVocabulary
@@ -230,7 +243,11 @@ class OpenVocabularySegmenter(nn.Module):
 
         def probs(embeddings: Tensor) -> Tensor:
             out_logits = text.logits(embeddings, self.clip.logit_scale)
-            return self.combine(class_logits, out_logits, vocabulary.vocabulary)
+            probs = self.combine(class_logits, out_logits, vocabulary.vocabulary)
+            if class_logits is None:  # given masks: an empty one has no class
+                void = torch.eye(probs.shape[-1]).to(probs)[-1]
+                probs = torch.where(is_empty(proposals.mask_logits)[..., None], void, probs)
+            return probs
 
         def choose(estimates: Tensor) -> Tensor:
             return torch.stack(list(map(influential, proposals.mask_logits, probs(estimates))))

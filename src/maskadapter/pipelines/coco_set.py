@@ -31,13 +31,14 @@ def write_coco(run: RunRecord, names: Sequence[str], is_thing: Sequence[bool]) -
             content = _extended(run.output / INDEX, map(_read_part, new), names)
             run.replace(INDEX, lambda path: path.write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8"))
     else:
-        run.write(INDEX, partial(_join, parts=map(_read_part, parts.values()), names=names, is_thing=is_thing))
+        run.write(INDEX, partial(join_coco, parts=map(_read_part, parts.values()), names=names, is_thing=is_thing))
     for stem in parts:
         run.images[stem]["listed"] = True
 
 
-def _join(path: Path, parts: Iterable[Mapping[str, Any]], names: Sequence[str], is_thing: Sequence[bool]) -> None:
-    """Join parts, of which one is in memory at a time."""
+def join_coco(path: Path, parts: Iterable[Mapping[str, Any]], names: Sequence[str], is_thing: Sequence[bool]) -> None:
+    """Write a COCO file of many images from their parts, each an ``image`` and its ``annotations``; one of them is in
+    memory at a time."""
     images, annotation_id = [], 0
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(coco_info())[:-1] + ', "annotations": [')

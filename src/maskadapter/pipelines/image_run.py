@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from maskadapter.errors import ImageError, MaskAdapterError
+from maskadapter.errors import ImageError, MaskAdapterError, MaskError
 from maskadapter.io import ImageFile, find_image_files
+from maskadapter.pipelines.mask_files import MaskedImage, with_masks
 from maskadapter.pipelines.run_record import RunRecord
 from maskadapter.system.progress import bar, busy
 from maskadapter.vocabulary import Vocabulary
@@ -40,17 +41,13 @@ class Report:
     kept: tuple[str, ...] = ()
 
 
-def find_images(images: Sources, output: Path | None = None, masks: Any = None) -> list[ImageFile]:
-    """Return the images in sources. Raises as ``find_image_files``, and for many images with one image's masks."""
+def find_images(images: Sources, output: Path | None = None, masks: Any = None) -> list[MaskedImage]:
+    """Return the images in sources with their masks. Raises as ``find_image_files`` and ``with_masks``."""
     given = [images] if isinstance(images, str | Path) else list(images)
     found = [image for image in given if isinstance(image, ImageFile)]
     if len(found) < len(given) or not given:
         found += find_image_files([source for source in given if not isinstance(source, ImageFile)], output)
-    if len(found) > 1 and isinstance(masks, Path) and masks.suffix.lower() != ".json":
-        raise MaskAdapterError(
-            f"{masks} has masks of one image, and {len(found):,} were given: give one COCO JSON file"
-        )
-    return found
+    return with_masks(found, masks)
 
 
 def vocabulary_settings(vocabulary: Vocabulary, background: Any) -> dict[str, Any]:
@@ -63,9 +60,9 @@ def vocabulary_settings(vocabulary: Vocabulary, background: Any) -> dict[str, An
 
 def run_over_images(
     run: RunRecord,
-    images: Sequence[ImageFile],
+    images: Sequence[MaskedImage],
     names: Callable[[ImageFile], Sequence[str]],
-    work: Callable[[ImageFile, Path], Result],
+    work: Callable[[MaskedImage, Path], Result],
     resume: bool,
     on_result: Callable[[Result, list[Path]], object] | None = None,
     check: Callable[[set[str]], object] | None = None,
@@ -73,11 +70,11 @@ def run_over_images(
     """Do ``work`` for one image after another, with a progress bar, and report.
 
     names: of a finished image's files below the run's folder. work: reads the image and writes its files into a folder,
-    under these names; then they take their places, but for those that somebody edited. An ImageError or a fault of the
-    program is the image's and the next one follows; any other MaskAdapterError, such as a full disk, would meet all and
-    is raised. on_result: called when the files are in place; an error in it is logged. check: called before the first
-    image with the stems of those that are done. After Ctrl-C there are whole files only, and the KeyboardInterrupt
-    states how many images are done.
+    under these names; then they take their places, but for those that somebody edited. An error of the image or its
+    masks, or a fault of the program, is the image's and the next one follows; any other MaskAdapterError, such as a
+    full disk, would meet all and is raised. on_result: called when the files are in place; an error in it is logged.
+    check: called before the first image with the stems of those that are done. After Ctrl-C there are whole files
+    only, and the KeyboardInterrupt states how many images are done.
     """
     if resume:
         _refuse_new_names(images, run)
@@ -87,7 +84,7 @@ def run_over_images(
     if check is not None:
         check(before)
 
-    def one(image: ImageFile) -> None:
+    def one(image: MaskedImage) -> None:
         content = image.content if run.recording else {}
         with TemporaryDirectory(dir=run.staging, ignore_cleanup_errors=True) as folder:
             result = work(image, Path(folder))
@@ -110,7 +107,7 @@ def run_over_images(
                         raise ImageError(f"{image}: its results would have names that are too long; rename it")
                     one(image)
                     done += 1
-                except ImageError as error:
+                except (ImageError, MaskError) as error:
                     failed.append((str(image), str(error)))
                 except MaskAdapterError as error:
                     raise MaskAdapterError(f"{error}; {so_far.format(done, len(images))}") from error

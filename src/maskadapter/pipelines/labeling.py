@@ -16,6 +16,7 @@ from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.coco_set import check_coco, write_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.pipelines.label_formats import LABEL_FILES, Format, label_text
+from maskadapter.pipelines.mask_files import MaskedImage
 from maskadapter.pipelines.run_record import RECORD, open_record
 from maskadapter.pipelines.yolo_set import check_yolo, write_yolo
 from maskadapter.results import load_supervision
@@ -88,10 +89,10 @@ def label_images(
     def label_name(image: ImageFile) -> str:
         return f"{folder}/{image.stem}{suffix}"
 
-    def label(image: ImageFile, place: Path) -> None:
+    def label(image: MaskedImage, place: Path) -> None:
         if val and len(image.stem.splitlines()) > 1:
             raise ImageError(f"{image}: a list of images cannot hold a name with a line break; rename it")
-        result = segmenter.segment(image.source, encoded, background=background, masks=masks)
+        result = segmenter.segment(image.source, encoded, background=background, masks=image.masks)
         written = _write_image(image, result.image, place / "images")
         file_name = written.relative_to(place / "images").as_posix()
         height, width = result.size
@@ -120,11 +121,11 @@ def label_images(
     return replace(report, note="\n".join(notes) if count["images"] else "", kept=tuple(sorted(run.kept)))
 
 
-def _named_in_set(images: Sequence[ImageFile], format: Format) -> list[ImageFile]:
+def _named_in_set(images: Sequence[MaskedImage], format: Format) -> list[MaskedImage]:
     """The images by their names in the set: readers of YOLO and VOC sets look into no subfolders."""
     if format == "coco":
         return list(images)
-    flat = [ImageFile(image.source, image.stem.replace("/", "__")) for image in images]
+    flat = [replace(image, stem=image.stem.replace("/", "__")) for image in images]
     if twice := [stem for stem, times in Counter(image.stem for image in flat).items() if times > 1]:
         raise MaskAdapterError(f"two images would be called {twice[0]} in the set: rename one of them")
     return flat

@@ -15,7 +15,8 @@ from maskadapter.hub.zoo import folder_sha256, sha256_of
 from maskadapter.models import AdapterConfig, NormPlacement, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.sources import SegmentAnything, is_source, mask_source, parsed
-from maskadapter.pipelines.predictor import SUFFIXES, MasksInFiles, Predictor, folder_facts
+from maskadapter.pipelines.mask_files import MASK_SUFFIXES
+from maskadapter.pipelines.predictor import MasksInFiles, Predictor, folder_facts
 from maskadapter.system.error_text import did_you_mean
 from maskadapter.vocabulary import Vocabulary
 
@@ -107,7 +108,7 @@ def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str |
             raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
     if masks is None or masks == GROUND_TRUTH or is_source(str(masks)) or Path(masks).is_dir():
         return
-    if not (Path(masks).is_file() and Path(masks).suffix in SUFFIXES):
+    if not (Path(masks).is_file() and Path(masks).suffix in MASK_SUFFIXES):
         needed = "ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of masks"
         raise MaskAdapterError(f"no masks '{masks}': give {needed}")
 
@@ -138,7 +139,7 @@ def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None)
     path = Path(masks).resolve()
     if path.is_file():
         return {"masks": f"{path.name}, sha256 {sha256_of(path)}"}
-    files = (file for file in path.rglob("*") if file.suffix in SUFFIXES)
+    files = (file for file in path.rglob("*") if file.suffix in MASK_SUFFIXES)
     return {"masks": f"folder {path.name}", **folder_facts(path, files)}
 
 

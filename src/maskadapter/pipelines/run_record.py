@@ -148,7 +148,7 @@ class RunRecord:
             if now != written:
                 edited.add(name)
         content = image.content
-        if not content or any(entry[key] != value for key, value in content.items()):
+        if not content or any(entry.get(key) != value for key, value in content.items()):
             return False
         self.kept |= edited
         return True

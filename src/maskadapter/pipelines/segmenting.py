@@ -9,6 +9,7 @@ from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ImageFile
 from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
+from maskadapter.pipelines.mask_files import MaskedImage
 from maskadapter.pipelines.run_record import open_record
 from maskadapter.results import ENDINGS, Segmentation, check_formats
 from maskadapter.system.paths import user_path
@@ -31,9 +32,9 @@ def segment_each(
     reason, and the next one follows; without it the error is raised. The others: as in ``segmenter.segment``.
     """
     vocabulary = segmenter.encode_text(classes, things)
-    for image in find_images(images):
+    for image in find_images(images, masks=masks):
         try:
-            encoded = segmenter.encode_image(image.source, masks)
+            encoded = segmenter.encode_image(image.source, image.masks)
             result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
             del encoded
         except ImageError as error:
@@ -63,12 +64,12 @@ def segment_images(
     """Segment many images and save each result below ``output``, named by the image's stem.
 
     images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
-    ``segmenter.segment``; masks from a file are those that it holds for the image's name. formats: as in
-    ``Segmentation.save``. score: 0 to 1, the least of a segment that is saved, see ``Segmentation.filter``. resume:
-    leave out images whose files an earlier run with the same settings wrote. An image is known by its content, and a
-    file that is not as it was written, because somebody edited it, stays as it is and is reported.
-    settings: what else the results depend on, such as the model's name, for ``resume`` to compare. on_result: called
-    with every result and the paths of its files.
+    ``segmenter.segment``; masks from a file are those that it holds for the image's name, and from a folder those in
+    the file of the image's name, see ``classify_images``. formats: as in ``Segmentation.save``. score: 0 to 1, the
+    least of a segment that is saved, see ``Segmentation.filter``. resume: leave out images whose files an earlier run
+    with the same settings wrote. An image is known by its content, and a file that is not as it was written, because
+    somebody edited it, stays as it is and is reported. settings: what else the results depend on, such as the model's
+    name, for ``resume`` to compare. on_result: called with every result and the paths of its files.
 
     One result is in memory at a time. For more than one image the settings are recorded in ``run.json``. An image
     that fails is reported and the others are done. Raises MaskAdapterError: what ``find_image_files`` raises, an
@@ -85,8 +86,8 @@ def segment_images(
     def names(image: ImageFile) -> list[str]:
         return [f"{image.stem}{ending}" for ending in endings]
 
-    def work(image: ImageFile, folder: Path) -> Segmentation:
-        encoded = segmenter.encode_image(image.source, masks)
+    def work(image: MaskedImage, folder: Path) -> Segmentation:
+        encoded = segmenter.encode_image(image.source, image.masks)
         result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
         if score:
             result = result.filter(score=score)

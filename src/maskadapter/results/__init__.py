@@ -1,7 +1,7 @@
 """What a user gets back: segmentations, classifications, activation maps, and how they are drawn and saved."""
 
 from maskadapter.results.activation_maps import ActivationMaps
-from maskadapter.results.classification import Classification
+from maskadapter.results.classification import MASK_ENDINGS, Classification
 from maskadapter.results.detections import detections_of, load_supervision
 from maskadapter.results.overlay import color_of, draw_overlay
 from maskadapter.results.postprocessing import (

@@ -21,7 +21,7 @@ _HEAT = np.array(
 @dataclass(frozen=True)
 class ActivationMaps:
     """weights: (N, M, h, w) float32, M maps for each of N masks over the feature map of the padded input; each map sums
-    to 1 (to 0 for a mask that covers no location). M is 16 with Mask-Adapter and 1 with mask pooling."""
+    to 1 (to 0 for an empty mask). M is 16 with Mask-Adapter and 1 with mask pooling."""
 
     weights: np.ndarray
     sizes: ImageSizes

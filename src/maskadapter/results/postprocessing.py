@@ -81,9 +81,9 @@ def semantic_scores(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> It
 
 
 def semantic_map(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> np.ndarray:
-    """The class with the highest score at every pixel, (H, W) int32; -1 everywhere when there is no proposal."""
+    """The class with the highest score at every pixel, (H, W) int32; -1 everywhere when no proposal has a class."""
     labels = np.full(masks.sizes.original, -1, dtype=np.int32)
-    if not len(probs):
+    if not probs[:, :-1].any():
         return labels
     if order == "masks-first":
         for rows in masks.tiles(channels(probs[:, :-1])):
@@ -198,7 +198,7 @@ def instance_masks(
     pairs: dict[int, list[ScoredClass]] = {}
     for rank, (score, pair) in enumerate(zip(scores.tolist(), best.tolist(), strict=True)):
         proposal, label = divmod(pair, class_probs.shape[1])
-        if is_thing[label]:
+        if is_thing[label] and score > 0:  # 0: a given mask that is empty
             pairs.setdefault(proposal, []).append((score, rank, label))
     for proposal, classes in pairs.items():
         one = masks.only(torch.tensor([proposal], device=probs.device))

@@ -32,9 +32,12 @@ def check_formats(formats: str | Sequence[str], known: Sequence[str] = FORMATS) 
 
 
 def write_file(path: Path, content: Any) -> Path:
-    """Write an image as PNG, or an object as JSON, whole or not at all."""
-    if not isinstance(content, Image.Image):
+    """Write an image as PNG, a text, or an object as JSON, whole or not at all."""
+    if not isinstance(content, Image.Image | str):
         return write_json(path, content)
     with write_atomically(path) as temporary:
-        content.save(temporary, format="PNG")
+        if isinstance(content, str):
+            temporary.write_text(content, encoding="utf-8", newline="")
+        else:
+            content.save(temporary, format="PNG")
     return path

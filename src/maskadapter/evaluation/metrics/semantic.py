@@ -39,7 +39,7 @@ def pixel_counts(confusions: Iterable[np.ndarray], classes: int) -> np.ndarray:
     counts = np.zeros((3, classes), dtype=np.int64)
     for confused in confusions:
         true, found, pixels = np.asarray(confused, dtype=np.int64).reshape(-1, 3).T
-        right, in_vocabulary = true == found, found < classes
+        right, in_vocabulary = true == found, (found >= 0) & (found < classes)
         np.add.at(counts[0], true[right], pixels[right])
         np.add.at(counts[1], found[in_vocabulary], pixels[in_vocabulary])
         np.add.at(counts[2], true, pixels)

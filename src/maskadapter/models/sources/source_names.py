@@ -11,6 +11,7 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.models.sources.segment_anything import SamOptions, SegmentAnything
 from maskadapter.models.sources.superpixels import Superpixels
 from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
+from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import advice, renamed
 from maskadapter.system.yaml_config import checked
 
@@ -66,10 +67,11 @@ def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
 
 
 def masks_from(text: str, device: str | torch.device = "cpu") -> Path | MaskSource:
-    """Masks as ``--masks`` of every command means them: a file, or a source, which is loaded. Raises MaskAdapterError,
-    one line, for a file that does not exist and as ``mask_source`` does."""
+    """Masks as ``--masks`` of every command means them: a file, a folder with a file for each image, or a source, which
+    is loaded. Raises MaskAdapterError, one line, for a file that does not exist and as ``mask_source`` does."""
     if is_source(text):
         return mask_source(text, device)
-    if Path(text).is_file():
-        return Path(text)
-    raise MaskAdapterError(f"no such file: {text}; masks are a file, sam:NAME, segmenter:NAME or superpixels")
+    if (path := user_path(text, MaskAdapterError)).exists():
+        return path
+    needed = "masks are a file, a folder, sam:NAME, segmenter:NAME or superpixels"
+    raise MaskAdapterError(f"no such file: {text}; {needed}")
