@@ -13,6 +13,8 @@ from maskadapter.results.segmentation import Segmentation
 from maskadapter.types.encoded_image import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
+ORANGE = (230, 159, 0)
+
 
 @pytest.fixture(scope="module")
 def image():
@@ -61,7 +63,9 @@ def test_the_sheet_lights_the_weighted_cell_and_no_padding():
     weights[0, 0, 0, 0] = weights[0, 1, 0, 1] = weights[0, 2, 0, 0] = 1
     weights[0, 3, 1, 3] = 1  # lies in the padding
     maps = ActivationMaps(weights, ImageSizes(padded=(64, 128), resized=(32, 64), original=(32, 64)))
-    sheet = np.asarray(maps.drawn(np.zeros((32, 64, 3), np.uint8), np.ones((1, 32, 64), bool), ["cat"])).astype(int)
+    sheet = np.asarray(
+        maps.drawn(np.zeros((32, 64, 3), np.uint8), np.ones((1, 32, 64), bool), ["cat"], [ORANGE])
+    ).astype(int)
     tile_height, tile_width, gap = 48, 96, 6
     left = 3 * gap + 2 * (2 * tile_width + gap)
     tiles = [
@@ -80,7 +84,7 @@ def test_a_sheet_of_any_image(count, maps, size):
     weights = np.full((count, maps, 3, 3), 1 / 9, np.float32)
     masks = np.zeros((count, *size), bool)
     sheet = ActivationMaps(weights, ImageSizes((96, 96), (90, 96), size)).drawn(
-        np.zeros((*size, 3), np.uint8), masks, ["cat"] * count
+        np.zeros((*size, 3), np.uint8), masks, ["cat"] * count, [ORANGE] * count
     )
     assert sheet.mode == "RGB"
 

@@ -67,13 +67,13 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     import numpy as np
     from rich.text import Text
 
-    from maskadapter.results import NONE, color_of
+    from maskadapter.results import NONE, colors_of
 
     counts = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)
-    made = table("", "class", "share of pixels", right=[2])
+    made, colors = table("", "class", "share of pixels", right=[2]), colors_of(names)
     order = [int(index) for index in np.argsort(-counts[1:], kind="stable") if counts[index + 1]]
     for index in order[:_MOST_ROWS]:
-        chip = Text("\u25a0", style="rgb({},{},{})".format(*color_of(names[index])))
+        chip = Text("\u25a0", style="rgb({},{},{})".format(*colors[index]))
         made.add_row(chip, Text(names[index]), f"{counts[index + 1] / labels.size:.1%}")
     if rest := order[_MOST_ROWS:]:
         share = sum(counts[index + 1] for index in rest) / labels.size

@@ -8,6 +8,8 @@ from typer import Option
 
 from maskadapter.cli.options import Background, Classes, Device, Masks, ModelSource, Prune, Things, with_model_source
 from maskadapter.cli.segment import ImagesArgument, Resume, loaded, run_and_report
+from maskadapter.errors import MaskAdapterError
+from maskadapter.system.paths import user_path
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 
@@ -40,7 +42,7 @@ def label(
     from maskadapter.io import find_image_files
     from maskadapter.pipelines import label_images
 
-    vocabulary = Vocabulary.of(classes, things)
+    output, vocabulary = user_path(output, MaskAdapterError), Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)
     found = find_image_files(images, output)
     segmenter, given, settings = loaded(source, masks, device, prune_proposals)

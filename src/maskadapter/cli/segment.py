@@ -12,6 +12,7 @@ import maskadapter
 from maskadapter.cli.console import class_probabilities, shares, show, stop_message
 from maskadapter.cli.options import Background, Classes, Device, Masks, ModelSource, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
+from maskadapter.system.paths import user_path
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
@@ -50,7 +51,7 @@ def segment(
     from maskadapter.pipelines import segment_images
     from maskadapter.results import check_formats
 
-    formats = check_formats(save)
+    output, formats = user_path(output, MaskAdapterError), check_formats(save)
     vocabulary = Vocabulary.of(classes, things)
     others = None if background == "none" else Vocabulary.of(background)
     found = find_image_files(images, output)

@@ -2,8 +2,9 @@
 
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.classification import MASK_ENDINGS, Classification
+from maskadapter.results.colors import colors_of
 from maskadapter.results.detections import detections_of, load_supervision
-from maskadapter.results.overlay import color_of, draw_overlay
+from maskadapter.results.overlay import draw_overlay
 from maskadapter.results.postprocessing import (
     Instances,
     PanopticMap,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from maskadapter.io import categories, image_entry
+from maskadapter.io import categories, coco_info, image_entry
 from maskadapter.results.coco_annotations import segment_annotations
 from maskadapter.results.mask_table import mask_table
 from maskadapter.results.overlay import label_image
@@ -122,6 +122,7 @@ class Classification(Result):
             case "coco":
                 return (
                     {
+                        **coco_info(),
                         "images": [image_entry(self.file_name, self.size)],
                         "annotations": segment_annotations(self),
                         "categories": categories(self.class_names, self.vocabulary.is_thing),

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageShow
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.results.overlay import color_of, tinted
+from maskadapter.results.colors import colors_of
+from maskadapter.results.overlay import caption, tinted
 from maskadapter.results.result_segment import ResultSegment
 from maskadapter.system.extras import load_extra
 
@@ -26,7 +27,7 @@ _MOST_LISTED = 24  # classes in a legend
 def counted(segments: Iterable[ResultSegment]) -> str:
     """The classes that occur and their numbers of segments, ``2 cat, 1 wall``, in one line."""
     found = Counter(segment.class_name for segment in segments).most_common()
-    names = [f"{count} {name}" for name, count in found[:_MOST_NAMED]]
+    names = [f"{count} {caption(name)}" for name, count in found[:_MOST_NAMED]]
     return ", ".join([*names, *([f"and {len(found) - _MOST_NAMED} more classes"] if found[_MOST_NAMED:] else [])])
 
 
@@ -52,19 +53,22 @@ def show(image: Image.Image) -> None:
 def plot(image: np.ndarray, labels: np.ndarray, names: Sequence[str], segments: Iterable[ResultSegment]) -> "Figure":
     """A figure of matplotlib with the image, tinted by labels (H, W) int, -1 = none, and a legend of the classes of
     ``segments`` with their numbers. In a notebook it shows as the value of a cell, not once more on its own."""
-    pyplot = load_extra("matplotlib.pyplot", "plot")
-    figure, axes = pyplot.subplots(layout="constrained")
-    axes.imshow(tinted(image, labels, names))
-    axes.set_axis_off()
+    pyplot, colors = load_extra("matplotlib.pyplot", "plot"), colors_of(names)
     number = Counter(segment.label for segment in segments if segment.label >= 0)
-    handles = [
-        pyplot.Rectangle((0, 0), 1, 1, color=np.array(color_of(names[label])) / 255, label=f"{names[label]} ({count})")
-        for label, count in number.most_common(_MOST_LISTED)
+    listed = [
+        (colors[label], f"{caption(names[label])} ({count})") for label, count in number.most_common(_MOST_LISTED)
     ]
-    if rest := len(number) - len(handles):
-        handles.append(pyplot.Rectangle((0, 0), 1, 1, color="none", label=f"and {rest} more classes"))
-    if handles:
-        axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    if rest := len(number) - len(listed):
+        listed.append(((255, 255, 255), f"and {rest} more classes"))
+    height = max(7 * image.shape[0] / image.shape[1], 0.5 + 0.25 * len(listed))  # inches, with room for the legend
+    figure, axes = pyplot.subplots(figsize=(9, min(height, 12)), layout="constrained")
+    axes.imshow(tinted(image, labels, colors))
+    axes.set_axis_off()
+    if listed:
+        plates = [pyplot.Rectangle((0, 0), 1, 1, color=np.array(color) / 255) for color, _ in listed]
+        place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "frameon": False}
+        for text in axes.legend(plates, [name for _, name in listed], **place).get_texts():
+            text.set_parse_math(False)  # a name with two dollar signs is no formula
     if _in_notebook():
         pyplot.close(figure)
     return figure

@@ -1,7 +1,7 @@
 """The segments of a result: masks with their classes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from maskadapter.vocabulary import Vocabulary
 NONE = "none of them"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ResultSegment:
     """One segment of an image.
 
@@ -29,9 +29,13 @@ class ResultSegment:
     is_thing: bool
     score: float
     compact: CompactMask
-    proposal: int = field(repr=False)
-    probs: np.ndarray = field(repr=False)
-    names: tuple[str, ...] = field(repr=False)
+    proposal: int
+    probs: np.ndarray
+    names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        facts = f"area={self.area}, box={self.box}"
+        return f"ResultSegment(id={self.id}, class_name={self.class_name!r}, score={self.score:.3g}, {facts})"
 
     @property
     def mask(self) -> np.ndarray:

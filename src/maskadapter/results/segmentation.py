@@ -10,16 +10,18 @@ import numpy as np
 from scipy import ndimage
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import categories, image_entry, panoptic_image
+from maskadapter.io import categories, coco_info, image_entry, panoptic_image
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation, segment_annotations
-from maskadapter.results.overlay import label_image
+from maskadapter.results.colors import colors_of
+from maskadapter.results.overlay import check_label_image, label_image
 from maskadapter.results.postprocessing import Instances, PanopticMap, SemanticOrder, boxes_of
 from maskadapter.results.result import Result
 from maskadapter.results.result_segment import NONE, ResultSegment, filtered, masks_of, painted
 from maskadapter.results.saving import ENDINGS, FORMATS, check_formats, write_file
 from maskadapter.results.upsampling import Upsampler
+from maskadapter.system.paths import user_path
 from maskadapter.types import CompactMask, ImageSizes
 from maskadapter.vocabulary import Vocabulary
 
@@ -169,14 +171,17 @@ class Segmentation(Result):
         """Write results into ``folder``, made if needed, and return their paths: ``stem``, by default the image's name,
         and what ``ENDINGS`` has for the format.
 
-        ``overlay``: the image with its segments drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit (16
-        bit above 255 classes), and the classes as JSON. ``panoptic``: PNG and JSON as COCO has them. ``coco``: COCO
-        instances with run-length masks and scores; of given masks one for each that has a class, under its id.
-        Category ids: index + 1. ``summary``: see there. ``activations``: where the model pooled for the largest
-        segments, from ``model.activation_maps(image, result)``.
-        Raises MaskAdapterError for an unknown format, missing activation maps, a folder that cannot be written.
+        ``overlay``: the image with its segments drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit with
+        a palette (16 bit without one above 255 classes), and the classes as JSON. ``panoptic``: PNG and JSON as COCO
+        has them. ``coco``: COCO instances with run-length masks and scores; of given masks one for each that has a
+        class, under its id. Category ids: index + 1. ``summary``: see there. ``activations``: where the model pooled
+        for the largest segments, from ``model.activation_maps(image, result)``.
+        Raises MaskAdapterError for an unknown format, missing activation maps, more classes than ``labels`` has values
+        for, a folder that cannot be written.
         """
-        formats = check_formats(formats)
+        formats, folder = check_formats(formats), user_path(folder, MaskAdapterError)
+        if "labels" in formats:
+            check_label_image(len(self.vocabulary))
         if "activations" in formats:
             if activation_maps is None:
                 todo = "give activation_maps=model.activation_maps(image, result)"
@@ -186,7 +191,7 @@ class Segmentation(Result):
                 raise MaskAdapterError(f"{count} activation maps came for {needed} segments: {todo}")
         stem = stem or Path(self.file_name).stem
         return [
-            write_file(Path(folder) / f"{stem}{ending}", content)
+            write_file(folder / f"{stem}{ending}", content)
             for name in filter(formats.__contains__, FORMATS)
             for ending, content in zip(ENDINGS[name], self._contents(name, stem, activation_maps), strict=True)
         ]
@@ -198,7 +203,7 @@ class Segmentation(Result):
                 return (self.overlay(),)
             case "labels":
                 values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-                return label_image(self.semantic(), len(self.vocabulary)), values
+                return label_image(self.semantic(), self.class_names), values
             case "panoptic":
                 panoptic = self.panoptic()
                 annotation = panoptic_annotation(panoptic, f"{Path(stem).name}-panoptic.png")
@@ -212,11 +217,13 @@ class Segmentation(Result):
                 return (self.summary(),)
             case _:
                 largest = self.largest_segments()
-                names = [segment.class_name for segment in largest]
-                return (activation_maps.drawn(self.image, [segment.mask for segment in largest], names),)
+                names, palette = [one.class_name for one in largest], colors_of(self.class_names)
+                colors = [palette[one.label] for one in largest]
+                return (activation_maps.drawn(self.image, masks_of(largest, self.size), names, colors),)
 
     def _coco(self, annotations: list[dict[str, Any]]) -> dict[str, Any]:
         return {
+            **coco_info(),
             "images": [image_entry(self.file_name, self.size)],
             "annotations": annotations,
             "categories": categories(self.class_names, self.vocabulary.is_thing),
