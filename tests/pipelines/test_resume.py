@@ -174,9 +174,9 @@ def test_corrections_in_annotations_json_stay(photos, tmp_path):
     ("text", "message"),
     [
         ("{", "as JSON"),
-        ("[]", "is no COCO file any more"),
+        ("[]", "is not a COCO file any more"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}', "no category 'wall' any more"),
-        ('{"images": [], "annotations": [], "categories": [{"id": "1", "name": "cat"}]}', "no whole numbers"),
+        ('{"images": [], "annotations": [], "categories": [{"id": "1", "name": "cat"}]}', "not whole numbers"),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "'file_name'"),
     ],
 )
