@@ -33,7 +33,7 @@ _HOME = {
     "ClipFeatures": "maskadapter.types.encoded_image",
     "Proposals": "maskadapter.types.encoded_image",
     "SegmentAnything": "maskadapter.models.sources.segment_anything",
-    "SamOptions": "maskadapter.models.sources.segment_anything",
+    "SamOptions": "maskadapter.models.sources.sam_options",
     "Superpixels": "maskadapter.models.sources.superpixels",
     # images and data
     "read_image": "maskadapter.io.images",
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from maskadapter.models.poolers.mask_cropping import MaskCropping as MaskCropping
     from maskadapter.models.poolers.mask_pooling import MaskPooling as MaskPooling
     from maskadapter.models.segmenter import OpenVocabularySegmenter as OpenVocabularySegmenter
-    from maskadapter.models.sources.segment_anything import SamOptions as SamOptions
+    from maskadapter.models.sources.sam_options import SamOptions as SamOptions
     from maskadapter.models.sources.segment_anything import SegmentAnything as SegmentAnything
     from maskadapter.models.sources.superpixels import Superpixels as Superpixels
     from maskadapter.paper.tables.reproduction import reproduce as reproduce

@@ -332,7 +332,7 @@ def test_a_full_disk_stops_the_run(photos, tmp_path, monkeypatch):
 
 def test_the_import_warns_of_nothing_and_hides_nothing_else():
     code = (
-        "import warnings, maskadapter.results as d\n"
+        "import warnings, maskadapter.results.detections as d\n"
         "warnings.simplefilter('always')\n"
         "before = list(warnings.filters)\n"
         "d.load_supervision()\n"

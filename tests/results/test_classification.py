@@ -76,8 +76,8 @@ def test_a_filtered_result_keeps_ids(result, masks, chosen, ids):
 def test_overlaps_of_the_label_map_go_to_the_smaller_mask(result, tmp_path):
     labels = result.label_map()
     assert (labels[0, 0], labels[6, 12], labels[15, 25]) == (-1, 2, 0)
-    picture, classes = result.save(tmp_path, "labels")
-    assert np.asarray(Image.open(picture))[15, 25] == 1
+    label_file, classes = result.save(tmp_path, "labels")
+    assert np.asarray(Image.open(label_file))[15, 25] == 1
     assert json.loads(classes.read_text()) == {"1": "cat", "2": "sofa", "3": "wall"}
 
 

@@ -65,14 +65,25 @@ def evaluate(
     """
     from maskadapter.data import open_dataset
     from maskadapter.evaluation import Partition
-    from maskadapter.evaluation import evaluate as run
-    from maskadapter.models import MODELS
+    from maskadapter.hub import check_source
+    from maskadapter.models import MODEL_NAMES
     from maskadapter.paper import reference_figures
-    from maskadapter.pipelines import file_predictor, model_predictor
+    from maskadapter.pipelines import check_switches
+    from maskadapter.system.paths import check_folder
     from maskadapter.system.processes import rank_and_world_size
 
     images = open_dataset(dataset, root, split, task)
-    if model not in MODELS and (Path(model).is_dir() or model.endswith(".json")):
+    of_files = model not in MODEL_NAMES and (Path(model).is_dir() or model.endswith(".json"))
+    if not of_files:
+        check_source(replace(source, name=model))
+        check_switches(branch, alpha, beta, masks)
+    if partition not in (None, "synonyms"):
+        Partition.of(str(partition), images.vocabulary)
+    check_folder(output)
+    from maskadapter.evaluation import evaluate as run
+    from maskadapter.pipelines import file_predictor, model_predictor
+
+    if of_files:
         predictor = file_predictor(model, images, annotations)
     else:
         with busy("loading the model"):

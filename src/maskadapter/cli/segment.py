@@ -12,9 +12,8 @@ import maskadapter
 from maskadapter.cli.console import class_probabilities, shares, show, stop_message
 from maskadapter.cli.options import Background, Classes, Device, Masks, ModelSource, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
-from maskadapter.system.paths import user_path
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, Vocabulary, background_line, competing_classes
 
 if TYPE_CHECKING:
     from maskadapter.pipelines import Report
@@ -48,17 +47,20 @@ def segment(
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
     from maskadapter.io import find_image_files, read_image
-    from maskadapter.pipelines import segment_images
     from maskadapter.results import check_formats
+    from maskadapter.system.paths import check_folder
 
-    output, formats = user_path(output, MaskAdapterError), check_formats(save)
+    output, formats = check_folder(output), check_formats(save)
     vocabulary = Vocabulary.of(classes, things)
-    others = None if background == "none" else Vocabulary.of(background)
+    others, note = competing_classes(vocabulary, background), background_line(vocabulary, background)
     found = find_image_files(images, output)
     if explain and len(found) > 1:
         raise MaskAdapterError(f"--explain is for one image, and {len(found):,} were given: --save summary has it")
     if len(found) == 1:
         read_image(found[0].source)  # an image that cannot be read fails before the model is loaded
+    check_given(masks)
+    from maskadapter.pipelines import segment_images
+
     segmenter, given, settings = loaded(source, masks, device, prune_proposals)
 
     def report_one(result: "Segmentation", paths: list[Path]) -> None:
@@ -66,12 +68,19 @@ def segment(
         show(shares(labels, result.class_names))
         if explain:
             show(class_probabilities(result.explain(), labels.size))
-        for path in paths:
-            print(path)
+        print(note, *paths, sep="\n")
 
     run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, masks=given)
     on_result = report_one if len(found) == 1 else None
-    run_and_report(partial(run, score=score, resume=resume, settings=settings, on_result=on_result), output)
+    run_and_report(partial(run, score=score, resume=resume, settings=settings, on_result=on_result), output, note)
+
+
+def check_given(masks: str | None) -> None:
+    """Find mistakes in masks before PyTorch is imported."""
+    from maskadapter.models.sources import check_masks
+
+    if masks is not None:
+        check_masks(masks)
 
 
 def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals: bool) -> tuple[Any, Any, dict]:
@@ -92,8 +101,9 @@ def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals:
     return segmenter, given, settings | ({"masks": masks} if masks else {})
 
 
-def run_and_report(work: Callable[[], "Report"], output: Path) -> None:
-    """Process many images and print a report. Raises MaskAdapterError when some of them failed."""
+def run_and_report(work: Callable[[], "Report"], output: Path, note: str = "") -> None:
+    """Process many images and print a report. Raises MaskAdapterError when some of them failed. note: printed with it
+    where images are done."""
     with stop_message():
         report = work()
     total = report.done + len(report.failed)
@@ -106,8 +116,8 @@ def run_and_report(work: Callable[[], "Report"], output: Path) -> None:
         return
     before = f", {report.before:,} of them before" if report.before else ""
     print(f"{report.done:,} of {total:,} images are done{before}: {output}")
-    if report.note:
-        print(report.note)
+    for line in filter(None, (note if report.done else "", report.note)):
+        print(line)
     for _, line in report.failed:
         print("error:", " ".join(line.split()), file=sys.stderr)
     if report.fault is not None:

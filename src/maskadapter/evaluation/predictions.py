@@ -11,7 +11,7 @@ import numpy as np
 
 from maskadapter.data import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.io import decode_segmentation, panoptic_ids, read_labels
+from maskadapter.io import decode_segmentation, file_of, panoptic_ids, read_labels
 from maskadapter.results import Instances, PanopticMap, Segment, boxes_of
 from maskadapter.system.json_files import read_json
 from maskadapter.vocabulary import Vocabulary
@@ -202,13 +202,6 @@ def _classes(facts: Mapping[str, Any], count: int, path: Path) -> dict[Any, int]
     if len(ids) != count:
         raise MaskAdapterError(f"{path} has {len(ids)} categories and the data set {count} classes")
     return {category: index for index, category in enumerate(ids)}
-
-
-def file_of(folder: Path, name: str, ends: Sequence[str]) -> Path | None:
-    """Find the file in ``folder`` with the name of an image's path, or else of its stem, and one of the ``ends``."""
-    path = Path(name).with_suffix("")
-    files = (folder / f"{start}{end}" for start in (path, path.name) for end in ends)
-    return next((file for file in files if file.is_file()), None)
 
 
 def _stem(name: Any) -> str:

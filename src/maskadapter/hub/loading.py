@@ -8,16 +8,17 @@ import torch
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub.assembling import assemble, identify, ready
-from maskadapter.hub.bare_clip import is_bare, load_bare_clip
+from maskadapter.hub.bare_clip import load_bare_clip
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare, read_checkpoint
 from maskadapter.hub.checkpoints.metadata import as_settings, read_settings
-from maskadapter.hub.model_source import DEFAULT, ModelSource
-from maskadapter.hub.zoo.model_zoo import weights_of
-from maskadapter.hub.zoo.published_files import fetch, not_here
+from maskadapter.hub.model_source import DEFAULT, ModelSource, is_bare
+from maskadapter.hub.source_check import check_source, published_weights
+from maskadapter.hub.zoo.published_files import fetch
 from maskadapter.hub.zoo.weight_downloads import present
 from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, PoolerName, published
 from maskadapter.models.sources import mask_source
-from maskadapter.system.error_text import did_you_mean, first_line
+from maskadapter.system.error_text import first_line
+from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
 
 _EMBEDDED = Path(__file__).with_name("weights")
@@ -77,7 +78,7 @@ def find(source: ModelSource, may_download: bool = True) -> Checkpoint:
     adapter = source.adapter
     if adapter is None and str(source.name) == DEFAULT and source.pooler == "adapter":
         adapter = _EMBEDDED / f"{DEFAULT}-adapter.safetensors"
-    return checkpoint if adapter is None else join(checkpoint, read_checkpoint(adapter))
+    return checkpoint if adapter is None else join(checkpoint, read_checkpoint(user_path(adapter, CheckpointError)))
 
 
 def check_device(device: str | torch.device) -> None:
@@ -91,20 +92,12 @@ def check_device(device: str | torch.device) -> None:
 
 
 def _weights_path(source: ModelSource, may_download: bool) -> Path:
-    """The file with the adapter, or the segmenter's own where the source has another pooler or brings an adapter."""
-    name = str(source.name)
-    if name == DEFAULT:
-        return _EMBEDDED / f"{DEFAULT}.safetensors"
-    if name in MODELS:
-        own = source.adapter is not None or source.pooler in ("pooling", "cropping")  # cropping has no weights
-        weights = weights_of(name, "pooling" if own else "adapter")
-        found = present(weights)
-        if found is None and not may_download:
-            raise not_here(weights)
-        return found or fetch(weights)
-    if not Path(name).suffix and not Path(name).exists():
-        raise CheckpointError(f"unknown model '{name}': {did_you_mean(name, MODELS)}; or give the path of a file")
-    return Path(name)
+    """The file of ``source.name``, downloaded where it is not here yet. Raises as ``check_source``."""
+    check_source(source, may_download)
+    if str(source.name) not in MODELS:
+        return user_path(source.name, CheckpointError)
+    weights = published_weights(source)
+    return _EMBEDDED / f"{DEFAULT}.safetensors" if weights is None else present(weights) or fetch(weights)
 
 
 def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:

@@ -1,5 +1,6 @@
 """The whole method: CLIP, a proposal head, a pooler of masks, and the ensemble of two classifiers."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Protocol
@@ -24,12 +25,23 @@ from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource
 from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder, classified, masks_of
 from maskadapter.system.renamed import refuse_old_attribute
+from maskadapter.system.warn_once import warn_once
 from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
-from maskadapter.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, COMPETING, Vocabulary, competing_classes, in_other_scripts
+
+_log = logging.getLogger(__name__)
 
 Classes = Any  # whatever Vocabulary.of takes
 # Synonyms with a higher cosine than this share of the list's pairs are taken to mean the same. See docs/everyday.md
 CONFUSABLE = 0.97
+
+
+def _warn_of_scripts(names: list[str]) -> None:
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    warn_once(
+        _log,
+        f"the text encoder knows Latin script alone, and these classes match nothing: {shown}; name them in English",
+    )
 
 
 class ProposalHead(Protocol):
@@ -99,6 +111,8 @@ class OpenVocabularySegmenter(nn.Module):
         encoded vocabulary. things: names of classes that are things."""
         known = classes if isinstance(classes, EncodedVocabulary) else None
         vocabulary = Vocabulary.of(known.vocabulary if known else classes, things)
+        if known is None and self.clip.reads_latin_alone and (names := in_other_scripts(vocabulary)):
+            _warn_of_scripts(names)
         encode = self.text_cache.text_embeddings if self.text_cache else self.clip.encode_text
         embeddings = known.text_embeddings if known else encode(vocabulary.synonyms)
         return EncodedVocabulary(vocabulary, embeddings.to(self.clip.logit_scale))
@@ -143,7 +157,8 @@ class OpenVocabularySegmenter(nn.Module):
         image: whatever ``read_image`` takes, or an ``EncodedImage``. classes: see ``Vocabulary.of``, or the result of
             ``encode_text``. things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
         background: classes that compete with yours, but for those that mean nearly the same as one of yours; pixels
-            that they win belong to no class. None or "none": every pixel goes to one of your classes, as in evaluation.
+            that they win belong to no class. "auto": those of COCO-Stuff, and none where ``classes`` is a built-in
+            list. None or "none": every pixel goes to one of your classes, as in evaluation.
         masks: as in ``classify``, in place of the model's own proposals, for the out-of-vocabulary classifier alone.
             Each stays one segment of the result, with exactly its pixels; an empty one has no class.
         Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head."""
@@ -153,9 +168,10 @@ class OpenVocabularySegmenter(nn.Module):
             raise MaskAdapterError(f"these weights hold no mask generator: {needed}")
         vocabulary = self.encode_text(classes, things)
         competing, count, background_list = vocabulary, len(vocabulary.vocabulary), None
-        if background not in (None, "none"):
-            usual = self.encode_text(BACKGROUND)
-            others = usual if background == BACKGROUND else self.encode_text(background)
+        others = competing_classes(vocabulary.vocabulary, background)
+        if others is not None:
+            usual = self.encode_text(COMPETING)
+            others = usual if others == usual.vocabulary else self.encode_text(others)
             competing = vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
             background_list = others.vocabulary.name
         probs = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
@@ -189,7 +205,7 @@ class OpenVocabularySegmenter(nn.Module):
         logits = self.out_of_vocabulary_logits(encoded.features, embeddings, self.text_classifier(vocabulary))
         _refuse_nan(logits)
         probs = logits[0, :, :-1].softmax(dim=-1).float()
-        probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # what was pooled of them is no part of the image
+        probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # nothing of the image was pooled
         found = classified(encoded.given_masks, probs.cpu().numpy(), vocabulary.vocabulary)
         return Classification(encoded.image, vocabulary.vocabulary, found, encoded.file_name or "image.png")
 

@@ -14,7 +14,7 @@ from maskadapter.io import ImageFile, find_image_files
 from maskadapter.pipelines.mask_files import MaskedImage, with_masks
 from maskadapter.pipelines.run_record import RunRecord
 from maskadapter.system.progress import bar, busy
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.vocabulary import Vocabulary, competing_classes
 
 Sources = str | Path | Iterable[str | Path] | Sequence[ImageFile]
 
@@ -52,10 +52,9 @@ def find_images(images: Sources, output: Path | None = None, masks: Any = None) 
 
 def vocabulary_settings(vocabulary: Vocabulary, background: Any) -> dict[str, Any]:
     """Return classes and background for the record, ready for JSON; a built-in background by its name alone."""
-    if background is None or background == "none":
-        return {**asdict(vocabulary), "background": None}
-    competing = Vocabulary.of(getattr(background, "vocabulary", background))
-    return {**asdict(vocabulary), "background": competing.name or competing.classes}
+    competing = competing_classes(vocabulary, background)
+    competing = getattr(competing, "vocabulary", competing)
+    return {**asdict(vocabulary), "background": competing and (competing.name or competing.classes)}
 
 
 def run_over_images(

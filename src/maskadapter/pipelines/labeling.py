@@ -17,13 +17,13 @@ from maskadapter.pipelines.coco_set import check_coco, write_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.pipelines.label_formats import LABEL_FILES, Format, label_text
 from maskadapter.pipelines.mask_files import MaskedImage
-from maskadapter.pipelines.run_record import RECORD, open_record
+from maskadapter.pipelines.run_record import open_record
+from maskadapter.pipelines.set_folder import refuse_other_files
 from maskadapter.pipelines.yolo_set import check_yolo, write_yolo
 from maskadapter.results import load_supervision
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
-from maskadapter.system.working_folder import NAME as WORKING_FOLDER
 from maskadapter.vocabulary import BACKGROUND
 
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
@@ -82,7 +82,7 @@ def label_images(
         load_supervision()  # a missing library is reported before the first image
     encoded = segmenter.encode_text(classes, things)
     names = _distinct(encoded.vocabulary.names)
-    _refuse_other_files(output, resume)
+    refuse_other_files(output, resume)
     folder, suffix = LABEL_FILES[format]
     count = Counter[str]()
 
@@ -134,15 +134,6 @@ def _named_in_set(images: Sequence[MaskedImage], format: Format) -> list[MaskedI
 def _distinct(names: Sequence[str]) -> list[str]:
     """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
     return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
-
-
-def _refuse_other_files(output: Path, resume: bool) -> None:
-    try:
-        empty = not output.exists() or all(path.name == WORKING_FOLDER for path in output.iterdir())
-    except OSError as error:
-        raise MaskAdapterError(f"cannot write {output}: {error.strerror}") from None
-    if not empty and not (resume and (output / RECORD).exists()):
-        raise MaskAdapterError(f"{output} is not empty: a training set needs its own folder; --resume goes on with one")
 
 
 def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:

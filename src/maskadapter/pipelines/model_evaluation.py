@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from PIL import __version__ as pillow_version
 
@@ -17,14 +17,8 @@ from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.sources import SegmentAnything, is_source, mask_source, parsed
 from maskadapter.pipelines.mask_files import MASK_SUFFIXES
 from maskadapter.pipelines.predictor import MasksInFiles, Predictor, folder_facts
-from maskadapter.system.error_text import did_you_mean
+from maskadapter.pipelines.switches import GROUND_TRUTH, Branch, check_switches
 from maskadapter.vocabulary import Vocabulary
-
-Branch = Literal["ensemble", "in-vocabulary", "out-of-vocabulary"]
-"""Which classifier decides about the generator's masks: the generator's own (in-vocabulary), CLIP with the pooler
-(out-of-vocabulary), or both. Source: paper, Tables 2 and 11."""
-GROUND_TRUTH = "ground-truth"
-"""The masks of the ground truth, which are only classified."""
 
 _WEIGHT_OF_CLIP: Mapping[Branch, float] = {"in-vocabulary": 0.0, "out-of-vocabulary": 1.0}
 
@@ -55,7 +49,7 @@ def model_predictor(
         ``MasksInFiles``. All but the first are classified out of vocabulary.
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
-    _check(branch, alpha, beta, masks)
+    check_switches(branch, alpha, beta, masks)
     segmenter, name_and_pooler, settings = _load(source, device)
     if masks is None and segmenter.generator is None:
         raise MaskAdapterError(
@@ -93,24 +87,6 @@ def model_predictor(
         as_published = as_published and design == AdapterConfig()
     predict = partial(segmenter.segment, classes=encoded, background=None)
     return Predictor(predict, settings, None, own.seen_in, name_and_pooler if as_published else None)
-
-
-def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str | Path | None) -> None:
-    if branch not in get_args(Branch):
-        raise MaskAdapterError(f"unknown branch '{branch}'; {did_you_mean(branch, get_args(Branch))}")
-    if masks is not None and (branch == "in-vocabulary" or alpha is not None or beta is not None):
-        reason = "only the generator's own masks have an in-vocabulary classifier"
-        raise MaskAdapterError(f"{reason}: leave branch, alpha and beta out")
-    if branch != "ensemble" and (alpha is not None or beta is not None):
-        raise MaskAdapterError(f"branch '{branch}' sets alpha and beta: leave them out")
-    for weight, value in (("alpha", alpha), ("beta", beta)):
-        if value is not None and not 0 <= value <= 1:
-            raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
-    if masks is None or masks == GROUND_TRUTH or is_source(str(masks)) or Path(masks).is_dir():
-        return
-    if not (Path(masks).is_file() and Path(masks).suffix in MASK_SUFFIXES):
-        needed = "ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of masks"
-        raise MaskAdapterError(f"no masks '{masks}': give {needed}")
 
 
 def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tuple[str, str], dict[str, Any]]:

@@ -1,21 +1,11 @@
 """What a user gets back: segmentations, classifications, activation maps, and how they are drawn and saved."""
 
-from maskadapter.results.activation_maps import ActivationMaps
-from maskadapter.results.classification import MASK_ENDINGS, Classification
-from maskadapter.results.colors import colors_of
-from maskadapter.results.detections import detections_of, load_supervision
-from maskadapter.results.overlay import draw_overlay
-from maskadapter.results.postprocessing import (
-    Instances,
-    PanopticMap,
-    Segment,
-    SemanticOrder,
-    boxes_of,
-    semantic_map,
-    semantic_scores,
-)
-from maskadapter.results.result import Result
-from maskadapter.results.result_segment import NONE, ResultSegment, classified, filtered, masks_of, painted
-from maskadapter.results.saving import ENDINGS, check_formats, write_file
-from maskadapter.results.segmentation import Explanation, Segmentation
-from maskadapter.results.upsampling import Upsampler
+from typing import TYPE_CHECKING
+
+from maskadapter.results.saving import ENDINGS, MASK_ENDINGS, check_formats, write_file
+from maskadapter.system.lazy_door import on_first_use
+
+if TYPE_CHECKING:
+    from maskadapter.results.torch_door import *
+else:
+    __getattr__ = on_first_use("maskadapter.results.torch_door")

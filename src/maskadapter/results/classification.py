@@ -1,6 +1,6 @@
 """The result of classifying given masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,8 @@ from maskadapter.results.mask_table import mask_table
 from maskadapter.results.overlay import label_image
 from maskadapter.results.result import Result
 from maskadapter.results.result_segment import ResultSegment, filtered
-from maskadapter.results.saving import ENDINGS, check_formats, write_file
+from maskadapter.results.saving import MASK_ENDINGS, check_formats, write_file
 from maskadapter.vocabulary import Vocabulary
-
-MASK_ENDINGS: Mapping[str, tuple[str, ...]] = {
-    **{format: ENDINGS[format] for format in ("overlay", "labels", "coco")},
-    "csv": ("-masks.csv",),
-    "json": ("-masks.json",),
-}
-"""The formats of ``Classification.save``, and what the files of each are called after the stem."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,7 +111,7 @@ class Classification(Result):
                 return (self.overlay(),)
             case "labels":
                 values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-                return label_image(self.label_map(), len(self.vocabulary)), values
+                return label_image(self.label_map(), self.class_names), values
             case "coco":
                 return (
                     {

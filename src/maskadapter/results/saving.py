@@ -20,6 +20,13 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
 }
 """The formats of ``Segmentation.save``, and what the files of each are called after the stem."""
 
+MASK_ENDINGS: Mapping[str, tuple[str, ...]] = {
+    **{format: ENDINGS[format] for format in ("overlay", "labels", "coco")},
+    "csv": ("-masks.csv",),
+    "json": ("-masks.json",),
+}
+"""The formats of ``Classification.save``, and what the files of each are called after the stem."""
+
 FORMATS = tuple(ENDINGS)
 
 

@@ -7,10 +7,7 @@ from pathlib import Path
 from maskadapter.data import Dataset
 from maskadapter.evaluation import Partition, evaluate
 from maskadapter.models import OpenVocabularySegmenter
-
-LOGGED_METRICS = tuple(
-    f"{metric}{part}" for metric in ("mIoU", "accuracy of segments", "PQ", "AP") for part in ("", " seen", " unseen")
-)
+from maskadapter.training.logged_metrics import LOGGED_METRICS
 
 
 class Validation:

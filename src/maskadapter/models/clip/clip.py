@@ -141,6 +141,11 @@ class Clip(nn.Module):
         return {name: stage["num_chs"] for name, stage in zip(STAGES, stages, strict=True)}
 
     @property
+    def reads_latin_alone(self) -> bool:
+        """Whether the tokenizer is that of OpenAI's CLIP, made from English text; others may know any script."""
+        return isinstance(self.tokenizer, open_clip.SimpleTokenizer)
+
+    @property
     def logit_scale(self) -> Tensor:
         """Scalar, the logarithm of what a cosine is multiplied with."""
         return self.model.logit_scale
