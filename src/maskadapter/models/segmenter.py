@@ -19,7 +19,7 @@ from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler, is_empty
-from maskadapter.models.preprocess import InputSize, read_input, resize, to_batch
+from maskadapter.models.preprocess import InputSize, read_input, refuse_strip, resize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource
@@ -133,6 +133,7 @@ class OpenVocabularySegmenter(nn.Module):
             pixels, file_name = read_input(image)
             masks = self.mask_source if masks is None else masks
         inputs, sizes = self.prepare(pixels)
+        refuse_strip(sizes.original, sizes.resized, self.clip.size_divisor)
         if masks is not None:
             logits, given = mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)
             proposals = Proposals(logits[None])

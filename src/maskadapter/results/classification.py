@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import categories, image_entry
+from maskadapter.io import categories, coco_info, image_entry
 from maskadapter.results.coco_annotations import segment_annotations
 from maskadapter.results.colors import colors_of
 from maskadapter.results.mask_table import mask_table
@@ -131,6 +131,7 @@ class Classification(Result):
             case "coco":
                 return (
                     {
+                        **coco_info(),
                         "images": [image_entry(self.file_name, self.size)],
                         "annotations": segment_annotations(self),
                         "categories": categories(self.class_names, self.vocabulary.is_thing),
