@@ -86,8 +86,8 @@ def _from_pil(image: Image.Image) -> np.ndarray:
     except ImageError:
         raise
     except Exception as error:
-        # Pillow asserts that there is a file, or raises a ValueError where the image was closed by name.
-        if isinstance(error, AssertionError | AttributeError) or "closed" in str(error):
+        # Pillow says so after close(); after a with block it only fails, because the file is gone.
+        if "closed" in str(error) or getattr(image, "fp", image) is None:
             raise ImageError(f"{name} is closed: use it before it is closed, or give its path") from None
         raise ImageError(f"damaged image, {name}: {first_line(error)}") from None
 
