@@ -42,7 +42,8 @@ def mask_parts(source: Any, size: tuple[int, int], file_name: str | None = None)
     size: (height, width) of the image. file_name: the image's name in a COCO file.
     Raises MaskError: no such file, another shape, type or size, another format, values that may mean several things.
     """
-    name, value = f"the given {type(source).__name__}", source
+    name = str(source) if isinstance(source, str | Path) else f"the given {type(source).__name__}"
+    value = source
     size = (int(size[0]), int(size[1]))
     try:
         if isinstance(source, str | Path):

@@ -8,7 +8,9 @@ from pycocotools import mask as rle
 
 from maskadapter.errors import MaskError
 
-_MAX_OUTLINE = 20_000_000  # pixels. pycocotools takes about 100 bytes for each and does not notice that memory ends
+# pycocotools ends the process at coordinates from about 1e8 on, and where the memory for all pixels of an outline ends.
+_FARTHEST = 100_000  # pixels outside the image
+_MAX_OUTLINE = 5_000_000  # pixels
 
 
 def draw_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
@@ -46,8 +48,7 @@ def _outline(polygon: Any, size: tuple[int, int]) -> np.ndarray:
     if not np.isfinite(numbers).all():
         raise MaskError("a polygon has a coordinate that is not finite")
     for axis, side, places in (("x", size[1], numbers[::2]), ("y", size[0], numbers[1::2])):
-        # pycocotools ends the process at coordinates from about 1e8 on.
-        outside = places[(places < -side) | (places > 2 * side)]
+        outside = places[(places < -_FARTHEST) | (places > side + _FARTHEST)]
         if outside.size:
             raise MaskError(f"a polygon reaches {axis} = {outside[0]:g} in an image of {size[1]} x {size[0]}")
     return numbers
