@@ -149,6 +149,8 @@ def test_supervision_draws_it(result, annotator):
     detections = result.to_supervision()
     assert detections.class_id.tolist() == [2, 0, 1]
     assert detections.data["class_name"].tolist() == ["wall", "cat", "sofa"]
+    assert detections.data["id"].tolist() == [1, 2, 3]
+    assert detections[detections.confidence > 0.55].data["id"].tolist() == [1, 2]
     scene = np.zeros((*SIZE, 3), np.uint8)
     assert getattr(supervision, annotator)().annotate(scene.copy(), detections).any()
     nothing = result.filter(score=1.0).to_supervision()
