@@ -12,6 +12,7 @@ from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.predictions import read_predictions
 from maskadapter.io.coco_format import encode_mask, panoptic_image
+from maskadapter.results.overlay import label_image
 
 CATEGORIES = [{"id": id, "name": name} for id, name in ((90, "grass"), (3, "cat"), (7, "dog"), (40, "sky"))]
 ID_OF = (3, 7, 40, 90)  # in their order, whatever the order of the list
@@ -40,6 +41,16 @@ def test_label_images(tmp_path, dataset, none, dtype, end):
     report = evaluate(predictions, dataset, tmp_path / "out")
     assert report.numbers["mIoU"] == 100
     assert "PQ" not in report.numbers  # label maps have no segments
+
+
+def test_label_images_with_a_palette_count_by_their_values(tmp_path, dataset):
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    for sample in dataset.samples:
+        image = label_image(sample.target.labels(), VOCABULARY.names)
+        assert image.mode == "P"
+        image.save(folder / sample.name.replace(".png", "-labels.png"))
+    assert evaluate(read_predictions(folder, VOCABULARY), dataset, tmp_path / "out").numbers["mIoU"] == 100
 
 
 def test_255_is_a_class_where_there_are_so_many(tmp_path, dataset):

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,11 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from many import make_images
 from PIL import Image
+from png_bytes import png_that_claims
 
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io import image_files as images
+from maskadapter.io import open_image
 from maskadapter.io.image_files import SUFFIXES, ImageFile, find_image_files
-from maskadapter.io.images import FORMATS, read_image
+from maskadapter.io.images import read_image
+from maskadapter.io.open_image import FORMATS, UNREAD
 
 
 @pytest.fixture(autouse=True)
@@ -223,9 +226,10 @@ def test_standard_input_without_an_image(pipe, monkeypatch):
     for content, message in [
         (b"", "standard input is empty"),
         (b"words", "not an image that can be read: standard input"),
-        (data[:200], "standard input: damaged image"),
+        (data[:200], "damaged image standard input"),
         (data[:60] + b"\0" * 40 + data[100:], "standard input"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image that can be read"),
+        (png_that_claims(60_000, 60_000), "standard input has 60000 x 60000 pixels, more than max_pixels"),
     ]:
         pipe(content)
         with pytest.raises(ImageError, match=message):
@@ -234,14 +238,112 @@ def test_standard_input_without_an_image(pipe, monkeypatch):
     with pytest.raises(ImageError, match="- means an image on standard input"):
         find_image_files("-")
     pipe(data)
-    monkeypatch.setattr(images, "MAX_BYTES", len(data) - 1)
-    with pytest.raises(ImageError, match=f"more than {len(data) - 1:,} bytes"):
+    monkeypatch.setattr(open_image, "MAX_BYTES", len(data) - 1)
+    with pytest.raises(ImageError, match=f"standard input has more than {len(data) - 1:,} bytes"):
         find_image_files("-")
-    pipe(data)
-    monkeypatch.setattr(images, "MAX_BYTES", len(data))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(ImageError, match="too large"):
-        find_image_files("-")
+
+
+@pytest.fixture
+def named_pipe(tmp_path):
+    """Make named pipes, each of which gives its content once."""
+    writers = []
+
+    def named_pipe(name, content):
+        os.mkfifo(tmp_path / name)
+        writers.append(threading.Thread(target=(tmp_path / name).write_bytes, args=(content,), daemon=True))
+        writers[-1].start()
+        return name
+
+    yield named_pipe
+    for writer in writers:
+        writer.join()
+
+
+def test_a_pipe_given_by_name_is_read_once(named_pipe):
+    (data, pixels), (other, others) = encoded("PNG"), encoded("TIFF")
+    found = find_image_files([named_pipe("cat", data), "cat", Path(named_pipe("dog.jpg", other))])
+    assert [(image.stem, str(image)) for image in found] == [("cat", "pipe cat"), ("dog", "pipe dog")]
+    for image, expected in zip(found, (pixels, others), strict=True):
+        for _ in range(2):
+            np.testing.assert_array_equal(read_image(image.source), expected)
+
+
+def test_process_substitution():
+    data, pixels = encoded("PNG")
+    reader, writer = os.pipe()
+    os.write(writer, data)
+    os.close(writer)
+    try:
+        (image,) = find_image_files(f"/dev/fd/{reader}")
+    finally:
+        os.close(reader)
+    np.testing.assert_array_equal(read_image(image.source), pixels)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"", "not an image"), (b"words", "not an image"), (encoded("PNG")[0][:90], "damaged")]
+)
+def test_a_pipe_without_an_image(named_pipe, content, message):
+    with pytest.raises(ImageError, match=f"{message}.*cat"):
+        find_image_files(named_pipe("cat", content))
+
+
+def test_a_device_without_an_end(monkeypatch):
+    monkeypatch.setattr(open_image, "MAX_BYTES", 1000)
+    with pytest.raises(ImageError, match="/dev/zero is larger than 1,000 bytes"):
+        find_image_files("/dev/zero")
+
+
+def test_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    touch("p/x.jpg", "p/~/y.jpg")
+    assert stems("~/p/x.jpg") == stems("~/p/*.jpg") == ["x"]
+    assert stems(Path("~/p")) == stems("p") == ["x", "~/y"]
+    assert stems("p/~/y.jpg") == ["y"]
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.jpg", "s3://photos/*.jpg", Path("http://example.org/p")])
+def test_addresses_are_refused(address):
+    with pytest.raises(ImageError, match="is an address; a path on this computer is needed"):
+        find_image_files(address)
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["IMG_1.HEIC"], r"1 file was left out: IMG_1.HEIC (HEIC is not read: convert to JPEG or PNG first)"),
+        (["a.nef", "b/c.dng", "n.txt"], "2 files were left out: a.nef, c.dng (DNG, NEF are not read: convert to"),
+        ([f"{i}.heif" for i in range(9)], "9 files were left out: 0.heif, 1.heif, 2.heif ... (HEIF is not read"),
+    ],
+)
+@pytest.mark.parametrize("source", ["p", "p/**"])
+def test_image_files_that_are_not_read_are_named(caplog, names, line, source):
+    touch("p/x.jpg", "p/out/y.exr", "p/.z.heic", *(f"p/{name}" for name in names))
+    assert stems(source, output="p/out") == ["x"]
+    (message,) = caplog.messages
+    assert message.startswith(f"{source}: {line}")
+    os.remove("p/x.jpg")
+    with pytest.raises(ImageError) as refused:
+        find_image_files(source, output="p/out")
+    assert str(refused.value).startswith(f"no images in {source} that are read: {line}")
+
+
+def test_other_files_beside_images_are_not_named(caplog):
+    touch("p/x.jpg", "p/notes.txt", "p/x.json", "p/README", "p/movie.mp4")
+    assert stems("p") == ["x"]
+    assert caplog.messages == []
+
+
+def test_formats_are_read_or_not():
+    Image.init()
+    assert not set(SUFFIXES) & set(UNREAD)
+    assert not {Image.registered_extensions().get(suffix) for suffix in UNREAD} & set(FORMATS)
+
+
+@pytest.mark.parametrize("source", [b"x.jpg", 3, None, io.BytesIO(b"x")])
+def test_other_values_are_no_source(source):
+    with pytest.raises(ImageError, match=f"not in {type(source).__name__}"):
+        find_image_files([source])
 
 
 def test_three_of_one_name(tmp_path):

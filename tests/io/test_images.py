@@ -1,14 +1,16 @@
 """Reading images: one shape and type, or one line that names the file."""
 
 import io
-import struct
-import zlib
+import os
+import threading
+import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
+from png_bytes import png_that_claims
 
 from maskadapter.errors import ImageError
 from maskadapter.io.images import read_image
@@ -102,6 +104,201 @@ def test_orientation(tmp_path, orientation):
         np.testing.assert_array_equal(read_image(opened), PIXELS)
 
 
+def opened(path):
+    image = Image.open(path)
+    image.load()
+    return image
+
+
+def phone_photo(tmp_path, orientation=6, suffix="png", **options):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.ascontiguousarray(STORED[orientation]))
+    return save(tmp_path / f"phone.{suffix}", image, exif=exif, **options)
+
+
+@pytest.mark.parametrize(("suffix", "options"), [("png", {}), ("webp", {"lossless": True})])
+@pytest.mark.parametrize(
+    "upright",
+    [
+        Image.open,
+        opened,
+        lambda path: ImageOps.exif_transpose(Image.open(path)),
+        lambda path: ImageOps.exif_transpose(Image.open(path)).convert("RGBA"),
+        lambda path: ImageOps.exif_transpose(Image.open(path).convert("RGB")),
+        lambda path: Image.open(path).transpose(Image.Transpose.ROTATE_270),
+        lambda path: Image.open(path).rotate(-90, expand=True),
+        lambda path: Image.open(path).convert("RGB").rotate(270, expand=True).copy(),
+    ],
+)
+def test_a_pil_image_is_turned_once(tmp_path, suffix, options, upright):
+    np.testing.assert_array_equal(read_image(upright(phone_photo(tmp_path, suffix=suffix, **options))), PIXELS)
+
+
+def test_a_tiff_is_turned_once_although_pillow_turns_it_too(tmp_path):
+    path = phone_photo(tmp_path, suffix="tiff")
+    for image in (
+        Image.open(path),
+        opened(path),
+        ImageOps.exif_transpose(Image.open(path)),
+        opened(path).convert("RGB"),
+    ):
+        np.testing.assert_array_equal(read_image(image), PIXELS)
+
+
+def test_a_pil_image_turned_in_place(tmp_path):
+    image = Image.open(phone_photo(tmp_path))
+    ImageOps.exif_transpose(image, in_place=True)
+    np.testing.assert_array_equal(read_image(image), PIXELS)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+@pytest.mark.parametrize("copy", [Image.Image.copy, lambda i: i.convert("RGB"), lambda i: i.crop((0, 0, *i.size))])
+def test_copies_are_taken_as_they_are_and_the_log_says_so(tmp_path, caplog, orientation, copy):
+    image = copy(Image.open(phone_photo(tmp_path, orientation)))
+    np.testing.assert_array_equal(read_image(image), STORED[orientation])
+    (message,) = caplog.messages
+    assert message.startswith(f"the given PIL image has EXIF orientation {orientation} and is taken as it is: if it")
+    caplog.clear()
+    read_image(copy(Image.open(phone_photo(tmp_path, 1))))
+    read_image(copy(ImageOps.exif_transpose(Image.open(phone_photo(tmp_path, orientation)))))
+    assert caplog.messages == []
+
+
+def test_results_share_no_memory_with_what_was_given(tmp_path):
+    torch = pytest.importorskip("torch")
+    np.save(tmp_path / "frames.npy", np.stack([PIXELS] * 2))
+    array, channels_last = PIXELS.copy(), torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)
+    buffer = bytearray(PIXELS.tobytes())
+    for source, clear in [
+        (array, lambda: array.fill(0)),
+        (array[..., 0], lambda: array.fill(0)),
+        (channels_last, lambda: channels_last.zero_()),
+        ((frames := np.load(tmp_path / "frames.npy", mmap_mode="r+"))[0], lambda: frames.fill(0)),
+        (Image.frombuffer("RGB", (3, 2), buffer, "raw", "RGB", 0, 1), lambda: buffer.__setitem__(slice(18), bytes(18))),
+        ((pil := Image.fromarray(PIXELS)), lambda: pil.paste((0, 0, 0), (0, 0, 3, 2))),
+    ]:
+        array[:] = PIXELS
+        image = read_image(source)
+        before = image.copy()
+        clear()
+        np.testing.assert_array_equal(image, before)
+        assert type(image) is np.ndarray
+        assert image.max() == 255
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_open_files_and_bytes_in_memory(tmp_path, suffix):
+    path = phone_photo(tmp_path, suffix=suffix)
+    expected, content = read_image(path), path.read_bytes()
+    with open(path, "rb") as file, zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(path, "photo")
+        for given in (file, io.BytesIO(content), io.BufferedReader(io.BytesIO(content)), archive.open("photo")):
+            np.testing.assert_array_equal(read_image(given), expected)
+            given.seek(5)
+            np.testing.assert_array_equal(read_image(given), expected)  # also after it was read or written
+            assert given.tell() == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_to_its_end(tmp_path):
+    content = save(tmp_path / "photo.png", Image.fromarray(PIXELS)).read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    for read in (read_image, lambda path: read_image(path.open("rb", buffering=0))):
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True)
+        writer.start()
+        np.testing.assert_array_equal(read(tmp_path / "pipe"), PIXELS)
+        writer.join()
+
+
+def closed(file):
+    file.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: io.BytesIO(), "the given BytesIO is empty: the bytes of an image are needed"),
+        (lambda path: io.BytesIO(b"words"), "not an image that can be read: the given BytesIO"),
+        (lambda path: io.BytesIO(path.read_bytes()[:60]), "damaged image the given BytesIO"),
+        (lambda path: io.StringIO("words"), 'the given StringIO is not a binary file: open it with mode "rb"'),
+        (lambda path: path.open(encoding="utf-8"), r'photo\.png is not a binary file: open it with mode "rb"'),
+        (lambda path: closed(io.BytesIO(path.read_bytes())), "cannot read the given BytesIO: I/O operation on closed"),
+        (lambda path: closed(path.open("rb")), r"cannot read .*photo\.png: seek of closed|cannot read .*closed"),
+        (lambda path: closed(Image.open(path)), r"the given PIL image of .*photo\.png is closed: use it before"),
+        (lambda path: closed(opened(path)), "is closed: use it before it is closed, or give its path"),
+        (lambda path: closed(Image.new("RGB", (3, 2))), "the given PIL image is closed"),
+        (lambda path: Image.new("RGB", (0, 5)), "the given PIL image has 0 x 5 pixels: it is empty"),
+        (lambda path: "https://example.org/a.jpg", "https://example.org/a.jpg is an address; a path"),
+        (lambda path: "data:image/png;base64," + "AAAA" * 9999, "is an address; a path on this computer is needed"),
+        (lambda path: path.read_bytes(), "open binary file, PIL image, .* not bytes"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path, make, message):
+    path = save(tmp_path / "photo.png", Image.effect_noise((9, 9), 60).convert("RGB"))
+    with pytest.raises(ImageError, match=message) as refused:
+        read_image(make(path))
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+def test_a_pil_image_closed_by_its_block(tmp_path):
+    path = save(tmp_path / "photo.png", Image.fromarray(PIXELS))
+    with Image.open(path) as lazy:
+        pass
+    with pytest.raises(ImageError, match=r"PIL image of .*photo\.png is closed"):
+        read_image(lazy)
+    with Image.open(path) as loaded:
+        loaded.load()
+    np.testing.assert_array_equal(read_image(loaded), PIXELS)
+
+
+def test_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save(tmp_path / "photo.png", Image.fromarray(PIXELS))
+    np.testing.assert_array_equal(read_image("~/photo.png"), PIXELS)
+    with pytest.raises(ImageError, match=f"no such file: {tmp_path}/gone"):
+        read_image("~/gone.png")
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"hevc"])
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "photo.jpg"])
+def test_heic_is_found_by_its_content(tmp_path, brand, name):
+    (tmp_path / name).write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(99))
+    message = f"not an image that can be read: .*{name} .HEIC is not read: convert to JPEG or PNG first"
+    with pytest.raises(ImageError, match=message):
+        read_image(tmp_path / name)
+    with pytest.raises(ImageError, match=r"BytesIO \(HEIC is not read"):
+        read_image(io.BytesIO((tmp_path / name).read_bytes()))
+
+
+@pytest.mark.parametrize("name", ["a.CR2", "a.svg", "a.psd"])
+def test_formats_that_are_not_read_are_found_by_their_suffix(tmp_path, name):
+    (tmp_path / name).write_bytes(b"<svg/>")
+    with pytest.raises(ImageError, match=f"{name[2:].upper()} is not read: convert to JPEG or PNG first"):
+        read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"]
+)
+def test_every_mode_of_8_bits(mode):
+    gray = np.full((4, 6), 255, np.uint8)
+    through = {"La": "LA", "RGBa": "RGBA", "HSV": "RGB", "YCbCr": "RGB", "CMYK": "RGB"}.get(mode, "L")
+    image = Image.fromarray(gray).convert(through).convert(mode)
+    assert image.mode == mode
+    assert (read_image(image) == 255).all()
+
+
+def test_the_first_of_several_frames(tmp_path):
+    frames = [Image.fromarray(PIXELS), Image.fromarray(PIXELS[::-1])]
+    for suffix, options in {"tif": {}, "gif": {}, "png": {}, "webp": {"lossless": True}}.items():
+        path = tmp_path / f"frames.{suffix}"
+        frames[0].save(path, save_all=True, append_images=frames[1:], **options)
+        np.testing.assert_array_equal(read_image(path), PIXELS)
+
+
 @pytest.mark.parametrize("block", [b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b""])
 def test_a_broken_exif_block_is_ignored(tmp_path, block):
     path = save(tmp_path / "photo.png", Image.fromarray(PIXELS), exif=block)
@@ -110,14 +307,6 @@ def test_a_broken_exif_block_is_ignored(tmp_path, block):
 
 def test_one_pixel():
     assert read_image(Image.new("1", (1, 1), 1)).tolist() == [[[255, 255, 255]]]
-
-
-def png_that_claims(width, height):
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
 
 
 def jpeg_bytes():

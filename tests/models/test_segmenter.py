@@ -6,9 +6,9 @@ import torch
 from small_segmenter import CLASSES, small
 from torch.overrides import TorchFunctionMode
 
-from maskadapter.errors import MaskAdapterError, MaskError, VocabularyError
+from maskadapter.errors import ImageError, MaskAdapterError, MaskError, VocabularyError
 from maskadapter.models.clip.clip import Clip
-from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, resize, to_batch
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, refuse_strip, resize, to_batch
 from maskadapter.models.sources.mask_logits import at_stride_4
 from maskadapter.types.encoded_image import ClipFeatures, ImageBatch, ImageSizes, Proposals
 
@@ -39,6 +39,34 @@ def test_any_size_of_image(size: tuple[int, int]) -> None:
     result = small().segment(np.zeros((*size, 3), np.uint8), ["cat"], background=None)
     assert result.semantic().shape == size
     assert not result.semantic().any()  # one class wins everywhere
+
+
+@pytest.mark.parametrize(
+    ("size", "resized", "tiles"),
+    [
+        ((64, 20_000), (2, 640), "256 x 64"),
+        ((20_000, 64), (640, 2), "64 x 256"),
+        ((500, 10_050), (31, 640), "2,000 x 500"),
+        ((100, 9_000), (15, 1333), "400 x 100"),
+        ((31, 1_400), (30, 1333), "124 x 31"),
+    ],
+)
+def test_a_panorama_that_would_shrink_to_a_strip_is_refused(
+    size: tuple[int, int], resized: tuple[int, int], tiles: str
+) -> None:
+    with pytest.raises(ImageError, match=f"less than a patch of 32: cut it into tiles of about {tiles} pixels$"):
+        refuse_strip(size, resized, 32)
+
+
+@pytest.mark.parametrize("size", [(1000, 6000), (3000, 500), (3628, 16382), (100, 2000), (20, 20), (1, 300), (9, 90)])
+@pytest.mark.parametrize("limits", [(640, 640), (896, 896), (800, 1333)])
+def test_other_images_are_not(size: tuple[int, int], limits: tuple[int, int]) -> None:
+    refuse_strip(size, InputSize(*limits).of(size), 32)
+
+
+def test_a_strip_is_refused_by_the_segmenter() -> None:
+    with pytest.raises(ImageError, match="image of 2,000 x 40 pixels would shrink to 96 x 2, less than"):
+        small().segment(np.zeros((40, 2000, 3), np.uint8), ["cat"])
 
 
 def test_classes_encoded_once_give_the_same_result(image: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -148,13 +149,9 @@ def test_an_image_that_fails_is_reported_and_the_others_are_done(photos, masks, 
     report = run(Quick(), photos, masks, tmp_path / "out")
     assert (report.done, report.fault) == (2, None)
     ((_, why),) = report.failed
-    pytest.raises(MaskError, _raise, why).match(reason)
+    assert re.search(reason, why)
     rows = csv.DictReader((tmp_path / "out" / "masks.csv").open())
     assert [row["image"] for row in rows] == ["a/x.jpg"] * 2 + ["c.v2.png"] * 2
-
-
-def _raise(text):
-    raise MaskError(text)
 
 
 def test_masks_in_a_folder_of_the_images_are_no_images(photos, masks, tmp_path):

@@ -125,16 +125,21 @@ def test_overlapped_pixels_go_to_the_smaller_mask(image, masks):
     assert ids[65, 0] == 0
     assert [segment.id for segment in result.panoptic().segments] == [1, 2, 3, 5]
     assert [segment.area for segment in result.panoptic().segments] == [(ids == key).sum() for key in (1, 2, 3, 5)]
-    labels = result.semantic()
-    assert labels[65, 0] == -1
-    for one in result.panoptic().segments:
-        assert (labels[ids == one.id] == one.label).all()
-    scores = result.semantic_scores()
-    np.testing.assert_array_equal(scores.argmax(axis=0)[ids > 0], labels[ids > 0])
-    assert not scores[:, ids == 0].any()
     found = result.instances()
     assert sorted(found.scores, reverse=True) == found.scores.tolist()
     assert len(found.masks) == sum(one.is_thing for one in result)
+
+
+@pytest.mark.parametrize("background", [None, ["sky", "road", "dog"]])
+def test_given_masks_vote_for_the_class_of_their_pixels(image, masks, background):
+    result = small().segment(image, CLASSES, masks=masks, background=background)
+    probs = result.probs[:, :-1].numpy()
+    scores = np.einsum("nk,nhw->khw", probs, masks.astype(np.float32))
+    np.testing.assert_allclose(result.semantic_scores(), scores[:3], atol=1e-6)
+    expected = np.where(masks.any(axis=0), scores.argmax(axis=0), -1)
+    expected[expected >= 3] = -1
+    np.testing.assert_array_equal(result.semantic(), expected)
+    assert result.semantic()[65, 0] == -1
 
 
 def test_given_masks_are_saved_one_by_one(given, masks, tmp_path):
@@ -145,7 +150,7 @@ def test_given_masks_are_saved_one_by_one(given, masks, tmp_path):
     assert [one["category_id"] for one in annotations] == [one.label + 1 for one in named]
     for one in annotations:
         np.testing.assert_array_equal(decode_segmentation(one["segmentation"], SIZE), masks[one["id"] - 1])
-    summary = json.loads(paths["image-summary.json"].read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+    summary = json.loads(paths["image-summary.json"].read_text(), parse_constant=pytest.fail)  # JSON has no NaN
     assert len(summary["segments"]) == 6
     assert len(given.to_supervision()) == len(named)
 
@@ -158,6 +163,27 @@ def test_results_of_given_masks_are_small_and_the_same_after_pickling(given):
     np.testing.assert_array_equal(again.masks, given.masks)
     np.testing.assert_array_equal(again.semantic(), given.semantic())
     assert [one.top() for one in again] == [one.top() for one in given]
+
+
+def test_results_share_no_memory_with_given_masks_and_frames(image, masks):
+    """A video reader fills the same buffers again."""
+    model, frame, buffer = small(), image.copy(), masks.copy()
+    result = model.segment(frame, CLASSES, masks=buffer)
+    before = result.semantic().copy()
+    frame[:], buffer[:] = 0, True
+    again = pickle.loads(pickle.dumps(result))  # nothing that was computed before
+    np.testing.assert_array_equal(result.image, image)
+    np.testing.assert_array_equal(again.masks, masks)
+    np.testing.assert_array_equal(again.semantic(), before)
+    result.masks[:] = True
+    result[0].mask[:] = False
+    np.testing.assert_array_equal(result.masks, masks)
+
+
+def test_maps_of_a_result_cannot_be_changed_by_mistake():
+    for array in (quarters().semantic(), quarters().panoptic().ids):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 7
 
 
 def test_a_result_is_pickled_without_what_was_computed_of_it():

@@ -8,7 +8,7 @@ from typer import Option
 
 from maskadapter.cli.console import best_classes, show
 from maskadapter.cli.options import MASK_SOURCES, Classes, Device, ModelSource, with_model_source
-from maskadapter.cli.segment import ImagesArgument, Resume, loaded, run_and_report
+from maskadapter.cli.segment import ImagesArgument, Resume, check_given, loaded, run_and_report
 from maskadapter.system.progress import busy
 from maskadapter.vocabulary import Vocabulary
 
@@ -40,35 +40,36 @@ def classify(
     Example: [bold]maskadapter classify photo.jpg --masks masks.png --classes ade20k-150[/]
     """
     from maskadapter.io import find_image_files, mask_parts, read_image
-    from maskadapter.models.sources import check_masks, is_source, masks_from
-    from maskadapter.pipelines import with_masks
+    from maskadapter.models.sources import is_source
+    from maskadapter.pipelines import find_images
     from maskadapter.results import MASK_ENDINGS, check_formats
     from maskadapter.system.paths import check_folder
 
     formats = check_formats(save or "overlay,csv", tuple(MASK_ENDINGS))
     vocabulary, folder = Vocabulary.of(classes), output or Path("out")
     found = find_image_files(images, folder)
-    # Images and masks that cannot be read fail before the model is loaded.
-    check_masks(masks)
-    given = None if is_source(masks) else with_masks(found, masks_from(masks))
-    if len(found) == 1:
-        size = read_image(found[0].source).shape[:2]
-        if given:
-            next(mask_parts(given[0].masks, size, Path(str(found[0])).name))
-    check_folder(folder)
+    printed = len(found) == 1 and not (output or save or resume)
+    if not printed:
+        check_folder(folder)
+    check_given(masks)
+    todo = find_images(found, masks=None if is_source(masks) else masks)
+    if len(todo) == 1:  # an image and masks that cannot be read fail before the model is loaded
+        size = read_image(todo[0].source).shape[:2]
+        if not is_source(masks):
+            next(mask_parts(todo[0].masks, size, Path(str(todo[0])).name))
     from maskadapter.pipelines import classify_images
 
-    segmenter, source_or_path, settings = loaded(source, masks, device, prune_proposals=False)
+    segmenter, given, settings = loaded(source, masks, device, prune_proposals=False)
 
     def report_one(result: "Classification", paths: list[Path]) -> None:
         show(best_classes(result, top))
         for path in paths:
             print(path)
 
-    if len(found) == 1 and not (output or save or resume):
+    if printed:
         with busy("classifying masks"):
-            result = segmenter.classify(found[0].source, given[0].masks if given else source_or_path, vocabulary)
+            result = segmenter.classify(todo[0].source, given if is_source(masks) else todo[0].masks, vocabulary)
         report_one(result, [])
         return
-    run = partial(classify_images, segmenter, found, source_or_path, vocabulary, folder, formats, resume, settings)
-    run_and_report(partial(run, on_result=report_one if len(found) == 1 else None), folder)
+    run = partial(classify_images, segmenter, todo, given, vocabulary, folder, formats, resume, settings)
+    run_and_report(partial(run, on_result=report_one if len(todo) == 1 else None), folder)

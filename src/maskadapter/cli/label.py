@@ -43,8 +43,9 @@ def label(
 
     vocabulary = Vocabulary.of(classes, things)
     others, note = competing_classes(vocabulary, background), background_line(vocabulary, background)
+    output = check_folder(output)
     found = find_image_files(images, output)
-    refuse_other_files(check_folder(output), resume)
+    refuse_other_files(output, resume)
     check_given(masks)
     from maskadapter.pipelines import label_images
 

@@ -3,6 +3,7 @@
 from maskadapter.io.coco_format import (
     categories,
     coco_info,
+    comparable_id,
     decode_segmentation,
     encode_mask,
     image_entry,

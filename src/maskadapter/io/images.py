@@ -1,22 +1,21 @@
 """Reading images from files, arrays and tensors as (H, W, 3) uint8 RGB."""
 
+import logging
 import warnings
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile
 
-from maskadapter.errors import ImageError, MaskAdapterError, MaskError
+from maskadapter.errors import ImageError, MaskError
+from maskadapter.io.open_image import MAX_PIXELS, open_image, open_stream
+from maskadapter.io.wide_pixels import to_8_bits
+from maskadapter.system.error_text import first_line
+from maskadapter.system.paths import user_path
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-# Pillow also knows formats that start other programs (EPS runs Ghostscript): untrusted files must not reach those.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "MPO")
-
-MAX_PIXELS = 200_000_000  # of an image that is decoded: they take 600 MB. A small file can claim to be far larger
 
 # Source: EXIF 2.3, tag Orientation: the transpose that makes the stored image upright; 1 and unknown values need none.
 ORIENTATION = 0x0112
@@ -30,58 +29,99 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_opening = Lock()
+_log = logging.getLogger(__name__)
 
 
-def read_image(source: "str | Path | Image.Image | np.ndarray | Tensor", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8 RGB, upright by its EXIF orientation.
+def read_image(
+    source: "str | Path | IO[bytes] | Image.Image | np.ndarray | Tensor", max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """Read an image as (H, W, 3) uint8 RGB that shares no memory with ``source``, upright by its EXIF orientation.
 
-    source: a path; a PIL image; a uint8 array (H, W), (H, W, 3) or (H, W, 4); a uint8 tensor (3, H, W). Transparent
-        pixels are blended with white, 16-bit gray is scaled to 8 bits. max_pixels: a file with more pixels is refused
-        before it is decoded.
-    Raises ImageError: no such file, not an image, truncated, too large, another shape or type.
+    source: a path; an open binary file or BytesIO; a PIL image; a uint8 array (H, W), (H, W, 3) or (H, W, 4); a uint8
+        tensor (3, H, W). Transparent pixels are blended with white. More than 8 bits are scaled to 8, by the range that
+        the file states or the least of 8, 10, 12, 14 and 16 bits that holds all values. Of several frames or pages the
+        first is read. A PIL image as ``Image.open`` returned it is set upright, its copies are taken as they are.
+    max_pixels: a file with more pixels is refused before it is decoded.
+    Raises ImageError: no such file, not an image, truncated, closed, too large, another shape or type.
     """
     if isinstance(source, str | Path):
-        path = Path(source)
-        with _open(path, max_pixels, ImageError) as image:
-            try:
-                return _from_pil(image)
-            except ImageError as error:
-                raise ImageError(f"{path}: {error}") from None
-            except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and others
-                raise ImageError(f"damaged image {path}: {error}") from None
+        path = user_path(source, ImageError)
+        return _decode(open_image(path, max_pixels, ImageError), str(path))
     if isinstance(source, Image.Image):
-        try:
-            return _from_pil(source)
-        except OSError as error:
-            raise ImageError(f"damaged image: {error}") from None
+        return _from_pil(source)
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    if hasattr(source, "detach"):
+    if hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        shown = name if isinstance(name, str) else f"the given {type(source).__name__}"
+        return read_stream(cast("IO[bytes]", source), shown, max_pixels)
+    if hasattr(source, "permute"):
         if source.ndim != 3 or source.shape[0] != 3:
             raise ImageError(f"shape {tuple(source.shape)} is not an image tensor; (3, H, W) uint8 is needed")
         return _from_array(source.detach().cpu().permute(1, 2, 0).numpy())
-    raise ImageError(f"an image is a path, PIL image, uint8 array or uint8 tensor, not {type(source).__name__}")
+    known = "a path, open binary file, PIL image, uint8 array or uint8 tensor"
+    raise ImageError(f"an image is {known}, not {type(source).__name__}")
+
+
+def read_stream(file: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Read an image from an open binary file, as ``read_image`` does. name: of the file, for messages."""
+    return _decode(open_stream(file, name, max_pixels, ImageError), name)
+
+
+def _decode(opened: Image.Image, name: str) -> np.ndarray:
+    with opened as image:
+        try:
+            return _upright_rgb(image, name)
+        except ImageError:
+            raise
+        except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and others
+            raise ImageError(f"damaged image {name}: {first_line(error)}") from None
 
 
 def _from_pil(image: Image.Image) -> np.ndarray:
-    image.load()
+    path = getattr(image, "filename", "")
+    name = f"the given PIL image of {path}" if path else "the given PIL image"
+    try:
+        return _upright_rgb(image, name)
+    except ImageError:
+        raise
+    except Exception as error:
+        # Pillow says so after close(); after a with block it only fails, because the file is gone.
+        if "closed" in str(error) or getattr(image, "fp", image) is None:
+            raise ImageError(f"{name} is closed: use it before it is closed, or give its path") from None
+        raise ImageError(f"damaged image, {name}: {first_line(error)}") from None
+
+
+def _upright_rgb(image: Image.Image, name: str) -> np.ndarray:
+    solid = to_8_bits(image, name)
+    if image.mode == "F":
+        raise ImageError(f"{name}: floating-point pixels have no agreed range; save the image with 8 or 16 bits")
+    if solid.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in solid.info:
+        # Pillow converts premultiplied gray to nothing but gray with alpha.
+        solid = (solid.convert("LA") if solid.mode == "La" else solid).convert("RGBA")
+        solid = Image.alpha_composite(Image.new("RGBA", solid.size, "white"), solid)
+    turn = _turn(image, name)
+    if turn is not None:
+        solid = solid.transpose(turn)
+    pixels = np.asarray(solid.convert("RGB"))
+    if pixels.size == 0:
+        raise ImageError(f"{name} has {image.width} x {image.height} pixels: it is empty")
+    return pixels
+
+
+def _turn(image: Image.Image, name: str) -> Image.Transpose | None:
+    """Return what makes a loaded image upright: nothing for copies, which may be upright and still have the tag."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            turn = _UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+            orientation = image.getexif().get(ORIENTATION, 1)
+            turn = _UPRIGHT.get(orientation)
     except Exception:  # a broken EXIF block says nothing about the image itself
-        turn = None
-    if image.mode == "F":
-        raise ImageError("floating-point pixels have no agreed range; save the image with 8 or 16 bits")
-    if image.mode.startswith("I"):  # Pillow clips 16-bit gray at 255 when it converts; white, 65,535, has to become 255
-        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
-    elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        solid = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", solid.size, "white"), solid)
-    if turn is not None:
-        image = image.transpose(turn)
-    return _from_array(np.asarray(image.convert("RGB")))
+        return None
+    if turn is None or isinstance(image, ImageFile.ImageFile):
+        return turn
+    advice = "if it is not upright, give its path or ImageOps.exif_transpose of it"
+    _log.warning("%s has EXIF orientation %s and is taken as it is: %s", name, orientation, advice)
+    return None
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
@@ -91,44 +131,22 @@ def _from_array(array: np.ndarray) -> np.ndarray:
         raise ImageError(f"an array of shape {array.shape} is not an image; (H, W), (H, W, 3) or (H, W, 4) is needed")
     if array.ndim == 2 or array.shape[2] == 4:
         return _from_pil(Image.fromarray(array))
-    return np.ascontiguousarray(array)
+    return np.array(array, order="C")
 
 
-def _open(path: Path, max_pixels: int, refusal: type[MaskAdapterError]) -> Image.Image:
-    """Open an image file: reads its header, does not decode its pixels."""
-    try:
-        # Pillow's own limit is global, smaller, and at first only a warning; max_pixels is checked below instead.
-        with _opening:
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                Image.init()
-                image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
-    except FileNotFoundError:
-        raise refusal(f"no such file: {path}") from None
-    except UnidentifiedImageError:
-        raise refusal(f"not an image that can be read: {path}") from None
-    except OSError as error:
-        raise refusal(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:
-        raise refusal(f"damaged image {path}: {error}") from None
-    if image.width * image.height > max_pixels:
-        image.close()
-        raise refusal(f"{path} has {image.width} x {image.height} pixels, more than max_pixels = {max_pixels:,}")
-    return image
-
-
-def read_labels(path: Path) -> np.ndarray:
+def read_labels(path: str | Path) -> np.ndarray:
     """Read the values of a label map, (H, W), or of an RGB one, (H, W, 3); palette images give their indices.
 
-    Raises MaskError: no such file, not an image, damaged, or of floating-point values.
+    Raises MaskError: no such file, not an image, damaged, of floating-point values, or changed by JPEG.
     """
-    with _open(path, MAX_PIXELS, MaskError) as image:
+    path = user_path(path, MaskError)
+    with open_image(path, MAX_PIXELS, MaskError) as image:
         try:
             labels = np.asarray(image)
         except Exception as error:
-            raise MaskError(f"damaged label map {path}: {error}") from None
+            raise MaskError(f"damaged label map {path}: {first_line(error)}") from None
     if labels.dtype.kind == "f" or (labels.ndim != 2 and labels.shape[2:] != (3,)):
         raise MaskError(f"{path} is not a label map: one channel of whole numbers or RGB is needed, not {image.mode}")
+    if image.format in ("JPEG", "MPO") and len(np.unique(labels)) > 2:
+        raise MaskError(f"{path} is a JPEG, which changes the values of masks: save mask > 127, or the labels, as PNG")
     return labels

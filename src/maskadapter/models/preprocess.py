@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from maskadapter.errors import ImageError
 from maskadapter.io import read_image
 from maskadapter.system.atomic_files import readable
 
@@ -38,9 +39,22 @@ class InputSize:
 
 def read_input(image: Any) -> tuple[np.ndarray, str | None]:
     """Read what a user gives as an image: pixels (H, W, 3) uint8 that share no memory with it, and its file's name."""
-    if isinstance(image, str | Path):
-        return read_image(image), readable(Path(image).name)
-    return read_image(image).copy(), None
+    return read_image(image), readable(Path(image).name) if isinstance(image, str | Path) else None
+
+
+def refuse_strip(original: tuple[int, int], resized: tuple[int, int], patch: int) -> None:
+    """Raise ImageError for a panorama of which less than one patch of the image encoder would be left.
+
+    original, resized: (height, width) of the image and of what the network gets. patch: pixels of its feature stride.
+    """
+    short = min(original)
+    if min(resized) < min(patch, short):
+        (height, width), (high, wide) = original, resized
+        tile = (4 * short, short) if width > height else (short, 4 * short)
+        problem = (
+            f"an image of {width:,} x {height:,} pixels would shrink to {wide} x {high}, less than a patch of {patch}"
+        )
+        raise ImageError(f"{problem}: cut it into tiles of about {tile[0]:,} x {tile[1]:,} pixels")
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -19,7 +19,7 @@ from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler, is_empty
-from maskadapter.models.preprocess import InputSize, read_input, resize, to_batch
+from maskadapter.models.preprocess import InputSize, read_input, refuse_strip, resize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource
@@ -133,6 +133,7 @@ class OpenVocabularySegmenter(nn.Module):
             pixels, file_name = read_input(image)
             masks = self.mask_source if masks is None else masks
         inputs, sizes = self.prepare(pixels)
+        refuse_strip(sizes.original, sizes.resized, self.clip.size_divisor)
         if masks is not None:
             logits, given = mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)
             proposals = Proposals(logits[None])
@@ -204,7 +205,7 @@ class OpenVocabularySegmenter(nn.Module):
         logits = self.out_of_vocabulary_logits(encoded.features, embeddings, self.text_classifier(vocabulary))
         _refuse_nan(logits)
         probs = logits[0, :, :-1].softmax(dim=-1).float()
-        probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # what was pooled of them is no part of the image
+        probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # nothing of the image was pooled
         found = classified(encoded.given_masks, probs.cpu().numpy(), vocabulary.vocabulary)
         return Classification(encoded.image, vocabulary.vocabulary, found, encoded.file_name or "image.png")
 

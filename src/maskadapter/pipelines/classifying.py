@@ -88,7 +88,7 @@ def _coco_part(path: Path) -> dict[str, Any]:
     try:
         return {"image": dict(content["images"][0]), "annotations": list(content["annotations"])}
     except (KeyError, IndexError, TypeError, ValueError):
-        problem = f"{path} was edited and is no COCO file of one image any more"
+        problem = f"{path} was edited and is not a COCO file of one image any more"
         raise MaskAdapterError(f"{problem}: remove it, and --resume makes it anew") from None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from maskadapter.errors import ImageError, MaskError
 from maskadapter.evaluation import file_of
-from maskadapter.hub.zoo import sha256_of
 from maskadapter.io import ImageFile
 from maskadapter.models.sources import is_source
+from maskadapter.pipelines.run_record import file_hash
 from maskadapter.system.paths import user_path
 
 MASK_SUFFIXES = (".png", ".npy", ".npz", ".json")
@@ -59,7 +59,7 @@ def with_masks(images: Sequence[ImageFile], masks: Any) -> list[MaskedImage]:
     if len(images) > 1 and masks.suffix.lower() != ".json":
         needed = "give a folder with a file for each, or one COCO JSON file"
         raise MaskError(f"{masks} has masks of one image, and {len(images):,} were given: {needed}")
-    sha256 = sha256_of(masks) if masks.is_file() else None  # a pipe can be read once
+    sha256 = file_hash(masks) if masks.is_file() else None  # a pipe can be read once
     return [MaskedImage(image.source, image.stem, masks, sha256) for image in images]
 
 
@@ -77,7 +77,7 @@ def _from_folder(images: Sequence[ImageFile], folder: Path) -> list[MaskedImage]
             todo = "name masks after the images' paths, subfolders included"
             raise MaskError(f"{other} and {image} would share the masks {path}: {todo}")
         else:
-            result.append(MaskedImage(image.source, image.stem, path, sha256_of(path)))
+            result.append(MaskedImage(image.source, image.stem, path, file_hash(path)))
     if not found:
         raise MaskError(result[0].missing)
     return result

@@ -68,7 +68,7 @@ def plot(image: np.ndarray, labels: np.ndarray, names: Sequence[str], segments: 
         plates = [pyplot.Rectangle((0, 0), 1, 1, color=np.array(color) / 255) for color, _ in listed]
         place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "frameon": False}
         for text in axes.legend(plates, [name for _, name in listed], **place).get_texts():
-            text.set_parse_math(False)  # a name with two dollar signs is no formula
+            text.set_parse_math(False)  # a dollar sign in a name starts no formula
     if _in_notebook():
         pyplot.close(figure)
     return figure

@@ -10,11 +10,12 @@ import numpy as np
 from scipy import ndimage
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import categories, image_entry, panoptic_image
+from maskadapter.io import categories, coco_info, image_entry, panoptic_image
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation, segment_annotations
 from maskadapter.results.colors import colors_of
+from maskadapter.results.mask_votes import mask_votes
 from maskadapter.results.overlay import check_label_image, label_image
 from maskadapter.results.postprocessing import Instances, PanopticMap, SemanticOrder, boxes_of
 from maskadapter.results.result import Result
@@ -70,7 +71,7 @@ class Segmentation(Result):
 
     def filter(self, score: float = 0.0, classes: str | Sequence[str] | None = None) -> "Segmentation":
         """The result with some of its segments alone, which keep their ids. Everything follows from them then:
-        ``semantic()`` is the class of the segment at each pixel, ``instances()`` are the things among them.
+        ``semantic()`` is the class of each pixel's segment, ``instances()`` are the things among them.
 
         score: 0 to 1, the least. classes: class names, or one text with commas; None keeps all classes. Raises
         MaskAdapterError for a name that no class has."""
@@ -79,7 +80,8 @@ class Segmentation(Result):
 
     def semantic(self) -> np.ndarray:
         """(H, W) int32: the class of every pixel, an index into ``class_names``; -1 = none of them. Read-only. Of
-        given masks: the class of the smallest mask at the pixel."""
+        given masks: the class with the largest sum of probabilities over the masks that the pixel lies in, -1 where
+        it lies in none."""
         return self._semantic
 
     def label_map(self) -> np.ndarray:
@@ -89,13 +91,13 @@ class Segmentation(Result):
     def semantic_scores(self) -> np.ndarray:
         """(K, H, W) float32: the score of every class at every pixel, from which ``semantic()`` takes the highest,
         unless one of the background's is higher: the sum over proposals of class probability times mask probability.
-        Of given masks: the class probabilities of the smallest mask at the pixel. 4 K bytes per pixel."""
+        Given masks count with exactly their pixels. 4 K bytes per pixel."""
         count = len(self.vocabulary)
         scores = np.zeros((count, *self.size), np.float32)
         if self.fixed is not None:
-            for segment in sorted(self.fixed, key=lambda one: (-one.area, -one.id)):
-                pixels = segment.compact.crop
-                scores[:, *segment.compact.inside][:, pixels] = segment.probs[:count, None]
+            regions, votes = self._votes(self.fixed)
+            for score, vote in zip(scores, votes.T[:count], strict=True):
+                score[:] = vote[regions]
         elif len(self.probs):
             for rows, tile in postprocess.semantic_scores(self._upsampler(), self.probs, self.semantic_order):
                 scores[:, rows] = tile[:count].float().cpu().numpy()
@@ -223,6 +225,7 @@ class Segmentation(Result):
 
     def _coco(self, annotations: list[dict[str, Any]]) -> dict[str, Any]:
         return {
+            **coco_info(),
             "images": [image_entry(self.file_name, self.size)],
             "annotations": annotations,
             "categories": categories(self.class_names, self.vocabulary.is_thing),
@@ -267,12 +270,18 @@ class Segmentation(Result):
     @cached_property
     def _semantic(self) -> np.ndarray:
         if self.fixed is not None:
-            labels = self._panoptic.labels
+            regions, votes = self._votes(self.fixed)
+            labels = np.where(votes.any(axis=1), votes.argmax(axis=1), -1).astype(np.int32)[regions]
         else:
             labels = postprocess.semantic_map(self._upsampler(), self.probs, self.semantic_order)
-            labels[labels >= len(self.vocabulary)] = -1
+        labels[labels >= len(self.vocabulary)] = -1
         labels.flags.writeable = False  # every caller gets the same array
         return labels
+
+    def _votes(self, segments: tuple[ResultSegment, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Regions (H, W) and the sums of the classes' and the background's probabilities there, see ``mask_votes``."""
+        probs = np.array([one.probs[:-1] for one in segments], np.float32).reshape(-1, self.probs.shape[1] - 1)
+        return mask_votes([one.compact for one in segments], probs, self.size)
 
     def _upsampler(self) -> Upsampler:
         return Upsampler(self.mask_logits, self.sizes)
