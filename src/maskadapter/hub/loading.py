@@ -121,7 +121,7 @@ def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
         settings = {part: values for part, values in settings.items() if not values.items() <= pooling[part].items()}
     settings |= {part: values for part, values in read_settings(warmup).items() if part == "adapter"}
     metadata = {**segmenter.metadata, "settings": json.dumps(settings)}
-    return replace(segmenter, tensors=tensors, metadata=metadata)
+    return replace(segmenter, tensors=tensors, metadata=metadata, adapter=warmup.source)
 
 
 def refuse_another_clip(segmenter: Checkpoint, warmup: Checkpoint) -> None:

@@ -38,13 +38,15 @@ _TRAINING_LEFTOVERS = ("criterion.empty_weight", "backbone_t.")
 class Checkpoint:
     """The tensors of a file under this project's key names.
 
-    official: whether the file uses the official key names. metadata: of a safetensors file; empty for others.
+    official: whether the file uses the official key names. metadata: of a safetensors file; empty for others. adapter:
+    the file that its adapter was joined from, if it was.
     """
 
     source: Path
     tensors: Mapping[str, Tensor]
     official: bool
     metadata: Mapping[str, str]
+    adapter: Path | None = None
 
     @property
     def shapes(self) -> Shapes:
