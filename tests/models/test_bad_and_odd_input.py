@@ -299,6 +299,13 @@ BAD = {
     "a cut PNG": (segment(lambda: cut("photo.png", 0.5)), "damaged image photo.png"),
     "a cut header": (segment(lambda: cut("photo.png", 0.0003)), "photo.png"),
     "a decompression bomb": (segment(bomb), "60000 x 60000 pixels, more than max_pixels"),
+    "HEIC": (
+        segment(lambda: file("IMG_1.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")),
+        "HEIC is not read: convert to",
+    ),
+    "an address": (segment(lambda: "https://example.org/a.jpg"), "is an address; a path on this computer is needed"),
+    "an address of classes": (lambda: words("https://example.org/classes.txt")(), "is an address"),
+    "a panorama": (segment(lambda: photo(size=(40, 3000))), "would shrink to 96 x 1, less than a patch of 32"),
     "floating-point pixels": (segment(lambda: photo("photo.tif", "F")), "floating-point pixels"),
     "an empty folder": (segment(lambda: Path("photos").mkdir() or "photos"), "no images in photos"),
     "a pattern without matches": (lambda: ["segment", "no*.jpg", *CLASSES], "no images in no*.jpg"),
