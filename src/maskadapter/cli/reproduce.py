@@ -48,4 +48,4 @@ def reproduce(
     with stop_message():
         report = own(limit=limit, runs=runs, weights=files, download=download, device=device)
     print(report.markdown())
-    print((output or Path("reproduce") / report.table.name) / f"{report.table.name}.md")
+    print((output or Path("reproduce") / report.table.name).expanduser() / f"{report.table.name}.md")
