@@ -11,8 +11,7 @@ import numpy as np
 
 from maskadapter.data import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.evaluation.files_of_images import file_of
-from maskadapter.io import comparable_id, decode_segmentation, panoptic_ids, read_labels
+from maskadapter.io import comparable_id, decode_segmentation, file_of, panoptic_ids, read_labels
 from maskadapter.results import Instances, PanopticMap, Segment, boxes_of
 from maskadapter.system.json_files import read_json
 from maskadapter.system.paths import user_path

@@ -1,7 +1,9 @@
 """A model by its name or its file: found, read, joined with an adapter, identified, built and filled."""
 
 import json
+import os
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -52,6 +54,7 @@ def load(
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
     """
     check_device(device)
+    _compute_alone_after_fork()
     source = ModelSource(pooler=pooler, adapter=adapter, architecture=architecture)
     if isinstance(name, ModelSource):
         if source != ModelSource():
@@ -64,6 +67,13 @@ def load(
     if masks is not None:
         segmenter.mask_source = mask_source(masks, device)
     return segmenter
+
+
+@cache
+def _compute_alone_after_fork() -> None:
+    """Give forked processes one thread: they inherit no others, and PyTorch would wait for its pool forever."""
+    if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def identified(source: ModelSource, may_download: bool = True) -> tuple[Checkpoint, Architecture]:

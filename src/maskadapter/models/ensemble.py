@@ -16,7 +16,7 @@ def geometric_ensemble(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alph
 
 def ensemble_logits(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alpha: float, beta: float) -> Tensor:
     """Compute the logits (..., K) of ``geometric_ensemble``'s probabilities; arguments as there."""
-    weight = torch.where(seen, alpha, beta).to(in_logits.dtype)
+    weight = torch.where(seen, in_logits.new_tensor(alpha), beta)
     in_log, out_log = in_logits.log_softmax(dim=-1), out_logits.log_softmax(dim=-1)
     return (1 - weight) * in_log + weight * out_log
 

@@ -16,6 +16,7 @@ from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.frozen_parts import KeepsFrozenParts
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.own_classes import OwnClasses
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
@@ -46,7 +47,7 @@ def _warn_of_scripts(names: list[str]) -> None:
     )
 
 
-class OpenVocabularySegmenter(nn.Module):
+class OpenVocabularySegmenter(KeepsFrozenParts):
     """Segment an image into any classes, or classify given masks. Source: paper, figure 2 and section 3.4.
 
     generator: proposes masks and classifies them (in-vocabulary). None where the weights hold none (warm-up files, a
@@ -103,6 +104,7 @@ class OpenVocabularySegmenter(nn.Module):
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, or an
         encoded vocabulary. things: names of classes that are things."""
+        self._refuse_other_numbers()
         known = classes if isinstance(classes, EncodedVocabulary) else None
         vocabulary = Vocabulary.of(known.vocabulary if known else classes, things)
         if known is None and self.clip.reads_latin_alone and (names := in_other_scripts(vocabulary)):
@@ -118,6 +120,7 @@ class OpenVocabularySegmenter(nn.Module):
 
         image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
         features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
+        self._refuse_other_numbers()
         features, proposals, given = None, None, None
         if isinstance(image, EncodedImage):
             if masks is None:
@@ -267,6 +270,11 @@ class OpenVocabularySegmenter(nn.Module):
             assert isinstance(self.pooler, AdapterPooler)
             embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, self.clip.project, choose)
         return probs(embeddings)
+
+    def _refuse_other_numbers(self) -> None:
+        if (found := self.clip.logit_scale.dtype) != torch.float32:
+            todo = "load it again, and for speed call it inside torch.autocast(device, dtype)"
+            raise MaskAdapterError(f"this model was converted to {found}; it computes in torch.float32: {todo}")
 
     def text_classifier(self, vocabulary: EncodedVocabulary) -> TextClassifier:
         """Text embeddings as a classifier, with the void embedding, a learned unit vector, as the last."""
