@@ -115,6 +115,29 @@ def test_nothing_is_removed_before_its_successor_is_there(photos, tmp_path, monk
     assert json.loads((tmp_path / "out/d-classes.json").read_text()) == {"1": "cow", "2": "pig"}
 
 
+@pytest.mark.parametrize("stop", range(1, 6))
+def test_stopped_while_files_take_their_places(tmp_path, monkeypatch, stop):
+    photos = make_images(tmp_path / "photos", ["a.png", "b.png"])
+    segment(photos, tmp_path / "out")
+    make_images(photos, ["b.png", "a.png"])
+    segment(photos, tmp_path / "fresh", classes="cow, pig")
+    replace, count = os.replace, []
+
+    def move(*given):
+        count.append(given)
+        if len(count) == stop:
+            raise KeyboardInterrupt
+        replace(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", move)
+        with pytest.raises(KeyboardInterrupt):
+            segment(photos, tmp_path / "out", classes="cow, pig")
+    report = segment(photos, tmp_path / "out", classes="cow, pig", resume=stop > 1)
+    assert (report.done, report.kept) == (2, ())
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
 def test_corrections_in_annotations_json_stay(photos, tmp_path):
     out = tmp_path / "set"
     label(photos, out)
@@ -151,9 +174,9 @@ def test_corrections_in_annotations_json_stay(photos, tmp_path):
     ("text", "message"),
     [
         ("{", "as JSON"),
-        ("[]", "is no COCO file any more"),
+        ("[]", "is not a COCO file any more"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}', "no category 'wall' any more"),
-        ('{"images": [], "annotations": [], "categories": [{"id": "1", "name": "cat"}]}', "no whole numbers"),
+        ('{"images": [], "annotations": [], "categories": [{"id": "1", "name": "cat"}]}', "not whole numbers"),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "'file_name'"),
     ],
 )
@@ -330,7 +353,7 @@ from maskadapter.pipelines.segmenting import segment_images
 from maskadapter.results import load_supervision
 load_supervision()
 
-def run(command, folder, resume, stop=0):
+def run(command, folder, resume, stop=0, classes="cat, wall"):
     '''In a process of its own, which kills itself when a file is about to take its place for the stop-th time.'''
     child = os.fork()
     if child:
@@ -344,7 +367,7 @@ def run(command, folder, resume, stop=0):
     os.replace = move
     try:
         if command == "segment":
-            segment_images(Halves(), "photos", "cat, wall", folder, "labels", resume=resume)
+            segment_images(Halves(), "photos", classes, folder, "labels", resume=resume)
         else:
             label_images(Halves(), "photos", "cat, wall", folder, command, resume=resume, val=0.5 * (command == "yolo"))
         os._exit(0)
@@ -357,11 +380,14 @@ for command in sys.argv[1:]:
     stop, killed, again = 0, 9, 0
     while killed:
         stop += 1
+        if command == "segment":  # the results of other settings are replaced
+            assert run(command, "parts", False, classes="cow, pig") == 0
         killed = run(command, "parts", False, stop)
         assert killed in (0, 9), (command, stop)
         if killed and stop % 3 == 0:
             assert run(command, "parts", True, 2) == 9
-        assert run(command, "parts", True) == 0, (command, stop)
+        resume = command != "segment" or stop > 2  # these files are the record with the new settings
+        assert run(command, "parts", resume) == 0, (command, stop)
         assert contents(Path("parts")) == whole, (command, stop, contents(Path("parts")).keys() ^ whole.keys())
         shutil.rmtree("parts")
     print(command, stop)

@@ -1,6 +1,10 @@
 import errno
 import os
+import shutil
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +46,34 @@ def test_a_failure_leaves_what_was_there(tmp_path, error):
         fail()
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["image.png"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    code = (
+        "import os, sys, time\n"
+        "from maskadapter.system.atomic_files import write_atomically\n"
+        "with write_atomically(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    print(temporary, flush=True)\n"
+        "    time.sleep(60)"
+    )
+    path = tmp_path / "folder" / "weights.safetensors"
+    kept = ("weights.safetensors", ".weights-1a2b3c4d.safetensors", ".holiday-20240101-12-20240101.jpg", ".hidden")
+    path.parent.mkdir()
+    for name in kept:
+        (path.parent / name).write_text("the user's")
+    process = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True)
+    temporary = Path(process.stdout.readline().rstrip("\n"))
+    same = shutil.copytree(path.parent, tmp_path / "same")
+    with write_atomically(same / "other.json") as other:
+        other.write_text("{}")
+    assert (same / temporary.name).exists()  # its process runs
+    process.kill()
+    process.communicate()
+    assert temporary.exists()
+    with write_atomically(path.parent / "other.json") as other:
+        other.write_text("{}")
+    assert sorted(os.listdir(path.parent)) == sorted((*kept, "other.json"))
 
 
 def test_a_full_disk_is_one_line(tmp_path):

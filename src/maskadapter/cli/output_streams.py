@@ -47,7 +47,7 @@ def steady_output() -> Iterator[None]:
     for stream in before:
         if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    sys.stdout, sys.stderr = (None if stream is None else _Steady(stream) for stream in before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = (None if stream is None else _Steady(stream) for stream in before)
     try:
         yield
     finally:

@@ -50,7 +50,7 @@ def segment(
     from maskadapter.results import check_formats
     from maskadapter.system.paths import check_folder
 
-    formats = check_formats(save)
+    output, formats = check_folder(output), check_formats(save)
     vocabulary = Vocabulary.of(classes, things)
     others, note = competing_classes(vocabulary, background), background_line(vocabulary, background)
     found = find_image_files(images, output)
@@ -58,7 +58,6 @@ def segment(
         raise MaskAdapterError(f"--explain is for one image, and {len(found):,} were given: --save summary has it")
     if len(found) == 1:
         read_image(found[0].source)  # an image that cannot be read fails before the model is loaded
-    check_folder(output)
     check_given(masks)
     from maskadapter.pipelines import segment_images
 

@@ -6,7 +6,7 @@ from maskadapter.data.catalog import KnownSet, category_ids, known_set, label_va
 from maskadapter.data.dataset import Dataset, Task
 from maskadapter.data.formats.ade20k_segments import Ade20kSegments
 from maskadapter.data.formats.coco_datasets import CocoInstances, CocoPanoptic
-from maskadapter.data.formats.custom import open_custom
+from maskadapter.data.formats.custom import open_custom, read_description
 from maskadapter.data.formats.image_label_pairs import no_label
 from maskadapter.data.formats.semantic_folder import SemanticFolder
 from maskadapter.data.layout import SplitFiles, missing_path
@@ -38,6 +38,14 @@ def open_dataset(
     check_split(known, split)
     _check_task(name, task, ("semantic", "panoptic", "instance") if known.instances else (known.task,))
     return _open(known, user_path(root, DatasetError), split, task or known.task)
+
+
+def has_split(name_or_path: str | Path, split: str) -> bool:
+    """Whether a data set describes a split; its files need not be there. Raises DatasetError as ``open_dataset``."""
+    name = str(name_or_path)
+    if name.endswith((".yaml", ".yml")):
+        return getattr(read_description(user_path(name, DatasetError)), split) is not None
+    return split in known_set(name).splits
 
 
 def check_split(known: KnownSet, split: str) -> None:

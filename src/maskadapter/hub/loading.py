@@ -86,7 +86,8 @@ def find(source: ModelSource, may_download: bool = True) -> Checkpoint:
     """Return the tensors of a source, whatever model they are. Raises as ``load``."""
     checkpoint = read_checkpoint(_weights_path(source, may_download))
     adapter = source.adapter
-    if adapter is None and str(source.name) == DEFAULT and source.pooler == "adapter":
+    own = adapter is None and str(source.name) == DEFAULT and source.pooler == "adapter"
+    if own or str(adapter) == DEFAULT:
         adapter = _EMBEDDED / f"{DEFAULT}-adapter.safetensors"
     return checkpoint if adapter is None else join(checkpoint, read_checkpoint(user_path(adapter, CheckpointError)))
 

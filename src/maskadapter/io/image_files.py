@@ -46,7 +46,7 @@ class ImageFile:
 
     @property
     def content(self) -> dict[str, Any]:
-        """``size`` in bytes and ``sha256`` of the file, or of the pixels of standard input, to detect that it changed.
+        """``size`` in bytes and ``sha256`` of the file, or of the pixels of a pipe, to detect that it changed.
 
         Empty where the file cannot be read.
         """

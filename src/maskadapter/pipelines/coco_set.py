@@ -81,9 +81,9 @@ def _read_edited(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict
         numbers = [one["id"] for key in ("images", "annotations") for one in content[key]]
         named = [image["file_name"] for image in content["images"]]
         if not all(type(number) is int for number in [*numbers, *there.values()]) or not all(map(str, named)):
-            raise TypeError("ids that are no whole numbers")
+            raise TypeError("ids that are not whole numbers")
     except (KeyError, TypeError, AttributeError) as error:
-        raise MaskAdapterError(f"{path} was edited and is no COCO file any more ({error}): {advice}") from None
+        raise MaskAdapterError(f"{path} was edited and is not a COCO file any more ({error}): {advice}") from None
     if lost := [names[i - 1] for i, category_id in ids.items() if category_id is None]:
         raise MaskAdapterError(f"{path} was edited and has no category '{lost[0]}' any more: {advice}")
     return content, {i: category_id for i, category_id in ids.items() if category_id is not None}

@@ -136,7 +136,7 @@ def _settings(
     inference, settings = segmenter.inference, dict[str, Any]()
     if masks is None:
         trained_on = inference.seen_in if isinstance(inference.seen_in, str) else "the model's own training list"
-        seen = sum(vocabulary.seen(Vocabulary.of(inference.seen_in)))
+        seen = sum(inference.seen(vocabulary))
         settings |= {
             "branch": branch,
             "alpha": inference.alpha,

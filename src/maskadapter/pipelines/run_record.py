@@ -92,9 +92,13 @@ class RunRecord:
         entry = {**entry, **(content if self._counts else {}), "files": files}
         self._note({"image": image.stem, "entry": entry})
         self.kept |= edited & made.keys()
-        for name, path in made.items():
-            if name not in edited:
-                _move(path, self.output / name)
+        try:
+            for name, path in made.items():
+                if name not in edited:
+                    _move(path, self.output / name)
+        except BaseException:
+            self._prepare(image.stem, (), resume=True)  # some of its files may be those of before
+            raise
         for name in before.keys() - made.keys() - edited:
             with suppress(OSError):
                 (self.output / name).unlink()

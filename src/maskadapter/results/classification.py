@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import categories, image_entry
+from maskadapter.io import categories, coco_info, image_entry
 from maskadapter.results.coco_annotations import segment_annotations
+from maskadapter.results.colors import colors_of
 from maskadapter.results.mask_table import mask_table
-from maskadapter.results.overlay import check_label_image, label_image
+from maskadapter.results.overlay import check_label_image, draw_overlay, label_image
 from maskadapter.results.result import Result
-from maskadapter.results.result_segment import ResultSegment, filtered
+from maskadapter.results.result_segment import ResultSegment, filtered, painted
 from maskadapter.results.saving import MASK_ENDINGS, check_formats, write_file
 from maskadapter.system.paths import user_path
 from maskadapter.vocabulary import Vocabulary
@@ -54,6 +56,15 @@ class Classification(Result):
     def scores(self) -> np.ndarray:
         """(N,) float32, 0 to 1: the probability of the best class; NaN for an empty mask."""
         return np.array([segment.score for segment in self], np.float32)
+
+    def overlay(self) -> Image.Image:
+        """The image with its masks tinted in the colors of their classes, outlined and named one by one, at its own
+        size; where masks overlap, the smallest is on top."""
+        shown, palette = [segment for segment in self if segment.label >= 0], colors_of(self.class_names)
+        place = np.full(max((segment.id for segment in shown), default=0) + 1, -1)
+        place[[segment.id for segment in shown]] = np.arange(len(shown))
+        names, colors = [one.class_name for one in shown], [palette[one.label] for one in shown]
+        return draw_overlay(self.image, place[painted(self, self.size).ids], names, colors=colors)
 
     def top(self, count: int = 5) -> list[list[tuple[str, float]]]:
         """The ``count`` most probable classes of each of the N masks with their probabilities, best first; none for an
@@ -96,7 +107,8 @@ class Classification(Result):
         palette (16 bit without one above 255 classes), and the classes as JSON; where masks overlap, the class of the
         smallest. ``coco``: COCO instances with run-length masks and scores, one for each mask that is not empty, under
         its id; category ids: index + 1. ``csv``: a line for each mask, see ``mask_table``. ``json``: see ``summary``.
-        Raises MaskAdapterError for an unknown format and a folder that cannot be written.
+        Raises MaskAdapterError for an unknown format, more classes than ``labels`` has values for, a folder that cannot
+        be written.
         """
         formats, folder = check_formats(formats, tuple(MASK_ENDINGS)), user_path(folder, MaskAdapterError)
         if "labels" in formats:
@@ -119,6 +131,7 @@ class Classification(Result):
             case "coco":
                 return (
                     {
+                        **coco_info(),
                         "images": [image_entry(self.file_name, self.size)],
                         "annotations": segment_annotations(self),
                         "categories": categories(self.class_names, self.vocabulary.is_thing),

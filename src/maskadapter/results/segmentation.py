@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import categories, image_entry, panoptic_image
+from maskadapter.io import categories, coco_info, image_entry, panoptic_image
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation, segment_annotations
@@ -225,6 +225,7 @@ class Segmentation(Result):
 
     def _coco(self, annotations: list[dict[str, Any]]) -> dict[str, Any]:
         return {
+            **coco_info(),
             "images": [image_entry(self.file_name, self.size)],
             "annotations": annotations,
             "categories": categories(self.class_names, self.vocabulary.is_thing),

@@ -1,6 +1,7 @@
 """The training loop: batches in, checkpoints and a model out, on one process or many. ``train`` is the entry point."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -15,9 +16,11 @@ from maskadapter.hub import save
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.training.accelerator import Device, accelerator_for
 from maskadapter.training.adapter.stages import AdapterStage
+from maskadapter.training.classifier.learning import learn_classes
 from maskadapter.training.generator.stage import MaskGeneratorStage
 from maskadapter.training.initial_weights import initial_model
-from maskadapter.training.recipe import Recipe, as_yaml
+from maskadapter.training.loss_watch import LossWatch
+from maskadapter.training.recipe import AnyRecipe, ClassifierRecipe, Recipe, as_yaml
 from maskadapter.training.run_folder import Checkpoints, RunLog, claim_run_folder
 from maskadapter.training.stop_signals import StopSignals
 from maskadapter.training.training_step import NotFiniteError, TrainingStep
@@ -31,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 def train(
-    recipe: Recipe,
+    recipe: AnyRecipe,
     datasets: Sequence[Dataset],
     output: str | Path,
     evaluate: Evaluate | None = None,
@@ -39,7 +42,8 @@ def train(
 ) -> Path:
     """Train by a recipe and write the model; a run that was stopped goes on from its newest checkpoint.
 
-    datasets: what ``recipe.data.train`` names, in that order. output: the run's folder: ``recipe.yaml`` (resolved),
+    datasets: what ``recipe.data.train`` names, in that order; for the stage ``classifier`` the second, if there is one,
+    is held out. output: the run's folder: ``recipe.yaml`` (resolved),
     ``versions.json``, ``log.jsonl``, ``checkpoints/``, ``tensorboard/`` where that is installed, and at the end
     ``model.safetensors``, which is returned. evaluate: called every ``recipe.evaluation.every`` steps and at the end.
     device: "cpu", or None, which leaves the choice to Accelerate.
@@ -51,6 +55,9 @@ def train(
     Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: no Accelerate; data
     without a mask; a loss that is not finite. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint written.
     """
+    if isinstance(recipe, ClassifierRecipe):
+        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return learn_classes(recipe, datasets, Path(output), chosen)
     return _Run(recipe, datasets, Path(output), evaluate, device).to_the_end()
 
 
@@ -79,6 +86,7 @@ class _Run:
         self.training_step = TrainingStep(recipe, self.segmenter, self._stage(), vocabularies, self.accelerator)
         self.checkpoints = Checkpoints(output / "checkpoints", run.keep)
         self.step = 0  # how many are done
+        self.watch = LossWatch(run.iterations, [])
 
     def _stage(self) -> AdapterStage | MaskGeneratorStage:
         if self.recipe.stage == "generator":
@@ -121,7 +129,10 @@ class _Run:
                 kept = f"the checkpoint of step {last:,} is kept" if last else "no checkpoint was written yet"
                 raise MaskAdapterError(f"{error}: {kept}; lower optimizer.lr, or use run.precision=fp32") from None
             self.step += 1
-            self._report_step()
+            self._report_step(numbers["loss"])
+            warning = self.watch.add(numbers["loss"])
+            if warning and self.accelerator.is_main_process:
+                _log.warning("%s", warning)
             stopped, ended = bool(numbers.pop("stop")), self.step == run.iterations
             masks += numbers["masks"]
             if self.step == first + _STEPS_WITHOUT_MASKS or (ended and not first):
@@ -130,7 +141,7 @@ class _Run:
                 self._add_to(log, numbers)
             if stopped or ended or self._due() or self.step % run.save_every == 0:
                 if self.accelerator.is_main_process:
-                    self.checkpoints.write(self.step, self.training_step.state())
+                    self.checkpoints.write(self.step, self.training_step.state() | {"losses": self.watch.history})
                 self.accelerator.wait_for_everyone()
             if stopped:
                 raise KeyboardInterrupt(
@@ -153,10 +164,10 @@ class _Run:
         draws = self.order.batches(self.step, self.accelerator.process_index, self.accelerator.num_processes)
         return iter(load_batches(self.datasets, transforms, draws, run.seed, data.workers))
 
-    def _report_step(self) -> None:
+    def _report_step(self, loss: float | None = None) -> None:
         if self.accelerator.is_main_process:
             place = {"step": self.step, "iterations": self.recipe.run.iterations}
-            _log.debug("step %d of %d", *place.values(), extra=place)
+            _log.debug("step %d of %d", *place.values(), extra={**place, "loss": loss})
 
     def _add_to(self, log: RunLog, numbers: Mapping[str, float]) -> None:
         log.add(self.step, numbers)
@@ -184,3 +195,4 @@ class _Run:
         if found is not None:
             self.step, state = found
             self.training_step.load_state(state)
+            self.watch = LossWatch(self.recipe.run.iterations, state.get("losses", [math.nan] * self.step))

@@ -70,14 +70,14 @@ def classes_in(given: str | Path) -> list[Any]:
 def _read(path: Path) -> list[Any]:
     suffix = path.suffix.lower()
     if suffix not in _READ and path.exists():
-        raise VocabularyError(f'{path} is no file of classes: {_NEEDED}; a class of that name is written "{path},"')
+        raise VocabularyError(f'{path} is not a file of classes: {_NEEDED}; a class of that name is written "{path},"')
     limit = MAX_BYTES if suffix == ".json" else _MAX_BYTES
     text = read_text(path, limit, VocabularyError, "file of classes")
     if suffix == ".json":
         return _listed(_json(text, path), path)
     start = text.lstrip()[:1]
     if any(sign < " " and sign not in "\t\n\r\f" for sign in text) or start == "<":
-        raise VocabularyError(f"{path} is no file of classes: {_NEEDED}")
+        raise VocabularyError(f"{path} is not a file of classes: {_NEEDED}")
     if suffix in (".yaml", ".yml") or (suffix in _TEXT and re.search(r"^names\s*:", text, re.MULTILINE)):
         return _listed(_yaml(text, path), path)
     if suffix in (".csv", ".tsv") or any("\t" in line.strip() for line in text.splitlines()):
@@ -116,9 +116,8 @@ def _yaml(text: str, path: Path) -> Any:
 def _listed(content: Any, path: Path) -> list[Any]:
     """The classes in what a YAML or JSON file holds."""
     if isinstance(content, Mapping):
-        for key in ("names", "categories", "classes"):
-            if key in content:
-                return _listed(content[key], path)
+        content = next((content[key] for key in ("names", "categories", "classes") if key in content), content)
+    if isinstance(content, Mapping):
         content = [{"id": number, "name": name} for number, name in content.items()]
         if not content or any(_number(row["id"]) is None for row in content):
             raise VocabularyError(f"{path} has no names of classes: {_NEEDED}")
@@ -129,7 +128,7 @@ def _listed(content: Any, path: Path) -> list[Any]:
     for number, entry in enumerate(content, start=1):
         names = entry if isinstance(entry, list) else [entry]
         if not names or any(isinstance(name, bool) or not isinstance(name, str | int) for name in names):
-            raise VocabularyError(f"{path}: class {number} is {reprlib.repr(entry)[:60]}, which is no name")
+            raise VocabularyError(f"{path}: class {number} is {reprlib.repr(entry)[:60]}, which is not a name")
     return [tuple(map(str, entry)) if isinstance(entry, list) else str(entry) for entry in content]
 
 
