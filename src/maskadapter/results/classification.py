@@ -71,9 +71,9 @@ class Classification(Result):
         empty mask."""
         return [segment.top(count) for segment in self]
 
-    def filter(self, score: float = 0.0, classes: str | Sequence[str] | None = None) -> "Classification":
+    def filter(self, score: float = 0.0, classes: Any = None) -> "Classification":
         """The result with some of its masks alone, which keep their ids, and without the empty ones. score: 0 to 1, the
-        least. classes: class names, or one text with commas; None keeps all classes. Raises MaskAdapterError for a
+        least. classes: whatever ``Vocabulary.of`` takes; None keeps all classes. Raises MaskAdapterError for a
         name that no class has."""
         return replace(self, classified=filtered(self, self.vocabulary, score, classes))
 
