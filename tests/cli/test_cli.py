@@ -306,6 +306,53 @@ def test_label(run, halves, tmp_path):
     assert err.startswith("error: dataset is not empty")
 
 
+def test_edited_files_are_named(run, halves, tmp_path):
+    given = ["label", "photos", "-c", "cat, sky", "--format", "yolo", "--val", 0.5]
+    code, out, _ = run(*given)
+    assert (code, out.splitlines()[-1]) == (0, "1 images for train, 1 for val")
+    for name in ("labels/y.txt", "data.yaml"):
+        path = tmp_path / "dataset" / name
+        path.write_text(path.read_text() + "\n")
+    code, out, _ = run(*given, "--resume")
+    assert code == 0
+    assert "2 files are not as they were written and stay as they are: data.yaml, labels/y.txt\n" in out
+    code, _, err = run("label", "photos", "-c", "cat", "--val", 0.5, "-o", "new")
+    assert (code, err) == (2, "error: val is for the format yolo, and coco was given: its files name no split\n")
+
+
+def test_a_home_folder_as_output(run, halves, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for command in ("segment", "label"):
+        assert run(command, "photos", "-c", "cat", f"--output=~/{command}")[0] == 0
+        assert (tmp_path / command / "run.json").is_file()
+    assert not (tmp_path / "~").exists()
+    code, _, err = run("segment", "photos", "-c", "cat", "-o", "https://example.org/out")
+    assert (code, "is an address" in err) == (2, True)
+
+
+@pytest.mark.parametrize("images", ["photos", "photos/y.jpg"])
+def test_what_cannot_be_printed_is_not_a_failure(halves, monkeypatch, tmp_path, images):
+    class Console(io.TextIOWrapper):
+        def write(self, text):
+            if self.broken:
+                raise BrokenPipeError(32, "Broken pipe")
+            return super().write(text)
+
+    for broken in (False, True):
+        out, err = (Console(io.BytesIO(), encoding="cp1252", errors="strict") for _ in range(2))
+        out.broken = err.broken = broken
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            with pytest.raises(SystemExit) as stop:
+                main(["segment", images, "-c", "cat, \u65e5\u672c", "-m", "tiny", "-o", f"out-{broken}"])
+        assert stop.value.code in (0, None)
+        assert (tmp_path / f"out-{broken}/y-overlay.png").is_file()
+        assert err.buffer.getvalue() == b""
+        assert bool(out.buffer.getvalue()) == (not broken)
+
+
 def test_classify(run, model, photo, tmp_path):
     labels = np.zeros((40, 60), np.uint8)
     labels[:10], labels[30:] = 9, 4

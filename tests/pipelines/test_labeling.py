@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,6 +21,7 @@ import maskadapter
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io.image_files import ImageFile
 from maskadapter.io.images import read_image
+from maskadapter.models.preprocess import InputSize
 from maskadapter.pipelines import labeling
 from maskadapter.pipelines.labeling import label_images
 from maskadapter.results.postprocessing import PanopticMap, Segment
@@ -371,6 +373,46 @@ def test_the_embedded_model_labels_photos(tmp_path):
                 overlap = iou(union(found[format][name], label, expected.ids.shape), np.isin(expected.ids, ids))
                 print(f"{name} {words.split(', ')[label]}: IoU of the {format} set {overlap:.6f}")
                 assert overlap >= least
+
+
+def test_every_given_mask_is_a_label(tmp_path):
+    """Seven masks that overlap, touch, lie inside one another and are of one class."""
+    make_images(tmp_path, ["d.png"], size=(96, 64))
+    masks = np.zeros((7, 64, 96), bool)
+    masks[0, :40, :50] = masks[1, 10:30, 10:40] = masks[2, 20:60, 30:90] = masks[3, 40:, :30] = True
+    masks[4, 40:, 30:60] = masks[5, :, 92:] = masks[6, 12:16, 12:18] = True
+    model = maskadapter.load()
+    model.inference = replace(model.inference, input_size=InputSize(96, 96))
+    for format in ("coco", "yolo", "voc"):
+        given = {"score": 0, "min_area": 0, "background": None, "masks": masks}
+        label_images(model, tmp_path / "d.png", "cat, wall", tmp_path / format, format, **given)
+        (found,) = load(tmp_path / format, format)[1].values()
+        assert len(found) == 7
+        for mask in masks:
+            assert max(iou(mask, other) for other in found.mask) == 1
+
+
+@pytest.mark.parametrize("val", [0, 0.5])
+def test_ultralytics_finds_images_and_labels(photos, tmp_path, val):
+    """By its rules. Source: ultralytics 8.4.190, data/utils.py check_det_dataset and img2label_paths, data/base.py
+    get_img_files; run once by hand with the same outcome."""
+    label_images(Halves(), photos, "cat, dog", tmp_path / "set", "yolo", val=val)
+    content = yaml.safe_load((tmp_path / "set/data.yaml").read_text())
+    root = Path(content["path"] or tmp_path / "set")
+    found = {}
+    for split in ("train", "val"):
+        place = root / content[split]
+        if place.is_dir():
+            images = [str(path) for path in place.glob("**/*.*")]
+        else:
+            images = [f"{place.parent}/{line.removeprefix('./')}" for line in place.read_text().splitlines()]
+        labels = ["/labels/".join(path.rsplit("/images/", 1)).rsplit(".", 1)[0] + ".txt" for path in images]
+        assert all(len(Path(path).read_text().splitlines()) >= 2 for path in labels)
+        found[split] = {Path(path).name for path in images}
+        assert all(Path(path).is_file() for path in images)
+    assert found["train"] | found["val"] == set(IMAGES)
+    assert found["train"] & found["val"] == (set() if val else set(IMAGES))
+    assert content["nc"] == len(content["names"]) == 2
 
 
 def test_a_hidden_image_that_is_named_is_in_the_set(tmp_path):

@@ -38,11 +38,12 @@ def label(
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
     from maskadapter.io import find_image_files
-    from maskadapter.pipelines import refuse_other_files
+    from maskadapter.pipelines import check_val, refuse_other_files
     from maskadapter.system.paths import check_folder
 
     vocabulary = Vocabulary.of(classes, things)
     others, note = competing_classes(vocabulary, background), background_line(vocabulary, background)
+    check_val(val, format)
     output = check_folder(output)
     found = find_image_files(images, output)
     refuse_other_files(output, resume)

@@ -18,7 +18,7 @@ from maskadapter.pipelines.image_run import Report, Sources, find_images, run_ov
 from maskadapter.pipelines.label_formats import LABEL_FILES, Format, label_text
 from maskadapter.pipelines.mask_files import MaskedImage
 from maskadapter.pipelines.run_record import open_record
-from maskadapter.pipelines.set_folder import refuse_other_files
+from maskadapter.pipelines.set_folder import check_val, refuse_other_files
 from maskadapter.pipelines.yolo_set import check_yolo, write_yolo
 from maskadapter.results import load_supervision
 from maskadapter.system.atomic_files import write_atomically
@@ -72,11 +72,10 @@ def label_images(
     output = user_path(output, MaskAdapterError)
     if format not in LABEL_FILES:
         raise MaskAdapterError(f"unknown format '{format}': choose from {', '.join(get_args(Format))}")
-    for name, share in (("score", score), ("min_area", min_area), ("val", val)):
+    for name, share in (("score", score), ("min_area", min_area)):
         if not 0 <= share <= 1:
             raise MaskAdapterError(f"{name} is {share}: a number from 0 to 1 is needed")
-    if val and format != "yolo":
-        raise MaskAdapterError(f"val is for the format yolo, and {format} was given: its files name no split")
+    check_val(val, format)
     todo = _named_in_set(find_images(images, output, masks), format)
     if format != "coco":
         load_supervision()  # a missing library is reported before the first image
