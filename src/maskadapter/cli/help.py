@@ -46,8 +46,7 @@ def _helpful(name: str, annotation: Any) -> Any:
         return annotation
     option = copy(option)  # several commands share it
     option.rich_help_panel = _GROUP_OF.get(name, option.rich_help_panel)
-    if choices := [
-        value for part in (kind, *get_args(kind)) if get_origin(part) is Literal for value in get_args(part)
-    ]:
-        option.metavar, option.help = "CHOICE", f"{option.help} Of {', '.join(choices)}."
+    literals = [part for part in (kind, *get_args(kind)) if get_origin(part) is Literal]  # of Literal[...] | None too
+    if choices := [value for literal in literals for value in get_args(literal)]:
+        option.metavar, option.help = "CHOICE", f"{option.help} One of {', '.join(choices)}."
     return Annotated[kind, option]
