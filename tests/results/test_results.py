@@ -34,7 +34,7 @@ def test_to_supervision():
     assert detections.xyxy[order].tolist() == [[0, 0, 20, 40], [20, 0, 40, 40], [40, 0, 60, 40]]
     assert detections.class_id[order].tolist() == [0, 1, 0]
     assert detections.confidence.tolist() == [1, 1, 1]
-    for annotator in ("MaskAnnotator", "BoxAnnotator", "LabelAnnotator", "PolygonAnnotator", "HaloAnnotator"):
+    for annotator in ("MaskAnnotator", "BoxAnnotator", "LabelAnnotator", "PolygonAnnotator"):
         assert getattr(supervision, annotator)().annotate(np.zeros((40, 60, 3), np.uint8), detections).any(), annotator
 
 
