@@ -9,6 +9,7 @@ MINIMUM := .venv-minimum/bin/python
 .PHONY: demo test test-all test-minimum lint
 
 demo: .venv/installed
+	@echo "Segmenting a photo of scikit-image with the embedded model:"
 	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/coffee.png \
 		--classes "cup, saucer|plate, table, spoon" --output out
 
@@ -29,10 +30,11 @@ lint: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/python tools/lint_words.py
 
-# What a user installs.
+# What a user installs. pip shows what it fetches: that is most of the time of the first `make demo`.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP) --constraint constraints.txt --editable .
+	@echo "Installing maskadapter and its libraries into .venv; most of them is PyTorch:"
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
 .venv/ready: .venv/installed

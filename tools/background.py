@@ -19,7 +19,7 @@ from tiny.coco import panoptic_photos
 import maskadapter
 from maskadapter.models.segmenter import CONFUSABLE
 from maskadapter.system.progress import bar
-from maskadapter.vocabulary.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import COMPETING, Vocabulary
 
 ALL_LIMITS = (None, 0.0, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 2.0)
 NONE = -1
@@ -68,7 +68,7 @@ def main() -> None:
     limits = ALL_LIMITS if arguments.split == "train2017" else (None, CONFUSABLE, 2.0)
 
     model, vocabulary, rng = maskadapter.load(), Vocabulary.builtin("coco-panoptic"), random.Random(0)
-    background = model.encode_text(BACKGROUND)
+    background = model.encode_text(COMPETING)
     measured: dict[float | None, list] = {limit: [] for limit in limits}
     photos = panoptic_photos(arguments.coco, arguments.split)[: arguments.images]
     with bar("images", len(photos)) as advance:

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -476,13 +477,33 @@ def test_version_and_help(run):
         assert "label" in out
 
 
-def test_help_fits_80_columns(run, monkeypatch):
+COMMANDS = [
+    *("segment", "classify", "label", "evaluate", "prepare", "train", "benchmark", "reproduce", "models", "plot"),
+    *(f"models {name}" for name in ("list", "download", "convert", "check")),
+    *(f"plot {name}" for name in ("activations", "tsne", "upper-bound", "unseen-curve", "gallery")),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_80_columns_and_breaks_no_word(run, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
-    for command in ("segment", "classify", "label"):
-        code, out, _ = run(command, "--help")
-        assert code == 0
-        assert "--classes" in out
-        assert max(map(len, out.splitlines())) <= 80
+    code, out, _ = run(*command.split(), "--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    inside = [line.strip("│╭╮╰╯─ ") for line in out.splitlines()]
+    # A type that did not fit into its column ends in the next line: "<adapter|pooling|croppi" and "ng>".
+    assert not [line for line in inside if re.search(r"<[a-z|-]*(  |$)", line)]
+    assert not [line for line in inside if re.match(r"[a-z0-9.|-]*>", line) and "<" not in line]
+
+
+def test_help_groups_options_and_names_choices(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    out = run("segment", "--help")[1]
+    order = ("─ Classes ─", "--classes ", "─ Results ─", "--output ", "─ Model ─", "--pooler ")
+    assert sorted(map(out.index, order)) == list(map(out.index, order))
+    assert "One of adapter, pooling, cropping" in " ".join(out.replace("│", " ").split())
+    out = " ".join(run("evaluate", "--help")[1].replace("│", " ").split())
+    assert "it stopped; under torchrun or accelerate launch the processes share the images." in out
 
 
 def test_help_is_quick():

@@ -65,6 +65,9 @@ def workplace(tmp_path, monkeypatch):
     with Image.open("photo.jpg") as photo:
         photo.resize((240, 160)).save("photos/cat.jpg")
         photo.crop((200, 60, 400, 260)).save("photos/garden/cat.jpg")
+    (tmp_path / "masks" / "garden").mkdir(parents=True)
+    Image.fromarray(labels[:160, :240]).save("masks/cat.png")
+    Image.fromarray(labels[60:260, 200:400]).save("masks/garden/cat.png")
     return tmp_path
 
 

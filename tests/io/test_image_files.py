@@ -250,7 +250,7 @@ def named_pipe(tmp_path):
 
     def named_pipe(name, content):
         os.mkfifo(tmp_path / name)
-        writers.append(threading.Thread(target=(tmp_path / name).write_bytes, args=(content,)))
+        writers.append(threading.Thread(target=(tmp_path / name).write_bytes, args=(content,), daemon=True))
         writers[-1].start()
         return name
 

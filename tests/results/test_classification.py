@@ -131,12 +131,26 @@ def test_every_format_whatever_was_given(tmp_path, probs):
         made.save(tmp_path, "panoptic")
 
 
+def test_the_overlay_outlines_every_mask_in_the_color_of_its_class():
+    masks = np.zeros((3, 200, 300), bool)
+    masks[0, 20:180, 10:150], masks[1, 20:180, 150:290], masks[2, 90:110, 60:80] = True, True, True
+    drawn = np.asarray(classification("cat, dog", [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]], masks).overlay(), int)
+    inside, border, other = drawn[30, 30], drawn[30, 150], drawn[30, 270]
+    assert (inside == other).all()  # one class, one color
+    assert np.abs(border - inside).max() > 20  # two masks
+    assert np.abs(drawn[100, 70] - inside).max() > 20
+    empty = classification("cat, dog", [[np.nan, np.nan]], masks[:1] & False)
+    assert (np.asarray(empty.overlay()) == empty.image).all()
+
+
 @pytest.mark.parametrize("annotator", ["MaskAnnotator", "BoxAnnotator", "LabelAnnotator", "PolygonAnnotator"])
 def test_supervision_draws_it(result, annotator):
     supervision = pytest.importorskip("supervision")
     detections = result.to_supervision()
     assert detections.class_id.tolist() == [2, 0, 1]
     assert detections.data["class_name"].tolist() == ["wall", "cat", "sofa"]
+    assert detections.data["id"].tolist() == [1, 2, 3]
+    assert detections[detections.confidence > 0.55].data["id"].tolist() == [1, 2]
     scene = np.zeros((*SIZE, 3), np.uint8)
     assert getattr(supervision, annotator)().annotate(scene.copy(), detections).any()
     nothing = result.filter(score=1.0).to_supervision()

@@ -200,7 +200,8 @@ def test_a_result_is_pickled_without_what_was_computed_of_it():
         ({"score": 0.6}, [1, 2]),
         ({"classes": "wall"}, [3]),
         ({"classes": ["cat", "wall"], "score": 0.8}, [2]),
-        ({"classes": "cat, wall"}, [1, 2, 3]),
+        ({"classes": "cat|wall"}, [1, 2, 3]),
+        ({"classes": [("wall", "cat")]}, [1, 2, 3]),
         ({"score": 1.0}, []),
     ],
 )

@@ -55,10 +55,10 @@ def test_classes_are_read_from(tmp_path, name, content, classes):
         ("train.yaml", b"train: images\nval: images\n", "no names of classes"),
         ("number.yaml", b"names: 3\n", "no list of names"),
         ("broken.yaml", b"names: [cat\nval: x", r"not YAML \(line 2\)"),
-        ("nested.yaml", b"names:\n  0: {en: cat}\n", "class 1 is .*, which is no name"),
+        ("nested.yaml", b"names:\n  0: {en: cat}\n", "class 1 is .*, which is not a name"),
         ("empty.yaml", b"names: []\n", "no classes"),
         ("config.json", b'{"a": 1, "b": "cat"}', "no names of classes"),
-        ("null.json", b'["cat", null]', "class 2 is None, which is no name"),
+        ("null.json", b'["cat", null]', "class 2 is None, which is not a name"),
         ("twice.json", b'[{"id": 3, "name": "a"}, {"id": "3", "name": "b"}]', "two classes of the number 3"),
         ("nameless.json", b'{"categories": [{"id": 3}]}', "entries without a name"),
         ("text.json", b"cat\ndog", "as JSON"),
@@ -66,11 +66,11 @@ def test_classes_are_read_from(tmp_path, name, content, classes):
         ("words.csv", b"a,b\nc,d\n", "no column of names"),
         ("heading.csv", b"id,name\n", "no column of names"),
         ("gap.csv", b"id,name\n1,cat\n2,\n", "row 3 has no name"),
-        ("voc.xml", b"<annotation><name>cat</name></annotation>", "no file of classes"),
-        ("voc.txt", b"<annotation><name>cat</name></annotation>", "no file of classes"),
-        ("pyproject.toml", b"name = 'cat'", "no file of classes"),
-        ("photo.png", b"\x89PNG\r\n\x1a\n\0", "no file of classes"),
-        ("zeros.txt", b"cat\0dog", "no file of classes"),
+        ("voc.xml", b"<annotation><name>cat</name></annotation>", "not a file of classes"),
+        ("voc.txt", b"<annotation><name>cat</name></annotation>", "not a file of classes"),
+        ("pyproject.toml", b"name = 'cat'", "not a file of classes"),
+        ("photo.png", b"\x89PNG\r\n\x1a\n\0", "not a file of classes"),
+        ("zeros.txt", b"cat\0dog", "not a file of classes"),
         ("excel.txt", "cat\ndog".encode("utf-16"), "not UTF-8"),
         ("0001.txt", b"0 0.5 0.5 0.25 0.25\n1 0.1 0.1 0.1 0.1\n", "labels of an image"),
         ("app.js", b"let cat = 1", 'a class of that name is written "'),
@@ -89,7 +89,7 @@ def test_what_holds_no_classes_is_refused(tmp_path, name, content, message):
 def test_yaml_that_multiplies_itself_is_one_short_line(tmp_path):
     lines = ["a0: &a0 [cat, cat]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30))]
     (tmp_path / "bomb.yaml").write_text("\n".join([*lines, "names: *a29"]))
-    with pytest.raises(VocabularyError, match="which is no name") as refused:
+    with pytest.raises(VocabularyError, match="which is not a name") as refused:
         Vocabulary.of(tmp_path / "bomb.yaml")
     assert len(str(refused.value)) < 1000
 

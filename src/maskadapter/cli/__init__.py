@@ -16,6 +16,7 @@ from maskadapter.cli.benchmark import benchmark
 from maskadapter.cli.classify import classify
 from maskadapter.cli.console import show_log
 from maskadapter.cli.evaluate import evaluate
+from maskadapter.cli.help import helpful
 from maskadapter.cli.label import label
 from maskadapter.cli.output_streams import steady_output
 from maskadapter.cli.prepare import prepare
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (segment, classify, label, evaluate, prepare, train, benchmark, reproduce):
-    app.command()(command)
+    app.command()(helpful(command))
 app.add_typer(models.app, name="models")
 app.add_typer(plot.app, name="plot")
 

@@ -52,11 +52,11 @@ def classify(
     if not printed:
         check_folder(folder)
     check_given(masks)
-    of_images = find_images(found, masks=None if is_source(masks) else masks)
-    if len(found) == 1:  # an image and masks that cannot be read fail before the model is loaded
-        size = read_image(found[0].source).shape[:2]
+    todo = find_images(found, masks=None if is_source(masks) else masks)
+    if len(todo) == 1:  # an image and masks that cannot be read fail before the model is loaded
+        size = read_image(todo[0].source).shape[:2]
         if not is_source(masks):
-            next(mask_parts(of_images[0].masks, size, Path(str(found[0])).name))
+            next(mask_parts(todo[0].masks, size, Path(str(todo[0])).name))
     from maskadapter.pipelines import classify_images
 
     segmenter, given, settings = loaded(source, masks, device, prune_proposals=False)
@@ -68,8 +68,8 @@ def classify(
 
     if printed:
         with busy("classifying masks"):
-            result = segmenter.classify(found[0].source, given if is_source(masks) else of_images[0].masks, vocabulary)
+            result = segmenter.classify(todo[0].source, given if is_source(masks) else todo[0].masks, vocabulary)
         report_one(result, [])
         return
-    run = partial(classify_images, segmenter, found, given, vocabulary, folder, formats, resume, settings)
-    run_and_report(partial(run, on_result=report_one if len(found) == 1 else None), folder)
+    run = partial(classify_images, segmenter, todo, given, vocabulary, folder, formats, resume, settings)
+    run_and_report(partial(run, on_result=report_one if len(todo) == 1 else None), folder)

@@ -10,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from maskadapter.cli.console import show, show_help, table
+from maskadapter.cli.help import helpful
 from maskadapter.cli.options import Architecture, Device, ModelSource, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
@@ -24,6 +25,7 @@ app = typer.Typer(callback=show_help, invoke_without_command=True, help=_HELP)
 
 
 @app.command("list")
+@helpful
 def list_models() -> None:
     """List the models: size, license, source, whether they are here, and the paper's figures."""
     from maskadapter.hub.zoo import HUB_REPOSITORY, models_folder
@@ -46,6 +48,7 @@ def list_models() -> None:
 
 
 @app.command()
+@helpful
 def download(
     model: Annotated[str, Argument(help="A name from 'maskadapter models list'.")],
     pooler: Annotated[Literal["adapter", "pooling"], Option(help="With Mask-Adapter, or mask pooling.")] = "adapter",
@@ -67,6 +70,7 @@ def download(
 
 
 @app.command()
+@helpful
 def convert(
     source: Annotated[Path, Argument(help="An official .pth, or a model's name.")],
     destination: Annotated[Path, Argument(help="The .safetensors file to write.")],
@@ -91,6 +95,7 @@ def convert(
 
 
 @app.command()
+@helpful
 @with_model_source("pooler", "architecture")
 def check(
     file: Annotated[str, Argument(help="A file of weights, or a model's name.")],

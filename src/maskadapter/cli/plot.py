@@ -8,6 +8,7 @@ import typer
 from typer import Argument, Option
 
 from maskadapter.cli.console import show_help
+from maskadapter.cli.help import helpful
 from maskadapter.cli.options import Background, Dataset, Device, ModelSource, Root, Split, Task, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.paths import check_folder, user_path
@@ -22,6 +23,7 @@ Classes = Annotated[str | None, Option("--classes", "-c", help="Class names, a f
 
 
 @app.command()
+@helpful
 @with_model_source("model", "adapter", "architecture")
 def activations(
     images: Annotated[list[str], Argument(help="Files, folders or patterns.")],
@@ -54,6 +56,7 @@ def activations(
 
 
 @app.command()
+@helpful
 @with_model_source("model", "adapter", "architecture")
 def tsne(
     dataset: Dataset,
@@ -90,6 +93,7 @@ def tsne(
 
 
 @app.command("upper-bound")
+@helpful
 def upper_bound(
     reports: Annotated[
         list[str], Argument(help="Reports of evaluate --masks ground-truth, report.json or its folder, or LABEL=PATH.")
@@ -116,6 +120,7 @@ def upper_bound(
 
 
 @app.command("unseen-curve")
+@helpful
 def unseen_curve(
     runs: Annotated[list[str], Argument(help="Folders that train wrote, or LABEL=FOLDER.")],
     output: Output,
@@ -135,6 +140,7 @@ def unseen_curve(
 
 
 @app.command()
+@helpful
 def gallery(
     output: Output,
     images: Annotated[list[str] | None, Argument(help="Files, folders or patterns; or --dataset.")] = None,

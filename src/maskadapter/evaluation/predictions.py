@@ -11,7 +11,8 @@ import numpy as np
 
 from maskadapter.data import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.io import decode_segmentation, file_of, panoptic_ids, read_labels
+from maskadapter.evaluation.files_of_images import file_of
+from maskadapter.io import decode_segmentation, panoptic_ids, read_labels
 from maskadapter.results import Instances, PanopticMap, Segment, boxes_of
 from maskadapter.system.json_files import read_json
 from maskadapter.vocabulary import Vocabulary

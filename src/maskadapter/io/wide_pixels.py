@@ -4,7 +4,7 @@ import logging
 import struct
 import sys
 from contextlib import suppress
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -39,6 +39,7 @@ def to_8_bits(image: Image.Image, name: str) -> Image.Image:
         return Image.fromarray(_scaled(gray, highest))
     if low is None or np.asarray(image)[..., :3].max() >= 64:  # 16 bits are in use: the high bytes are enough
         return image
+    low.load()
     wide = np.asarray(image).astype(np.int32) << 8 | np.asarray(low)
     highest = _highest(wide[..., :3], stated, name)
     opaque = highest if wide[..., 3:].max(initial=0) <= highest else 65535
@@ -96,14 +97,18 @@ def _significant_bits(file: IO[bytes] | None) -> int:
 
 def _low_bytes(image: Image.Image) -> Image.Image | None:
     """Open a file of 16-bit color, not yet loaded, once more, to decode the low bytes of its values."""
-    tiles = getattr(image, "tile", [])
-    codes = [tile.args if isinstance(tile.args, str) else str(tile.args[0]) for tile in tiles if tile.args]
-    if not codes or codes[0][:-1] not in ("RGB;16", "RGBA;16", "RGBX;16"):
+    code = next((_code(tile[3]) for tile in getattr(image, "tile", [])), "")
+    if code[:-1] not in ("RGB;16", "RGBA;16", "RGBX;16"):
         return None
     again = open_again(image)
     if isinstance(again, ImageFile.ImageFile):
-        code = codes[0][:-1] + _LOW_BYTES[codes[0][-1]]
-        for index, (codec, box, offset, args) in enumerate(again.tile):
-            other = (code, *args[1:]) if isinstance(args, tuple) else code
-            again.tile[index] = ImageFile._Tile(codec, box, offset, other)
+        other = code[:-1] + _LOW_BYTES[code[-1]]
+        for index, (*place, args) in enumerate(again.tile):
+            make: Any = getattr(again.tile[index], "_make", tuple)  # a plain tuple before Pillow 11
+            again.tile[index] = make((*place, (other, *args[1:]) if isinstance(args, tuple) else other))
     return again
+
+
+def _code(args: Any) -> str:
+    """Return Pillow's name of how pixels are packed in a tile of a file."""
+    return str(args[0] if isinstance(args, tuple) and args else args)

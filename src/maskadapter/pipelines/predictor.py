@@ -11,9 +11,9 @@ import torch
 
 from maskadapter.data import Dataset, Sample
 from maskadapter.errors import MaskError
-from maskadapter.evaluation import Metric, PanopticImages, Predictions, read_predictions
+from maskadapter.evaluation import Metric, PanopticImages, Predictions, file_of, read_predictions
 from maskadapter.hub.zoo import sha256_of
-from maskadapter.io import file_of, read_masks
+from maskadapter.io import read_masks
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.pipelines.mask_files import MASK_SUFFIXES, needed_files
 from maskadapter.results import Segmentation

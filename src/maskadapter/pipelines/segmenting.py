@@ -68,9 +68,8 @@ def segment_images(
     the file of the image's name, see ``classify_images``. formats: as in ``Segmentation.save``. score: 0 to 1, the
     least of a segment that is saved, see ``Segmentation.filter``. resume: leave out images whose files an earlier run
     with the same settings wrote. An image is known by its content, and a file that is not as it was written, because
-    somebody edited it, stays as it is and is reported.
-    settings: what else the results depend on, such as the model's name, for ``resume`` to compare. on_result: called
-    with every result and the paths of its files.
+    somebody edited it, stays as it is and is reported. settings: what else the results depend on, such as the model's
+    name, for ``resume`` to compare. on_result: called with every result and the paths of its files.
 
     One result is in memory at a time. For more than one image the settings are recorded in ``run.json``. An image
     that fails is reported and the others are done. Raises MaskAdapterError: what ``find_image_files`` raises, an

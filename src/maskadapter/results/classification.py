@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from maskadapter.errors import MaskAdapterError
 from maskadapter.io import categories, coco_info, image_entry
 from maskadapter.results.coco_annotations import segment_annotations
+from maskadapter.results.colors import colors_of
 from maskadapter.results.mask_table import mask_table
-from maskadapter.results.overlay import label_image
+from maskadapter.results.overlay import check_label_image, draw_overlay, label_image
 from maskadapter.results.result import Result
-from maskadapter.results.result_segment import ResultSegment, filtered
+from maskadapter.results.result_segment import ResultSegment, filtered, painted
 from maskadapter.results.saving import MASK_ENDINGS, check_formats, write_file
+from maskadapter.system.paths import user_path
 from maskadapter.vocabulary import Vocabulary
 
 
@@ -53,14 +57,23 @@ class Classification(Result):
         """(N,) float32, 0 to 1: the probability of the best class; NaN for an empty mask."""
         return np.array([segment.score for segment in self], np.float32)
 
+    def overlay(self) -> Image.Image:
+        """The image with its masks tinted in the colors of their classes, outlined and named one by one, at its own
+        size; where masks overlap, the smallest is on top."""
+        shown, palette = [segment for segment in self if segment.label >= 0], colors_of(self.class_names)
+        place = np.full(max((segment.id for segment in shown), default=0) + 1, -1)
+        place[[segment.id for segment in shown]] = np.arange(len(shown))
+        names, colors = [one.class_name for one in shown], [palette[one.label] for one in shown]
+        return draw_overlay(self.image, place[painted(self, self.size).ids], names, colors=colors)
+
     def top(self, count: int = 5) -> list[list[tuple[str, float]]]:
         """The ``count`` most probable classes of each of the N masks with their probabilities, best first; none for an
         empty mask."""
         return [segment.top(count) for segment in self]
 
-    def filter(self, score: float = 0.0, classes: str | Sequence[str] | None = None) -> "Classification":
+    def filter(self, score: float = 0.0, classes: Any = None) -> "Classification":
         """The result with some of its masks alone, which keep their ids, and without the empty ones. score: 0 to 1, the
-        least. classes: class names, or one text with commas; None keeps all classes. Raises MaskAdapterError for a
+        least. classes: whatever ``Vocabulary.of`` takes; None keeps all classes. Raises MaskAdapterError for a
         name that no class has."""
         return replace(self, classified=filtered(self, self.vocabulary, score, classes))
 
@@ -90,16 +103,19 @@ class Classification(Result):
         """Write results into ``folder``, made if needed, and return their paths: ``stem``, by default the image's name,
         and what ``MASK_ENDINGS`` has for the format.
 
-        ``overlay``: the image with its masks drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit (16 bit
-        above 255 classes), and the classes as JSON; where masks overlap, the class of the smallest. ``coco``: COCO
-        instances with run-length masks and scores, one for each mask that is not empty, under its id; category ids:
-        index + 1. ``csv``: a line for each mask, see ``mask_table``. ``json``: see ``summary``.
-        Raises MaskAdapterError for an unknown format and a folder that cannot be written.
+        ``overlay``: the image with its masks drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit with a
+        palette (16 bit without one above 255 classes), and the classes as JSON; where masks overlap, the class of the
+        smallest. ``coco``: COCO instances with run-length masks and scores, one for each mask that is not empty, under
+        its id; category ids: index + 1. ``csv``: a line for each mask, see ``mask_table``. ``json``: see ``summary``.
+        Raises MaskAdapterError for an unknown format, more classes than ``labels`` has values for, a folder that cannot
+        be written.
         """
-        formats = check_formats(formats, tuple(MASK_ENDINGS))
+        formats, folder = check_formats(formats, tuple(MASK_ENDINGS)), user_path(folder, MaskAdapterError)
+        if "labels" in formats:
+            check_label_image(len(self.vocabulary))
         stem = stem or Path(self.file_name).stem
         return [
-            write_file(Path(folder) / f"{stem}{ending}", content)
+            write_file(folder / f"{stem}{ending}", content)
             for format in filter(formats.__contains__, MASK_ENDINGS)
             for ending, content in zip(MASK_ENDINGS[format], self._contents(format), strict=True)
         ]

@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 
 def detections_of(segments: Sequence[ResultSegment], size: Size) -> "Detections":
-    """The segments of an image of ``size`` as ``supervision.Detections``, with ``class_name`` in ``data``."""
+    """The segments of an image of ``size`` as ``supervision.Detections``, with ``class_name`` and ``id`` in
+    ``data``."""
     return load_supervision().Detections(
         xyxy=np.array([segment.box for segment in segments], np.float32).reshape(-1, 4),
         mask=masks_of(segments, size),
         confidence=np.array([segment.score for segment in segments], dtype=np.float32),
         class_id=np.array([segment.label for segment in segments], dtype=int),
-        data={"class_name": np.array([segment.class_name for segment in segments], dtype=str)},
+        data={
+            "class_name": np.array([segment.class_name for segment in segments], dtype=str),
+            "id": np.array([segment.id for segment in segments], dtype=int),
+        },
     )
 
 

@@ -49,12 +49,12 @@ def draw_overlay(
     coarse = labels[::step, ::step]
     taken = np.zeros(coarse.shape, np.float32)
     areas = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)[1:]
-    unplaced = []
+    written: dict[tuple[str, Color], bool] = {}
     for label in sorted(np.flatnonzero(areas).tolist(), key=lambda label: -int(areas[label])):
         text, color = caption(names[label], None if scores is None else scores[label]), colors[label]
-        if not _name_segments(canvas, coarse == label, taken, step, text, color, size):
-            unplaced.append((text, color))
-    if unplaced:
+        here = _name_segments(canvas, coarse == label, taken, step, text, color, size)
+        written[text, color] = here or written.get((text, color), False)  # several may have one name
+    if unplaced := [entry for entry, somewhere in written.items() if not somewhere]:
         _draw_legend(canvas, unplaced, taken, step, round(0.85 * size))
     return canvas
 

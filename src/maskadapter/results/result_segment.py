@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -89,17 +90,17 @@ def filtered(
     segments: Iterable[ResultSegment],
     vocabulary: Vocabulary,
     score: float = 0.0,
-    classes: str | Sequence[str] | None = None,
+    classes: Any = None,
 ) -> tuple[ResultSegment, ...]:
-    """The segments with a class, of at least ``score``, of some ``classes``: class names, or one text with commas.
+    """The segments with a class, of at least ``score``, of some ``classes``: whatever ``Vocabulary.of`` takes.
     Raises MaskAdapterError for a name that no class has, and for a score that is not 0 to 1."""
     if not 0 <= score <= 1:
         raise MaskAdapterError(f"score is {score}: a number from 0 to 1 is needed")
-    names = [name.strip() for name in classes.split(",")] if isinstance(classes, str) else classes
-    if unknown := [name for name in names or () if name not in vocabulary.synonyms]:
-        hint = did_you_mean(str(unknown[0]), vocabulary.synonyms, otherwise="give names of the classes")
+    names = vocabulary.synonyms if classes is None else Vocabulary.of(classes).synonyms
+    if unknown := [name for name in names if name not in vocabulary.synonyms]:
+        hint = did_you_mean(unknown[0], vocabulary.synonyms, otherwise="give names of the classes")
         raise MaskAdapterError(f'"{unknown[0]}" is none of the classes; {hint}')
-    wanted = [names is None or not set(names).isdisjoint(synonyms) for synonyms in vocabulary.classes]
+    wanted = [not set(names).isdisjoint(synonyms) for synonyms in vocabulary.classes]
     return tuple(one for one in segments if one.label >= 0 and wanted[one.label] and one.score >= score)
 
 

@@ -69,11 +69,11 @@ class Segmentation(Result):
         """Those of ``panoptic()``; of given masks one for each, which may overlap, numbered as they were given."""
         return self._with_background[: len(self._panoptic.segments)] if self.fixed is None else self.fixed
 
-    def filter(self, score: float = 0.0, classes: str | Sequence[str] | None = None) -> "Segmentation":
+    def filter(self, score: float = 0.0, classes: Any = None) -> "Segmentation":
         """The result with some of its segments alone, which keep their ids. Everything follows from them then:
         ``semantic()`` is the class of each pixel's segment, ``instances()`` are the things among them.
 
-        score: 0 to 1, the least. classes: class names, or one text with commas; None keeps all classes. Raises
+        score: 0 to 1, the least. classes: whatever ``Vocabulary.of`` takes; None keeps all classes. Raises
         MaskAdapterError for a name that no class has."""
         kept = filtered(self.segments, self.vocabulary, score, classes)
         return replace(self, fixed=kept, mask_logits=self.mask_logits.new_zeros(0, *self.mask_logits.shape[1:]))

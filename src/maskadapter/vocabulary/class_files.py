@@ -70,14 +70,14 @@ def classes_in(given: str | Path) -> list[Any]:
 def _read(path: Path) -> list[Any]:
     suffix = path.suffix.lower()
     if suffix not in _READ and path.exists():
-        raise VocabularyError(f'{path} is no file of classes: {_NEEDED}; a class of that name is written "{path},"')
+        raise VocabularyError(f'{path} is not a file of classes: {_NEEDED}; a class of that name is written "{path},"')
     limit = MAX_BYTES if suffix == ".json" else _MAX_BYTES
     text = read_text(path, limit, VocabularyError, "file of classes")
     if suffix == ".json":
         return _listed(_json(text, path), path)
     start = text.lstrip()[:1]
     if any(sign < " " and sign not in "\t\n\r\f" for sign in text) or start == "<":
-        raise VocabularyError(f"{path} is no file of classes: {_NEEDED}")
+        raise VocabularyError(f"{path} is not a file of classes: {_NEEDED}")
     if suffix in (".yaml", ".yml") or (suffix in _TEXT and re.search(r"^names\s*:", text, re.MULTILINE)):
         return _listed(_yaml(text, path), path)
     if suffix in (".csv", ".tsv") or any("\t" in line.strip() for line in text.splitlines()):
@@ -129,7 +129,7 @@ def _listed(content: Any, path: Path) -> list[Any]:
     for number, entry in enumerate(content, start=1):
         names = entry if isinstance(entry, list) else [entry]
         if not names or any(isinstance(name, bool) or not isinstance(name, str | int) for name in names):
-            raise VocabularyError(f"{path}: class {number} is {reprlib.repr(entry)[:60]}, which is no name")
+            raise VocabularyError(f"{path}: class {number} is {reprlib.repr(entry)[:60]}, which is not a name")
     return [tuple(map(str, entry)) if isinstance(entry, list) else str(entry) for entry in content]
 
 

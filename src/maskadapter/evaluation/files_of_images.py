@@ -1,4 +1,4 @@
-"""Files that belong to an image by their name."""
+"""Files that belong to an image by their names."""
 
 from collections.abc import Sequence
 from pathlib import Path
