@@ -145,9 +145,21 @@ def test_a_mask_of_one_pixel_pools_the_location_under_it(pooler: str, place: tup
         assert np.argwhere(weights).tolist() == [list(expected)]
 
 
+def test_masks_that_an_image_was_encoded_with_are_classified_by_any_classes(image: np.ndarray) -> None:
+    model = small()
+    masks = np.random.default_rng(1).random((3, 70, 110)) > 0.7
+    encoded = model.encode_image(image, masks)
+    for classes in (CLASSES, "dog, sky"):
+        again, alone = model.classify(encoded, None, classes), model.classify(image, masks, classes)
+        np.testing.assert_array_equal(again.masks, masks)
+        np.testing.assert_allclose(again.probs, alone.probs, atol=1e-5)
+
+
 def test_classify_without_masks_says_so(image: np.ndarray) -> None:
     with pytest.raises(MaskError, match="no masks were given"):
         small(generator=False).classify(image, None, CLASSES)
+    with pytest.raises(MaskError, match="no masks were given"):
+        small().classify(image, None, CLASSES)
 
 
 def test_classify_refuses_masks_of_another_size(image: np.ndarray) -> None:

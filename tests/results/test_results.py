@@ -34,8 +34,8 @@ def test_to_supervision():
     assert detections.xyxy[order].tolist() == [[0, 0, 20, 40], [20, 0, 40, 40], [40, 0, 60, 40]]
     assert detections.class_id[order].tolist() == [0, 1, 0]
     assert detections.confidence.tolist() == [1, 1, 1]
-    annotated = supervision.MaskAnnotator().annotate(np.zeros((40, 60, 3), np.uint8), detections)
-    assert annotated.any()
+    for annotator in ("MaskAnnotator", "BoxAnnotator", "LabelAnnotator", "PolygonAnnotator"):
+        assert getattr(supervision, annotator)().annotate(np.zeros((40, 60, 3), np.uint8), detections).any(), annotator
 
 
 @pytest.mark.parametrize("proposals", [0, 1, 4])

@@ -188,7 +188,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         """Classify given masks by the out-of-vocabulary classifier alone: no proposal head, no void.
 
         image, classes: as in ``segment``. masks: whatever ``mask_parts`` takes, as (N, H, W) bool at the image's own
-            size, a file, COCO annotations, detections; they may overlap. An empty mask has no class, however small
+            size, a file, COCO annotations, detections; they may overlap. An empty mask has no class; however small
             another is, it has one. Or a ``MaskSource``, which gets the original image, or the name of one such as
             ``"sam:NAME"``, which is loaded for this call."""
         encoded, vocabulary = self.encode_image(image, masks), self.encode_text(classes)
