@@ -22,10 +22,24 @@ result = model.segment(encoded, "cup, saucer|plate, table, spoon")
 labels = result.semantic()  # (H, W), index into result.class_names, -1 = none of them
 print({name: int((labels == index).sum()) for index, name in enumerate(result.class_names)})
 
+# %% [markdown]
+# A result shows itself.
+
+# %%
+result
+
 # %%
 for classes in ("drink, furniture", "cup, table", "coco-panoptic"):
     labels = model.segment(encoded, classes).semantic()
     print(f"{classes}: {len(np.unique(labels[labels >= 0]))} classes found")
+
+# %% [markdown]
+# A result is a sequence of segments. `filter` keeps some of them.
+
+# %%
+for segment in result:
+    print(segment.id, segment.class_name, f"{segment.score:.0%}", segment.area, segment.box, segment.mask.shape)
+result.filter(classes="cup, saucer, spoon").plot()
 
 # %% [markdown]
 # Segments, largest first, with their most probable classes. "(nothing)" is void.

@@ -7,7 +7,7 @@ import sysconfig
 
 import pytest
 
-import maskadapter.models  # noqa: F401 (declares what timm needs before a test imports it)
+import maskadapter.models.clip  # noqa: F401 (declares what timm needs before a test imports it)
 
 
 @pytest.fixture(autouse=True, scope="session")

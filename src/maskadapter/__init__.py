@@ -33,7 +33,7 @@ _HOME = {
     "ClipFeatures": "maskadapter.types.encoded_image",
     "Proposals": "maskadapter.types.encoded_image",
     "SegmentAnything": "maskadapter.models.sources.segment_anything",
-    "SamOptions": "maskadapter.models.sources.segment_anything",
+    "SamOptions": "maskadapter.models.sources.sam_options",
     "Superpixels": "maskadapter.models.sources.superpixels",
     # images and data
     "read_image": "maskadapter.io.images",
@@ -43,6 +43,7 @@ _HOME = {
     "Target": "maskadapter.types.target",
     "Scenes": "maskadapter.data.scenes.scenes",
     # what the commands do
+    "classify_images": "maskadapter.pipelines.classifying",
     "segment_images": "maskadapter.pipelines.segmenting",
     "segment_each": "maskadapter.pipelines.segmenting",
     "label_images": "maskadapter.pipelines.labeling",
@@ -84,10 +85,11 @@ if TYPE_CHECKING:
     from maskadapter.models.poolers.mask_cropping import MaskCropping as MaskCropping
     from maskadapter.models.poolers.mask_pooling import MaskPooling as MaskPooling
     from maskadapter.models.segmenter import OpenVocabularySegmenter as OpenVocabularySegmenter
-    from maskadapter.models.sources.segment_anything import SamOptions as SamOptions
+    from maskadapter.models.sources.sam_options import SamOptions as SamOptions
     from maskadapter.models.sources.segment_anything import SegmentAnything as SegmentAnything
     from maskadapter.models.sources.superpixels import Superpixels as Superpixels
     from maskadapter.paper.tables.reproduction import reproduce as reproduce
+    from maskadapter.pipelines.classifying import classify_images as classify_images
     from maskadapter.pipelines.labeling import label_images as label_images
     from maskadapter.pipelines.model_check import check_model as check_model
     from maskadapter.pipelines.model_evaluation import model_predictor as model_predictor

@@ -11,7 +11,7 @@ from PIL import Image
 import maskadapter as ma
 from maskadapter.benchmark.clock import Clock, Counter, peak_memory
 from maskadapter.benchmark.reference import ReferencePooler
-from maskadapter.benchmark.run import photo_readers
+from maskadapter.benchmark.request import photo_readers
 from maskadapter.benchmark.segments import draw_segments
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from many import Halves, contents, make_images
 from PIL import Image
+from small_results import classification
 
 import maskadapter
 from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.results.classification import Classification
+from maskadapter.io.masks import read_masks
+
+COMPETING = "background: coco-stuff (171 classes)"
 
 
 @dataclass
@@ -67,11 +70,18 @@ class Model:
 
     def classify(self, image, masks, classes):
         self.given.append((image, masks, classes))
-        return Classification(classes, np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32))
+        vocabulary = getattr(classes, "vocabulary", classes)
+        return classification(vocabulary, [[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], read_masks(masks, (40, 60)))
 
 
 @pytest.fixture
-def model(monkeypatch):
+def any_name(monkeypatch):
+    """Every model exists."""
+    monkeypatch.setattr("maskadapter.hub.check_source", lambda source: None)
+
+
+@pytest.fixture
+def model(monkeypatch, any_name):
     model = Model()
     monkeypatch.setattr(maskadapter, "load", model.load, raising=False)
     return model
@@ -108,7 +118,8 @@ def test_segment(run, model, photo):
     assert lines[1][-2:] == ["cat", "67.5%"]
     assert lines[2][-2:] == ["sofa", "22.5%"]
     assert lines[3] == ["none", "of", "them", "10.0%"]
-    assert out.splitlines()[4:] == ["results/photo-overlay.png", "results/photo-labels.png"]
+    names = ("overlay.png", "labels.png", "classes.json")
+    assert out.splitlines()[4:] == [COMPETING, *(f"results/photo-{name}" for name in names)]
 
 
 def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
@@ -140,12 +151,12 @@ def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
     assert model.masks == ("source", "sam:some/model", "mps")
     source = ModelSource("maftplus-base", "pooling", Path("warmup.pth"), "maftplus-large")
     assert model.given[0] == (source, "mps")
-    assert out.splitlines()[-1] == "out/photo-labels.png"
+    assert out.splitlines()[-1] == "out/photo-classes.json"
     assert "overlay" not in out
 
 
 @pytest.fixture
-def halves(monkeypatch, tmp_path):
+def halves(monkeypatch, any_name, tmp_path):
     """A quick segmenter that writes real files, and two images in a folder."""
     monkeypatch.setattr(maskadapter, "load", lambda *given, **named: Halves(), raising=False)
     monkeypatch.chdir(tmp_path)
@@ -154,7 +165,7 @@ def halves(monkeypatch, tmp_path):
 
 def test_segment_many(run, halves, tmp_path):
     code, out, err = run("segment", "photos/", "photos/*.jpg", "-c", "cat, wall", "--save", "labels", "-m", "x/tiny")
-    assert (code, out, err) == (0, "2 of 2 images are done: out\n", "")
+    assert (code, out, err) == (0, f"2 of 2 images are done: out\n{COMPETING}\n", "")
     files = contents(tmp_path / "out")
     assert set(files) == {
         "run.json",
@@ -163,7 +174,7 @@ def test_segment_many(run, halves, tmp_path):
     assert json.loads(files["run.json"])["model"] == "tiny"
     (tmp_path / "out/y-labels.png").unlink()
     code, out, _ = run("segment", "photos", "-c", "cat, wall", "--save", "labels", "-m", "tiny", "--resume")
-    assert (code, out) == (0, "2 of 2 images are done, 1 of them before: out\n")
+    assert (code, out) == (0, f"2 of 2 images are done, 1 of them before: out\n{COMPETING}\n")
     assert contents(tmp_path / "out") == files
     code, out, err = run("segment", "photos", "-c", "cat, wall", "-m", "tiny", "--resume")
     assert (code, out) == (2, "")
@@ -237,6 +248,23 @@ def test_segment_standard_input(run, halves, monkeypatch, tmp_path):
     assert json.loads((tmp_path / "out/stdin-instances.json").read_text())["images"][0]["file_name"] == "stdin.png"
 
 
+def test_a_built_in_list_has_no_background(run, model, photo):
+    code, out, err = run("segment", photo, "-c", "pascal-voc-20")
+    assert (code, err) == (0, "")
+    assert model.given[1][2] is None
+    assert "background: none, pascal-voc-20 is a built-in list" in out.splitlines()
+    assert run("segment", photo, "-c", "pascal-voc-20", "--background", "coco-stuff")[1].count(COMPETING) == 1
+    assert "background: none\n" in run("segment", photo, "-c", "cat, dog", "--background", "none")[1]
+
+
+@pytest.mark.parametrize("command", ["segment", "label"])
+def test_the_background_that_applied_is_recorded(run, halves, tmp_path, command):
+    assert run(command, "photos", "-c", "cityscapes", "-o", "a")[0] == 0
+    assert json.loads((tmp_path / "a/run.json").read_text())["background"] is None
+    assert run(command, "photos", "-c", "cat, dog", "-o", "b")[0] == 0
+    assert json.loads((tmp_path / "b/run.json").read_text())["background"] == "coco-stuff"
+
+
 def test_segment_without_standard_input(run, halves, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     code, _, err = run("segment", "-", "-c", "cat")
@@ -253,7 +281,7 @@ def test_a_fault_in_one_of_many_images_is_exit_1_after_the_others(run, halves, m
 
     monkeypatch.setattr(Halves, "segment", trip)
     code, out, err = run("segment", "photos", "-c", "cat")
-    assert (code, out) == (1, "1 of 2 images are done: out\n")
+    assert (code, out) == (1, f"1 of 2 images are done: out\n{COMPETING}\n")
     assert err.splitlines()[0].endswith("y.jpg: RuntimeError: out of memory")
     assert "1 of 2 images failed" in err.splitlines()[1]
     assert "in trip" in run("segment", "photos", "-c", "cat", "--debug")[2]
@@ -261,9 +289,10 @@ def test_a_fault_in_one_of_many_images_is_exit_1_after_the_others(run, halves, m
 
 def test_label(run, halves, tmp_path):
     code, out, err = run("label", "photos", "-c", "cat, sky", "--format", "yolo", "--things", "sky", "--min-area", 0.1)
-    done, note = out.splitlines()
-    assert (code, done, err) == (0, "2 of 2 images are done: dataset", "")
+    done, background, note, split = out.splitlines()
+    assert (code, done, background, err) == (0, "2 of 2 images are done: dataset", COMPETING, "")
     assert note == "4 segments labeled, 0 left out by score or area"
+    assert split == "data.yaml has the same images for train and val: --val 0.2 holds a fifth of them out"
     record = json.loads((tmp_path / "dataset/run.json").read_text())
     assert (record["format"], record["score"], record["min_area"]) == ("yolo", 0.5, 0.1)
     assert record["is_thing"] == [False, True]
@@ -271,7 +300,7 @@ def test_label(run, halves, tmp_path):
     code, out, _ = run(
         "label", "photos", "-c", "cat, sky", "--format", "yolo", "--things", "sky", "--min-area", 0.1, "--resume"
     )
-    assert (code, out) == (0, "2 of 2 images are done, 2 of them before: dataset\n")
+    assert (code, out) == (0, f"2 of 2 images are done, 2 of them before: dataset\n{COMPETING}\n")
     code, _, err = run("label", "photos", "-c", "cat")
     assert code == 2
     assert err.startswith("error: dataset is not empty")
@@ -288,6 +317,50 @@ def test_classify(run, model, photo, tmp_path):
     assert vocabulary.names == ("cat", "dog", "cow")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[1:] == ["1 25.0% dog 70%, cow 20%", "2 25.0% cat 50%, cow 30%"]
+
+
+def test_classify_of_a_single_image_into_files(run, model, photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    masks = np.zeros((2, 40, 60), bool)
+    masks[0, 5:15] = True
+    np.save("masks.npy", masks)
+    given = ("classify", photo, "--masks", "masks.npy", "-c", "cat, dog, cow", "--top", 1)
+    code, out, _ = run(*given)
+    assert code == 0
+    assert [" ".join(line.split()) for line in out.splitlines()[1:]] == [
+        "1 25.0% dog 70%",
+        "2 0.0% no class: the mask is empty",
+    ]
+    assert not (tmp_path / "out").exists()
+    for options, paths in [
+        (["--save", "csv,coco"], ["out/photo-instances.json", "out/photo-masks.csv"]),
+        (["--output", "there"], ["there/photo-overlay.png", "there/photo-masks.csv"]),
+    ]:
+        code, out, err = run(*given, *options)
+        assert (code, err) == (0, "")
+        assert out.splitlines()[3:] == paths
+        assert all((tmp_path / path).is_file() for path in paths)
+
+
+def test_classify_a_folder_with_one_of_masks(run, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_images(tmp_path / "photos", ("a/x.png", "y.png", "z.png"), (60, 40))
+    for name in ("a/x", "y"):
+        (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "masks" / f"{name}.npy", np.ones((2, 40, 60), bool))
+    code, out, err = run("classify", "photos", "--masks", "masks", "-c", "cat, dog, cow")
+    assert (code, out) == (2, "2 of 3 images are done: out\n")
+    assert err == (
+        "error: photos/z.png: no masks in masks: z.png, .npy, .npz, .json is needed\n"
+        "error: 1 of 3 images failed, the others are done\n"
+    )
+    files = {f"{stem}-{end}" for stem in ("a/x", "y") for end in ("overlay.png", "masks.csv")}
+    assert set(contents(tmp_path / "out")) == files | {"masks.csv", "run.json"}
+    np.save(tmp_path / "masks" / "z.npy", np.ones((2, 40, 60), bool))
+    code, out, err = run("classify", "photos", "--masks", "masks", "-c", "cat, dog, cow", "--resume")
+    assert (code, out, err) == (0, "3 of 3 images are done, 2 of them before: out\n", "")
+    code, _, err = run("classify", "photos", "--masks", "masks", "-c", "cat", "--save", "panoptic")
+    assert (code, err) == (2, "error: unknown format 'panoptic': choose from overlay, labels, coco, csv, json\n")
 
 
 def test_names_with_markup_are_printed_as_they_are(run, model, photo):

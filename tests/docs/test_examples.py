@@ -2,7 +2,10 @@
 
 import json
 import runpy
+import subprocess
 import sys
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +41,15 @@ def test_every_example_is_run_here():
         "folder_to_coco.py",
         "notebook.py",
         "segment_photo.py",
+        "several_processes.py",
     ]
+
+
+def test_photos_are_segmented_in_several_processes(photo, tmp_path):
+    (tmp_path / "again.png").write_bytes((tmp_path / photo).read_bytes())
+    command = [sys.executable, str(EXAMPLES / "several_processes.py"), photo, "again.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["cat.png", "again.png"], done.stderr[-2000:]
 
 
 def test_a_photo_is_segmented(run, tmp_path):
@@ -86,3 +97,24 @@ def test_the_notebook_runs_cell_by_cell(run, tmp_path):
     lines = run("notebook.py")
     assert (tmp_path / "out" / "image-activations.png").is_file()
     assert lines[-1].startswith("True")
+
+
+def test_results_show_themselves_in_a_notebook(tmp_path):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    cells = (EXAMPLES / "notebook.py").read_text(encoding="utf-8").split("# %%")[1:]
+    code = [cell.strip() for cell in cells if not cell.startswith(" [markdown]")]
+    code.append("result.show()")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in code])
+    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    images = {}
+    for cell in notebook.cells:
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                assert cell.source not in images  # once, not twice
+                images[cell.source] = Image.open(BytesIO(b64decode(output.data["image/png"])))
+    own, figure, shown = images.values()
+    assert list(images)[::2] == ["result", "result.show()"]
+    assert own.size == skimage.data.coffee().shape[1::-1]
+    assert np.abs(np.asarray(own.convert("RGB"), int) - skimage.data.coffee()).mean() > 5
+    assert (np.asarray(own) == np.asarray(shown)).all()
+    assert figure.size[0] > 300

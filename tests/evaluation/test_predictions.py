@@ -12,6 +12,7 @@ from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.predictions import read_predictions
 from maskadapter.io.coco_format import encode_mask, panoptic_image
+from maskadapter.results.overlay import label_image
 
 CATEGORIES = [{"id": id, "name": name} for id, name in ((90, "grass"), (3, "cat"), (7, "dog"), (40, "sky"))]
 ID_OF = (3, 7, 40, 90)  # in their order, whatever the order of the list
@@ -40,6 +41,16 @@ def test_label_images(tmp_path, dataset, none, dtype, end):
     report = evaluate(predictions, dataset, tmp_path / "out")
     assert report.numbers["mIoU"] == 100
     assert "PQ" not in report.numbers  # label maps have no segments
+
+
+def test_label_images_with_a_palette_count_by_their_values(tmp_path, dataset):
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    for sample in dataset.samples:
+        image = label_image(sample.target.labels(), VOCABULARY.names)
+        assert image.mode == "P"
+        image.save(folder / sample.name.replace(".png", "-labels.png"))
+    assert evaluate(read_predictions(folder, VOCABULARY), dataset, tmp_path / "out").numbers["mIoU"] == 100
 
 
 def test_255_is_a_class_where_there_are_so_many(tmp_path, dataset):
@@ -104,6 +115,51 @@ def test_coco_instances(tmp_path, dataset, whole):
     assert "mIoU" not in report.numbers
     path.write_text("[]")
     assert evaluate(read_predictions(path, VOCABULARY, categories), dataset, tmp_path / "none").numbers["AP"] == 0
+
+
+@pytest.mark.parametrize("form", [str, float, lambda number: f" {number}.0"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_ids_of_predictions_are_compared_in_one_form(tmp_path, dataset, form, listed):
+    ids = [{**category, "id": form(category["id"])} for category in CATEGORIES]
+    more = {"images": [{"id": n, "file_name": f"a\\b\\{n:03}.png"} for n in range(4)]} if listed else {}
+    path = panoptic_files(tmp_path, dataset, categories=ids, **more)
+    content = json.loads(path.read_text())
+    for one in content["annotations"]:
+        one["image_id"] = form(one["image_id"])
+        for segment in one["segments_info"]:
+            segment["id"] = str(segment["id"])
+    path.write_text(json.dumps(content))
+    assert evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "panoptic").numbers["PQ"] == 100
+    results = [
+        {"image_id": form(n), "category_id": form(ID_OF[label]), "segmentation": encode_mask(mask), "score": 0.5}
+        for n, sample in enumerate(dataset.samples)
+        for mask, label in zip(sample.target.masks(), sample.target.classes, strict=True)
+        if VOCABULARY.is_thing[label] and mask.any()
+    ]
+    path.write_text(json.dumps({"annotations": results, "categories": CATEGORIES, **more}))
+    report = evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "instances")
+    assert report.numbers["AP"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_id": None}, "has a prediction without image: an id is a number or a text"),
+        ({"score": float("nan")}, "has a result whose score is not finite"),
+        ({"category_id": None}, "an id is a number or a text"),
+        ({"segmentation": [[1, 1], [2, 2], [3, 3]]}, r"001\.png: "),
+    ],
+)
+def test_results_that_do_not_fit(tmp_path, dataset, change, message):
+    result = {"image_id": 1, "category_id": 3, "segmentation": [[1, 1, 9, 1, 9, 9]], "score": 0.5, **change}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"annotations": [result], "categories": CATEGORIES}))
+    with pytest.raises(MaskAdapterError, match=message):
+        evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "out")
+    twice = [*CATEGORIES[:3], {**CATEGORIES[3], "id": str(CATEGORIES[0]["id"])}]
+    path.write_text(json.dumps({"annotations": [], "categories": twice}))
+    with pytest.raises(MaskAdapterError, match="two categories with the same id"):
+        read_predictions(path, VOCABULARY)
 
 
 def test_the_best_instances_of_an_image_count(tmp_path, dataset):

@@ -85,6 +85,11 @@ def test_nothing_labeled_gives_no_number():
     assert math.isnan(mean_iou(counts, "detectron2-0.6"))  # what is predicted on unlabeled pixels counts for nothing
 
 
+def test_a_prediction_without_a_class_is_no_class():
+    counts = pixel_counts([np.array([[0, -1, 5], [1, 1, 2], [2, 3, 4]])], 3)
+    assert counts.tolist() == [[0, 2, 0], [0, 2, 0], [5, 2, 4]]
+
+
 def test_another_size_is_refused():
     with pytest.raises(MaskError, match=r"the prediction has \(2, 3\) pixels and the labels \(3, 2\)"):
         confusion(np.zeros((2, 3), int), np.zeros((3, 2), int), 2)

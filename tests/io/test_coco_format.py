@@ -14,7 +14,13 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from maskadapter.errors import MaskError
-from maskadapter.io.coco_format import decode_segmentation, encode_mask, panoptic_ids, panoptic_image
+from maskadapter.io.coco_format import (
+    comparable_id,
+    decode_segmentation,
+    encode_mask,
+    panoptic_ids,
+    panoptic_image,
+)
 from maskadapter.results.segmentation import Segmentation
 from maskadapter.types.encoded_image import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
@@ -46,7 +52,9 @@ def test_run_lengths_come_back() -> None:
 
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
-POLYGONS = st.lists(st.lists(st.floats(-5, 25, width=32), min_size=6, max_size=12).filter(lambda p: len(p) % 2 == 0))
+POLYGONS = st.lists(
+    st.lists(st.floats(-12, 24, width=32), min_size=6, max_size=12).filter(lambda p: len(p) % 2 == 0), min_size=1
+)
 
 
 @settings(derandomize=True)
@@ -62,12 +70,75 @@ def test_any_mask_comes_back_from_every_notation(mask: np.ndarray) -> None:
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
 @settings(derandomize=True)
-@given(POLYGONS, SHAPES)
+@given(POLYGONS, st.tuples(st.integers(12, 20), st.integers(12, 20)))
 def test_polygons_are_drawn_as_pycocotools_draws_them(polygons: list[list[float]], size: tuple[int, int]) -> None:
     expected = np.zeros(size, bool)
     for polygon in polygons:
         expected |= rle.decode(rle.frPyObjects([polygon], *size))[..., 0].astype(bool)
-    np.testing.assert_array_equal(decode_segmentation(polygons, size), expected)
+    if expected.any() and max(map(max, polygons)) > 1.5:
+        np.testing.assert_array_equal(decode_segmentation(polygons, size), expected)
+
+
+SQUARE = [10, 10, 40, 10, 40, 30, 10, 30]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ([], "empty: a box alone"),
+        ([[]], "no polygon has three points"),
+        ([[10, 10], [40, 10], [40, 30], [10, 30]], "no polygon has three points"),
+        ([[10, 10, 40, 30]], "no polygon has three points"),
+        ([[[10, 10], [40, 10], [40, 30]]], "one flat list"),
+        ([[SQUARE]], "one flat list"),
+        (SQUARE, "one flat list"),
+        ([SQUARE, [10, 10, 40, 10, 40, 30, 10]], "7 numbers"),
+        ([[10, 10, 40, None, 40, 30]], "one flat list"),
+        ([["10", "10", "40", "10", "40", "30"]], "one flat list"),
+        ([[10, 10, 10**400, 10, 40, 30]], "one flat list"),
+        ([[True, False, True, True, False, True]], "one flat list"),
+        ([[10, 10, float("nan"), 10, 40, 30]], "not finite"),
+        ([[10, 10, float("inf"), 10, 40, 30]], "not finite"),
+        ([[0, 0, 1e9, 0, 1e9, 1e9]], r"x = 1e\+09 in an image of 90 x 60"),
+        ([[0, 0, 1e8, 0, 40, 40]], r"x = 1e\+08"),
+        ([[0, 0, 50, -1e12, 50, 50]], r"y = -1e\+12"),
+        ([[0, 0, 50, 1e6, 50, 50]], r"y = 1e\+06"),
+        ([[0.1, 0.1, 0.9, 0.1, 0.9, 0.8]], "multiply x by 90 and y by 60"),
+        ([[0, 0, 1.01, 0, 1, 1]], "multiply x by 90"),
+        ([[100, 70, 150, 70, 150, 110]], "cover no pixel"),
+        ([[0, 0, 89, 59] * 200_000], "longer than 5,000,000 pixels"),
+        ("polygons", "polygons or run lengths are needed"),
+        (None, "polygons or run lengths are needed"),
+        ({"size": [60, 90], "counts": [2700.5, 2699.5]}, "not a whole number"),
+        ({"size": [60, 90], "counts": [float("nan"), 5400]}, "not a whole number"),
+        ({"size": [60, 90], "counts": [0, 2**64]}, "whole numbers"),
+        ({"size": [60, 90], "counts": [2**63, 2**63]}, "above the 5400 pixels"),
+        ({"size": [60, 90], "counts": [-5400, 10800]}, "run below 0"),
+        ({"size": [60, 90], "counts": ["2700", "2700"]}, "whole numbers"),
+        ({"size": [60, 90], "counts": [[0, 5400]]}, "whole numbers"),
+        ({"size": [90, 60], "counts": [0, 5400]}, "60 x 90 pixels came with an image of 90 x 60"),
+        ({"size": 5400, "counts": [0, 5400]}, "polygons or run lengths are needed"),
+    ],
+)
+def test_a_segmentation_that_is_not_plain_is_refused(segmentation: object, message: str) -> None:
+    with pytest.raises(MaskError, match=message) as refused:
+        decode_segmentation(segmentation, (60, 90))
+    assert "\n" not in str(refused.value)
+
+
+def test_polygons_of_two_points_and_below_a_pixel_are_no_fault() -> None:
+    assert decode_segmentation([[5, 5, 6, 6], SQUARE], (60, 90)).sum() == 600
+    assert decode_segmentation([[5.1, 5.1, 5.2, 5.1, 5.2, 5.2]], (60, 90)).sum() == 0
+    assert decode_segmentation([[-50, -50, 900, -50, 900, 900, -50, 900]], (60, 90)).all()
+    assert decode_segmentation([[-20, 10, 40, 10, 40, 30, -20, 30]], (60, 90)).sum() == 800
+
+
+def test_ids_are_compared_in_one_form() -> None:
+    assert {comparable_id(value) for value in (1, 1.0, "1", "1.0", " 1 ", np.int64(1), np.float32(1))} == {1}
+    assert [comparable_id(v) for v in ("a7", "007", 1.5, -3.0, 2**70, "-0")] == ["a7", "007", 1.5, -3, 2**70, "-0"]
+    for value in (None, True, "", [1], {}, float("nan"), float("inf")):
+        with pytest.raises(MaskError, match="an id is a number or a text, not"):
+            comparable_id(value)
 
 
 @settings(derandomize=True)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from small_segmenter import small
 
 from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.results.postprocessing import PanopticMap, Segment, without_labels_from
@@ -101,3 +102,39 @@ def test_segments_are_numbered_without_gaps():
     empty = without_labels_from(PanopticMap(np.zeros((2, 2), np.int32), ()), 5)
     assert not empty.ids.any()
     assert empty.segments == ()
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A small model that keeps the names which its text encoder reads."""
+    model, names = small("pooling"), []
+    encode = model.clip.encode_text
+    monkeypatch.setattr(model.clip, "encode_text", lambda given: names.extend(given) or encode(given))
+    model.names = names
+    return model
+
+
+def test_a_built_in_list_competes_with_nothing_and_encodes_its_own_names_alone(model):
+    encoded = model.encode_image(np.full((32, 48, 3), 90, np.uint8))
+    result = model.segment(encoded, "pascal-voc-20")
+    assert result.background == ()
+    assert set(model.names) == set(Vocabulary.builtin("pascal-voc-20").synonyms)
+    with_world = model.segment(encoded, "pascal-voc-20", background="coco-stuff")
+    assert len(with_world.background) > 50
+    assert (
+        model.segment(encoded, "cat, lamp").background
+        == model.segment(encoded, "cat, lamp", background="coco-stuff").background
+    )
+    assert model.segment(encoded, "cat, lamp", background="none").background == ()
+    own = model.segment(encoded, "cityscapes", background=model.encode_text("snow, ice"))
+    assert set(own.background) <= {"snow", "ice"}
+
+
+def test_names_in_a_script_that_the_text_encoder_does_not_know_are_said_once(model, caplog):
+    for _ in range(2):
+        model.encode_text("лиса, cat, 狐, ثعلب|fox")
+    assert len(caplog.messages) == 1
+    assert "match nothing: лиса, 狐; name them in English" in caplog.messages[0]
+    model.clip.tokenizer = lambda texts: torch.zeros(len(texts), 77, dtype=torch.long)  # of a multilingual CLIP
+    model.encode_text("狼, волк")
+    assert len(caplog.messages) == 1

@@ -186,6 +186,8 @@ GOOD_CLASSES = {
 
 GOOD_MASKS = {
     "an array": (lambda: saved(masks()), 3),
+    "numbers": (lambda: saved(masks().astype(float)[:, None]), 3),
+    "one mask without its axis": (lambda: saved(masks()[0]), 1),
     "no masks": (lambda: saved(masks(0)), 0),
     "empty masks": (lambda: saved(np.zeros((2, *SIZE), bool)), 2),
     "overlapping masks": (lambda: saved(np.ones((2, *SIZE), bool)), 2),
@@ -195,7 +197,6 @@ GOOD_MASKS = {
     "a panoptic PNG": (lambda: labels(np.dstack([masks(1)[0] * np.uint8(9)] * 3)), 1),
     "run lengths": (lambda: coco(encode_mask(masks(1)[0])), 1),
     "polygons": (lambda: coco([[1, 1, 20, 1, 20, 15, 1, 15]]), 1),
-    "a polygon of two points": (lambda: coco([[1, 1, 5, 5]]), 1),
     "a polygon outside of the image": (lambda: coco([[-50, -50, 900, -50, 900, 900]]), 1),
     "an empty COCO list": (lambda: as_json([]), 0),
 }
@@ -259,7 +260,7 @@ class Opens:
 
 
 def archive():
-    np.savez("masks.npz", masks())
+    np.savez("masks.npz", masks(), masks())
     return str(Path("masks.npz").rename("masks.npy"))
 
 
@@ -328,22 +329,22 @@ BAD = {
     "no such masks": (classify(lambda: "gone.png"), "no such file: gone.png"),
     "masks of another size": (classify(lambda: saved(masks(size=(9, 9)))), "9 x 9 pixels for an image of 32 x 24"),
     "a label map of another size": (classify(lambda: labels(np.ones((9, 9), np.uint8))), "for an image of 32 x 24"),
-    "masks that are not booleans": (classify(lambda: saved(masks().astype(float))), "float64 values; bool"),
-    "one mask without its axis": (classify(lambda: saved(masks()[0])), r"(N, H, W) is needed"),
-    "an archive of arrays": (classify(archive), "archive of several"),
+    "masks that are logits": (classify(lambda: saved(masks() * 9.0 - 4)), "give masks > 0"),
+    "a polygon of two points": (classify(lambda: coco([[1, 1, 5, 5]])), "no polygon has three points"),
+    "an archive of arrays": (classify(archive), "none of them named 'masks'"),
     "pickled masks": (classify(pickled), "not a NumPy array file"),
     "a header that lies": (classify(lambda: claims((10**9, *SIZE))), "not a NumPy array file"),
     "masks that are text": (classify(lambda: file("masks.txt", "words")), "not an image that can be read"),
     "a photo as masks": (classify(lambda: photo("masks.tif", "F")), "not a label map"),
     "broken JSON": (classify(lambda: file("masks.json", "[{")), "cannot read masks.json as JSON"),
     "deep JSON": (classify(lambda: file("masks.json", "[" * 100_000)), "cannot read masks.json as JSON"),
-    "other JSON": (classify(lambda: as_json({"cats": 1})), "the JSON is not a COCO file"),
+    "other JSON": (classify(lambda: as_json({"cats": 1})), "not a COCO file"),
     "JSON of a number": (classify(lambda: as_json(3)), "masks.json"),
     "an annotation without mask": (classify(lambda: as_json([{"bbox": [1, 2, 3, 4]}])), "no 'segmentation'"),
     "run lengths of another size": (classify(lambda: coco({"size": [9, 9], "counts": [81]})), "9 x 9 pixels"),
     "run lengths that end early": (classify(lambda: coco({"size": [*SIZE], "counts": [5]})), "has 5 pixels"),
     "run lengths of rubbish": (classify(lambda: coco({"size": [*SIZE], "counts": "~~~"})), "mask"),
-    "a polygon of words": (classify(lambda: coco([["a"] * 6])), "not a COCO segmentation"),
+    "a polygon of words": (classify(lambda: coco([["a"] * 6])), "one flat list of numbers"),
     "a COCO file of other images": (
         classify(lambda: as_json({"images": [{"id": 1}, {"id": 2}], "annotations": []})),
         "0 of them named photo.png",

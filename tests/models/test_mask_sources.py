@@ -396,7 +396,7 @@ def own_set(folder):
     ("source", "message"),
     [
         ("sam:", "unknown mask source 'sam:'"),
-        ("masks.png", "no such file: masks.png; masks are a file, sam:NAME, segmenter:NAME or superpixels"),
+        ("masks.png", "no such file: masks.png; masks are a file, a folder, sam:NAME, segmenter:NAME or superpixels"),
         ("other:facebook/sam-vit-huge", "no such file: other:facebook/sam-vit-huge;"),
         ("sam:/there/is/none", "there is no folder /there/is/none"),
         ("sam:{mask2former}", "cannot be loaded.*SAM, SAM 2, SAM 3"),

@@ -109,10 +109,45 @@ def test_classify_classifies_each_mask_alone(image: np.ndarray) -> None:
     np.testing.assert_allclose(model.classify(image, masks[7:9], CLASSES).probs, named.probs[7:9], atol=1e-5)
 
 
-def test_classify_takes_no_masks_and_empty_masks(image: np.ndarray) -> None:
-    model = small()
+@pytest.mark.parametrize("pooler", ["adapter", "pooling"])
+def test_an_empty_mask_has_no_class_in_any_result(image: np.ndarray, pooler: str) -> None:
+    model = small(pooler)
     assert model.classify(image, np.zeros((0, 70, 110), bool), CLASSES).probs.shape == (0, 3)
-    assert np.isfinite(model.classify(image, np.zeros((2, 70, 110), bool), CLASSES).probs).all()
+    masks = np.zeros((3, 70, 110), bool)
+    masks[1, 10:60, 20:90] = True
+    classified = model.classify(image, masks, CLASSES)
+    assert np.isnan(classified.probs).all(axis=1).tolist() == [True, False, True]
+    assert (classified.labels >= 0).tolist() == [False, True, False]
+    alone = model.classify(image, masks[1:2], CLASSES)
+    np.testing.assert_allclose(classified.probs[1], alone.probs[0], atol=1e-5)
+    sums = model.activation_maps(image, masks).weights.sum(axis=(-2, -1))
+    np.testing.assert_allclose(sums[:, 0], [0, 1, 0], atol=1e-5)
+    result = model.segment(image, CLASSES, masks=masks, background=None)
+    assert (result.semantic() == np.where(masks[1], alone.labels[0], -1)).all()
+    nothing = model.segment(image, CLASSES, masks=masks[[0, 2]], background=None)
+    assert (nothing.semantic() == -1).all()
+    assert nothing.panoptic().segments == ()
+
+
+@pytest.mark.parametrize("pooler", ["adapter", "pooling"])
+@pytest.mark.parametrize("place", [(0, 0), (437, 901), (699, 1099)])
+def test_a_mask_of_one_pixel_pools_the_location_under_it(pooler: str, place: tuple[int, int]) -> None:
+    large = np.random.default_rng(2).integers(0, 256, (700, 1100, 3), dtype=np.uint8)
+    model, masks = small(pooler), np.zeros((2, 700, 1100), bool)
+    masks[0, place[0], place[1]] = True
+    masks[1, 100:600, 100:1000] = True
+    assert (model.classify(large, masks, CLASSES).labels >= 0).all()
+    weights = model.activation_maps(large, masks).weights[0, 0]
+    np.testing.assert_allclose(weights.sum(), 1, atol=1e-5)
+    if pooler == "pooling":
+        rows, columns = model.prepare(large)[1].resized
+        expected = int(place[0] / 700 * rows / 32), int(place[1] / 1100 * columns / 32)
+        assert np.argwhere(weights).tolist() == [list(expected)]
+
+
+def test_classify_without_masks_says_so(image: np.ndarray) -> None:
+    with pytest.raises(MaskError, match="no masks were given"):
+        small(generator=False).classify(image, None, CLASSES)
 
 
 def test_classify_refuses_masks_of_another_size(image: np.ndarray) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from evaluated import VOCABULARY, InMemory, samples
 from PIL import Image
+from small_results import classification
 from small_segmenter import small
 
 import maskadapter as ma
@@ -29,7 +30,6 @@ from maskadapter.paper.figures.tsne_figure import same_class_neighbors, tsne
 from maskadapter.paper.figures.unseen_figure import unseen_curve
 from maskadapter.paper.figures.upper_bound_figure import upper_bound
 from maskadapter.results.activation_maps import ActivationMaps
-from maskadapter.results.classification import Classification
 from maskadapter.types.target import Target
 
 
@@ -264,7 +264,7 @@ def test_classes_label_given_masks(comparison, quick, photos, tmp_path, monkeypa
     monkeypatch.setattr(
         type(comparison.segmenter),
         "classify",
-        lambda self, image, masks, classes: Classification(VOCABULARY, np.eye(4)[:1]),
+        lambda self, image, masks, classes: classification(VOCABULARY, np.eye(4)[:1]),
     )
     masks = np.ones((1, 70, 110), bool)
     figure = activations(photos / "a.png", tmp_path / "maps.png", masks=masks, classes=VOCABULARY, single=1)
@@ -355,7 +355,7 @@ def report_of(dataset, output, right, partition=None, model=None):
         visible = target.masks().any(axis=(1, 2))
         true = np.concatenate([target.classes[visible], np.unique(target.classes[visible])])
         predicted = np.where(rng.random(len(true)) < right, true, rng.integers(0, 4, len(true)))
-        return Classification(VOCABULARY, np.eye(4)[predicted])
+        return classification(VOCABULARY, np.eye(4)[predicted])
 
     settings = {"model": model or f"right {right}", "proposals": "ground-truth"}
     return evaluate(classify, dataset, output, metrics=["masks"], partition=partition, settings=settings)

@@ -23,6 +23,8 @@ from maskadapter.io.images import read_image
 from maskadapter.pipelines import labeling
 from maskadapter.pipelines.labeling import label_images
 from maskadapter.results.postprocessing import PanopticMap, Segment
+from maskadapter.results.result_segment import ResultSegment
+from maskadapter.types import CompactMask
 
 with warnings.catch_warnings(action="ignore"):
     from supervision import DetectionDataset
@@ -46,7 +48,7 @@ def load(folder, format):
         data = DetectionDataset.from_yolo(images, str(folder / "labels"), str(folder / "data.yaml"), force_masks=True)
     else:
         data = DetectionDataset.from_pascal_voc(images, str(folder / "annotations"), force_masks=True)
-    return data.classes, {Path(path).name: found for path, found in data.annotations.items()}
+    return data.classes, {Path(path).relative_to(images).as_posix(): found for path, found in data.annotations.items()}
 
 
 def union(detections, label, size):
@@ -67,8 +69,13 @@ class Fixed:
     encode_text = Halves.encode_text
 
     def segment(self, source, encoded, background, masks=None):
-        self.image, self.panoptic = read_image(source), lambda: self.found
+        self.image, self.size, self.panoptic = read_image(source), self.found.ids.shape, lambda: self.found
         return self
+
+    def __iter__(self):
+        for one in self.found.segments:
+            mask = CompactMask.of(self.found.ids == one.id)
+            yield ResultSegment(one.id, one.label, "", one.is_thing, one.score, mask, one.proposal, None, ())
 
 
 def hard_masks():
@@ -89,7 +96,7 @@ def test_a_coco_set_loads_back_exactly(photos, tmp_path, stand_in):
     assert (report.done, report.failed) == (4, ())
     classes, found = load(tmp_path / "set", "coco")
     assert classes == ["cat", "dog", "cow"]
-    assert set(found) == set(IMAGES)
+    assert set(found) == set(NAMES)
     reread = COCO(tmp_path / "set/annotations.json")
     for image in reread.loadImgs(reread.getImgIds()):
         name = image["file_name"]
@@ -137,16 +144,23 @@ def test_smooth_segments_load_back_as_polygons(photos, tmp_path, format):
 
 def test_the_files_of_each_format(photos, tmp_path):
     for format, expected in [
-        ("coco", {"annotations.json", *(f"annotations/{Path(name).stem}.json" for name in IMAGES)}),
+        ("coco", {"annotations.json", *(f"annotations/{Path(name).with_suffix('.json')}" for name in NAMES)}),
         ("yolo", {"data.yaml", *(f"labels/{Path(name).stem}.txt" for name in IMAGES)}),
         ("voc", {f"annotations/{Path(name).stem}.xml" for name in IMAGES}),
     ]:
+        images = NAMES if format == "coco" else IMAGES
         label_images(Halves(), photos, "cat, naïve: yes", tmp_path / format, format)
         files = contents(tmp_path / format)
-        assert set(files) == {"run.json", *(f"images/{name}" for name in IMAGES)} | expected
+        assert set(files) == {"run.json", *(f"images/{name}" for name in images)} | expected
         assert files["images/c.jpg"] == (photos / "c.jpg").read_bytes()
         assert load(tmp_path / format, format)[0] == ["cat", "naïve: yes"]
-    assert yaml.safe_load((tmp_path / "yolo/data.yaml").read_text()) == {"nc": 2, "names": ["cat", "naïve: yes"]}
+    assert yaml.safe_load((tmp_path / "yolo/data.yaml").read_text()) == {
+        "path": "",
+        "train": "images",
+        "val": "images",
+        "nc": 2,
+        "names": ["cat", "naïve: yes"],
+    }
     root = ElementTree.parse(tmp_path / "voc/annotations/a__x.xml").getroot()
     assert (root.findtext("filename"), root.findtext("source/database")) == ("a__x.png", "maskadapter")
     assert (root.findtext("size/width"), root.findtext("size/height"), root.findtext("size/depth")) == ("96", "64", "3")
@@ -167,7 +181,7 @@ def test_score_and_area_decide(photos, tmp_path):
         label_images(Halves(), photos, "cat, dog", tmp_path / "set", **given)
         classes, found = load(tmp_path / "set", "coco")
         assert classes == ["cat", "dog"]
-        assert set(found) == set(IMAGES)  # an image without labels stays, as background
+        assert set(found) == set(NAMES)  # an image without labels stays, as background
         assert all(set(detections.class_id) == labels for detections in found.values())
         shutil.rmtree(tmp_path / "set")
 
@@ -264,7 +278,7 @@ def test_stopped_and_resumed_is_the_same_as_one_run(photos, tmp_path, monkeypatc
                 label_images(Halves(), photos, "cat, dog", folder, format)
         parts = contents(folder)
         assert set(parts) < set(whole)
-        assert all(whole[name] == parts[name] for name in parts)
+        assert all(whole[name] == parts[name] for name in parts if name != "run.json")
         report = label_images(Halves(), photos, "cat, dog", folder, format, resume=True)
         assert (report.done, report.before) == (4, stop - 1)
         assert contents(folder) == whole
@@ -303,7 +317,7 @@ def test_mistakes_are_one_line(photos, tmp_path):
             label_images(Halves(), photos, "cat", tmp_path / "set", **given)
     make_images(photos, ["a__x.png"])
     with pytest.raises(MaskAdapterError, match="two images would be called a__x"):
-        label_images(Halves(), photos, "cat", tmp_path / "set")
+        label_images(Halves(), photos, "cat", tmp_path / "set", "yolo")
     assert not (tmp_path / "set").exists()
 
 
@@ -318,7 +332,7 @@ def test_a_full_disk_stops_the_run(photos, tmp_path, monkeypatch):
 
 def test_the_import_warns_of_nothing_and_hides_nothing_else():
     code = (
-        "import warnings, maskadapter.results as d\n"
+        "import warnings, maskadapter.results.detections as d\n"
         "warnings.simplefilter('always')\n"
         "before = list(warnings.filters)\n"
         "d.load_supervision()\n"

@@ -22,7 +22,6 @@ from maskadapter.pipelines import image_run
 from maskadapter.pipelines.segmenting import segment_each, segment_images
 from maskadapter.results.segmentation import ENDINGS, FORMATS, Segmentation
 from maskadapter.system import progress
-from maskadapter.system.json_files import write_json
 
 NAMES = ("a/x.png", "b/x.png", "c.jpg", "d.png", "e.png")
 PHOTOS = Path(skimage.__file__).parent / "data"
@@ -118,7 +117,7 @@ def test_stopped_and_resumed_is_the_same_as_one_run(photos, tmp_path, monkeypatc
             segment_images(Halves(), photos, "cat, wall", tmp_path / "parts", FORMATS[:2])
     whole, parts = contents(tmp_path / "whole"), contents(tmp_path / "parts")
     assert set(parts) < set(whole)
-    assert all(whole[name] == parts[name] for name in parts)
+    assert all(whole[name] == parts[name] for name in parts if name != "run.json")
     model = Halves()
     report = segment_images(model, photos, "cat, wall", tmp_path / "parts", FORMATS[:2], resume=True)
     assert (report.done, report.before, len(report.failed)) == (5, (number - 1) // 2, 1)
@@ -170,7 +169,7 @@ def test_results_of_other_settings_do_not_pass_for_this_runs(photos, tmp_path, m
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": 3}', "\xff"])
 def test_a_record_that_is_none(photos, tmp_path, text):
     (tmp_path / "run.json").write_text(text, encoding="latin-1")
-    with pytest.raises(MaskAdapterError, match=r"run\.json is not the record of a run"):
+    with pytest.raises(MaskAdapterError, match=r"run\.json is not the record of a run of this version"):
         segment_images(Halves(), photos, "cat", tmp_path, resume=True)
 
 
@@ -191,14 +190,13 @@ def test_a_full_disk_stops_the_run(photos, tmp_path, monkeypatch):
     assert segment_images(Halves(), photos, "cat", tmp_path / "out", "labels", resume=True).before == 2
 
 
-def test_a_folder_that_cannot_be_written(photos, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written(photos, tmp_path):
     (tmp_path / "file").touch()
     model = Halves()
-    with pytest.raises(MaskAdapterError, match=r"cannot write .*file/.*: Not a directory"):
+    with pytest.raises(MaskAdapterError, match=r"cannot write .*file: Not a directory"):
         segment_images(model, photos, "cat", tmp_path / "file")
-    monkeypatch.setattr(image_run, "write_json", lambda path, content: write_json(Path("/dev/null/x"), content))
-    with pytest.raises(MaskAdapterError, match="cannot write"):
-        segment_images(model, photos, "cat", tmp_path / "out")
+    with pytest.raises(MaskAdapterError, match="cannot write /dev/null/x"):
+        segment_images(model, photos, "cat", "/dev/null/x")
     assert model.given == []
 
 
@@ -279,7 +277,7 @@ def test_ctrl_c_on_the_command_line_and_resume(tmp_path):
     assert "of 6 images are done, --resume goes on from there" in err
     whole, parts = contents(tmp_path / "whole"), contents(tmp_path / "parts")
     assert 0 < len(parts) < len(whole)
-    assert all(whole[name] == parts[name] for name in parts)
+    assert all(whole[name] == parts[name] for name in parts if name != "run.json")
     subprocess.run([*RUN, "parts", "--resume"], cwd=tmp_path, check=True, capture_output=True)
     assert contents(tmp_path / "parts") == whole
 
@@ -319,7 +317,7 @@ def test_other_images_of_the_same_name_are_done_again(photos, tmp_path):
     segment_images(Halves(), photos, "cat, wall", tmp_path / "out", "labels")
     other = make_images(tmp_path / "other", NAMES[::-1])
     report = segment_images(Halves(), other, "cat, wall", tmp_path / "out", "labels", resume=True)
-    assert (report.done, report.before) == (5, 0)
+    assert (report.done, report.before) == (5, 1)  # the one in the middle has the same content
     segment_images(Halves(), other, "cat, wall", tmp_path / "fresh", "labels")
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 

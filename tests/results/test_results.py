@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from maskadapter.results.classification import Classification
 from maskadapter.results.segmentation import FORMATS, Segmentation
 from maskadapter.types.encoded_image import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
@@ -53,20 +52,10 @@ def test_the_same_keys_and_shapes_whatever_was_found(tmp_path, proposals):
     assert len(detections) == len(result.panoptic().segments)
     assert detections.mask.shape == (len(detections), 40, 60)
     summary = result.summary()
-    assert set(summary) == {"file_name", "height", "width", "classes", "none", "segments"}
+    assert set(summary) == {"file_name", "height", "width", "background", "classes", "none", "segments"}
     assert [entry["name"] for entry in summary["classes"]] == ["cat", "wall"]
     formats = [name for name in FORMATS if name != "activations"]
     for path in result.save(tmp_path, formats):
         assert path.stat().st_size > 0
         if path.suffix == ".json":
             json.loads(path.read_text())
-
-
-def test_top_words_of_given_masks():
-    named = Classification(Vocabulary.of("cat, dog, cow"), np.array([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4]], np.float32))
-    assert named.top(2) == [
-        [("dog", pytest.approx(0.5)), ("cow", pytest.approx(0.3))],
-        [("cat", pytest.approx(0.4)), ("cow", pytest.approx(0.4))],
-    ]
-    assert [len(row) for row in named.top(10)] == [3, 3]
-    assert Classification(Vocabulary.of("cat"), np.zeros((0, 1), np.float32)).top() == []

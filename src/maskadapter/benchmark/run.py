@@ -1,23 +1,19 @@
 """Run the benchmark: the reference, the exact and the pruned computation side by side on the same images."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-import skimage.data
 
 from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.comparison import Comparison, Precision
 from maskadapter.benchmark.machine import machine_facts
 from maskadapter.benchmark.models import LAYER_SCALE, benchmark_models, encode_classes
-from maskadapter.errors import MaskAdapterError
+from maskadapter.benchmark.request import check_request, photo_readers
 from maskadapter.hub import check_device
-from maskadapter.io import find_image_files, read_image
 from maskadapter.models import MODELS, EncodedVocabulary, InputSize, OpenVocabularySegmenter
 
 logger = logging.getLogger(__name__)
@@ -57,8 +53,7 @@ def benchmark(
     ``peak_memory_gb_pruned`` (of the first image, beyond the weights), then the details.
     Raises MaskAdapterError for a size, device or model that cannot be measured, ImageError for the images.
     """
-    if size % 32 or size < 64:
-        raise MaskAdapterError(f"size is {size}; a multiple of 32 of at least 64 is needed")
+    check_request(model, size, images, segments, classes, second_classes)
     check_device(device)
     readers = photo_readers(images)
     timed, compared = benchmark_models(model, proposals, device)
@@ -83,17 +78,6 @@ def benchmark(
         "classes": len(encoded.vocabulary),
         **machine_facts(device),
     }
-
-
-def photo_readers(folder: str | Path | None = None) -> dict[str, Callable[[], np.ndarray]]:
-    """Return, by name, functions that read one photo each of a folder as (H, W, 3) uint8; None for scikit-image's five.
-
-    Raises ImageError for a folder without images, and when a file that is not an image is read.
-    """
-    if folder is not None:
-        return {found.stem: partial(read_image, found.source) for found in find_image_files([str(folder)])}
-    bundled = {name: getattr(skimage.data, name) for name in ("astronaut", "chelsea", "coffee", "rocket")}
-    return {**bundled, "motorcycle": lambda: skimage.data.stereo_motorcycle()[0]}
 
 
 def _time_second_class_list(

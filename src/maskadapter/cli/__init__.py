@@ -17,6 +17,7 @@ from maskadapter.cli.classify import classify
 from maskadapter.cli.console import show_log
 from maskadapter.cli.evaluate import evaluate
 from maskadapter.cli.label import label
+from maskadapter.cli.output_streams import steady_output
 from maskadapter.cli.prepare import prepare
 from maskadapter.cli.reproduce import reproduce
 from maskadapter.cli.segment import segment
@@ -51,7 +52,11 @@ def entry(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 a fault of the program, 2 a mistake in what was given, 130 Ctrl-C."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    with steady_output():
+        _run(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(given: list[str]) -> NoReturn:
     show_log()
     try:
         sys.exit(app([one for one in given if one != "--debug"], prog_name="maskadapter", standalone_mode=False))

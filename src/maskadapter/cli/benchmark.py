@@ -28,15 +28,20 @@ def benchmark(
 
     Example: [bold]maskadapter benchmark --size 896 --output report.json[/]
     """
+    from maskadapter.benchmark import check_request
+    from maskadapter.system.atomic_files import write_atomically
+    from maskadapter.system.json_files import write_json
+    from maskadapter.system.paths import check_folder
+
+    output = check_folder(output.parent) / output.name
+    if output.suffix != ".json":
+        raise MaskAdapterError(f"output is {output}; a file that ends in .json is needed, the table goes beside it")
+    check_request(model, size, images, segments, classes, second_classes)
     import torch
 
     from maskadapter.benchmark import benchmark as run
     from maskadapter.benchmark import benchmark_tables
-    from maskadapter.system.atomic_files import write_atomically
-    from maskadapter.system.json_files import write_json
 
-    if output.suffix != ".json":
-        raise MaskAdapterError(f"output is {output}; a file that ends in .json is needed, the table goes beside it")
     if threads is not None:
         torch.set_num_threads(threads)
     measure = partial(run, model, size=size, images=images, segments=segments, classes=classes)

@@ -1,43 +1,75 @@
 """``maskadapter classify``."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Option
 
-import maskadapter
 from maskadapter.cli.console import best_classes, show
 from maskadapter.cli.options import MASK_SOURCES, Classes, Device, ModelSource, with_model_source
+from maskadapter.cli.segment import ImagesArgument, Resume, check_given, loaded, run_and_report
 from maskadapter.system.progress import busy
+from maskadapter.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from maskadapter.results import Classification
 
 
 @with_model_source()
 def classify(
-    image: Annotated[Path, Argument(help="The image: JPEG, PNG, WebP, TIFF ...")],
+    images: ImagesArgument,
     masks: Annotated[str, Option(help=f"Where the masks come from: {MASK_SOURCES}")],
     classes: Classes,
-    top: Annotated[int, Option(min=1, help="How many classes to print for each mask.")] = 5,
+    output: Annotated[
+        Path | None, Option("--output", "-o", help="Folder for the results; without it out, where there are any.")
+    ] = None,
+    save: Annotated[
+        str | None,
+        Option(help="Of overlay, labels, coco, csv, json; without it overlay,csv, and nothing of one image alone."),
+    ] = None,
+    top: Annotated[int, Option(min=1, help="How many classes to print for each mask of a single image.")] = 5,
+    resume: Resume = False,
     device: Device = "cpu",
     *,
     source: ModelSource,
 ) -> None:
-    """Classify masks that you already have, from any source, and print the most probable classes of each.
+    """Classify masks that you already have, from any source: of a single image, print the most probable classes of each
+    mask; of several images, or with --output or --save, write them into a folder.
 
     Example: [bold]maskadapter classify photo.jpg --masks masks.png --classes ade20k-150[/]
     """
-    from maskadapter.io import mask_parts, read_image
-    from maskadapter.models.sources import masks_from
-    from maskadapter.vocabulary import Vocabulary
+    from maskadapter.io import find_image_files, mask_parts, read_image
+    from maskadapter.models.sources import is_source
+    from maskadapter.pipelines import find_images
+    from maskadapter.results import MASK_ENDINGS, check_formats
+    from maskadapter.system.paths import check_folder
 
-    vocabulary, pixels = Vocabulary.of(classes), read_image(image)
-    given: object = masks_from(masks, device)
-    if callable(given):
-        with busy("making masks"):
-            given = given(pixels)
-    # Masks that cannot be read fail before the model is loaded.
-    shares = [float(mask.mean()) for part in mask_parts(given, pixels.shape[:2], image.name) for mask in part]
-    with busy("loading the model"):
-        segmenter = maskadapter.load(source, device=device)
-    with busy(f"classifying {len(shares)} masks"):
-        result = segmenter.classify(image, given, vocabulary)
-    show(best_classes(shares, result.top(top)))
+    formats = check_formats(save or "overlay,csv", tuple(MASK_ENDINGS))
+    vocabulary, folder = Vocabulary.of(classes), output or Path("out")
+    found = find_image_files(images, folder)
+    printed = len(found) == 1 and not (output or save or resume)
+    if not printed:
+        check_folder(folder)
+    check_given(masks)
+    of_images = find_images(found, masks=None if is_source(masks) else masks)
+    if len(found) == 1:  # an image and masks that cannot be read fail before the model is loaded
+        size = read_image(found[0].source).shape[:2]
+        if not is_source(masks):
+            next(mask_parts(of_images[0].masks, size, Path(str(found[0])).name))
+    from maskadapter.pipelines import classify_images
+
+    segmenter, given, settings = loaded(source, masks, device, prune_proposals=False)
+
+    def report_one(result: "Classification", paths: list[Path]) -> None:
+        show(best_classes(result, top))
+        for path in paths:
+            print(path)
+
+    if printed:
+        with busy("classifying masks"):
+            result = segmenter.classify(found[0].source, given if is_source(masks) else of_images[0].masks, vocabulary)
+        report_one(result, [])
+        return
+    run = partial(classify_images, segmenter, found, given, vocabulary, folder, formats, resume, settings)
+    run_and_report(partial(run, on_result=report_one if len(found) == 1 else None), folder)

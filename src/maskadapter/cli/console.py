@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from maskadapter.results import Explanation
+    from maskadapter.results import Classification, Explanation
 
 _MOST_ROWS = 30
 
@@ -67,13 +67,13 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     import numpy as np
     from rich.text import Text
 
-    from maskadapter.results import NONE, color_of
+    from maskadapter.results import NONE, colors_of
 
     counts = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)
-    made = table("", "class", "share of pixels", right=[2])
+    made, colors = table("", "class", "share of pixels", right=[2]), colors_of(names)
     order = [int(index) for index in np.argsort(-counts[1:], kind="stable") if counts[index + 1]]
     for index in order[:_MOST_ROWS]:
-        chip = Text("\u25a0", style="rgb({},{},{})".format(*color_of(names[index])))
+        chip = Text("\u25a0", style="rgb({},{},{})".format(*colors[index]))
         made.add_row(chip, Text(names[index]), f"{counts[index + 1] / labels.size:.1%}")
     if rest := order[_MOST_ROWS:]:
         share = sum(counts[index + 1] for index in rest) / labels.size
@@ -83,11 +83,12 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     return made
 
 
-def best_classes(shares: Sequence[float], best: Sequence[Sequence[tuple[str, float]]]) -> "Table":
-    """The most probable classes of each mask: number, share of pixels (from 0 to 1), classes."""
+def best_classes(result: "Classification", top: int) -> "Table":
+    """The ``top`` most probable classes of each mask: number, share of pixels, classes."""
     made = table("mask", "share of pixels", "classes", right=[0, 1])
-    for number, (share, row) in enumerate(zip(shares, best, strict=True), start=1):
-        made.add_row(str(number), f"{share:.1%}", _listed(row))
+    for segment in result:
+        classes = _listed(segment.top(top)) if segment.area else "no class: the mask is empty"
+        made.add_row(str(segment.id), f"{segment.area / (result.size[0] * result.size[1]):.1%}", classes)
     return made
 
 

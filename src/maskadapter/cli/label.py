@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from typer import Option
 
 from maskadapter.cli.options import Background, Classes, Device, Masks, ModelSource, Prune, Things, with_model_source
-from maskadapter.cli.segment import ImagesArgument, Resume, loaded, run_and_report
-from maskadapter.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.cli.segment import ImagesArgument, Resume, check_given, loaded, run_and_report
+from maskadapter.vocabulary import BACKGROUND, Vocabulary, background_line, competing_classes
 
 
 @with_model_source()
@@ -21,6 +21,9 @@ def label(
     min_area: Annotated[
         float, Option(min=0, max=1, help="Leave out segments of a smaller share of the image.")
     ] = 0.001,
+    val: Annotated[
+        float, Option(min=0, max=1, help="With yolo: share of the images to hold out for validation.")
+    ] = 0.0,
     background: Background = BACKGROUND,
     things: Things = None,
     masks: Masks = None,
@@ -35,11 +38,16 @@ def label(
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
     from maskadapter.io import find_image_files
-    from maskadapter.pipelines import label_images
+    from maskadapter.pipelines import refuse_other_files
+    from maskadapter.system.paths import check_folder
 
     vocabulary = Vocabulary.of(classes, things)
-    others = None if background == "none" else Vocabulary.of(background)
+    others, note = competing_classes(vocabulary, background), background_line(vocabulary, background)
     found = find_image_files(images, output)
+    refuse_other_files(check_folder(output), resume)
+    check_given(masks)
+    from maskadapter.pipelines import label_images
+
     segmenter, given, settings = loaded(source, masks, device, prune_proposals)
     run = partial(label_images, segmenter, found, vocabulary, output, format, score, min_area, background=others)
-    run_and_report(partial(run, masks=given, resume=resume, settings=settings), output)
+    run_and_report(partial(run, masks=given, val=val, resume=resume, settings=settings), output, note)

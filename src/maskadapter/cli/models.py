@@ -78,6 +78,11 @@ def convert(
 
     Example: [bold]maskadapter models convert model.pth fcclip-large.safetensors[/]
     """
+    from maskadapter.hub import ModelSource as Source
+    from maskadapter.hub import check_destination, check_source
+
+    check_destination(destination, overwrite)
+    check_source(Source(source, architecture=architecture), may_download=False)
     from maskadapter.hub import convert as convert_weights
 
     with busy(f"converting {source.name}"):
@@ -100,13 +105,23 @@ def check(
 
     Example: [bold]maskadapter models check model.pth --root datasets[/]
     """
+    from maskadapter.data import open_dataset
+    from maskadapter.hub import check_source
     from maskadapter.paper import published_miou
-    from maskadapter.pipelines import check_model
     from maskadapter.system.json_files import write_json
+    from maskadapter.system.paths import check_folder
+
+    source = replace(source, name=file)
+    check_source(source, may_download=False)
+    if root is not None:
+        open_dataset("ade20k-150", root)
+    if json is not None:
+        json = check_folder(json.parent) / json.name
+    from maskadapter.pipelines import check_model
 
     findings: list[Finding] = []
     published = partial(check_model, expected_miou=lambda name, pooler: published_miou(name, pooler).get("A-150"))
-    steps = published(replace(source, name=file), device=device, root=root, images=images)
+    steps = published(source, device=device, root=root, images=images)
     for finding in iter(busy("checking")(lambda: next(steps, None)), None):
         findings.append(finding)
         show(_line(finding))

@@ -2,11 +2,14 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
+
+from maskadapter.errors import MaskAdapterError
 
 if TYPE_CHECKING:
     from maskadapter.hub import ModelSource
@@ -18,8 +21,8 @@ Classes = Annotated[
     Option(
         "--classes",
         "-c",
-        help='Class names such as "cat, sofa|couch, wall" (| joins synonyms), a text file with one class a line, or a '
-        "built-in list such as ade20k-150.",
+        help='Class names such as "cat, sofa|couch, wall" (| joins synonyms); a text file with one class a line, a '
+        "data.yaml, COCO JSON or CSV; or a built-in list such as ade20k-150.",
     ),
 ]
 Things = Annotated[
@@ -30,7 +33,7 @@ Background = Annotated[
     str,
     Option(
         help="Classes that stand for the rest of the world: a pixel that one of them wins belongs to none of yours. As "
-        "--classes, or none to give every pixel to one of your classes."
+        "--classes; none: every pixel gets one of your classes; auto: coco-stuff, and none for a built-in list."
     ),
 ]
 Model = Annotated[
@@ -42,14 +45,22 @@ Pooler = Annotated[
 ]
 Adapter = Annotated[Path | None, Option(help="A warm-up file whose adapter is joined to the segmenter in --model.")]
 Architecture = Annotated[str | None, Option(help="The model that a file is read as, if its content does not decide.")]
-Device = Annotated[str, Option(help="Where to compute: cpu, cuda or mps.")]
+
+
+def _device(given: str) -> str:
+    if re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", given) is None:
+        raise MaskAdapterError(f"device '{given}' cannot be used here: choose cpu, cuda, cuda:1 or mps")
+    return given
+
+
+Device = Annotated[str, Option(callback=_device, help="Where to compute: cpu, cuda or mps.")]
 Prune = Annotated[
     bool,
     Option("--fast", help="Compute the adapter only for proposals that can change the result, estimate the others."),
 ]
 MASK_SOURCES = (
-    "a file (label or panoptic PNG, COCO JSON, .npy of bool (N, H, W)); sam:NAME or segmenter:NAME, a model on the "
-    "Hugging Face hub or in a folder; or superpixels."
+    "a file (label or panoptic PNG, COCO JSON, .npy of bool (N, H, W)); a folder of such files with the images' names; "
+    "sam:NAME or segmenter:NAME, a model on the Hugging Face hub or in a folder; or superpixels."
 )
 Masks = Annotated[str | None, Option(help=f"Masks to classify instead of the model's own proposals: {MASK_SOURCES}")]
 Dataset = Annotated[str, Argument(help="A data set's name such as ade20k-150, or a YAML file of your own.")]
@@ -72,9 +83,13 @@ def with_model_source(*chosen: str) -> Callable[[Callable[..., None]], Callable[
         @functools.wraps(command)
         def run(**given: Any) -> None:
             from maskadapter.hub import ModelSource as Source
+            from maskadapter.hub import check_source
 
             values = {"name" if name == "model" else name: given.pop(name) for name in names}
-            command(**given, source=Source(**{key: value for key, value in values.items() if value is not None}))
+            source = Source(**{key: value for key, value in values.items() if value is not None})
+            if "model" in names:  # others get its name as an argument
+                check_source(source)
+            command(**given, source=source)
 
         signature = inspect.signature(command)
         parameters = list(signature.parameters.values())

@@ -9,8 +9,10 @@ from typer import Argument, Option
 
 from maskadapter.cli.console import show_help
 from maskadapter.cli.options import Background, Dataset, Device, ModelSource, Root, Split, Task, with_model_source
+from maskadapter.errors import MaskAdapterError
+from maskadapter.system.paths import check_folder, user_path
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary import BACKGROUND
+from maskadapter.vocabulary import BACKGROUND, Vocabulary, competing_classes
 
 _HELP = "Draw the paper's kinds of figures for your own images, models and runs."
 app = typer.Typer(callback=show_help, invoke_without_command=True, help=_HELP)
@@ -40,6 +42,9 @@ def activations(
 
     Example: [bold]maskadapter plot activations photo.jpg --classes "cat, wall" --output maps.pdf[/]
     """
+    _check(output, images, classes, background)
+    if masks is not None and not user_path(masks, MaskAdapterError).is_file():
+        raise MaskAdapterError(f"no such file: {masks}; masks are a file here")
     from maskadapter.paper.figures import activations as figure
 
     draw = partial(figure, images, output, masks=masks, classes=classes, background=background)
@@ -72,12 +77,15 @@ def tsne(
     Example: [bold]maskadapter plot tsne coco-panoptic --root datasets --output tsne.pdf[/]
     """
     from maskadapter.data import open_dataset
+
+    _check(output)
+    samples = open_dataset(dataset, root, split, task)
     from maskadapter.paper.figures import tsne as figure
 
     seen = None if partition == "none" else partition
     draw = partial(figure, output=output, limit=limit, top=top, partition=seen, seed=seed, model=source, device=device)
     with busy("drawing"):
-        draw(open_dataset(dataset, root, split, task))
+        draw(samples)
     print(output)
 
 
@@ -152,10 +160,27 @@ def gallery(
     """
     from maskadapter.data import open_dataset
     from maskadapter.hub import DEFAULT
+
+    _check(output, images, classes, background)
+    samples = open_dataset(dataset, root, split, task) if dataset else None
     from maskadapter.paper.figures import gallery as figure
 
     draw = partial(figure, images or [], output, classes=classes, background=background, limit=limit, numbers=number)
     with busy("drawing"):
-        samples = open_dataset(dataset, root, split, task) if dataset else None
         draw(dataset=samples, models=model or (DEFAULT,), device=device)
     print(output)
+
+
+def _check(
+    output: Path, images: list[str] | None = None, classes: str | None = None, background: str = BACKGROUND
+) -> None:
+    """Find mistakes in what a figure is made of before PyTorch is imported."""
+    from maskadapter.io import find_image_files, read_image
+    from maskadapter.paper.figures import check_output
+
+    check_output(output)
+    check_folder(output.parent)
+    if classes is not None:
+        competing_classes(Vocabulary.of(classes), background)
+    if images:
+        read_image(find_image_files(images)[0].source)

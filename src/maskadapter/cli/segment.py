@@ -13,7 +13,7 @@ from maskadapter.cli.console import class_probabilities, shares, show, stop_mess
 from maskadapter.cli.options import Background, Classes, Device, Masks, ModelSource, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, Vocabulary, background_line, competing_classes
 
 if TYPE_CHECKING:
     from maskadapter.pipelines import Report
@@ -34,6 +34,7 @@ def segment(
     background: Background = BACKGROUND,
     things: Things = None,
     masks: Masks = None,
+    score: Annotated[float, Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.0,
     explain: Annotated[bool, Option("--explain", help="For one image: print each segment's best classes.")] = False,
     resume: Resume = False,
     device: Device = "cpu",
@@ -46,17 +47,21 @@ def segment(
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
     from maskadapter.io import find_image_files, read_image
-    from maskadapter.pipelines import segment_images
     from maskadapter.results import check_formats
+    from maskadapter.system.paths import check_folder
 
     formats = check_formats(save)
     vocabulary = Vocabulary.of(classes, things)
-    others = None if background == "none" else Vocabulary.of(background)
+    others, note = competing_classes(vocabulary, background), background_line(vocabulary, background)
     found = find_image_files(images, output)
     if explain and len(found) > 1:
         raise MaskAdapterError(f"--explain is for one image, and {len(found):,} were given: --save summary has it")
     if len(found) == 1:
         read_image(found[0].source)  # an image that cannot be read fails before the model is loaded
+    check_folder(output)
+    check_given(masks)
+    from maskadapter.pipelines import segment_images
+
     segmenter, given, settings = loaded(source, masks, device, prune_proposals)
 
     def report_one(result: "Segmentation", paths: list[Path]) -> None:
@@ -64,12 +69,19 @@ def segment(
         show(shares(labels, result.class_names))
         if explain:
             show(class_probabilities(result.explain(), labels.size))
-        for path in paths:
-            print(path)
+        print(note, *paths, sep="\n")
 
     run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, masks=given)
     on_result = report_one if len(found) == 1 else None
-    run_and_report(partial(run, resume=resume, settings=settings, on_result=on_result), output)
+    run_and_report(partial(run, score=score, resume=resume, settings=settings, on_result=on_result), output, note)
+
+
+def check_given(masks: str | None) -> None:
+    """Find mistakes in masks before PyTorch is imported."""
+    from maskadapter.models.sources import check_masks
+
+    if masks is not None:
+        check_masks(masks)
 
 
 def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals: bool) -> tuple[Any, Any, dict]:
@@ -90,19 +102,23 @@ def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals:
     return segmenter, given, settings | ({"masks": masks} if masks else {})
 
 
-def run_and_report(work: Callable[[], "Report"], output: Path) -> None:
-    """Process many images and print a report. Raises MaskAdapterError when some of them failed."""
+def run_and_report(work: Callable[[], "Report"], output: Path, note: str = "") -> None:
+    """Process many images and print a report. Raises MaskAdapterError when some of them failed. note: printed with it
+    where images are done."""
     with stop_message():
         report = work()
     total = report.done + len(report.failed)
     if total == len(report.failed) == 1 and report.fault is None:
         raise MaskAdapterError(report.failed[0][1])
+    if report.kept:
+        some = ", ".join(report.kept[:5]) + (", ..." if len(report.kept) > 5 else "")
+        print(f"{len(report.kept):,} files are not as they were written and stay as they are: {some}")
     if total == 1 and not (report.before or report.note or report.failed):
         return
     before = f", {report.before:,} of them before" if report.before else ""
     print(f"{report.done:,} of {total:,} images are done{before}: {output}")
-    if report.note:
-        print(report.note)
+    for line in filter(None, (note if report.done else "", report.note)):
+        print(line)
     for _, line in report.failed:
         print("error:", " ".join(line.split()), file=sys.stderr)
     if report.fault is not None:

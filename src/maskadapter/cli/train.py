@@ -26,16 +26,26 @@ def train(
 
     Example: [bold]maskadapter train recipes/table1/fcclip-large-warmup.yaml --root datasets[/]
     """
-    from maskadapter.data import open_dataset
-    from maskadapter.training import Validation, fingerprint, read_recipe
-    from maskadapter.training import train as run
+    from maskadapter.data import open_dataset, require_masks
+    from maskadapter.system.paths import check_folder
+    from maskadapter.training import check_weights, read_recipe
 
     settings = read_recipe(recipe, change or [])
     folder = output or Path("runs") / recipe.stem
     datasets = [open_dataset(part.name, root, "train") for part in settings.data.train]
+    names = settings.evaluation.datasets if settings.evaluation.every else ()
+    validated = [open_dataset(name, root, "val") for name in names]
+    check_weights(settings)
+    check_folder(folder)
+    for dataset in datasets:
+        require_masks(dataset)
+    for dataset in validated:
+        require_masks(dataset, settings.evaluation.images or None)
+    from maskadapter.training import Validation, fingerprint
+    from maskadapter.training import train as run
+
     validation = None
-    if settings.evaluation.every:
-        validated = [open_dataset(name, root, "val") for name in settings.evaluation.datasets]
+    if validated:
         validation = Validation(validated, folder, fingerprint(settings), settings.evaluation.images)
     with stop_message(), _step_bar():
         path = run(settings, datasets, folder, validation, "cpu" if cpu else None)

@@ -1,5 +1,7 @@
 """Evaluate any predictor on a data set: mIoU, PQ, AP and the accuracy of classifying ground-truth masks."""
 
+from typing import TYPE_CHECKING
+
 from maskadapter.evaluation.bootstrapping import (
     METRICS,
     RESAMPLES,
@@ -10,7 +12,11 @@ from maskadapter.evaluation.bootstrapping import (
     name_and_group,
     standard_error,
 )
-from maskadapter.evaluation.evaluator import Metric, evaluate
 from maskadapter.evaluation.partition import Partition
-from maskadapter.evaluation.predictions import PanopticImages, Predictions, file_of, read_predictions
 from maskadapter.evaluation.records import Records
+from maskadapter.system.lazy_door import on_first_use
+
+if TYPE_CHECKING:
+    from maskadapter.evaluation.torch_door import *
+else:
+    __getattr__ = on_first_use("maskadapter.evaluation.torch_door")

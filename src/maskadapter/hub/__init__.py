@@ -1,7 +1,12 @@
 """Load, join, convert and save models."""
 
-from maskadapter.hub.assembling import assemble, identify
-from maskadapter.hub.bare_clip import PREFIX, facts, is_bare
-from maskadapter.hub.loading import check_device, find, identified, load, refuse_another_clip
-from maskadapter.hub.model_source import DEFAULT, ModelSource
-from maskadapter.hub.saving import convert, save
+from typing import TYPE_CHECKING
+
+from maskadapter.hub.model_source import DEFAULT, PREFIX, ModelSource, is_bare
+from maskadapter.hub.source_check import check_destination, check_source
+from maskadapter.system.lazy_door import on_first_use
+
+if TYPE_CHECKING:
+    from maskadapter.hub.torch_door import *
+else:
+    __getattr__ = on_first_use("maskadapter.hub.torch_door")

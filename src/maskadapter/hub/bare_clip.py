@@ -5,17 +5,10 @@ from pathlib import Path
 import torch
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub.model_source import ModelSource
+from maskadapter.hub.model_source import ModelSource, clip_parts
 from maskadapter.hub.zoo.weight_downloads import folder_sha256, sha256_of
 from maskadapter.models import LONGER_896, InferenceConfig, InputSize, OpenVocabularySegmenter, pooler_of
 from maskadapter.models.clip import Clip, TransformerEncoder
-
-PREFIX = "clip:"
-
-
-def is_bare(model: str | Path) -> bool:
-    """Whether a model's name means a CLIP by itself."""
-    return str(model).startswith(PREFIX)
 
 
 def load_bare_clip(source: ModelSource) -> OpenVocabularySegmenter:
@@ -30,7 +23,7 @@ def load_bare_clip(source: ModelSource) -> OpenVocabularySegmenter:
         raise MaskAdapterError(f"{model} is a CLIP alone: leave adapter and architecture out")
     if pooler == "adapter":
         raise MaskAdapterError(f"{model} is a CLIP alone, without an adapter: use pooler pooling or cropping")
-    name, weights = _parts(model)
+    name, weights = clip_parts(model)
     clip = Clip.published(name, weights, whole_images=pooler == "cropping")
     # A transformer gets images of about twice the size that it was trained with: it then has as many patches as a
     # convolutional encoder has feature locations at 896, at positions near those it knows. Not searched for.
@@ -45,23 +38,10 @@ def load_bare_clip(source: ModelSource) -> OpenVocabularySegmenter:
 
 def facts(model: str) -> dict[str, str]:
     """Return what identifies these weights: the sha256 of the file or folder, or where they are published."""
-    name, weights = _parts(model)
+    name, weights = clip_parts(model)
     if weights is not None and Path(weights).is_file():
         return {"clip": name, "weights": f"{Path(weights).name}, sha256 {sha256_of(Path(weights))}"}
     folder = Path(name.removeprefix("local-dir:"))
     if name.startswith("local-dir:") and folder.is_dir():
         return {"clip": f"folder {folder.name}", "weights": f"sha256 {folder_sha256(folder)}"}
     return {"clip": name, "weights": weights or "those of the repository"}
-
-
-def _parts(model: str) -> tuple[str, str | None]:
-    rest = model.removeprefix(PREFIX)
-    if rest.startswith(("hf-hub:", "local-dir:")):
-        return rest, None
-    name, _, weights = rest.partition(":")
-    if not name or not weights:
-        raise MaskAdapterError(
-            f"'{model}' is not the name of a CLIP: clip:NAME:WEIGHTS is needed, such as clip:ViT-B-16:openai, with "
-            "open_clip's name and tag or a file"
-        )
-    return name, weights

@@ -1,23 +1,26 @@
 """A model by its name or its file: found, read, joined with an adapter, identified, built and filled."""
 
 import json
+import os
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub.assembling import assemble, identify, ready
-from maskadapter.hub.bare_clip import is_bare, load_bare_clip
+from maskadapter.hub.bare_clip import load_bare_clip
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare, read_checkpoint
 from maskadapter.hub.checkpoints.metadata import as_settings, read_settings
-from maskadapter.hub.model_source import DEFAULT, ModelSource
-from maskadapter.hub.zoo.model_zoo import weights_of
-from maskadapter.hub.zoo.published_files import fetch, not_here
+from maskadapter.hub.model_source import DEFAULT, ModelSource, is_bare
+from maskadapter.hub.source_check import check_source, published_weights
+from maskadapter.hub.zoo.published_files import fetch
 from maskadapter.hub.zoo.weight_downloads import present
 from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, PoolerName, published
 from maskadapter.models.sources import mask_source
-from maskadapter.system.error_text import did_you_mean, first_line
+from maskadapter.system.error_text import first_line
+from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
 
 _EMBEDDED = Path(__file__).with_name("weights")
@@ -51,6 +54,7 @@ def load(
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
     """
     check_device(device)
+    _compute_alone_after_fork()
     source = ModelSource(pooler=pooler, adapter=adapter, architecture=architecture)
     if isinstance(name, ModelSource):
         if source != ModelSource():
@@ -65,6 +69,13 @@ def load(
     return segmenter
 
 
+@cache
+def _compute_alone_after_fork() -> None:
+    """Give forked processes one thread: they inherit no others, and PyTorch would wait for its pool forever."""
+    if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
+
+
 def identified(source: ModelSource, may_download: bool = True) -> tuple[Checkpoint, Architecture]:
     """Return the tensors that ``load`` would take, and which model they are. Raises as ``load``."""
     checkpoint = find(source, may_download)
@@ -77,7 +88,7 @@ def find(source: ModelSource, may_download: bool = True) -> Checkpoint:
     adapter = source.adapter
     if adapter is None and str(source.name) == DEFAULT and source.pooler == "adapter":
         adapter = _EMBEDDED / f"{DEFAULT}-adapter.safetensors"
-    return checkpoint if adapter is None else join(checkpoint, read_checkpoint(adapter))
+    return checkpoint if adapter is None else join(checkpoint, read_checkpoint(user_path(adapter, CheckpointError)))
 
 
 def check_device(device: str | torch.device) -> None:
@@ -91,20 +102,12 @@ def check_device(device: str | torch.device) -> None:
 
 
 def _weights_path(source: ModelSource, may_download: bool) -> Path:
-    """The file with the adapter, or the segmenter's own where the source has another pooler or brings an adapter."""
-    name = str(source.name)
-    if name == DEFAULT:
-        return _EMBEDDED / f"{DEFAULT}.safetensors"
-    if name in MODELS:
-        own = source.adapter is not None or source.pooler in ("pooling", "cropping")  # cropping has no weights
-        weights = weights_of(name, "pooling" if own else "adapter")
-        found = present(weights)
-        if found is None and not may_download:
-            raise not_here(weights)
-        return found or fetch(weights)
-    if not Path(name).suffix and not Path(name).exists():
-        raise CheckpointError(f"unknown model '{name}': {did_you_mean(name, MODELS)}; or give the path of a file")
-    return Path(name)
+    """The file of ``source.name``, downloaded where it is not here yet. Raises as ``check_source``."""
+    check_source(source, may_download)
+    if str(source.name) not in MODELS:
+        return user_path(source.name, CheckpointError)
+    weights = published_weights(source)
+    return _EMBEDDED / f"{DEFAULT}.safetensors" if weights is None else present(weights) or fetch(weights)
 
 
 def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
@@ -128,7 +131,7 @@ def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
         settings = {part: values for part, values in settings.items() if not values.items() <= pooling[part].items()}
     settings |= {part: values for part, values in read_settings(warmup).items() if part == "adapter"}
     metadata = {**segmenter.metadata, "settings": json.dumps(settings)}
-    return replace(segmenter, tensors=tensors, metadata=metadata)
+    return replace(segmenter, tensors=tensors, metadata=metadata, adapter=warmup.source)
 
 
 def refuse_another_clip(segmenter: Checkpoint, warmup: Checkpoint) -> None:

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import Union
 
-if TYPE_CHECKING:  # the command line makes one without waiting for PyTorch
-    from maskadapter.models import PoolerName
+from maskadapter.errors import MaskAdapterError
+from maskadapter.models import PoolerName
 
 DEFAULT = "tiny"
 """The model that is part of the package."""
+PREFIX = "clip:"
+"""Of the names that mean a CLIP by itself."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class ModelSource:
     """
 
     name: str | Path = DEFAULT
-    pooler: "PoolerName | None" = None
+    pooler: PoolerName | None = None
     adapter: str | Path | None = None
     architecture: str | None = None
 
@@ -31,3 +33,22 @@ class ModelSource:
     def of(cls, source: Union["ModelSource", str, Path, None]) -> "ModelSource":
         """Return a ModelSource as it is, and one of a name or a path; None is the embedded model."""
         return source if isinstance(source, ModelSource) else cls(DEFAULT if source is None else source)
+
+
+def is_bare(model: str | Path) -> bool:
+    """Whether a model's name means a CLIP by itself."""
+    return str(model).startswith(PREFIX)
+
+
+def clip_parts(model: str) -> tuple[str, str | None]:
+    """Split the name of a CLIP into open_clip's name and its weights. Raises MaskAdapterError for another form."""
+    rest = model.removeprefix(PREFIX)
+    if rest.startswith(("hf-hub:", "local-dir:")):
+        return rest, None
+    name, _, weights = rest.partition(":")
+    if not name or not weights:
+        raise MaskAdapterError(
+            f"'{model}' is not the name of a CLIP: clip:NAME:WEIGHTS is needed, such as clip:ViT-B-16:openai, with "
+            "open_clip's name and tag or a file"
+        )
+    return name, weights

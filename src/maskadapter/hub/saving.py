@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from maskadapter.errors import CheckpointError, MaskAdapterError
+from maskadapter.errors import CheckpointError
 from maskadapter.hub.assembling import assemble
 from maskadapter.hub.checkpoints.checkpoint import write_checkpoint
 from maskadapter.hub.checkpoints.metadata import as_settings
 from maskadapter.hub.loading import identified
 from maskadapter.hub.model_source import ModelSource
+from maskadapter.hub.source_check import check_destination
 from maskadapter.models import Architecture, ModelConfig, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.system.renamed import refuse_old_keywords
@@ -41,11 +42,7 @@ def convert(
     takes it. half: store 16 bits a number, which ``load`` makes 32 again. Raises CheckpointError as ``load`` does, and
     for numbers that 16 bits cannot hold; MaskAdapterError for a destination of another format or one that exists.
     """
-    destination = Path(destination)
-    if destination.suffix != ".safetensors":
-        raise MaskAdapterError(f"{destination} does not end in .safetensors, the format that is written")
-    if destination.exists() and not overwrite:
-        raise MaskAdapterError(f"{destination} exists already: give another name, or overwrite it (--overwrite)")
+    destination = check_destination(destination, overwrite)
     checkpoint, found = identified(ModelSource(source, architecture=architecture), may_download=False)
     segmenter = assemble(checkpoint, found)
     if half:

@@ -1,6 +1,9 @@
 """COCO's formats: run-length masks, polygons, panoptic PNGs. Source: cocodataset.org, data format."""
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from maskadapter.errors import MaskError
+from maskadapter.io.polygons import draw_polygons
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:
@@ -19,27 +23,37 @@ def encode_mask(mask: np.ndarray) -> dict[str, Any]:
 def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     """Decode a COCO ``segmentation`` (polygons, run lengths or compressed run lengths) to a mask, (H, W) bool.
 
-    size: (height, width) of the image. Raises MaskError for any other value, and for run lengths of another size.
+    size: (height, width) of the image. Polygons that enclose less than a pixel may give an empty mask. Raises MaskError
+    for any other value, for run lengths of another size, and for polygons that cannot be of this image.
     """
-    height, width = size
     try:
-        if isinstance(segmentation, list):
-            polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-            if not polygons:
-                return np.zeros(size, dtype=bool)
-            counts = rle.merge(rle.frPyObjects(polygons, height, width))["counts"]
-        else:
-            high, wide = segmentation["size"]
-            if (high, wide) != (height, width):
-                raise MaskError(f"a run-length mask of {wide} x {high} pixels came with an image of {width} x {height}")
-            counts = segmentation["counts"]
-        runs = counts if isinstance(counts, list) else _run_lengths(counts)
-        # pycocotools decodes without this check: runs that end early would leave the rest of the mask uninitialized.
-        if sum(runs) != height * width or min(runs, default=0) < 0:
-            raise MaskError(f"a run-length mask has {sum(runs)} pixels; {height * width} are needed")
-        return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size, order="F")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
+        if isinstance(segmentation, Mapping):
+            return _fill_runs(segmentation, size)
+        if isinstance(segmentation, list | tuple):
+            return draw_polygons(segmentation, size)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, StopIteration) as error:
         raise MaskError(f"not a COCO segmentation ({error}): polygons or run lengths are needed") from None
+    kind = type(segmentation).__name__
+    raise MaskError(f"not a COCO segmentation ({kind}): polygons or run lengths are needed")
+
+
+def _fill_runs(segmentation: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+    height, width = size
+    high, wide = segmentation["size"]
+    if (high, wide) != (height, width):
+        raise MaskError(f"a run-length mask of {wide} x {high} pixels came with an image of {width} x {height}")
+    counts = segmentation["counts"]
+    runs = np.array(_run_lengths(counts) if isinstance(counts, str | bytes) else counts)
+    if runs.ndim != 1 or (runs.size and runs.dtype.kind not in "iuf"):
+        raise MaskError("not a COCO segmentation: run lengths are whole numbers in one list")
+    # pycocotools decodes without this check: runs that end early would leave the rest of the mask uninitialized.
+    if not ((runs >= 0) & (runs <= height * width) & (runs % 1 == 0)).all():
+        raise MaskError(
+            f"a run-length mask has a run below 0, above the {height * width} pixels, or not a whole number"
+        )
+    if runs.sum() != height * width:
+        raise MaskError(f"a run-length mask has {runs.sum():.0f} pixels; {height * width} are needed")
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs.astype(np.int64)).reshape(size, order="F")
 
 
 def _run_lengths(counts: str | bytes) -> list[int]:
@@ -59,6 +73,20 @@ def _run_lengths(counts: str | bytes) -> list[int]:
     return runs
 
 
+def comparable_id(value: Any) -> int | float | str:
+    """Bring an id of a COCO file into the form in which ids are compared.
+
+    The number 1, 1.0, "1" and "1.0" are all 1. Other numbers and texts stay as they are: "007" is not 7. Raises
+    MaskError for what identifies nothing: null, NaN, an empty text, true, a list.
+    """
+    if isinstance(value, str) and value.strip():
+        whole = re.fullmatch(r"(0|-?[1-9]\d{0,30})(\.0*)?", value.strip(), re.ASCII)
+        return int(whole[1]) if whole else value
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value):
+        return int(value) if value == int(value) else float(value)
+    raise MaskError(f"an id is a number or a text, not {value!r:.40}")
+
+
 def panoptic_image(ids: np.ndarray) -> Image.Image:
     """Encode segment ids, (H, W) int from 0, as a panoptic PNG: RGB with id = R + 256 G + 256^2 B, 0 = no segment."""
     return Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], axis=-1).astype(np.uint8))
@@ -76,6 +104,11 @@ def categories(names: Sequence[str], is_thing: Sequence[bool]) -> list[dict[str,
         {"id": i, "name": name, "isthing": int(thing), "supercategory": "thing" if thing else "stuff"}
         for i, (name, thing) in enumerate(zip(names, is_thing, strict=True), start=1)
     ]
+
+
+def coco_info() -> dict[str, Any]:
+    """Build COCO's ``info`` and ``licenses``, which readers expect; the license of the images is not known."""
+    return {"info": {"description": f"predicted by maskadapter {version('maskadapter')}"}, "licenses": []}
 
 
 def image_entry(file_name: str, size: tuple[int, int], image_id: int = 1) -> dict[str, Any]:

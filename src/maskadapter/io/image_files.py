@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import file_digest, sha256
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from PIL import Image
 
@@ -43,13 +45,20 @@ class ImageFile:
     stem: str
 
     @property
-    def version(self) -> str:
-        """Size and modification time of the file, to detect that it changed; empty for a pipe."""
+    def content(self) -> dict[str, Any]:
+        """``size`` in bytes and ``sha256`` of the file, or of the pixels of standard input, to detect that it changed.
+
+        Empty where the file cannot be read.
+        """
         if isinstance(self.source, Path):
             with suppress(OSError):  # reported when it is read
-                facts = self.source.stat()
-                return f"{facts.st_size}-{facts.st_mtime_ns}"
-        return ""
+                if self.source.is_file():  # a pipe can be read once
+                    with self.source.open("rb") as file:
+                        size = os.fstat(file.fileno()).st_size
+                        return {"size": size, "sha256": file_digest(file, "sha256").hexdigest()}
+            return {}
+        pixels = self.source.tobytes()
+        return {"size": len(pixels), "sha256": sha256(f"{self.source.size}".encode() + pixels).hexdigest()}
 
     def __str__(self) -> str:
         if isinstance(self.source, Path):

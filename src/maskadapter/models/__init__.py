@@ -1,20 +1,11 @@
-"""The model. It imports timm and open_clip, which import torchvision: see ``system.torchvision_stub``."""
+"""The model, and the names of the published ones."""
 
-from maskadapter.system.torchvision_stub import declare_missing_schemas
+from typing import TYPE_CHECKING
 
-declare_missing_schemas()
+from maskadapter.models.names import MODEL_NAMES, PoolerName
+from maskadapter.system.lazy_door import on_first_use
 
-from maskadapter.models.builder import LONGER_896, MODELS, Architecture, build, pooler_of, published  # noqa: E402
-from maskadapter.models.classifier import EncodedVocabulary, TextClassifier  # noqa: E402
-from maskadapter.models.config import (  # noqa: E402
-    AdapterConfig,
-    InferenceConfig,
-    ModelConfig,
-    NormPlacement,
-    PoolerName,
-    UpstreamQuirks,
-)
-from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights  # noqa: E402
-from maskadapter.models.preprocess import InputSize, to_batch  # noqa: E402
-from maskadapter.models.proposal_pruning import influential, pruned_embeddings  # noqa: E402
-from maskadapter.models.segmenter import OpenVocabularySegmenter  # noqa: E402
+if TYPE_CHECKING:
+    from maskadapter.models.torch_door import *
+else:
+    __getattr__ = on_first_use("maskadapter.models.torch_door")

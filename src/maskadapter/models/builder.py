@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from maskadapter.models.clip.clip import Clip
-from maskadapter.models.config import AdapterConfig, InferenceConfig, ModelConfig, PoolerName, UpstreamQuirks
+from maskadapter.models.config import AdapterConfig, InferenceConfig, ModelConfig, UpstreamQuirks
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.names import CONVNEXT_NAMES, TINY_NAMES, PoolerName
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_cropping import MaskCropping
 from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler
@@ -98,8 +99,8 @@ def _convnext(architecture: Architecture, config: ModelConfig) -> OpenVocabulary
 
 
 MODELS: dict[str, Callable[[Architecture, ModelConfig], OpenVocabularySegmenter]] = {
-    **dict.fromkeys(("tiny", "tiny-mask2former"), _tiny),
-    **dict.fromkeys(("fcclip-large", "maftplus-base", "maftplus-large"), _convnext),
+    **dict.fromkeys(TINY_NAMES, _tiny),
+    **dict.fromkeys(CONVNEXT_NAMES, _convnext),
 }
 
 

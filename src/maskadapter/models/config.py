@@ -6,7 +6,6 @@ from typing import Literal
 from maskadapter.models.preprocess import InputSize
 from maskadapter.results import SemanticOrder
 
-PoolerName = Literal["adapter", "pooling", "cropping"]
 ProjectionLayout = Literal["channels-last", "as-stored"]
 NormPlacement = Literal["sum", "update"]
 

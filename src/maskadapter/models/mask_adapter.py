@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from maskadapter.models.config import AdapterConfig
+from maskadapter.models.timm_layers import LayerNorm2d
 
 
 class ConvNeXtBlock(nn.Module):

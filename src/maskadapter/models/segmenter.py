@@ -1,5 +1,6 @@
 """The whole method: CLIP, a proposal head, a pooler of masks, and the ensemble of two classifiers."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Protocol
@@ -9,27 +10,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.errors import MaskAdapterError
+from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.models.classifier import EncodedVocabulary, TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.frozen_parts import KeepsFrozenParts
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
-from maskadapter.models.poolers.mask_pooling import Pooler
+from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler, is_empty
 from maskadapter.models.preprocess import InputSize, read_input, refuse_strip, resize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource
-from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder
+from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder, classified, masks_of
 from maskadapter.system.renamed import refuse_old_attribute
+from maskadapter.system.warn_once import warn_once
 from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
-from maskadapter.vocabulary import BACKGROUND, Vocabulary
+from maskadapter.vocabulary import BACKGROUND, COMPETING, Vocabulary, competing_classes, in_other_scripts
+
+_log = logging.getLogger(__name__)
 
 Classes = Any  # whatever Vocabulary.of takes
 # Synonyms with a higher cosine than this share of the list's pairs are taken to mean the same. See docs/everyday.md
 CONFUSABLE = 0.97
+
+
+def _warn_of_scripts(names: list[str]) -> None:
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    warn_once(
+        _log,
+        f"the text encoder knows Latin script alone, and these classes match nothing: {shown}; name them in English",
+    )
 
 
 class ProposalHead(Protocol):
@@ -42,7 +55,7 @@ class ProposalHead(Protocol):
         """Class logits (B, N, K + 1) of proposals with class embeddings, void last."""
 
 
-class OpenVocabularySegmenter(nn.Module):
+class OpenVocabularySegmenter(KeepsFrozenParts):
     """Segment an image into any classes, or classify given masks. Source: paper, figure 2 and section 3.4.
 
     generator: proposes masks and classifies them (in-vocabulary). None where the weights hold none (warm-up files, a
@@ -97,8 +110,11 @@ class OpenVocabularySegmenter(nn.Module):
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, or an
         encoded vocabulary. things: names of classes that are things."""
+        self._refuse_other_numbers()
         known = classes if isinstance(classes, EncodedVocabulary) else None
         vocabulary = Vocabulary.of(known.vocabulary if known else classes, things)
+        if known is None and self.clip.reads_latin_alone and (names := in_other_scripts(vocabulary)):
+            _warn_of_scripts(names)
         encode = self.text_cache.text_embeddings if self.text_cache else self.clip.encode_text
         embeddings = known.text_embeddings if known else encode(vocabulary.synonyms)
         return EncodedVocabulary(vocabulary, embeddings.to(self.clip.logit_scale))
@@ -110,7 +126,8 @@ class OpenVocabularySegmenter(nn.Module):
 
         image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
         features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
-        features, proposals = None, None
+        self._refuse_other_numbers()
+        features, proposals, given = None, None, None
         if isinstance(image, EncodedImage):
             if masks is None:
                 return image
@@ -121,12 +138,13 @@ class OpenVocabularySegmenter(nn.Module):
         inputs, sizes = self.prepare(pixels)
         refuse_strip(sizes.original, sizes.resized, self.clip.size_divisor)
         if masks is not None:
-            proposals = Proposals(mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)[None])
+            logits, given = mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)
+            proposals = Proposals(logits[None])
         features = features or self.clip.encode_image(inputs.pixels)
         if proposals is None and self.generator is not None:
             proposals = self.generator(inputs, features)
         embeddings = None if proposals is None else self.mask_embeddings(inputs, features, proposals)
-        return EncodedImage(pixels, file_name, sizes, replace(features, pyramid={}), proposals, embeddings)
+        return EncodedImage(pixels, file_name, sizes, replace(features, pyramid={}), proposals, embeddings, given)
 
     @torch.inference_mode()
     def segment(
@@ -142,54 +160,70 @@ class OpenVocabularySegmenter(nn.Module):
         image: whatever ``read_image`` takes, or an ``EncodedImage``. classes: see ``Vocabulary.of``, or the result of
             ``encode_text``. things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
         background: classes that compete with yours, but for those that mean nearly the same as one of yours; pixels
-            that they win belong to no class. None or "none": every pixel goes to one of your classes, as in evaluation.
+            that they win belong to no class. "auto": those of COCO-Stuff, and none where ``classes`` is a built-in
+            list. None or "none": every pixel goes to one of your classes, as in evaluation.
         masks: as in ``classify``, in place of the model's own proposals, for the out-of-vocabulary classifier alone.
+            Each stays one segment of the result, with exactly its pixels; an empty one has no class.
         Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head."""
         encoded = self.encode_image(image, masks)
         if encoded.proposals is None:
             needed = "give masks, load them with masks='sam:NAME', or load a segmenter's file with adapter=<this file>"
             raise MaskAdapterError(f"these weights hold no mask generator: {needed}")
         vocabulary = self.encode_text(classes, things)
-        competing = vocabulary
-        if background not in (None, "none"):
-            usual = self.encode_text(BACKGROUND)
-            others = usual if background == BACKGROUND else self.encode_text(background)
+        competing, count, background_list = vocabulary, len(vocabulary.vocabulary), None
+        others = competing_classes(vocabulary.vocabulary, background)
+        if others is not None:
+            usual = self.encode_text(COMPETING)
+            others = usual if others == usual.vocabulary else self.encode_text(others)
             competing = vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
+            background_list = others.vocabulary.name
         probs = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
         _refuse_nan(probs)
-        found = (encoded.image, vocabulary.vocabulary, encoded.proposals.mask_logits[0], probs[0], encoded.sizes)
-        competitors = competing.vocabulary.names[len(vocabulary.vocabulary) :]
+        logits, names, fixed = encoded.proposals.mask_logits[0], competing.vocabulary.names, None
+        if encoded.given_masks is not None:
+            numbers = probs[0].float().cpu().numpy()
+            fixed = classified(encoded.given_masks, numbers, vocabulary.vocabulary, (*names[count:], "(nothing)"))
+            logits = logits.new_zeros(0, *logits.shape[1:])  # of no further use, and large
+        found = (encoded.image, vocabulary.vocabulary, logits, probs[0], encoded.sizes)
         settings = (self.semantic_order, self.inference.overlap_threshold, self.inference.join_touching)
-        return Segmentation(*found, competitors, *settings, file_name=encoded.file_name or "image.png")
+        file_name = encoded.file_name or "image.png"
+        return Segmentation(*found, names[count:], *settings, file_name, background_list, fixed)
 
     @torch.inference_mode()
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
         """Classify given masks by the out-of-vocabulary classifier alone: no proposal head, no void.
 
         image, classes: as in ``segment``. masks: whatever ``mask_parts`` takes, as (N, H, W) bool at the image's own
-            size, a file, COCO annotations, detections; they may overlap or be empty. Or a ``MaskSource``, which gets
-            the original image, or the name of one such as ``"sam:NAME"``, which is loaded for this call."""
+            size, a file, COCO annotations, detections; they may overlap. An empty mask has no class, however small
+            another is, it has one. Or a ``MaskSource``, which gets the original image, or the name of one such as
+            ``"sam:NAME"``, which is loaded for this call."""
         encoded, vocabulary = self.encode_image(image, masks), self.encode_text(classes)
+        if encoded.proposals is None or encoded.given_masks is None:
+            raise MaskError("no masks were given: classify needs masks; segment finds some of its own")
         embeddings = encoded.mask_embeddings
         if embeddings is None:
-            assert encoded.proposals is not None
             assert isinstance(self.pooler, AdapterPooler)
             binary = self.pooler.binary(encoded.proposals.mask_logits)
             embeddings = self.pooler.embed(encoded.features, binary, self.clip.project)
         logits = self.out_of_vocabulary_logits(encoded.features, embeddings, self.text_classifier(vocabulary))
         _refuse_nan(logits)
-        return Classification(vocabulary.vocabulary, logits[0, :, :-1].softmax(dim=-1).float().cpu().numpy())
+        probs = logits[0, :, :-1].softmax(dim=-1).float()
+        probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # nothing of the image was pooled
+        found = classified(encoded.given_masks, probs.cpu().numpy(), vocabulary.vocabulary)
+        return Classification(encoded.image, vocabulary.vocabulary, found, encoded.file_name or "image.png")
 
     @torch.inference_mode()
     def activation_maps(self, image: Any, masks: Any) -> ActivationMaps:
-        """Where CLIP's features are pooled for each mask. image, masks: as in ``classify``; or a ``Segmentation`` for
-        its largest segments, as its ``save`` draws them."""
+        """Where CLIP's features are pooled for each mask; nowhere for an empty one. image, masks: as in ``classify``,
+        or a ``Segmentation`` for its largest segments, as its ``save`` draws them."""
         if isinstance(masks, Segmentation):
-            masks = masks.panoptic().masks(masks.largest_segments())
+            masks = masks_of(masks.largest_segments(), masks.size)
         encoded = image if isinstance(image, EncodedImage) else self.encode_image(image, masks=[])  # features alone
         features, sizes = encoded.features, encoded.sizes
-        logits = mask_logits(masks, encoded.image, sizes, encoded.file_name, features.dense.device)
-        return ActivationMaps(self.pooler.weights(features, logits[None])[0].float().cpu().numpy(), sizes)
+        logits, _ = mask_logits(masks, encoded.image, sizes, encoded.file_name, features.dense.device)
+        weights = self.pooler.weights(features, self._as_given(features, logits[None]))[0]
+        weights[is_empty(logits[None])[0]] = 0
+        return ActivationMaps(weights.float().cpu().numpy(), sizes)
 
     def prepare(self, image: np.ndarray, size: InputSize | None = None) -> tuple[ImageBatch, ImageSizes]:
         """A batch of one image (H, W, 3) uint8, normalized and padded, and its sizes. size: instead of the model's."""
@@ -211,7 +245,13 @@ class OpenVocabularySegmenter(nn.Module):
         """CLIP embeddings of proposals (B, N, D); None where they are pruned, which depends on the classes."""
         if self.inference.prune_proposals and isinstance(self.pooler, AdapterPooler):
             return None
-        return self.pooler(inputs.pixels, features, proposals.mask_logits, self.clip.project)
+        made = proposals.class_embeddings is not None
+        mask_logits = proposals.mask_logits if made else self._as_given(features, proposals.mask_logits)
+        return self.pooler(inputs.pixels, features, mask_logits, self.clip.project)
+
+    def _as_given(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
+        """Logits (B, N, h, w) of masks from outside the model, of which the pooler shall lose none."""
+        return self.pooler.keep_small(features, mask_logits) if isinstance(self.pooler, MaskPooling) else mask_logits
 
     def class_probs(
         self, features: ClipFeatures, proposals: Proposals, embeddings: Tensor | None, vocabulary: EncodedVocabulary
@@ -223,7 +263,11 @@ class OpenVocabularySegmenter(nn.Module):
 
         def probs(embeddings: Tensor) -> Tensor:
             out_logits = text.logits(embeddings, self.clip.logit_scale)
-            return self.combine(class_logits, out_logits, vocabulary.vocabulary)
+            probs = self.combine(class_logits, out_logits, vocabulary.vocabulary)
+            if class_logits is None:  # given masks: an empty one has no class
+                void = torch.eye(probs.shape[-1]).to(probs)[-1]
+                probs = torch.where(is_empty(proposals.mask_logits)[..., None], void, probs)
+            return probs
 
         def choose(estimates: Tensor) -> Tensor:
             return torch.stack(list(map(influential, proposals.mask_logits, probs(estimates))))
@@ -232,6 +276,11 @@ class OpenVocabularySegmenter(nn.Module):
             assert isinstance(self.pooler, AdapterPooler)
             embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, self.clip.project, choose)
         return probs(embeddings)
+
+    def _refuse_other_numbers(self) -> None:
+        if (found := self.clip.logit_scale.dtype) != torch.float32:
+            todo = "load it again, and for speed call it inside torch.autocast(device, dtype)"
+            raise MaskAdapterError(f"this model was converted to {found}; it computes in torch.float32: {todo}")
 
     def text_classifier(self, vocabulary: EncodedVocabulary) -> TextClassifier:
         """Text embeddings as a classifier, with the void embedding, a learned unit vector, as the last."""

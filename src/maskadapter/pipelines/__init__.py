@@ -1,8 +1,13 @@
 """Many images at once, a model's evaluation and a file's check: models, data and evaluation put together."""
 
-from maskadapter.pipelines.image_run import Report
-from maskadapter.pipelines.labeling import label_images
-from maskadapter.pipelines.model_check import Finding, check_model
-from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, Branch, model_predictor
-from maskadapter.pipelines.predictor import file_predictor
-from maskadapter.pipelines.segmenting import segment_images
+from typing import TYPE_CHECKING
+
+from maskadapter.pipelines.image_run import Report, find_images
+from maskadapter.pipelines.set_folder import refuse_other_files
+from maskadapter.pipelines.switches import GROUND_TRUTH, Branch, check_switches
+from maskadapter.system.lazy_door import on_first_use
+
+if TYPE_CHECKING:
+    from maskadapter.pipelines.torch_door import *
+else:
+    __getattr__ = on_first_use("maskadapter.pipelines.torch_door")

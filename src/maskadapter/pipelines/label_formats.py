@@ -1,17 +1,16 @@
 """The label files of a training set: COCO by ourselves, YOLO and Pascal VOC by supervision."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import ndimage
 
-from maskadapter.io import categories, encode_mask, image_entry
-from maskadapter.results import PanopticMap, Segment, load_supervision
-from maskadapter.system.atomic_files import write_atomically
+from maskadapter.io import encode_mask, image_entry
+from maskadapter.results import ResultSegment, load_supervision
+from maskadapter.types import Size
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -23,15 +22,16 @@ LABEL_FILES = {"coco": ("annotations", ".json"), "yolo": ("labels", ".txt"), "vo
 
 
 def label_text(
-    format: Format, image: Path, names: Sequence[str], panoptic: PanopticMap, segments: Sequence[Segment]
+    format: Format, image: Path, file_name: str, size: Size, names: Sequence[str], segments: Sequence[ResultSegment]
 ) -> str:
     """Return the content of one image's label file. Raises MaskAdapterError where supervision is needed and missing.
 
-    image: the image's file in the set. names: of the classes. segments: those of ``panoptic`` that become labels.
+    image: the image's file. file_name: its path below ``images/`` of the set. size: (height, width) in pixels. names:
+    of the classes. segments: those that become labels; they may overlap.
     """
     if format == "coco":
-        return _coco_text(image.name, panoptic, segments)
-    labels = {str(image): _detections(panoptic, segments)}
+        return _coco_text(file_name, size, segments)
+    labels = {str(image): _detections(segments, size)}
     dataset = load_supervision().DetectionDataset(list(names), [str(image)], labels)
     with TemporaryDirectory() as folder:
         (dataset.as_yolo if format == "yolo" else dataset.as_pascal_voc)(annotations_directory_path=folder)
@@ -39,44 +39,28 @@ def label_text(
     return text.replace("<database>roboflow.ai<", "<database>maskadapter<") if format == "voc" else text
 
 
-def join_coco(output: Path, parts: Iterable[Path], names: Sequence[str], is_thing: Sequence[bool]) -> None:
-    """Write ``annotations.json`` from the label files of single images, one of them in memory at a time."""
-    images, annotation_id = [], 0
-    with write_atomically(output / "annotations.json") as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write('{"info": {}, "licenses": [], "annotations": [')
-        for image_id, path in enumerate(parts, start=1):
-            part = json.loads(path.read_text(encoding="utf-8"))
-            images.append({**part["image"], "id": image_id})
-            for annotation in part["annotations"]:
-                file.write(",\n" if annotation_id else "\n")
-                annotation_id += 1
-                file.write(json.dumps({**annotation, "id": annotation_id, "image_id": image_id}))
-        rest = json.dumps(images), json.dumps(categories(names, is_thing), ensure_ascii=False)
-        file.write(f'\n], "images": {rest[0]}, "categories": {rest[1]}}}\n')
-
-
-def _coco_text(file_name: str, panoptic: PanopticMap, segments: Sequence[Segment]) -> str:
+def _coco_text(file_name: str, size: Size, segments: Sequence[ResultSegment]) -> str:
     annotations = [
         {
             "category_id": segment.label + 1,
             "bbox": [left, top, right - left, bottom - top],
             "area": segment.area,
-            "segmentation": encode_mask(panoptic.ids == segment.id),
+            "segmentation": encode_mask(segment.mask),
             "iscrowd": 0,
         }
-        for segment, (left, top, right, bottom) in zip(segments, _boxes(panoptic, segments), strict=True)
+        for segment, (left, top, right, bottom) in ((segment, segment.box) for segment in segments)
     ]
-    return json.dumps({"image": image_entry(file_name, panoptic.ids.shape), "annotations": annotations}) + "\n"
+    return json.dumps({"image": image_entry(file_name, size), "annotations": annotations}) + "\n"
 
 
-def _detections(panoptic: PanopticMap, segments: Sequence[Segment]) -> "Detections":
+def _detections(segments: Sequence[ResultSegment], size: Size) -> "Detections":
     """The segments for supervision; their masks as runs inside their boxes, which take little memory."""
     supervision = load_supervision()
     if not segments:
         return supervision.Detections.empty()
-    boxes = np.array(_boxes(panoptic, segments))
+    boxes = np.array([segment.box for segment in segments])
     masks = [
-        supervision.CompactMask.from_dense((panoptic.ids == segment.id)[None], box[None], panoptic.ids.shape)
+        supervision.CompactMask.from_dense(segment.mask[None], box[None], size)
         for segment, box in zip(segments, boxes, strict=True)
     ]
     return supervision.Detections(
@@ -85,9 +69,3 @@ def _detections(panoptic: PanopticMap, segments: Sequence[Segment]) -> "Detectio
         class_id=np.array([segment.label for segment in segments]),
         confidence=np.array([segment.score for segment in segments], dtype=np.float32),
     )
-
-
-def _boxes(panoptic: PanopticMap, segments: Sequence[Segment]) -> list[tuple[int, int, int, int]]:
-    """(left, top, right, bottom) of each segment in pixels; right and bottom are past the last pixel."""
-    places = ndimage.find_objects(panoptic.ids)
-    return [(x.start, y.start, x.stop, y.stop) for y, x in (places[segment.id - 1] for segment in segments)]

@@ -1,6 +1,5 @@
 """Training sets from images and class names: the segments that a model finds become labels."""
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +13,16 @@ from PIL import Image
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ORIENTATION, ImageFile
 from maskadapter.models import OpenVocabularySegmenter
-from maskadapter.pipelines.image_run import RECORD, Report, Sources, find_images, run_over_images, vocabulary_settings
-from maskadapter.pipelines.label_formats import LABEL_FILES, Format, join_coco, label_text
+from maskadapter.pipelines.coco_set import check_coco, write_coco
+from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
+from maskadapter.pipelines.label_formats import LABEL_FILES, Format, label_text
+from maskadapter.pipelines.mask_files import MaskedImage
+from maskadapter.pipelines.run_record import open_record
+from maskadapter.pipelines.set_folder import refuse_other_files
+from maskadapter.pipelines.yolo_set import check_yolo, write_yolo
 from maskadapter.results import load_supervision
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.vocabulary import BACKGROUND
 
@@ -36,82 +41,99 @@ def label_images(
     things: Iterable[str] | None = None,
     background: Any = BACKGROUND,
     masks: Any = None,
+    val: float = 0,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Make a training set of images: their panoptic segments become its labels.
+    """Make a training set of images: their segments become its labels; of given masks, each is one that may overlap.
 
     images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
         ``segmenter.segment``; the background gets no labels.
     output: the set's own folder: ``images/``, and for
         - ``"coco"`` ``annotations.json``, and ``annotations/`` with the same image by image: run-length masks;
-        - ``"yolo"`` ``labels/`` and ``data.yaml``: polygons, one line for each part of a segment;
+        - ``"yolo"`` ``labels/`` and ``data.yaml``, from which ultralytics trains: polygons, one line for each part of a
+          segment;
         - ``"voc"`` ``annotations/``: polygons, one object for each part of a segment.
     score, min_area: 0 to 1, the least score and the least share of the image of a segment that becomes a label.
-    resume: go on with the set in ``output``, made with the same settings, also with more images.
+    val: 0 to 1, for "yolo": the share of the images that is held out, by the hash of their content, at least one; they
+        are listed in ``val.txt`` and the others in ``train.txt``. With 0, data.yaml has all images for both.
+    resume: go on with the set in ``output``, made with the same settings, also with more images. Files that are not as
+        they were written, because somebody edited them, stay as they are and are reported; to an edited
+        ``annotations.json``, ``train.txt`` or ``val.txt`` new images are added.
     settings: what else the labels depend on, as in ``segment_images``.
 
     An image without labels stays in the set, as background. An upright 8-bit RGB JPEG or PNG is copied, any other is
-    written anew, upright, so that pixels and labels agree; ``a/b.jpg`` becomes ``a__b.jpg``. One image is in memory at
-    a time, and one that fails is reported. Raises MaskAdapterError: as ``segment_images``; a folder that is not empty
-    and not the set to resume; "yolo" or "voc" where supervision is not installed.
+    written anew, upright, so that pixels and labels agree. ``a/b.jpg`` keeps its subfolder with "coco" and becomes
+    ``a__b.jpg`` with the others, whose readers look into none. One image is in memory at a time, and one that fails is
+    reported. Raises MaskAdapterError: as ``segment_images``; a folder that is not empty and not the set to resume;
+    "yolo" or "voc" where supervision is not installed; an ``annotations.json`` or ``data.yaml`` that was edited such
+    that labels of new images do not fit.
     """
-    output = Path(output)
+    output = user_path(output, MaskAdapterError)
     if format not in LABEL_FILES:
         raise MaskAdapterError(f"unknown format '{format}': choose from {', '.join(get_args(Format))}")
-    for name, share in (("score", score), ("min_area", min_area)):
+    for name, share in (("score", score), ("min_area", min_area), ("val", val)):
         if not 0 <= share <= 1:
             raise MaskAdapterError(f"{name} is {share}: a number from 0 to 1 is needed")
-    todo = [ImageFile(image.source, image.stem.replace("/", "__")) for image in find_images(images, output, masks)]
-    if twice := [stem for stem, times in Counter(image.stem for image in todo).items() if times > 1]:
-        raise MaskAdapterError(f"two images would be called {twice[0]} in the set: rename one of them")
+    if val and format != "yolo":
+        raise MaskAdapterError(f"val is for the format yolo, and {format} was given: its files name no split")
+    todo = _named_in_set(find_images(images, output, masks), format)
     if format != "coco":
         load_supervision()  # a missing library is reported before the first image
     encoded = segmenter.encode_text(classes, things)
     names = _distinct(encoded.vocabulary.names)
-    _refuse_other_files(output, resume)
+    refuse_other_files(output, resume)
     folder, suffix = LABEL_FILES[format]
     count = Counter[str]()
 
-    def files(image: ImageFile) -> list[Path]:
-        return [output / folder / f"{image.stem}{suffix}"]
+    def label_name(image: ImageFile) -> str:
+        return f"{folder}/{image.stem}{suffix}"
 
-    def label(image: ImageFile) -> None:
-        result = segmenter.segment(image.source, encoded, background=background, masks=masks)
-        written = _write_image(image, result.image, output / "images")
-        panoptic = result.panoptic()
-        least = max(1, min_area * panoptic.ids.size)
-        chosen = [s for s in panoptic.segments if s.score >= score and s.area >= least]
-        count.update(images=1, labeled=len(chosen), left=len(panoptic.segments) - len(chosen))
-        with write_atomically(files(image)[0]) as temporary:
-            temporary.write_text(label_text(format, written, names, panoptic, chosen), encoding="utf-8")
+    def label(image: MaskedImage, place: Path) -> None:
+        if val and len(image.stem.splitlines()) > 1:
+            raise ImageError(f"{image}: a list of images cannot hold a name with a line break; rename it")
+        result = segmenter.segment(image.source, encoded, background=background, masks=image.masks)
+        written = _write_image(image, result.image, place / "images")
+        file_name = written.relative_to(place / "images").as_posix()
+        height, width = result.size
+        least = max(1, min_area * height * width)
+        found = [segment for segment in result if segment.label >= 0]
+        chosen = [segment for segment in found if segment.score >= score and segment.area >= least]
+        count.update(images=1, labeled=len(chosen), left=len(found) - len(chosen))
+        with write_atomically(place / label_name(image)) as temporary:
+            text = label_text(format, written, file_name, result.size, names, chosen)
+            temporary.write_text(text, encoding="utf-8")
 
     made_with = {"command": "label", **(settings or {}), **vocabulary_settings(encoded.vocabulary, background)}
-    made_with |= {"format": format, "score": score, "min_area": min_area}
-    report = run_over_images(todo, output, made_with, files, work=label, resume=resume, record=True)
+    made_with |= {"format": format, "score": score, "min_area": min_area, "val": val}
+    with open_record(output, made_with, resume, record=True) as run:
+
+        def check(done: set[str]) -> None:
+            if format != "voc" and any(image.stem not in done for image in todo):
+                (check_coco if format == "coco" else check_yolo)(run, names)
+
+        report = run_over_images(run, todo, lambda image: [label_name(image)], label, resume, check=check)
+        notes = [f"{count['labeled']:,} segments labeled, {count['left']:,} left out by score or area"]
+        if format == "coco":
+            write_coco(run, names, encoded.vocabulary.is_thing)
+        if format == "yolo":
+            notes.append(write_yolo(run, names, val))
+    return replace(report, note="\n".join(notes) if count["images"] else "", kept=tuple(sorted(run.kept)))
+
+
+def _named_in_set(images: Sequence[MaskedImage], format: Format) -> list[MaskedImage]:
+    """The images by their names in the set: readers of YOLO and VOC sets look into no subfolders."""
     if format == "coco":
-        stems = json.loads((output / RECORD).read_text(encoding="utf-8"))["images"]
-        parts = (output / folder / f"{stem}{suffix}" for stem in sorted(stems))
-        join_coco(output, filter(Path.is_file, parts), names, encoded.vocabulary.is_thing)
-    if format == "yolo":
-        with write_atomically(output / "data.yaml") as temporary:
-            load_supervision().DetectionDataset(names, [], {}).as_yolo(data_yaml_path=str(temporary))
-    note = f"{count['labeled']:,} segments labeled, {count['left']:,} left out by score or area"
-    return replace(report, note=note) if count["images"] else report
+        return list(images)
+    flat = [replace(image, stem=image.stem.replace("/", "__")) for image in images]
+    if twice := [stem for stem, times in Counter(image.stem for image in flat).items() if times > 1]:
+        raise MaskAdapterError(f"two images would be called {twice[0]} in the set: rename one of them")
+    return flat
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
     return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
-
-
-def _refuse_other_files(output: Path, resume: bool) -> None:
-    try:
-        empty = not output.exists() or not any(output.iterdir())
-    except OSError as error:
-        raise MaskAdapterError(f"cannot write {output}: {error.strerror}") from None
-    if not empty and not (resume and (output / RECORD).exists()):
-        raise MaskAdapterError(f"{output} is not empty: a training set needs its own folder; --resume goes on with one")
 
 
 def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from PIL import __version__ as pillow_version
 
@@ -15,15 +15,11 @@ from maskadapter.hub.zoo import folder_sha256, sha256_of
 from maskadapter.models import AdapterConfig, NormPlacement, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.sources import SegmentAnything, is_source, mask_source, parsed
-from maskadapter.pipelines.predictor import SUFFIXES, MasksInFiles, Predictor, folder_facts
-from maskadapter.system.error_text import did_you_mean
-from maskadapter.vocabulary import Vocabulary
-
-Branch = Literal["ensemble", "in-vocabulary", "out-of-vocabulary"]
-"""Which classifier decides about the generator's masks: the generator's own (in-vocabulary), CLIP with the pooler
-(out-of-vocabulary), or both. Source: paper, Tables 2 and 11."""
-GROUND_TRUTH = "ground-truth"
-"""The masks of the ground truth, which are only classified."""
+from maskadapter.pipelines.mask_files import MASK_SUFFIXES
+from maskadapter.pipelines.predictor import MasksInFiles, Predictor, folder_facts
+from maskadapter.pipelines.switches import GROUND_TRUTH, Branch, check_switches
+from maskadapter.system.paths import user_path
+from maskadapter.vocabulary import Vocabulary, competing_classes
 
 _WEIGHT_OF_CLIP: Mapping[Branch, float] = {"in-vocabulary": 0.0, "out-of-vocabulary": 1.0}
 
@@ -43,8 +39,9 @@ def model_predictor(
     masks: str | Path | None = None,
     transfer_norm: NormPlacement | None = None,
     prune_proposals: bool = False,
+    background: str | None = None,
 ) -> Predictor:
-    """Load a model and return its predictor for the classes of a data set; every pixel gets one of them.
+    """Load a model and return its predictor for the classes of a data set.
 
     source, device, prune_proposals: as ``maskadapter.load`` takes them; metrics are reproduced without pruning.
     branch: see ``Branch``. alpha, beta: 0 to 1, the out-of-vocabulary classifier's weight for seen and unseen classes,
@@ -52,9 +49,14 @@ def model_predictor(
     masks: None for the model's own generator; ``ground-truth``, whose masks are only classified (metric ``masks``);
         ``sam:NAME``, ``segmenter:NAME`` or ``superpixels``; or a folder of masks or one file of them, see
         ``MasksInFiles``. All but the first are classified out of vocabulary.
+    background: classes that compete with the data set's, as in ``segment``; the pixels that they win count as wrong.
+        None or "none": every pixel gets a class of the data set, as in the paper.
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
-    _check(branch, alpha, beta, masks)
+    check_switches(branch, alpha, beta, masks, background)
+    if masks not in (None, GROUND_TRUTH) and not is_source(str(masks)):
+        masks = user_path(masks, MaskAdapterError)
+    competing = competing_classes(dataset.vocabulary, background)
     segmenter, name_and_pooler, settings = _load(source, device)
     if masks is None and segmenter.generator is None:
         raise MaskAdapterError(
@@ -81,35 +83,21 @@ def model_predictor(
         semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else quirks.semantic_order,
     )
     settings |= _mask_settings(segmenter, masks) | _settings(segmenter, dataset.vocabulary, branch, masks)
+    if own_or_source:
+        settings["background"] = (
+            "none" if competing is None else (competing.name or ["|".join(names) for names in competing.classes])
+        )
     encoded = segmenter.encode_text(dataset.vocabulary)
     if masks == GROUND_TRUTH:
         return Predictor(partial(segmenter.classify, classes=encoded), settings, ("masks",), own.seen_in)
     if masks is not None and not own_or_source:
         return Predictor(MasksInFiles(segmenter, encoded, Path(masks)), settings, None, own.seen_in)
-    as_published = (masks, alpha, beta) == (None, None, None) and transfer_norm in (None, quirks.transfer_norm)
+    as_published = (masks, alpha, beta, competing) == (None,) * 4 and transfer_norm in (None, quirks.transfer_norm)
     if isinstance(segmenter.pooler, AdapterPooler):  # of another design than the paper's?
         design = replace(segmenter.pooler.adapter.config, mask_threshold=AdapterConfig.mask_threshold)
         as_published = as_published and design == AdapterConfig()
-    predict = partial(segmenter.segment, classes=encoded, background=None)
+    predict = partial(segmenter.segment, classes=encoded, background=competing)
     return Predictor(predict, settings, None, own.seen_in, name_and_pooler if as_published else None)
-
-
-def _check(branch: Branch, alpha: float | None, beta: float | None, masks: str | Path | None) -> None:
-    if branch not in get_args(Branch):
-        raise MaskAdapterError(f"unknown branch '{branch}'; {did_you_mean(branch, get_args(Branch))}")
-    if masks is not None and (branch == "in-vocabulary" or alpha is not None or beta is not None):
-        reason = "only the generator's own masks have an in-vocabulary classifier"
-        raise MaskAdapterError(f"{reason}: leave branch, alpha and beta out")
-    if branch != "ensemble" and (alpha is not None or beta is not None):
-        raise MaskAdapterError(f"branch '{branch}' sets alpha and beta: leave them out")
-    for weight, value in (("alpha", alpha), ("beta", beta)):
-        if value is not None and not 0 <= value <= 1:
-            raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
-    if masks is None or masks == GROUND_TRUTH or is_source(str(masks)) or Path(masks).is_dir():
-        return
-    if not (Path(masks).is_file() and Path(masks).suffix in SUFFIXES):
-        needed = "ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of masks"
-        raise MaskAdapterError(f"no masks '{masks}': give {needed}")
 
 
 def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tuple[str, str], dict[str, Any]]:
@@ -118,7 +106,7 @@ def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tu
         name, pooler = str(source.name), source.pooler or "pooling"
         return load(source, device=device), (name, pooler), {"model": f"a CLIP with {pooler}", **facts(name)}
     checkpoint, architecture = identified(source)
-    files = {"weights": checkpoint.source} | ({"adapter's weights": Path(source.adapter)} if source.adapter else {})
+    files = {"weights": checkpoint.source} | ({"adapter's weights": checkpoint.adapter} if checkpoint.adapter else {})
     hashes = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
     segmenter = assemble(checkpoint, architecture, device)
     return segmenter, (architecture.name, architecture.pooler), {"model": str(architecture), **hashes}
@@ -138,7 +126,7 @@ def _mask_settings(segmenter: OpenVocabularySegmenter, masks: str | Path | None)
     path = Path(masks).resolve()
     if path.is_file():
         return {"masks": f"{path.name}, sha256 {sha256_of(path)}"}
-    files = (file for file in path.rglob("*") if file.suffix in SUFFIXES)
+    files = (file for file in path.rglob("*") if file.suffix in MASK_SUFFIXES)
     return {"masks": f"folder {path.name}", **folder_facts(path, files)}
 
 

@@ -10,16 +10,15 @@ from typing import Any
 import torch
 
 from maskadapter.data import Dataset, Sample
-from maskadapter.errors import MaskError
-from maskadapter.evaluation import Metric, PanopticImages, Predictions, file_of, read_predictions
+from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.evaluation import Metric, PanopticImages, Predictions, read_predictions
 from maskadapter.hub.zoo import sha256_of
-from maskadapter.io import read_masks
+from maskadapter.io import file_of, read_masks
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.pipelines.mask_files import MASK_SUFFIXES, needed_files
 from maskadapter.results import Segmentation
+from maskadapter.system.paths import user_path
 from maskadapter.types import ImageSizes
-
-SUFFIXES = (".png", ".npy", ".json")
-"""Files of masks; of several for one image the first of these is taken."""
 
 _LOGIT = 30.0  # far from 0, so that what many masks lend to pixels outside of them does not add up
 
@@ -43,7 +42,7 @@ class Predictor:
 class MasksInFiles(Predictions):
     """Masks in files, classified by a model's pooler and CLIP.
 
-    path: one file, or a folder with ``<stem>.png``, ``.npy`` or ``.json`` for every image, see ``read_masks``.
+    path: one file, or a folder with ``<stem>.png`` or another of ``MASK_SUFFIXES`` for every image, see ``read_masks``.
     """
 
     segmenter: OpenVocabularySegmenter
@@ -53,19 +52,20 @@ class MasksInFiles(Predictions):
 
     def source(self, name: str) -> Path | tuple[Path, str] | None:
         """The file of an image's masks; of a file for all images, the file and the image's name."""
-        return (self.path, name) if self.path.is_file() else file_of(self.path, name, SUFFIXES)
+        return (self.path, name) if self.path.is_file() else file_of(self.path, name, MASK_SUFFIXES)
 
     def of(self, sample: Sample) -> Segmentation:
         source, size, name = self.source(sample.name), sample.target.size, Path(sample.name)
         if source is None:
-            raise MaskError(f"no masks in {self.path}: {name.stem}{', '.join(SUFFIXES)} is needed")
+            raise MaskError(f"no masks in {self.path}: {needed_files(name.stem)} is needed")
         masks = read_masks(source if isinstance(source, Path) else source[0], size, name.name)
         class_probs = torch.from_numpy(self.segmenter.classify(sample.image, masks, self.encoded).probs)
+        empty = class_probs.isnan().any(dim=1, keepdim=True)  # they have no class
         return Segmentation(
             sample.image,
             self.encoded.vocabulary,
             torch.where(torch.from_numpy(masks), _LOGIT, -_LOGIT),
-            torch.cat([class_probs, torch.zeros(len(class_probs), 1)], dim=1),  # void never wins
+            torch.cat([class_probs.nan_to_num(), empty.float()], dim=1),  # void wins these alone
             ImageSizes(size, size, size),
             overlap_threshold=self.segmenter.inference.overlap_threshold,
         )
@@ -73,8 +73,10 @@ class MasksInFiles(Predictions):
 
 def file_predictor(path: str | Path, dataset: Dataset, annotations: str | Path | None = None) -> Predictor:
     """Return the predictions that another program wrote to files, see ``read_predictions``."""
+    path = user_path(path, MaskAdapterError)
+    annotations = None if annotations is None else user_path(annotations, MaskAdapterError)
     predictions = read_predictions(path, dataset.vocabulary, annotations)
-    path = Path(path).resolve()
+    path = path.resolve()
     settings: dict[str, Any] = {"predictions": path.name}
     if path.is_dir():
         settings |= folder_facts(path, path.rglob("*.png"))
@@ -83,7 +85,7 @@ def file_predictor(path: str | Path, dataset: Dataset, annotations: str | Path |
         if isinstance(predictions, PanopticImages):
             settings |= folder_facts(predictions.folder.resolve(), (file.resolve() for file in predictions.images))
         if annotations is not None:
-            settings["annotations"] = f"{Path(annotations).name}, sha256 {sha256_of(Path(annotations))}"
+            settings["annotations"] = f"{annotations.name}, sha256 {sha256_of(annotations)}"
     return Predictor(predictions, settings)
 
 

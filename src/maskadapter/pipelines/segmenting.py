@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from maskadapter.errors import ImageError
+from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ImageFile
 from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
+from maskadapter.pipelines.mask_files import MaskedImage
+from maskadapter.pipelines.run_record import open_record
 from maskadapter.results import ENDINGS, Segmentation, check_formats
+from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.vocabulary import BACKGROUND
 
@@ -29,9 +32,9 @@ def segment_each(
     reason, and the next one follows; without it the error is raised. The others: as in ``segmenter.segment``.
     """
     vocabulary = segmenter.encode_text(classes, things)
-    for image in find_images(images):
+    for image in find_images(images, masks=masks):
         try:
-            encoded = segmenter.encode_image(image.source, masks)
+            encoded = segmenter.encode_image(image.source, image.masks)
             result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
             del encoded
         except ImageError as error:
@@ -53,6 +56,7 @@ def segment_images(
     things: Iterable[str] | None = None,
     background: Any = BACKGROUND,
     masks: Any = None,
+    score: float = 0.0,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
     on_result: Callable[[Segmentation, list[Path]], object] | None = None,
@@ -60,35 +64,43 @@ def segment_images(
     """Segment many images and save each result below ``output``, named by the image's stem.
 
     images: what ``find_image_files`` takes or returned. classes, things, background, masks: as in
-    ``segmenter.segment``; masks from a file are those that it holds for the image's name. formats: as in
-    ``Segmentation.save``. resume: leave out images whose files an earlier run with the same settings wrote.
+    ``segmenter.segment``; masks from a file are those that it holds for the image's name, and from a folder those in
+    the file of the image's name, see ``classify_images``. formats: as in ``Segmentation.save``. score: 0 to 1, the
+    least of a segment that is saved, see ``Segmentation.filter``. resume: leave out images whose files an earlier run
+    with the same settings wrote. An image is known by its content, and a file that is not as it was written, because
+    somebody edited it, stays as it is and is reported.
     settings: what else the results depend on, such as the model's name, for ``resume`` to compare. on_result: called
     with every result and the paths of its files.
 
     One result is in memory at a time. For more than one image the settings are recorded in ``run.json``. An image
     that fails is reported and the others are done. Raises MaskAdapterError: what ``find_image_files`` raises, an
-    unknown format, other settings than those of the run that is resumed, files that cannot be written.
+    unknown format, other settings than those of the run that is resumed, files that cannot be written or, without
+    ``resume``, that were edited; another run in the same folder.
     """
-    output, names = Path(output), check_formats(formats)
+    output, formats = user_path(output, MaskAdapterError), check_formats(formats)
+    if not 0 <= score <= 1:
+        raise MaskAdapterError(f"score is {score}: a number from 0 to 1 is needed")
     todo = find_images(images, output, masks)
     vocabulary = segmenter.encode_text(classes, things)
-    endings = [ending for name in names for ending in ENDINGS[name]]
+    endings = [ending for name in formats for ending in ENDINGS[name]]
 
-    def files(image: ImageFile) -> list[Path]:
-        return [output / f"{image.stem}{ending}" for ending in endings]
+    def names(image: ImageFile) -> list[str]:
+        return [f"{image.stem}{ending}" for ending in endings]
 
-    def work(image: ImageFile) -> None:
-        encoded = segmenter.encode_image(image.source, masks)
+    def work(image: MaskedImage, folder: Path) -> Segmentation:
+        encoded = segmenter.encode_image(image.source, image.masks)
         result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
-        maps = segmenter.activation_maps(encoded, result) if "activations" in names else None
+        if score:
+            result = result.filter(score=score)
+        maps = segmenter.activation_maps(encoded, result) if "activations" in formats else None
         del encoded  # saving needs memory of its own
-        paths = result.save(output, names, stem=image.stem, activation_maps=maps)
-        if on_result is not None:
-            on_result(result, paths)
+        result.save(folder, formats, stem=image.stem, activation_maps=maps)
+        return result
 
     made_with = {"command": "segment", **(settings or {}), **vocabulary_settings(vocabulary.vocabulary, background)}
-    made_with["formats"] = names
-    return run_over_images(todo, output, made_with, files, work, resume=resume, record=resume or len(todo) > 1)
+    made_with |= {"formats": formats, "score": score}
+    with open_record(output, made_with, resume, record=resume or len(todo) > 1) as run:
+        return run_over_images(run, todo, names, work, resume, on_result)
 
 
 def _named(result: Segmentation, image: ImageFile) -> Segmentation:

@@ -1,16 +1,11 @@
 """What a user gets back: segmentations, classifications, activation maps, and how they are drawn and saved."""
 
-from maskadapter.results.activation_maps import ActivationMaps
-from maskadapter.results.classification import Classification
-from maskadapter.results.overlay import color_of, draw_overlay
-from maskadapter.results.postprocessing import (
-    Instances,
-    PanopticMap,
-    Segment,
-    SemanticOrder,
-    boxes_of,
-    semantic_map,
-    semantic_scores,
-)
-from maskadapter.results.segmentation import ENDINGS, NONE, Explanation, Segmentation, check_formats, load_supervision
-from maskadapter.results.upsampling import Upsampler
+from typing import TYPE_CHECKING
+
+from maskadapter.results.saving import ENDINGS, MASK_ENDINGS, check_formats, write_file
+from maskadapter.system.lazy_door import on_first_use
+
+if TYPE_CHECKING:
+    from maskadapter.results.torch_door import *
+else:
+    __getattr__ = on_first_use("maskadapter.results.torch_door")

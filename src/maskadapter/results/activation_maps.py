@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from maskadapter.results.colors import Color
 from maskadapter.results.overlay import draw_overlay, name_tag
 from maskadapter.types import ImageSizes
 
@@ -21,14 +22,14 @@ _HEAT = np.array(
 @dataclass(frozen=True)
 class ActivationMaps:
     """weights: (N, M, h, w) float32, M maps for each of N masks over the feature map of the padded input; each map sums
-    to 1 (to 0 for a mask that covers no location). M is 16 with Mask-Adapter and 1 with mask pooling."""
+    to 1 (to 0 for an empty mask). M is 16 with Mask-Adapter and 1 with mask pooling."""
 
     weights: np.ndarray
     sizes: ImageSizes
 
-    def drawn(self, image: np.ndarray, masks: np.ndarray, names: Sequence[str]) -> Image.Image:
+    def drawn(self, image: np.ndarray, masks: np.ndarray, names: Sequence[str], colors: Sequence[Color]) -> Image.Image:
         """A sheet with the image (H, W, 3) uint8 and each mask (N, H, W) bool, the mean of its maps, and the maps, each
-        scaled to its own highest weight. Without masks the sheet is the image alone."""
+        scaled to its own highest weight. names, colors: of the masks. Without masks the sheet is the image alone."""
         height, width = image.shape[:2]
         scale = _TILE / max(height, width)
         tile = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -42,10 +43,10 @@ class ActivationMaps:
         step = (tile[0] + _GAP, tile[1] + _GAP)
         block = max(2, lines) * step[1] + _GAP
         sheet = Image.new("RGB", (_GAP + 2 * (large[0] + _GAP) + columns * step[0], len(masks) * block + _GAP), "white")
-        for row, (mask, maps, name) in enumerate(zip(masks, self.weights, names, strict=True)):
+        for row, (mask, maps, name, color) in enumerate(zip(masks, self.weights, names, colors, strict=True)):
             top = _GAP + row * block
             small = np.asarray(Image.fromarray(mask).resize(large, Image.Resampling.NEAREST))
-            sheet.paste(draw_overlay(np.asarray(photo), np.where(small, 0, -1), [name]), (_GAP, top))
+            sheet.paste(draw_overlay(np.asarray(photo), np.where(small, 0, -1), [name], colors=[color]), (_GAP, top))
             left = 2 * _GAP + large[0]
             sheet.paste(self.heat(maps.mean(axis=0), photo), (left, top))
             tag = name_tag("mean" if columns else "weights", 11, (255, 255, 255))

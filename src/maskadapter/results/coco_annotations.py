@@ -7,6 +7,7 @@ import numpy as np
 
 from maskadapter.io import encode_mask
 from maskadapter.results.postprocessing import PanopticMap, ScoredClass, boxes_of
+from maskadapter.results.result_segment import ResultSegment
 
 
 def panoptic_annotation(panoptic: PanopticMap, file_name: str) -> dict[str, Any]:
@@ -33,3 +34,21 @@ def instance_annotations(found: Iterable[tuple[np.ndarray, Sequence[ScoredClass]
             rows.append((-score, rank, {**facts, **shape, "iscrowd": 0}))
     rows.sort(key=lambda row: row[:2])
     return [{"id": number, **annotation} for number, (_, _, annotation) in enumerate(rows, start=1)]
+
+
+def segment_annotations(segments: Iterable[ResultSegment]) -> list[dict[str, Any]]:
+    """Describe the segments that have a class as COCO's JSON does, each under its own id and with its whole mask."""
+    return [
+        {
+            "id": one.id,
+            "image_id": 1,
+            "category_id": one.label + 1,
+            "score": round(one.score, 6),
+            "segmentation": encode_mask(one.mask),
+            "area": one.area,
+            "bbox": [*map(float, one.box[:2]), float(one.box[2] - one.box[0]), float(one.box[3] - one.box[1])],
+            "iscrowd": 0,
+        }
+        for one in segments
+        if one.label >= 0
+    ]

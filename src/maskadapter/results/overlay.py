@@ -3,28 +3,17 @@
 import math
 from collections.abc import Sequence
 from functools import cache
-from hashlib import blake2b
 from itertools import product
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy import ndimage
 
-Color = tuple[int, int, int]
-
-# Seven colors of Okabe and Ito (2008), then each next the sRGB color that is farthest from all before it: CIE Lab
-# distance, the smallest of normal, protanopic and deuteranopic sight (Machado et al. 2009).
-_PALETTE = tuple(
-    bytes.fromhex(
-        "e69f00 56b4e9 009e73 f0e442 0072b2 d55e00 cc79a7 374cf3 b8e58c b82f33 3888ff 92e8c5"
-        "6ee8f7 9ba759 a9357c 5853c8 dfcd60 ff8696 007338 4ea5f8 bb2e00 de2f5c ca00a4 ffa5d6"
-    )[index : index + 3]
-    for index in range(0, 72, 3)
-)
-# With this salt the commonest words get colors of their own: sky and water blue, grass and trees green.
-_SALT = (937417).to_bytes(4, "big")
+from maskadapter.errors import MaskAdapterError
+from maskadapter.results.colors import Color, colors_of
 
 _FILL = 0.42
+_MOST_LABELS = 65_535  # 16 bits, 0 = none
 _SMALLEST_TEXT = 10
 _LONGEST_NAME = 36
 _TAGS_PER_CLASS = 3
@@ -36,28 +25,24 @@ _LINUX_FONTS = "DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.tt
 _SYSTEM_FONTS = *_LINUX_FONTS, "Arial Unicode.ttf", "PingFang.ttc", "arial.ttf", "msyh.ttc", "Nirmala.ttf"
 
 
-def color_of(name: str) -> Color:
-    """The color of a class name, (r, g, b) from 0 to 255: the same in every image, whatever its case."""
-    digest = blake2b(name.strip().casefold().encode("utf-8", "replace"), digest_size=4, salt=_SALT).digest()
-    red, green, blue = _PALETTE[int.from_bytes(digest, "big") % len(_PALETTE)]
-    return red, green, blue
-
-
 def draw_overlay(
     image: np.ndarray,
     labels: np.ndarray,
     names: Sequence[str],
     scores: Sequence[float] | None = None,
     text_size: int | None = None,
+    colors: Sequence[Color] | None = None,
 ) -> Image.Image:
     """The image with its segments tinted, outlined and named, at its own size.
 
     image: (H, W, 3) uint8 RGB. labels: (H, W) int, index into ``names``, -1 = none: left as it is.
     scores: 0 to 1 for each name, shown behind it as a percentage. text_size: pixels; None goes by the image's size.
+    colors: of the names; None: ``colors_of`` them.
 
     A name stands inside the largest segments of its class, where there is most room, or else in a list in a corner.
     """
-    canvas = _tinted(image, labels, names)
+    colors = colors_of(names) if colors is None else colors
+    canvas = tinted(image, labels, colors)
     size = text_size or max(_SMALLEST_TEXT, round(0.033 * math.sqrt(labels.size)))
     # Places are searched on a coarser grid: a few pixels more or less do not matter to a name.
     step = max(1, max(labels.shape) // 512)
@@ -66,7 +51,7 @@ def draw_overlay(
     areas = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)[1:]
     unplaced = []
     for label in sorted(np.flatnonzero(areas).tolist(), key=lambda label: -int(areas[label])):
-        text, color = _caption(names[label], None if scores is None else scores[label]), color_of(names[label])
+        text, color = caption(names[label], None if scores is None else scores[label]), colors[label]
         if not _name_segments(canvas, coarse == label, taken, step, text, color, size):
             unplaced.append((text, color))
     if unplaced:
@@ -74,16 +59,28 @@ def draw_overlay(
     return canvas
 
 
-def label_image(labels: np.ndarray, num_classes: int | None = None) -> Image.Image:
-    """Labels (H, W) int, -1 = none, as a gray image of index + 1, 0 = none: 8 bits, or 16 above 255 ``num_classes``
-    (without them the labels that occur decide)."""
-    largest = num_classes if num_classes is not None else int(labels.max(initial=-1)) + 1
-    return Image.fromarray((labels + 1).astype(np.uint8 if largest <= 255 else np.uint16))
+def label_image(labels: np.ndarray, names: Sequence[str]) -> Image.Image:
+    """Labels (H, W) int, index into ``names`` and -1 = none, as an image of the values index + 1, 0 = none: of 8 bits
+    with the classes' colors as its palette; of 16 bits without one above 255 names. Raises MaskAdapterError above
+    65,535."""
+    check_label_image(len(names))
+    if len(names) > 255:
+        return Image.fromarray((labels + 1).astype(np.uint16))
+    image = Image.fromarray((labels + 1).astype(np.uint8))
+    image.putpalette(bytes(value for color in ((0, 0, 0), *colors_of(names)) for value in color))
+    return image
 
 
-def _tinted(image: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Image.Image:
-    """Translucent fills and, along every border, a smooth line in the color of either side."""
-    colors = Image.fromarray(np.array([*map(color_of, names), (0, 0, 0)], np.uint8)[labels])
+def check_label_image(count: int) -> None:
+    """Raise MaskAdapterError where ``count`` classes are more than the values of a label map."""
+    if count > _MOST_LABELS:
+        raise MaskAdapterError(f"{count:,} classes came, and a label map holds {_MOST_LABELS:,}: leave out 'labels'")
+
+
+def tinted(image: np.ndarray, labels: np.ndarray, colors: Sequence[Color]) -> Image.Image:
+    """The image with its segments tinted and outlined, as ``draw_overlay`` does before it writes the names: translucent
+    fills and, along every border, a smooth line in the color of either side. colors: of the labels."""
+    color = Image.fromarray(np.array([*colors, (0, 0, 0)], np.uint8)[labels])
     named = labels >= 0
     border = np.zeros(labels.shape, bool)
     for one, other in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
@@ -94,8 +91,8 @@ def _tinted(image: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Imag
     line = np.asarray(Image.fromarray(border.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(width)))
     # The blur turns the pixel staircase into a slope; cutting the slope steeply gives a crisp, smooth line.
     strength = ((line.astype(np.float32) - 56) * 4).clip(0, 255).astype(np.uint8)
-    canvas = Image.composite(colors, Image.fromarray(image), Image.fromarray(named * np.uint8(255 * _FILL)))
-    canvas.paste(colors, mask=Image.fromarray(named * strength))
+    canvas = Image.composite(color, Image.fromarray(image), Image.fromarray(named * np.uint8(255 * _FILL)))
+    canvas.paste(color, mask=Image.fromarray(named * strength))
     return canvas
 
 
@@ -173,7 +170,8 @@ def _draw_legend(
         top += tag.height + gap
 
 
-def _caption(name: str, score: float | None) -> str:
+def caption(name: str, score: float | None = None) -> str:
+    """A class name in one line of at most 36 signs, with its score as a percentage."""
     # Lone surrogates have no glyph in any font and stop the text layout.
     text = " ".join(name.encode("utf-8", "replace").decode("utf-8").split())
     if len(text) > _LONGEST_NAME:

@@ -1,116 +1,130 @@
 """The result of segmenting an image: masks with classes, in every form that they are asked for."""
 
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from scipy import ndimage
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io import categories, image_entry, panoptic_image
 from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
-from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation
-from maskadapter.results.overlay import draw_overlay, label_image
-from maskadapter.results.postprocessing import Instances, PanopticMap, Segment, SemanticOrder, boxes_of
+from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation, segment_annotations
+from maskadapter.results.colors import colors_of
+from maskadapter.results.mask_votes import mask_votes
+from maskadapter.results.overlay import check_label_image, label_image
+from maskadapter.results.postprocessing import Instances, PanopticMap, SemanticOrder, boxes_of
+from maskadapter.results.result import Result
+from maskadapter.results.result_segment import NONE, ResultSegment, filtered, masks_of, painted
+from maskadapter.results.saving import ENDINGS, FORMATS, check_formats, write_file
 from maskadapter.results.upsampling import Upsampler
-from maskadapter.system.atomic_files import write_atomically
-from maskadapter.system.extras import load_extra
-from maskadapter.system.json_files import write_json
-from maskadapter.types import ImageSizes
+from maskadapter.system.paths import user_path
+from maskadapter.types import CompactMask, ImageSizes
 from maskadapter.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from supervision import Detections
     from torch import Tensor
-
-ENDINGS = {
-    "overlay": ("-overlay.png",),
-    "labels": ("-labels.png", "-classes.json"),
-    "panoptic": ("-panoptic.png", "-panoptic.json"),
-    "coco": ("-instances.json",),
-    "summary": ("-summary.json",),
-    "activations": ("-activations.png",),
-}
-"""The formats of ``Segmentation.save``, and what the files of each are called after the stem."""
-
-FORMATS = tuple(ENDINGS)
-NONE = "none of them"
 
 _MOST_DRAWN = 8  # segments on a sheet of activation maps, the largest
 
 
-def check_formats(formats: str | Sequence[str]) -> list[str]:
-    """Split and check formats, a sequence or one text with commas. Raises MaskAdapterError for one that is unknown."""
-    names = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise MaskAdapterError(f"unknown format '{unknown[0]}': choose from {', '.join(FORMATS)}")
-    return names
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """One segmented image: plain data that can be pickled, without the model. It keeps the networks' predictions at
-    their own resolution; results at the image's size are made when asked for.
+@dataclass(frozen=True, eq=False, repr=False)
+class Segmentation(Result):
+    """One segmented image, a sequence of segments: plain data that can be pickled, without the model. It keeps the
+    networks' predictions at their own resolution; results at the image's size are made when asked for.
 
     image: (H, W, 3) uint8 RGB, upright. vocabulary: the K classes.
     mask_logits: (N, h, w), proposals at the networks' resolution, covering the padded input.
     probs: (N, K + L + 1), probabilities of the classes, of the background's classes, void last; each row sums to 1.
     sizes: how the input relates to the image. background: names of L further classes that competed with the K; pixels
-    that they win belong to no class.
+    that they win belong to no class. background_list: name of the built-in list that they are from, where it is one.
     semantic_order, overlap_threshold: as in ``results.postprocessing``. join_touching: see the function there.
     file_name: the image's, where it came from a file; saved files are named after it.
+    fixed: the segments where they do not follow from the proposals: masks that were given, each a segment of its own,
+        or what ``filter`` kept. They may overlap; ``mask_logits`` is of no masks then.
     """
 
-    image: np.ndarray = field(repr=False)
-    vocabulary: Vocabulary = field(repr=False)
-    mask_logits: "Tensor" = field(repr=False)
-    probs: "Tensor" = field(repr=False)
+    image: np.ndarray
+    vocabulary: Vocabulary
+    mask_logits: "Tensor"
+    probs: "Tensor"
     sizes: ImageSizes
-    background: tuple[str, ...] = field(default=(), repr=False)
+    background: tuple[str, ...] = ()
     semantic_order: SemanticOrder = "masks-first"
     overlap_threshold: float = 0.8
     join_touching: bool = False
     file_name: str = "image.png"
+    background_list: str | None = None
+    fixed: tuple[ResultSegment, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}; background: {self.background_list or len(self.background) or 'none'})"
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """The K display names; label i stands for ``class_names[i]``."""
-        return self.vocabulary.names
+    def segments(self) -> tuple[ResultSegment, ...]:
+        """Those of ``panoptic()``; of given masks one for each, which may overlap, numbered as they were given."""
+        return self._with_background[: len(self._panoptic.segments)] if self.fixed is None else self.fixed
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the image and of every result."""
-        return self.sizes.original
+    def filter(self, score: float = 0.0, classes: Any = None) -> "Segmentation":
+        """The result with some of its segments alone, which keep their ids. Everything follows from them then:
+        ``semantic()`` is the class of each pixel's segment, ``instances()`` are the things among them.
+
+        score: 0 to 1, the least. classes: whatever ``Vocabulary.of`` takes; None keeps all classes. Raises
+        MaskAdapterError for a name that no class has."""
+        kept = filtered(self.segments, self.vocabulary, score, classes)
+        return replace(self, fixed=kept, mask_logits=self.mask_logits.new_zeros(0, *self.mask_logits.shape[1:]))
 
     def semantic(self) -> np.ndarray:
-        """(H, W) int32: the class of every pixel, an index into ``class_names``; -1 = none of them. Read-only."""
+        """(H, W) int32: the class of every pixel, an index into ``class_names``; -1 = none of them. Read-only. Of
+        given masks: the class with the largest sum of probabilities over the masks that the pixel lies in, -1 where
+        it lies in none."""
         return self._semantic
 
+    def label_map(self) -> np.ndarray:
+        """As ``semantic()``."""
+        return self._semantic
+
+    def semantic_scores(self) -> np.ndarray:
+        """(K, H, W) float32: the score of every class at every pixel, from which ``semantic()`` takes the highest,
+        unless one of the background's is higher: the sum over proposals of class probability times mask probability.
+        Given masks count with exactly their pixels. 4 K bytes per pixel."""
+        count = len(self.vocabulary)
+        scores = np.zeros((count, *self.size), np.float32)
+        if self.fixed is not None:
+            regions, votes = self._votes(self.fixed)
+            for score, vote in zip(scores, votes.T[:count], strict=True):
+                score[:] = vote[regions]
+        elif len(self.probs):
+            for rows, tile in postprocess.semantic_scores(self._upsampler(), self.probs, self.semantic_order):
+                scores[:, rows] = tile[:count].float().cpu().numpy()
+        return scores
+
     def panoptic(self) -> PanopticMap:
-        """Segments that do not overlap, as a map and a list."""
-        return postprocess.without_labels_from(self._everything, len(self.vocabulary))
+        """Segments that do not overlap, as a map and a list. Of given masks, overlapped pixels go to the smaller."""
+        return self._panoptic
 
     def instances(self, top: int = 100) -> Instances:
         """The things among the ``top`` best pairs of proposal and class, best first, with masks (N, H, W) bool at the
-        image's size: N bytes per pixel."""
-        return postprocess.instances(self._masks(), self._class_probs, self.vocabulary.is_thing, top)
+        image's size: N bytes per pixel. Of given masks: those whose class is a thing, at most ``top``."""
+        if self.fixed is None:
+            return postprocess.instances(self._upsampler(), self._class_probs, self.vocabulary.is_thing, top)
+        things = sorted((one for one in self.fixed if one.is_thing), key=lambda one: -one.score)[:top]
+        masks = masks_of(things, self.size)
+        labels = np.array([one.label for one in things], np.int64)
+        return Instances(masks, boxes_of(masks), labels, np.array([one.score for one in things], np.float32))
 
     def explain(self, top: int = 5) -> list["Explanation"]:
         """The ``top`` most probable classes of every segment, largest segment first. Segments that the background won
-        are among them, by the name ``NONE`` and with the background's classes."""
-        names = (*self.class_names, *self.background, "(nothing)")
-        explained = []
-        for segment in sorted(self._everything.segments, key=lambda segment: -segment.area):
-            probs = self.probs[segment.proposal].float().cpu()
-            best = probs.argsort(descending=True, stable=True)[:top].tolist()
-            name = self.class_names[segment.label] if segment.label < len(self.vocabulary) else NONE
-            explained.append(Explanation(name, segment, tuple((names[index], float(probs[index])) for index in best)))
-        return explained
+        are among them, by the name ``NONE``, with ids after the others and with the background's classes."""
+        segments = self._with_background if self.fixed is None else self.fixed
+        return [
+            Explanation(one.class_name, one, tuple(one.top(top)))
+            for one in sorted(segments, key=lambda segment: -segment.area)
+        ]
 
     def summary(self, top: int = 5) -> dict[str, Any]:
         """The result in numbers, ready for JSON: share of every class, and the segments with their best classes."""
@@ -120,6 +134,7 @@ class Segmentation:
             "file_name": self.file_name,
             "height": self.size[0],
             "width": self.size[1],
+            "background": self.background_text,
             "classes": [
                 {"label": label, "name": name, "pixels": count, "share": count / labels.size}
                 for label, (name, count) in enumerate(zip(self.class_names, pixels[1:], strict=True))
@@ -127,31 +142,26 @@ class Segmentation:
             "none": {"pixels": pixels[0], "share": pixels[0] / labels.size},
             "segments": [
                 {
-                    "name": explained.name,
-                    "is_thing": explained.segment.is_thing,
-                    "area": explained.segment.area,
-                    "score": explained.segment.score,
-                    "classes": [{"name": name, "probability": probability} for name, probability in explained.classes],
+                    "id": one.segment.id,
+                    "name": one.name,
+                    "is_thing": one.segment.is_thing,
+                    "area": one.segment.area,
+                    "score": one.segment.score if one.segment.area else None,  # JSON has no NaN
+                    "classes": [{"name": name, "probability": probability} for name, probability in one.classes],
                 }
-                for explained in self.explain(top)
+                for one in self.explain(top)
             ],
         }
 
-    def to_supervision(self) -> "Detections":
-        """The panoptic segments as ``supervision.Detections``, with ``class_name`` in ``data``."""
-        panoptic = self.panoptic()
-        masks, labels = panoptic.masks(), [segment.label for segment in panoptic.segments]
-        return load_supervision().Detections(
-            xyxy=boxes_of(masks),
-            mask=masks,
-            confidence=np.array([segment.score for segment in panoptic.segments], dtype=np.float32),
-            class_id=np.array(labels, dtype=int),
-            data={"class_name": np.array([self.class_names[label] for label in labels], dtype=str)},
-        )
+    @property
+    def background_text(self) -> str:
+        """What competed with the classes: the name of a built-in list, the names of one's own, or "none"."""
+        return self.background_list or ", ".join(self.background) or "none"
 
-    def largest_segments(self) -> list[Segment]:
-        """The panoptic segments that a sheet of activation maps shows, at most 8, the largest first."""
-        return sorted(self.panoptic().segments, key=lambda segment: -segment.area)[:_MOST_DRAWN]
+    def largest_segments(self) -> list[ResultSegment]:
+        """The segments with a class that a sheet of activation maps shows, at most 8, the largest first."""
+        shown = [segment for segment in self.segments if segment.label >= 0]
+        return sorted(shown, key=lambda segment: -segment.area)[:_MOST_DRAWN]
 
     def save(
         self,
@@ -163,13 +173,17 @@ class Segmentation:
         """Write results into ``folder``, made if needed, and return their paths: ``stem``, by default the image's name,
         and what ``ENDINGS`` has for the format.
 
-        ``overlay``: the image with its segments drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit (16
-        bit above 255 classes), and the classes as JSON. ``panoptic``: PNG and JSON as COCO has them. ``coco``: COCO
-        instances with run-length masks and scores. Category ids: index + 1. ``summary``: see there. ``activations``:
-        where the model pooled for the largest segments, from ``model.activation_maps(image, result)``.
-        Raises MaskAdapterError for an unknown format, missing activation maps, a folder that cannot be written.
+        ``overlay``: the image with its segments drawn over it. ``labels``: value = index + 1 and 0 = none, 8 bit with
+        a palette (16 bit without one above 255 classes), and the classes as JSON. ``panoptic``: PNG and JSON as COCO
+        has them. ``coco``: COCO instances with run-length masks and scores; of given masks one for each that has a
+        class, under its id. Category ids: index + 1. ``summary``: see there. ``activations``: where the model pooled
+        for the largest segments, from ``model.activation_maps(image, result)``.
+        Raises MaskAdapterError for an unknown format, missing activation maps, more classes than ``labels`` has values
+        for, a folder that cannot be written.
         """
-        formats = check_formats(formats)
+        formats, folder = check_formats(formats), user_path(folder, MaskAdapterError)
+        if "labels" in formats:
+            check_label_image(len(self.vocabulary))
         if "activations" in formats:
             if activation_maps is None:
                 todo = "give activation_maps=model.activation_maps(image, result)"
@@ -179,7 +193,7 @@ class Segmentation:
                 raise MaskAdapterError(f"{count} activation maps came for {needed} segments: {todo}")
         stem = stem or Path(self.file_name).stem
         return [
-            _write(Path(folder) / f"{stem}{ending}", content)
+            write_file(folder / f"{stem}{ending}", content)
             for name in filter(formats.__contains__, FORMATS)
             for ending, content in zip(ENDINGS[name], self._contents(name, stem, activation_maps), strict=True)
         ]
@@ -188,23 +202,26 @@ class Segmentation:
         """An image or an object for JSON for each of the format's files."""
         match format:
             case "overlay":
-                return (draw_overlay(self.image, self.semantic(), self.class_names),)
+                return (self.overlay(),)
             case "labels":
                 values = {str(value): name for value, name in enumerate(self.class_names, start=1)}
-                return label_image(self.semantic(), len(self.vocabulary)), values
+                return label_image(self.semantic(), self.class_names), values
             case "panoptic":
                 panoptic = self.panoptic()
                 annotation = panoptic_annotation(panoptic, f"{Path(stem).name}-panoptic.png")
                 return panoptic_image(panoptic.ids), self._coco([annotation])
+            case "coco" if self.fixed is not None:
+                return (self._coco(segment_annotations(self.fixed)),)
             case "coco":
-                found = postprocess.instance_masks(self._masks(), self._class_probs, self.vocabulary.is_thing)
+                found = postprocess.instance_masks(self._upsampler(), self._class_probs, self.vocabulary.is_thing)
                 return (self._coco(instance_annotations(found)),)
             case "summary":
                 return (self.summary(),)
             case _:
                 largest = self.largest_segments()
-                names = [self.class_names[segment.label] for segment in largest]
-                return (activation_maps.drawn(self.image, self.panoptic().masks(largest), names),)
+                names, palette = [one.class_name for one in largest], colors_of(self.class_names)
+                colors = [palette[one.label] for one in largest]
+                return (activation_maps.drawn(self.image, masks_of(largest, self.size), names, colors),)
 
     def _coco(self, annotations: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -220,19 +237,52 @@ class Segmentation:
 
     @cached_property
     def _everything(self) -> PanopticMap:
-        """The panoptic result including the background's segments."""
+        """The panoptic result including the background's segments, whose ids come last."""
         is_thing = (*self.vocabulary.is_thing, *(False for _ in self.background))
-        panoptic = postprocess.panoptic_map(self._masks(), self.probs, is_thing, self.overlap_threshold)
-        return postprocess.join_touching(panoptic) if self.join_touching else panoptic
+        panoptic = postprocess.panoptic_map(self._upsampler(), self.probs, is_thing, self.overlap_threshold)
+        panoptic = postprocess.join_touching(panoptic) if self.join_touching else panoptic
+        return postprocess.labels_last_from(panoptic, len(self.vocabulary))
+
+    @cached_property
+    def _panoptic(self) -> PanopticMap:
+        if self.fixed is not None:
+            panoptic = painted(self.fixed, self.size)
+        else:
+            panoptic = postprocess.without_labels_from(self._everything, len(self.vocabulary))
+        panoptic.ids.flags.writeable = False  # every caller gets the same array
+        return panoptic
+
+    @cached_property
+    def _with_background(self) -> tuple[ResultSegment, ...]:
+        """The panoptic segments, then those that the background won."""
+        return tuple(self._panoptic_segments())
+
+    def _panoptic_segments(self) -> Iterator[ResultSegment]:
+        names, probs = (*self.class_names, *self.background, "(nothing)"), self.probs.float().cpu().numpy()
+        ids, count = self._everything.ids, len(self.vocabulary)
+        for one, inside in zip(self._everything.segments, ndimage.find_objects(ids), strict=True):
+            mask = CompactMask.in_box(ids[inside] == one.id, inside, self.size)
+            label, name = (one.label, names[one.label]) if one.label < count else (-1, NONE)
+            row = probs[one.proposal]
+            yield ResultSegment(one.id, label, name, one.is_thing, one.score, mask, one.proposal, row, names)
 
     @cached_property
     def _semantic(self) -> np.ndarray:
-        labels = postprocess.semantic_map(self._masks(), self.probs, self.semantic_order)
+        if self.fixed is not None:
+            regions, votes = self._votes(self.fixed)
+            labels = np.where(votes.any(axis=1), votes.argmax(axis=1), -1).astype(np.int32)[regions]
+        else:
+            labels = postprocess.semantic_map(self._upsampler(), self.probs, self.semantic_order)
         labels[labels >= len(self.vocabulary)] = -1
         labels.flags.writeable = False  # every caller gets the same array
         return labels
 
-    def _masks(self) -> Upsampler:
+    def _votes(self, segments: tuple[ResultSegment, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Regions (H, W) and the sums of the classes' and the background's probabilities there, see ``mask_votes``."""
+        probs = np.array([one.probs[:-1] for one in segments], np.float32).reshape(-1, self.probs.shape[1] - 1)
+        return mask_votes([one.compact for one in segments], probs, self.size)
+
+    def _upsampler(self) -> Upsampler:
         return Upsampler(self.mask_logits, self.sizes)
 
 
@@ -242,21 +292,5 @@ class Explanation:
     the segment's class, or ``NONE``."""
 
     name: str
-    segment: Segment
+    segment: ResultSegment
     classes: tuple[tuple[str, float], ...]
-
-
-def load_supervision() -> Any:
-    """Import supervision without its warning that OpenCV is missing, which it can do without; MaskAdapterError where
-    supervision is not installed."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="OpenCV .* is not installed", category=UserWarning)
-        return load_extra("supervision", "label")
-
-
-def _write(path: Path, content: Any) -> Path:
-    if not isinstance(content, Image.Image):
-        return write_json(path, content)
-    with write_atomically(path) as temporary:
-        content.save(temporary, format="PNG")
-    return path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from maskadapter.data import Dataset
+from maskadapter.data import Dataset, require_masks
 from maskadapter.data.loading import LoadedBatch, TrainingOrder, TrainingTransform, load_batches
 from maskadapter.errors import MaskAdapterError, RecipeError
 from maskadapter.hub import save
@@ -24,6 +24,8 @@ from maskadapter.training.training_step import NotFiniteError, TrainingStep
 
 Evaluate = Callable[[OpenVocabularySegmenter, int], Mapping[str, float]]
 """(model, step) -> numbers for the log."""
+
+_STEPS_WITHOUT_MASKS = 100  # from the start of the run; images without objects are fine among others
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +48,8 @@ def train(
     (INFO). The result depends on the recipe and the data, not on where a run was stopped, nor on the number of workers;
     nor, for the adapter's stages with ``loss_normalization: global``, and but for rounding, of processes.
 
-    Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: no Accelerate; a loss
-    that is not finite. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint written.
+    Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: no Accelerate; data
+    without a mask; a loss that is not finite. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint written.
     """
     return _Run(recipe, datasets, Path(output), evaluate, device).to_the_end()
 
@@ -58,6 +60,8 @@ class _Run:
     ) -> None:
         self.recipe, self.datasets, self.output, self.evaluate = recipe, datasets, output, evaluate
         run = recipe.run
+        for dataset in datasets:
+            require_masks(dataset)
         self.accelerator = accelerator_for(recipe, output, device)
         parts = self.accelerator.num_processes * run.accumulate
         if run.batch_size % parts:
@@ -103,7 +107,7 @@ class _Run:
         return path
 
     def _loop(self, log: RunLog, stop: StopSignals) -> None:
-        run = self.recipe.run
+        run, first, masks = self.recipe.run, self.step, 0.0
         self._report_step()
         if self._due() and not log.evaluated(self.step):  # a run may have been stopped during an evaluation
             self._evaluate(log, stop)
@@ -119,6 +123,9 @@ class _Run:
             self.step += 1
             self._report_step()
             stopped, ended = bool(numbers.pop("stop")), self.step == run.iterations
+            masks += numbers["masks"]
+            if self.step == first + _STEPS_WITHOUT_MASKS or (ended and not first):
+                self._require_some(masks)
             if ended or self.step % run.log_every == 0:
                 self._add_to(log, numbers)
             if stopped or ended or self._due() or self.step % run.save_every == 0:
@@ -131,6 +138,12 @@ class _Run:
                 )
             if self._due():
                 self._evaluate(log, stop)
+
+    def _require_some(self, masks: float) -> None:
+        """Raise MaskAdapterError where no process has had a mask: what such steps write would look like a model."""
+        if not self.accelerator.reduce(torch.tensor(masks, device=self.accelerator.device), "sum"):
+            problem = f"no image had a mask in the steps up to {self.step:,}, so nothing was learned"
+            raise MaskAdapterError(f"{problem}: data.crop or data.scale may leave nothing of the masks")
 
     def _batches(self) -> Iterator[LoadedBatch]:
         data, run = self.recipe.data, self.recipe.run

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maskadapter.errors import MaskError
+from maskadapter.types.compact_mask import CompactMask, Size
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 INSIDE = 10.0
 """Mask logit of a location inside a mask that is known exactly; outside it is the negative."""
 
@@ -84,7 +83,8 @@ class EncodedImage:
     sizes: see ``ImageSizes``. features: CLIP's, without the pyramid.
     proposals: of one image (B = 1), independent of any text; None from a model without a proposal head.
     mask_embeddings: (1, N, D) CLIP embeddings of the proposals; None where they are computed for each list of classes,
-        because the model prunes proposals."""
+        because the model prunes proposals.
+    given_masks: the masks that the proposals were made of, at the image's size, where they were given to the model."""
 
     image: "np.ndarray" = field(repr=False)
     file_name: str | None
@@ -92,3 +92,4 @@ class EncodedImage:
     features: ClipFeatures = field(repr=False)
     proposals: Proposals | None = field(repr=False)
     mask_embeddings: "Tensor | None" = field(repr=False)
+    given_masks: tuple[CompactMask, ...] | None = field(default=None, repr=False)

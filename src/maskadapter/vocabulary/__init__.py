@@ -1,3 +1,5 @@
-"""Class names with their synonyms, and the built-in lists."""
+"""Class names with their synonyms, the built-in lists, and the background that competes with a user's classes."""
 
-from maskadapter.vocabulary.vocabulary import BACKGROUND, TEMPLATES, Vocabulary, builtin_names
+from maskadapter.vocabulary.background import BACKGROUND, COMPETING, background_line, competing_classes
+from maskadapter.vocabulary.scripts import in_other_scripts
+from maskadapter.vocabulary.vocabulary import TEMPLATES, Vocabulary, builtin_names

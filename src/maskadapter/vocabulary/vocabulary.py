@@ -2,7 +2,7 @@
 class names with which published models were evaluated."""
 
 import json
-import re
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from maskadapter.errors import VocabularyError
 from maskadapter.system.error_text import did_you_mean
-from maskadapter.system.text_files import read_text
+from maskadapter.system.warn_once import warn_once
+from maskadapter.vocabulary.class_files import classes_in, means_a_file, split
 
 # Source: FC-CLIP's VILD prompts in their order; the published text embeddings depend on which end in a full stop.
 _SIZES = ("small", "medium", "large")
@@ -27,14 +28,13 @@ TEMPLATES: tuple[str, ...] = (
     *(f"There is a {size} {{}} in the scene." for size in _SIZES),
 )
 
-BACKGROUND = "coco-stuff"
-"""The built-in list that stands for everything else where a user gives only a few classes."""
-
 # The lists that state which classes are things, most trusted first: where two disagree on a name, the earlier decides.
 _THING_LISTS = ("coco-panoptic", "coco-stuff", "ade20k-150", "pascal-voc-20", "cityscapes", "lvis-v1")
 
-_MAX_BYTES = 10_000_000  # of a file of classes
 _FOLDER = files("maskadapter") / "vocabulary" / "lists"
+_MOST_SHOWN = 5  # names in a line of the log
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,27 +96,23 @@ class Vocabulary:
         classes: one of
             - class names, ``"cat, sofa|couch, wall"``: a comma or a new line separates classes, ``|`` synonyms;
             - the name of a built-in list, ``"ade20k-150"`` (see ``builtin_names``), or a Vocabulary, returned as it is;
-            - a text file in the same notation, usually one class a line; lines that start with ``#`` are comments;
+            - a text file in the same notation, usually one class a line; lines that start with ``#`` are comments; or a
+              YAML, JSON or CSV file of classes, see ``classes_in``;
             - a sequence of classes, each a sequence of synonyms or a string with ``|`` (a comma stays in the name).
         things: names of the classes that are things, all others are stuff. Without it the built-in lists decide, by the
             first name of a class that they contain; a class that they do not contain is a thing.
 
-        White space around names is removed, and so are empty names between two commas. Classes with the same first name
-        are merged. Raises VocabularyError for no classes, empty names in a sequence, an unreadable file, a name in
-        ``things`` that no class has.
+        White space around names is removed, and so are empty names between two commas. Classes whose first names differ
+        by case or white space alone are merged, which is logged: text encoders take them for the same; and so are names
+        that several classes share. Raises VocabularyError for no classes, empty names in a sequence, a file without
+        class names, a name in ``things`` that no class has.
         """
         if isinstance(classes, Vocabulary):
             vocabulary = classes
         elif isinstance(classes, str) and classes.strip() in builtin_names():
             vocabulary = cls.builtin(classes.strip())
         else:
-            # Groups with the same first name become one, in the order of first mention, without repeated synonyms.
-            merged: dict[str, dict[str, None]] = {}
-            for number, group in enumerate(_groups(classes), start=1):
-                if not group or not all(group):
-                    raise VocabularyError(f"class {number} has an empty name")
-                merged.setdefault(group[0], {}).update(dict.fromkeys(group))
-            groups = tuple(tuple(names) for names in merged.values())
+            groups = _merged(_groups(classes))
             vocabulary = cls(groups, tuple(_is_thing(group) for group in groups))
         return vocabulary if things is None else replace(vocabulary, is_thing=_flags(vocabulary, things))
 
@@ -158,21 +154,54 @@ def _is_thing(synonyms: Sequence[str]) -> bool:
 
 
 def _flags(vocabulary: Vocabulary, things: Iterable[str]) -> tuple[bool, ...]:
-    wanted = {name for group in _groups(things) for name in group} if isinstance(things, str) else set(things)
-    if unknown := wanted.difference(vocabulary.synonyms):
-        hint = did_you_mean(min(unknown), vocabulary.synonyms, otherwise="give names of the classes")
-        raise VocabularyError(f'things names "{min(unknown)}", which is none of the classes; {hint}')
-    return tuple(not wanted.isdisjoint(synonyms) for synonyms in vocabulary.classes)
+    given = [name for group in _groups(things) for name in group] if isinstance(things, str) else things
+    wanted = {_key(name): name for name in given}
+    known = {_key(name) for name in vocabulary.synonyms}
+    if unknown := sorted(name for key, name in wanted.items() if key not in known):
+        hint = did_you_mean(unknown[0], vocabulary.synonyms, otherwise="give names of the classes")
+        raise VocabularyError(f'things names "{unknown[0]}", which is none of the classes; {hint}')
+    return tuple(not wanted.keys().isdisjoint(map(_key, synonyms)) for synonyms in vocabulary.classes)
+
+
+def _key(name: str) -> str:
+    """What text encoders make of a name before they read it."""
+    return " ".join(name.lower().split())
+
+
+def _merged(groups: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    """Join groups with the same first name, in the order of first mention, without repeated synonyms."""
+    merged, spellings = dict[str, dict[str, str]](), dict[str, list[str]]()
+    for number, group in enumerate(groups, start=1):
+        if not group or not all(group):
+            raise VocabularyError(f"class {number} has an empty name")
+        spellings.setdefault(_key(group[0]), []).append(group[0])
+        names = merged.setdefault(_key(group[0]), {})
+        for name in group:
+            names.setdefault(_key(name), name)
+    if repeated := [", ".join(given) for given in spellings.values() if len(given) > 1]:
+        warn_once(_log, f"the same class given more than once counts once: {_shortened(repeated)}")
+    owners = dict[str, list[str]]()
+    for names in merged.values():
+        for key in names:
+            owners.setdefault(key, []).append(next(iter(names.values())))
+    if shared := [f"{key} ({', '.join(classes)})" for key, classes in owners.items() if len(classes) > 1]:
+        warn_once(_log, f"names that several classes share, which they score alike: {_shortened(shared)}")
+    return tuple(tuple(names.values()) for names in merged.values())
+
+
+def _shortened(parts: Sequence[str]) -> str:
+    more = f"; and {len(parts) - _MOST_SHOWN} more" if len(parts) > _MOST_SHOWN else ""
+    return "; ".join(parts[:_MOST_SHOWN]) + more
 
 
 def _groups(classes: object) -> list[tuple[str, ...]]:
     """Return the synonym groups in a string, a file or a sequence; names are stripped and may repeat."""
-    if isinstance(classes, Path) or (isinstance(classes, str) and _means_a_file(classes)):
-        return _split(read_text(Path(classes), _MAX_BYTES, VocabularyError, "file of classes"))
-    if isinstance(classes, str):
+    if isinstance(classes, str) and not means_a_file(classes):
         if _means_a_list(classes.strip()):
             raise VocabularyError(_unknown_list(classes.strip()))
-        return _split(classes)
+        return split(classes)
+    if isinstance(classes, str | Path):
+        classes = classes_in(classes)
     if not isinstance(classes, Iterable):
         needed = "class names, a list's name or a sequence is needed"
         raise VocabularyError(f"classes is of type {type(classes).__name__}; {needed}")
@@ -183,24 +212,6 @@ def _groups(classes: object) -> list[tuple[str, ...]]:
             raise VocabularyError(f"class {entry!r} is neither a string nor a sequence of strings")
         groups.append(tuple(name.strip() for name in names))
     return groups
-
-
-def _split(text: str) -> list[tuple[str, ...]]:
-    entries = [entry for line in text.splitlines() if not line.lstrip().startswith("#") for entry in line.split(",")]
-    groups = (tuple(name.strip() for name in entry.split("|") if name.strip()) for entry in entries)
-    return [group for group in groups if group]
-
-
-def _means_a_file(text: str) -> bool:
-    # A single name ("cat") never opens a file of that name: a path has a suffix or a folder.
-    if "\n" in text or len(text) > 1000:
-        return False
-    path = Path(text)
-    named_like_one = bool(re.fullmatch(r"\.[A-Za-z]\w{1,3}", path.suffix)) or path.is_absolute()
-    try:
-        return (named_like_one and not {",", "|"} & set(text)) or (len(path.parts) > 1 and path.is_file())
-    except (OSError, ValueError):
-        return False
 
 
 def _means_a_list(text: str) -> bool:

@@ -6,8 +6,6 @@ Source: FC-CLIP's prepare_ade20k_full_sem_seg.py. It takes the list of files fro
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from maskadapter.data.catalog import KNOWN, category_ids
@@ -80,6 +78,9 @@ def shrink_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     if image.shape[:2] == size:
         return image
+    import torch
+    import torch.nn.functional as F
+
     planes = torch.from_numpy(image.reshape(*image.shape[:2], -1).transpose(2, 0, 1).astype(np.float32))
     small = F.interpolate(planes[None], size, mode="bilinear", align_corners=False)[0].round().byte().numpy()
     return small.transpose(1, 2, 0).reshape(*size, *image.shape[2:])

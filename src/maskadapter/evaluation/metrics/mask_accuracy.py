@@ -4,14 +4,17 @@ they paint; the accuracies count every mask once, whatever its area."""
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from maskadapter.errors import MaskError
-from maskadapter.results import Classification
 from maskadapter.types import Target
 
-Classify = Callable[[np.ndarray, np.ndarray], Classification]
+if TYPE_CHECKING:  # the sums of the counts do not wait for PyTorch
+    from maskadapter.results import Classification
+
+Classify = Callable[[np.ndarray, np.ndarray], "Classification"]
 """Image (H, W, 3) uint8 and masks (N, H, W) bool -> their classes."""
 
 

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.assembling import assemble, identify
-from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
 from maskadapter.hub.zoo import weight_downloads as transfer
 from maskadapter.hub.zoo.model_zoo import CLIP_WEIGHTS, WEIGHTS, Weights, weights_of
 from maskadapter.hub.zoo.weight_downloads import SourceName, locate, present, present_clip
-from maskadapter.models.clip import download_pretrained
 from maskadapter.system.offline import is_offline
 
 _log = logging.getLogger(__name__)
@@ -56,6 +53,8 @@ def download(model: str, pooler: str = "adapter", source: SourceName | None = No
         path = present_clip(clip)
         if path is None and is_offline():
             raise CheckpointError(f"{model} is not on this machine: run the same command with a network")
+        from maskadapter.models.clip import download_pretrained
+
         return path or download_pretrained(clip.config, clip.tag)
     weights = weights_of(model, pooler)
     path = present(weights)
@@ -74,6 +73,8 @@ def fetch(weights: Weights, source: SourceName | None = None, file: str | None =
     """Download a published file and keep it if it holds the model that it is published as. As ``download``."""
     if is_offline():
         raise not_here(weights)
+    from maskadapter.hub.assembling import assemble, identify
+    from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
 
     def accept(path: Path) -> None:
         checkpoint = read_checkpoint(path)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskadapter.types import ClipFeatures, Size
+from maskadapter.types import INSIDE, ClipFeatures, Size
 
 # CLIP's projection into the space of text embeddings, (..., C) -> (..., D)
 Project = Callable[[Tensor], Tensor]
@@ -41,6 +41,24 @@ class MaskPooling(nn.Module):
         """Pooling weights (B, N, 1, h, w), see ``Pooler``; all 0 for a mask that covers no location."""
         size = (features.dense.shape[-2], features.dense.shape[-1])
         return self._weigh(mask_logits.to(features.dense.dtype), size)[:, :, None]
+
+    def keep_small(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
+        """mask_logits (B, N, h, w), in which each mask that ``weights`` would lose, because it covers no feature
+        location by that rule, became the location that it covers most. For masks that a user gives: of proposals the
+        published models lose such masks."""
+        size = (features.dense.shape[-2], features.dense.shape[-1])
+        lost = ~is_empty(mask_logits) & ~self.weights(features, mask_logits).flatten(2).any(dim=-1)
+        if lost.any():
+            best = area_weights(mask_logits[lost][None], size).flatten(2).argmax(dim=-1)
+            location = F.one_hot(best, size[0] * size[1]).view(1, -1, *size).to(mask_logits)
+            grown = F.interpolate(location, mask_logits.shape[-2:]).sub(0.5).mul(2 * INSIDE)
+            mask_logits = mask_logits.masked_scatter(lost[..., None, None], grown)
+        return mask_logits
+
+
+def is_empty(mask_logits: Tensor) -> Tensor:
+    """(B, N) bool: which masks, logits (B, N, h, w), cover nothing."""
+    return mask_logits.amax(dim=(-2, -1)) <= 0
 
 
 def pool_inside(features: Tensor, mask_logits: Tensor) -> Tensor:

@@ -1,5 +1,11 @@
 """Masks from outside the model: SAM, Hugging Face segmenters, superpixels, files."""
 
-from maskadapter.models.sources.mask_logits import at_stride_4
-from maskadapter.models.sources.segment_anything import SegmentAnything
-from maskadapter.models.sources.source_names import is_source, mask_source, masks_from, parsed
+from typing import TYPE_CHECKING
+
+from maskadapter.models.sources.source_names import check_masks, is_source, mask_source, masks_from, parsed
+from maskadapter.system.lazy_door import on_first_use
+
+if TYPE_CHECKING:
+    from maskadapter.models.sources.torch_door import *
+else:
+    __getattr__ = on_first_use("maskadapter.models.sources.torch_door")

@@ -6,6 +6,7 @@ from typing import Any
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.error_text import first_line
 from maskadapter.system.extras import load_extra
+from maskadapter.system.torchvision_stub import declare_missing_schemas
 
 
 def pretrained(name: str, kind: str, examples: str) -> tuple[Any, Any]:
@@ -14,6 +15,7 @@ def pretrained(name: str, kind: str, examples: str) -> tuple[Any, Any]:
     name: of a model on the hub, or a folder. kind: the class of transformers that loads it. examples: models of that
     kind, for the error. Only safetensors are read: pickles could execute anything. Raises MaskAdapterError, one line,
     for names that do not exist or are gated, without an internet connection, and for models of another kind."""
+    declare_missing_schemas()  # before transformers imports torchvision
     transformers = load_extra("transformers", "transformers")
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():
         raise MaskAdapterError(f"there is no folder {name}; nor is that a name on the Hugging Face hub")

@@ -9,28 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, Field
 from scipy import ndimage
 from torch import Tensor, nn
 
 from maskadapter.io import decode_segmentation, encode_mask
 from maskadapter.models.sources.pretrained import pretrained
+from maskadapter.models.sources.sam_options import SamOptions
 
 _GRID = 224  # blocks along the longer side: the masks' resolution in an input of 896 pixels at stride 4
 _SMALLEST = 0.001  # share of the image
-
-
-class SamOptions(BaseModel, frozen=True, extra="forbid"):
-    """Options of SAM's automatic mask generator, by SAM's names. Source of the values: Kirillov et al. 2023, B."""
-
-    points_per_side: int = Field(default=32, ge=1, le=1024)  # of the image, and of each crop
-    points_per_batch: int = Field(default=32, ge=1)  # points whose masks are in memory together
-    pred_iou_thresh: float = 0.88  # 0 to 1, least IoU that the network predicts for a mask
-    stability_score_thresh: float = 0.95  # 0 to 1, least IoU of the masks that two thresholds give
-    box_nms_thresh: float = Field(default=0.7, ge=0, le=1)  # of two masks with a higher IoU of boxes the better is kept
-    crop_n_layers: int = Field(default=0, ge=0, le=6)  # how often it is cut into 4, 16 ... crops, prompted like it
-    min_mask_region_area: int = Field(default=0, ge=0)  # pixels, smaller masks are left out
-    unmasked_regions: bool = True  # whether what no mask covers becomes masks too, see docs/masks.md
 
 
 class SegmentAnything:
@@ -99,7 +86,7 @@ def distinct(boxes: Tensor, scores: Tensor, max_iou: float) -> list[int]:
     best of scores (N,) first. The processor's own needs torchvision's compiled operators, which may fail to load."""
     boxes = boxes.double()
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-    alive, kept = torch.ones(len(boxes), dtype=torch.bool), []
+    alive, kept = torch.ones_like(scores, dtype=torch.bool), []
     for index in scores.argsort(descending=True, stable=True).tolist():
         if not alive[index]:
             continue

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models.sources.segment_anything import SamOptions, SegmentAnything
-from maskadapter.models.sources.superpixels import Superpixels
-from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
+from maskadapter.models.sources.sam_options import SamOptions
+from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import advice, renamed
 from maskadapter.system.yaml_config import checked
+
+if TYPE_CHECKING:
+    import torch
 
 MaskSource = Callable[[np.ndarray], Any]
 """Makes masks of an image (H, W, 3) uint8 RGB, whole and untouched: anything that ``mask_parts`` takes."""
@@ -48,28 +49,45 @@ def parsed(text: str) -> SourceName:
     return SourceName(kind, name, {key.strip(): value.strip() for key, _, value in pairs})
 
 
-def mask_source(text: str, device: str | torch.device = "cpu") -> MaskSource:
+def check_masks(text: str) -> None:
+    """Raise MaskAdapterError, one line, for a text that ``masks_from`` would refuse, as far as no model is needed."""
+    if not is_source(text):
+        if not user_path(text, MaskAdapterError).exists():
+            needed = "masks are a file, a folder, sam:NAME, segmenter:NAME or superpixels"
+            raise MaskAdapterError(f"no such file: {text}; {needed}")
+        return
+    kind, name, options = parsed(text)
+    if kind == "segmenter" and options:
+        raise MaskAdapterError(f"segmenter:{name} has no options, and {', '.join(options)} was given")
+    if kind == "sam":
+        _sam_options(name, options)
+
+
+def _sam_options(name: str, options: Mapping[str, str]) -> SamOptions:
+    for option in renamed("SAM option").keys() & options.keys():
+        raise MaskAdapterError(f"sam:{name}: {advice('SAM option', option)}")
+    return checked(SamOptions, options, f"sam:{name}", MaskAdapterError)
+
+
+def mask_source(text: str, device: "str | torch.device" = "cpu") -> MaskSource:
     """Load a mask source. Raises MaskAdapterError, one line. text: ``sam:NAME`` or ``segmenter:NAME``, a model of
     transformers on the Hugging Face hub or in a folder, or ``superpixels``; after ``sam:NAME`` ``SamOptions``:
     ``sam:NAME,points_per_side=16,unmasked_regions=no``."""
+    from maskadapter.models.sources.segment_anything import SegmentAnything
+    from maskadapter.models.sources.superpixels import Superpixels
+    from maskadapter.models.sources.universal_segmenter import UniversalSegmenter
+
     kind, name, options = parsed(text)
+    check_masks(text)
     if kind == SUPERPIXELS:
         return Superpixels()
     if kind == "sam":
-        for option in renamed("SAM option").keys() & options.keys():
-            raise MaskAdapterError(f"sam:{name}: {advice('SAM option', option)}")
-        given = checked(SamOptions, options, f"sam:{name}", MaskAdapterError)
-        return SegmentAnything.from_pretrained(name, given, device)
-    if options:
-        raise MaskAdapterError(f"segmenter:{name} has no options, and {', '.join(options)} was given")
+        return SegmentAnything.from_pretrained(name, _sam_options(name, options), device)
     return UniversalSegmenter.from_pretrained(name, device)
 
 
-def masks_from(text: str, device: str | torch.device = "cpu") -> Path | MaskSource:
-    """Masks as ``--masks`` of every command means them: a file, or a source, which is loaded. Raises MaskAdapterError,
-    one line, for a file that does not exist and as ``mask_source`` does."""
-    if is_source(text):
-        return mask_source(text, device)
-    if Path(text).is_file():
-        return Path(text)
-    raise MaskAdapterError(f"no such file: {text}; masks are a file, sam:NAME, segmenter:NAME or superpixels")
+def masks_from(text: str, device: "str | torch.device" = "cpu") -> Path | MaskSource:
+    """Masks as ``--masks`` of every command means them: a file, a folder with a file for each image, or a source, which
+    is loaded. Raises MaskAdapterError, one line, for a file that does not exist and as ``mask_source`` does."""
+    check_masks(text)
+    return mask_source(text, device) if is_source(text) else user_path(text, MaskAdapterError)

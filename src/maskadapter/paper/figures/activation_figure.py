@@ -16,6 +16,7 @@ from maskadapter.models.poolers import AdapterPooler
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.page import check_output
 from maskadapter.paper.figures.pooler_comparison import ADAPTER, POOLING, PoolerComparison
+from maskadapter.results import masks_of
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
@@ -114,9 +115,9 @@ def _masks_and_labels(
     """Return the ``top`` largest masks of an image that are not empty, and a label for each."""
     if given is None:
         assert encoded is not None
-        panoptic = segmenter.segment(photo, encoded, background=background).panoptic()
-        largest = sorted(panoptic.segments, key=lambda segment: -segment.area)[:top]
-        return panoptic.masks(largest), [encoded.vocabulary.names[segment.label] for segment in largest]
+        result = segmenter.segment(photo, encoded, background=background)
+        largest = sorted(result, key=lambda segment: -segment.area)[:top]
+        return masks_of(largest, result.size), [segment.class_name for segment in largest]
     masks, numbers = given
     if encoded is None or not len(masks):
         return masks, [f"mask {number + 1}" for number in numbers]

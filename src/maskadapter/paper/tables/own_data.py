@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskadapter.hub import is_bare
-from maskadapter.models import MODELS
+from maskadapter.models import MODEL_NAMES
 from maskadapter.paper.table import Column, Row, Table
 from maskadapter.system.atomic_files import readable
 
@@ -26,7 +26,7 @@ def with_own(table: Table, model: str | None = None, data: str | None = None) ->
 def _rows(rows: tuple[Row, ...], model: str) -> tuple[Row, ...]:
     path = Path(model).absolute()
     # A file is named with its folder: every training's file is called model.safetensors.
-    of = readable(model if model in MODELS or is_bare(model) else f"{path.parent.name}/{path.name}")
+    of = readable(model if model in MODEL_NAMES or is_bare(model) else f"{path.parent.name}/{path.name}")
     made: dict[object, Row] = {}
     new_label: dict[str, str] = {}
     for row in sorted((row for row in rows if not row.cited), key=lambda row: row.model != model):

@@ -12,7 +12,6 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import PREFIX, ModelSource, is_bare
 from maskadapter.hub.zoo import WEIGHTS, present, weights_of
 from maskadapter.models import PoolerName
-from maskadapter.models.clip import repository_of
 from maskadapter.models.sources import is_source, parsed
 from maskadapter.paper.table import Column, Row, Table
 from maskadapter.pipelines import GROUND_TRUTH
@@ -53,6 +52,8 @@ def source_for(row: Row, column: Column, given: Given) -> ModelSource:
             raise MaskAdapterError(f"its weights have to be given: --weights {row.file}=FILE")
         return ModelSource(row.model.format(given.files[row.file]), pooler)
     if is_bare(row.model):
+        from maskadapter.models.clip import repository_of
+
         config, _, tag = row.model.removeprefix(PREFIX).partition(":")
         if (kept := repository_of(config, tag)) is not None:
             _check_cached(*kept, given)

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from maskadapter.benchmark import Clock
 from maskadapter.data import KNOWN, Dataset
-from maskadapter.evaluation import Partition, Records, evaluate, image_counts
+from maskadapter.evaluation import Partition, Records, image_counts
 from maskadapter.paper.published import reference_figures
 from maskadapter.paper.table import Column, Row
 from maskadapter.paper.tables.requirements import Given, masks_for, source_for
-from maskadapter.pipelines import GROUND_TRUTH, model_predictor
+from maskadapter.pipelines import GROUND_TRUTH
 from maskadapter.system.atomic_files import readable
 
 
@@ -55,11 +53,15 @@ class RowEvaluation:
 class TimedPredictor:
     """Call ``predict``, and append the seconds of each call to a file, one line a call, that a later run continues."""
 
-    def __init__(self, predict: Callable[..., Any], path: Path, device: torch.device) -> None:
+    def __init__(self, predict: Callable[..., Any], path: Path, device: str) -> None:
         self.predict, self.path, self.device = predict, path, device
 
     def __call__(self, *arguments: np.ndarray) -> Any:
-        clock = Clock(self.device)
+        import torch
+
+        from maskadapter.benchmark import Clock
+
+        clock = Clock(torch.device(self.device))
         with clock.part("image"):
             result = self.predict(*arguments)
         with self.path.open("a", encoding="ascii") as file:
@@ -77,6 +79,9 @@ def evaluate_row(
     row: Row, columns: Sequence[Column], dataset: Dataset, options: RunOptions, trained_on: str
 ) -> RowEvaluation:
     """Evaluate a row, or continue, for columns that differ in their metric alone. trained_on: a class list's name."""
+    from maskadapter.evaluation import evaluate
+    from maskadapter.pipelines import model_predictor
+
     # Files of the same name in two folders differ by a hash of their path.
     of_file = not row.recipe and Path(row.model).is_file()
     suffix = f"-{sha256(os.fsencode(Path(row.model).absolute())).hexdigest()[:8]}" if of_file else ""
@@ -88,7 +93,7 @@ def evaluate_row(
     predictor = model_predictor(source, dataset, device=options.device, branch=branch, masks=masks)
     if predictor.published_as is not None:
         reference = reference_figures(*predictor.published_as, dataset, branch, partition)
-    timed = TimedPredictor(predictor.predict, folder / "seconds.txt", torch.device(options.device))
+    timed = TimedPredictor(predictor.predict, folder / "seconds.txt", options.device)
     report = evaluate(
         timed,
         dataset,

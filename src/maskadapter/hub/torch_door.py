@@ -1,0 +1,6 @@
+"""What the room offers and PyTorch computes: imported when the door is first asked for one of these names."""
+
+from maskadapter.hub.assembling import assemble, identify
+from maskadapter.hub.bare_clip import facts
+from maskadapter.hub.loading import check_device, find, identified, load, refuse_another_clip
+from maskadapter.hub.saving import convert, save

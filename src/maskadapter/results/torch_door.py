@@ -1,0 +1,20 @@
+"""What the room offers and PyTorch computes: imported when the door is first asked for one of these names."""
+
+from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.classification import Classification
+from maskadapter.results.colors import colors_of
+from maskadapter.results.detections import detections_of, load_supervision
+from maskadapter.results.overlay import draw_overlay
+from maskadapter.results.postprocessing import (
+    Instances,
+    PanopticMap,
+    Segment,
+    SemanticOrder,
+    boxes_of,
+    semantic_map,
+    semantic_scores,
+)
+from maskadapter.results.result import Result
+from maskadapter.results.result_segment import NONE, ResultSegment, classified, filtered, masks_of, painted
+from maskadapter.results.segmentation import Explanation, Segmentation
+from maskadapter.results.upsampling import Upsampler

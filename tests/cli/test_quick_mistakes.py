@@ -1,0 +1,166 @@
+"""Mistakes are found before PyTorch is imported, which takes seconds: by every command, in a process that lacks it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+RECIPE = Path(__file__).parents[2] / "recipes/own/tiny-warmup.yaml"
+WITHOUT_TORCH = """
+import contextlib, io, json, sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise AssertionError("torch is imported")
+
+sys.meta_path.insert(0, Without())
+from maskadapter.cli import main
+
+for arguments in json.load(sys.stdin):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.suppress(SystemExit):
+        main(arguments)
+    print(json.dumps(err.getvalue()))
+"""
+
+SEGMENT = ["segment", "photo.png", "-c", "cat, wall"]
+LABEL = ["label", "photo.png", "-c", "cat, wall"]
+CLASSIFY = ["classify", "photo.png", "-c", "cat, wall", "--masks", "mask.png"]
+EVALUATE = ["evaluate", "tiny", "set.yaml"]
+TRAIN = ["train", "recipe.yaml"]
+GALLERY = ["plot", "gallery", "photo.png", "-o", "a.png"]
+
+MISTAKES = {
+    **{
+        f"{command[0]} {name}": ([*command, *arguments], message)
+        for command in (SEGMENT, LABEL, CLASSIFY)
+        for name, arguments, message in [
+            ("a model", ["-m", "fcclip-lage"], "did you mean 'fcclip-large'?"),
+            ("weights", ["-m", "gone.pth"], "no weights at gone.pth"),
+            ("an image as weights", ["-m", "photo.png"], "photo.png is not a file of weights"),
+            ("a CLIP", ["-m", "clip:ViT-B-16"], "is not the name of a CLIP"),
+            ("an adapter", ["--adapter", "gone.safetensors"], "no weights at gone.safetensors"),
+            ("an architecture", ["--architecture", "fcclip-larg"], "did you mean 'fcclip-large'?"),
+            ("a model that is not here", ["-m", "maftplus-base"], "run 'maskadapter models download maftplus-base'"),
+            ("a device", ["--device", "gpu"], "device 'gpu' cannot be used here"),
+            ("classes", ["-c", "gone.yaml"], "no such file of classes: gone.yaml"),
+            ("a list", ["-c", "ade20k"], "did you mean 'ade20k-150' or 'ade20k-847'?"),
+            ("masks", ["--masks", "gone.png"], "no such file: gone.png"),
+            ("a mask source", ["--masks", "segmenter:x,a=1"], "segmenter:x has no options"),
+            ("an option of SAM", ["--masks", "sam:x,points_per_sid=3"], "did you mean 'points_per_side'?"),
+        ]
+    },
+    **{
+        f"{command[0]} {name}": ([*command, *arguments], message)
+        for command in (SEGMENT, LABEL)
+        for name, arguments, message in [
+            ("a second image", ["gone.jpg"], "no such file or folder: gone.jpg"),
+            ("things", ["--things", "dog"], 'things names "dog"'),
+            ("a background", ["--background", "coco-stuf-1"], "did you mean 'coco-stuff'?"),
+            ("a folder that is a file", ["-o", "photo.png"], "cannot write photo.png"),
+        ]
+    },
+    "segment an image": (["segment", "gone.jpg", "-c", "cat"], "no such file or folder: gone.jpg"),
+    "segment a text": (["segment", "text.jpg", "-c", "cat"], "not an image that can be read: text.jpg"),
+    "segment a format": ([*SEGMENT, "--save", "overlay,mask"], "unknown format 'mask'"),
+    "label a full folder": ([*LABEL, "-o", "full"], "full is not empty"),
+    "classify an image": (["classify", "gone.jpg", *CLASSIFY[2:]], "gone.jpg"),
+    "classify masks of another size": ([*CLASSIFY, "--masks", "small.npy"], "5 x 5 pixels"),
+    "evaluate a model": (["evaluate", "fcclip-lage", "set.yaml"], "did you mean 'fcclip-large'?"),
+    "evaluate weights": (["evaluate", "gone.pth", "set.yaml"], "no weights at gone.pth"),
+    "evaluate on a set": (["evaluate", "tiny", "ade20k-15", "--root", "."], "did you mean 'ade20k-150'?"),
+    "evaluate on a file": (["evaluate", "tiny", "gone.yaml"], "gone.yaml"),
+    "evaluate on a missing set": (["evaluate", "tiny", "ade20k-150", "--root", "x"], "maskadapter prepare ade20k-150"),
+    "evaluate alpha": ([*EVALUATE, "--alpha", "2"], "alpha is 2.0"),
+    "evaluate masks": ([*EVALUATE, "--masks", "gone"], "no masks 'gone'"),
+    "evaluate a partition": ([*EVALUATE, "--partition", "coco-panoptik"], "did you mean 'coco-panoptic'?"),
+    "evaluate into a file": ([*EVALUATE, "-o", "photo.png"], "cannot write photo.png"),
+    "evaluate a device": ([*EVALUATE, "--device", "cuda0"], "device 'cuda0' cannot be used here"),
+    "train by a recipe": (["train", "gone.yaml"], "gone.yaml"),
+    "train a key": ([*TRAIN, "--set", "optimizer.lrr=1"], "did you mean 'lr'?"),
+    "train a change": ([*TRAIN, "--set", "optimizer.lr"], "key=value"),
+    "train on a set": ([*TRAIN, "--set", "data.train=[{name: gone.yaml}]"], "gone.yaml"),
+    "train weights": ([*TRAIN, "--set", "model.weights=gone.pth"], "no weights at gone.pth"),
+    "train an adapter": ([*TRAIN, "--set", "model.adapter=gone.pth"], "no weights at gone.pth"),
+    "train an architecture": ([*TRAIN, "--set", "model.architecture=tini"], "did you mean 'tiny'"),
+    "train into a file": ([*TRAIN, "-o", "photo.png"], "cannot write photo.png"),
+    "prepare a set": (["prepare", "ade20k-15", "--root", "."], "did you mean 'ade20k-150'?"),
+    "prepare offline": (["prepare", "lvis-v1", "--root", ".", "--offline"], "lvis-v1 in"),
+    "benchmark a model": (["benchmark", "fcclip-lage"], "did you mean 'fcclip-large'?"),
+    "benchmark a size": (["benchmark", "--size", "100"], "size is 100"),
+    "benchmark images": (["benchmark", "--images", "gone"], "no such file or folder: gone"),
+    "benchmark classes": (["benchmark", "--second-classes", "gone.txt"], "no such file of classes: gone.txt"),
+    "benchmark into": (["benchmark", "-o", "a.txt"], "a file that ends in .json is needed"),
+    "reproduce a table": (["reproduce", "table12"], "no table 'table12'"),
+    "reproduce without data": (["reproduce", "table3", "--model", "tiny", "--data", "x.yaml"], "no row of table3"),
+    "reproduce with weights": (["reproduce", "table3", "--weights", "ovseg=x.pt"], "there is no file x.pt"),
+    "plot into": (["plot", "gallery", "photo.png", "-c", "cat", "-o", "a.jpg"], "a file that ends in .png"),
+    "plot classes": ([*GALLERY, "-c", "gone.csv"], "no such file of classes: gone.csv"),
+    "plot an image": (["plot", "gallery", "gone.png", "-c", "cat", "-o", "a.png"], "no such file or folder: gone.png"),
+    "plot a model": (
+        ["plot", "activations", "photo.png", "-c", "cat", "-o", "a.png", "-m", "tini"],
+        "did you mean 'tiny'",
+    ),
+    "plot masks": (["plot", "activations", "photo.png", "--masks", "x.png", "-o", "a.png"], "no such file: x.png"),
+    "plot a set": (["plot", "tsne", "coco", "-o", "a.png"], 'unknown data set "coco"'),
+    "plot reports": (["plot", "upper-bound", "gone", "-o", "a.png"], "gone"),
+    "plot a metric": (["plot", "upper-bound", "x", "-o", "a.png", "--metric", "miou"], "no metric 'miou'"),
+    "plot runs": (["plot", "unseen-curve", "gone", "-o", "a.png"], "no log.jsonl in gone"),
+    "models check": (["models", "check", "gone.pth"], "no weights at gone.pth"),
+    "models check a set": (["models", "check", "tiny", "--root", "gone"], "no ade20k-150 (val) in gone"),
+    "models convert": (["models", "convert", "gone.pth", "a.safetensors"], "no weights at gone.pth"),
+    "models convert into": (["models", "convert", "tiny", "a.pth"], "does not end in .safetensors"),
+    "models download": (["models", "download", "maftplus-bsae"], "did you mean 'maftplus-base'?"),
+    "models download offline": (["models", "download", "maftplus-large", "--offline"], "with a network"),
+    "models list": (["models", "list"], ""),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    Image.new("RGB", (60, 40), "teal").save(tmp_path / "photo.png")
+    Image.fromarray(np.eye(40, 60, dtype=np.uint8)).save(tmp_path / "mask.png")
+    np.save(tmp_path / "small.npy", np.ones((2, 5, 5), bool))
+    (tmp_path / "text.jpg").write_text("words")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/notes.txt").touch()
+    (tmp_path / "labels").mkdir()
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "labels/photo.png")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (60, 40)).save(tmp_path / "images/photo.png")
+    files = "{images: images, labels: labels}"
+    (tmp_path / "set.yaml").write_text(f"task: semantic\nclasses: [cat, dog]\ntrain: {files}\nval: {files}\n")
+    recipe = RECIPE.read_text().replace("coco-panoptic", str(tmp_path / "set.yaml"))
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    return tmp_path
+
+
+def test_every_command_finds_mistakes_without_torch(folder, monkeypatch):
+    monkeypatch.setenv("MASKADAPTER_OFFLINE", "1")
+    given = json.dumps([arguments for arguments, _ in MISTAKES.values()])
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], input=given, cwd=folder, check=True, capture_output=True, text=True
+    )
+    lines = map(json.loads, done.stdout.splitlines())
+    wrong = {
+        name: line
+        for (name, (_, message)), line in zip(MISTAKES.items(), lines, strict=True)
+        if line.count("\n") > 1 or (message and not line.startswith("error: ")) or message not in line
+    }
+    assert wrong == {}
+    assert {path.name for path in folder.iterdir() if path.name not in ("out", "reproduce")} == {
+        "photo.png",
+        "mask.png",
+        "small.npy",
+        "text.jpg",
+        "full",
+        "labels",
+        "images",
+        "set.yaml",
+        "recipe.yaml",
+    }
