@@ -10,8 +10,9 @@ from small_segmenter import CLASSES, small
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io.coco_format import decode_segmentation
-from maskadapter.results.result_segment import NONE
+from maskadapter.results.result_segment import NONE, classified, painted
 from maskadapter.results.segmentation import Segmentation
+from maskadapter.types.compact_mask import CompactMask
 from maskadapter.types.encoded_image import ImageSizes
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -128,6 +129,17 @@ def test_overlapped_pixels_go_to_the_smaller_mask(image, masks):
     found = result.instances()
     assert sorted(found.scores, reverse=True) == found.scores.tolist()
     assert len(found.masks) == sum(one.is_thing for one in result)
+
+
+def test_a_mask_that_the_background_wins_leaves_its_pixels_empty(masks):
+    probs = np.array([[0.9, 0.1], [0.2, 0.8], *[[0.6, 0.4]] * 4], np.float32)
+    found = classified([CompactMask.of(mask) for mask in masks], probs, Vocabulary.of("cat"), ["sky"])
+    assert [one.label for one in found] == [0, -1, 0, -1, 0, 0]
+    panoptic = painted(found[:5], SIZE)
+    assert panoptic.ids[15, 15] == 0  # the second mask lies on the first
+    assert panoptic.ids[5, 5] == 1
+    assert [segment.id for segment in panoptic.segments] == [1, 3, 5]
+    assert found[1].top(1) == [("sky", pytest.approx(0.8))]
 
 
 @pytest.mark.parametrize("background", [None, ["sky", "road", "dog"]])
