@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import skimage.data
 from evaluated import InMemory, perfect_result, table_rows
 from PIL import Image
 
+from maskadapter import hub
 from maskadapter.cli import main
 from maskadapter.data.formats.coco_datasets import CocoInstances, CocoPanoptic
 from maskadapter.data.opening import open_dataset
@@ -30,6 +32,7 @@ from maskadapter.pipelines.model_evaluation import model_predictor
 from maskadapter.pipelines.predictor import MasksInFiles, file_predictor
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
+EMBEDDED = Path(hub.__file__).with_name("weights")
 COCO = os.environ.get("MASKADAPTER_COCO")
 
 
@@ -228,6 +231,10 @@ def test_the_adapter_is_computed_for_all_proposals_by_default(root, monkeypatch)
         ),
         ({"alpha": 1.5}, "alpha is 1.5; a number from 0 to 1 is needed"),
         (
+            {"masks": "ground-truth", "background": "coco-stuff"},
+            "masks that are given are only classified: leave",
+        ),
+        (
             {"prune_proposals": True},
             "only proposals of a model with Mask-Adapter can be pruned: leave prune_proposals out",
         ),
@@ -332,6 +339,39 @@ def test_predictions_of_another_program(root, tmp_path, capsys):
     assert table_rows(capsys.readouterr().out)["mIoU"] == ["100.00"]
     assert run(predictions, root / "own.yaml", "-o", tmp_path / "out", "--partition", "synonyms") == 2
     assert "needs the list that the model was trained on" in capsys.readouterr().err
+
+
+def test_switches_that_predictions_in_files_do_not_have(root, tmp_path, capsys):
+    for switch in (("--background", "coco-stuff"), ("--masks", "ground-truth"), ("--alpha", "0.0")):
+        assert run(root / "labels" / "val", root / "own.yaml", "-o", tmp_path / "out", *switch) == 2
+        assert f"evaluated as they are: leave {switch[0]} out" in capsys.readouterr().err
+
+
+def test_competing_classes(root, tmp_path, capsys):
+    assert not run("tiny", root / "own.yaml", "-o", tmp_path / "out", "--background", "zebra|cat, cup of coffee")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["facts"]["background"] == ["zebra|cat", "cup of coffee"]
+    assert run("tiny", root / "own.yaml", "-o", tmp_path / "out") == 2
+    assert "background was" in capsys.readouterr().err
+    dataset = open_dataset(root / "own.yaml")
+    assert model_predictor(ModelSource("tiny"), dataset, background="auto").settings["background"] == "coco-stuff"
+    predictor = model_predictor(ModelSource("tiny"), dataset, background="coco-stuff")
+    assert (predictor.settings["background"], predictor.published_as) == ("coco-stuff", None)
+    assert len(predictor.predict(dataset[0].image).background) > 100
+    known = InMemory([], Vocabulary.of("pascal-voc-20"), "semantic")
+    assert model_predictor(ModelSource("tiny"), known, background="auto").settings["background"] == "none"
+
+
+def test_reports_name_the_file_of_the_adapter_too(root, tmp_path):
+    dataset = open_dataset(root / "own.yaml")
+    weights = model_predictor(ModelSource("tiny"), dataset).settings["weights"]
+    settings = model_predictor(ModelSource("tiny", pooler="adapter"), dataset).settings
+    assert settings["weights"] == weights
+    assert settings["adapter's weights"].startswith("tiny-adapter.safetensors, sha256 ")
+    shutil.copy(EMBEDDED / "tiny-adapter.safetensors", tmp_path / "mine.safetensors")
+    given = model_predictor(ModelSource("tiny", adapter=tmp_path / "mine.safetensors"), dataset).settings
+    assert given["weights"] == weights
+    assert given["adapter's weights"] == settings["adapter's weights"].replace("tiny-adapter", "mine")
 
 
 def test_labels_that_were_corrected(root, tmp_path, capsys):

@@ -98,6 +98,7 @@ MISTAKES = {
     "benchmark into": (["benchmark", "-o", "a.txt"], "a file that ends in .json is needed"),
     "reproduce a table": (["reproduce", "table12"], "no table 'table12'"),
     "reproduce without data": (["reproduce", "table3", "--model", "tiny", "--data", "x.yaml"], "no row of table3"),
+    "reproduce into a file": (["reproduce", "table3", "-o", "photo.png"], "cannot write photo.png"),
     "reproduce with weights": (["reproduce", "table3", "--weights", "ovseg=x.pt"], "there is no file x.pt"),
     "plot into": (["plot", "gallery", "photo.png", "-c", "cat", "-o", "a.jpg"], "a file that ends in .png"),
     "plot classes": ([*GALLERY, "-c", "gone.csv"], "no such file of classes: gone.csv"),

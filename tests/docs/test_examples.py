@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from base64 import b64decode
 from io import BytesIO
@@ -40,7 +41,15 @@ def test_every_example_is_run_here():
         "folder_to_coco.py",
         "notebook.py",
         "segment_photo.py",
+        "several_processes.py",
     ]
+
+
+def test_photos_are_segmented_in_several_processes(photo, tmp_path):
+    (tmp_path / "again.png").write_bytes((tmp_path / photo).read_bytes())
+    command = [sys.executable, str(EXAMPLES / "several_processes.py"), photo, "again.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["cat.png", "again.png"], done.stderr[-2000:]
 
 
 def test_a_photo_is_segmented(run, tmp_path):

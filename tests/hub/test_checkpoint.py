@@ -407,3 +407,22 @@ def test_damaged_options_of_an_adapter_are_refused(tmp_path, adapter):
     write_checkpoint(path, {"void_embedding.weight": torch.zeros(1, 384)}, {"settings": f'{{"adapter": {adapter}}}'})
     with pytest.raises(CheckpointError, match="damaged settings"):
         maskadapter.load(path)
+
+
+def test_equal_tensors_give_equal_files_that_others_may_read(tmp_path) -> None:
+    tensors = {"b": torch.arange(4.0), "a": torch.ones(3, 2).half(), "steps": torch.tensor(7)}
+    facts = {
+        "model": "tiny",
+        "format": "maskadapter",
+        "note": 'é "\n\x7f\u2028',
+        "settings": {"z": 1, "a": [2]},
+        "b": "1",
+    }
+    for number in range(8):
+        write_checkpoint(tmp_path / f"{number}.safetensors", tensors, facts)
+    assert len({(tmp_path / f"{number}.safetensors").read_bytes() for number in range(8)}) == 1
+    found = read_checkpoint(tmp_path / "0.safetensors")
+    assert all(torch.equal(found.tensors[key], tensor) for key, tensor in tensors.items())
+    assert found.metadata["note"] == facts["note"]
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "0.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -35,6 +35,7 @@ def resized(mask, size, how):
     return mask.resize((mask.width // size, mask.height // size), how).resize(mask.size, how)
 
 
+SPOT = np.hypot(*np.mgrid[-30:30, -40:50])  # distance to a point
 SOFT = {
     "JPEG, then PNG": lambda: through_jpeg(drawn(), 90),
     "bad JPEG, then PNG": lambda: through_jpeg(drawn(), 30),
@@ -47,6 +48,8 @@ SOFT = {
     "very blurred": lambda: drawn((400, 300)).filter(ImageFilter.GaussianBlur(8)),
     "in RGB": lambda: resized(drawn(), 2, Image.Resampling.BILINEAR).convert("RGB"),
     "in 16 bits": lambda: Image.fromarray(np.asarray(resized(drawn(), 2, 2)).astype(np.uint16) * 257),
+    "heat map": lambda: Image.fromarray((255 * np.exp(-((SPOT / 15) ** 2))).astype(np.uint8)),
+    "probabilities": lambda: Image.fromarray((255 / (1 + np.exp(SPOT - 20))).astype(np.uint8)),
     "doubled": lambda: resized(drawn(), 2, 2).resize((180, 120), Image.Resampling.NEAREST),
 }
 
@@ -56,10 +59,21 @@ def test_a_mask_with_gray_edges_is_refused(tmp_path, kind):
     image = SOFT[kind]()
     image.save(tmp_path / "mask.png")
     for source in (tmp_path / "mask.png", image) if kind != "in 16 bits" else (tmp_path / "mask.png", np.array(image)):
-        with pytest.raises(MaskError, match=r"only along edges.*give mask > 127, or save that as PNG"):
+        with pytest.raises(MaskError, match=r"in transitions, .*give mask > 127, or save that as PNG"):
             read_masks(source, image.size[::-1])
     if kind not in ("in RGB", "in 16 bits"):  # the advice helps
         assert len(read_masks(np.array(image) > 127, image.size[::-1])) == 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("photo", ["chelsea", "coffee"])
+def test_a_photo_is_not_a_label_map(photo, mode):
+    image = Image.fromarray(getattr(pytest.importorskip("skimage.data"), photo)()).convert(mode)
+    with pytest.raises(MaskError, match=r"in transitions, as in a photo|is it a label map"):
+        read_masks(image, image.size[::-1])
+    small = image.resize((90, 60))
+    with pytest.raises(MaskError, match="in transitions, as in a photo"):
+        read_masks(small, (60, 90))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -81,7 +95,7 @@ def blocks(side, count=150, size=(120, 160)):
 def spots(background=0):
     labels, rng = np.full((200, 200), background), np.random.default_rng(0)
     for number in range(1, 250):
-        y, x, side = *rng.integers(0, 196, 2), rng.integers(1, 5)
+        y, x, side = *rng.integers(0, 196, 2), rng.integers(1, 4)
         labels[y : y + side, x : x + side] = number
     return labels
 
@@ -111,7 +125,7 @@ LEGIT = {
     "150 classes in blocks of 8": lambda: blocks(8),
     "150 classes in blocks of 4": lambda: blocks(4),
     "150 classes at random": lambda: blocks(1),
-    "stripes": lambda: np.tile(np.arange(151), (60, 1)),
+    "stripes of 3": lambda: np.tile(np.arange(151) // 3 * 3, (60, 1)),
     "151 values in rows": lambda: (np.arange(5400) % 151).reshape(60, 90),
     "spots": spots,
     "spots on a mask": lambda: spots(250),

@@ -92,6 +92,21 @@ def test_a_range_that_the_values_leave_is_not_believed():
     assert near(read_image(io.BytesIO(tiff(values, tag_281=255))), RAMP)
 
 
+def test_the_stated_range_of_a_pgm():
+    dark = (RAMP * 900).astype(">u2").tobytes()
+    assert near(read_image(io.BytesIO(b"P5 6 4 4095\n" + dark)), RAMP * 900 / 4095)
+    assert near(read_image(io.BytesIO(b"P5 6 4 65535\n" + dark)), RAMP * 900 / 1023)
+
+
+def test_channels_one_after_the_other():
+    values = np.moveaxis((COLOR * 65535).astype(np.uint16), 2, 0)
+    planar = {"color": True, "planarconfig": "separate"}
+    with pytest.raises(ImageError, match="one channel after the other with 16 bits: save it with 8, or compressed"):
+        read_image(io.BytesIO(tiff(values, **planar)))
+    assert near(read_image(io.BytesIO(tiff(values, compression="zlib", **planar))), COLOR)
+    assert near(read_image(io.BytesIO(tiff((values >> 8).astype(np.uint8), **planar))), COLOR)
+
+
 def test_significant_bits_of_a_png():
     dark = (RAMP * 900).astype(np.uint16)
     assert near(read_image(io.BytesIO(wide_png(dark, significant_bits=12))), RAMP * 900 / 4095)

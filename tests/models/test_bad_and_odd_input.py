@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import pickle
+import re
 import struct
 import zlib
 from dataclasses import replace
@@ -25,6 +26,7 @@ from maskadapter.cli import main
 from maskadapter.io import images
 from maskadapter.io.coco_format import encode_mask
 from maskadapter.models.preprocess import InputSize
+from maskadapter.system.warn_once import warn_once
 
 SIZE = (24, 32)  # height, width
 CLASSES = ["-c", "cat, grass"]
@@ -183,6 +185,10 @@ GOOD_CLASSES = {
     "a NUL and a tab": ("cat\0, d\tog", 2),
     "a list": ("cityscapes", None),
 }
+SAID_OF_CLASSES = {
+    "any script": "the text encoder knows Latin script alone, .*\n",
+    "duplicates": "the same class given more than once counts once: cat, cat, cat\n",
+}
 
 GOOD_MASKS = {
     "an array": (lambda: saved(masks()), 3),
@@ -222,8 +228,10 @@ def test_images(run, case, tmp_path):
 @pytest.mark.parametrize("case", GOOD_CLASSES)
 def test_classes(run, case, tmp_path):
     words, count = GOOD_CLASSES[case]
+    warn_once.cache_clear()
     code, _, err = run(["segment", photo(), "-c", words])
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert re.fullmatch(SAID_OF_CLASSES.get(case, ""), err), err
     names = json.loads((tmp_path / "out" / "photo-classes.json").read_text(encoding="utf-8"))
     assert len(names) == (count or len(maskadapter.Vocabulary.builtin(words)))
 
@@ -299,6 +307,13 @@ BAD = {
     "a cut PNG": (segment(lambda: cut("photo.png", 0.5)), "damaged image photo.png"),
     "a cut header": (segment(lambda: cut("photo.png", 0.0003)), "photo.png"),
     "a decompression bomb": (segment(bomb), "60000 x 60000 pixels, more than max_pixels"),
+    "HEIC": (
+        segment(lambda: file("IMG_1.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")),
+        "HEIC is not read: convert to",
+    ),
+    "an address": (segment(lambda: "https://example.org/a.jpg"), "is an address; a path on this computer is needed"),
+    "an address of classes": (lambda: words("https://example.org/classes.txt")(), "is an address"),
+    "a panorama": (segment(lambda: photo(size=(40, 3000))), "would shrink to 96 x 1, less than a patch of 32"),
     "floating-point pixels": (segment(lambda: photo("photo.tif", "F")), "floating-point pixels"),
     "an empty folder": (segment(lambda: Path("photos").mkdir() or "photos"), "no images in photos"),
     "a pattern without matches": (lambda: ["segment", "no*.jpg", *CLASSES], "no images in no*.jpg"),

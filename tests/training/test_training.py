@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ import yaml
 
 import maskadapter
 from maskadapter.data.dataset import Sample
+from maskadapter.data.loading.sampling import TrainingOrder
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.errors import CheckpointError, MaskAdapterError, RecipeError
 from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from maskadapter.training.recipe import as_yaml, read_recipe
 from maskadapter.training.run_folder import Checkpoints
 from maskadapter.training.trainer import train
+from maskadapter.training.validation import Validation
 from maskadapter.types.target import Target
 
 WARMUP = {
@@ -314,11 +317,49 @@ class Empty(Scenes):
         return Sample(sample.image, Target.of_labels(np.full(sample.target.size, -1)), sample.name)
 
 
+class AlmostEmpty(Empty):
+    """Images without any mask, but for some."""
+
+    def __init__(self, length, *full):
+        super().__init__(length)
+        self.full = full
+
+    def __getitem__(self, index):
+        return Scenes.__getitem__(self, index) if index in self.full else super().__getitem__(index)
+
+
 @pytest.mark.parametrize("stage", ["warmup", "mixed"])
 def test_images_without_masks_do_no_harm(recipe, tmp_path, stage):
     masks = PAIRS if stage == "mixed" else WARMUP["masks"]
-    path = run(recipe("run.iterations=1", stage=stage, masks=masks), tmp_path / "run", Empty(4))
+    changes = ("run.iterations=1", "run.batch_size=4")
+    path = run(recipe(*changes, stage=stage, masks=masks), tmp_path / "run", AlmostEmpty(4, 3))
     assert all(bool(tensor.isfinite().all()) for tensor in tensors(path).values() if tensor.is_floating_point())
+
+
+def test_a_data_set_without_masks_is_refused_before_it_starts(recipe, tmp_path):
+    with pytest.raises(MaskAdapterError, match="scenes has no ground truth in its 4 images"):
+        run(recipe(), tmp_path / "run", Scenes(12), Empty(4))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(MaskAdapterError, match="no ground truth in its 2 images"):
+        Validation([AlmostEmpty(4, 3)], tmp_path / "run", "", images=2)
+
+
+def test_steps_without_a_mask_write_no_model(recipe, tmp_path, monkeypatch):
+    recipe = recipe("run.iterations=2", "run.save_every=1", 'data.train=[{"name": "scenes"}]')
+    loaded = [index for index in range(12) if index not in drawn(recipe, steps=2)]
+    with pytest.raises(MaskAdapterError, match="no image had a mask in the steps up to 2, so nothing was learned"):
+        run(recipe, tmp_path / "end", AlmostEmpty(12, *loaded))
+    assert not (tmp_path / "end" / "model.safetensors").exists()
+    monkeypatch.setattr("maskadapter.training.trainer._STEPS_WITHOUT_MASKS", 1)
+    with pytest.raises(MaskAdapterError, match="in the steps up to 1, so nothing"):
+        run(recipe, tmp_path / "soon", AlmostEmpty(12, *loaded))
+
+
+def drawn(recipe, steps):
+    """The images of the first steps."""
+    settings = read_recipe(recipe)
+    batches = TrainingOrder([Scenes(12)], settings.run.batch_size, settings.run.seed).batches()
+    return [draw.index for batch in islice(batches, steps) for draw in batch]
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(recipe, tmp_path, monkeypatch):

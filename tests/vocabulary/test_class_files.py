@@ -57,6 +57,7 @@ def test_classes_are_read_from(tmp_path, name, content, classes):
         ("broken.yaml", b"names: [cat\nval: x", r"not YAML \(line 2\)"),
         ("nested.yaml", b"names:\n  0: {en: cat}\n", "class 1 is .*, which is not a name"),
         ("empty.yaml", b"names: []\n", "no classes"),
+        ("endless.yaml", b"names: &a {names: *a}\n", "no names of classes"),
         ("config.json", b'{"a": 1, "b": "cat"}', "no names of classes"),
         ("null.json", b'["cat", null]', "class 2 is None, which is not a name"),
         ("twice.json", b'[{"id": 3, "name": "a"}, {"id": "3", "name": "b"}]', "two classes of the number 3"),

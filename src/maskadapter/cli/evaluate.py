@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from maskadapter.cli.console import stop_message
 from maskadapter.cli.options import Dataset, Device, Limit, ModelSource, Prune, Root, Split, Task, with_model_source
+from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
 
 
@@ -50,6 +51,9 @@ def evaluate(
         Literal["sum", "update"] | None,
         Option(help="MAFT+: the norm of text and update (sum), or of the update alone; without it the model's own."),
     ] = None,
+    background: Annotated[
+        str, Option(help="Classes that compete with the data set's, as for segment; pixels that they win are wrong.")
+    ] = "none",
     annotations: Annotated[Path | None, Option(help="The ground truth's JSON, for COCO without categories.")] = None,
     *,
     source: ModelSource,
@@ -63,23 +67,36 @@ def evaluate(
 
     Example: [bold]maskadapter evaluate fcclip-large ade20k-150 --root datasets --partition synonyms[/]
     """
-    from maskadapter.data import open_dataset
+    from maskadapter.data import open_dataset, require_masks
     from maskadapter.evaluation import Partition
     from maskadapter.hub import check_source
     from maskadapter.models import MODEL_NAMES
     from maskadapter.paper import reference_figures
     from maskadapter.pipelines import check_switches
-    from maskadapter.system.paths import check_folder
+    from maskadapter.system.paths import check_folder, user_path
     from maskadapter.system.processes import rank_and_world_size
 
     images = open_dataset(dataset, root, split, task)
-    of_files = model not in MODEL_NAMES and (Path(model).is_dir() or model.endswith(".json"))
-    if not of_files:
+    of_files = model not in MODEL_NAMES and (user_path(model, MaskAdapterError).is_dir() or model.endswith(".json"))
+    if of_files:
+        switches = {
+            "branch": branch != "ensemble",
+            "alpha": alpha is not None,
+            "beta": beta is not None,
+            "masks": masks is not None,
+            "fast": prune_proposals,
+            "transfer-norm": transfer_norm is not None,
+            "background": background != "none",
+        }
+        if given := [name for name, is_given in switches.items() if is_given]:
+            raise MaskAdapterError(f"predictions in files are evaluated as they are: leave --{given[0]} out")
+    else:
         check_source(replace(source, name=model))
-        check_switches(branch, alpha, beta, masks)
+        check_switches(branch, alpha, beta, masks, background)
     if partition not in (None, "synonyms"):
         Partition.of(str(partition), images.vocabulary)
-    check_folder(output)
+    output = check_folder(output)
+    require_masks(images, limit)
     from maskadapter.evaluation import evaluate as run
     from maskadapter.pipelines import file_predictor, model_predictor
 
@@ -90,7 +107,8 @@ def evaluate(
             # Every process of a launcher takes the GPU of its own number.
             place = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device
             load = partial(model_predictor, device=place, prune_proposals=prune_proposals, transfer_norm=transfer_norm)
-            predictor = load(replace(source, name=model), images, branch=branch, alpha=alpha, beta=beta, masks=masks)
+            load = partial(load, branch=branch, alpha=alpha, beta=beta, masks=masks, background=background)
+            predictor = load(replace(source, name=model), images)
     classes = None if partition is None else Partition.of(partition, images.vocabulary, predictor.trained_on)
     name = predictor.published_as
     reference = reference_figures(*name, images, branch, classes, convention) if name else {}

@@ -14,7 +14,7 @@ from maskadapter.errors import MaskAdapterError
 def reproduce(
     table: Annotated[str, Argument(help="A table of the paper: table1 to table11.")],
     root: Annotated[Path | None, Option(help="Folder that holds the data sets.")] = None,
-    output: Annotated[Path | None, Option("--output", "-o", help="Folder; without it reproduce/<table>.")] = None,
+    output: Annotated[Path | None, Option("--output", "-o", help="Folder; without it reproduce/TABLE.")] = None,
     model: Annotated[str | None, Option("--model", "-m", help="Your own model in place of every row's.")] = None,
     data: Annotated[str | None, Option(help="A data set's name, or a YAML file, in place of every column's.")] = None,
     split: Split = "val",
@@ -23,7 +23,7 @@ def reproduce(
         Option(help="Seen classes: a list that shares synonyms with them, or a file of names; else COCO panoptic's."),
     ] = None,
     limit: Limit = None,
-    runs: Annotated[Path, Option(help="Folder of trainings: <recipe's name>/model.safetensors.")] = Path("runs"),
+    runs: Annotated[Path, Option(help="Folder of trainings: RECIPE/model.safetensors.")] = Path("runs"),
     weights: Annotated[
         list[str] | None,
         Option(help="A file of yours, NAME=FILE: ovseg, a recipe's name, fcclip-large-adapter. May be repeated."),
@@ -48,4 +48,4 @@ def reproduce(
     with stop_message():
         report = own(limit=limit, runs=runs, weights=files, download=download, device=device)
     print(report.markdown())
-    print((output or Path("reproduce") / report.table.name) / f"{report.table.name}.md")
+    print((output or Path("reproduce") / report.table.name).expanduser() / f"{report.table.name}.md")

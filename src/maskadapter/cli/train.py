@@ -19,24 +19,35 @@ def train(
     change: Annotated[list[str] | None, Option("--set", help="A value: optimizer.lr=5e-5. May be repeated.")] = None,
     cpu: Annotated[bool, Option("--cpu", help="Compute on the CPU even where there is a GPU.")] = False,
 ) -> None:
-    """Train an adapter or a mask generator by a recipe.
+    """Train an adapter or a mask generator, or learn classes of your own, by a recipe.
 
     Stopped by Ctrl-C, by SIGTERM or worse, the same command goes on from the newest checkpoint. On several GPUs or
     machines: accelerate launch -m maskadapter train ...
 
+    Your own images: [bold]maskadapter train recipes/own/own-data.yaml --set "data.train=[{name: my-data.yaml}]"[/]
+
     Example: [bold]maskadapter train recipes/table1/fcclip-large-warmup.yaml --root datasets[/]
     """
-    from maskadapter.data import open_dataset
+    from maskadapter.data import has_split, open_dataset, require_masks
     from maskadapter.system.paths import check_folder
     from maskadapter.training import check_weights, read_recipe
 
     settings = read_recipe(recipe, change or [])
     folder = output or Path("runs") / recipe.stem
     datasets = [open_dataset(part.name, root, "train") for part in settings.data.train]
-    names = settings.evaluation.datasets if settings.evaluation.every else ()
-    validated = [open_dataset(name, root, "val") for name in names]
+    validated = []
+    if settings.stage == "classifier":
+        datasets += [
+            open_dataset(part.name, root, "val") for part in settings.data.train if has_split(part.name, "val")
+        ]
+    elif settings.evaluation.every:
+        validated = [open_dataset(name, root, "val") for name in settings.evaluation.datasets]
     check_weights(settings)
     check_folder(folder)
+    for dataset in datasets:
+        require_masks(dataset)
+    for dataset in validated:
+        require_masks(dataset, settings.evaluation.images or None)
     from maskadapter.training import Validation, fingerprint
     from maskadapter.training import train as run
 
@@ -46,13 +57,15 @@ def train(
     with stop_message(), _step_bar():
         path = run(settings, datasets, folder, validation, "cpu" if cpu else None)
     print(path)
+    if settings.stage == "classifier":
+        print((folder / "summary.txt").read_text(encoding="utf-8").strip())
 
 
 @contextmanager
 def _step_bar() -> Iterator[None]:
     """A progress bar that follows the steps which the training loop logs; the main process alone logs them."""
     logger, done = logging.getLogger("maskadapter.training.trainer"), 0
-    advance: Callable[[int], None] | None = None
+    advance: Callable[..., None] | None = None
 
     def follow(record: logging.LogRecord) -> bool:
         nonlocal advance, done
@@ -61,7 +74,8 @@ def _step_bar() -> Iterator[None]:
             return True
         if advance is None:
             advance, done = stack.enter_context(bar("training", iterations, step)), step
-        advance(step - done)
+        loss = getattr(record, "loss", None)
+        advance(step - done, None if loss is None else f"training, loss {loss:.2f}")
         done = step
         return False
 

@@ -2,4 +2,5 @@
 
 from maskadapter.data.catalog import KNOWN, known_set
 from maskadapter.data.dataset import Dataset, Sample
-from maskadapter.data.opening import open_dataset
+from maskadapter.data.ground_truth import require_masks
+from maskadapter.data.opening import has_split, open_dataset

@@ -1,7 +1,8 @@
 """The interface of a data set: images with their ground truth, by index."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,3 +41,11 @@ class Dataset(Protocol):
 
     def __getitem__(self, index: int) -> Sample:
         """Read a sample. Raises DatasetError, naming the file: no label, or one that does not fit the image."""
+
+
+@runtime_checkable
+class KnowsClasses(Protocol):
+    """A data set that knows which classes are in an image without reading it."""
+
+    def classes_of(self, index: int) -> Collection[int]:
+        """Return the indices of the classes in an image."""

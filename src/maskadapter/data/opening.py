@@ -6,11 +6,12 @@ from maskadapter.data.catalog import KnownSet, category_ids, known_set, label_va
 from maskadapter.data.dataset import Dataset, Task
 from maskadapter.data.formats.ade20k_segments import Ade20kSegments
 from maskadapter.data.formats.coco_datasets import CocoInstances, CocoPanoptic
-from maskadapter.data.formats.custom import open_custom
+from maskadapter.data.formats.custom import open_custom, read_description
 from maskadapter.data.formats.image_label_pairs import no_label
 from maskadapter.data.formats.semantic_folder import SemanticFolder
 from maskadapter.data.layout import SplitFiles, missing_path
 from maskadapter.errors import DatasetError
+from maskadapter.system.paths import user_path
 from maskadapter.vocabulary import Vocabulary
 
 
@@ -28,7 +29,7 @@ def open_dataset(
     """
     name = str(name_or_path)
     if name.endswith((".yaml", ".yml")):
-        dataset = open_custom(Path(name), split)
+        dataset = open_custom(user_path(name, DatasetError), split)
         _check_task(name, task, (dataset.task,))
         return dataset
     known = known_set(name)
@@ -36,7 +37,15 @@ def open_dataset(
         raise DatasetError(f"{name} needs the folder that holds it: give it as root")
     check_split(known, split)
     _check_task(name, task, ("semantic", "panoptic", "instance") if known.instances else (known.task,))
-    return _open(known, Path(root), split, task or known.task)
+    return _open(known, user_path(root, DatasetError), split, task or known.task)
+
+
+def has_split(name_or_path: str | Path, split: str) -> bool:
+    """Whether a data set describes a split; its files need not be there. Raises DatasetError as ``open_dataset``."""
+    name = str(name_or_path)
+    if name.endswith((".yaml", ".yml")):
+        return getattr(read_description(user_path(name, DatasetError)), split) is not None
+    return split in known_set(name).splits
 
 
 def check_split(known: KnownSet, split: str) -> None:
@@ -80,8 +89,8 @@ def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
     if known.task != "semantic":
         classes = category_ids(known.name)
         if task == "instance":
-            return CocoInstances(known.name, vocabulary, files.listing, files.images, classes)
-        return CocoPanoptic(known.name, vocabulary, files.listing, files.images, files.labels, classes)
+            return CocoInstances(known.name, vocabulary, files.listing, files.images, classes, published=True)
+        return CocoPanoptic(known.name, vocabulary, files.listing, files.images, files.labels, classes, published=True)
     held = {path.name for path in files.labels.iterdir()}
     pairs = files.pairs()
     unlabeled = [image.name for image, label in pairs if label.name not in held]

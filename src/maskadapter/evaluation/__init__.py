@@ -12,7 +12,6 @@ from maskadapter.evaluation.bootstrapping import (
     name_and_group,
     standard_error,
 )
-from maskadapter.evaluation.files_of_images import file_of
 from maskadapter.evaluation.partition import Partition
 from maskadapter.evaluation.records import Records
 from maskadapter.system.lazy_door import on_first_use

@@ -1,5 +1,6 @@
 """Evaluate any predictor on any data set: each image once, by one process or many, and the metrics at the end."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -11,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from maskadapter.data import Dataset, Sample
+from maskadapter.data import Dataset, Sample, require_masks
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.evaluation.metrics.instance import TOP, ground_truth_instances, predicted_instances
 from maskadapter.evaluation.metrics.mask_accuracy import Classify, classify_masks
@@ -23,6 +24,7 @@ from maskadapter.evaluation.records import Records
 from maskadapter.evaluation.report import Report
 from maskadapter.evaluation.scores import scores_of
 from maskadapter.results import Instances, PanopticMap
+from maskadapter.system.paths import user_path
 from maskadapter.system.processes import rank_and_world_size
 from maskadapter.system.progress import bar, busy
 from maskadapter.system.renamed import refuse_old_keywords
@@ -81,14 +83,17 @@ def evaluate(
 
     One image is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; images that have a line are not
     evaluated again, and the metrics are computed from the lines alone, whoever wrote them. Raises MaskAdapterError, one
-    line: an image or label that cannot be read, predictions that do not fit, a folder made with other settings or that
-    cannot be written, a process that has ended. KeyboardInterrupt says how many images are done.
+    line: no ground truth in any image, an image or label that cannot be read, predictions that do not fit, a folder
+    made with other settings or that cannot be written, a process that has ended. KeyboardInterrupt says how many
+    images are done.
     """
     rank, world_size = rank_and_world_size() if share is None else share
     count = len(dataset) if limit is None else min(limit, len(dataset))
     if count < 1:
         raise MaskAdapterError(f"{dataset.name} has no images to evaluate: limit is {limit}, it has {len(dataset)}")
     chosen = _chosen(predict, dataset, metrics)
+    require_masks(dataset, count)
+    output = user_path(output, MaskAdapterError)
     records = Records(output)
     if not settings and rank < count:  # a process without a share may come when the others are done
         records.refuse_earlier(rank, world_size)
@@ -113,6 +118,9 @@ def evaluate(
         predict.check([name for name, _ in images], whole=count == len(dataset))
     with busy("computing the metrics"):
         scores = scores_of(lambda: records.read(count), chosen, dataset.vocabulary, convention, partition)
+    if all(math.isnan(value) for value in scores.numbers.values()):
+        reason = "AP is of things, and its ground truth has none" if chosen == ("instance",) else "no label counts"
+        raise MaskAdapterError(f"{dataset.name} has nothing to score: {reason}")
     report = Report.of(scores, dataset, [size for _, size in images], settings or {}, reference or {})
     if rank == 0:
         report.save(output)

@@ -1,7 +1,7 @@
 """Read another program's predictions from its files."""
 
 from abc import ABC, abstractmethod
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
@@ -11,10 +11,10 @@ import numpy as np
 
 from maskadapter.data import Sample
 from maskadapter.errors import MaskAdapterError, MaskError
-from maskadapter.evaluation.files_of_images import file_of
-from maskadapter.io import decode_segmentation, panoptic_ids, read_labels
+from maskadapter.io import comparable_id, decode_segmentation, file_of, panoptic_ids, read_labels
 from maskadapter.results import Instances, PanopticMap, Segment, boxes_of
 from maskadapter.system.json_files import read_json
+from maskadapter.system.paths import user_path
 from maskadapter.vocabulary import Vocabulary
 
 
@@ -56,22 +56,29 @@ def read_predictions(path: str | Path, vocabulary: Vocabulary, annotations: str 
         ``images`` the file's stem is the number of the image, as COCO names its images.
     Raises MaskAdapterError for another format, or another number of categories than classes.
     """
-    path = Path(path)
+    path = user_path(path, MaskAdapterError)
     if path.is_dir():
         return LabelMaps(path, len(vocabulary))
     content = read_json(path, MaskAdapterError)
     found, facts = (content.get("annotations"), content) if isinstance(content, dict) else (content, {})
     if annotations is not None:
-        facts = read_json(Path(annotations), MaskAdapterError)
+        facts = read_json(user_path(annotations, MaskAdapterError), MaskAdapterError)
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise MaskAdapterError(f"{path} is not COCO predictions: a list of annotations is needed")
     classes, stems = _classes(facts, len(vocabulary), path), _stems(facts)
-    if any("segments_info" in one for one in found):
-        images = {stems.get(one.get("image_id"), _stem(one.get("file_name"))): one for one in found}
-        return PanopticImages(path, images, classes)
-    instances: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-    for one in found:
-        instances[stems.get(one.get("image_id"), one.get("image_id"))].append(one)
+    try:
+        if any("segments_info" in one for one in found):
+            images = {}
+            for one in found:
+                known = stems.get(comparable_id(one["image_id"])) if "image_id" in one else None
+                images[known or _stem(one.get("file_name"))] = one
+            return PanopticImages(path, images, classes)
+        instances: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+        for one in found:
+            number = comparable_id(one.get("image_id"))
+            instances[stems.get(number, number)].append(one)
+    except MaskError as error:
+        raise MaskAdapterError(f"{path} has a prediction without image: {error}") from None
     return InstanceResults(path, instances, classes)
 
 
@@ -149,8 +156,11 @@ class PanopticImages(CocoPredictions):
         image = read_labels(self._image(one))
         ids = panoptic_ids(image) if image.ndim == 3 else image.astype(np.int32)
         try:
-            found = [(int(facts["id"]), self.classes[facts["category_id"]]) for facts in one["segments_info"]]
-        except (KeyError, TypeError, ValueError) as error:
+            found = [
+                (int(comparable_id(facts["id"])), self.classes[comparable_id(facts["category_id"])])
+                for facts in one["segments_info"]
+            ]
+        except (MaskError, KeyError, TypeError, ValueError) as error:
             raise MaskError(f"{self.path} has a segment of unknown id or category ({error})") from None
         segments = tuple(Segment(key, label, True, 1.0, int((ids == key).sum()), 0) for key, label in found)
         # Ids reach 2^24: a table over them would be larger than the image.
@@ -160,7 +170,7 @@ class PanopticImages(CocoPredictions):
         return SimpleNamespace(semantic=lambda: labels, panoptic=lambda: PanopticMap(ids, segments))
 
     def _image(self, one: Mapping[str, Any]) -> Path:
-        name = PurePosixPath(str(one.get("file_name")))
+        name = PurePosixPath(str(one.get("file_name")).replace("\\", "/"))
         below = not name.is_absolute() and ".." not in name.parts  # the file may be anybody's
         return self.folder / name if below and (self.folder / name).is_file() else self.folder / name.name
 
@@ -182,8 +192,10 @@ class InstanceResults(CocoPredictions):
     def of(self, sample: Sample) -> Any:
         try:
             found = sorted(self.found.get(self.source(sample.name), []), key=lambda one: -float(one["score"]))
-            labels = np.array([self.classes[one["category_id"]] for one in found], np.int64)
+            labels = np.array([self.classes[comparable_id(one["category_id"])] for one in found], np.int64)
             scores = np.array([one["score"] for one in found], np.float64)
+            if not np.isfinite(scores).all():
+                raise MaskError(f"{self.path} has a result whose score is not finite")
             masks = np.zeros((len(found), *sample.target.size), bool)
             for mask, one in zip(masks, found, strict=True):
                 mask[:] = decode_segmentation(one["segmentation"], sample.target.size)
@@ -196,22 +208,25 @@ class InstanceResults(CocoPredictions):
 def _classes(facts: Mapping[str, Any], count: int, path: Path) -> dict[Any, int]:
     """Category id -> class."""
     try:
-        ids = sorted(category["id"] for category in facts["categories"])
-    except (KeyError, TypeError):
+        ids = [comparable_id(category["id"]) for category in facts["categories"]]
+    except (KeyError, TypeError, MaskError):
         todo = "give a JSON that does, the ground truth's, as annotations"
         raise MaskAdapterError(f"{path} does not list its categories: {todo}") from None
+    if (twice := next((number for number, times in Counter(ids).items() if times > 1), None)) is not None:
+        raise MaskAdapterError(f"{path} has two categories with the same id {twice}: ids must differ")
     if len(ids) != count:
         raise MaskAdapterError(f"{path} has {len(ids)} categories and the data set {count} classes")
+    ids.sort(key=lambda number: (isinstance(number, str), number))
     return {category: index for index, category in enumerate(ids)}
 
 
 def _stem(name: Any) -> str:
-    return PurePosixPath(str(name)).with_suffix("").as_posix()
+    return PurePosixPath(str(name).replace("\\", "/")).with_suffix("").as_posix()
 
 
 def _stems(facts: Mapping[str, Any]) -> dict[Any, str]:
     """Number of an image -> its file's path without suffix, for files that list their images."""
     try:
-        return {image["id"]: _stem(image["file_name"]) for image in facts.get("images", ())}
-    except (KeyError, TypeError):
+        return {comparable_id(image["id"]): _stem(image["file_name"]) for image in facts.get("images", ())}
+    except (KeyError, TypeError, MaskError):
         return {}

@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from maskadapter.data import Dataset
 from maskadapter.evaluation.metrics.semantic import CONVENTIONS
 from maskadapter.evaluation.scores import Scores
@@ -15,6 +17,8 @@ from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
 from maskadapter.system.markdown_table import markdown_table
 
+MAX_CLASSES = 200  # rows of the table of classes in report.md; report.json has all
+MAX_CONFUSIONS = 20  # rows of the tables of confusions in report.md; report.json has ten times as many
 LIBRARIES = ("maskadapter", "torch", "open_clip_torch", "timm", "pillow", "numpy", "pycocotools")
 
 
@@ -22,12 +26,14 @@ LIBRARIES = ("maskadapter", "torch", "open_clip_torch", "timm", "pillow", "numpy
 class Report:
     """numbers: every metric in percent, by name; NaN where there was nothing to measure. facts: what they depend on and
     how much they are computed from, ready for JSON. classes: the metrics of each class. reference: the caller's
-    figures, in percent, for those of the numbers that have one."""
+    figures, in percent, for those of the numbers that have one. confusions: by what is counted, pixels or segments, the
+    most frequent pairs of a class and another that was predicted instead, with their share of the class in percent."""
 
     numbers: Mapping[str, float]
     facts: Mapping[str, Any]
     classes: Sequence[Mapping[str, Any]]
     reference: Mapping[str, float]
+    confusions: Mapping[str, Sequence[Mapping[str, Any]]]
 
     @classmethod
     def of(
@@ -54,11 +60,12 @@ class Report:
             facts["partition"] = f"{partition.name}: {partition.counts[0]} seen, {partition.counts[1]} unseen"
         facts |= {**scores.counts, **settings}
         facts["libraries"] = {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
-        columns |= {metric: [_or_none(float(one)) for one in values] for metric, values in scores.per_class.items()}
+        columns |= {metric: list(map(_or_none, values.tolist())) for metric, values in scores.per_class.items()}
         classes = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         whole = len(sizes) == len(dataset)  # a part of the images is compared with nothing
         comparable = {name: value for name, value in reference.items() if whole and name in scores.numbers}
-        return cls(scores.numbers, facts, classes, comparable)
+        confusions = {unit: _most_frequent(rows, vocabulary.names, unit) for unit, rows in scores.confused.items()}
+        return cls(scores.numbers, facts, classes, comparable, confusions)
 
     def save(self, folder: str | Path) -> None:
         """Write ``report.json`` and ``report.md``; MaskAdapterError where the folder cannot be written."""
@@ -67,12 +74,13 @@ class Report:
         content: dict[str, Any] = {"numbers in percent": numbers, "facts": self.facts}
         if self.reference:
             content |= {"reference": self.reference, "difference to the reference": differences}
-        path = write_json(Path(folder) / "report.json", {**content, "per class": self.classes})
+        content |= {"per class": self.classes, "confusions": self.confusions}
+        path = write_json(Path(folder) / "report.json", content)
         with write_atomically(path.with_suffix(".md")) as temporary:
             temporary.write_text(self.markdown(), encoding="utf-8")
 
     def markdown(self) -> str:
-        """Two tables: the metrics, beside the reference figures where there are any, and the facts."""
+        """Tables of the metrics, beside the reference figures if there are any, the facts, classes and confusions."""
         header = ["metric", "%", *(["reference", "difference"] if self.reference else [])]
         rows = []
         for name, value in self.numbers.items():
@@ -82,7 +90,54 @@ class Report:
             rows.append(row + [""] * (len(header) - len(row)))
         metrics = markdown_table(header, rows, "l" + "r" * (len(header) - 1))
         facts = markdown_table(["", ""], [[name, _text(value)] for name, value in self.facts.items()])
-        return "\n".join([*metrics, "", *facts]) + "\n"
+        return "\n".join([*metrics, "", *facts, *self._class_tables(), *self._confusion_tables()]) + "\n"
+
+    def _class_tables(self) -> list[str]:
+        """The classes in the order of the vocabulary; of a large one the worst and the best of those that occur."""
+        columns = [name for name in self.classes[0] if name != "thing"]
+        metric = next(name for name in columns if name not in ("name", "seen"))
+        rows, note = list(self.classes), "All figures but the counts are in percent; report.json has them too."
+        if len(rows) > MAX_CLASSES:
+            occurring = [row for row in rows if row[metric] is not None]
+            rows, half = sorted(occurring, key=lambda row: row[metric]), MAX_CLASSES // 2
+            note = f"{len(rows):,} of {len(self.classes):,} classes occur, here by their {metric}. {note}"
+            if len(rows) > MAX_CLASSES:
+                note = f"The {half} worst and the {half} best: {note}"
+                rows = rows[:half] + rows[-half:]
+        cells = [[_cell(row[name]) for name in columns] for row in rows]
+        table = markdown_table(["class", *columns[1:]], cells, "l" + "r" * (len(columns) - 1))
+        return ["", "## Classes", "", note, "", *table]
+
+    def _confusion_tables(self) -> list[str]:
+        lines = []
+        for unit, pairs in self.confusions.items():
+            cells = [[_cell(value) for value in pair.values()] for pair in pairs[:MAX_CONFUSIONS]]
+            if cells:
+                table = markdown_table(["ground truth", "predicted", unit, "% of the class"], cells, "llrr")
+                lines += ["", f"## Most frequent confusions, {unit}", "", *table]
+        return lines
+
+
+def _most_frequent(confused: np.ndarray, names: Sequence[str], unit: str) -> list[dict[str, Any]]:
+    """Return the most frequent pairs of two classes in (E, 3) confusions, the last column being a count of ``unit``."""
+    totals = np.bincount(confused[:, 0], confused[:, 2], minlength=len(names))
+    wrong = confused[confused[:, 0] != confused[:, 1]]
+    order = np.argsort(-wrong[:, 2], kind="stable")[: 10 * MAX_CONFUSIONS]
+    return [
+        {
+            "ground truth": names[true],
+            "predicted": names[found] if found < len(names) else "no class",
+            unit: count,
+            "percent of the class": 100 * count / totals[true],
+        }
+        for true, found, count in wrong[order].tolist()
+    ]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else f"{value:.1f}" if isinstance(value, float) else _text(value)
 
 
 def _or_none(value: float) -> float | None:

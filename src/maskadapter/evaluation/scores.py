@@ -11,7 +11,7 @@ from maskadapter.evaluation.metrics import semantic
 from maskadapter.evaluation.metrics.instance import average_precision
 from maskadapter.evaluation.metrics.mask_accuracy import accuracy
 from maskadapter.evaluation.metrics.panoptic import PanopticQuality
-from maskadapter.evaluation.metrics.semantic import Convention, mean_iou, pixel_counts
+from maskadapter.evaluation.metrics.semantic import Convention, mean_iou, pixel_counts, summed_confusion
 from maskadapter.evaluation.partition import Partition
 from maskadapter.vocabulary import Vocabulary
 
@@ -22,7 +22,8 @@ Read = Callable[[], Iterator[dict[str, Any]]]
 @dataclass(frozen=True)
 class Scores:
     """numbers: percent, by name. counts: how many pixels, segments and classes they are computed from. per_class: (K,)
-    percent or NaN, by name."""
+    by name: percent or NaN, or whole numbers of pixels or segments. confused: by what is counted, "pixels" or
+    "segments", (E, 3) int64: class, predicted class (K for none), count."""
 
     read: Read
     vocabulary: Vocabulary
@@ -31,20 +32,22 @@ class Scores:
     numbers: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     per_class: dict[str, np.ndarray] = field(default_factory=dict)
+    confused: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def groups(self) -> dict[str, np.ndarray]:
         return self.partition.groups if self.partition else {}
 
     def add_semantic(self) -> None:
-        self._add_pixels(pixel_counts((record["semantic"] for record in self.read()), len(self.vocabulary)))
+        self._add_pixels(summed_confusion(record["semantic"] for record in self.read()))
 
-    def _add_pixels(self, counts: np.ndarray) -> None:
+    def _add_pixels(self, confused: np.ndarray) -> None:
+        self.confused["pixels"], counts = confused, pixel_counts([confused], len(self.vocabulary))
         scores = semantic.semantic_scores(counts, self.convention)
         self.numbers.update({name: 100 * value for name, value in scores.items()})
         other: Convention = "detectron2-0.6" if self.convention == "detectron2-main" else "detectron2-main"
         self.numbers[f"mIoU by {other}"] = 100 * mean_iou(counts, other)
-        chosen, (_, predicted, true) = semantic.counted(counts, self.convention), counts
+        chosen, (both, predicted, true) = semantic.counted(counts, self.convention), counts
         self.counts["labeled pixels"] = int(true.sum())
         self.counts["classes in the ground truth"] = int((true > 0).sum())
         self.counts["classes predicted and not in the ground truth"] = int(((true == 0) & (predicted > 0)).sum())
@@ -53,6 +56,9 @@ class Scores:
             self.numbers[f"mIoU {name}"] = 100 * mean_iou(counts, self.convention, among)
             self.counts[f"of them {name}"] = int((chosen & among).sum())
         self.per_class["IoU"] = 100 * semantic.class_ious(counts)
+        with np.errstate(invalid="ignore"):
+            self.per_class.update({"pixel accuracy": 100 * both / true, "precision": 100 * both / predicted})
+        self.per_class["pixels"] = true
 
     def add_panoptic(self) -> None:
         images = ({int(label): match for label, match in record["panoptic"].items()} for record in self.read())
@@ -84,19 +90,22 @@ class Scores:
 
     def add_masks(self) -> None:
         for name in ("segments", "class masks"):
-            counts = self._mask_counts(name.replace(" ", "_"))
+            confused = self._confused_masks(name.replace(" ", "_"))
+            counts = pixel_counts([confused], len(self.vocabulary))
             self.numbers[f"accuracy of {name}"] = 100 * accuracy(counts)
             for group, among in self.groups.items():
                 self.numbers[f"accuracy of {name} {group}"] = 100 * accuracy(counts, among)
             self.counts[name] = int(counts[2].sum())
             with np.errstate(invalid="ignore"):
                 self.per_class[f"accuracy of {name}"] = 100 * counts[0] / counts[2]
-        painted = self._mask_counts("painted")
-        if painted[2].any():  # not where masks may overlap
+            if name == "segments":
+                self.confused[name], self.per_class[name] = confused, counts[2]
+        painted = self._confused_masks("painted")
+        if len(painted):  # not where masks may overlap
             self._add_pixels(painted)
 
-    def _mask_counts(self, recorded: str) -> np.ndarray:
-        return pixel_counts((record["masks"][recorded] for record in self.read()), len(self.vocabulary))
+    def _confused_masks(self, recorded: str) -> np.ndarray:
+        return summed_confusion(record["masks"][recorded] for record in self.read())
 
 
 def scores_of(

@@ -1,7 +1,9 @@
 """A model by its name or its file: found, read, joined with an adapter, identified, built and filled."""
 
 import json
+import os
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -52,6 +54,7 @@ def load(
     DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
     """
     check_device(device)
+    _compute_alone_after_fork()
     source = ModelSource(pooler=pooler, adapter=adapter, architecture=architecture)
     if isinstance(name, ModelSource):
         if source != ModelSource():
@@ -66,6 +69,13 @@ def load(
     return segmenter
 
 
+@cache
+def _compute_alone_after_fork() -> None:
+    """Give forked processes one thread: they inherit no others, and PyTorch would wait for its pool forever."""
+    if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
+
+
 def identified(source: ModelSource, may_download: bool = True) -> tuple[Checkpoint, Architecture]:
     """Return the tensors that ``load`` would take, and which model they are. Raises as ``load``."""
     checkpoint = find(source, may_download)
@@ -76,7 +86,8 @@ def find(source: ModelSource, may_download: bool = True) -> Checkpoint:
     """Return the tensors of a source, whatever model they are. Raises as ``load``."""
     checkpoint = read_checkpoint(_weights_path(source, may_download))
     adapter = source.adapter
-    if adapter is None and str(source.name) == DEFAULT and source.pooler == "adapter":
+    own = adapter is None and str(source.name) == DEFAULT and source.pooler == "adapter"
+    if own or str(adapter) == DEFAULT:
         adapter = _EMBEDDED / f"{DEFAULT}-adapter.safetensors"
     return checkpoint if adapter is None else join(checkpoint, read_checkpoint(user_path(adapter, CheckpointError)))
 
@@ -121,7 +132,7 @@ def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
         settings = {part: values for part, values in settings.items() if not values.items() <= pooling[part].items()}
     settings |= {part: values for part, values in read_settings(warmup).items() if part == "adapter"}
     metadata = {**segmenter.metadata, "settings": json.dumps(settings)}
-    return replace(segmenter, tensors=tensors, metadata=metadata)
+    return replace(segmenter, tensors=tensors, metadata=metadata, adapter=warmup.source)
 
 
 def refuse_another_clip(segmenter: Checkpoint, warmup: Checkpoint) -> None:

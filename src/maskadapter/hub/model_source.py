@@ -20,7 +20,8 @@ class ModelSource:
     name: ``"tiny"``, the embedded model; a name of the model zoo; the path of a file; or a CLIP alone
         (``"clip:ViT-B-16:openai"``).
     pooler: ``"adapter"``, ``"pooling"`` or ``"cropping"``; None takes what the weights were made for.
-    adapter: path of a warm-up file whose adapter is joined to the segmenter in ``name``.
+    adapter: path of a warm-up file whose adapter is joined to the segmenter in ``name``; ``"tiny"`` is the embedded
+        model's adapter.
     architecture: the named model that a file is read as, where its content does not decide.
     """
 

@@ -28,7 +28,7 @@ def check_source(source: ModelSource, may_download: bool = True) -> None:
         raise CheckpointError(f"unknown model '{name}': {did_you_mean(name, MODEL_NAMES)}; or give the path of a file")
     else:
         _check_file(source.name)
-    if source.adapter is not None:
+    if source.adapter is not None and str(source.adapter) != DEFAULT:
         _check_file(source.adapter)
 
 

@@ -14,6 +14,7 @@ from maskadapter.io.open_image import open_again
 
 # Source: TIFF 6.0, tags BitsPerSample; PhotometricInterpretation, where 0 means that white is zero; MaxSampleValue
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE = 258, 262, 281
+_PLANAR_CONFIGURATION = 284  # 2: one channel after the other
 _BITS = (8, 10, 12, 14, 16)  # of cameras, scanners and microscopes
 # Of 16-bit color Pillow keeps the high bytes. Its code of the other byte order yields the low ones.
 _NATIVE, _OTHER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
@@ -30,6 +31,9 @@ def to_8_bits(image: Image.Image, name: str) -> Image.Image:
     Raises ImageError for values below 0 or above 65,535.
     """
     stated, low = _stated_maximum(image), _low_bytes(image)
+    if _codec(image) == "raw" and _tag(image, _PLANAR_CONFIGURATION) == 2 and (_tag(image, _BITS_PER_SAMPLE) or 8) > 8:
+        # Pillow takes the bytes of the first channel for two channels, without an error.
+        raise ImageError(f"{name} holds one channel after the other with 16 bits: save it with 8, or compressed")
     image.load()
     if image.mode.startswith("I"):
         gray = np.asarray(image).astype(np.int32)
@@ -74,6 +78,8 @@ def _tag(image: Image.Image, number: int) -> int | None:
 
 def _stated_maximum(image: Image.Image) -> int | None:
     """Return the largest value that a file says its pixels can have; to be asked before they are loaded."""
+    if _codec(image) == "ppm":  # Pillow scales a PGM by the maximum that it states
+        return 65535
     bits = _tag(image, _BITS_PER_SAMPLE) or 16
     if image.format == "PNG" and image.mode.startswith("I"):
         bits = _significant_bits(getattr(image, "fp", None))
@@ -107,6 +113,11 @@ def _low_bytes(image: Image.Image) -> Image.Image | None:
             make: Any = getattr(again.tile[index], "_make", tuple)  # a plain tuple before Pillow 11
             again.tile[index] = make((*place, (other, *args[1:]) if isinstance(args, tuple) else other))
     return again
+
+
+def _codec(image: Image.Image) -> str:
+    """Return Pillow's name of how a file that is not yet loaded is compressed."""
+    return next((tile[0] for tile in getattr(image, "tile", [])), "")
 
 
 def _code(args: Any) -> str:

@@ -8,14 +8,16 @@ from maskadapter.models.config import AdapterConfig, InferenceConfig, ModelConfi
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
 from maskadapter.models.names import CONVNEXT_NAMES, TINY_NAMES, PoolerName
+from maskadapter.models.own_classes import OwnClasses
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_cropping import MaskCropping
 from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposals.mask2former.mask2former import Mask2FormerHead, MaskDecoder
 from maskadapter.models.proposals.mask2former.pixel_decoder import PixelDecoder
+from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
-from maskadapter.models.segmenter import OpenVocabularySegmenter, ProposalHead
+from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.results import SemanticOrder
 
 # The embedded model's CLIP, in open_clip's own terms.
@@ -43,7 +45,11 @@ class Architecture:
 
 def build(architecture: Architecture, config: ModelConfig | None = None) -> OpenVocabularySegmenter:
     """Return the model with random weights. config: its settings; None for the published ones."""
-    return MODELS[architecture.name](architecture, config or published(architecture))
+    config = config or published(architecture)
+    segmenter = MODELS[architecture.name](architecture, config)
+    if config.inference.own_classes:
+        segmenter.own_classes = OwnClasses(config.inference.own_classes, segmenter.clip.embed_dim)
+    return segmenter
 
 
 def published(architecture: Architecture) -> ModelConfig:

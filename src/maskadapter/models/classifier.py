@@ -46,18 +46,21 @@ class TextClassifier:
 
     weights: Tensor  # (S + 1, D) or, when they depend on the image, (B, S + 1, D): one per synonym, then void's
     group_sizes: Sequence[int]  # number of synonyms of each of the K classes; they sum to S
+    names: Sequence[str] = ()  # the S synonyms
+    bias: Tensor | None = None  # (S + 1,), added to the cosines; of classes that were learned, see ``OwnClasses``
 
     def __post_init__(self) -> None:
         if self.weights.shape[-2] != sum(self.group_sizes) + 1:
             raise ValueError(f"{self.weights.shape[-2]} text embeddings for {sum(self.group_sizes)} synonyms and void")
 
     def logits(self, embeddings: Tensor, logit_scale: Tensor) -> Tensor:
-        """Class logits (B, N, K + 1), void last: scale x cosine, the maximum over the synonyms of a class.
+        """Class logits (B, N, K + 1), void last: scale x (cosine + bias), the maximum over the synonyms of a class.
 
         embeddings: (B, N, D), L2-normalized here; the weights are not: MAFT+'s come out of a LayerNorm. logit_scale:
         scalar, the logarithm of the scale. Source: FC-CLIP 3.3; official get_classification_logits."""
         scale = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
         similarity = scale * F.normalize(embeddings, dim=-1) @ self.weights.transpose(-1, -2)
+        similarity = similarity if self.bias is None else similarity + scale * self.bias
         count = len(self.group_sizes) + 1
         sizes = torch.tensor([*self.group_sizes, 1], device=similarity.device)
         class_of = torch.repeat_interleave(sizes, output_size=similarity.shape[-1])  # numbers of the classes

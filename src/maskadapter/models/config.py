@@ -5,6 +5,7 @@ from typing import Literal
 
 from maskadapter.models.preprocess import InputSize
 from maskadapter.results import SemanticOrder
+from maskadapter.vocabulary import Vocabulary
 
 ProjectionLayout = Literal["channels-last", "as-stored"]
 NormPlacement = Literal["sum", "update"]
@@ -30,6 +31,7 @@ class InferenceConfig:
 
     seen_in: class list of the mask generator's training, by name or as class names; what shares a synonym is seen.
     alpha, beta: 0 to 1, weight of the out-of-vocabulary classifier in the ensemble, for seen and for unseen classes.
+    own_classes: names that were learned from images, see ``OwnClasses``; they are seen.
     prune_proposals: whether Mask-Adapter is computed only for the proposals that can change the result and the others
         are estimated. Chosen by the caller of ``load``; no file keeps it."""
 
@@ -40,6 +42,13 @@ class InferenceConfig:
     overlap_threshold: float = 0.8  # 0 to 1, share of a mask that must stay visible in the panoptic result
     join_touching: bool = False  # whether touching segments of one class become one
     prune_proposals: bool = False
+    own_classes: tuple[str, ...] = ()
+
+    def seen(self, vocabulary: Vocabulary) -> tuple[bool, ...]:
+        """Return K flags: whether a class shares a synonym with the training list or with the own classes."""
+        own = {name.casefold() for name in self.own_classes}
+        flags = zip(vocabulary.classes, vocabulary.seen(Vocabulary.of(self.seen_in)), strict=True)
+        return tuple(seen or not own.isdisjoint(map(str.casefold, names)) for names, seen in flags)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,14 @@ def geometric_ensemble(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alph
     the weight of CLIP's classifier for seen and unseen classes. Returns (..., K) probabilities that sum to 1,
     softmax(log(p_in^(1 - a) p_out^a)), computed on log-probabilities, so that none underflows to 0.
     Source: FC-CLIP, section 3.3, equation 7; paper, section 3.4."""
-    weight = torch.where(seen, alpha, beta).to(in_logits.dtype)
+    return ensemble_logits(in_logits, out_logits, seen, alpha, beta).softmax(dim=-1)
+
+
+def ensemble_logits(in_logits: Tensor, out_logits: Tensor, seen: Tensor, alpha: float, beta: float) -> Tensor:
+    """Compute the logits (..., K) of ``geometric_ensemble``'s probabilities; arguments as there."""
+    weight = torch.where(seen, in_logits.new_tensor(alpha), beta)
     in_log, out_log = in_logits.log_softmax(dim=-1), out_logits.log_softmax(dim=-1)
-    return ((1 - weight) * in_log + weight * out_log).softmax(dim=-1)
+    return (1 - weight) * in_log + weight * out_log
 
 
 def with_void(class_probs: Tensor, class_logits: Tensor) -> Tensor:

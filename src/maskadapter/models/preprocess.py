@@ -68,9 +68,9 @@ def to_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | 
     """Normalize images (h_i, w_i, 3) uint8 RGB and pad them to one size, (B, 3, H, W), multiples of ``divisor``. The
     padding, right and below, is zero *after* normalization, the mean color. Source: official ImageList.from_tensors."""
     height, width = (-(-max(image.shape[axis] for image in images) // divisor) * divisor for axis in (0, 1))
-    mean, std = (torch.tensor(one, device=device).view(3, 1, 1) for one in (PIXEL_MEAN, PIXEL_STD))
-    batch = torch.zeros(len(images), 3, height, width, device=device)
+    mean, std = (torch.tensor(one, dtype=torch.float32, device=device).view(3, 1, 1) for one in (PIXEL_MEAN, PIXEL_STD))
+    batch = torch.zeros(len(images), 3, height, width, dtype=torch.float32, device=device)
     for row, image in zip(batch, images, strict=True):
-        pixels = torch.tensor(image, device=device).permute(2, 0, 1).float()
+        pixels = torch.tensor(image, dtype=torch.float32, device=device).permute(2, 0, 1)
         row[:, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
     return batch

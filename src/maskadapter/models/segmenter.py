@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +16,14 @@ from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.frozen_parts import KeepsFrozenParts
 from maskadapter.models.maftplus import ContentDependentTransfer
+from maskadapter.models.own_classes import OwnClasses
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler, is_empty
 from maskadapter.models.preprocess import InputSize, read_input, refuse_strip, resize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
+from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource
 from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder, classified, masks_of
@@ -44,17 +47,7 @@ def _warn_of_scripts(names: list[str]) -> None:
     )
 
 
-class ProposalHead(Protocol):
-    """A part of the model that proposes masks from CLIP's features, then classifies them by any text."""
-
-    def __call__(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
-        """Propose masks; no text has a part in it."""
-
-    def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
-        """Class logits (B, N, K + 1) of proposals with class embeddings, void last."""
-
-
-class OpenVocabularySegmenter(nn.Module):
+class OpenVocabularySegmenter(KeepsFrozenParts):
     """Segment an image into any classes, or classify given masks. Source: paper, figure 2 and section 3.4.
 
     generator: proposes masks and classifies them (in-vocabulary). None where the weights hold none (warm-up files, a
@@ -63,7 +56,8 @@ class OpenVocabularySegmenter(nn.Module):
     text_transfer: MAFT+'s content-dependent transfer, used by the out-of-vocabulary classifier alone.
     text_cache: remembers text embeddings; only for weights that do not change any more.
     quirks: accidents of the official code to reproduce; None leaves the parts as they are.
-    ``mask_source`` may be set: its masks then take the place of the proposal head's."""
+    ``mask_source`` may be set: its masks then take the place of the proposal head's. ``own_classes`` may be set: what
+    was learned about classes from images then takes the place of their text embeddings."""
 
     def __init__(
         self,
@@ -80,6 +74,7 @@ class OpenVocabularySegmenter(nn.Module):
         self.text_transfer, self.text_cache = text_transfer, text_cache
         self.void_embedding, self.inference = nn.Embedding(1, clip.embed_dim), inference
         self.mask_source: MaskSource | None = None
+        self.own_classes: OwnClasses | None = None
         self.semantic_order: SemanticOrder = "masks-first"
         if quirks is not None:
             self.quirks = quirks
@@ -109,6 +104,7 @@ class OpenVocabularySegmenter(nn.Module):
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, or an
         encoded vocabulary. things: names of classes that are things."""
+        self._refuse_other_numbers()
         known = classes if isinstance(classes, EncodedVocabulary) else None
         vocabulary = Vocabulary.of(known.vocabulary if known else classes, things)
         if known is None and self.clip.reads_latin_alone and (names := in_other_scripts(vocabulary)):
@@ -124,6 +120,7 @@ class OpenVocabularySegmenter(nn.Module):
 
         image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
         features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
+        self._refuse_other_numbers()
         features, proposals, given = None, None, None
         if isinstance(image, EncodedImage):
             if masks is None:
@@ -274,21 +271,28 @@ class OpenVocabularySegmenter(nn.Module):
             embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, self.clip.project, choose)
         return probs(embeddings)
 
+    def _refuse_other_numbers(self) -> None:
+        if (found := self.clip.logit_scale.dtype) != torch.float32:
+            todo = "load it again, and for speed call it inside torch.autocast(device, dtype)"
+            raise MaskAdapterError(f"this model was converted to {found}; it computes in torch.float32: {todo}")
+
     def text_classifier(self, vocabulary: EncodedVocabulary) -> TextClassifier:
         """Text embeddings as a classifier, with the void embedding, a learned unit vector, as the last."""
         void = F.normalize(self.void_embedding.weight, dim=-1)
         weights = torch.cat([vocabulary.text_embeddings.to(void), void])
-        return TextClassifier(weights, vocabulary.vocabulary.group_sizes)
+        return TextClassifier(weights, vocabulary.vocabulary.group_sizes, vocabulary.vocabulary.synonyms)
 
     def transferred(self, text: TextClassifier, features: ClipFeatures) -> TextClassifier:
         """The out-of-vocabulary classifier of each image: the text classifier itself, or what MAFT+ makes of it."""
-        transfer = self.text_transfer
-        return replace(text, weights=transfer(text.weights, features.projected)) if transfer else text
+        if self.text_transfer is not None:
+            text = replace(text, weights=self.text_transfer(text.weights, features.projected))
+        return self.own_classes.out_of_vocabulary(text) if self.own_classes else text
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor | None:
         """The in-vocabulary classifier: (B, N, K + 1), void last; None for masks that no proposal head made."""
         if self.generator is None or proposals.class_embeddings is None:
             return None
+        text = self.own_classes.in_vocabulary(text) if self.own_classes else text
         return self.generator.class_logits(proposals, text)
 
     def out_of_vocabulary_logits(self, features: ClipFeatures, mask_embeddings: Tensor, text: TextClassifier) -> Tensor:
@@ -300,8 +304,8 @@ class OpenVocabularySegmenter(nn.Module):
         second alone, without void, where there is no first."""
         if class_logits is None:
             return F.pad(out_logits[..., :-1].softmax(dim=-1), (0, 1))  # nothing predicts void
-        seen_in, alpha, beta = self.inference.seen_in, self.inference.alpha, self.inference.beta
-        seen = torch.tensor(vocabulary.seen(Vocabulary.of(seen_in)), device=out_logits.device)
+        alpha, beta = self.inference.alpha, self.inference.beta
+        seen = torch.tensor(self.inference.seen(vocabulary), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, alpha, beta)
         return with_void(probs, class_logits)
 

@@ -38,7 +38,7 @@ class SparseAdapter:
         bias = last_bias[None, :, None, None].expand(1, -1, *self._size)
         self._from_features = adapter.fuse(adapter.merge(features, bias)).permute(0, 2, 3, 1)
         # Of the empty and the full mask, (2, h, w, ...): patches, each block's output, maps.
-        self._patches = self._patchify(torch.stack([torch.zeros(4, 4), torch.ones(4, 4)]).to(features))
+        self._patches = self._patchify(torch.stack([features.new_zeros(4, 4), features.new_ones(4, 4)]))
         everywhere = torch.ones(self._patches.shape[:-1], dtype=torch.bool, device=features.device)
         x = self._enter(self._patches)
         self._blocks: list[tuple[ConvNeXtBlock, Tensor]] = []

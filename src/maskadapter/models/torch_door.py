@@ -3,7 +3,9 @@
 from maskadapter.models.builder import LONGER_896, MODELS, Architecture, build, pooler_of, published
 from maskadapter.models.classifier import EncodedVocabulary, TextClassifier
 from maskadapter.models.config import AdapterConfig, InferenceConfig, ModelConfig, NormPlacement, UpstreamQuirks
+from maskadapter.models.ensemble import ensemble_logits
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
+from maskadapter.models.own_classes import OwnClasses
 from maskadapter.models.preprocess import InputSize, to_batch
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
-from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.models.segmenter import CONFUSABLE, OpenVocabularySegmenter

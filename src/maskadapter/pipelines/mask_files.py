@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import ImageError, MaskError
-from maskadapter.evaluation import file_of
-from maskadapter.io import ImageFile
+from maskadapter.io import ImageFile, file_of
 from maskadapter.models.sources import is_source
 from maskadapter.pipelines.run_record import file_hash
 from maskadapter.system.paths import user_path

@@ -18,7 +18,8 @@ from maskadapter.models.sources import SegmentAnything, is_source, mask_source, 
 from maskadapter.pipelines.mask_files import MASK_SUFFIXES
 from maskadapter.pipelines.predictor import MasksInFiles, Predictor, folder_facts
 from maskadapter.pipelines.switches import GROUND_TRUTH, Branch, check_switches
-from maskadapter.vocabulary import Vocabulary
+from maskadapter.system.paths import user_path
+from maskadapter.vocabulary import Vocabulary, competing_classes
 
 _WEIGHT_OF_CLIP: Mapping[Branch, float] = {"in-vocabulary": 0.0, "out-of-vocabulary": 1.0}
 
@@ -38,8 +39,9 @@ def model_predictor(
     masks: str | Path | None = None,
     transfer_norm: NormPlacement | None = None,
     prune_proposals: bool = False,
+    background: str | None = None,
 ) -> Predictor:
-    """Load a model and return its predictor for the classes of a data set; every pixel gets one of them.
+    """Load a model and return its predictor for the classes of a data set.
 
     source, device, prune_proposals: as ``maskadapter.load`` takes them; metrics are reproduced without pruning.
     branch: see ``Branch``. alpha, beta: 0 to 1, the out-of-vocabulary classifier's weight for seen and unseen classes,
@@ -47,9 +49,14 @@ def model_predictor(
     masks: None for the model's own generator; ``ground-truth``, whose masks are only classified (metric ``masks``);
         ``sam:NAME``, ``segmenter:NAME`` or ``superpixels``; or a folder of masks or one file of them, see
         ``MasksInFiles``. All but the first are classified out of vocabulary.
+    background: classes that compete with the data set's, as in ``segment``; the pixels that they win count as wrong.
+        None or "none": every pixel gets a class of the data set, as in the paper.
     Raises MaskAdapterError for switches that contradict each other, and what ``load`` raises.
     """
-    check_switches(branch, alpha, beta, masks)
+    check_switches(branch, alpha, beta, masks, background)
+    if masks not in (None, GROUND_TRUTH) and not is_source(str(masks)):
+        masks = user_path(masks, MaskAdapterError)
+    competing = competing_classes(dataset.vocabulary, background)
     segmenter, name_and_pooler, settings = _load(source, device)
     if masks is None and segmenter.generator is None:
         raise MaskAdapterError(
@@ -76,16 +83,20 @@ def model_predictor(
         semantic_order="classes-first" if dataset.name in _CLASSES_FIRST else quirks.semantic_order,
     )
     settings |= _mask_settings(segmenter, masks) | _settings(segmenter, dataset.vocabulary, branch, masks)
+    if own_or_source:
+        settings["background"] = (
+            "none" if competing is None else (competing.name or ["|".join(names) for names in competing.classes])
+        )
     encoded = segmenter.encode_text(dataset.vocabulary)
     if masks == GROUND_TRUTH:
         return Predictor(partial(segmenter.classify, classes=encoded), settings, ("masks",), own.seen_in)
     if masks is not None and not own_or_source:
         return Predictor(MasksInFiles(segmenter, encoded, Path(masks)), settings, None, own.seen_in)
-    as_published = (masks, alpha, beta) == (None, None, None) and transfer_norm in (None, quirks.transfer_norm)
+    as_published = (masks, alpha, beta, competing) == (None,) * 4 and transfer_norm in (None, quirks.transfer_norm)
     if isinstance(segmenter.pooler, AdapterPooler):  # of another design than the paper's?
         design = replace(segmenter.pooler.adapter.config, mask_threshold=AdapterConfig.mask_threshold)
         as_published = as_published and design == AdapterConfig()
-    predict = partial(segmenter.segment, classes=encoded, background=None)
+    predict = partial(segmenter.segment, classes=encoded, background=competing)
     return Predictor(predict, settings, None, own.seen_in, name_and_pooler if as_published else None)
 
 
@@ -95,7 +106,7 @@ def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tu
         name, pooler = str(source.name), source.pooler or "pooling"
         return load(source, device=device), (name, pooler), {"model": f"a CLIP with {pooler}", **facts(name)}
     checkpoint, architecture = identified(source)
-    files = {"weights": checkpoint.source} | ({"adapter's weights": Path(source.adapter)} if source.adapter else {})
+    files = {"weights": checkpoint.source} | ({"adapter's weights": checkpoint.adapter} if checkpoint.adapter else {})
     hashes = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
     segmenter = assemble(checkpoint, architecture, device)
     return segmenter, (architecture.name, architecture.pooler), {"model": str(architecture), **hashes}
@@ -125,7 +136,7 @@ def _settings(
     inference, settings = segmenter.inference, dict[str, Any]()
     if masks is None:
         trained_on = inference.seen_in if isinstance(inference.seen_in, str) else "the model's own training list"
-        seen = sum(vocabulary.seen(Vocabulary.of(inference.seen_in)))
+        seen = sum(inference.seen(vocabulary))
         settings |= {
             "branch": branch,
             "alpha": inference.alpha,

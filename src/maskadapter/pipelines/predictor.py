@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from maskadapter.data import Dataset, Sample
-from maskadapter.errors import MaskError
-from maskadapter.evaluation import Metric, PanopticImages, Predictions, file_of, read_predictions
+from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.evaluation import Metric, PanopticImages, Predictions, read_predictions
 from maskadapter.hub.zoo import sha256_of
-from maskadapter.io import read_masks
+from maskadapter.io import file_of, read_masks
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.pipelines.mask_files import MASK_SUFFIXES, needed_files
 from maskadapter.results import Segmentation
+from maskadapter.system.paths import user_path
 from maskadapter.types import ImageSizes
 
 _LOGIT = 30.0  # far from 0, so that what many masks lend to pixels outside of them does not add up
@@ -72,8 +73,10 @@ class MasksInFiles(Predictions):
 
 def file_predictor(path: str | Path, dataset: Dataset, annotations: str | Path | None = None) -> Predictor:
     """Return the predictions that another program wrote to files, see ``read_predictions``."""
+    path = user_path(path, MaskAdapterError)
+    annotations = None if annotations is None else user_path(annotations, MaskAdapterError)
     predictions = read_predictions(path, dataset.vocabulary, annotations)
-    path = Path(path).resolve()
+    path = path.resolve()
     settings: dict[str, Any] = {"predictions": path.name}
     if path.is_dir():
         settings |= folder_facts(path, path.rglob("*.png"))
@@ -82,7 +85,7 @@ def file_predictor(path: str | Path, dataset: Dataset, annotations: str | Path |
         if isinstance(predictions, PanopticImages):
             settings |= folder_facts(predictions.folder.resolve(), (file.resolve() for file in predictions.images))
         if annotations is not None:
-            settings["annotations"] = f"{Path(annotations).name}, sha256 {sha256_of(Path(annotations))}"
+            settings["annotations"] = f"{annotations.name}, sha256 {sha256_of(annotations)}"
     return Predictor(predictions, settings)
 
 

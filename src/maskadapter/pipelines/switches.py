@@ -7,6 +7,7 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.models.sources import is_source
 from maskadapter.pipelines.mask_files import MASK_SUFFIXES
 from maskadapter.system.error_text import did_you_mean
+from maskadapter.system.paths import user_path
 
 Branch = Literal["ensemble", "in-vocabulary", "out-of-vocabulary"]
 """Which classifier decides about the generator's masks: the generator's own (in-vocabulary), CLIP with the pooler
@@ -15,7 +16,13 @@ GROUND_TRUTH = "ground-truth"
 """The masks of the ground truth, which are only classified."""
 
 
-def check_switches(branch: Branch, alpha: float | None, beta: float | None, masks: str | Path | None) -> None:
+def check_switches(
+    branch: Branch,
+    alpha: float | None,
+    beta: float | None,
+    masks: str | Path | None,
+    background: str | None = None,
+) -> None:
     """Raise MaskAdapterError, one line, for switches of ``model_predictor`` that do not exist or contradict."""
     if branch not in get_args(Branch):
         raise MaskAdapterError(f"unknown branch '{branch}'; {did_you_mean(branch, get_args(Branch))}")
@@ -27,8 +34,12 @@ def check_switches(branch: Branch, alpha: float | None, beta: float | None, mask
     for weight, value in (("alpha", alpha), ("beta", beta)):
         if value is not None and not 0 <= value <= 1:
             raise MaskAdapterError(f"{weight} is {value}; a number from 0 to 1 is needed")
-    if masks is None or masks == GROUND_TRUTH or is_source(str(masks)) or Path(masks).is_dir():
+    if masks is None or is_source(str(masks)):
         return
-    if not (Path(masks).is_file() and Path(masks).suffix in MASK_SUFFIXES):
+    if background not in (None, "none"):
+        raise MaskAdapterError("masks that are given are only classified: leave background out")
+    if masks == GROUND_TRUTH or (place := user_path(masks, MaskAdapterError)).is_dir():
+        return
+    if not (place.is_file() and place.suffix in MASK_SUFFIXES):
         needed = "ground-truth, sam:NAME, segmenter:NAME, superpixels, or a folder or file of masks"
         raise MaskAdapterError(f"no masks '{masks}': give {needed}")

@@ -1,37 +1,74 @@
-"""The best class of every pixel, without computing the scores of all classes everywhere: in each small piece of an
-image a class is left out where its highest possible score lies below the lowest score of some other class. The result
-is that of comparing all classes, but for rounding where two are equal."""
+"""The best class, and the best proposal, of every pixel, without computing all scores everywhere: an image is cut into
+blocks. Where no mask changes, a block has one answer; elsewhere only masks that change in it are upsampled, and classes
+are left out whose highest possible score lies below the lowest of some other class. The result is that of comparing
+all of them, but for rounding where two are equal."""
 
 import torch
 from torch import Tensor
 
-_COLUMNS = 64  # of a piece: few enough for few classes, enough for a product of matrices
+from maskadapter.results.upsampling import Upsampler
+
 _FIRST = 8  # classes whose scores are computed first
-_FEW = 24  # up to so many classes bounds do not pay
 
 
-def channels(class_probs: Tensor) -> int:
-    """Approximate number of maps of a tile's size that ``best_classes`` has in memory at a time."""
-    count = class_probs.shape[1]
-    return count if _all_at_once(class_probs) else count // 8
+def best_classes(masks: Upsampler, class_probs: Tensor, masks_first: bool = True) -> Tensor:
+    """The class with the largest sum over proposals of class probability (N, K) times mask probability: (H, W) int32.
+    masks_first: whether mask logits are upsampled before the sigmoid, or mask probabilities after it."""
+    labels = torch.empty(masks.sizes.original, dtype=torch.int32, device=class_probs.device)
+    of_class = class_probs.T.contiguous()
+    eps = torch.finfo(of_class.dtype).eps
+    slack = 1 - 4 * len(class_probs) * eps  # by what share the sums may be off
+    for strip in masks.strips():
+        high, low = (bound.sigmoid() for bound in strip.bounds())
+        most, least = of_class @ high, of_class @ low
+        possible = ~(most < least.amax(dim=0) * slack)  # so that NaN is possible too
+        labels[strip.rows] = strip.fill(most.argmax(dim=0).int())
+        changes = high - low > eps
+        constant = of_class @ torch.where(changes, 0, (high + low) / 2)
+        for block in (possible.sum(dim=0) > 1).nonzero().flatten().tolist():
+            chosen, classes = changes[:, block].nonzero().flatten(), possible[:, block].nonzero().flatten()
+            mask_probs = strip.logits(block, chosen).sigmoid() if masks_first else strip.probs(block, chosen)
+            best = _best(of_class[:, chosen], constant[:, block, None], classes, mask_probs.flatten(1), slack)
+            labels[strip.rows, strip.columns(block)] = best.view(mask_probs.shape[1:]).int()
+    return labels
 
 
-def _all_at_once(class_probs: Tensor) -> bool:
-    # A GPU would have to wait for the classes of every piece.
-    return class_probs.shape[1] <= _FEW or class_probs.device.type != "cpu"
+def _best(of_class: Tensor, constant: Tensor, classes: Tensor, mask_probs: Tensor, slack: float) -> Tensor:
+    """The best of some classes at every pixel (P,): class probabilities (K, n) times mask_probs (n, P), plus a constant
+    (K, 1)."""
+
+    def scores(some: Tensor) -> Tensor:
+        return torch.addmm(constant[some], of_class[some], mask_probs)
+
+    if len(classes) > 2 * _FIRST:
+        most = constant[classes] + of_class[classes] @ mask_probs.amax(dim=1, keepdim=True)
+        least = scores(classes[most[:, 0].topk(_FIRST).indices]).amax(dim=0).amin()  # what some class has at least
+        classes = classes[~(most[:, 0] < least * slack)]
+    return classes[scores(classes).argmax(dim=0)]
 
 
-def best_classes(class_probs: Tensor, mask_probs: Tensor) -> Tensor:
-    """The class with the largest sum over proposals of class probability times mask probability: (h, w) int64, from
-    class_probs (N, K) and mask_probs (N, h, w), 0 to 1; h is expected to be a few rows, see ``channels``."""
-    if _all_at_once(class_probs):
-        return torch.einsum("nk,nhw->khw", class_probs, mask_probs).argmax(dim=0)
-    slack = 4 * len(mask_probs) * torch.finfo(class_probs.dtype).eps  # by what share the sums may be off
-    best = []
-    for piece in mask_probs.split(_COLUMNS, dim=-1):
-        masks = piece.flatten(1)
-        most = masks.amax(dim=1) @ class_probs  # what each class has at most
-        least = (class_probs[:, most.topk(_FIRST).indices].T @ masks).amax(dim=0).amin()  # what some class has at least
-        left = (~(most < least * (1 - slack))).nonzero().flatten()  # so that NaN is left too
-        best.append(left[(class_probs[:, left].T @ masks).argmax(dim=0)].view(piece.shape[1:]))
-    return torch.cat(best, dim=-1)
+def best_proposals(masks: Upsampler, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The proposal with the highest score (N,) times mask probability at every pixel, (H, W) int32; whether the pixel
+    lies in its mask (probability of 0.5 or more), (H, W) bool; and the area of every mask in pixels, (N,)."""
+    size = masks.sizes.original
+    winners = torch.empty(size, dtype=torch.int32, device=scores.device)
+    inside = torch.empty(size, dtype=torch.bool, device=scores.device)
+    areas = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
+    slack = 1 - 4 * torch.finfo(scores.dtype).eps
+    for strip in masks.strips():
+        high, low = (bound.sigmoid() for bound in strip.bounds())
+        most, least = scores[:, None] * high, scores[:, None] * low
+        winner = most.argmax(dim=0)
+        within, edge = low >= 0.5, (high >= 0.5) & (low < 0.5)
+        winners[strip.rows] = strip.fill(winner.int())
+        inside[strip.rows] = strip.fill(within.gather(0, winner[None])[0])
+        areas += (within * strip.areas()).sum(dim=1)
+        concerned = ~(most < least.amax(dim=0) * slack) | edge
+        for block in ((concerned.sum(dim=0) > 1) | edge.any(dim=0)).nonzero().flatten().tolist():
+            place, chosen = (strip.rows, strip.columns(block)), concerned[:, block].nonzero().flatten()
+            mask_probs = strip.logits(block, chosen).sigmoid()
+            areas[chosen] += (mask_probs >= 0.5).flatten(1).sum(dim=1) * edge[chosen, block]
+            best = (scores[chosen, None, None] * mask_probs).argmax(dim=0)
+            winners[place] = chosen[best].int()
+            inside[place] = mask_probs.gather(0, best[None])[0] >= 0.5
+    return winners, inside, areas

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from maskadapter.results.class_argmax import best_classes, channels
+from maskadapter.results.class_argmax import best_classes, best_proposals
 from maskadapter.results.upsampling import Upsampler
 
 SemanticOrder = Literal["masks-first", "classes-first"]
@@ -82,16 +82,12 @@ def semantic_scores(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> It
 
 def semantic_map(masks: Upsampler, probs: Tensor, order: SemanticOrder) -> np.ndarray:
     """The class with the highest score at every pixel, (H, W) int32; -1 everywhere when no proposal has a class."""
-    labels = np.full(masks.sizes.original, -1, dtype=np.int32)
     if not probs[:, :-1].any():
-        return labels
-    if order == "masks-first":
-        for rows in masks.tiles(channels(probs[:, :-1])):
-            labels[rows] = best_classes(probs[:, :-1], masks.logits(rows).sigmoid()).cpu().numpy()
-    else:
-        for rows, scores in semantic_scores(masks, probs, order):
-            labels[rows] = scores.argmax(dim=0).cpu().numpy()
-    return labels
+        return np.full(masks.sizes.original, -1, dtype=np.int32)
+    if probs.device.type == "cpu":  # a GPU would have to wait for each of many small blocks
+        return best_classes(masks, probs[:, :-1], order == "masks-first").numpy()
+    tiles = [scores.argmax(dim=0).int() for _, scores in semantic_scores(masks, probs, order)]
+    return torch.cat(tiles).cpu().numpy()
 
 
 def panoptic_map(
@@ -107,21 +103,14 @@ def panoptic_map(
     size = masks.sizes.original
     if not len(kept):
         return PanopticMap(np.zeros(size, np.int32), ())
-    winners, inside = np.empty(size, np.int32), np.empty(size, bool)
-    own_area = torch.zeros(len(kept), dtype=torch.long, device=probs.device)
     masks = masks.only(kept)
-    for rows in masks.tiles():
-        mask_probs = masks.logits(rows).sigmoid()
-        own_area += (mask_probs >= 0.5).flatten(1).sum(dim=1)
-        winner = (scores[kept, None, None] * mask_probs).argmax(dim=0)
-        winners[rows] = winner.cpu().numpy()
-        inside[rows] = (mask_probs.gather(0, winner[None])[0] >= 0.5).cpu().numpy()
-
+    find = best_proposals if probs.device.type == "cpu" else best_proposals_by_rows
+    winners, inside, own_area = (found.cpu().numpy() for found in find(masks, scores[kept]))
     won_area = np.bincount(winners.ravel(), minlength=len(kept))
     won_inside = np.bincount(winners[inside], minlength=len(kept))
     # The ratio of whole numbers is taken in float64, as the official code's Python integers are.
-    enough = won_area >= overlap_threshold * own_area.cpu().numpy()
-    chosen = np.flatnonzero(enough & (won_inside > 0) & (own_area.cpu().numpy() > 0))
+    enough = won_area >= overlap_threshold * own_area
+    chosen = np.flatnonzero(enough & (won_inside > 0) & (own_area > 0))
     new_ids = np.zeros(len(kept), dtype=np.int32)
     numbers: dict[tuple[int, int], int] = {}  # a thing is a segment of its own, stuff of one class one segment
     segments: list[Segment] = []
@@ -134,6 +123,18 @@ def panoptic_map(
     ids = new_ids[winners] * inside
     areas = np.bincount(ids.ravel(), minlength=len(segments) + 1).tolist()
     return PanopticMap(ids, tuple(replace(segment, area=areas[segment.id]) for segment in segments))
+
+
+def best_proposals_by_rows(masks: Upsampler, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``best_proposals``; with all proposals everywhere, for a GPU, which would have to wait for small blocks."""
+    parts = []
+    for rows in masks.tiles():
+        mask_probs = masks.logits(rows).sigmoid()
+        winner = (scores[:, None, None] * mask_probs).argmax(dim=0)
+        area = (mask_probs >= 0.5).flatten(1).sum(dim=1)
+        parts.append((winner.int(), mask_probs.gather(0, winner[None])[0] >= 0.5, area))
+    winners, inside, areas = zip(*parts, strict=True)
+    return torch.cat(winners), torch.cat(inside), torch.stack(areas).sum(dim=0)
 
 
 def without_labels_from(panoptic: PanopticMap, num_classes: int) -> PanopticMap:

@@ -1,4 +1,4 @@
-"""Upsample mask logits to an image's own size, a tile of rows at a time.
+"""Upsample mask logits to an image's own size, a tile of rows or a block of pixels at a time.
 
 The masks are upsampled twice, bilinearly: to the padded input, whose padding is then cut off, and to the image. Any
 tile of output rows can be computed alone: an image of 48 megapixels never has all its masks in memory. Equal to two
@@ -12,7 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskadapter.results.strips import Side, Strip
 from maskadapter.types import ImageSizes
+
+_BLOCK = 64  # pixels of a side
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,11 @@ class _Rows:
     @classmethod
     def between(cls, in_length: int, out_length: int, device: torch.device) -> "_Rows":
         # On the CPU: float64, which Apple's MPS lacks, keeps the weights exact for long sides.
-        center = ((torch.arange(out_length, dtype=torch.float64) + 0.5) * in_length / out_length - 0.5).clamp(min=0)
+        center = torch.arange(out_length, dtype=torch.float64, device="cpu") + 0.5
+        center = (center * in_length / out_length - 0.5).clamp(min=0)
         low = center.floor().long().clamp(max=in_length - 1)
         high = (low + 1).clamp(max=in_length - 1)
-        return cls(low.to(device), high.to(device), (center - low).float().to(device))
+        return cls(low.to(device), high.to(device), (center - low).to(device, torch.float32))
 
     def needed(self, rows: slice) -> slice:
         """The input rows that the output ``rows`` are made from."""
@@ -40,6 +44,12 @@ class _Rows:
         start = self.needed(rows).start
         low, high = x.index_select(-2, self.low[rows] - start), x.index_select(-2, self.high[rows] - start)
         return torch.lerp(low, high, self.weight[rows].to(x.dtype)[:, None])
+
+    def weights(self, rows: slice) -> Tensor:
+        """What each of the needed input rows counts in each of the output ``rows``: (rows, needed)."""
+        needed = self.needed(rows)
+        single = torch.eye(needed.stop - needed.start, dtype=self.weight.dtype, device=self.weight.device)
+        return self.apply(single[None], rows)[0]
 
 
 def _resize_columns(x: Tensor, width: int) -> Tensor:
@@ -67,6 +77,21 @@ class Upsampler:
         height, width = self.sizes.original
         step = max(1, values // (width * max(1, channels, len(self.mask_logits))))
         return (slice(start, min(start + step, height)) for start in range(0, height, step))
+
+    def strips(self) -> Iterator[Strip]:
+        """The image from top to bottom, in strips of blocks. In most blocks no mask changes."""
+        across = list(self._sides(1))
+        return (Strip(self.mask_logits[:, down.locations], down, across) for down in self._sides(0))
+
+    def _sides(self, axis: int) -> Iterator[Side]:
+        device, length, sizes = self.mask_logits.device, self.mask_logits.shape[axis - 2], self.sizes
+        first = _Rows.between(length, sizes.padded[axis], device)
+        second = _Rows.between(sizes.resized[axis], sizes.original[axis], device)
+        for start in range(0, sizes.original[axis], _BLOCK):
+            pixels = slice(start, min(start + _BLOCK, sizes.original[axis]))
+            places = second.needed(pixels)
+            one, other = first.weights(places), second.weights(pixels)
+            yield Side(pixels, first.needed(places), one, other, other @ one)
 
     def network_rows(self, rows: slice) -> slice:
         """The rows of the resized image that the image's ``rows`` are made from."""

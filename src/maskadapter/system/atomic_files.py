@@ -34,7 +34,10 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(os.path.abspath(path.parent))
         try:
+            temporary.touch()
+            mode = temporary.stat().st_mode  # by the umask; some writers make files that only their owner can read
             yield temporary
+            temporary.chmod(mode)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -10,14 +10,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bar(what: str, total: int | None, done: int = 0, in_bytes: bool = False) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar while the block runs; yields a function to call with the number of steps just done.
+def bar(what: str, total: int | None, done: int = 0, in_bytes: bool = False) -> Iterator[Callable[..., None]]:
+    """Show a progress bar while the block runs; yields a function to call with the number of steps just
+    done and, if it shall change, with what is shown before the bar.
 
     what: shown before the bar. total: number of steps, None where it is not known. done: steps that were done before.
     in_bytes: the steps are bytes, and the speed is shown.
     """
     if not _console().is_interactive:
-        yield lambda steps: None
+        yield lambda steps, what=None: None
         return
     from rich import progress as rich
 
@@ -25,7 +26,7 @@ def bar(what: str, total: int | None, done: int = 0, in_bytes: bool = False) -> 
     text, time_left = rich.TextColumn("{task.description}", markup=False), rich.TimeRemainingColumn()
     with rich.Progress(text, rich.BarColumn(), *counts, time_left, console=_console(), transient=True) as progress:
         task = progress.add_task(what, total=total, completed=done)
-        yield lambda steps: progress.advance(task, steps)
+        yield lambda steps, what=None: progress.update(task, advance=steps, description=what)
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """The model of a recipe with its initial weights: frozen parts from one file, the adapter from another."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
 from timm.layers import DropPath
 
 from maskadapter.errors import CheckpointError, RecipeError
-from maskadapter.hub import ModelSource, find, refuse_another_clip
+from maskadapter.hub import DEFAULT, ModelSource, find, refuse_another_clip
 from maskadapter.hub.checkpoints import Checkpoint, compare, read_checkpoint, read_settings, shapes_of
 from maskadapter.hub.zoo import CLIP_WEIGHTS
 from maskadapter.models import MODELS, Architecture, MaskAdapter, OpenVocabularySegmenter, build, published
@@ -51,11 +51,14 @@ def initial_model(recipe: Recipe) -> OpenVocabularySegmenter:
     return segmenter
 
 
-def _build(recipe: Recipe, generator: bool) -> OpenVocabularySegmenter:
+def _build(recipe: Recipe, generator: bool, own_classes: Sequence[str] = ()) -> OpenVocabularySegmenter:
     architecture = Architecture(recipe.model.architecture, "adapter", generator)
     config = published(architecture)
     assert config.adapter is not None
-    return build(architecture, replace(config, adapter=replace(config.adapter, **adapter_config(recipe))))
+    inference = replace(config.inference, own_classes=tuple(own_classes))
+    return build(
+        architecture, replace(config, inference=inference, adapter=replace(config.adapter, **adapter_config(recipe)))
+    )
 
 
 def _from_clip(recipe: Recipe) -> OpenVocabularySegmenter:
@@ -72,7 +75,7 @@ def _from_clip(recipe: Recipe) -> OpenVocabularySegmenter:
         raise RecipeError(f"{given}, not the CLIP of {name}: {differences}")
     segmenter.clip = clip
     if settings.adapter is not None:
-        _load_adapter(segmenter, read_checkpoint(settings.adapter))
+        _load_adapter(segmenter, _adapter_checkpoint(settings.adapter))
     _initialize_generator(segmenter, recipe, segmenter.state_dict())
     return segmenter
 
@@ -83,8 +86,11 @@ def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
     held = checkpoint.has("generator.")
     if recipe.stage == "mixed" and not held:
         raise RecipeError(f"{checkpoint.source} holds no mask generator: the mixed stage needs a segmenter's file")
-    segmenter = _build(recipe, held or recipe.stage == "generator")
-    frozen = {key: tensor for key, tensor in checkpoint.float_tensors().items() if not key.startswith("pooler.")}
+    stated = read_settings(checkpoint).get("inference", {})
+    anew = recipe.stage == "generator"  # what was learned about classes belongs to the file's own mask generator
+    segmenter = _build(recipe, held or anew, () if anew else stated.get("own_classes", ()))
+    left = ("pooler.", "own_classes.") if anew else ("pooler.",)
+    frozen = {key: tensor for key, tensor in checkpoint.float_tensors().items() if not key.startswith(left)}
     wanted = {key: t for key, t in segmenter.state_dict().items() if not key.startswith("pooler.")}
     if recipe.stage == "generator" and not wanted.keys() >= {key for key in frozen if key.startswith("generator.")}:
         # The file's mask generator is of another kind; a new one is trained.
@@ -98,16 +104,20 @@ def _from_file(recipe: Recipe) -> OpenVocabularySegmenter:
     _initialize_generator(segmenter, recipe, may_lack)
     segmenter.load_state_dict(frozen, strict=False)
     if settings.adapter is not None:
-        warmup = read_checkpoint(settings.adapter)
+        warmup = _adapter_checkpoint(settings.adapter)
         refuse_another_clip(checkpoint, warmup)
         _load_adapter(segmenter, warmup)
     elif checkpoint.has("pooler."):
         _load_adapter(segmenter, checkpoint)
     # The training classes of the file's mask generator; other settings depend on the pooler.
-    if (seen_in := read_settings(checkpoint).get("inference", {}).get("seen_in")) is not None:
+    if (seen_in := stated.get("seen_in")) is not None:
         seen_in = tuple(seen_in) if isinstance(seen_in, list) else seen_in
         segmenter.inference = replace(segmenter.inference, seen_in=seen_in)
     return segmenter
+
+
+def _adapter_checkpoint(adapter: str) -> Checkpoint:
+    return find(ModelSource(DEFAULT, "adapter")) if adapter == DEFAULT else read_checkpoint(adapter)
 
 
 def _initialize_generator(segmenter: OpenVocabularySegmenter, recipe: Recipe, new: Iterable[str]) -> None:

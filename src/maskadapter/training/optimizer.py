@@ -6,7 +6,8 @@ from typing import Any
 from torch import nn
 
 from maskadapter.models import MaskAdapter
-from maskadapter.training.recipe import DecayedParameters, Recipe
+from maskadapter.training.quirks import DecayedParameters
+from maskadapter.training.recipe import Recipe
 
 Factor = Callable[[int], float]
 """Step, from 0 -> what the learning rate of the recipe is multiplied by."""

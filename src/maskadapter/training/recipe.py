@@ -5,25 +5,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from maskadapter.errors import RecipeError
 from maskadapter.system.renamed import renamed
 from maskadapter.system.yaml_config import checked, read_yaml
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
-Above0 = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-DecayedParameters = Literal["official", "matrices"]
+from maskadapter.training.quirks import RECOMMENDED, TrainingQuirks
+from maskadapter.training.section import Above0, Count, Positive, Section, Seed, Share, Weight
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class AdapterSettings(_Section):
+class AdapterSettings(Section):
     """The design of the adapter, see ``MaskAdapter``. hidden_dim: null is the architecture's own."""
 
     num_maps: Positive = 16
@@ -46,7 +37,7 @@ class Model(AdapterSettings):
     adapter: str | None = None
 
 
-class TrainingSet(_Section):
+class TrainingSet(Section):
     """A data set to train on. name: or the path of a ``custom.yaml``. ratio: its share of the batches.
 
     repeat_threshold: images of classes rarer than this share are repeated (LVIS: 0.001); 0 repeats none.
@@ -57,7 +48,7 @@ class TrainingSet(_Section):
     repeat_threshold: Share = 0.0
 
 
-class Data(_Section):
+class Data(Section):
     """Data sets and augmentation.
 
     crop: pixels of the square that is trained on. scale: smallest and largest size of the image relative to the crop.
@@ -79,7 +70,7 @@ class Data(_Section):
         return self
 
 
-class Masks(_Section):
+class Masks(Section):
     """The masks of an image that a step trains on: at most so many ground-truth masks, and predicted ones.
 
     matcher (mixed stage): ``"iou"`` keeps predictions close to a ground-truth mask, ``"hungarian"`` finds one for every
@@ -94,7 +85,7 @@ class Masks(_Section):
     matching_threshold: Share = 0.5
 
 
-class Loss(_Section):
+class Loss(Section):
     """Weights of the adapter's losses. Source: paper, section 4.1."""
 
     classification: Weight = 2.0
@@ -104,7 +95,7 @@ class Loss(_Section):
 LOSS = Loss()
 
 
-class Optimizer(_Section):
+class Optimizer(Section):
     """AdamW. clip_norm: largest norm of the whole gradient; 0 does not clip."""
 
     lr: Above0 = 1e-4
@@ -112,7 +103,7 @@ class Optimizer(_Section):
     clip_norm: Weight = 1.0
 
 
-class Schedule(_Section):
+class Schedule(Section):
     """The learning rate over the run. warmup: first steps, in which it climbs from ``warmup_factor``.
 
     kind: ``"steps"`` multiplies it by ``factor`` at every milestone, ``"polynomial"`` lets it fall to 0 with ``power``.
@@ -126,7 +117,7 @@ class Schedule(_Section):
     warmup_factor: Share = 1.0
 
 
-class Run(_Section):
+class Run(Section):
     """Length of the run, arithmetic and checkpoints.
 
     iterations, save_every, log_every: in steps of the optimizer. batch_size: images in a step, over all processes and
@@ -139,13 +130,13 @@ class Run(_Section):
     accumulate: Positive = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     checkpoint_blocks: bool = False
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Seed = 0
     save_every: Positive = 1000
     keep: Positive = 2
     log_every: Positive = 20
 
 
-class Evaluation(_Section):
+class Evaluation(Section):
     """Evaluation during training, each ``every`` steps (0: never), on ``images`` of each data set (0: all of them)."""
 
     every: Count = 0
@@ -153,56 +144,12 @@ class Evaluation(_Section):
     images: Count = 0
 
 
-class TrainingQuirks(_Section):
-    """Accidents of the official training, off by default; only with them can published rows be repeated.
-
-    Source: official code of Mask-Adapter, packages mask_adapter (warm-up), fcclip and maft (mixed stage).
-    """
-
-    soft_mask_edges: bool = False
-    """Paired masks are resized from stride 4 to the input and down again, which blurs their edges; at inference they
-    are not. Source: official fcclip and maft, both True."""
-
-    unmatched_slots: Literal["empty", "full", "ignored"] = "ignored"
-    """What a slot for a predicted mask holds that found no pair. ``"ignored"``: it does not count. ``"empty"``: two
-    empty masks, which dilute the consistency loss. Source: official fcclip. ``"full"``: a mask of the whole image,
-    drawn towards an empty one. Source: official maft, where logits of 0 lie above the threshold."""
-
-    detach_ground_truth: bool = True
-    """The consistency loss moves the predicted mask's embedding alone. Source: official fcclip True, maft False."""
-
-    decayed_parameters: DecayedParameters = "matrices"
-    """Which parameters weight decay draws to zero. ``"matrices"``: those of two dimensions or more, embeddings
-    excepted. ``"official"``: all but PyTorch's own LayerNorms and embeddings; the norms inside the official adapter's
-    blocks and patchifying layers are its own. Source: official Trainer.build_optimizer."""
-
-    loss_normalization: Literal["process", "global"] = "global"
-    """What the adapter's losses are divided by: the masks of the whole batch, however it is split (``"global"``), or of
-    this process's images. Source: official criteria."""
-
-    clip_stochastic_depth: bool = False
-    """CLIP is frozen and yet leaves out layers at random. Source: official maft, which calls ``train()`` on the whole
-    model; there from the first evaluation on."""
-
-    train_void_embedding: bool | None = None
-    """Whether the void embedding is trained. Null: not in the mixed stage, where it would drift away from the frozen
-    mask generator that was trained with it. Source: official fcclip trains it there too, maft does not."""
-
-    text_transfer_norm: Literal["sum", "update"] | None = None
-    """Where MAFT+'s text transfer has its norm during training, see ``ContentDependentTransfer``; null is the model's
-    own place. Source: the official warm-up uses ``"update"``, whatever the second stage and inference do."""
-
-
-RECOMMENDED = TrainingQuirks()
-"""No quirk."""
-
-
 # Sections and keys without effect, refused so that nobody believes they have one.
 _ADAPTER_QUIRKS = {"soft_mask_edges", "unmatched_slots", "detach_ground_truth", "loss_normalization"}
 _UNUSED_BY_SCHEDULE = {"steps": {"power"}, "polynomial": {"milestones", "factor"}}
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A training run.
 
     stage: ``"warmup"`` trains the adapter on ground-truth masks, ``"mixed"`` on ground-truth and predicted masks,
@@ -249,12 +196,61 @@ class Recipe(_Section):
         return ({"masks", "loss"}, _ADAPTER_QUIRKS) if self.stage == "generator" else (set(), set())
 
 
+class LearnedModel(Section):
+    """The model whose classifiers learn. weights: a model's name or file. adapter: whose adapter it pools with; null:
+    as the weights are."""
+
+    weights: str
+    adapter: str | None = None
+
+
+class OwnSet(Section):
+    """A data set to learn from. name: or the path of a ``custom.yaml``."""
+
+    name: str
+
+
+class OwnData(Section):
+    """train: one data set. held_out: share of its images to evaluate on, drawn by ``run.seed``, where it has no val."""
+
+    train: Annotated[tuple[OwnSet, ...], Field(min_length=1, max_length=1)]
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+
+
+class OwnRun(Section):
+    """penalties: strengths of the pull to the start, tried in turn, strong to weak; the best on held-out images stays.
+    iterations: steps of the optimizer with each."""
+
+    penalties: Annotated[tuple[Above0, ...], Field(min_length=1)] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+    iterations: Positive = 20
+    seed: Seed = 0
+
+
+class OwnEvaluation(Section):
+    """Evaluation on held-out images, before and after: at most so many ``images``; 0 takes all."""
+
+    images: Count = 0
+
+
+class ClassifierRecipe(Section):
+    """Learning classes of one's own from few images, with everything but the classifiers frozen; not the paper's."""
+
+    stage: Literal["classifier"]
+    model: LearnedModel
+    data: OwnData
+    run: OwnRun = OwnRun()
+    evaluation: OwnEvaluation = OwnEvaluation()
+
+
+AnyRecipe = Recipe | ClassifierRecipe
+
+
 def adapter_config(recipe: Recipe) -> dict[str, Any]:
     """The design of the recipe's adapter, as keyword arguments of ``MaskAdapter``; what is null is left out."""
     return recipe.model.model_dump(include=set(AdapterSettings.model_fields), exclude_none=True)
 
 
-def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> AnyRecipe:
     """The recipe in a file. changes: ``"optimizer.lr=5e-5"``, YAML values that replace the file's.
 
     Raises RecipeError, one line: an unknown key, a key that has another name now, a value out of range.
@@ -272,14 +268,18 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         section, key = old.split(".")
         if isinstance(content.get(section), Mapping) and key in content[section]:
             raise RecipeError(f"{path}: unknown key '{old}': it is now '{new}'")
-    return checked(Recipe, content, str(path), RecipeError)
+    schema = ClassifierRecipe if content.get("stage") == "classifier" else Recipe
+    return checked(schema, content, str(path), RecipeError)
 
 
-def as_yaml(recipe: Recipe) -> str:
+def as_yaml(recipe: AnyRecipe) -> str:
     """The resolved recipe, defaults included, as a file that ``read_recipe`` reads back to the same."""
-    parts, quirks = recipe._adapter_only
-    unused: dict[str, Any] = {"schedule": _UNUSED_BY_SCHEDULE[recipe.schedule.kind], "upstream_quirks": quirks}
-    content = recipe.model_dump(mode="json", exclude=unused | dict.fromkeys(parts, True))
+    unused: dict[str, Any] = {}
+    if isinstance(recipe, Recipe):
+        parts, quirks = recipe._adapter_only
+        unused = {"schedule": _UNUSED_BY_SCHEDULE[recipe.schedule.kind], "upstream_quirks": quirks}
+        unused |= dict.fromkeys(parts, True)
+    content = recipe.model_dump(mode="json", exclude=unused)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 

@@ -4,8 +4,9 @@ import json
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
@@ -19,7 +20,7 @@ from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.error_text import first_line
 from maskadapter.system.json_files import write_json
 from maskadapter.system.run_folder import claim
-from maskadapter.training.recipe import Recipe, as_yaml
+from maskadapter.training.recipe import AnyRecipe, as_yaml
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -29,18 +30,22 @@ _FREE = ("run.save_every", "run.keep", "run.log_every", "run.checkpoint_blocks",
 _LIBRARIES = ("maskadapter", "torch", "open_clip_torch", "timm", "accelerate", "pillow", "numpy")
 
 
-def claim_run_folder(folder: Path, recipe: Recipe) -> None:
+def claim_run_folder(folder: Path, recipe: AnyRecipe) -> None:
     """Write ``recipe.yaml`` and ``versions.json``. Raises RecipeError where the folder holds another recipe's run."""
     claim(folder, yaml.safe_load(as_yaml(recipe)), "recipe.yaml", RecipeError, _FREE, results="checkpoints")
-    write_json(folder / "versions.json", {name: version(name) for name in _LIBRARIES})
+    versions = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):  # not every stage needs Accelerate
+            versions[name] = version(name)
+    write_json(folder / "versions.json", versions)
 
 
-def fingerprint(recipe: Recipe) -> str:
+def fingerprint(recipe: AnyRecipe) -> str:
     """A hash that is the same for recipes that give the same weights."""
     content = recipe.model_dump(mode="json")
     for key in _FREE:
         section, _, name = key.partition(".")
-        del (content[section] if name else content)[name or section]
+        (content[section] if name else content).pop(name or section, None)
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

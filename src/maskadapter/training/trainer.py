@@ -1,6 +1,7 @@
 """The training loop: batches in, checkpoints and a model out, on one process or many. ``train`` is the entry point."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -8,16 +9,18 @@ from pathlib import Path
 
 import torch
 
-from maskadapter.data import Dataset
+from maskadapter.data import Dataset, require_masks
 from maskadapter.data.loading import LoadedBatch, TrainingOrder, TrainingTransform, load_batches
 from maskadapter.errors import MaskAdapterError, RecipeError
 from maskadapter.hub import save
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.training.accelerator import Device, accelerator_for
 from maskadapter.training.adapter.stages import AdapterStage
+from maskadapter.training.classifier.learning import learn_classes
 from maskadapter.training.generator.stage import MaskGeneratorStage
 from maskadapter.training.initial_weights import initial_model
-from maskadapter.training.recipe import Recipe, as_yaml
+from maskadapter.training.loss_watch import LossWatch
+from maskadapter.training.recipe import AnyRecipe, ClassifierRecipe, Recipe, as_yaml
 from maskadapter.training.run_folder import Checkpoints, RunLog, claim_run_folder
 from maskadapter.training.stop_signals import StopSignals
 from maskadapter.training.training_step import NotFiniteError, TrainingStep
@@ -25,11 +28,13 @@ from maskadapter.training.training_step import NotFiniteError, TrainingStep
 Evaluate = Callable[[OpenVocabularySegmenter, int], Mapping[str, float]]
 """(model, step) -> numbers for the log."""
 
+_STEPS_WITHOUT_MASKS = 100  # from the start of the run; images without objects are fine among others
+
 _log = logging.getLogger(__name__)
 
 
 def train(
-    recipe: Recipe,
+    recipe: AnyRecipe,
     datasets: Sequence[Dataset],
     output: str | Path,
     evaluate: Evaluate | None = None,
@@ -37,7 +42,8 @@ def train(
 ) -> Path:
     """Train by a recipe and write the model; a run that was stopped goes on from its newest checkpoint.
 
-    datasets: what ``recipe.data.train`` names, in that order. output: the run's folder: ``recipe.yaml`` (resolved),
+    datasets: what ``recipe.data.train`` names, in that order; for the stage ``classifier`` the second, if there is one,
+    is held out. output: the run's folder: ``recipe.yaml`` (resolved),
     ``versions.json``, ``log.jsonl``, ``checkpoints/``, ``tensorboard/`` where that is installed, and at the end
     ``model.safetensors``, which is returned. evaluate: called every ``recipe.evaluation.every`` steps and at the end.
     device: "cpu", or None, which leaves the choice to Accelerate.
@@ -46,9 +52,12 @@ def train(
     (INFO). The result depends on the recipe and the data, not on where a run was stopped, nor on the number of workers;
     nor, for the adapter's stages with ``loss_normalization: global``, and but for rounding, of processes.
 
-    Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: no Accelerate; a loss
-    that is not finite. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint written.
+    Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: no Accelerate; data
+    without a mask; a loss that is not finite. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint written.
     """
+    if isinstance(recipe, ClassifierRecipe):
+        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return learn_classes(recipe, datasets, Path(output), chosen)
     return _Run(recipe, datasets, Path(output), evaluate, device).to_the_end()
 
 
@@ -58,6 +67,8 @@ class _Run:
     ) -> None:
         self.recipe, self.datasets, self.output, self.evaluate = recipe, datasets, output, evaluate
         run = recipe.run
+        for dataset in datasets:
+            require_masks(dataset)
         self.accelerator = accelerator_for(recipe, output, device)
         parts = self.accelerator.num_processes * run.accumulate
         if run.batch_size % parts:
@@ -75,6 +86,7 @@ class _Run:
         self.training_step = TrainingStep(recipe, self.segmenter, self._stage(), vocabularies, self.accelerator)
         self.checkpoints = Checkpoints(output / "checkpoints", run.keep)
         self.step = 0  # how many are done
+        self.watch = LossWatch(run.iterations, [])
 
     def _stage(self) -> AdapterStage | MaskGeneratorStage:
         if self.recipe.stage == "generator":
@@ -103,7 +115,7 @@ class _Run:
         return path
 
     def _loop(self, log: RunLog, stop: StopSignals) -> None:
-        run = self.recipe.run
+        run, first, masks = self.recipe.run, self.step, 0.0
         self._report_step()
         if self._due() and not log.evaluated(self.step):  # a run may have been stopped during an evaluation
             self._evaluate(log, stop)
@@ -117,13 +129,19 @@ class _Run:
                 kept = f"the checkpoint of step {last:,} is kept" if last else "no checkpoint was written yet"
                 raise MaskAdapterError(f"{error}: {kept}; lower optimizer.lr, or use run.precision=fp32") from None
             self.step += 1
-            self._report_step()
+            self._report_step(numbers["loss"])
+            warning = self.watch.add(numbers["loss"])
+            if warning and self.accelerator.is_main_process:
+                _log.warning("%s", warning)
             stopped, ended = bool(numbers.pop("stop")), self.step == run.iterations
+            masks += numbers["masks"]
+            if self.step == first + _STEPS_WITHOUT_MASKS or (ended and not first):
+                self._require_some(masks)
             if ended or self.step % run.log_every == 0:
                 self._add_to(log, numbers)
             if stopped or ended or self._due() or self.step % run.save_every == 0:
                 if self.accelerator.is_main_process:
-                    self.checkpoints.write(self.step, self.training_step.state())
+                    self.checkpoints.write(self.step, self.training_step.state() | {"losses": self.watch.history})
                 self.accelerator.wait_for_everyone()
             if stopped:
                 raise KeyboardInterrupt(
@@ -131,6 +149,12 @@ class _Run:
                 )
             if self._due():
                 self._evaluate(log, stop)
+
+    def _require_some(self, masks: float) -> None:
+        """Raise MaskAdapterError where no process has had a mask: what such steps write would look like a model."""
+        if not self.accelerator.reduce(torch.tensor(masks, device=self.accelerator.device), "sum"):
+            problem = f"no image had a mask in the steps up to {self.step:,}, so nothing was learned"
+            raise MaskAdapterError(f"{problem}: data.crop or data.scale may leave nothing of the masks")
 
     def _batches(self) -> Iterator[LoadedBatch]:
         data, run = self.recipe.data, self.recipe.run
@@ -140,10 +164,10 @@ class _Run:
         draws = self.order.batches(self.step, self.accelerator.process_index, self.accelerator.num_processes)
         return iter(load_batches(self.datasets, transforms, draws, run.seed, data.workers))
 
-    def _report_step(self) -> None:
+    def _report_step(self, loss: float | None = None) -> None:
         if self.accelerator.is_main_process:
             place = {"step": self.step, "iterations": self.recipe.run.iterations}
-            _log.debug("step %d of %d", *place.values(), extra=place)
+            _log.debug("step %d of %d", *place.values(), extra={**place, "loss": loss})
 
     def _add_to(self, log: RunLog, numbers: Mapping[str, float]) -> None:
         log.add(self.step, numbers)
@@ -171,3 +195,4 @@ class _Run:
         if found is not None:
             self.step, state = found
             self.training_step.load_state(state)
+            self.watch = LossWatch(self.recipe.run.iterations, state.get("losses", [math.nan] * self.step))

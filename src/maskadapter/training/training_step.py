@@ -74,6 +74,7 @@ class TrainingStep:
         self._optimizer.zero_grad()
         return {
             **means,
+            "loss": sum(values),
             "lr": rate,
             "gradient": float(norm) if norm is not None else math.nan,
             "masks": float(counts[:, 0].sum()),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from maskadapter.data import Dataset
+from maskadapter.data import Dataset, require_masks
 from maskadapter.evaluation import Partition, evaluate
 from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.training.logged_metrics import LOGGED_METRICS
@@ -18,6 +18,8 @@ class Validation:
     """
 
     def __init__(self, datasets: Sequence[Dataset], output: Path, run: str, images: int = 0) -> None:
+        for dataset in datasets:  # not after hours of training
+            require_masks(dataset, images or None)
         self._datasets, self._output, self._run, self._images = datasets, output, run, images
 
     def __call__(self, segmenter: OpenVocabularySegmenter, step: int) -> Mapping[str, float]:

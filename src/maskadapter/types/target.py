@@ -62,6 +62,13 @@ class Target:
         assert array is not None
         return array.shape[-2], array.shape[-1]
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether a segment that is not a crowd covers a pixel."""
+        if self.overlapping is not None:
+            return bool(self.overlapping[~self.is_crowd].any())
+        return bool(np.append(~self.is_crowd, False)[self.segment_ids].any())
+
     def masks(self) -> np.ndarray:
         """(N, H, W) bool, crowds included; a mask may be empty."""
         if self.overlapping is not None:

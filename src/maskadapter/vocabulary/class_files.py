@@ -116,9 +116,8 @@ def _yaml(text: str, path: Path) -> Any:
 def _listed(content: Any, path: Path) -> list[Any]:
     """The classes in what a YAML or JSON file holds."""
     if isinstance(content, Mapping):
-        for key in ("names", "categories", "classes"):
-            if key in content:
-                return _listed(content[key], path)
+        content = next((content[key] for key in ("names", "categories", "classes") if key in content), content)
+    if isinstance(content, Mapping):
         content = [{"id": number, "name": name} for number, name in content.items()]
         if not content or any(_number(row["id"]) is None for row in content):
             raise VocabularyError(f"{path} has no names of classes: {_NEEDED}")

@@ -53,6 +53,12 @@ def test_panoptic(panoptic):
         ),
         (lambda c: c["annotations"][0].update(image_id=5), r"an annotation of image 5, which is not in its images"),
         (lambda c: c["images"].append(c["images"][0]), "lists two images with the same id"),
+        (
+            lambda c: c["annotations"][0]["segments_info"][1].update(id="260.0"),
+            r"two segments with the same id for 000000000285\.jpg",
+        ),
+        (lambda c: c["annotations"][0].update(file_name=None), "file_name is null"),
+        (lambda c: c["annotations"][0]["segments_info"].append(None), r"panoptic\.json is not a COCO file"),
         (lambda c: c.pop("images"), 'has no list "images"'),
         (lambda c: c.update(annotations=[3]), r"panoptic\.json is not a COCO file"),
     ],
@@ -89,3 +95,26 @@ def test_a_missing_and_a_damaged_json(tmp_path):
     write(tmp_path / "panoptic.json", b"{")
     with pytest.raises(DatasetError, match=r"cannot read .*panoptic\.json as JSON"):
         read_panoptic(tmp_path)
+
+
+def test_ids_as_text(panoptic):
+    def rewrite(content):
+        for one in content["annotations"]:
+            one.update(image_id=str(one["image_id"]))
+            for segment in one["segments_info"]:
+                segment.update(id=str(segment["id"]), category_id=f"{segment['category_id']}.0")
+
+    before = read_panoptic(panoptic)[1].target
+    change_json(panoptic / "panoptic.json", rewrite)
+    after = read_panoptic(panoptic)[1].target
+    assert after.classes.tolist() == before.classes.tolist()
+    assert np.array_equal(after.segment_ids, before.segment_ids)
+
+
+def test_a_listed_segment_without_pixels(panoptic):
+    def add(content):
+        content["annotations"][0]["segments_info"].append({"id": 9, "category_id": 1, "iscrowd": 0})
+
+    change_json(panoptic / "panoptic.json", add)
+    with pytest.raises(DatasetError, match=r"285\.png has no pixel of the segment 9, which .*panoptic\.json lists"):
+        read_panoptic(panoptic)[1]

@@ -8,8 +8,18 @@ from typing import Any
 import numpy as np
 
 from maskadapter.data.dataset import Sample, Task
-from maskadapter.data.formats.coco_json import class_of, file_of, group_by_image, in_file, read_annotations
+from maskadapter.data.formats.coco_json import (
+    class_of,
+    file_of,
+    flag,
+    group_by_image,
+    id_of,
+    in_file,
+    read_annotations,
+    size_of,
+)
 from maskadapter.data.formats.image_label_pairs import check_size, fingerprint_of, read_pair
+from maskadapter.data.formats.listing import read_listing
 from maskadapter.errors import DatasetError, MaskError
 from maskadapter.io import decode_segmentation, panoptic_ids, read_image
 from maskadapter.types import UNLABELED, Target
@@ -42,11 +52,12 @@ class _CocoImages:
     """What COCO instance and panoptic data sets share: for each image a packed row and its classes.
 
     index: the JSON file. images: folder of the images that it lists. classes: category id -> index in the vocabulary.
-    content: content of the JSON, where the caller has read it already.
+    content: content of the JSON, where the caller has read it already. listing: a file that names the images to take.
+    published: masks without a pixel are kept as they were published; in one's own data they are errors.
     """
 
     # (image, its annotations, classes) -> a tuple that ends in the list of segments: class, whether a crowd, id, ...
-    _row: Callable[[dict[str, Any], list[dict[str, Any]], Mapping[int, int]], Any]
+    _row: Callable[[dict[str, Any], list[dict[str, Any]], Mapping[Any, int]], Any]
 
     def __init__(
         self,
@@ -54,12 +65,19 @@ class _CocoImages:
         vocabulary: Vocabulary,
         index: Path,
         images: Path,
-        classes: Mapping[int, int],
+        classes: Mapping[Any, int],
         content: Mapping[str, Any] | None = None,
+        listing: Path | None = None,
+        published: bool = False,
     ) -> None:
         self.name, self.vocabulary, self.index, self.images = name, vocabulary, index, images
+        self.published = published
         groups = group_by_image(content or read_annotations(index), index)
         with in_file(index):
+            if listing is not None:
+                groups = [
+                    groups[place] for place in read_listing(listing, [file_of(image) for image, _ in groups], images)
+                ]
             rows = [self._row(image, annotations, classes) for image, annotations in groups]
         self._rows = PackedRecords(rows)
         self._classes = PackedRecords(sorted({segment[0] for segment in row[-1]}) for row in rows)
@@ -91,12 +109,16 @@ class CocoInstances(_CocoImages):
 
     task: Task = "instance"
 
-    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[int, int]) -> Any:
-        segments = [
-            (class_of(a["category_id"], classes, self.index), bool(a.get("iscrowd", 0)), a.get("id"), a["segmentation"])
-            for a in annotations  # LVIS has no crowds
-        ]
-        return file_of(image), int(image["height"]), int(image["width"]), segments
+    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[Any, int]) -> Any:
+        file, segments = file_of(image), []
+        for place, one in enumerate(annotations, start=1):
+            number, segmentation = one.get("id", f"number {place:,}"), one.get("segmentation")
+            if not segmentation:
+                problem = "it has no segmentation; a box is not enough, polygons or run lengths are needed"
+                raise DatasetError(f"{self.index}, annotation {number} of {file}: {problem}")
+            # LVIS has no crowds
+            segments.append((class_of(one, classes, self.index), flag(one, "iscrowd"), number, segmentation))
+        return file, *size_of(image), segments
 
     def __getitem__(self, index: int) -> Sample:
         """Raises DatasetError, naming the file, for an image of another size than listed and for malformed masks."""
@@ -107,6 +129,8 @@ class CocoInstances(_CocoImages):
         for mask, (_, _, number, segmentation) in zip(masks, segments, strict=True):
             try:
                 mask[:] = decode_segmentation(segmentation, (height, width))
+                if not self.published and not mask.any():
+                    raise MaskError("the mask has no pixel: remove the annotation, or correct it")
             except MaskError as error:
                 raise DatasetError(f"{self.index}, annotation {number} of {file}: {error}") from None
         return Sample(image, _target(segments, masks=masks), file)
@@ -129,20 +153,26 @@ class CocoPanoptic(_CocoImages):
         index: Path,
         images: Path,
         labels: Path,
-        classes: Mapping[int, int],
+        classes: Mapping[Any, int],
         content: Mapping[str, Any] | None = None,
+        listing: Path | None = None,
+        published: bool = False,
     ) -> None:
         self.labels = labels
-        super().__init__(name, vocabulary, index, images, classes, content)
+        super().__init__(name, vocabulary, index, images, classes, content, listing, published)
 
-    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[int, int]) -> Any:
+    def _row(self, image: dict[str, Any], annotations: list[dict[str, Any]], classes: Mapping[Any, int]) -> Any:
         if len(annotations) != 1:
             raise DatasetError(f"{self.index} has {len(annotations)} labels for {file_of(image)}; one is needed")
         segments = [
-            (class_of(segment["category_id"], classes, self.index), bool(segment["iscrowd"]), int(segment["id"]))
+            (class_of(segment, classes, self.index), flag(segment, "iscrowd"), id_of(segment))
             for segment in annotations[0]["segments_info"]
         ]
-        return file_of(image), str(annotations[0]["file_name"]), segments
+        if len({segment[2] for segment in segments}) < len(segments):
+            raise DatasetError(
+                f"{self.index} lists two segments with the same id for {file_of(image)}: ids must differ"
+            )
+        return file_of(image), file_of(annotations[0]), segments
 
     def __getitem__(self, index: int) -> Sample:
         """Raises DatasetError, naming the file: a PNG that is missing, of another size, or has an unlisted segment."""
@@ -155,5 +185,9 @@ class CocoPanoptic(_CocoImages):
         ids, places = np.unique(panoptic_ids(values), return_inverse=True)
         if strange := [number for number in ids.tolist() if number not in listed]:
             raise DatasetError(f"{path} has a segment {strange[0]} that its JSON does not list")
+        if not self.published and (absent := listed.keys() - set(ids.tolist()) - {0}):
+            raise DatasetError(
+                f"{path} has no pixel of the segment {sorted(map(str, absent))[0]}, which {self.index} lists"
+            )
         segment_ids = np.array([listed[number] for number in ids.tolist()], dtype=np.int32)[places]
         return Sample(image, _target(segments, segment_ids.reshape(values.shape[:2])), file)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from maskadapter.data.formats.listing import read_listing
 from maskadapter.errors import DatasetError, MaskError
 from maskadapter.io import find_image_files, read_image, read_labels
 
@@ -15,10 +16,11 @@ Pair = tuple[Path, Path]
 LABEL_SUFFIXES = (".png", ".tif", ".tiff")  # lossless formats; JPEG would change the values
 
 
-def find_pairs(images: Path, labels: Path) -> list[Pair]:
+def find_pairs(images: Path, labels: Path, listing: Path | None = None) -> list[Pair]:
     """Pair every image in a folder and its subfolders with the label file of the same name in ``labels``, sorted.
 
-    Raises DatasetError for an image without a label, ImageError for a folder without images.
+    listing: a file that names the images to take, in its order. Raises DatasetError for an image without a label and
+    a listing that does not fit, ImageError for a folder without images.
     """
     found = {
         path.relative_to(labels).with_suffix("").as_posix(): path
@@ -26,6 +28,9 @@ def find_pairs(images: Path, labels: Path) -> list[Pair]:
         if path.suffix.lower() in LABEL_SUFFIXES
     }
     files = find_image_files(images)
+    if listing is not None:
+        names = [Path(str(image)).relative_to(images).as_posix() for image in files]
+        files = [files[place] for place in read_listing(listing, names, images)]
     missing = [Path(str(image)) for image in files if image.stem not in found]
     if missing:
         raise DatasetError(f"{no_label(missing, labels)}: {missing[0].stem}{LABEL_SUFFIXES[0]} is needed")

@@ -18,15 +18,22 @@ class SemanticFolder:
     """A semantic data set: image files with one label map each.
 
     values: pixel value of a label map -> class index or UNLABELED; any other value is an error. folder: sample names
-    are the image paths relative to it.
+    are the image paths relative to it. description: the YAML file that states the values, if any.
     """
 
     task: Task = "semantic"
 
     def __init__(
-        self, name: str, vocabulary: Vocabulary, pairs: Sequence[Pair], values: Mapping[int, int], folder: Path
+        self,
+        name: str,
+        vocabulary: Vocabulary,
+        pairs: Sequence[Pair],
+        values: Mapping[int, int],
+        folder: Path,
+        description: Path | None = None,
     ) -> None:
         self.name, self.vocabulary, self.pairs, self.folder = name, vocabulary, pairs, folder
+        self.description = description
         self._class_of = np.full(max(values) + 1, _NOT_LISTED, dtype=np.int32)
         self._class_of[list(values)] = list(values.values())
 
@@ -49,10 +56,26 @@ class SemanticFolder:
         classes[(values < 0) | (values > last)] = _NOT_LISTED
         strange = values[classes == _NOT_LISTED]
         if strange.size:
-            problem = f"{label} has the value {strange[0]} at {strange.size:,} pixels, which stands for none of the"
-            advice = "correct the label, or list the value as ignored"
-            raise DatasetError(f"{problem} {len(self.vocabulary)} classes of {self.name}: {advice}")
+            value = int(strange.max())
+            pixels = int((strange == value).sum())
+            problem = f"{label} has the value {value} at {pixels:,} pixels, which stands for none of the"
+            raise DatasetError(f"{problem} {len(self.vocabulary)} classes of {self.name}: {self._advice(value)}")
         return Sample(image, Target.of_labels(classes), path.relative_to(self.folder).as_posix())
+
+    def _advice(self, value: int) -> str:
+        """What to do about a value that stands for nothing."""
+        if self.description is None:
+            return "correct the label map"
+        known = np.flatnonzero(self._class_of != _NOT_LISTED)
+        classes = np.flatnonzero(self._class_of >= 0)
+        if value == 0 and classes[0] == 1:
+            return f"if 0 is the background, write ignore: [0, 255] in {self.description}"
+        if classes[0] == 0 and value == classes[-1] + 1:
+            first = f"if 0 is the background, write first_value: 1 and ignore: [0, 255] in {self.description}"
+            return f"{first}, or a line null before the first class; else add the class that is missing"
+        listed = f"values {classes[0]} to {classes[-1]} are classes, and ignored are"
+        ignored = ", ".join(str(one) for one in known.tolist() if self._class_of[one] < 0) or "none"
+        return f"{listed} {ignored}; correct the label map, or classes, first_value or ignore in {self.description}"
 
 
 def values_from(first: int, classes: int, ignored: Sequence[int] = ()) -> dict[int, int]:

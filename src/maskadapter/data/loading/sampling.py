@@ -8,22 +8,13 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from maskadapter.data.dataset import Dataset
+from maskadapter.data.dataset import Dataset, KnowsClasses
 from maskadapter.errors import DatasetError, RecipeError
 
 _BLOCK = 4096  # steps for which the data sets are drawn at once
-
-
-@runtime_checkable
-class KnowsClasses(Protocol):
-    """A data set that knows which classes are in an image without reading it."""
-
-    def classes_of(self, index: int) -> Collection[int]:
-        """Return the indices of the classes in an image."""
 
 
 @dataclass(frozen=True, slots=True)

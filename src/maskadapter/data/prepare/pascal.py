@@ -90,7 +90,7 @@ def _label_map(image: dict[str, Any], path: Path) -> np.ndarray:
             mask = decode_segmentation(annotation["segmentation"], size)
         except MaskError as error:
             raise DatasetError(f"{path}, {image['file_name']}: {error}") from None
-        labels[mask] = class_of(annotation["category_id"], classes, path)
+        labels[mask] = class_of(annotation, classes, path)
     return labels
 
 

@@ -12,6 +12,7 @@ from maskadapter.data.prepare import ade20k, pascal
 from maskadapter.data.prepare.archives import FETCH_AGAIN, download_archive, find_archive, unpack
 from maskadapter.errors import DatasetError
 from maskadapter.system.offline import is_offline
+from maskadapter.system.paths import user_path
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ def prepare(name: str, root: str | Path, splits: Sequence[str] = ("train", "val"
     known = known_set(name)
     for split in splits:
         check_split(known, split)
-    work = _Preparation(known, Path(root), folder_of(known, Path(root)), offline or is_offline())
+    place = user_path(root, DatasetError)
+    work = _Preparation(known, place, folder_of(known, place), offline or is_offline())
     missing = {split: work.complete_split(split) for split in splits}
     listed = "; ".join(f"{split}: {', '.join(lines)}" for split, lines in missing.items() if lines)
     if listed:

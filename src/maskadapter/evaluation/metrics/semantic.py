@@ -1,6 +1,7 @@
 """Compute the metrics of semantic segmentation: count pixels, and take the means."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,18 @@ def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
     found[(found < 0) | (found >= classes)] = classes
     pairs, pixels = np.unique(true * (classes + 1) + found, return_counts=True)
     return np.stack([pairs // (classes + 1), pairs % (classes + 1), pixels], axis=1)
+
+
+def summed_confusion(confusions: Iterable[np.ndarray]) -> np.ndarray:
+    """Add up ``confusion``'s arrays of many images: (E, 3) int64, each pair of classes once, in ascending order."""
+    total, rest = np.zeros((0, 3), dtype=np.int64), iter(confusions)
+    while some := [np.asarray(one, dtype=np.int64).reshape(-1, 3) for one in islice(rest, 100)]:
+        true, found, pixels = np.concatenate([total, *some]).T
+        pairs, places = np.unique(true << 32 | found, return_inverse=True)  # both classes in one number
+        sums = np.zeros_like(pairs)
+        np.add.at(sums, places, pixels)
+        total = np.stack([pairs >> 32, pairs & 0xFFFFFFFF, sums], axis=1)
+    return total
 
 
 def pixel_counts(confusions: Iterable[np.ndarray], classes: int) -> np.ndarray:

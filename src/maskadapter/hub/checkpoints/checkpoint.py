@@ -38,13 +38,15 @@ _TRAINING_LEFTOVERS = ("criterion.empty_weight", "backbone_t.")
 class Checkpoint:
     """The tensors of a file under this project's key names.
 
-    official: whether the file uses the official key names. metadata: of a safetensors file; empty for others.
+    official: whether the file uses the official key names. metadata: of a safetensors file; empty for others. adapter:
+    the file that its adapter was joined from, if it was.
     """
 
     source: Path
     tensors: Mapping[str, Tensor]
     official: bool
     metadata: Mapping[str, str]
+    adapter: Path | None = None
 
     @property
     def shapes(self) -> Shapes:
@@ -104,6 +106,17 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], metadata: 
             save_file(own, temporary, metadata=texts)
         except SafetensorError as error:
             raise CheckpointError(f"cannot write {path}: {first_line(error)}") from error
+        _order_header(temporary)
+
+
+def _order_header(path: Path) -> None:
+    """Sort the header, whose metadata the library writes in a random order, so that equal models give equal files.
+    Source: safetensors' format: the header's length (8 bytes, little-endian), JSON padded with spaces, the data."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        ordered = json.dumps(json.loads(file.read(length)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        file.seek(8)
+        file.write(ordered.encode().ljust(length))
 
 
 def _read_safetensors(path: Path) -> Checkpoint:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from maskadapter.errors import CheckpointError, DownloadError
 from maskadapter.models.clip.image_encoders import STAGES, WholeImageEncoder, compute_in_pieces, image_encoder_of
 from maskadapter.models.config import ProjectionLayout
+from maskadapter.models.frozen_parts import KeepsFrozenParts
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
 from maskadapter.system.error_text import first_line
 from maskadapter.types import ClipFeatures
@@ -44,7 +45,7 @@ def repository_of(config: str, tag: str) -> tuple[str, tuple[str, ...]] | None:
     return repository, (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
-class Clip(nn.Module):
+class Clip(KeepsFrozenParts):
     """An open_clip model whose image encoder keeps its feature maps.
 
     model: a model of open_clip, such as ``open_clip.CLIP``. tokenizer: list of strings -> (n, context) token ids.
@@ -152,7 +153,7 @@ class Clip(nn.Module):
 
     def restore_causal_mask(self) -> None:
         """Compute the text encoder's causal mask: no checkpoint holds it, and on the meta device it has no values."""
-        mask = torch.full(self.model.attn_mask.shape, float("-inf"), device=self.logit_scale.device)
+        mask = torch.full_like(self.logit_scale, float("-inf")).repeat(self.model.attn_mask.shape)
         self.model.register_buffer("attn_mask", mask.triu(1), persistent=False)
 
     def encode_image(self, images: Tensor) -> ClipFeatures:

@@ -52,7 +52,8 @@ class TextCache:
                     with bar("encoding class names", len(unknown)) as advance:
                         for start in range(0, len(unknown), _BATCH):
                             batch = unknown[start : start + _BATCH]
-                            embeddings = self._encoder.encode_text(batch).float().cpu()
+                            with torch.autocast(self._encoder.logit_scale.device.type, enabled=False):
+                                embeddings = self._encoder.encode_text(batch).float().cpu()
                             self._embeddings.update(zip(batch, embeddings, strict=True))
                             advance(len(batch))
                 finally:  # after Ctrl-C too

@@ -45,7 +45,7 @@ class MaskCropping(nn.Module):
         """Embeddings (N, D) of one image (3, H, W) and its mask logits (N, h, w)."""
         embeddings = image.new_zeros(len(mask_logits), self.dim)
         at_a_time = 1 if image.device.type == "cpu" else 16  # on a CPU small tensors stay in its cache
-        for chosen in torch.arange(len(mask_logits)).split(at_a_time) if len(mask_logits) else ():
+        for chosen in torch.arange(len(mask_logits), device="cpu").split(at_a_time) if len(mask_logits) else ():
             full = F.interpolate(mask_logits[chosen][None], image.shape[1:], mode="bilinear")[0] > 0
             filled = full.flatten(1).any(dim=1)
             if filled.any():

@@ -37,14 +37,15 @@ def at_stride_4(masks: Iterable[Tensor], sizes: ImageSizes) -> Tensor:
     smaller than one location keeps the one it lies in. The logits run from -10 to 10 with the share that is covered."""
     rows, columns = map(_coverage, sizes.original, sizes.resized, sizes.padded)
     logits = [_covered(one, rows, columns) for one in masks]
-    return torch.stack(logits) if logits else torch.zeros(0, len(rows), len(columns))
+    return torch.stack(logits) if logits else rows.new_zeros(0, len(rows), len(columns))
 
 
 def _coverage(image: int, resized: int, padded: int) -> Tensor:
     """Share of each location that each pixel of a side covers once it is resized and padded: (padded / 4, image)."""
     shares = []
-    for some in torch.arange(image).split(512):  # all pixels of a large image would be a large matrix
-        pixels = (torch.arange(image)[:, None] == some).float()[None, None]
+    every = torch.arange(image, device="cpu")
+    for some in every.split(512):  # all pixels of a large image would be a large matrix
+        pixels = (every[:, None] == some).to(torch.float32)[None, None]
         seen = F.interpolate(pixels, (resized, len(some)), mode="bilinear", antialias=True)
         shares.append(F.avg_pool2d(F.pad(seen, (0, 0, 0, padded - resized)), (4, 1))[0, 0])
     return torch.cat(shares, dim=1)
@@ -54,7 +55,7 @@ def _covered(mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Logits (h, w) of the share of each location that a mask (H, W) bool covers; only its box is looked at."""
     inside = [mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()]
     if not len(inside[0]):
-        return torch.full((len(rows), len(columns)), -INSIDE)
+        return rows.new_full((len(rows), len(columns)), -INSIDE)
     y, x = (slice(int(places[0]), int(places[-1]) + 1) for places in inside)
-    shares = rows[:, y] @ mask[y, x].float() @ columns[:, x].T
+    shares = rows[:, y] @ mask[y, x].to(rows) @ columns[:, x].T
     return (2 * shares / shares.amax().clamp(min=torch.finfo(shares.dtype).tiny) - 1) * INSIDE

@@ -86,7 +86,7 @@ def distinct(boxes: Tensor, scores: Tensor, max_iou: float) -> list[int]:
     best of scores (N,) first. The processor's own needs torchvision's compiled operators, which may fail to load."""
     boxes = boxes.double()
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-    alive, kept = torch.ones(len(boxes), dtype=torch.bool), []
+    alive, kept = torch.ones_like(scores, dtype=torch.bool), []
     for index in scores.argsort(descending=True, stable=True).tolist():
         if not alive[index]:
             continue

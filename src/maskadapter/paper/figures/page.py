@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.extras import load_extra
+from maskadapter.system.paths import user_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ def check_output(output: str | Path, needed: str = "matplotlib") -> Path:
     needed: a module beside matplotlib. Raises MaskAdapterError: an ending that is not among ``ENDINGS``, a folder, the
     extra ``plot`` not installed.
     """
-    path = Path(output)
+    path = user_path(output, MaskAdapterError)
     if path.suffix.lower() not in ENDINGS:
         raise MaskAdapterError(f"output is {path}; a file that ends in {', '.join(ENDINGS)} is needed")
     if path.is_dir():
@@ -66,7 +67,7 @@ def labeled(
         label, _, rest = str(source).partition("=")
         if not label or not rest or Path(source).exists():  # a path may have the sign in it
             label, rest = "", str(source)
-        own, content = read(rest)
+        own, content = read(str(user_path(rest, MaskAdapterError)))
         if (label or own) in found:
             raise MaskAdapterError(f"two have the label '{label or own}': give each its own, LABEL={rest}")
         found[label or own] = content

@@ -11,6 +11,7 @@ from maskadapter.paper.tables.requirements import Given, weight_names
 from maskadapter.paper.tables.row_evaluation import RunOptions
 from maskadapter.paper.tables.table_run import TableRun
 from maskadapter.system.atomic_files import readable
+from maskadapter.system.paths import check_folder, user_path
 
 
 def reproduce(
@@ -46,7 +47,7 @@ def reproduce(
     """
     original = table_named(table)
     made = with_own(original, None if model is None else str(model), None if data is None else str(data))
-    files = {name: Path(path) for name, path in (weights or {}).items()}
+    files = {name: user_path(path, MaskAdapterError) for name, path in (weights or {}).items()}
     for name, path in files.items():
         if name not in weight_names(made):
             choice = ", ".join(sorted(weight_names(made))) or "none; leave it out"
@@ -57,8 +58,8 @@ def reproduce(
         from maskadapter.hub import check_device
 
         check_device(device)
-    folder = Path("reproduce") / original.name if output is None else Path(output)
-    given = Given(Path(runs), files, download)
+    folder = check_folder(Path("reproduce") / original.name if output is None else output)
+    given = Given(user_path(runs, MaskAdapterError), files, download)
     options = RunOptions(given, folder, root, split, str(partition or made.partition), limit, device)
     images = {} if limit is None else {"images": f"the first {limit:,} at most"}
     facts = {"split": split, **images, "device": device}

@@ -69,5 +69,5 @@ def _neighbors(x: Tensor, length: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 def location_centers(sizes: Sequence[tuple[int, int]], example: Tensor) -> Tensor:
     """Centers of the locations of all flattened levels, (L, 2), (x, y) in 0 to 1, type and device of ``example``."""
-    axes = [[(torch.arange(n).to(example) + 0.5) / n for n in size] for size in sizes]
+    axes = [[(torch.arange(n, dtype=example.dtype, device=example.device) + 0.5) / n for n in size] for size in sizes]
     return torch.cat([torch.cartesian_prod(y, x).flip(-1) for y, x in axes])

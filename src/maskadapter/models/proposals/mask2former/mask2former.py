@@ -151,4 +151,9 @@ class Mask2FormerHead(nn.Module):
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
         """Classify proposals: (B, N, K + 1), void last."""
         assert proposals.class_embeddings is not None
-        return text.logits(proposals.class_embeddings, self.mask_decoder.logit_scale)
+        return text.logits(proposals.class_embeddings, self.logit_scale)
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The logarithm of the scale of a cosine in the class logits."""
+        return self.mask_decoder.logit_scale

@@ -83,8 +83,8 @@ class RegionHead(nn.Module):
         batch, count = len(proposed), max(len(masks) for masks, _, _ in proposed)
         pooled = pad_sequence([pooled for _, pooled, _ in proposed], batch_first=True)
         shape = pad_sequence([shape for _, _, shape in proposed], batch_first=True)
-        inside = torch.zeros(batch, count, *size, dtype=torch.bool)
-        parents = torch.full((batch, count), -1)
+        inside = torch.zeros(batch, count, *size, dtype=torch.bool, device="cpu")
+        parents = torch.full((batch, count), -1, device="cpu")
         for number, (masks, _, _) in enumerate(proposed):
             inside[number, : len(masks), : masks.shape[1], : masks.shape[2]] = torch.from_numpy(masks)
             parents[number, : len(masks)] = torch.from_numpy(nesting(inside[number, : len(masks)].flatten(1).numpy()))
@@ -101,7 +101,7 @@ class RegionHead(nn.Module):
         confidence = 1 - logits.detach().softmax(-1)[..., -1]
         nodes = (one.cpu().numpy() for one in (proposals.parents, proposals.areas, confidence.float()))
         chosen = torch.from_numpy(np.stack(list(map(cut, *nodes)))).to(logits.device)
-        void = logits[..., -1:] + torch.where(chosen, -CHOSEN, LEFT_OUT).to(logits)[..., None]
+        void = logits[..., -1:] + torch.where(chosen, logits.new_tensor(-CHOSEN), LEFT_OUT)[..., None]
         logits = torch.cat([logits[..., :-1], void], -1)
         empty = F.pad(logits.new_full((logits.shape[-1] - 1,), -100.0), (0, 1), value=100.0)
         return torch.where(proposals.areas[..., None] > 0, logits, empty)

@@ -57,7 +57,7 @@ class Merging:
     def regions(self, image: np.ndarray, projected: Tensor | None = None) -> Regions:
         """Cut and merge one image (H, W, 3) uint8 RGB, on the CPU. projected: (D, h, w), CLIP features over the image,
         compared beside color; None compares color alone."""
-        pixels = torch.tensor(image).permute(2, 0, 1).float()
+        pixels = torch.tensor(image, dtype=torch.float32, device="cpu").permute(2, 0, 1)
         rgb = (F.avg_pool2d(pixels, self.stride, ceil_mode=True) / 255).permute(1, 2, 0).double().numpy()
         lab = rgb2lab(rgb)
         pieces = slic(rgb, self.superpixels, compactness=8, sigma=0.7, start_label=0)

@@ -1,4 +1,4 @@
-"""Files that belong to an image by their names."""
+"""Files that belong to an image by their name."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,0 +1,1 @@
+"""Learning classes of one's own from few images: the classifiers alone, everything else is frozen."""
