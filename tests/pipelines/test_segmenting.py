@@ -1,6 +1,7 @@
 """Many images: everything is written, what fails is reported, and a run that was stopped can go on."""
 
 import gc
+import io
 import json
 import os
 import signal
@@ -351,3 +352,10 @@ def test_an_image_that_gets_another_name_is_refused(photos, tmp_path):
 def test_found_images_and_paths_may_be_mixed(photos, tmp_path):
     given = [*find_image_files(photos / "d.png"), photos / "e.png"]
     assert segment_images(Halves(), given, "cat", tmp_path / "out", "labels").done == 2
+
+
+@pytest.mark.parametrize("images", [io.BytesIO(b"x\n"), Image.new("RGB", (9, 9)), 3, [io.BytesIO()], None])
+def test_values_that_are_no_files_are_refused(tmp_path, images):
+    with pytest.raises(ImageError, match="images are looked for in files, folders and patterns, not in"):
+        segment_images(Halves(), images, "cat", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -43,7 +43,10 @@ class Report:
 
 def find_images(images: Sources, output: Path | None = None, masks: Any = None) -> list[MaskedImage]:
     """Return the images in sources with their masks. Raises as ``find_image_files`` and ``with_masks``."""
-    given = [images] if isinstance(images, str | Path) else list(images)
+    # An open file would yield its lines. What is no file is refused by find_image_files.
+    given: list[Any] = [images]
+    if isinstance(images, Iterable) and not isinstance(images, str) and not hasattr(images, "read"):
+        given = list(images)
     found = [image for image in given if isinstance(image, ImageFile)]
     if len(found) < len(given) or not given:
         found += find_image_files([source for source in given if not isinstance(source, ImageFile)], output)

@@ -154,11 +154,12 @@ def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:
 
 
 def _plain(source: Path) -> str | None:
-    """``".jpg"`` or ``".png"`` for a file of that kind, upright, RGB, nothing transparent; None for others."""
+    """``".jpg"`` or ``".png"`` for such a file, upright, 8-bit RGB, nothing transparent; None for others."""
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(source, formats=("JPEG", "PNG")) as image:
+            eight_bits = ";16" not in str(image.tile)  # getexif loads a PNG, which empties its tiles
             upright = image.getexif().get(ORIENTATION, 1) == 1
-            plain = image.mode == "RGB" and upright and "transparency" not in image.info
+            plain = image.mode == "RGB" and eight_bits and upright and "transparency" not in image.info
             return {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "") if plain else None
     except Exception:  # neither of the two, or its EXIF block is broken; the pixels were read before
         return None
