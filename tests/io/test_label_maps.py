@@ -77,10 +77,11 @@ def test_a_photo_is_not_a_label_map(photo, mode):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_jpeg_mask_is_refused_unless_it_kept_two_values(tmp_path, mode):
-    path = tmp_path / "mask.jpg"
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "jpeg"])
+def test_a_jpeg_mask_is_refused_unless_it_kept_two_values(tmp_path, mode, suffix):
+    path = tmp_path / f"mask.{suffix}"
     drawn().convert(mode).save(path, quality=90)
-    with pytest.raises(MaskError, match="is a JPEG, which changes the values of masks"):
+    with pytest.raises(MaskError, match=r"is of the format (JPEG|WEBP), which changes the values of labels"):
         read_masks(path, (60, 90))
     Image.new(mode, (90, 60), "white").save(path)
     assert read_masks(path, (60, 90)).sum((1, 2)).tolist() == [5400]

@@ -201,7 +201,10 @@ NAN[0, 0, 0] = np.nan
         ([{"segmentation": MASKS[0]}, MASKS[1]], "annotation number 2 is ndarray"),
         (np.full((1, *SIZE), "x"), "values; bool is needed"),
         (MASKS.astype(complex), "complex128 values; bool is needed"),
-        (None, r"the given NoneType: .*shape \(\)"),
+        (None, "the given NoneType: not masks: an array, tensor, list or file"),
+        ((mask for mask in MASKS), "the given generator: not masks"),
+        (image(MASKS[0]).convert("RGBA"), "mode RGBA is not a label map"),
+        (image(MASKS[0]).convert("LA"), "mode LA is not a label map"),
     ],
 )
 def test_forms_that_may_mean_several_things_are_refused(source, message):

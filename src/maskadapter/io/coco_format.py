@@ -30,7 +30,7 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         if isinstance(segmentation, Mapping):
             return _fill_runs(segmentation, size)
         if isinstance(segmentation, list | tuple):
-            return draw_polygons(segmentation, size)
+            return _fill_runs(draw_polygons(segmentation, size), size)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, StopIteration) as error:
         raise MaskError(f"not a COCO segmentation ({error}): polygons or run lengths are needed") from None
     kind = type(segmentation).__name__

@@ -137,7 +137,7 @@ def _from_array(array: np.ndarray) -> np.ndarray:
 def read_labels(path: str | Path) -> np.ndarray:
     """Read the values of a label map, (H, W), or of an RGB one, (H, W, 3); palette images give their indices.
 
-    Raises MaskError: no such file, not an image, damaged, of floating-point values, or changed by JPEG.
+    Raises MaskError: no such file, not an image, damaged, of floating-point values, or in a format that changes them.
     """
     path = user_path(path, MaskError)
     with open_image(path, MAX_PIXELS, MaskError) as image:
@@ -147,6 +147,7 @@ def read_labels(path: str | Path) -> np.ndarray:
             raise MaskError(f"damaged label map {path}: {first_line(error)}") from None
     if labels.dtype.kind == "f" or (labels.ndim != 2 and labels.shape[2:] != (3,)):
         raise MaskError(f"{path} is not a label map: one channel of whole numbers or RGB is needed, not {image.mode}")
-    if image.format in ("JPEG", "MPO") and len(np.unique(labels)) > 2:
-        raise MaskError(f"{path} is a JPEG, which changes the values of masks: save mask > 127, or the labels, as PNG")
+    if image.format in ("JPEG", "MPO", "WEBP", "AVIF") and len(np.unique(labels)) > 2:
+        advice = "save the labels, or of a mask mask > 127, as PNG"
+        raise MaskError(f"{path} is of the format {image.format}, which changes the values of labels: {advice}")
     return labels

@@ -32,6 +32,8 @@ def as_array(source: Any) -> np.ndarray:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
+    if image.mode not in ("1", "L", "P", "I", "I;16", "F", "RGB"):
+        raise MaskError(f"an image of mode {image.mode} is not a label map: one channel or RGB is needed")
     try:
         return np.asarray(image)
     except Exception as error:  # decoders raise many kinds; a closed image an AssertionError
@@ -78,6 +80,8 @@ def check_shape(shape: tuple[int, ...], size: tuple[int, int]) -> None:
     height, width = size
     if shape[-2:] == size and len(shape) == 3:
         return
+    if not shape:
+        raise MaskError("not masks: an array, tensor, list or file of masks (N, H, W) is needed")
     image = f"an image of {width} x {height}"
     if len(shape) == 3 and shape[:2] == size:
         what = "a color image is not a mask; of three masks" if shape[2] == 3 else "(N, H, W) is needed:"

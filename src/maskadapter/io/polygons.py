@@ -1,4 +1,4 @@
-"""COCO's polygons, checked before they reach C code, and drawn as masks."""
+"""COCO's polygons, checked before they reach C code, and drawn as run lengths."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +13,8 @@ _FARTHEST = 100_000  # pixels outside the image
 _MAX_OUTLINE = 5_000_000  # pixels
 
 
-def draw_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
-    """Draw the union of COCO's polygons, each a flat list [x1, y1, x2, y2, ...] in pixels, as a mask, (H, W) bool.
+def draw_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> dict[str, Any]:
+    """Draw the union of COCO's polygons, each a flat list [x1, y1, x2, y2, ...] in pixels, as run lengths.
 
     size: (height, width) of the image. Polygons of one or two points are left out beside others. Raises MaskError: no
     polygon of three points, another nesting, no finite numbers, an odd number of them, coordinates relative to the
@@ -31,10 +31,10 @@ def draw_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
         raise MaskError(f"the polygons are relative to the image's size: multiply x by {width} and y by {height}")
     if sum(float(np.abs(np.diff(outline.reshape(-1, 2), axis=0)).sum()) for outline in outlines) > _MAX_OUTLINE:
         raise MaskError(f"the outlines of the polygons are longer than {_MAX_OUTLINE:,} pixels")
-    mask: np.ndarray = rle.decode(rle.merge(rle.frPyObjects(outlines, height, width))).astype(bool)
-    if not mask.any() and max(_area(outline) for outline in outlines) >= 1:
+    runs: dict[str, Any] = rle.merge(rle.frPyObjects(outlines, height, width))
+    if not rle.area(runs) and max(_area(outline) for outline in outlines) >= 1:
         raise MaskError(f"the polygons cover no pixel of an image of {width} x {height}")
-    return mask
+    return runs
 
 
 def _outline(polygon: Any, size: tuple[int, int]) -> np.ndarray:
