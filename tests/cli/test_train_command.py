@@ -1,14 +1,19 @@
 """``maskadapter train``, as a user types it."""
 
 import json
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
+import maskadapter as ma
 from maskadapter.cli import main
 from maskadapter.data.scenes.scenes import Scenes
+from maskadapter.models.preprocess import InputSize
 
 RECIPE = {
     "stage": "warmup",
@@ -53,6 +58,59 @@ def test_train_on_ones_own_images_then_evaluate(mine, capsys):
     arguments = ("evaluate", "runs/own/model.safetensors", "mine.yaml", "--masks", "ground-truth", "--output", "true")
     assert run(*arguments) == 0
     assert (mine / "true" / "report.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("splits", "held_out"), [(("train", "val"), "4 held-out images"), (("train",), "1 held-out images (20%)")]
+)
+def test_classes_of_ones_own_end_with_one_line(mine, capsys, splits, held_out):
+    model = ma.load()
+    model.inference = replace(model.inference, input_size=InputSize(96, 96))
+    ma.save(model, mine / "small.safetensors", "tiny")
+    parts = dict.fromkeys(splits, {"images": "images", "labels": "labels"})
+    (mine / "mine.yaml").write_text(yaml.safe_dump({"task": "semantic", "classes": "classes.txt", **parts}))
+    recipe = {
+        "stage": "classifier",
+        "model": {"weights": "small.safetensors"},
+        "data": {"train": [{"name": "mine.yaml"}]},
+    }
+    (mine / "classes.yaml").write_text(yaml.safe_dump(recipe))
+    assert run("train", "classes.yaml", "--set", "run.penalties=[1, 0.1]", "--cpu") == 0
+    path, line = capsys.readouterr().out.splitlines()
+    assert path == "runs/classes/model.safetensors"
+    assert line.endswith(f"% on {held_out}")
+    assert line.count(" -> ") == 3
+    assert ma.load(mine / path).own_classes is not None
+    assert run("train", "classes.yaml", "--set", "optimizer.lr=1", "--cpu") == 2
+    assert "unknown key 'optimizer'" in capsys.readouterr().err
+
+
+def test_an_adapter_goes_on_from_the_embedded_one(mine):
+    changes = (
+        "model.adapter=tiny",
+        "model.hidden_dim=96",
+        "model.num_blocks=3",
+        "model.num_maps=16",
+        "optimizer.lr=1e-9",
+    )
+    assert run("train", "own.yaml", *(word for change in changes for word in ("--set", change)), "--cpu") == 0
+    trained, start = ma.load("runs/own/model.safetensors"), ma.load("tiny", pooler="adapter")
+    for one, other in zip(trained.pooler.adapter.parameters(), start.pooler.adapter.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+
+
+def test_the_bar_shows_the_loss(mine, monkeypatch):
+    shown = []
+
+    @contextmanager
+    def bar(what, total, done=0):
+        yield lambda steps, what=None: shown.append(what)
+
+    monkeypatch.setattr("maskadapter.cli.train.bar", bar)
+    assert run("train", "own.yaml", "--set", "evaluation.every=0", "--cpu") == 0
+    assert shown[0] is None
+    assert all(text.startswith("training, loss ") for text in shown[1:])
+    assert len(shown) == 3
 
 
 def test_changes_and_another_folder(mine):

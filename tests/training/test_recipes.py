@@ -21,7 +21,7 @@ FEWEST = {
     "table9": 2,
     "table10": 2,
     "recommended": 6,
-    "own": 3,
+    "own": 4,
 }
 NAMES = ("fcclip-large", "maftplus-base", "maftplus-large")
 LVIS = {"name": "lvis-v1", "ratio": 1.0, "repeat_threshold": 0.001}
@@ -93,9 +93,9 @@ def test_a_file_name_says_which_recipe_it_is():
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_recipe_parses_and_names_known_models_and_data_sets(path):
     recipe = read_recipe(path)
-    assert recipe.model.architecture in MODELS
+    assert recipe.stage == "classifier" or recipe.model.architecture in MODELS
     assert recipe.model.weights in {*CLIP_WEIGHTS, *(weights.model for weights in WEIGHTS), "tiny"}
-    for name in (*(data.name for data in recipe.data.train), *recipe.evaluation.datasets):
+    for name in (*(data.name for data in recipe.data.train), *getattr(recipe.evaluation, "datasets", ())):
         assert len(Vocabulary.builtin(name))
     if recipe.model.adapter:
         stem = recipe.model.adapter.removeprefix("runs/").removesuffix("/model.safetensors")

@@ -221,7 +221,18 @@ class OwnRun(Section):
     """penalties: strengths of the pull to the start, tried in turn, strong to weak; the best on held-out images stays.
     iterations: steps of the optimizer with each."""
 
-    penalties: Annotated[tuple[Above0, ...], Field(min_length=1)] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+    penalties: Annotated[tuple[Above0, ...], Field(min_length=1)] = (
+        100.0,
+        30.0,
+        10.0,
+        3.0,
+        1.0,
+        0.3,
+        0.1,
+        0.03,
+        0.01,
+        0.003,
+    )
     iterations: Positive = 20
     seed: Seed = 0
 
@@ -268,8 +279,9 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> AnyRecipe:
         section, key = old.split(".")
         if isinstance(content.get(section), Mapping) and key in content[section]:
             raise RecipeError(f"{path}: unknown key '{old}': it is now '{new}'")
-    schema = ClassifierRecipe if content.get("stage") == "classifier" else Recipe
-    return checked(schema, content, str(path), RecipeError)
+    if content.get("stage") == "classifier":
+        return checked(ClassifierRecipe, content, str(path), RecipeError)
+    return checked(Recipe, content, str(path), RecipeError)
 
 
 def as_yaml(recipe: AnyRecipe) -> str:
