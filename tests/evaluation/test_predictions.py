@@ -106,6 +106,51 @@ def test_coco_instances(tmp_path, dataset, whole):
     assert evaluate(read_predictions(path, VOCABULARY, categories), dataset, tmp_path / "none").numbers["AP"] == 0
 
 
+@pytest.mark.parametrize("form", [str, float, lambda number: f" {number}.0"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_ids_of_predictions_are_compared_in_one_form(tmp_path, dataset, form, listed):
+    ids = [{**category, "id": form(category["id"])} for category in CATEGORIES]
+    more = {"images": [{"id": n, "file_name": f"a\\b\\{n:03}.png"} for n in range(4)]} if listed else {}
+    path = panoptic_files(tmp_path, dataset, categories=ids, **more)
+    content = json.loads(path.read_text())
+    for one in content["annotations"]:
+        one["image_id"] = form(one["image_id"])
+        for segment in one["segments_info"]:
+            segment["id"] = str(segment["id"])
+    path.write_text(json.dumps(content))
+    assert evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "panoptic").numbers["PQ"] == 100
+    results = [
+        {"image_id": form(n), "category_id": form(ID_OF[label]), "segmentation": encode_mask(mask), "score": 0.5}
+        for n, sample in enumerate(dataset.samples)
+        for mask, label in zip(sample.target.masks(), sample.target.classes, strict=True)
+        if VOCABULARY.is_thing[label] and mask.any()
+    ]
+    path.write_text(json.dumps({"annotations": results, "categories": CATEGORIES, **more}))
+    report = evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "instances")
+    assert report.numbers["AP"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_id": None}, "has a prediction without image: an id is a number or a text"),
+        ({"score": float("nan")}, "has a result whose score is not finite"),
+        ({"category_id": None}, "an id is a number or a text"),
+        ({"segmentation": [[1, 1], [2, 2], [3, 3]]}, r"001\.png: "),
+    ],
+)
+def test_results_that_do_not_fit(tmp_path, dataset, change, message):
+    result = {"image_id": 1, "category_id": 3, "segmentation": [[1, 1, 9, 1, 9, 9]], "score": 0.5, **change}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"annotations": [result], "categories": CATEGORIES}))
+    with pytest.raises(MaskAdapterError, match=message):
+        evaluate(read_predictions(path, VOCABULARY), dataset, tmp_path / "out")
+    twice = [*CATEGORIES[:3], {**CATEGORIES[3], "id": str(CATEGORIES[0]["id"])}]
+    path.write_text(json.dumps({"annotations": [], "categories": twice}))
+    with pytest.raises(MaskAdapterError, match="two categories with the same id"):
+        read_predictions(path, VOCABULARY)
+
+
 def test_the_best_instances_of_an_image_count(tmp_path, dataset):
     mask = encode_mask(np.ones((24, 32), bool))
     path = tmp_path / "results.json"

@@ -134,7 +134,7 @@ def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(recipe, tmp_pa
 
         def __getitem__(self, index):
             self.read += 1
-            if self.read == 5:  # the third step's first image
+            if self.read == 6:  # after the look for a mask, the third step's first image
                 os.kill(os.getpid(), signal.SIGTERM)
             return super().__getitem__(index)
 

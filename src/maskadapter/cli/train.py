@@ -28,7 +28,7 @@ def train(
 
     Example: [bold]maskadapter train recipes/table1/fcclip-large-warmup.yaml --root datasets[/]
     """
-    from maskadapter.data import has_split, open_dataset
+    from maskadapter.data import has_split, open_dataset, require_masks
     from maskadapter.system.paths import check_folder
     from maskadapter.training import check_weights, read_recipe
 
@@ -44,6 +44,10 @@ def train(
         validated = [open_dataset(name, root, "val") for name in settings.evaluation.datasets]
     check_weights(settings)
     check_folder(folder)
+    for dataset in datasets:
+        require_masks(dataset)
+    for dataset in validated:
+        require_masks(dataset, settings.evaluation.images or None)
     from maskadapter.training import Validation, fingerprint
     from maskadapter.training import train as run
 

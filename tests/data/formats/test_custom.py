@@ -309,6 +309,20 @@ def test_lines_that_would_shift_the_values(labels, text):
         open_dataset(describe(labels, **SEMANTIC), split="train")
 
 
+@pytest.mark.parametrize(
+    "text", ["", "# none\n", "null\n", "names:\n  0: cat\n", "0 cat\n1 sofa\n", "1: cat\n", "[cat, dog]", "nc: 2\n"]
+)
+def test_files_without_class_names(labels, text):
+    write(labels / "classes.txt", text)
+    with pytest.raises(DatasetError, match=r"classes\.txt (has no classes|holds no class names): one class a line"):
+        open_dataset(describe(labels, **SEMANTIC), split="train")
+    write(labels / "classes.txt", "cat\n2 story building\n")  # a name that begins with a number
+    assert len(open_dataset(describe(labels, **SEMANTIC), split="train").vocabulary) == 2
+    write(labels / "data.yaml", "names: [cat, sofa]\n")
+    with pytest.raises(DatasetError, match=r"data\.yaml holds no class names: .* or a list of names in"):
+        open_dataset(describe(labels, **{**SEMANTIC, "classes": "data.yaml"}), split="train")
+
+
 def test_the_descriptions_of_the_documentation_are_valid(tmp_path):
     text = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)

@@ -114,7 +114,7 @@ class CocoInstances(_CocoImages):
         for place, one in enumerate(annotations, start=1):
             number, segmentation = one.get("id", f"number {place:,}"), one.get("segmentation")
             if not segmentation:
-                problem = "it has no segmentation, and a box alone is no mask: polygons or run lengths are needed"
+                problem = "it has no segmentation; a box is not enough, polygons or run lengths are needed"
                 raise DatasetError(f"{self.index}, annotation {number} of {file}: {problem}")
             # LVIS has no crowds
             segments.append((class_of(one, classes, self.index), flag(one, "iscrowd"), number, segmentation))

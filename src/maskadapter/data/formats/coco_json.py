@@ -76,7 +76,7 @@ def id_of(entry: Mapping[str, Any], key: str = "id") -> Id:
 def file_of(entry: Mapping[str, Any]) -> str:
     """Return the path of an image or label below its folder; of LVIS v1's URLs, the last two parts: folder and file.
 
-    Backslashes, as Windows writes them, become slashes. Raises ValueError where the name is no text.
+    Backslashes, as Windows writes them, become slashes. Raises ValueError where the name is not a text.
     """
     name = entry["file_name"] if "file_name" in entry else "/".join(str(entry["coco_url"]).split("/")[-2:])
     if not isinstance(name, str) or not name:

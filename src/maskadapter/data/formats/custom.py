@@ -8,6 +8,7 @@
 Paths are relative to the YAML file; ~ is the home folder. ``docs/datasets.md`` explains all keys.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,9 @@ from maskadapter.types import UNLABELED
 from maskadapter.vocabulary import Vocabulary, builtin_names
 
 _MAX_CLASSES = 10_000_000  # bytes of a file of classes
+_OTHER_FILES = (".yaml", ".yml", ".json", ".csv", ".tsv")
+_NO_NAMES = re.compile(r"(names|nc)\s*:|[{\[<]")
+_NUMBERED = re.compile(r"\d+\s*[:;\t ]\s*\S")  # the values count the lines, which the numbers may contradict
 
 
 class _Strict(BaseModel):
@@ -167,9 +171,13 @@ def _classes_by_value(described: SemanticData, path: Path) -> tuple[Vocabulary, 
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
         names = [None if line.lower() == "null" else line for line in lines]
         count = len(names) - names.count(None)
-        vocabulary = Vocabulary.of("\n".join(name for name in names if name), described.things)
+        needed = "one class a line is needed, no duplicates, no commas"
+        other = any(map(_NO_NAMES.match, lines)) or all(map(_NUMBERED.match, lines))
+        if not count or other or file.suffix.lower() in _OTHER_FILES:
+            what = "holds no class names" if count else "has no classes"
+            raise DatasetError(f"{file} {what}: {needed}, in a text file, or a list of names in {path}")
+        vocabulary = Vocabulary.of("".join(f"{name}\n" for name in names if name), described.things)
         if count != len(vocabulary):  # a repeated class would shift the values that follow
-            needed = "one class a line is needed, no duplicates, no commas"
             problem = f"{file} has {count} lines and {len(vocabulary)} classes: {needed}"
             raise DatasetError(f"{problem}, because the pixel values count the lines")
     else:
