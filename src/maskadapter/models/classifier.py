@@ -16,10 +16,20 @@ MAX_LOGIT_SCALE = 100.0
 
 @dataclass(frozen=True)
 class EncodedVocabulary:
-    """A vocabulary and its text embeddings (S, D), one unit vector per synonym, encoded once for many images."""
+    """A vocabulary and its text embeddings (S, D), one unit vector per synonym, encoded once for many images.
+    background: how many classes, the last, only compete: what was learned about their names is not used."""
 
     vocabulary: Vocabulary
     text_embeddings: Tensor
+    background: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The S synonyms, empty for those of the background."""
+        own = len(self.vocabulary) - self.background
+        return tuple(
+            name if place < own else "" for place, names in enumerate(self.vocabulary.classes) for name in names
+        )
 
     def with_background(self, background: "EncodedVocabulary", similarity: float) -> "EncodedVocabulary":
         """Append the background's classes as stuff, which compete for pixels, but for those of which a synonym has a
@@ -30,7 +40,7 @@ class EncodedVocabulary:
         kept = [(names, embeddings) for names, embeddings, cosines in groups if float(cosines.max()) < similarity]
         classes = (*self.vocabulary.classes, *(names for names, _ in kept))
         vocabulary = Vocabulary(classes, (*self.vocabulary.is_thing, *(False for _ in kept)))
-        return EncodedVocabulary(vocabulary, torch.cat([self.text_embeddings, *(one for _, one in kept)]))
+        return EncodedVocabulary(vocabulary, torch.cat([self.text_embeddings, *(one for _, one in kept)]), len(kept))
 
     def confusable_similarity(self, share: float) -> float:
         """The cosine that only 1 - ``share`` of the pairs of different synonyms exceed; 1 for one synonym. No fixed

@@ -1,6 +1,7 @@
 """Settings of a model that its weights do not show: files of weights keep them in their metadata."""
 
 from dataclasses import dataclass
+from operator import or_
 from typing import Literal
 
 from maskadapter.models.preprocess import InputSize
@@ -44,11 +45,13 @@ class InferenceConfig:
     prune_proposals: bool = False
     own_classes: tuple[str, ...] = ()
 
-    def seen(self, vocabulary: Vocabulary) -> tuple[bool, ...]:
-        """Return K flags: whether a class shares a synonym with the training list or with the own classes."""
+    def seen(self, vocabulary: Vocabulary, background: int = 0) -> tuple[bool, ...]:
+        """Return K flags: whether a class shares a synonym with the training list or, but for the last ``background``,
+        with the own classes."""
         own = {name.casefold() for name in self.own_classes}
-        flags = zip(vocabulary.classes, vocabulary.seen(Vocabulary.of(self.seen_in)), strict=True)
-        return tuple(seen or not own.isdisjoint(map(str.casefold, names)) for names, seen in flags)
+        learned = [not own.isdisjoint(map(str.casefold, names)) for names in vocabulary.classes]
+        learned[len(learned) - background :] = [False] * background
+        return tuple(map(or_, learned, vocabulary.seen(Vocabulary.of(self.seen_in))))
 
 
 @dataclass(frozen=True)

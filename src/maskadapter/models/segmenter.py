@@ -257,7 +257,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
 
         def probs(embeddings: Tensor) -> Tensor:
             out_logits = text.logits(embeddings, self.clip.logit_scale)
-            probs = self.combine(class_logits, out_logits, vocabulary.vocabulary)
+            probs = self.combine(class_logits, out_logits, vocabulary.vocabulary, vocabulary.background)
             if class_logits is None:  # given masks: an empty one has no class
                 void = F.one_hot(probs.new_tensor(probs.shape[-1] - 1).long()).to(probs)
                 probs = torch.where(is_empty(proposals.mask_logits)[..., None], void, probs)
@@ -280,7 +280,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         """Text embeddings as a classifier, with the void embedding, a learned unit vector, as the last."""
         void = F.normalize(self.void_embedding.weight, dim=-1)
         weights = torch.cat([vocabulary.text_embeddings.to(void), void])
-        return TextClassifier(weights, vocabulary.vocabulary.group_sizes, vocabulary.vocabulary.synonyms)
+        return TextClassifier(weights, vocabulary.vocabulary.group_sizes, vocabulary.names)
 
     def transferred(self, text: TextClassifier, features: ClipFeatures) -> TextClassifier:
         """The out-of-vocabulary classifier of each image: the text classifier itself, or what MAFT+ makes of it."""
@@ -299,13 +299,15 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         """The out-of-vocabulary classifier: class logits (B, N, K + 1) of mask embeddings (B, N, D), void last."""
         return self.transferred(text, features).logits(mask_embeddings, self.clip.logit_scale)
 
-    def combine(self, class_logits: Tensor | None, out_logits: Tensor, vocabulary: Vocabulary) -> Tensor:
+    def combine(
+        self, class_logits: Tensor | None, out_logits: Tensor, vocabulary: Vocabulary, background: int = 0
+    ) -> Tensor:
         """Probabilities (B, N, K + 1), void last, of the in-vocabulary and the out-of-vocabulary classifier; of the
-        second alone, without void, where there is no first."""
+        second alone, without void, where there is no first. background: how many classes, the last, only compete."""
         if class_logits is None:
             return F.pad(out_logits[..., :-1].softmax(dim=-1), (0, 1))  # nothing predicts void
         alpha, beta = self.inference.alpha, self.inference.beta
-        seen = torch.tensor(self.inference.seen(vocabulary), device=out_logits.device)
+        seen = torch.tensor(self.inference.seen(vocabulary, background), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, alpha, beta)
         return with_void(probs, class_logits)
 

@@ -29,12 +29,13 @@ class Examples:
 
     @classmethod
     def of(cls, examples: Sequence[Example], classes: int) -> "Examples":
-        """Join the masks of images. Large masks count more, by the root of their area, and so do those of one class."""
+        """Join the masks of images. Proposals count by their area, so that pixels count alike, ground-truth masks by
+        its root, so that small ones count too."""
         shares = torch.cat([one.shares(classes) for one in examples])
         points = shares.sum(dim=1)
         kept = points > 0
         shares = shares[kept] / points[kept, None]
-        weights = points[kept].sqrt() * shares.amax(dim=1) ** 2
+        weights = points[kept]
         given_weights = torch.cat([one.given_areas for one in examples]).float().sqrt()
         return cls(
             torch.cat([one.class_embeddings for one in examples])[kept],
@@ -65,7 +66,7 @@ class Fit:
         others = segmenter.encode_text(COMPETING)
         competing = vocabulary.with_background(others, others.confusable_similarity(CONFUSABLE))
         embeddings = competing.text_embeddings.clone()  # made in inference mode, which allows no gradients
-        self._competing = EncodedVocabulary(competing.vocabulary, embeddings)
+        self._competing = replace(competing, text_embeddings=embeddings)
         earlier = segmenter.own_classes
         shown = sorted(set(self._examples.given_classes.tolist()))
         names = [
@@ -108,7 +109,8 @@ class Fit:
         in_logits = inside.logits(examples.class_embeddings, segmenter.generator.logit_scale)[:, :-1]
         out_logits = outside.logits(examples.mask_embeddings, segmenter.clip.logit_scale)[:, :-1]
         inference = segmenter.inference
-        seen = torch.tensor(inference.seen(self._competing.vocabulary), device=in_logits.device)
+        flags = inference.seen(self._competing.vocabulary, self._competing.background)
+        seen = torch.tensor(flags, device=in_logits.device)
         logits = ensemble_logits(in_logits, out_logits, seen, inference.alpha, inference.beta)
         shares = F.pad(examples.shares, (0, logits.shape[1] - examples.shares.shape[1]))
         proposals = F.cross_entropy(logits, shares, reduction="none") @ examples.weights

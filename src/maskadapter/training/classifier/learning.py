@@ -139,5 +139,6 @@ def _score(
 
 
 def _summary(before: Mapping[str, float], after: Mapping[str, float], images: str) -> str:
-    pairs = [f"{text} {before[key]:.1f} -> {after[key]:.1f}" for key, text in _SHOWN.items() if key in before]
+    shown = [key for key in _SHOWN if key in before and (key != "AP" or "pACC" not in before)]
+    pairs = [f"{_SHOWN[key]} {before[key]:.1f} -> {after[key]:.1f}" for key in shown]
     return f"{', '.join(pairs)} % on {images}"
