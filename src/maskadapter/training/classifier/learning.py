@@ -64,7 +64,7 @@ def learn_classes(recipe: ClassifierRecipe, datasets: Sequence[Dataset], output:
     _learn(recipe, segmenter, encoded, learned, held)
     after = score(segmenter, encoded, "after")
     save(segmenter, path, name, trained_by=as_yaml(recipe))
-    share = f" ({recipe.data.held_out:.0%})" if isinstance(held_out, Part) else ""
+    share = f" ({recipe.data.held_out:.0%})" if len(datasets) == 1 else ""
     with write_atomically(output / SUMMARY) as temporary:
         temporary.write_text(_summary(before, after, f"{count:,} held-out images{share}") + "\n", encoding="utf-8")
     shutil.rmtree(stored)
