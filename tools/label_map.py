@@ -2,7 +2,7 @@
 
     python tools/label_map.py
 
-The embedded model on scikit-image's coffee photo, enlarged, and on a one-bit PNG of rectangles; COCO-Stuff competes as
+The embedded model on scikit-image's coffee photo, resized, and on a one-bit PNG of rectangles; COCO-Stuff competes as
 the background. Both ways run in one process, one after the other. Writes ``results/benchmarks/label-map-cpu.json`` and
 ``.md``; about five minutes and 6 GB on two cores.
 """

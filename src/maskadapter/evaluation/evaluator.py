@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -103,7 +103,8 @@ def evaluate(
     todo = [index for index in records.missing(count) if index % world_size == rank]
     mine = len(range(rank, count, world_size))
     try:
-        with bar("images", mine, done=mine - len(todo)) if rank == 0 else nullcontext(lambda steps: None) as advance:
+        silent: AbstractContextManager[Callable[..., None]] = nullcontext(lambda steps: None)
+        with bar("images", mine, done=mine - len(todo)) if rank == 0 else silent as advance:
             for _ in records.write(rank, map(evaluator, todo)):
                 advance(1)
         records.refresh()

@@ -43,7 +43,7 @@ class Report:
 
 def find_images(images: Sources, output: Path | None = None, masks: Any = None) -> list[MaskedImage]:
     """Return the images in sources with their masks. Raises as ``find_image_files`` and ``with_masks``."""
-    # An open file would yield its lines. What is no file is refused by find_image_files.
+    # An open file would yield its lines. Anything but a file is refused by find_image_files.
     given: list[Any] = [images]
     if isinstance(images, Iterable) and not isinstance(images, str) and not hasattr(images, "read"):
         given = list(images)

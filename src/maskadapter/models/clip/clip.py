@@ -175,10 +175,12 @@ class Clip(KeepsFrozenParts):
 
     def encode_text(self, names: Sequence[str], batch_size: int = 256) -> Tensor:
         """Embed names, one unit vector each, (len(names), D): prompts are normalized, averaged over the templates, and
-        normalized again. Source: FC-CLIP's official code, get_text_classifier."""
+        normalized again; exact under autocast too, because they are kept. Source: FC-CLIP's get_text_classifier."""
         prompts = [template.format(name) for name in names for template in self.templates]
         batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
-        encoded = [self._encode_tokens(self.tokenizer(batch).to(self.logit_scale.device)) for batch in batches]
+        device = self.logit_scale.device
+        with torch.autocast(device.type, enabled=False):
+            encoded = [self._encode_tokens(self.tokenizer(batch).to(device)) for batch in batches]
         return F.normalize(torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1), dim=-1)
 
     def text_fingerprint(self) -> str:

@@ -52,8 +52,7 @@ class TextCache:
                     with bar("encoding class names", len(unknown)) as advance:
                         for start in range(0, len(unknown), _BATCH):
                             batch = unknown[start : start + _BATCH]
-                            with torch.autocast(self._encoder.logit_scale.device.type, enabled=False):
-                                embeddings = self._encoder.encode_text(batch).float().cpu()
+                            embeddings = self._encoder.encode_text(batch).float().cpu()
                             self._embeddings.update(zip(batch, embeddings, strict=True))
                             advance(len(batch))
                 finally:  # after Ctrl-C too
