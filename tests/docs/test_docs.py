@@ -1,6 +1,7 @@
 """What the documentation tells a reader to type works."""
 
 import re
+import runpy
 import shlex
 import shutil
 from importlib.util import find_spec
@@ -51,23 +52,9 @@ LONG_COMMANDS = {
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """A folder with the photo, the masks and the folder of images that the documentation uses."""
-    import numpy as np
-    import skimage.data
-    from PIL import Image
-
     monkeypatch.chdir(tmp_path)
-    Image.open(Path(skimage.data.__file__).parent / "chelsea.png").save("photo.jpg", quality=95)
-    labels = np.zeros((300, 451), np.uint8)
-    labels[60:280, 80:380] = 1
-    Image.fromarray(labels).save("masks.png")
+    runpy.run_path(str(ROOT / "examples" / "sample_files.py"))
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
-    (tmp_path / "photos" / "garden").mkdir(parents=True)
-    with Image.open("photo.jpg") as photo:
-        photo.resize((240, 160)).save("photos/cat.jpg")
-        photo.crop((200, 60, 400, 260)).save("photos/garden/cat.jpg")
-    (tmp_path / "masks" / "garden").mkdir(parents=True)
-    Image.fromarray(labels[:160, :240]).save("masks/cat.png")
-    Image.fromarray(labels[60:260, 200:400]).save("masks/garden/cat.png")
     return tmp_path
 
 

@@ -40,6 +40,7 @@ def test_every_example_is_run_here():
         "classify_masks.py",
         "folder_to_coco.py",
         "notebook.py",
+        "sample_files.py",
         "segment_photo.py",
         "several_processes.py",
     ]
@@ -62,6 +63,15 @@ def test_a_photo_is_segmented(run, tmp_path):
 def test_your_own_photo_is_segmented_into_your_own_classes(run, photo, tmp_path):
     assert run("segment_photo.py", photo, "cat, wall")[:2][1].startswith("wall: ")
     assert (tmp_path / "out" / "cat-overlay.png").is_file()
+
+
+def test_sample_files_have_masks_for_every_photo(run, tmp_path):
+    photos = [tmp_path / line for line in run("sample_files.py")]
+    masks = [tmp_path / "masks.png", tmp_path / "masks" / "cat.png", tmp_path / "masks" / "garden" / "cat.png"]
+    assert len(photos) == 3
+    for photo, mask in zip(photos, masks, strict=True):
+        assert Image.open(photo).size == Image.open(mask).size
+        assert np.unique(np.asarray(Image.open(mask))).tolist() == [0, 1]
 
 
 def test_masks_are_classified(run):
