@@ -316,7 +316,7 @@ def test_edited_files_are_named(run, halves, tmp_path):
         path.write_text(path.read_text() + "\n")
     code, out, _ = run(*given, "--resume")
     assert code == 0
-    assert "2 files are not as they were written and stay as they are: data.yaml, labels/y.txt\n" in out
+    assert "2 edited by hand, kept as they are: data.yaml, labels/y.txt\n" in out
     code, _, err = run("label", "photos", "-c", "cat", "--val", 0.5, "-o", "new")
     assert (code, err) == (2, "error: val is for the format yolo, and coco was given: its files name no split\n")
 

@@ -387,8 +387,7 @@ def test_every_given_mask_is_a_label(tmp_path):
     model = maskadapter.load()
     model.inference = replace(model.inference, input_size=InputSize(96, 96))
     for format in ("coco", "yolo", "voc"):
-        given = {"score": 0, "min_area": 0, "background": None, "masks": masks}
-        label_images(model, tmp_path / "d.png", "cat, wall", tmp_path / format, format, **given)
+        label_images(model, tmp_path / "d.png", "cat, wall", tmp_path / format, format, masks=masks)
         (found,) = load(tmp_path / format, format)[1].values()
         assert len(found) == 7
         for mask in masks:

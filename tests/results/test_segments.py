@@ -116,6 +116,15 @@ def test_an_empty_mask_has_no_class(given):
     assert len(given.filter()) == sum(one.label >= 0 for one in given)
 
 
+def test_given_masks_get_one_of_the_classes_and_those_of_a_source_compete(image, masks):
+    model = small()
+    own = model.segment(image, CLASSES, masks=masks)
+    assert own.background == ()
+    assert [one.label >= 0 for one in own] == masks.any(axis=(1, 2)).tolist()
+    assert model.segment(model.encode_image(image, masks), CLASSES).background == ()
+    assert model.segment(image, CLASSES, masks=lambda _: masks).background_list == "coco-stuff"
+
+
 def test_overlapped_pixels_go_to_the_smaller_mask(image, masks):
     result = small().segment(image, CLASSES, masks=masks, background=None)
     ids = result.panoptic().ids

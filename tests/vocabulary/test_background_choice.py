@@ -30,6 +30,12 @@ def test_the_background_that_applies(vocabulary, background, names, line):
     assert background_line(vocabulary, background) == line
 
 
+def test_nothing_competes_for_given_masks_unless_it_is_asked_for():
+    assert competing_classes(OWN, "auto", given_masks=True) is None
+    assert background_line(OWN, "auto", given_masks=True) == "background: none, the masks were given"
+    assert len(competing_classes(OWN, "coco-stuff", given_masks=True)) == 171
+
+
 def test_encoded_classes_are_handed_on():
     encoded = SimpleNamespace(vocabulary=OWN)
     assert competing_classes(BUILTIN, encoded) is encoded

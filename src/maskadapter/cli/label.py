@@ -17,10 +17,14 @@ def label(
     classes: Classes,
     output: Annotated[Path, Option("--output", "-o", help="Folder for the set, new or empty.")] = Path("dataset"),
     format: Annotated[Literal["coco", "yolo", "voc"], Option(help="yolo and voc need supervision.")] = "coco",
-    score: Annotated[float, Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.5,
+    score: Annotated[
+        float | None,
+        Option(min=0, max=1, help="Leave out segments with a lower score; without it 0.5, and 0 of given masks."),
+    ] = None,
     min_area: Annotated[
-        float, Option(min=0, max=1, help="Leave out segments of a smaller share of the image.")
-    ] = 0.001,
+        float | None,
+        Option(min=0, max=1, help="Leave out smaller shares of the image; without it 0.001, and 0 of given masks."),
+    ] = None,
     val: Annotated[
         float, Option(min=0, max=1, help="With yolo: share of the images to hold out for validation.")
     ] = 0.0,
@@ -38,11 +42,13 @@ def label(
     Example: [bold]maskadapter label photos/ --classes "cat, dog" --format yolo[/]
     """
     from maskadapter.io import find_image_files
+    from maskadapter.models.sources import given_by_user
     from maskadapter.pipelines import check_val, refuse_other_files
     from maskadapter.system.paths import check_folder
 
     vocabulary = Vocabulary.of(classes, things)
-    others, note = competing_classes(vocabulary, background), background_line(vocabulary, background)
+    others = competing_classes(vocabulary, background, given_by_user(masks))
+    note = background_line(vocabulary, background, given_by_user(masks))
     check_val(val, format)
     output = check_folder(output)
     found = find_image_files(images, output)

@@ -59,7 +59,7 @@ Prune = Annotated[
     Option("--fast", help="Compute the adapter only for proposals that can change the result, estimate the others."),
 ]
 MASK_SOURCES = (
-    "a file (label or panoptic PNG, COCO JSON, .npy of bool (N, H, W)); a folder of such files with the images' names; "
+    "a file (label or panoptic PNG, COCO JSON, .npy, .npz); a folder of such files with the images' names; "
     "sam:NAME or segmenter:NAME, a model on the Hugging Face hub or in a folder; or superpixels."
 )
 Masks = Annotated[str | None, Option(help=f"Masks to classify instead of the model's own proposals: {MASK_SOURCES}")]

@@ -47,12 +47,14 @@ def segment(
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
     from maskadapter.io import find_image_files, read_image
+    from maskadapter.models.sources import given_by_user
     from maskadapter.results import check_formats
     from maskadapter.system.paths import check_folder
 
     output, formats = check_folder(output), check_formats(save)
     vocabulary = Vocabulary.of(classes, things)
-    others, note = competing_classes(vocabulary, background), background_line(vocabulary, background)
+    others = competing_classes(vocabulary, background, given_by_user(masks))
+    note = background_line(vocabulary, background, given_by_user(masks))
     found = find_image_files(images, output)
     if explain and len(found) > 1:
         raise MaskAdapterError(f"--explain is for one image, and {len(found):,} were given: --save summary has it")
@@ -111,7 +113,7 @@ def run_and_report(work: Callable[[], "Report"], output: Path, note: str = "") -
         raise MaskAdapterError(report.failed[0][1])
     if report.kept:
         some = ", ".join(report.kept[:5]) + (", ..." if len(report.kept) > 5 else "")
-        print(f"{len(report.kept):,} files are not as they were written and stay as they are: {some}")
+        print(f"{len(report.kept):,} edited by hand, kept as they are: {some}")
     if total == 1 and not (report.before or report.note or report.failed):
         return
     before = f", {report.before:,} of them before" if report.before else ""

@@ -25,7 +25,7 @@ from maskadapter.models.preprocess import InputSize, read_input, refuse_strip, r
 from maskadapter.models.proposal_pruning import influential, pruned_embeddings
 from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.mask_logits import mask_logits
-from maskadapter.models.sources.source_names import MaskSource
+from maskadapter.models.sources.source_names import MaskSource, given_by_user
 from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder, classified, masks_of
 from maskadapter.system.renamed import refuse_old_attribute
 from maskadapter.system.warn_once import warn_once
@@ -138,7 +138,8 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         if proposals is None and self.generator is not None:
             proposals = self.generator(inputs, features)
         embeddings = None if proposals is None else self.mask_embeddings(inputs, features, proposals)
-        return EncodedImage(pixels, file_name, sizes, replace(features, pyramid={}), proposals, embeddings, given)
+        found = (replace(features, pyramid={}), proposals, embeddings, given)
+        return EncodedImage(pixels, file_name, sizes, *found, given_by_user(masks))
 
     @torch.inference_mode()
     def segment(
@@ -155,7 +156,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             ``encode_text``. things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
         background: classes that compete with yours, but for those that mean nearly the same as one of yours; pixels
             that they win belong to no class. "auto": those of COCO-Stuff, and none where ``classes`` is a built-in
-            list. None or "none": every pixel goes to one of your classes, as in evaluation.
+            list or the masks are given. None or "none": every pixel goes to one of your classes, as in evaluation.
         masks: as in ``classify``, in place of the model's own proposals, for the out-of-vocabulary classifier alone.
             Each stays one segment of the result, with exactly its pixels; an empty one has no class.
         Raises ImageError, VocabularyError, MaskError, or MaskAdapterError when the weights hold no proposal head."""
@@ -165,7 +166,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             raise MaskAdapterError(f"these weights hold no mask generator: {needed}")
         vocabulary = self.encode_text(classes, things)
         competing, count, background_list = vocabulary, len(vocabulary.vocabulary), None
-        others = competing_classes(vocabulary.vocabulary, background)
+        others = competing_classes(vocabulary.vocabulary, background, encoded.given_by_user)
         if others is not None:
             usual = self.encode_text(COMPETING)
             others = usual if others == usual.vocabulary else self.encode_text(others)

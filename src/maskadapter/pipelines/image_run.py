@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from maskadapter.errors import ImageError, MaskAdapterError, MaskError
 from maskadapter.io import ImageFile, find_image_files
+from maskadapter.models.sources import given_by_user
 from maskadapter.pipelines.mask_files import MaskedImage, with_masks
 from maskadapter.pipelines.run_record import RunRecord
 from maskadapter.system.progress import bar, busy
@@ -53,9 +54,9 @@ def find_images(images: Sources, output: Path | None = None, masks: Any = None) 
     return with_masks(found, masks)
 
 
-def vocabulary_settings(vocabulary: Vocabulary, background: Any) -> dict[str, Any]:
+def vocabulary_settings(vocabulary: Vocabulary, background: Any, masks: Any) -> dict[str, Any]:
     """Return classes and background for the record, ready for JSON; a built-in background by its name alone."""
-    competing = competing_classes(vocabulary, background)
+    competing = competing_classes(vocabulary, background, given_by_user(masks))
     competing = getattr(competing, "vocabulary", competing)
     return {**asdict(vocabulary), "background": competing and (competing.name or competing.classes)}
 

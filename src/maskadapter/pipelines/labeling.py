@@ -13,6 +13,7 @@ from PIL import Image
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ORIENTATION, ImageFile
 from maskadapter.models import OpenVocabularySegmenter
+from maskadapter.models.sources import given_by_user
 from maskadapter.pipelines.coco_set import check_coco, write_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.pipelines.label_formats import LABEL_FILES, Format, label_text
@@ -36,8 +37,8 @@ def label_images(
     classes: Any,
     output: str | Path,
     format: Format = "coco",
-    score: float = 0.5,
-    min_area: float = 0.001,
+    score: float | None = None,
+    min_area: float | None = None,
     things: Iterable[str] | None = None,
     background: Any = BACKGROUND,
     masks: Any = None,
@@ -54,7 +55,8 @@ def label_images(
         - ``"yolo"`` ``labels/`` and ``data.yaml``, from which ultralytics trains: polygons, one line for each part of a
           segment;
         - ``"voc"`` ``annotations/``: polygons, one object for each part of a segment.
-    score, min_area: 0 to 1, the least score and the least share of the image of a segment that becomes a label.
+    score, min_area: 0 to 1, the least score and the least share of the image of a segment that becomes a label. None
+        is 0.5 and 0.001, and 0 for masks that are given.
     val: 0 to 1, for "yolo": the share of the images that is held out, by the hash of their content, at least one; they
         are listed in ``val.txt`` and the others in ``train.txt``. With 0, data.yaml has all images for both.
     resume: go on with the set in ``output``, made with the same settings, also with more images. Files that are not as
@@ -72,6 +74,9 @@ def label_images(
     output = user_path(output, MaskAdapterError)
     if format not in LABEL_FILES:
         raise MaskAdapterError(f"unknown format '{format}': choose from {', '.join(get_args(Format))}")
+    given = given_by_user(masks)
+    score = (0.0 if given else 0.5) if score is None else score
+    min_area = (0.0 if given else 0.001) if min_area is None else min_area
     for name, share in (("score", score), ("min_area", min_area)):
         if not 0 <= share <= 1:
             raise MaskAdapterError(f"{name} is {share}: a number from 0 to 1 is needed")
@@ -103,7 +108,7 @@ def label_images(
             text = label_text(format, written, file_name, result.size, names, chosen)
             temporary.write_text(text, encoding="utf-8")
 
-    made_with = {"command": "label", **(settings or {}), **vocabulary_settings(encoded.vocabulary, background)}
+    made_with = {"command": "label", **(settings or {}), **vocabulary_settings(encoded.vocabulary, background, masks)}
     made_with |= {"format": format, "score": score, "min_area": min_area, "val": val}
     with open_record(output, made_with, resume, record=True) as run:
 

@@ -96,8 +96,8 @@ def segment_images(
         result.save(folder, formats, stem=image.stem, activation_maps=maps)
         return result
 
-    made_with = {"command": "segment", **(settings or {}), **vocabulary_settings(vocabulary.vocabulary, background)}
-    made_with |= {"formats": formats, "score": score}
+    made_with = {"command": "segment", **(settings or {}), "formats": formats, "score": score}
+    made_with |= vocabulary_settings(vocabulary.vocabulary, background, masks)
     with open_record(output, made_with, resume, record=resume or len(todo) > 1) as run:
         return run_over_images(run, todo, names, work, resume, on_result)
 

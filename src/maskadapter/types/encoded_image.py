@@ -84,7 +84,8 @@ class EncodedImage:
     proposals: of one image (B = 1), independent of any text; None from a model without a proposal head.
     mask_embeddings: (1, N, D) CLIP embeddings of the proposals; None where they are computed for each list of classes,
         because the model prunes proposals.
-    given_masks: the masks that the proposals were made of, at the image's size, where they were given to the model."""
+    given_masks: the masks that the proposals were made of, at the image's size, where they were given to the model.
+    given_by_user: whether a user gave them, rather than a source that makes masks."""
 
     image: "np.ndarray" = field(repr=False)
     file_name: str | None
@@ -93,3 +94,4 @@ class EncodedImage:
     proposals: Proposals | None = field(repr=False)
     mask_embeddings: "Tensor | None" = field(repr=False)
     given_masks: tuple[CompactMask, ...] | None = field(default=None, repr=False)
+    given_by_user: bool = False

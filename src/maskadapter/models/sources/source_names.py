@@ -34,6 +34,11 @@ def is_source(text: str) -> bool:
     return text == SUPERPIXELS or text.partition(":")[0] in ("sam", "segmenter")
 
 
+def given_by_user(masks: Any) -> bool:
+    """Whether masks are a user's own, rather than a source that makes them, its name, or None."""
+    return masks is not None and not callable(masks) and not (isinstance(masks, str) and is_source(masks))
+
+
 def parsed(text: str) -> SourceName:
     """Split a source's text into its parts. Raises MaskAdapterError, one line, for text that names no source."""
     if text == SUPERPIXELS:
