@@ -15,7 +15,7 @@ from PIL import Image
 from small_results import classification
 
 import maskadapter
-from maskadapter.cli import main
+from maskadapter.cli import main, options
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.masks import read_masks
@@ -517,3 +517,13 @@ def test_help_is_quick():
     subprocess.run([sys.executable, "-m", "maskadapter", "--help"], check=True, capture_output=True)
     # 0.5 s on an idle machine; two cores shared with a training took up to twice that.
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+def test_a_pytorch_for_the_cpu_alone_is_known_without_its_import(device, monkeypatch):
+    monkeypatch.setattr(options, "version", lambda package: "2.13.0+cpu")
+    with pytest.raises(MaskAdapterError, match=f"device '{device}' cannot be used here: PyTorch 2.13.0.cpu is for the"):
+        options._device(device)
+    assert options._device("cpu") == "cpu"
+    monkeypatch.setattr(options, "version", lambda package: "2.13.0")
+    assert options._device(device) == device

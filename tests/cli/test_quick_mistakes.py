@@ -51,6 +51,9 @@ MISTAKES = {
             ("classes", ["-c", "gone.yaml"], "no such file of classes: gone.yaml"),
             ("a list", ["-c", "ade20k"], "did you mean 'ade20k-150' or 'ade20k-847'?"),
             ("masks", ["--masks", "gone.png"], "no such file: gone.png"),
+            ("masks of another size", ["--masks", "small.npy"], "5 x 5 pixels"),
+            ("a text as masks", ["--masks", "text.jpg"], "not an image that can be read: text.jpg"),
+            ("its own folder as masks", ["--masks", "."], "no masks in ."),
             ("a mask source", ["--masks", "segmenter:x,a=1"], "segmenter:x has no options"),
             ("an option of SAM", ["--masks", "sam:x,points_per_sid=3"], "did you mean 'points_per_side'?"),
         ]
@@ -70,7 +73,7 @@ MISTAKES = {
     "segment a format": ([*SEGMENT, "--save", "overlay,mask"], "unknown format 'mask'"),
     "label a full folder": ([*LABEL, "-o", "full"], "full is not empty"),
     "classify an image": (["classify", "gone.jpg", *CLASSIFY[2:]], "gone.jpg"),
-    "classify masks of another size": ([*CLASSIFY, "--masks", "small.npy"], "5 x 5 pixels"),
+    "label a text": (["label", "text.jpg", "-c", "cat"], "not an image that can be read: text.jpg"),
     "evaluate a model": (["evaluate", "fcclip-lage", "set.yaml"], "did you mean 'fcclip-large'?"),
     "evaluate weights": (["evaluate", "gone.pth", "set.yaml"], "no weights at gone.pth"),
     "evaluate on a set": (["evaluate", "tiny", "ade20k-15", "--root", "."], "did you mean 'ade20k-150'?"),

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from png_bytes import png_that_claims
 
 from maskadapter.errors import ImageError
+from maskadapter.io import images
 from maskadapter.io.images import read_image
 
 # 2 rows x 3 columns, every pixel different, so that a turn or a swapped channel shows.
@@ -298,6 +299,16 @@ def test_the_first_of_several_frames(tmp_path):
 def test_a_broken_exif_block_is_ignored(tmp_path, block):
     path = save(tmp_path / "photo.png", Image.fromarray(PIXELS), exif=block)
     np.testing.assert_array_equal(read_image(path), PIXELS)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK"])
+def test_strips_of_a_large_image_give_the_same_pixels(mode, monkeypatch):
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8))
+    image = (photo.convert("L") if mode == "LA" else photo).convert(mode)
+    whole = read_image(image)
+    monkeypatch.setattr(images, "_CONVERTED_AT_A_TIME", 200)
+    np.testing.assert_array_equal(read_image(image), whole)
+    assert whole.std() > 20
 
 
 def test_one_pixel():

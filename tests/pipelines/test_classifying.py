@@ -18,6 +18,7 @@ from maskadapter.io.coco_format import encode_mask
 from maskadapter.io.images import read_image
 from maskadapter.io.masks import read_masks
 from maskadapter.pipelines.classifying import classify_images
+from maskadapter.pipelines.image_run import find_images
 from maskadapter.pipelines.segmenting import segment_each
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
@@ -206,3 +207,13 @@ def test_segment_takes_the_same_folder(photos, masks):
     list(segment_each(Segmenter(), photos, "cat", masks=masks))
     ends = ("a/x.npy", "b/x.json", "c.v2.npy")
     assert given == [(photos / name, masks / end) for name, end in zip(NAMES, ends, strict=True)]
+
+
+def test_the_masks_beside_an_image_are_not_the_image(tmp_path):
+    Image.new("L", (6, 4), 1).save(tmp_path / "cat.png")
+    np.save(tmp_path / "cat.npy", np.zeros((2, 4, 6), bool))
+    (image,) = find_images(tmp_path / "cat.png", masks=tmp_path)
+    assert image.masks == tmp_path / "cat.npy"
+    (tmp_path / "cat.npy").unlink()
+    with pytest.raises(MaskError, match=r"cat\.png: no masks in "):
+        find_images(tmp_path / "cat.png", masks=tmp_path)

@@ -62,9 +62,15 @@ def test_a_name_has_its_own_color_before_others_take_it():
 
 def test_classes_of_one_name_and_of_a_long_list_have_colors():
     assert len(set(colors_of(["pot", "pot"]))) == 2
-    names = Vocabulary.builtin("lvis-v1").names
+    names = [f"part {index}" for index in range(3000)]
     colors = colors_of(names)
     assert len(colors) == len(names)
-    assert len(set(colors)) == 120
+    assert len(set(colors)) == 1320
     assert colors_of(names) == colors
     assert colors_of([]) == ()
+
+
+@pytest.mark.parametrize("name", ["ade20k-150", "ade20k-847", "pascal-context-459", "lvis-v1"])
+def test_the_classes_of_a_built_in_list_have_different_colors(name):
+    names = Vocabulary.builtin(name).names
+    assert len(set(colors_of(names))) == len(names)

@@ -85,10 +85,11 @@ def test_show_without_a_viewer_is_one_line(monkeypatch):
 
 def test_show_in_a_notebook_displays_below_the_cell(monkeypatch):
     shown, shell = [], SimpleNamespace(kernel=None)
-    notebook = SimpleNamespace(get_ipython=lambda: shell, display=SimpleNamespace(display=shown.append))
-    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    display = SimpleNamespace(display=shown.append, Image=lambda content: Image.open(BytesIO(content)))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell, display=display))
     stripes(0).show()
-    assert [image.size for image in shown] == [(30, 20)]
+    stripes(size=(1500, 3000)).show()  # not the whole of it, which would stay in the notebook's file
+    assert [(image.format, image.size) for image in shown] == [("PNG", (30, 20)), ("PNG", (1024, 512))]
 
 
 @pytest.mark.parametrize("classes", [["cat", "_wall"], ["$cat$", "cost $5"], ["a very long name " * 9, "wall"]])

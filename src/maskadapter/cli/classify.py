@@ -39,9 +39,8 @@ def classify(
 
     Example: [bold]maskadapter classify photo.jpg --masks masks.png --classes ade20k-150[/]
     """
-    from maskadapter.io import find_image_files, mask_parts, read_image
+    from maskadapter.io import find_image_files
     from maskadapter.models.sources import is_source
-    from maskadapter.pipelines import find_images
     from maskadapter.results import MASK_ENDINGS, check_formats
     from maskadapter.system.paths import check_folder
 
@@ -51,12 +50,7 @@ def classify(
     printed = len(found) == 1 and not (output or save or resume)
     if not printed:
         check_folder(folder)
-    check_given(masks)
-    todo = find_images(found, masks=None if is_source(masks) else masks)
-    if len(todo) == 1:  # an image and masks that cannot be read fail before the model is loaded
-        size = read_image(todo[0].source).shape[:2]
-        if not is_source(masks):
-            next(mask_parts(todo[0].masks, size, Path(str(todo[0])).name))
+    todo = check_given(found, masks)
     from maskadapter.pipelines import classify_images
 
     segmenter, given, settings = loaded(source, masks, device, prune_proposals=False)

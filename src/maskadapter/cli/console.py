@@ -67,9 +67,9 @@ def shares(labels: Any, names: Sequence[str]) -> "Table":
     import numpy as np
     from rich.text import Text
 
-    from maskadapter.results import NONE, colors_of
+    from maskadapter.results import NONE, colors_of, pixel_counts
 
-    counts = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)
+    counts = pixel_counts(labels, -1, len(names) + 1)
     made, colors = table("", "class", "share of pixels", right=[2]), colors_of(names)
     order = [int(index) for index in np.argsort(-counts[1:], kind="stable") if counts[index + 1]]
     for index in order[:_MOST_ROWS]:

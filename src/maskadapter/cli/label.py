@@ -53,7 +53,7 @@ def label(
     output = check_folder(output)
     found = find_image_files(images, output)
     refuse_other_files(output, resume)
-    check_given(masks)
+    check_given(found, masks)
     from maskadapter.pipelines import label_images
 
     segmenter, given, settings = loaded(source, masks, device, prune_proposals)

@@ -4,6 +4,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -50,6 +51,10 @@ Architecture = Annotated[str | None, Option(help="The model that a file is read 
 def _device(given: str) -> str:
     if re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", given) is None:
         raise MaskAdapterError(f"device '{given}' cannot be used here: choose cpu, cuda, cuda:1 or mps")
+    if (build := version("torch")).endswith("+cpu") and not given.startswith("cpu"):
+        raise MaskAdapterError(
+            f"device '{given}' cannot be used here: PyTorch {build} is for the CPU alone; choose cpu"
+        )
     return given
 
 

@@ -16,7 +16,8 @@ from maskadapter.system.progress import busy
 from maskadapter.vocabulary import BACKGROUND, Vocabulary, background_line, competing_classes
 
 if TYPE_CHECKING:
-    from maskadapter.pipelines import Report
+    from maskadapter.io import ImageFile
+    from maskadapter.pipelines import MaskedImage, Report
     from maskadapter.results import Segmentation
 
 ImagesArgument = Annotated[
@@ -46,7 +47,7 @@ def segment(
 
     Example: [bold]maskadapter segment photo.jpg --classes "cat, sofa|couch, wall"[/]
     """
-    from maskadapter.io import find_image_files, read_image
+    from maskadapter.io import find_image_files
     from maskadapter.models.sources import given_by_user
     from maskadapter.results import check_formats
     from maskadapter.system.paths import check_folder
@@ -58,9 +59,7 @@ def segment(
     found = find_image_files(images, output)
     if explain and len(found) > 1:
         raise MaskAdapterError(f"--explain is for one image, and {len(found):,} were given: --save summary has it")
-    if len(found) == 1:
-        read_image(found[0].source)  # an image that cannot be read fails before the model is loaded
-    check_given(masks)
+    check_given(found, masks)
     from maskadapter.pipelines import segment_images
 
     segmenter, given, settings = loaded(source, masks, device, prune_proposals)
@@ -77,12 +76,21 @@ def segment(
     run_and_report(partial(run, score=score, resume=resume, settings=settings, on_result=on_result), output, note)
 
 
-def check_given(masks: str | None) -> None:
-    """Find mistakes in masks before PyTorch is imported."""
-    from maskadapter.models.sources import check_masks
+def check_given(images: "list[ImageFile]", masks: str | None) -> "list[MaskedImage]":
+    """Find mistakes in masks, and in an image that is the only one, before PyTorch is imported. Return the images with
+    their masks, unless these come from a source."""
+    from maskadapter.io import mask_parts, read_image
+    from maskadapter.models.sources import check_masks, is_source
+    from maskadapter.pipelines import find_images
 
     if masks is not None:
         check_masks(masks)
+    todo = find_images(images, masks=None if masks is None or is_source(masks) else masks)
+    if len(todo) == 1:
+        size, given = read_image(todo[0].source).shape[:2], todo[0].masks
+        if given is not None and given.is_file():  # a pipe can be read once
+            next(mask_parts(given, size, Path(str(todo[0])).name))
+    return todo
 
 
 def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals: bool) -> tuple[Any, Any, dict]:

@@ -97,8 +97,9 @@ def check_device(device: str | torch.device) -> None:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = first_line(error).split(". ")[0]  # of a backend that is missing, all others follow
         raise MaskAdapterError(
-            f"device '{device}' cannot be used here ({first_line(error)}): choose cpu, or install a PyTorch for it"
+            f"device '{device}' cannot be used here ({reason}): choose cpu, or install a PyTorch for it"
         ) from error
 
 

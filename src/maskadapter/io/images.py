@@ -29,6 +29,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_CONVERTED_AT_A_TIME = 1 << 22  # pixels, about
 _log = logging.getLogger(__name__)
 
 
@@ -103,9 +104,13 @@ def _upright_rgb(image: Image.Image, name: str) -> np.ndarray:
     turn = _turn(image, name)
     if turn is not None:
         solid = solid.transpose(turn)
-    pixels = np.asarray(solid.convert("RGB"))
-    if pixels.size == 0:
+    if 0 in solid.size:
         raise ImageError(f"{name} has {image.width} x {image.height} pixels: it is empty")
+    pixels = np.empty((solid.height, solid.width, 3), np.uint8)
+    step = max(1, _CONVERTED_AT_A_TIME // solid.width)
+    for top in range(0, solid.height, step):  # Pillow needs 10 bytes a pixel for a while
+        part = solid.crop((0, top, solid.width, min(top + step, solid.height)))
+        pixels[top : top + step] = np.asarray(part.convert("RGB"))
     return pixels
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from maskadapter.pipelines.image_run import Report, find_images
+from maskadapter.pipelines.mask_files import MaskedImage
 from maskadapter.pipelines.set_folder import check_val, refuse_other_files
 from maskadapter.pipelines.switches import GROUND_TRUTH, Branch, check_switches
 from maskadapter.system.lazy_door import on_first_use

@@ -68,7 +68,8 @@ def _from_folder(images: Sequence[ImageFile], folder: Path) -> list[MaskedImage]
     found: dict[Path, ImageFile] = {}
     result = []
     for image in outside or images:
-        path = file_of(folder, f"{image.stem}.png", MASK_SUFFIXES)
+        itself = image.source if isinstance(image.source, Path) else None
+        path = file_of(folder, f"{image.stem}.png", MASK_SUFFIXES, itself)
         if path is None:
             missing = f"{image}: no masks in {folder}: {needed_files(image.stem)} is needed"
             result.append(MaskedImage(image.source, image.stem, missing=missing))

@@ -1,6 +1,6 @@
 """The colors of classes: easy to tell apart, and the same in every image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import product
 
@@ -18,16 +18,19 @@ _PALETTE = tuple(
 )
 # With this salt the commonest words get colors of their own: sky and water blue, grass and trees green.
 _SALT = (937417).to_bytes(4, "big")
-# Once the palette is used up: its colors mixed with white (to 255) or black (to 0), by what share.
-_SHADES = ((0, 0.0), (255, 0.4), (0, 0.4), (255, 0.7), (0, 0.65))
+# Once the palette is used up: its colors mixed with white (to 255) or black (to 0), by what share; first in four steps
+# that are easy to tell apart, then in 50 that are not, far from each other by the golden ratio.
+_FINER = tuple(round(0.15 + 0.72 * (step * 0.618034 % 1), 3) for step in range(1, 26))
+_SHADES = ((0, 0.0), (255, 0.4), (0, 0.4), (255, 0.7), (0, 0.65), *((end, one) for one in _FINER for end in (255, 0)))
 
 
 def colors_of(names: Sequence[str]) -> tuple[Color, ...]:
     """A color for each class of a list: its name's own, whatever its case and the other names, or the next one that is
-    free. 24 colors of the palette come first, then lighter and darker ones; above 120 classes they repeat."""
+    free. 24 colors of the palette come first, then lighter and darker ones; above 1,320 classes they repeat."""
     wishes = [_wish(name) for name in names]
     chosen: dict[int, tuple[int, int]] = {}
     taken: set[tuple[int, int]] = set()
+    places: dict[int, Iterator[tuple[int, int]]] = {}  # in which a wish looks for a free one, each looked at once
     for index, wish in enumerate(wishes):
         if (0, wish) not in taken:  # every name that can have its own color has it before others look for free ones
             chosen[index] = (0, wish)
@@ -36,8 +39,10 @@ def colors_of(names: Sequence[str]) -> tuple[Color, ...]:
         if index not in chosen:
             if len(taken) == len(_SHADES) * len(_PALETTE):
                 taken.clear()
-            places = product(range(len(_SHADES)), (*range(wish, len(_PALETTE)), *range(wish)))
-            chosen[index] = next(place for place in places if place not in taken)
+                places.clear()
+            if wish not in places:
+                places[wish] = product(range(len(_SHADES)), (*range(wish, len(_PALETTE)), *range(wish)))
+            chosen[index] = next(place for place in places[wish] if place not in taken)
             taken.add(chosen[index])
     return tuple(_shaded(*chosen[index]) for index in range(len(names)))
 

@@ -43,7 +43,8 @@ def png(image: Image.Image) -> bytes:
 def show(image: Image.Image) -> None:
     """Show an image in the notebook or in the system's viewer; MaskAdapterError where there is neither."""
     if _in_notebook():
-        sys.modules["IPython"].display.display(image)
+        shown = sys.modules["IPython"].display
+        shown.display(shown.Image(png(image)))  # an image itself would come in its full size, twice
         return
     windows = not sys.platform.startswith("linux") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if not windows or not ImageShow.show(image):

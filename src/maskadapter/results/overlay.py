@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.results.colors import Color, colors_of
+from maskadapter.results.counting import pixel_counts
 
 _FILL = 0.42
 _MOST_LABELS = 65_535  # 16 bits, 0 = none
@@ -49,7 +50,7 @@ def draw_overlay(
     step = max(1, max(labels.shape) // 512)
     coarse = labels[::step, ::step]
     taken = np.zeros(coarse.shape, np.float32)
-    areas = np.bincount((labels + 1).ravel(), minlength=len(names) + 1)[1:]
+    areas = pixel_counts(labels, -1, len(names) + 1)[1:]
     written: dict[tuple[str, Color], bool] = {}
     for label in sorted(np.flatnonzero(areas).tolist(), key=lambda label: -int(areas[label])):
         text, color = caption(names[label], None if scores is None else scores[label]), colors[label]
@@ -65,9 +66,10 @@ def label_image(labels: np.ndarray, names: Sequence[str]) -> Image.Image:
     with the classes' colors as its palette; of 16 bits without one above 255 names. Raises MaskAdapterError above
     65,535."""
     check_label_image(len(names))
+    values = np.add(labels, 1, dtype=np.uint16 if len(names) > 255 else np.uint8, casting="unsafe")
+    image = Image.fromarray(values)
     if len(names) > 255:
-        return Image.fromarray((labels + 1).astype(np.uint16))
-    image = Image.fromarray((labels + 1).astype(np.uint8))
+        return image
     image.putpalette(bytes(value for color in ((0, 0, 0), *colors_of(names)) for value in color))
     return image
 

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from maskadapter.results.class_argmax import best_classes, best_proposals
+from maskadapter.results.counting import pixel_counts
 from maskadapter.results.upsampling import Upsampler
 
 SemanticOrder = Literal["masks-first", "classes-first"]
@@ -106,12 +107,13 @@ def panoptic_map(
     masks = masks.only(kept)
     find = best_proposals if probs.device.type == "cpu" else best_proposals_by_rows
     winners, inside, own_area = (found.cpu().numpy() for found in find(masks, scores[kept]))
-    won_area = np.bincount(winners.ravel(), minlength=len(kept))
-    won_inside = np.bincount(winners[inside], minlength=len(kept))
+    won_area = pixel_counts(winners, 0, len(kept))
+    winners[~inside] = -1
+    won_inside = pixel_counts(winners, -1, len(kept) + 1)[1:]
     # The ratio of whole numbers is taken in float64, as the official code's Python integers are.
     enough = won_area >= overlap_threshold * own_area
     chosen = np.flatnonzero(enough & (won_inside > 0) & (own_area > 0))
-    new_ids = np.zeros(len(kept), dtype=np.int32)
+    new_ids = np.zeros(len(kept) + 1, dtype=np.int32)  # the last is that of -1
     numbers: dict[tuple[int, int], int] = {}  # a thing is a segment of its own, stuff of one class one segment
     segments: list[Segment] = []
     for place in chosen.tolist():
@@ -120,8 +122,8 @@ def panoptic_map(
         if number > len(segments):
             score, proposal = float(scores[kept[place]]), int(kept[place])
             segments.append(Segment(number, label, is_thing[label], score, 0, proposal))
-    ids = new_ids[winners] * inside
-    areas = np.bincount(ids.ravel(), minlength=len(segments) + 1).tolist()
+    ids = new_ids[winners]
+    areas = pixel_counts(ids, 0, len(segments) + 1).tolist()
     return PanopticMap(ids, tuple(replace(segment, area=areas[segment.id]) for segment in segments))
 
 
@@ -160,7 +162,8 @@ def join_touching(panoptic: PanopticMap) -> PanopticMap:
     ids, segments = panoptic.ids, panoptic.segments
     labels = np.array([-1, *(segment.label for segment in segments)])
     sides = ((ids[:-1], ids[1:]), (ids[:, :-1], ids[:, 1:]))
-    one, other = np.concatenate([np.stack(side)[:, side[0] != side[1]] for side in sides], axis=1)
+    pairs = [(a[differ], b[differ]) for a, b in sides for differ in [a != b]]
+    one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
     same = labels[one] == labels[other]
     touches = coo_array((np.ones(same.sum(), bool), (one[same], other[same])), shape=(len(labels), len(labels)))
     count, group = connected_components(touches, directed=False)

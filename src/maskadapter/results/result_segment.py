@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskadapter.errors import MaskAdapterError
+from maskadapter.results.counting import pixel_counts
 from maskadapter.results.postprocessing import PanopticMap, Segment
 from maskadapter.system.error_text import did_you_mean
 from maskadapter.types import CompactMask, Size
@@ -111,7 +112,7 @@ def painted(segments: Iterable[ResultSegment], size: Size) -> PanopticMap:
     ordered = sorted(segments, key=lambda one: (-one.area, -one.id))
     for one in ordered:
         ids[one.compact.inside][one.compact.crop] = one.id if one.label >= 0 else 0
-    areas = np.bincount(ids.ravel(), minlength=max((one.id for one in ordered), default=0) + 1)
+    areas = pixel_counts(ids, 0, max((one.id for one in ordered), default=0) + 1)
     return PanopticMap(
         ids,
         tuple(

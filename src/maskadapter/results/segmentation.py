@@ -15,6 +15,7 @@ from maskadapter.results import postprocessing as postprocess
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.coco_annotations import instance_annotations, panoptic_annotation, segment_annotations
 from maskadapter.results.colors import colors_of
+from maskadapter.results.counting import pixel_counts
 from maskadapter.results.mask_votes import mask_votes
 from maskadapter.results.overlay import check_label_image, label_image
 from maskadapter.results.postprocessing import Instances, PanopticMap, SemanticOrder, boxes_of
@@ -129,7 +130,7 @@ class Segmentation(Result):
     def summary(self, top: int = 5) -> dict[str, Any]:
         """The result in numbers, ready for JSON: share of every class, and the segments with their best classes."""
         labels = self.semantic()
-        pixels = np.bincount((labels + 1).ravel(), minlength=len(self.vocabulary) + 1).tolist()
+        pixels = pixel_counts(labels, -1, len(self.vocabulary) + 1).tolist()
         return {
             "file_name": self.file_name,
             "height": self.size[0],

@@ -3,6 +3,7 @@
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.classification import Classification
 from maskadapter.results.colors import colors_of
+from maskadapter.results.counting import pixel_counts
 from maskadapter.results.detections import detections_of, load_supervision
 from maskadapter.results.overlay import draw_overlay
 from maskadapter.results.postprocessing import (
