@@ -172,6 +172,9 @@ def test_a_record_that_is_none(photos, tmp_path, text):
     (tmp_path / "run.json").write_text(text, encoding="latin-1")
     with pytest.raises(MaskAdapterError, match=r"run\.json is not the record of a run of this version"):
         segment_images(Halves(), photos, "cat", tmp_path, resume=True)
+    with pytest.raises(MaskAdapterError, match=r"run\.json .*: it would be overwritten"):
+        segment_images(Halves(), photos, "cat", tmp_path)
+    assert (tmp_path / "run.json").read_text(encoding="latin-1") == text
 
 
 def test_a_record_that_cannot_be_read(photos, tmp_path):
