@@ -138,6 +138,21 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     return np.array(array, order="C")
 
 
+def read_stored(path: Path) -> np.ndarray:
+    """Read the pixels of an image file as they are stored, (H, W) or (H, W, 3) uint8, not set upright.
+
+    Raises ImageError: no such file, not an image, damaged, of other channels.
+    """
+    with open_image(path, MAX_PIXELS, ImageError) as image:
+        try:
+            pixels = np.asarray(image)
+        except Exception as error:
+            raise ImageError(f"damaged image {path}: {first_line(error)}") from None
+    if image.mode not in ("L", "RGB"):
+        raise ImageError(f"{path} is of mode {image.mode}: gray or RGB with 8 bits is needed")
+    return pixels
+
+
 def read_labels(path: str | Path) -> np.ndarray:
     """Read the values of a label map, (H, W), or of an RGB one, (H, W, 3); palette images give their indices.
 
