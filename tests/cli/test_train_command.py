@@ -68,7 +68,7 @@ def test_classes_of_ones_own_end_with_one_line(mine, capsys, splits, held_out):
     model = ma.load()
     model.inference = replace(model.inference, input_size=InputSize(96, 96))
     ma.save(model, mine / "small.safetensors", "tiny")
-    parts = {split: {"images": "images", "labels": "labels"} for split in splits}
+    parts = {key: {"images": "images", "labels": "labels"} for key in splits}
     (mine / "mine.yaml").write_text(yaml.safe_dump({"task": "semantic", "classes": "classes.txt", **parts}))
     recipe = {
         "stage": "classifier",

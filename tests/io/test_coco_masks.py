@@ -74,6 +74,7 @@ def test_ids_and_names_in_any_form(tmp_path, content):
         (coco(segmentation=[[0.1, 0.1, 0.5, 0.1, 0.5, 0.5]]), "annotation 5: .*multiply x by 90 and y by 60"),
         (coco(segmentation=[[20.1, 20.1, 20.2, 20.1, 20.2, 20.2]]), "annotation 5: the polygons cover no pixel"),
         (coco(segmentation=encode_mask(np.zeros((30, 45), bool))), "annotation 5: .*45 x 30 pixels"),
+        (coco(segmentation={"size": [True, True], "counts": [1]}), "annotation 5: an id is a number|annotation 5: "),
         (coco(segmentation="polygons"), "annotation 5: not a COCO segmentation"),
         ({"images": [{"id": 1}], "annotations": [None]}, "annotation number 1 is null"),
         ({"images": [{"id": 1}], "annotations": [{"segmentation": SQUARE}]}, "annotation number 1 has no 'image_id'"),

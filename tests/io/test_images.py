@@ -381,6 +381,13 @@ def test_a_tensor_of_another_layout_is_refused():
         read_image(torch.zeros(4, 5, 3, dtype=torch.uint8))
 
 
+@pytest.mark.parametrize("form", [lambda tensor: tensor.to_sparse(), lambda tensor: tensor.to("meta")])
+def test_a_tensor_without_an_array_is_one_line(form):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ImageError, match="the tensor cannot be read"):
+        read_image(form(torch.ones(3, 4, 5, dtype=torch.uint8)))
+
+
 def test_a_cut_off_pil_image_gives_one_line(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)).save(tmp_path / "p.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "p.jpg").read_bytes()[:3000])

@@ -83,6 +83,9 @@ def test_a_jpeg_mask_is_refused_unless_it_kept_two_values(tmp_path, mode, suffix
     drawn().convert(mode).save(path, quality=90)
     with pytest.raises(MaskError, match=r"is of the format (JPEG|WEBP), which changes the values of labels"):
         read_masks(path, (60, 90))
+    Image.fromarray(np.repeat(np.uint8([[1, 2]]), 45, axis=1).repeat(60, axis=0)).convert(mode).save(path, quality=100)
+    with pytest.raises(MaskError, match="which changes the values of labels"):
+        read_masks(path, (60, 90))
     Image.new(mode, (90, 60), "white").save(path)
     assert read_masks(path, (60, 90)).sum((1, 2)).tolist() == [5400]
 

@@ -199,6 +199,7 @@ NAN[0, 0, 0] = np.nan
         ([MASKS[0], MASKS[1][:5]], "different shapes"),
         ([{"segmentation": MASKS[0]}, None], "annotation number 2 is null"),
         ([{"segmentation": MASKS[0]}, MASKS[1]], "annotation number 2 is ndarray"),
+        (np.ma.masked_array(MASKS, MASKS), r"masked values, .* give masks\.filled\(False\)"),
         (np.full((1, *SIZE), "x"), "values; bool is needed"),
         (MASKS.astype(complex), "complex128 values; bool is needed"),
         (None, "the given NoneType: not masks: an array, tensor, list or file"),

@@ -49,6 +49,14 @@ def test_a_frozen_model_stays_as_it_is_in_a_training_loop(tiny, image, wrapped) 
     assert all(torch.equal(tensor, before[name]) for name, tensor in tiny.state_dict().items())
 
 
+def test_a_loop_over_all_modules_does_not_ruin_it(tiny, image) -> None:
+    before, right = copy.deepcopy(tiny.state_dict()), tiny.segment(image, CLASSES).semantic()
+    for module in tiny.modules():
+        module.training = True
+    assert (tiny.segment(image, CLASSES).semantic() == right).all()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tiny.state_dict().items())
+
+
 def test_only_what_is_trained_is_in_training_mode(tiny) -> None:
     tiny.pooler.requires_grad_(True)
     tiny.train()

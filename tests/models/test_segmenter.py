@@ -202,6 +202,7 @@ def test_saved_results_open_again(image: np.ndarray, tmp_path) -> None:
     paths = result.save(tmp_path / "new", ["overlay", "labels"], stem="photo")
     assert [path.name for path in paths] == ["photo-overlay.png", "photo-labels.png", "photo-classes.json"]
     assert (np.asarray(Image.open(paths[1])).astype(int) - 1 == result.semantic()).all()
+    assert len(result.save(tmp_path / "new", "overlay, overlay", stem="photo")) == 1
     with pytest.raises(MaskAdapterError, match="unknown format 'svg': choose from overlay, labels"):
         result.save(tmp_path, ["svg"])
 

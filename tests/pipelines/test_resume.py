@@ -280,6 +280,11 @@ def test_an_edited_list_stays_and_new_images_are_added(tmp_path):
     assert more[0][:4] == [*train[1:], "/elsewhere/x.png"]
     assert len(more[0]) + len(more[1]) == 10
     assert set(val) < set(more[1])
+    (tmp_path / "set/train.txt").write_bytes(b"\xff\xfe")
+    make_images(photos, [f"z{number}.png" for number in range(5)])
+    with pytest.raises(MaskAdapterError, match=r"train\.txt: it is not UTF-8 text"):
+        label(photos, tmp_path / "set", "yolo", val=0.2, resume=True)
+    assert (tmp_path / "set/train.txt").read_bytes() == b"\xff\xfe"
 
 
 def test_a_record_of_an_earlier_version_is_one_line(photos, tmp_path):

@@ -11,6 +11,7 @@ import time
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage
 from many import Halves, contents, make_images
@@ -172,6 +173,9 @@ def test_a_record_that_is_none(photos, tmp_path, text):
     (tmp_path / "run.json").write_text(text, encoding="latin-1")
     with pytest.raises(MaskAdapterError, match=r"run\.json is not the record of a run of this version"):
         segment_images(Halves(), photos, "cat", tmp_path, resume=True)
+    with pytest.raises(MaskAdapterError, match=r"run\.json .*: it would be overwritten"):
+        segment_images(Halves(), photos, "cat", tmp_path)
+    assert (tmp_path / "run.json").read_text(encoding="latin-1") == text
 
 
 def test_a_record_that_cannot_be_read(photos, tmp_path):
@@ -354,7 +358,9 @@ def test_found_images_and_paths_may_be_mixed(photos, tmp_path):
     assert segment_images(Halves(), given, "cat", tmp_path / "out", "labels").done == 2
 
 
-@pytest.mark.parametrize("images", [io.BytesIO(b"x\n"), Image.new("RGB", (9, 9)), 3, [io.BytesIO()], None])
+@pytest.mark.parametrize(
+    "images", [io.BytesIO(b"x\n"), Image.new("RGB", (9, 9)), 3, [io.BytesIO()], [np.zeros((9, 9, 3), np.uint8)], None]
+)
 def test_values_that_are_no_files_are_refused(tmp_path, images):
     with pytest.raises(ImageError, match="images are looked for in files, folders and patterns, not in"):
         segment_images(Halves(), images, "cat", tmp_path / "out")

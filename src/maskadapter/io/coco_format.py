@@ -39,7 +39,7 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
 
 def _fill_runs(segmentation: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
     height, width = size
-    high, wide = segmentation["size"]
+    high, wide = map(comparable_id, segmentation["size"])
     if (high, wide) != (height, width):
         raise MaskError(f"a run-length mask of {wide} x {high} pixels came with an image of {width} x {height}")
     counts = segmentation["counts"]

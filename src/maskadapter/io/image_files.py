@@ -82,7 +82,7 @@ def find_image_files(sources: str | Path | Iterable[str | Path], output: str | P
     """
     found: dict[str, tuple[Path | Image.Image, str]] = {}
     for source in [sources] if isinstance(sources, str | Path) else sources:
-        if source == "-":
+        if isinstance(source, str) and source == "-":
             if "-" not in found:
                 found["-"] = (_standard_input(), _STANDARD_INPUT)
             continue

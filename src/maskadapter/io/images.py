@@ -59,7 +59,11 @@ def read_image(
     if hasattr(source, "permute"):
         if source.ndim != 3 or source.shape[0] != 3:
             raise ImageError(f"shape {tuple(source.shape)} is not an image tensor; (3, H, W) uint8 is needed")
-        return _from_array(source.detach().cpu().permute(1, 2, 0).numpy())
+        try:
+            array = source.detach().cpu().permute(1, 2, 0).numpy()
+        except Exception as error:  # sparse, quantized, without data
+            raise ImageError(f"the tensor cannot be read: {first_line(error)}") from None
+        return _from_array(array)
     known = "a path, open binary file, PIL image, uint8 array or uint8 tensor"
     raise ImageError(f"an image is {known}, not {type(source).__name__}")
 
@@ -139,6 +143,21 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     return np.array(array, order="C")
 
 
+def read_stored(path: Path) -> np.ndarray:
+    """Read the pixels of an image file as they are stored, (H, W) or (H, W, 3) uint8, not set upright.
+
+    Raises ImageError: no such file, not an image, damaged, of other channels.
+    """
+    with open_image(path, MAX_PIXELS, ImageError) as image:
+        try:
+            pixels = np.asarray(image)
+        except Exception as error:
+            raise ImageError(f"damaged image {path}: {first_line(error)}") from None
+    if image.mode not in ("L", "RGB"):
+        raise ImageError(f"{path} is of mode {image.mode}: gray or RGB with 8 bits is needed")
+    return pixels
+
+
 def read_labels(path: str | Path) -> np.ndarray:
     """Read the values of a label map, (H, W), or of an RGB one, (H, W, 3); palette images give their indices.
 
@@ -152,7 +171,9 @@ def read_labels(path: str | Path) -> np.ndarray:
             raise MaskError(f"damaged label map {path}: {first_line(error)}") from None
     if labels.dtype.kind == "f" or (labels.ndim != 2 and labels.shape[2:] != (3,)):
         raise MaskError(f"{path} is not a label map: one channel of whole numbers or RGB is needed, not {image.mode}")
-    if image.format in ("JPEG", "MPO", "WEBP", "AVIF") and len(np.unique(labels)) > 2:
+    # Lossy formats move values by some steps: a mask of two values far apart is as it was, a label map is not.
+    lossy = image.format in ("JPEG", "MPO", "WEBP", "AVIF")
+    if lossy and (len(values := np.unique(labels)) > 2 or 0 < int(values[-1]) - int(values[0]) < 128):
         advice = "save the labels, or of a mask mask > 127, as PNG"
         raise MaskError(f"{path} is of the format {image.format}, which changes the values of labels: {advice}")
     return labels

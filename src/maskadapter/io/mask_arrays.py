@@ -15,8 +15,10 @@ def as_array(source: Any) -> np.ndarray:
     Raises MaskError for anything else, and for parts of different shapes.
     """
     try:
+        if np.ma.is_masked(source):
+            raise MaskError("the array has masked values, which say nothing: give masks.filled(False)")
         if isinstance(source, np.ndarray):
-            return source
+            return np.asarray(source)  # of a subclass, the values
         if hasattr(source, "detach"):
             tensor = source.detach().cpu()
             return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)

@@ -104,7 +104,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, or an
         encoded vocabulary. things: names of classes that are things."""
-        self._refuse_other_numbers()
+        self._check_state()
         known = classes if isinstance(classes, EncodedVocabulary) else None
         vocabulary = Vocabulary.of(known.vocabulary if known else classes, things)
         if known is None and self.clip.reads_latin_alone and (names := in_other_scripts(vocabulary)):
@@ -120,7 +120,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
 
         image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
         features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
-        self._refuse_other_numbers()
+        self._check_state()
         features, proposals, given = None, None, None
         if isinstance(image, EncodedImage):
             if masks is None:
@@ -272,7 +272,10 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, self.clip.project, choose)
         return probs(embeddings)
 
-    def _refuse_other_numbers(self) -> None:
+    def _check_state(self) -> None:
+        """Refuse other numbers than float32, and freeze what a loop over ``modules()`` set to training mode."""
+        if any(module.training for module in self.modules()):
+            self.train(self.training)
         if (found := self.clip.logit_scale.dtype) != torch.float32:
             todo = "load it again, and for speed call it inside torch.autocast(device, dtype)"
             raise MaskAdapterError(f"this model was converted to {found}; it computes in torch.float32: {todo}")

@@ -184,7 +184,7 @@ class RunRecord:
 
         Raises MaskAdapterError if that run cannot be resumed: no record of a run, other settings.
         """
-        path = self.output / RECORD
+        path, record = self.output / RECORD, None
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             images, files = record.pop("images"), record.pop("files", {})
@@ -198,10 +198,11 @@ class RunRecord:
             raise MaskAdapterError(f"cannot read {path}: {error.strerror}") from None
         except (ValueError, KeyError, AttributeError, TypeError):
             self.images, self.files, self._written = {}, {}, {}
-            if not resume:
+            if not resume and isinstance(record, dict) and "maskadapter" in record:
                 return None
             problem = f"{path} is not the record of a run of this version"
-            raise MaskAdapterError(f"{problem}: resume needs the folder of one, choose a new folder") from None
+            advice = "resume needs the folder of one" if resume else "it would be overwritten"
+            raise MaskAdapterError(f"{problem}: {advice}, choose a new folder") from None
         other = sorted(key for key in record.keys() | self.settings if record.get(key) != self.settings.get(key))
         if resume and other:
             changed = f"{self.output} was made with other settings ({', '.join(other)})"

@@ -8,6 +8,8 @@ import yaml
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.pipelines.run_record import RunRecord
+from maskadapter.system.json_files import MAX_BYTES
+from maskadapter.system.text_files import read_text
 
 INDEX = "data.yaml"
 _SPLITS = ("train", "val")
@@ -81,7 +83,7 @@ def _write_list(run: RunRecord, name: str, images: Sequence[Mapping[str, Any]]) 
     run.kept.add(name)
     new = [f"./{_image(entry)}" for entry in images if not entry.get("listed")]
     if new:
-        before = path.read_text(encoding="utf-8").splitlines()
+        before = read_text(path, MAX_BYTES, MaskAdapterError, "list of images").splitlines()
         new = [line for line in new if line not in before]
         run.replace(name, lambda temporary: temporary.write_text("\n".join([*before, *new]) + "\n", encoding="utf-8"))
 

@@ -31,11 +31,11 @@ FORMATS = tuple(ENDINGS)
 
 
 def check_formats(formats: str | Sequence[str], known: Sequence[str] = FORMATS) -> list[str]:
-    """Split and check formats, a sequence or one text with commas. Raises MaskAdapterError for one that is unknown."""
+    """Split and check formats, a sequence or one text with commas. Raises MaskAdapterError for unknown ones."""
     names = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
     if unknown := [name for name in names if name not in known]:
         raise MaskAdapterError(f"unknown format '{unknown[0]}': choose from {', '.join(known)}")
-    return names
+    return list(dict.fromkeys(names))
 
 
 def write_file(path: Path, content: Any) -> Path:

@@ -18,9 +18,10 @@ def competing_classes(vocabulary: Vocabulary, background: Any = BACKGROUND, give
     vocabulary. given_masks: whether a user gives the masks, rather than a model. Raises VocabularyError as
     ``Vocabulary.of``.
     """
-    if isinstance(background, str) and background.strip() == BACKGROUND:
+    chosen = background.strip().lower() if isinstance(background, str) else background
+    if isinstance(chosen, str) and chosen == BACKGROUND:
         background = None if vocabulary.name or given_masks else COMPETING
-    if background is None or background == "none":
+    if background is None or (isinstance(chosen, str) and chosen == "none"):
         return None
     return background if hasattr(background, "vocabulary") else Vocabulary.of(background)
 
@@ -29,7 +30,7 @@ def background_line(vocabulary: Vocabulary, background: Any = BACKGROUND, given_
     """Say which background applies, as ``background: coco-stuff (171 classes)``. Arguments: see above."""
     competing = competing_classes(vocabulary, background, given_masks)
     if competing is None:
-        chosen = isinstance(background, str) and background.strip() == BACKGROUND
+        chosen = isinstance(background, str) and background.strip().lower() == BACKGROUND
         reason = f"{vocabulary.name} is a built-in list" if vocabulary.name else "the masks were given"
         return "background: none" + f", {reason}" * chosen
     classes = getattr(competing, "vocabulary", competing)

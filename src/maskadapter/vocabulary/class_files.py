@@ -5,6 +5,7 @@ import json
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ _NEEDED = (
     "name is needed"
 )
 _MAX_BYTES = 10_000_000  # of a text file
+_NUMBERED = re.compile(r"(\d+)(\s*[:;.)]\s*|\s+)\S")
 _YOLO_LABEL = re.compile(r"\d+(\s+-?[\d.]+(e-?\d+)?){4,}")
 
 
@@ -86,7 +88,26 @@ def _read(path: Path) -> list[Any]:
         return _listed(_json(text, path), path)
     if _YOLO_LABEL.fullmatch(text.strip().split("\n")[0].strip()):
         raise VocabularyError(f"{path} holds the labels of an image, no class names: {_NEEDED}")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and _numbers_lines(lines):
+        raise VocabularyError(f"{path} numbers its lines: leave the numbers out, or give YAML with names")
+    if lines and _is_heading(lines[0]):
+        raise VocabularyError(f"{path} is a table: give it the suffix .csv")
     return split(text)
+
+
+def _numbers_lines(lines: Sequence[str]) -> bool:
+    """Whether lines count themselves: "0: cat", "1: wall", or without a sign from 0; "1 euro", "2 euro" are names."""
+    found = [match for match in map(_NUMBERED.match, lines) if match]
+    first = int(found[0][1]) if len(found) == len(lines) else 2
+    counted = first < 2 and all(int(match[1]) == number for number, match in enumerate(found, start=first))
+    return counted and (first == 0 or all(match[2].strip() for match in found))
+
+
+def _is_heading(line: str) -> bool:
+    """Whether the first line of a text heads the columns of a table, one of names and one of numbers."""
+    headings = {_heading(part) for part in re.split("[,;]", line)}
+    return bool(headings & set(_COLUMNS) and headings & {"id", "index", "classid", "number"})
 
 
 def split(text: str) -> list[tuple[str, ...]]:
@@ -106,8 +127,17 @@ def _json(text: str, path: Path) -> Any:
 def _yaml(text: str, path: Path) -> Any:
     import yaml
 
+    class Loader(yaml.BaseLoader):  # keeps every value as text: a class may be called "no"
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = set[str]()
+            for key in (key for key, _ in node.value if isinstance(key.value, str)):
+                if key.value in keys:
+                    raise VocabularyError(f"{path} has {key.value} twice (line {key.start_mark.line + 1})")
+                keys.add(key.value)
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.load(text, yaml.BaseLoader)  # keeps every value as text: a class may be called "no"
+        return yaml.load(text, Loader)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         raise VocabularyError(f"{path} is not YAML{f' (line {mark.line + 1})' if mark else ''}") from None
@@ -155,18 +185,22 @@ def _number(given: Any) -> int | None:
 
 def _column(text: str, path: Path) -> list[Any]:
     """The distinct names in a table's column: the one with a heading of ``_COLUMNS``, else the only one of text."""
-    signs = ",;\t" if path.suffix.lower() == ".csv" else "\t"
-    delimiter = max(signs, key=text.lstrip().split("\n")[0].count)
+    text = re.sub(r"^(\s*#.*\n)+", "", text)  # remarks above the table
+    first = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]
+    delimiter = max(",;\t" if path.suffix.lower() == ".csv" else "\t", key=first.count)
+    if delimiter not in first and any(_heading(part) in _COLUMNS for part in first.split("|")):
+        delimiter = "|"
     try:
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True) if any(row)]
+        read = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+        rows = [row for cells in read if any(row := [" ".join(cell.split()) for cell in cells])]
     except csv.Error as error:
         raise VocabularyError(f"{path} is not a table ({error}): {_NEEDED}") from None
-    headings = [re.sub(r"[\W_]", "", heading).lower() for heading in rows[0]] if rows else []
+    headings = [_heading(cell) for cell in rows[0]] if rows else []
     columns = sorted((h for h in headings if h in _COLUMNS), key=_COLUMNS.index)
     if len(rows) == 1 and not columns:
-        return list(filter(None, map(str.strip, rows[0])))
+        return list(filter(None, rows[0]))
     body = rows[1:] if columns else rows
-    table = [[row[i].strip() if i < len(row) else "" for row in body] for i in range(len(headings))]
+    table = [[row[i] if i < len(row) else "" for row in body] for i in range(len(headings))]
     chosen = [table[headings.index(heading)] for heading in columns] or table
     of_text = [names for names in chosen if any(_number(name) is None for name in names)]
     if not of_text or not (columns or len(of_text) == 1):
@@ -174,3 +208,8 @@ def _column(text: str, path: Path) -> list[Any]:
     if "" in of_text[0]:
         raise VocabularyError(f"{path}: row {of_text[0].index('') + 1 + bool(columns)} has no name")
     return list(dict.fromkeys(of_text[0]))
+
+
+def _heading(cell: str) -> str:
+    """A heading as it is compared: without spaces and the like, in small letters."""
+    return re.sub(r"[\W_]", "", cell).lower()

@@ -3,7 +3,7 @@ class names with which published models were evaluated."""
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -202,8 +202,8 @@ def _groups(classes: object) -> list[tuple[str, ...]]:
         return split(classes)
     if isinstance(classes, str | Path):
         classes = classes_in(classes)
-    if not isinstance(classes, Iterable):
-        needed = "class names, a list's name or a sequence is needed"
+    if not isinstance(classes, Iterable) or isinstance(classes, Mapping | Set):
+        needed = "class names, a list's name or a sequence, whose order is that of the classes, is needed"
         raise VocabularyError(f"classes is of type {type(classes).__name__}; {needed}")
     groups = []
     for entry in classes:

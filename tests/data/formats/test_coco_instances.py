@@ -77,6 +77,10 @@ def test_instances(instances):
         (lambda c: c["images"].insert(0, None), 'entry 1 of "images" is null, not an object'),
         (lambda c: c["images"][1].update(id="5"), "lists two images with the same id 5"),
         (lambda c: c["images"][1].update(id=5.0), "lists two images with the same id 5"),
+        (
+            lambda c: c["images"][1].update(file_name=c["images"][0]["file_name"]),
+            r"lists the image a\.jpg twice",
+        ),
         (lambda c: c["images"][0].update(file_name=None), "file_name is null; a text is needed"),
         (lambda c: c["images"][0].update(width=None), "image 5 has height 6 and width null"),
         (lambda c: c["images"][0].update(height=0), "image 5 has height 0 and width 8"),

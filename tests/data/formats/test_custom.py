@@ -210,6 +210,8 @@ INSTANCES = {"images": "images", "annotations": "instances.json"}
         ([{"id": 9, "name": "rug"}, {"id": 9.0, "name": "rug"}], "two categories with the same id 9"),
         ([{"id": 9, "name": None}], "a category without a name: 9"),
         ([{"id": 9, "name": "  "}], "a category without a name: 9"),
+        ([{"id": 9, "name": ["rug"]}], "a category without a name: 9"),
+        ([{"id": 9, "name": {}}], "a category without a name: 9"),
         ([{"id": None, "name": "rug"}], "id is null; a number or a text is needed"),
         ([None], 'entry 1 of "categories" is null'),
         ([{"id": 9, "name": "rug", "isthing": "maybe"}], 'isthing is "maybe"; 0 or 1 is needed'),

@@ -46,6 +46,7 @@ def test_values_become_classes(folder):
         (encoded(np.zeros((*SIZE, 3), np.uint8)), r"b\.png is an RGB image: one channel"),
         (encoded(halves(0, 1, (6, 9))), r"b\.png has 9 x 6 pixels, its image .*garden/b\.png has 8 x 6"),
         (encoded(halves(0, 1))[:-30], r"damaged label map .*b\.png"),
+        (encoded(halves(0, 1), "JPEG"), r"b\.png is of the format JPEG, which changes the values of labels"),
         (b"no image", r"not an image that can be read: .*b\.png"),
     ],
 )
@@ -73,3 +74,9 @@ def test_an_image_without_a_label(folder):
 def test_black_and_white_labels(folder):
     write(folder / "labels/a.png", encoded(halves(0, 1).astype(bool)))
     assert semantic(folder)[0].target.classes.tolist() == [0, 1]
+
+
+def test_two_label_maps_of_one_image_are_refused(folder):
+    write(folder / "labels/garden/b.png", encoded(halves(0, 1)))
+    with pytest.raises(DatasetError, match=r"garden/b\.png and .*garden/b\.tif label the same image"):
+        find_pairs(folder / "images", folder / "labels")

@@ -49,10 +49,14 @@ def group_by_image(content: Mapping[str, Any], path: Path) -> list[tuple[dict[st
     """
     with in_file(path):
         found: dict[Id, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+        files = set[str]()
         for image in content["images"]:
             number = id_of(image)
             if number in found:
                 raise DatasetError(f"{path} lists two images with the same id {number}: ids must differ")
+            if file_of(image) in files:
+                raise DatasetError(f"{path} lists the image {file_of(image)} twice: join the two entries")
+            files.add(file_of(image))
             found[number] = (image, [])
         for place, annotation in enumerate(content["annotations"], start=1):
             number = id_of(annotation, "image_id")

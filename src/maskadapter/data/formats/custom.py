@@ -225,8 +225,9 @@ def _listed(content: Mapping[str, Any], index: Path) -> list[dict[str, Any]]:
         if len(rows) < len(content["categories"]):
             twice = next(number for number, times in Counter(map(id_of, content["categories"])).items() if times > 1)
             raise DatasetError(f"{index} has two categories with the same id {twice}: ids must differ")
-        if unnamed := [number for number, row in rows.items() if row["name"] is None or not _name(row)]:
-            raise DatasetError(f"{index} has a category without a name: {unnamed[0]}")
+        for number, row in rows.items():
+            if not isinstance(row["name"], str | int) or not _name(row):
+                raise DatasetError(f"{index} has a category without a name: {number}")
         return [rows[number] for number in sorted(rows, key=lambda number: (isinstance(number, str), number))]
 
 

@@ -22,11 +22,12 @@ def find_pairs(images: Path, labels: Path, listing: Path | None = None) -> list[
     listing: a file that names the images to take, in its order. Raises DatasetError for an image without a label and
     a listing that does not fit, ImageError for a folder without images.
     """
-    found = {
-        path.relative_to(labels).with_suffix("").as_posix(): path
-        for path in sorted(labels.rglob("*"))
-        if path.suffix.lower() in LABEL_SUFFIXES
-    }
+    found: dict[str, Path] = {}
+    for path in sorted(labels.rglob("*")):
+        if path.suffix.lower() in LABEL_SUFFIXES:
+            name = path.relative_to(labels).with_suffix("").as_posix()
+            if found.setdefault(name, path) != path:
+                raise DatasetError(f"{found[name]} and {path} label the same image: remove one of them")
     files = find_image_files(images)
     if listing is not None:
         names = [Path(str(image)).relative_to(images).as_posix() for image in files]

@@ -13,7 +13,7 @@ from maskadapter.data.formats.image_label_pairs import check_size, read_label
 from maskadapter.data.layout import Gap, missing_files, too_few_images
 from maskadapter.data.prepare.conversion import convert_each, write_label
 from maskadapter.errors import DatasetError
-from maskadapter.io import read_image
+from maskadapter.io import read_stored
 from maskadapter.system.atomic_files import write_atomically
 
 OTHER = 65535  # value of pixels that belong to none of the 847 classes
@@ -41,7 +41,7 @@ def convert(folder: Path, split: str) -> None:
         if small.is_file() and label.is_file():
             return
         # Pixels as stored, without EXIF orientation: the labels were drawn on those.
-        pixels, values = read_image(image), read_label(_segmentation(image), image)
+        pixels, values = read_stored(image), read_label(_segmentation(image), image)
         if values.ndim != 3:
             raise DatasetError(f"{_segmentation(image)} is not a segmentation of ADE20K: RGB is needed")
         check_size(image, pixels, str(_segmentation(image)), values.shape[:2])
