@@ -18,6 +18,8 @@ OWN, BUILTIN = Vocabulary.of("cat, wall"), Vocabulary.of("ade20k-150")
         (BUILTIN, "auto", None, "background: none, ade20k-150 is a built-in list"),
         (replace(BUILTIN, is_thing=(True,) * 150), " auto", None, "background: none, ade20k-150 is a built-in list"),
         (OWN, "none", None, "background: none"),
+        (OWN, "None ", None, "background: none"),
+        (OWN, "AUTO", 171, "background: coco-stuff (171 classes)"),
         (BUILTIN, None, None, "background: none"),
         (BUILTIN, "coco-stuff", 171, "background: coco-stuff (171 classes)"),
         (OWN, ["floor", "sky"], 2, "background: your own (2 classes)"),

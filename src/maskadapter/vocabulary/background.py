@@ -16,9 +16,10 @@ def competing_classes(vocabulary: Vocabulary, background: Any = BACKGROUND) -> A
     background: ``"auto"``, see ``BACKGROUND``; None or ``"none"``; else whatever ``Vocabulary.of`` takes, or an encoded
     vocabulary. Raises VocabularyError as ``Vocabulary.of``.
     """
-    if isinstance(background, str) and background.strip() == BACKGROUND:
+    word = background.strip().lower() if isinstance(background, str) else None
+    if word == BACKGROUND:
         background = None if vocabulary.name else COMPETING
-    if background is None or background == "none":
+    if background is None or word == "none":
         return None
     return background if hasattr(background, "vocabulary") else Vocabulary.of(background)
 
@@ -27,7 +28,7 @@ def background_line(vocabulary: Vocabulary, background: Any = BACKGROUND) -> str
     """Say which background applies, as ``background: coco-stuff (171 classes)``. Arguments: see above."""
     competing = competing_classes(vocabulary, background)
     if competing is None:
-        chosen = isinstance(background, str) and background.strip() == BACKGROUND
+        chosen = isinstance(background, str) and background.strip().lower() == BACKGROUND
         return "background: none" + f", {vocabulary.name} is a built-in list" * chosen
     classes = getattr(competing, "vocabulary", competing)
     return f"background: {classes.name or 'your own'} ({len(classes)} classes)"
