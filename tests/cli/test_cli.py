@@ -15,7 +15,8 @@ from PIL import Image
 from small_results import classification
 
 import maskadapter
-from maskadapter.cli import main, options
+from maskadapter.cli import main
+from maskadapter.cli.options import _device
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.masks import read_masks
@@ -126,7 +127,7 @@ def test_segment(run, model, photo):
 def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
     source = "maskadapter.models.sources.masks_from"
     monkeypatch.setattr(source, lambda text, device: ("source", text, device))
-    monkeypatch.setattr(options, "version", lambda package: "2.13.0")  # a PyTorch that may have the device
+    monkeypatch.setattr("maskadapter.cli.options.version", lambda package: "2.13.0")  # it may have the device
     code, out, _ = run(
         "segment",
         photo,
@@ -522,9 +523,9 @@ def test_help_is_quick():
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
 def test_a_pytorch_for_the_cpu_alone_is_known_without_its_import(device, monkeypatch):
-    monkeypatch.setattr(options, "version", lambda package: "2.13.0+cpu")
+    monkeypatch.setattr("maskadapter.cli.options.version", lambda package: "2.13.0+cpu")
     with pytest.raises(MaskAdapterError, match=f"device '{device}' cannot be used here: PyTorch 2.13.0.cpu is for the"):
-        options._device(device)
-    assert options._device("cpu") == "cpu"
-    monkeypatch.setattr(options, "version", lambda package: "2.13.0")
-    assert options._device(device) == device
+        _device(device)
+    assert _device("cpu") == "cpu"
+    monkeypatch.setattr("maskadapter.cli.options.version", lambda package: "2.13.0")
+    assert _device(device) == device

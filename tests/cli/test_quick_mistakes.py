@@ -80,6 +80,8 @@ MISTAKES = {
     "evaluate on a file": (["evaluate", "tiny", "gone.yaml"], "gone.yaml"),
     "evaluate on a missing set": (["evaluate", "tiny", "ade20k-150", "--root", "x"], "maskadapter prepare ade20k-150"),
     "evaluate alpha": ([*EVALUATE, "--alpha", "2"], "alpha is 2.0"),
+    "evaluate a background": ([*EVALUATE, "--background", "gone.txt"], "no such file of classes: gone.txt"),
+    "evaluate annotations": ([*EVALUATE, "--annotations", "a.json"], "--annotations is for predictions in COCO JSON"),
     "evaluate masks": ([*EVALUATE, "--masks", "gone"], "no masks 'gone'"),
     "evaluate a partition": ([*EVALUATE, "--partition", "coco-panoptik"], "did you mean 'coco-panoptic'?"),
     "evaluate into a file": ([*EVALUATE, "-o", "photo.png"], "cannot write photo.png"),

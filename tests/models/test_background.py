@@ -1,5 +1,7 @@
 """Pixels that show none of the classes: the background vocabulary."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,19 @@ def test_classes_that_mean_nearly_the_same_do_not_compete():
     assert both.vocabulary.is_thing[2] is False
     assert len(ours.with_background(world, 2.0).vocabulary) == 5
     assert len(ours.with_background(world, -1.0).vocabulary) == 2
+
+
+def test_the_log_names_chosen_classes_that_do_not_compete(caplog):
+    ours = encoded(["puppy"], [[1, 0, 0]])
+    world = encoded(["sky", ("dog", "hound"), "car"], [[0, 0, 1], [1, 0.1, 0], [0, 1, 0], [0.99, 0, 0]])
+    ours.with_background(world, 0.9)
+    assert [record.getMessage() for record in caplog.records] == [
+        "left out of the background, because they mean nearly the same as one of the classes: dog, car"
+    ]
+    caplog.clear()
+    named = EncodedVocabulary(replace(world.vocabulary, name="world"), world.text_embeddings)
+    ours.with_background(named, 0.9)
+    assert not caplog.records
 
 
 def test_how_close_is_nearly_the_same_depends_on_the_text_encoder():

@@ -9,6 +9,7 @@ import torch
 from small_segmenter import CLASSES, small
 
 from maskadapter.errors import MaskAdapterError
+from maskadapter.io import read_masks
 from maskadapter.io.coco_format import decode_segmentation
 from maskadapter.results.result_segment import NONE, classified, painted
 from maskadapter.results.segmentation import Segmentation
@@ -220,6 +221,7 @@ def test_a_result_is_pickled_without_what_was_computed_of_it():
         ({}, [1, 2, 3]),
         ({"score": 0.6}, [1, 2]),
         ({"classes": "wall"}, [3]),
+        ({"classes": "WALL"}, [3]),
         ({"classes": ["cat", "wall"], "score": 0.8}, [2]),
         ({"classes": "cat|wall"}, [1, 2, 3]),
         ({"classes": [("wall", "cat")]}, [1, 2, 3]),
@@ -263,3 +265,10 @@ def test_a_result_says_which_background_applied(image):
         result = model.segment(image, ["cat"], background=background)
         assert result.summary()["background"] == text
         assert f"background: {text.replace('sky, dog', '2')})" in repr(result)
+
+
+@pytest.mark.parametrize("part", [lambda result: result, Segmentation.panoptic, Segmentation.instances])
+def test_the_masks_of_a_result_can_be_given(part):
+    given = part(quarters())
+    np.testing.assert_array_equal(read_masks(given, quarters().size), given.masks)
+    assert len(given.masks) >= 2

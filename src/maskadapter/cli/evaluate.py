@@ -12,6 +12,7 @@ from maskadapter.cli.console import stop_message
 from maskadapter.cli.options import Dataset, Device, Limit, ModelSource, Prune, Root, Split, Task, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
+from maskadapter.vocabulary import competing_classes
 
 
 @with_model_source("pooler", "adapter", "architecture")
@@ -93,6 +94,9 @@ def evaluate(
     else:
         check_source(replace(source, name=model))
         check_switches(branch, alpha, beta, masks, background)
+        competing_classes(images.vocabulary, background)
+        if annotations is not None:
+            raise MaskAdapterError("--annotations is for predictions in COCO JSON, and a model was given: leave it out")
     if partition not in (None, "synonyms"):
         Partition.of(str(partition), images.vocabulary)
     output = check_folder(output)

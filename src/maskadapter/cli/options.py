@@ -51,9 +51,11 @@ Architecture = Annotated[str | None, Option(help="The model that a file is read 
 def _device(given: str) -> str:
     if re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", given) is None:
         raise MaskAdapterError(f"device '{given}' cannot be used here: choose cpu, cuda, cuda:1 or mps")
-    if (build := version("torch")).endswith("+cpu") and not given.startswith("cpu"):
+    build = version("torch")
+    if build.endswith("+cpu") and not given.startswith("cpu"):
+        reason = f"PyTorch {build} is for the CPU alone"
         raise MaskAdapterError(
-            f"device '{given}' cannot be used here: PyTorch {build} is for the CPU alone; choose cpu"
+            f"device '{given}' cannot be used here: {reason}; choose cpu, or install another PyTorch"
         )
     return given
 

@@ -93,11 +93,15 @@ class Report:
         return "\n".join([*metrics, "", *facts, *self._class_tables(), *self._confusion_tables()]) + "\n"
 
     def _class_tables(self) -> list[str]:
-        """The classes in the order of the vocabulary; of a large one the worst and the best of those that occur."""
+        """The classes with figures, in the order of the vocabulary; of a large one the worst and the best of those that
+        occur."""
         columns = [name for name in self.classes[0] if name != "thing"]
         metric = next(name for name in columns if name not in ("name", "seen"))
-        rows, note = list(self.classes), "All figures but the counts are in percent; report.json has them too."
-        if len(rows) > MAX_CLASSES:
+        note = "All figures but the counts are in percent; report.json has them too."
+        rows = [row for row in self.classes if any(_measured(row[name]) for name in columns if name != "seen")]
+        if len(rows) < len(self.classes) <= MAX_CLASSES:
+            note = f"{len(rows):,} of {len(self.classes):,} classes occur or were predicted. {note}"
+        if len(self.classes) > MAX_CLASSES:
             occurring = [row for row in rows if row[metric] is not None]
             rows, half = sorted(occurring, key=lambda row: row[metric]), MAX_CLASSES // 2
             note = f"{len(rows):,} of {len(self.classes):,} classes occur, here by their {metric}. {note}"
@@ -132,6 +136,10 @@ def _most_frequent(confused: np.ndarray, names: Sequence[str], unit: str) -> lis
         }
         for true, found, count in wrong[order].tolist()
     ]
+
+
+def _measured(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and value > 0)
 
 
 def _cell(value: Any) -> str:

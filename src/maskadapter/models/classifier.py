@@ -1,5 +1,6 @@
 """Text embeddings of a vocabulary, and the classifier made of them."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,10 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskadapter.system.warn_once import warn_once
 from maskadapter.vocabulary import Vocabulary
 
 # CLIP's largest scale of a cosine. Source: official code, get_classification_logits; Radford et al. 2021, 2.5
 MAX_LOGIT_SCALE = 100.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class EncodedVocabulary:
         sizes, classes = background.vocabulary.group_sizes, background.vocabulary.classes
         groups = zip(classes, background.text_embeddings.split(sizes), closest.split(sizes), strict=True)
         kept = [(names, embeddings) for names, embeddings, cosines in groups if float(cosines.max()) < similarity]
+        left = [names[0] for names in classes if names not in [names for names, _ in kept]]
+        if left and background.vocabulary.name is None:  # somebody chose these
+            why = "they mean nearly the same as one of the classes"
+            warn_once(_log, f"left out of the background, because {why}: {', '.join(left)}")
         classes = (*self.vocabulary.classes, *(names for names, _ in kept))
         vocabulary = Vocabulary(classes, (*self.vocabulary.is_thing, *(False for _ in kept)))
         return EncodedVocabulary(vocabulary, torch.cat([self.text_embeddings, *(one for _, one in kept)]), len(kept))

@@ -41,10 +41,8 @@ CONFUSABLE = 0.97
 
 def _warn_of_scripts(names: list[str]) -> None:
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    warn_once(
-        _log,
-        f"the text encoder knows Latin script alone, and these classes match nothing: {shown}; name them in English",
-    )
+    problem = "the text encoder knows Latin script alone, and these classes match nothing"
+    warn_once(_log, f"{problem}: {shown}; name them in English")
 
 
 class OpenVocabularySegmenter(KeepsFrozenParts):
@@ -273,8 +271,8 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         return probs(embeddings)
 
     def _check_state(self) -> None:
-        """Refuse other numbers than float32, and freeze what a loop over ``modules()`` set to training mode."""
-        if any(module.training for module in self.modules()):
+        """Refuse other numbers than float32, and freeze statistics that a loop over ``modules()`` set to training."""
+        if any(module.training for module in self.modules() if isinstance(module, nn.BatchNorm2d)):
             self.train(self.training)
         if (found := self.clip.logit_scale.dtype) != torch.float32:
             todo = "load it again, and for speed call it inside torch.autocast(device, dtype)"

@@ -98,10 +98,12 @@ def filtered(
     if not 0 <= score <= 1:
         raise MaskAdapterError(f"score is {score}: a number from 0 to 1 is needed")
     names = vocabulary.synonyms if classes is None else Vocabulary.of(classes).synonyms
-    if unknown := [name for name in names if name not in vocabulary.synonyms]:
+    known = {name.casefold() for name in vocabulary.synonyms}
+    if unknown := [name for name in names if name.casefold() not in known]:
         hint = did_you_mean(unknown[0], vocabulary.synonyms, otherwise="give names of the classes")
         raise MaskAdapterError(f'"{unknown[0]}" is none of the classes; {hint}')
-    wanted = [not set(names).isdisjoint(synonyms) for synonyms in vocabulary.classes]
+    chosen = {name.casefold() for name in names}  # case does not tell classes apart
+    wanted = [not chosen.isdisjoint(name.casefold() for name in synonyms) for synonyms in vocabulary.classes]
     return tuple(one for one in segments if one.label >= 0 and wanted[one.label] and one.score >= score)
 
 

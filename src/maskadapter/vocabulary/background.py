@@ -18,10 +18,10 @@ def competing_classes(vocabulary: Vocabulary, background: Any = BACKGROUND, give
     vocabulary. given_masks: whether a user gives the masks, rather than a model. Raises VocabularyError as
     ``Vocabulary.of``.
     """
-    chosen = background.strip().lower() if isinstance(background, str) else background
-    if isinstance(chosen, str) and chosen == BACKGROUND:
+    word = background.strip().lower() if isinstance(background, str) else None
+    if word == BACKGROUND:
         background = None if vocabulary.name or given_masks else COMPETING
-    if background is None or (isinstance(chosen, str) and chosen == "none"):
+    if background is None or word == "none":
         return None
     return background if hasattr(background, "vocabulary") else Vocabulary.of(background)
 
