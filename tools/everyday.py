@@ -70,7 +70,8 @@ def large_image(folder: Path) -> None:
     result = model.segment(folder / "large.jpg", "cup, saucer|plate, spoon, table")
     for name in FORMATS:
         before = time.perf_counter()
-        result.save(folder / "out", [name])
+        maps = model.activation_maps(folder / "large.jpg", result) if name == "activations" else None
+        result.save(folder / "out", [name], activation_maps=maps)
         print(f"  {name}: {time.perf_counter() - before:.1f} s")
     over.set()
     watcher.join()

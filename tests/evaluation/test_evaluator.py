@@ -446,6 +446,20 @@ def test_reports_of_large_vocabularies_stay_readable(tmp_path):
     assert len(json.loads((tmp_path / "report.json").read_text())["per class"]) == 300
 
 
+def test_classes_without_a_figure_are_no_rows_of_the_report(tmp_path):
+    vocabulary = Vocabulary.of([f"class {index}" for index in range(60)])
+    labels, found = np.full((4, 6), 7), np.full((4, 6), 7)
+    labels[:, 3:], found[:, 4:] = 9, 20
+    dataset = InMemory(
+        [Sample(np.zeros((4, 6, 3), np.uint8), Target.of_labels(labels), "a.png")], vocabulary, "semantic"
+    )
+    evaluate(lambda image: FixedResult(found), dataset, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "3 of 60 classes occur or were predicted" in text
+    assert list(sections(text)["Classes"])[2:] == ["class 7", "class 9", "class 20"]
+    assert len(json.loads((tmp_path / "report.json").read_text())["per class"]) == 60
+
+
 def test_errors_start_with_the_images_name(tmp_path):
     dataset = InMemory(samples(2))
 
