@@ -36,16 +36,9 @@ def mask_parts(source: Any, size: tuple[int, int], file_name: str | None = None)
           with id = R + 256 G + 256^2 B: each value or id above zero is one mask, in ascending order;
         - COCO JSON, a path or its content: a list of annotations, or a file with ``images`` and ``annotations``, from
           which the annotations of ``file_name`` are taken (of its only image where it has one);
-<<<<<<< HEAD
         - what ``segment`` and ``classify`` return; ``supervision.Detections`` with masks; ultralytics' ``Results``;
           dicts with ``segmentation`` (an array or run lengths) from SAM's automatic mask generator; what transformers'
           pipelines ``mask-generation`` and ``image-segmentation`` and its post-processing return.
-=======
-        - what ``segment`` and ``classify`` return;
-        - ``supervision.Detections`` with masks; ultralytics' ``Results``; dicts with ``segmentation`` (an array or run
-          lengths) from SAM's automatic mask generator; what transformers' pipelines ``mask-generation`` and
-          ``image-segmentation`` and its panoptic and instance post-processing return.
->>>>>>> breakB
     size: (height, width) of the image. file_name: the image's name in a COCO file.
     Raises MaskError: no such file, another shape, type or size, another format, values that may mean several things.
     """
