@@ -94,6 +94,50 @@ def test_results_edited_by_hand_stay(photos, tmp_path):
     assert edited.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("format", ["coco", "yolo"])
+def test_a_training_set_is_no_place_for_the_results_of_another_command(photos, tmp_path, format):
+    label(photos, tmp_path / "set", format)
+    before = contents(tmp_path / "set")
+    for resume in (False, True):
+        with pytest.raises(MaskAdapterError, match=r"holds results of label|made with other settings"):
+            segment(photos, tmp_path / "set", resume=resume)
+    assert contents(tmp_path / "set") == before
+
+
+def test_results_of_other_formats_stay_and_are_known(photos, tmp_path):
+    segment(photos, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    segment_images(Halves(), photos, "cat, wall", tmp_path / "out", "summary")
+    after = contents(tmp_path / "out")
+    assert {name: after.get(name) for name in before if name != "run.json"} == {
+        name: content for name, content in before.items() if name != "run.json"
+    }
+    assert len(after) == len(before) + 3
+    edited = tmp_path / "out/a/x-labels.png"
+    edited.write_bytes(b"corrected")
+    with pytest.raises(MaskAdapterError, match=r"x-labels\.png is not as it was written and would be overwritten"):
+        segment(photos, tmp_path / "out")
+    assert edited.read_bytes() == b"corrected"
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo"])
+def test_an_image_that_was_taken_out_leaves_the_lists(photos, tmp_path, format):
+    given = {"val": 0.4} if format == "yolo" else {}
+    label(photos, tmp_path / "set", format, **given)
+    (photos / "c.jpg").unlink()
+    label(photos, tmp_path / "set", format, resume=True, **given)
+
+    def listed():
+        names = ("train.txt", "val.txt") if format == "yolo" else ("annotations.json",)
+        return " ".join((tmp_path / "set" / name).read_text() for name in names)
+
+    assert "c.jpg" in listed()  # not given any more, but still there
+    (tmp_path / "set/images/c.jpg").unlink()
+    label(photos, tmp_path / "set", format, resume=True, **given)
+    assert "c.jpg" not in listed()
+    assert "d.png" in listed()
+
+
 def test_nothing_is_removed_before_its_successor_is_there(photos, tmp_path, monkeypatch):
     segment(photos, tmp_path / "out")
     before, save = contents(tmp_path / "out"), Segmentation.save

@@ -130,7 +130,7 @@ def test_a_word_never_opens_a_file_of_that_name(tmp_path, monkeypatch):
         (["cat", 3], "class 3 is neither"),
         (7, "classes is of type int"),
         ({"names": ["cat", "dog"]}, "classes is of type dict"),
-        ({0: "cat", 1: "dog"}, "classes is of type dict"),
+        ({"0": "cat", "1": "dog"}, "classes is of type dict"),
         ({"cat", "dog"}, "classes is of type set"),
         ("missing.txt", r"no such file of classes: missing\.txt"),
         ("ade20k-15", "did you mean 'ade20k-150'"),
@@ -221,3 +221,7 @@ def test_words_with_slashes_and_stops_stay_words():
 def test_text_that_is_not_utf_8_is_refused():
     with pytest.raises(VocabularyError, match="UTF-8"):
         Vocabulary.of("caf\udce9")
+
+
+def test_names_by_number_as_ultralytics_has_them():
+    assert Vocabulary.of({1: "dog", 0: "cat|kitten", 7: "cow"}).classes == (("cat", "kitten"), ("dog",), ("cow",))

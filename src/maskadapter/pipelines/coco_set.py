@@ -23,7 +23,7 @@ def check_coco(run: RunRecord, names: Sequence[str]) -> None:
 def write_coco(run: RunRecord, names: Sequence[str], is_thing: Sequence[bool]) -> None:
     """Write ``annotations.json`` from the parts; where it was edited, add the images that are new to it."""
     parts = {stem: run.output / "annotations" / f"{stem}.json" for stem in sorted(run.images)}
-    parts = {stem: path for stem, path in parts.items() if path.is_file()}
+    parts = {stem: path for stem, path in parts.items() if path.is_file() and not _is_removed(run, stem)}
     if run.is_edited(INDEX):
         run.kept.add(INDEX)
         new = [path for stem, path in parts.items() if not run.images[stem].get("listed")]
@@ -34,6 +34,11 @@ def write_coco(run: RunRecord, names: Sequence[str], is_thing: Sequence[bool]) -
         run.write(INDEX, partial(join_coco, parts=map(_read_part, parts.values()), names=names, is_thing=is_thing))
     for stem in parts:
         run.images[stem]["listed"] = True
+
+
+def _is_removed(run: RunRecord, stem: str) -> bool:
+    """Whether somebody removed the image from the set."""
+    return not all((run.output / n).is_file() for n in run.images[stem]["files"] if n.startswith("images/"))
 
 
 def join_coco(path: Path, parts: Iterable[Mapping[str, Any]], names: Sequence[str], is_thing: Sequence[bool]) -> None:

@@ -39,9 +39,11 @@ class RunRecord:
         self._written: dict[str, set[str]] = {}
         self._journal = staging.parent / _JOURNAL
         earlier = self._read(resume)
-        self._earlier, self._counts, self._planned = earlier is not None, record, False
+        self._earlier, self._counts, self._resume, self._planned = earlier is not None, record, resume, False
         if earlier is not None and not record:
             self.settings, self.recording = earlier, True
+        elif earlier is not None and earlier.get("command") != self.settings.get("command"):
+            raise MaskAdapterError(f"{output} holds results of {earlier.get('command')}: choose another folder")
 
     def plan(self, images: Sequence[ImageFile], names: Callable[[ImageFile], Sequence[str]], resume: bool) -> set[str]:
         """Return the stems of the images that are done, and make the record ready for the others.
@@ -78,8 +80,8 @@ class RunRecord:
     def publish(self, image: ImageFile, content: Mapping[str, Any], folder: Path) -> None:
         """Move an image's files from ``folder`` to their places; files that were edited stay.
 
-        The record comes first: wherever the process is killed, files are known as ours. Then earlier files of the
-        image that have no successor are removed.
+        The record comes first: wherever the process is killed, files are known as ours. With ``resume``, earlier files
+        of the image that have no successor are removed then; otherwise they are of other formats, and stay.
         """
         entry = self.images.get(image.stem, {})
         before = entry.get("files", {})
@@ -89,6 +91,8 @@ class RunRecord:
             name: before.get(name, "") if name in edited else str(file_hash(path))
             for name, path in sorted(made.items())
         }
+        if not self._resume:
+            files = {**before, **files}
         entry = {**entry, **(content if self._counts else {}), "files": files}
         self._note({"image": image.stem, "entry": entry})
         self.kept |= edited & made.keys()
@@ -99,7 +103,7 @@ class RunRecord:
         except BaseException:
             self._prepare(image.stem, (), resume=True)  # some of its files may be those of before
             raise
-        for name in before.keys() - made.keys() - edited:
+        for name in before.keys() - made.keys() - edited if self._resume else ():
             with suppress(OSError):
                 (self.output / name).unlink()
 

@@ -46,7 +46,8 @@ def write_yolo(run: RunRecord, names: Sequence[str], val: float) -> str:
     run.write(INDEX, lambda path: path.write_text(text, encoding="utf-8"))
     if not val:
         return "data.yaml has the same images for train and val: --val 0.2 holds a fifth of them out"
-    images = {stem: entry for stem, entry in sorted(run.images.items()) if _image(entry)}
+    there = ((stem, entry, _image(entry)) for stem, entry in sorted(run.images.items()))
+    images = {stem: entry for stem, entry, image in there if image and (run.output / image).is_file()}
     _assign(images, val)
     both = len({entry["split"] for entry in images.values()}) == 1  # one image, or equal ones: ultralytics needs both
     counts = []

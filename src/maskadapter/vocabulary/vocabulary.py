@@ -202,6 +202,8 @@ def _groups(classes: object) -> list[tuple[str, ...]]:
         return split(classes)
     if isinstance(classes, str | Path):
         classes = classes_in(classes)
+    if isinstance(classes, Mapping) and classes and all(type(number) is int for number in classes):
+        classes = [classes[number] for number in sorted(classes)]  # ultralytics' model.names
     if not isinstance(classes, Iterable) or isinstance(classes, Mapping | Set):
         needed = "class names, a list's name or a sequence, whose order is that of the classes, is needed"
         raise VocabularyError(f"classes is of type {type(classes).__name__}; {needed}")

@@ -166,7 +166,7 @@ def _on_drive(weights: Weights) -> Remote:
         try:
             fetch(address, part, weights.stem)
         except DownloadError as error:
-            other = "; or take the other source by --source hub" if weights.hub_words else ""
+            other = "; maskadapter models download has another source, --source hub" if weights.hub_words else ""
             raise DownloadError(f"{error}{other}") from error
 
     return Remote(f"Google Drive, id {weights.drive_id}", fetch_from_drive, ".pth")
