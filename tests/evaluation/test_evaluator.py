@@ -510,4 +510,4 @@ def test_memory_stays_bounded_with_many_classes_and_images(tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 40e6
+    assert peak < 20e6

@@ -37,14 +37,16 @@ def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
 
 def summed_confusion(confusions: Iterable[np.ndarray]) -> np.ndarray:
     """Add up ``confusion``'s arrays of many images: (E, 3) int64, each pair of classes once, in ascending order."""
-    total, rest = np.zeros((0, 3), dtype=np.int64), iter(confusions)
+    pairs, sums, rest = np.zeros(0, np.int64), np.zeros(0, np.int64), iter(confusions)
     while some := [np.asarray(one, dtype=np.int64).reshape(-1, 3) for one in islice(rest, 100)]:
-        true, found, pixels = np.concatenate([total, *some]).T
-        pairs, places = np.unique(true << 32 | found, return_inverse=True)  # both classes in one number
+        true, found, pixels = np.concatenate(some).T
+        added = true << 32 | found  # both classes in one number
+        before, counts = (pairs, added), (sums, pixels)
+        pairs = np.union1d(*before)
         sums = np.zeros_like(pairs)
-        np.add.at(sums, places, pixels)
-        total = np.stack([pairs >> 32, pairs & 0xFFFFFFFF, sums], axis=1)
-    return total
+        for one, count in zip(before, counts, strict=True):
+            np.add.at(sums, np.searchsorted(pairs, one), count)
+    return np.stack([pairs >> 32, pairs & 0xFFFFFFFF, sums], axis=1)
 
 
 def pixel_counts(confusions: Iterable[np.ndarray], classes: int) -> np.ndarray:
