@@ -91,7 +91,7 @@ def main() -> None:
 
 `python tools/own_data.py --root <coco>`: the recipe `own-data` with the embedded model and its default settings, on an
 extract of COCO, one split each. Percent on the held-out photos, before -> after; the penalty is chosen on them too, so
-that the numbers after are a little too good. Minutes on one core, evaluations included.
+that the numbers after are a little too good. Minutes on two cores, evaluations included.
 
 {chr(10).join(markdown_table(header, rows))}
 """
