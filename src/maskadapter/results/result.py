@@ -1,5 +1,6 @@
 """What the results of segmenting and of classifying have in common: they are lists of segments that show themselves."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, overload
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from supervision import Detections
 
 
-class Result:
+class Result(ABC):
     """A sequence of segments of one image.
 
     image: (H, W, 3) uint8 RGB. vocabulary: the K classes. file_name: the image's, where it came from a file."""
@@ -28,9 +29,9 @@ class Result:
     file_name: str
 
     @property
+    @abstractmethod
     def segments(self) -> tuple[ResultSegment, ...]:
         """The segments, in the order of their ids."""
-        raise NotImplementedError
 
     @property
     def class_names(self) -> tuple[str, ...]:
