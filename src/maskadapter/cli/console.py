@@ -52,6 +52,17 @@ def show(table: "Table") -> None:
     Console().print(table)
 
 
+def show_markdown(text: str) -> None:
+    """Print Markdown: in a terminal laid out to its width, elsewhere as it is."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))
+
+
 def table(*columns: str, right: Sequence[int] = ()) -> "Table":
     """A table without lines. right: the columns, from 0, that are flush right."""
     from rich.table import Table

@@ -6,21 +6,21 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from maskadapter.cli.console import stop_message
+from maskadapter.cli.console import show_markdown, stop_message
 from maskadapter.cli.options import Device, Limit, Split
 from maskadapter.errors import MaskAdapterError
 
 
 def reproduce(
-    table: Annotated[str, Argument(help="A table of the paper: table1 to table11.")],
+    table: Annotated[str, Argument(help="A table of the paper, table1 to table11, or all.")],
     root: Annotated[Path | None, Option(help="Folder that holds the data sets.")] = None,
-    output: Annotated[Path | None, Option("--output", "-o", help="Folder; without it reproduce/TABLE.")] = None,
+    output: Annotated[Path | None, Option("--output", "-o", help="Folder of all tables; without it reproduce.")] = None,
     model: Annotated[str | None, Option("--model", "-m", help="Your own model in place of every row's.")] = None,
     data: Annotated[str | None, Option(help="A data set's name, or a YAML file, in place of every column's.")] = None,
     split: Split = "val",
     partition: Annotated[
         str | None,
-        Option(help="Seen classes: a list that shares synonyms with them, or a file of names; else COCO panoptic's."),
+        Option(help="Seen classes, as evaluate takes them; else the table's own."),
     ] = None,
     limit: Limit = None,
     runs: Annotated[Path, Option(help="Folder of trainings: RECIPE/model.safetensors.")] = Path("runs"),
@@ -31,12 +31,13 @@ def reproduce(
     download: Annotated[bool, Option("--download", help="Download weights that are missing.")] = False,
     device: Device = "cpu",
 ) -> None:
-    """Evaluate the rows of a table of the paper, and write the numbers beside the paper's.
+    """Evaluate the rows of a table of the paper, and write the numbers beside the paper's; all writes one page of all.
 
     Rows whose weights or data are missing are listed with the command that brings them. Stopped, it continues.
 
     Example: [bold]maskadapter reproduce table3 --root datasets[/]
     """
+    from maskadapter.paper.tables import ALL, page_text, report_text
     from maskadapter.paper.tables import reproduce as run
 
     files = {}
@@ -46,6 +47,7 @@ def reproduce(
             raise MaskAdapterError(f"--weights {given}: NAME=FILE is needed")
     own = partial(run, table, root, output, model=model, data=data, split=split, partition=partition)
     with stop_message():
-        report = own(limit=limit, runs=runs, weights=files, download=download, device=device)
-    print(report.markdown())
-    print((output or Path("reproduce") / report.table.name).expanduser() / f"{report.table.name}.md")
+        reports = own(limit=limit, runs=runs, weights=files, download=download, device=device)
+    show_markdown(page_text(reports) if table == ALL else report_text(reports[0]))
+    name = ALL if table == ALL else reports[0].table.name
+    print((output or Path("reproduce")).expanduser() / f"{name}.md")

@@ -1,41 +1,26 @@
 """Look up the figures that the paper reports for published models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from maskadapter.data import Dataset, known_set
 from maskadapter.evaluation import Partition
 from maskadapter.evaluation.metrics import Convention
-from maskadapter.paper.table import TABLES, Row
+from maskadapter.paper.table import TABLES, Column, Row
 
 if TYPE_CHECKING:  # what the command line lists does not wait for it
     from maskadapter.pipelines import Branch
 
-DATASETS: Mapping[str, str] = {
-    "A-150": "ade20k-150",
-    "A-847": "ade20k-847",
-    "PC-459": "pascal-context-459",
-    "PC-59": "pascal-context-59",
-    "PAS-20": "pascal-voc-20",
-}
+DATASETS: Mapping[str, str] = {column.key: column.dataset for column in TABLES["table1"].columns}
 """The paper's data sets -> their names here."""
 
 SEEN_AND_UNSEEN = (74, 76)
-"""Seen and unseen classes of A-150 that table 2 implies. The partition was made by hand and is not published."""
-
-# Table 1 is of the ensemble, table 2 of the other classifier. Rows with another network's masks are of no model alone.
-_ROWS: Mapping[tuple[str, str, str], tuple[str, Row]] = {
-    (row.model, row.pooler, row.branch): (name, row)
-    for name in ("table1", "table2")
-    for row in TABLES[name].rows
-    if row.published and row.masks is None
-}
+"""Seen and unseen classes of A-150 that table 2 implies. The authors' own list is not published."""
 
 
 def published_miou(model: str, pooler: str) -> Mapping[str, float]:
     """Return the mIoU with ensemble in percent, by the paper's data sets; empty where the paper has none."""
-    _, row = _ROWS.get((model, pooler, "ensemble"), ("", None))
-    return {} if row is None else {name: figure.percent for name, figure in row.published.items()}
+    return next((row.published for row in TABLES["table1"].rows if (row.model, row.pooler) == (model, pooler)), {})
 
 
 def reference_figures(
@@ -51,14 +36,21 @@ def reference_figures(
     Empty where the paper has none for this: for a part of the data set, other labels than its semantic ones, another
     convention. Those for seen and unseen classes are left out unless the partition has as many of each as the paper's.
     """
-    table, row = _ROWS.get((model, pooler, branch), ("", None))
-    if row is None or dataset.name not in DATASETS.values() or dataset.task != "semantic":
-        return {}
-    if convention != "detectron2-main" or len(dataset) != known_set(dataset.name).splits["val"].count:
+    known = dataset.name in DATASETS.values() and dataset.task == "semantic" and convention == "detectron2-main"
+    if not known or len(dataset) != known_set(dataset.name).splits["val"].count:
         return {}
     comparable = partition is not None and partition.counts == SEEN_AND_UNSEEN
     return {
-        column.metric: row.published[column.key].percent
-        for column in TABLES[table].columns
-        if column.dataset == dataset.name and (comparable or not column.metric.endswith("seen"))
+        column.metric: row.published[column.key]
+        for row, column in _figures_of_models()
+        if (row.model, row.pooler, row.branch, column.dataset) == (model, pooler, branch, dataset.name)
+        and (comparable or not column.metric.endswith("seen"))
     }
+
+
+def _figures_of_models() -> Iterator[tuple[Row, Column]]:
+    """Figures of a model and its own masks: with ensemble (table 1), without (2), and of each branch (11)."""
+    for name in ("table1", "table2", "table11"):
+        for row in TABLES[name].rows:
+            if row.masks is None:
+                yield from ((row, column) for column in TABLES[name].columns if column.key in row.published)

@@ -1,4 +1,4 @@
-"""The paper's tables as data, read from ``tables.yaml``: rows, columns, published figures."""
+"""The paper's tables as data, read from ``tables.yaml``: rows and columns as printed, and how each row is run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,20 +14,11 @@ if TYPE_CHECKING:  # what the command line lists does not wait for it
 
 
 @dataclass(frozen=True)
-class Published:
-    """A published figure in percent, and its source. approximate: read from a figure, or quoted as about so much."""
-
-    percent: float
-    source: str
-    approximate: bool = False
-
-
-@dataclass(frozen=True)
 class Column:
-    """One number that is measured for every row.
+    """One number that is printed for every row.
 
-    key: its name in ``Row.published``. dataset: a known data set or a YAML file. metric: as ``evaluate`` calls it.
-    branch, masks: in place of the row's.
+    key: its name in ``Row.published`` and its heading. dataset: a known data set or a YAML file. metric: as
+    ``evaluate`` calls it. branch, masks: in place of the row's.
     """
 
     key: str
@@ -38,86 +29,107 @@ class Column:
 
     @property
     def title(self) -> str:
-        """The column's heading, such as ``ade20k-150: mIoU of ground-truth masks``."""
-        alone = " by the out-of-vocabulary classifier alone" * (self.branch == "out-of-vocabulary")
+        """What it measures and where, such as ``mIoU of ground-truth masks, ade20k-150``."""
+        alone = " of the out-of-vocabulary classifier" * (self.branch == "out-of-vocabulary")
         given = f" of {self.masks} masks" * (self.masks is not None and self.metric.startswith("mIoU"))  # others say so
-        return f"{Path(self.dataset).stem}: {self.metric}{alone}{given}"
+        return f"{self.metric}{alone}{given}, {Path(self.dataset).stem}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: a model and how it is used.
+    """One line of a table: what the paper prints, and the model that makes its numbers.
 
-    of: whose weights, for people. how: what is done with them, for people. model: a model's name or file; ``{}`` in it
-        stands for a file that only the user has. pooler: ``"adapter"``, ``"pooling"`` or ``"cropping"``. branch: which
-        of the two classifiers counts, or the ensemble. masks: where they come from, as ``evaluate`` takes them; None
-        for the model's own.
-    recipe: the training that makes the row's weights, ``table4/both-stages``; "" for published weights. joined: its
-        file comes from the warm-up and has no mask generator; where one is needed it is joined to the segmenter
-        ``model``. file: the name under which ``--weights`` takes a file that only the user has.
-    cited: why nobody can run the row. against: label of the row that this one is compared with, image by image.
-    published: by the column's key. note: what else is known.
+    id: its name in its table. printed: its cells below ``Table.headers``. label: these in one line, for messages.
+    published: the paper's figures in percent by the column's key; a figure that it does not print is left out.
+    model: a model's name or file; ``{}`` in it stands for a file that only the user has. pooler: ``"adapter"``,
+        ``"pooling"`` or ``"cropping"``. branch: which of the two classifiers counts, or the ensemble. masks: where they
+        come from, as ``evaluate`` takes them; None for the model's own.
+    recipe: the training that makes the row's weights, ``table4/both-stages``; "" for published weights. same_training:
+        it and all other recipes of the same training. published_weights: whether the model's published weights come
+        from it.
+    joined: the training is a warm-up, whose file has no mask generator; where one is needed the file is joined to the
+        segmenter ``model``. file: the name under which ``--weights`` takes a file that only the user has.
+    cited: why nobody can run the row. against: id of the row that this one is compared with, image by image.
     """
 
-    of: str
-    how: str
+    id: str
+    printed: tuple[str, ...]
+    label: str
+    published: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
     pooler: str = "adapter"
     branch: "Branch" = "ensemble"
     masks: str | None = None
     recipe: str = ""
+    same_training: tuple[str, ...] = ()
+    published_weights: bool = False
     joined: bool = False
     file: str = ""
     cited: str = ""
     against: str = ""
-    published: Mapping[str, Published] = field(default_factory=dict)
-    note: str = ""
-
-    @property
-    def label(self) -> str:
-        """The row's name in its table, such as ``FC-CLIP: Mask-Adapter``."""
-        return f"{self.of}: {self.how}"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns, each row measured in each column. notes: sentences below the table.
+    """Rows and columns as printed. headers: above the cells that describe a row. notes: sentences below the table.
 
-    partition: which classes count as seen, for columns of seen and of unseen classes: the name of a class list, or "".
+    partition: which classes count as seen, as ``evaluate`` takes it, for columns of seen and of unseen classes, or "".
     """
 
     name: str
     title: str
+    headers: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     partition: str = ""
 
 
-def _row(source: str = "", approximate: bool = False, **content: Any) -> Row:
-    figures = {key: Published(value, source, approximate) for key, value in content.pop("published", {}).items()}
-    return Row(**content, published=figures)
+def _label(headers: tuple[str, ...], printed: tuple[str, ...]) -> str:
+    """A row's cells in one line; those that mean nothing without their header get it."""
+    shown = {"yes": "{0}", "": ""}
+    texts = [
+        shown.get(cell, "{0} {1}" if cell.replace(".", "").isdecimal() else "{1}").format(header, cell)
+        for header, cell in zip(headers, printed, strict=True)
+    ]
+    return ", ".join(filter(None, texts))
 
 
 def _read(path: Path) -> dict[str, Table]:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     columns = {key: Column(key, **column) for key, column in content["columns"].items()}
-    tables = {}
-    for name, table in content["tables"].items():
-        shared = {"source": table.get("source", ""), **table.get("each row", {})}
-        rows = tuple(_row(**{**shared, **row}) for row in table["rows"])
-        measured, notes = tuple(columns[key] for key in table["columns"]), tuple(table.get("notes", ()))
-        tables[name] = Table(name, table["title"], measured, rows, notes, table.get("partition", ""))
-    return tables
+    same = {recipe: tuple(group) for group in content["same_training"] for recipe in group}
+
+    def row(name: str, table: Mapping[str, Any]) -> Row:
+        facts = {**table.get("each row", {}), **table["rows"][name]}
+        printed, published = tuple(facts.pop("printed")), zip(table["columns"], facts.pop("published"), strict=True)
+        recipe = facts.get("recipe")
+        cited = {} if "model" in facts else {"cited": facts.get("cited", table.get("cited"))}
+        figures = {key: figure for key, figure in published if figure is not None}
+        label = _label(tuple(table["headers"]), printed)
+        return Row(name, printed, label, figures, same_training=same.get(recipe, (recipe,) * bool(recipe)), **{**facts, **cited})
+
+    return {
+        name: Table(
+            name,
+            table["title"],
+            tuple(table["headers"]),
+            tuple(columns[key] for key in table["columns"]),
+            tuple(row(one, table) for one in table["rows"]),
+            tuple(table.get("notes", ())),
+            table.get("partition", ""),
+        )
+        for name, table in content["tables"].items()
+    }
 
 
 TABLES: Mapping[str, Table] = _read(Path(__file__).with_name("tables.yaml"))
-"""All tables of the paper by name. A figure that is not in them is not known here."""
+"""All tables of the paper by name, with every figure that it prints in them."""
 
 
 def table_named(name: str) -> Table:
     """Return a table by its name, ``table3`` or ``3``. Raises MaskAdapterError for any other name."""
     table = TABLES.get(name if name.startswith("table") else f"table{name}")
     if table is None:
-        raise MaskAdapterError(f"no table '{name}': choose from {', '.join(TABLES)}")
+        raise MaskAdapterError(f"no table '{name}': choose from {', '.join(TABLES)}, or all")
     return table

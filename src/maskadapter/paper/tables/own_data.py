@@ -1,5 +1,6 @@
 """Put the user's model or data set into a table in place of the paper's."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,35 +9,54 @@ from maskadapter.models import MODEL_NAMES
 from maskadapter.paper.table import Column, Row, Table
 from maskadapter.system.atomic_files import readable
 
+_POOLERS: Mapping[str, str] = {"pooling": "mask pooling", "cropping": "mask cropping", "adapter": "Mask-Adapter"}
+
 
 def with_own(table: Table, model: str | None = None, data: str | None = None) -> Table:
     """Replace the model of every row by ``model``, and the data set of every column by ``data``.
 
-    A row or column that then equals an earlier one is left out, and so is a row that nobody can run. A row with a
-    training of its own cannot be made with another model: it stays, with that reason.
+    A row or column that then equals an earlier one is left out, and so is a cited row; the one that stays has no figure
+    of the paper. A row with a training of its own stays: it takes the weights that its recipe gave with ``model`` as
+    architecture. On other data, seen classes are those that share a synonym with COCO panoptic's.
     """
     if data is not None:
         made: dict[object, Column] = {}
         for column in table.columns:
             made.setdefault((column.metric, column.branch, column.masks), replace(column, dataset=data))
-        table = replace(table, columns=tuple(made.values()))
-    return table if model is None else replace(table, rows=_rows(table.rows, model))
+        columns, partition = tuple(made.values()), "coco-panoptic" if table.partition else ""
+        kept = {one.key for one in columns}
+        rows = (replace(row, published={k: v for k, v in row.published.items() if k in kept}) for row in table.rows)
+        table = replace(table, columns=columns, rows=tuple(rows), partition=partition)
+    return table if model is None else replace(table, rows=_rows(table, model))
 
 
-def _rows(rows: tuple[Row, ...], model: str) -> tuple[Row, ...]:
+def _rows(table: Table, model: str) -> tuple[Row, ...]:
     path = Path(model).absolute()
     # A file is named with its folder: every training's file is called model.safetensors.
     of = readable(model if model in MODEL_NAMES or is_bare(model) else f"{path.parent.name}/{path.name}")
     made: dict[object, Row] = {}
-    new_label: dict[str, str] = {}
-    for row in sorted((row for row in rows if not row.cited), key=lambda row: row.model != model):
-        use: object = (row.pooler, row.branch, row.masks)
-        if row.recipe:
-            reason = f"needs the training of recipes/{row.recipe}.yaml and cannot use {of}"
-            use, new = row.label, replace(row, against="", cited=reason)
-        elif row.model == model:
+    new_id: dict[str, str] = {}
+    for row in sorted((row for row in table.rows if not row.cited), key=lambda row: row.model != model):
+        if row.model == model:
             new = row
+        elif row.recipe:
+            new = replace(row, model=model, published_weights=False)
         else:
-            new = replace(row, of=of, model=model, file="", note="", against=new_label.get(row.against, ""))
-        new_label[row.label] = made.setdefault(use, new).label
-    return tuple(made.values())
+            label = f"{of}, {_use(row)}"
+            printed = (label, *[""] * (len(table.headers) - 1))
+            new = replace(row, printed=printed, label=label, model=model, file="")
+        use = (new.pooler, new.branch, new.masks, new.id if new.recipe else "")
+        if use in made and made[use] not in table.rows:  # several rows of the paper became this one
+            made[use] = replace(made[use], published={})
+        new_id[row.id] = made.setdefault(use, new).id
+    order = [row.id for row in table.rows]
+    rows = sorted(made.values(), key=lambda row: order.index(row.id))
+    others = {row.id: new_id.get(row.against, "") for row in rows}
+    return tuple(replace(row, against=others[row.id] if others[row.id] != row.id else "") for row in rows)
+
+
+def _use(row: Row) -> str:
+    """How a row's model is used, such as ``mask pooling, out-of-vocabulary``."""
+    if row.branch == "in-vocabulary":
+        return "in-vocabulary classifier"
+    return _POOLERS[row.pooler] + (", without ensemble" if row.branch == "out-of-vocabulary" else "")

@@ -1,17 +1,21 @@
-"""Reproduce a table of the paper: evaluate what it needs, and write the numbers beside the published ones."""
+"""Reproduce the paper's tables: evaluate what they need, and write the numbers beside the published ones."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.paper.table import table_named
+from maskadapter.paper.table import TABLES, Table, table_named
+from maskadapter.paper.tables.evaluation_run import RunOptions
+from maskadapter.paper.tables.markdown import page_text, report_text, write_text
 from maskadapter.paper.tables.own_data import with_own
 from maskadapter.paper.tables.report import TableReport, holds_numbers
 from maskadapter.paper.tables.requirements import Given, weight_names
-from maskadapter.paper.tables.row_evaluation import RunOptions
 from maskadapter.paper.tables.table_run import TableRun
 from maskadapter.system.atomic_files import readable
 from maskadapter.system.paths import check_folder, user_path
+
+ALL = "all"
+"""Every table, and one page of them."""
 
 
 def reproduce(
@@ -28,12 +32,11 @@ def reproduce(
     weights: Mapping[str, str | Path] | None = None,
     download: bool = False,
     device: str = "cpu",
-) -> TableReport:
+) -> list[TableReport]:
     """Evaluate the rows of a table and write ``<table>.json`` and ``<table>.md`` into the folder ``output``.
 
-    table: ``table1`` to ``table11``. root: folder of the data sets.
-    output: ``reproduce/<table>`` without it. Each evaluation has a folder in it, ``<row>/<data set>``, and is continued
-        by the same call.
+    table: ``table1`` to ``table11``, or ``all``, which also writes ``all.md``. root: folder of the data sets.
+    output: ``reproduce`` without it. Its folder ``evaluations`` serves all tables and is continued by the same call.
     model, data: a model or a data set (known, or a YAML file) in place of the paper's, see ``with_own``.
     split: which images of the data sets, ``"val"`` or ``"train"``. limit: only the first so many images.
     partition: which classes count as seen, as ``evaluate`` takes it, instead of the table's own.
@@ -41,35 +44,52 @@ def reproduce(
         ``weight_names``. download: whether missing weights may be downloaded. device: where to compute.
 
     A row whose weights or data are missing is left empty, with the reason and the command that brings them. Images are
-    evaluated by this process alone. Returns the report. Raises MaskAdapterError, one line, for a mistake in the
-    arguments, and where no row could be run (the table is written nevertheless, but does not replace one that has
-    numbers); KeyboardInterrupt with a message of what is done.
+    evaluated by this process alone. Returns a report for each table. Raises MaskAdapterError, one line, for a mistake
+    in the arguments, and where no row could be run (the tables are written nevertheless, but do not replace those that
+    have numbers); KeyboardInterrupt with a message of what is done.
     """
-    original = table_named(table)
-    made = with_own(original, None if model is None else str(model), None if data is None else str(data))
+    originals = list(TABLES.values()) if table == ALL else [table_named(table)]
+    own = (None if model is None else str(model), None if data is None else str(data))
+    made = [with_own(original, *own) for original in originals]
     files = {name: user_path(path, MaskAdapterError) for name, path in (weights or {}).items()}
-    for name, path in files.items():
-        if name not in weight_names(made):
-            choice = ", ".join(sorted(weight_names(made))) or "none; leave it out"
-            raise MaskAdapterError(f"{made.name} has no weights called '{name}': choose from {choice}")
-        if not path.is_file():
-            raise MaskAdapterError(f"there is no file {path}, which is given as the weights of {name}")
+    _check_files(files, table if table == ALL else made[0].name, made)
     if device != "cpu":  # the only one that is always there
         from maskadapter.hub import check_device
 
         check_device(device)
-    folder = check_folder(Path("reproduce") / original.name if output is None else output)
+    folder = check_folder(Path("reproduce" if output is None else output))
     given = Given(user_path(runs, MaskAdapterError), files, download)
-    options = RunOptions(given, folder, root, split, str(partition or made.partition), limit, device)
+    chosen = None if partition is None else str(partition)
+    options = RunOptions(given, folder, root, split, chosen, limit, device)
     images = {} if limit is None else {"images": f"the first {limit:,} at most"}
-    facts = {"split": split, **images, "device": device}
-    report = TableReport(made, original, TableRun(made, original, options).run(), facts)
-    written, reasons = folder / f"{original.name}.md", list(report.reasons)
-    more = f"; all {len(reasons)} reasons are in {written}" if len(reasons) > 1 else ""
-    if report.measured or not holds_numbers(written.with_suffix(".json")):
-        report.save(folder)
-    else:
-        more = f"; {written} still has the numbers of an earlier run"
-    if report.measured:
-        return report
-    raise MaskAdapterError(readable(f"no row of {original.name} could be run: {reasons[0]}{more}"))
+    facts = {"split": split, **images, **({"partition": chosen} if chosen else {}), "device": device}
+    reports, kept = [], ""
+    for original, one in zip(originals, made, strict=True):
+        report = TableReport(one, original, TableRun(one, original, options).run(), facts)
+        path = folder / f"{one.name}.json"
+        if report.measured or not holds_numbers(path):
+            report.save(path)
+            write_text(report_text(report), path.with_suffix(".md"))
+        else:
+            kept = f"; {path.with_suffix('.md')} still has the numbers of an earlier run"
+        reports.append(report)
+    if table == ALL:
+        write_text(page_text(reports), folder / f"{ALL}.md")
+    if not any(report.measured for report in reports):
+        reasons = dict.fromkeys(reason for report in reports for reason in report.reasons)
+        written = folder / f"{ALL if table == ALL else made[0].name}.md"
+        more = f"; all {len(reasons)} reasons are in {written}" if len(reasons) > 1 else ""
+        which = "any table" if table == ALL else made[0].name
+        raise MaskAdapterError(readable(f"no row of {which} could be run: {next(iter(reasons))}{kept or more}"))
+    return reports
+
+
+def _check_files(files: Mapping[str, Path], what: str, tables: list[Table]) -> None:
+    """Raise MaskAdapterError for weights under a name that no row takes, and for a file that does not exist."""
+    names = set[str]().union(*map(weight_names, tables))
+    for name, path in files.items():
+        if name not in names:
+            choice = ", ".join(sorted(names)) or "none; leave it out"
+            raise MaskAdapterError(f"{what} has no weights called '{name}': choose from {choice}")
+        if not path.is_file():
+            raise MaskAdapterError(f"there is no file {path}, which is given as the weights of {name}")

@@ -11,10 +11,12 @@ from huggingface_hub.errors import HFValidationError
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import PREFIX, ModelSource, is_bare
 from maskadapter.hub.zoo import WEIGHTS, present, weights_of
-from maskadapter.models import PoolerName
+from maskadapter.models import MODEL_NAMES, PoolerName
 from maskadapter.models.sources import is_source, parsed
 from maskadapter.paper.table import Column, Row, Table
 from maskadapter.pipelines import GROUND_TRUTH
+
+_TRAINED = "fcclip-large"  # the architecture that the tables' recipes name
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ def weight_names(table: Table) -> set[str]:
     """Return the names under which ``--weights NAME=FILE`` takes files for a table."""
     models = {row.model for row in table.rows}
     published = {weights.stem for weights in WEIGHTS if weights.model in models}
-    return published | {row.file or Path(row.recipe).name for row in table.rows} - {""}
+    trained = {Path(recipe).name for row in table.rows for recipe in row.same_training}
+    return (published | trained | {row.file for row in table.rows}) - {""}
 
 
 def source_for(row: Row, column: Column, given: Given) -> ModelSource:
@@ -39,11 +42,9 @@ def source_for(row: Row, column: Column, given: Given) -> ModelSource:
         raise MaskAdapterError(row.cited)
     pooler = cast(PoolerName, row.pooler)
     if row.recipe:
-        name = Path(row.recipe).name
-        trained = given.files.get(name, given.runs / name / "model.safetensors")
-        if not trained.is_file():
-            remedy = f"run 'maskadapter train recipes/{row.recipe}.yaml', or give --weights {name}=FILE"
-            raise MaskAdapterError(f"{trained} is missing: {remedy}")
+        trained = _trained(row, given)
+        if trained is None:
+            return ModelSource(_published(row.model, "adapter", given), "adapter")
         if row.joined and masks_for(row, column) != GROUND_TRUTH:
             return ModelSource(_published(row.model, "pooling", given), adapter=trained)
         return ModelSource(trained, pooler)
@@ -72,6 +73,25 @@ def check_masks(row: Row, column: Column, given: Given) -> None:
 def masks_for(row: Row, column: Column) -> str | None:
     """Return where the masks of a row come from in a column; None for the model's own."""
     return column.masks or row.masks
+
+
+def _trained(row: Row, given: Given) -> Path | None:
+    """Return the weights of a row's training or of the same one; None where published ones come from it and are there.
+
+    Raises MaskAdapterError with the command that trains.
+    """
+    names = [Path(recipe).name for recipe in row.same_training]
+    files = [given.files.get(name, given.runs / name / "model.safetensors") for name in names]
+    if found := next((file for file in files if file.is_file()), None):
+        return found
+    changes = "" if row.model == _TRAINED else f" --set model.architecture={row.model} --set model.weights={row.model}"
+    remedy = f"run 'maskadapter train recipes/{row.same_training[0]}.yaml{changes if row.model in MODEL_NAMES else ''}'"
+    if row.published_weights:
+        published = weights_of(row.model, "adapter")
+        if published.stem in given.files or present(published) or given.download:
+            return None
+        remedy += f", or '{published.command}'"
+    raise MaskAdapterError(f"{files[0]} is missing: {remedy}, or give --weights {names[0]}=FILE")
 
 
 def _published(model: str, pooler: str, given: Given) -> str | Path:

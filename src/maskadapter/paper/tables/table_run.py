@@ -7,16 +7,16 @@ import numpy as np
 
 from maskadapter.data import Dataset, open_dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.evaluation import bootstrap, metric_function, standard_error
+from maskadapter.evaluation import Partition, bootstrap, metric_function, standard_error
 from maskadapter.paper.published import SEEN_AND_UNSEEN
 from maskadapter.paper.table import Column, Row, Table
+from maskadapter.paper.tables.evaluation_run import EvaluationRun, FinishedEvaluation, RunOptions, evaluate_run
 from maskadapter.paper.tables.report import Cell
-from maskadapter.paper.tables.requirements import check_masks, source_for
-from maskadapter.paper.tables.row_evaluation import RowEvaluation, RunOptions, evaluate_row, evaluation_name
+from maskadapter.paper.tables.requirements import check_masks, masks_for, source_for
 
 logger = logging.getLogger(__name__)
 
-CellKey = tuple[str, str]  # a row's label and a column's key
+CellKey = tuple[str, str]  # a row's id and a column's key
 
 
 class TableRun:
@@ -29,7 +29,7 @@ class TableRun:
         self._datasets: dict[str, Dataset | MaskAdapterError] = {}  # or the reason why it cannot be opened
 
     def run(self) -> dict[CellKey, Cell]:
-        """Fill every cell; columns that differ in their metric alone share one evaluation.
+        """Fill every cell; what is the same model on the same data set is evaluated once.
 
         Rows that lack something get the reason instead. Raises KeyboardInterrupt with a message of what is done.
         """
@@ -38,25 +38,41 @@ class TableRun:
                 self._datasets[name] = open_dataset(name, self.options.root, self.options.split)
             except MaskAdapterError as error:
                 self._datasets[name] = error
-        evaluations: dict[tuple[str, str], tuple[Row, list[Column]]] = {}
+        runs: dict[EvaluationRun, list[tuple[Row, Column]]] = {}
         for row in self.table.rows:
             for column in self.table.columns:
-                evaluations.setdefault((row.label, evaluation_name(column)), (row, []))[1].append(column)
-        for number, (row, columns) in enumerate(evaluations.values()):
-            dataset, missing = self._datasets[columns[0].dataset], self._missing(row, columns[0])
-            if not missing and not isinstance(dataset, MaskAdapterError):
-                logger.info("%d of %d: %s on %s", number + 1, len(evaluations), row.label, columns[0].dataset)
-                try:
-                    evaluated = evaluate_row(row, columns, dataset, self.options, self.table.partition)
-                except MaskAdapterError as error:
-                    missing = (str(error),)
-                except KeyboardInterrupt as stop:
-                    done = f"{number} of {len(evaluations)} evaluations of {self.table.name} are done"
-                    raise KeyboardInterrupt(f"{done}; {row.label}: {str(stop) or 'stopped'}") from None
-            for column in columns:
-                empty = Cell(paper=row.published.get(column.key), missing=missing)
-                self.cells[row.label, column.key] = empty if missing else self._cell(row, column, evaluated)
+                if missing := self._missing(row, column):
+                    self._leave_empty(row, column, *missing)
+                    continue
+                source, branch = source_for(row, column, self.options.given), column.branch or row.branch
+                run = EvaluationRun(source, branch, masks_for(row, column), column.dataset)
+                runs.setdefault(run, []).append((row, column))
+        for number, (run, wanted) in enumerate(runs.items()):
+            label = wanted[0][0].label
+            logger.info("%s, %d of %d: %s on %s", self.table.name, number + 1, len(runs), label, run.dataset)
+            try:
+                evaluated = self._evaluate(run, [column for _, column in wanted])
+            except MaskAdapterError as error:
+                for row, column in wanted:
+                    self._leave_empty(row, column, str(error))
+                continue
+            except KeyboardInterrupt as stop:
+                done = f"{number} of {len(runs)} evaluations of {self.table.name} are done"
+                raise KeyboardInterrupt(f"{done}; {label}: {str(stop) or 'stopped'}") from None
+            for row, column in wanted:
+                self.cells[row.id, column.key] = self._cell(row, column, evaluated)
+        for row in self.table.rows:
+            for column in self.table.columns:
+                self._compare(row, column)
         return self.cells
+
+    def _evaluate(self, run: EvaluationRun, columns: list[Column]) -> FinishedEvaluation:
+        dataset, partition = self._datasets[run.dataset], None
+        assert not isinstance(dataset, MaskAdapterError)
+        if any(column.metric.endswith("seen") for column in columns):
+            chosen = self.options.partition or self.table.partition
+            partition = Partition.of(chosen, dataset.vocabulary, trained_on="coco-panoptic")
+        return evaluate_run(run, dataset, self.options, partition)
 
     def _missing(self, row: Row, column: Column) -> tuple[str, ...]:
         """What the user has to bring first: weights, data or both; () where everything is there."""
@@ -71,7 +87,10 @@ class TableRun:
         dataset = self._datasets[column.dataset]
         return (*missing, str(dataset)) if isinstance(dataset, MaskAdapterError) else tuple(missing)
 
-    def _cell(self, row: Row, column: Column, evaluated: RowEvaluation) -> Cell:
+    def _leave_empty(self, row: Row, column: Column, *missing: str) -> None:
+        self.cells[row.id, column.key] = Cell(paper=row.published.get(column.key), missing=missing)
+
+    def _cell(self, row: Row, column: Column, evaluated: FinishedEvaluation) -> Cell:
         paper, names = row.published.get(column.key), evaluated.image_names
         cell = Cell(paper=paper, seconds=evaluated.seconds, images=len(names), folder=str(evaluated.folder))
         counts = evaluated.counts(column.metric)
@@ -79,13 +98,17 @@ class TableRun:
             return cell
         metric = metric_function(column.metric, evaluated.partition)
         samples, measured = bootstrap(counts, metric), metric(counts.sum(axis=0))
-        self._samples[row.label, column.key] = names, samples
+        self._samples[row.id, column.key] = names, samples
         partition = evaluated.partition if column.metric.endswith("seen") else None
         of_paper = row in self.original.rows and column in self.original.columns and evaluated.whole
-        comparable = bool(paper) and of_paper and (partition is None or partition.counts == SEEN_AND_UNSEEN)
-        cell = replace(cell, measured=measured, error=standard_error(samples), comparable=comparable)
-        others, other_samples = self._samples.get((row.against, column.key), ((), samples))
-        if others != names:
-            return cell
-        difference = measured - self.cells[row.against, column.key].measured
-        return replace(cell, difference=difference, difference_error=standard_error(samples - other_samples))
+        comparable = paper is not None and of_paper and (partition is None or partition.counts == SEEN_AND_UNSEEN)
+        return replace(cell, measured=measured, error=standard_error(samples), comparable=comparable)
+
+    def _compare(self, row: Row, column: Column) -> None:
+        """Add the difference from the row that this one is compared with, where both have the same images."""
+        here, there = (row.id, column.key), (row.against, column.key)
+        if not (here in self._samples and there in self._samples and self._samples[here][0] == self._samples[there][0]):
+            return
+        difference = self.cells[here].measured - self.cells[there].measured
+        error = standard_error(self._samples[here][1] - self._samples[there][1])
+        self.cells[here] = replace(self.cells[here], difference=difference, difference_error=error)

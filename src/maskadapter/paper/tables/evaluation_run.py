@@ -1,10 +1,9 @@
-"""Evaluate one row of a table on the data set of one column."""
+"""Evaluate one model on one data set, for every cell of every table that needs it."""
 
-import math
 import os
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,28 +13,58 @@ import numpy as np
 
 from maskadapter.data import KNOWN, Dataset
 from maskadapter.evaluation import Partition, Records, image_counts
+from maskadapter.hub import ModelSource, is_bare
 from maskadapter.paper.published import reference_figures
-from maskadapter.paper.table import Column, Row
-from maskadapter.paper.tables.requirements import Given, masks_for, source_for
-from maskadapter.pipelines import GROUND_TRUTH
+from maskadapter.paper.tables.requirements import Given
+from maskadapter.pipelines import GROUND_TRUTH, Branch
 from maskadapter.system.atomic_files import readable
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the user chooses for all rows of a table, see ``reproduce``. folder: of the table."""
+    """What the user chooses for all tables, see ``reproduce``. folder: of the tables. partition: None for a table's."""
 
     given: Given
     folder: Path
     root: str | Path | None
     split: str
-    partition: str
+    partition: str | None
     limit: int | None
     device: str
 
 
 @dataclass(frozen=True)
-class RowEvaluation:
+class EvaluationRun:
+    """What is evaluated: which weights, how they are used, where the masks come from, on which data set."""
+
+    source: ModelSource
+    branch: Branch
+    masks: str | None
+    dataset: str
+
+    def folder(self, options: RunOptions) -> Path:
+        """The folder of its records, the same for all tables: ``evaluations/<weights and pooler>/<data set and use>``.
+
+        Files of the same name in two folders differ by a hash of their path; those of trainings are named after them.
+        """
+        parts = [self._weights(file, options.given.runs) for file in (self.source.name, self.source.adapter) if file]
+        use = [Path(self.dataset).stem, *[self.branch] * (self.branch != "ensemble"), *[self.masks] * bool(self.masks)]
+        pooler = [self.source.pooler] * bool(self.source.pooler)
+        return options.folder / "evaluations" / _slug("-".join([*parts, *pooler])) / _slug("-".join(use))
+
+    @staticmethod
+    def _weights(name: str | Path, runs: Path) -> str:
+        file = Path(str(name).rpartition(":")[2] if is_bare(name) else name)
+        if not file.is_file():
+            return str(name)
+        if file.parent.parent == runs:
+            return file.parent.name
+        digest = sha256(os.fsencode(file.absolute())).hexdigest()[:8]
+        return readable(f"{file.absolute().parent.name}-{file.stem}-{digest}")
+
+
+@dataclass(frozen=True)
+class FinishedEvaluation:
     """One finished evaluation of P images.
 
     counts: metric -> (P, 3, K), see ``image_counts``. partition: None where no column asks for seen and unseen classes.
@@ -72,33 +101,26 @@ class TimedPredictor:
         """Return the median of all seconds in the file; NaN where there are none."""
         # A last line without its end was cut off.
         lines = self.path.read_text(encoding="ascii").split("\n")[:-1] if self.path.is_file() else []
-        return statistics.median(map(float, lines)) if lines else math.nan
+        return statistics.median(map(float, lines)) if lines else float("nan")
 
 
-def evaluate_row(
-    row: Row, columns: Sequence[Column], dataset: Dataset, options: RunOptions, trained_on: str
-) -> RowEvaluation:
-    """Evaluate a row, or continue, for columns that differ in their metric alone. trained_on: a class list's name."""
+def evaluate_run(
+    run: EvaluationRun, dataset: Dataset, options: RunOptions, partition: Partition | None
+) -> FinishedEvaluation:
+    """Evaluate, or continue."""
     from maskadapter.evaluation import evaluate
     from maskadapter.pipelines import model_predictor
 
-    # Files of the same name in two folders differ by a hash of their path.
-    of_file = not row.recipe and Path(row.model).is_file()
-    suffix = f"-{sha256(os.fsencode(Path(row.model).absolute())).hexdigest()[:8]}" if of_file else ""
-    folder = options.folder / (slug(row.label) + suffix) / evaluation_name(columns[0])
-    source, masks = source_for(row, columns[0], options.given), masks_for(row, columns[0])
-    branch, partition, reference = columns[0].branch or row.branch, None, {}
-    if any(column.metric.endswith("seen") for column in columns):
-        partition = Partition.of(options.partition, dataset.vocabulary, trained_on)
-    predictor = model_predictor(source, dataset, device=options.device, branch=branch, masks=masks)
+    folder, reference = run.folder(options), {}
+    predictor = model_predictor(run.source, dataset, device=options.device, branch=run.branch, masks=run.masks)
     if predictor.published_as is not None:
-        reference = reference_figures(*predictor.published_as, dataset, branch, partition)
+        reference = reference_figures(*predictor.published_as, dataset, run.branch, partition)
     timed = TimedPredictor(predictor.predict, folder / "seconds.txt", options.device)
     report = evaluate(
         timed,
         dataset,
         folder,
-        metrics=("masks",) if masks == GROUND_TRUTH else ("semantic",),
+        metrics=("masks",) if run.masks == GROUND_TRUTH else ("semantic",),
         limit=options.limit,
         partition=partition,
         settings={**readable_settings(predictor.settings), "split": options.split},
@@ -108,7 +130,7 @@ def evaluate_row(
     images, known = int(report.facts["images"]), KNOWN.get(dataset.name)
     records = Records(folder)
     records.refresh()
-    return RowEvaluation(
+    return FinishedEvaluation(
         image_names=tuple(record["name"] for record in records.read(images)),
         counts=lambda metric: image_counts(records.read(images), metric, len(dataset.vocabulary)),
         partition=partition,
@@ -118,14 +140,7 @@ def evaluate_row(
     )
 
 
-def evaluation_name(column: Column) -> str:
-    """Name what a column evaluates: the same for columns that differ in their metric alone."""
-    masks = ["ground-truth-masks"] * (column.masks == GROUND_TRUTH)
-    branch = [f"branch-{column.branch}"] * (column.branch is not None)
-    return slug("-".join([Path(column.dataset).stem, *masks, *branch]))
-
-
-def slug(text: str) -> str:
+def _slug(text: str) -> str:
     """Turn a text into a folder's name: lower case letters, digits, ``.``, ``+`` and ``-``."""
     return re.sub(r"[^a-z0-9.+]+", "-", text.lower()).strip("-")
 

@@ -1,0 +1,143 @@
+"""Tables as Markdown: rows and columns as the paper prints them, with the measured numbers in their cells."""
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from maskadapter.evaluation import RESAMPLES
+from maskadapter.paper.tables.report import Cell, TableReport
+from maskadapter.system.atomic_files import readable, write_atomically
+from maskadapter.system.markdown_table import markdown_table
+
+PARTITION = (
+    "Seen and unseen classes: the authors' own list is not published. A class is seen here where its supercategory in "
+    "ADE20K has a COCO category, which is the paper's rule; docs/evaluation.md has the list."
+)
+_WIDTH = 100  # letters of a line of notes
+LEGEND = (
+    f"Figures alone and in parentheses are the paper's, in percent. Bold: measured ± standard error over images "
+    f"(bootstrap, {RESAMPLES:,} samples). With a sign: measured minus paper."
+)
+
+
+def report_text(report: TableReport) -> str:
+    """One table, what was measured row against row, and notes."""
+    return _text([f"# {heading(report)}", printed_table(report), *_compared(report), notes(_notes(report))])
+
+
+def page_text(reports: Sequence[TableReport]) -> str:
+    """All tables on one page: an overview, each table, and what is missing with the command that brings it."""
+    lines = []
+    for report in reports:
+        printed, run = len(report.original.rows), sum(not row.cited for row in report.table.rows)
+        differences = [abs(cell.to_paper) for cell in report.cells.values() if not math.isnan(cell.to_paper)]
+        largest = f"{max(differences):.2f}" if differences else ""
+        lines.append((heading(report), str(printed), str(run), str(report.measured), largest))
+    header = ("table", "rows printed", "to run", "measured", "largest difference")
+    overview = "\n".join(markdown_table(header, lines, "lrrrr"))
+    tables = [
+        section for one in reports for section in (f"## {heading(one)}", printed_table(one), notes(one.table.notes))
+    ]
+    partition = dict.fromkeys(note for report in reports for note in _partition(report))
+    introduction = notes([LEGEND, *partition, *_others(reports[0]), f"Run with {_facts(reports[0])}."])
+    return _text(["# The paper's tables", introduction, overview, *tables, *_missing(reports)])
+
+
+def _missing(reports: Sequence[TableReport]) -> list[str]:
+    """What nobody has run, and why: what a command brings, then what is cited."""
+    cited = {row.cited for report in reports for row in report.table.rows} - {""}
+    needed: dict[str, list[str]] = {}
+    for report in reports:
+        for reason in report.reasons:
+            needed.setdefault(reason, []).append(report.table.name.removeprefix("table"))
+    lines = [f"{reason} ({'tables' if len(by) > 1 else 'table'} {', '.join(by)})" for reason, by in needed.items()]
+    lines.sort(key=lambda line: any(line.startswith(reason) for reason in cited))
+    return ["## What is missing", notes(lines)] if lines else []
+
+
+def heading(report: TableReport) -> str:
+    """Such as ``Table 3: Classification accuracy of ADE20K's ground-truth masks``."""
+    return f"Table {report.table.name.removeprefix('table')}: {report.table.title}"
+
+
+def printed_table(report: TableReport) -> str:
+    """The table as printed; measured numbers stand before the paper's."""
+    table = report.table
+    names = [one.key if one in report.original.columns else readable(one.title) for one in table.columns]
+    cells = [[_cell(report.cells[row.id, column.key]) for column in table.columns] for row in table.rows]
+    rows = [[*map(readable, row.printed), *texts] for row, texts in zip(table.rows, cells, strict=True)]
+    kept = [place for place, _ in enumerate(table.headers) if place == 0 or any(row[place] for row in rows)]
+    kept += range(len(table.headers), len(table.headers) + len(names))
+    header, align = [*table.headers, *names], "l" * len(table.headers) + "r" * len(names)
+    shown = [[line[place] for place in kept] for line in (header, [*align], *rows)]
+    return "\n".join(markdown_table(shown[0], shown[2:], "".join(shown[1])))
+
+
+def _cell(cell: Cell) -> str:
+    paper = "" if cell.paper is None else f"{cell.paper:.1f}"
+    if math.isnan(cell.measured):
+        return paper or "-"
+    away = "" if math.isnan(cell.to_paper) else f", {cell.to_paper:+.2f}"
+    return _with_error(f"**{cell.measured:.2f}**", cell.error) + f" ({paper}{away})" * bool(paper)
+
+
+def _compared(report: TableReport) -> list[str]:
+    """A table of the measured rows: against which row they stand on the same images, and the seconds of an image."""
+    labels, lines = {row.id: readable(row.label) for row in report.table.rows}, []
+    for row in report.table.rows:
+        for column in report.table.columns:
+            cell = report.cells[row.id, column.key]
+            if math.isnan(cell.measured):
+                continue
+            difference = _with_error(f"{cell.difference:+.2f}", cell.difference_error)
+            against = ("", "") if math.isnan(cell.difference) else (difference, labels[row.against])
+            seconds = "" if math.isnan(cell.seconds) else f"{cell.seconds:.3g}"
+            lines.append((labels[row.id], column.key, str(cell.images), seconds, *against))
+    header = ("row", "column", "images", "s/image", "difference", "from the row")
+    return ["## Row against row", "\n".join(markdown_table(header, lines, "llrrrl"))] if lines else []
+
+
+def _notes(report: TableReport) -> list[str]:
+    lines = [LEGEND]
+    if report.measured:
+        lines.append(
+            "Difference: from the other row on the same images ± its own standard error. s/image: the median, without "
+            "loading the model and without upsampling label maps."
+        )
+    lines += [*_others(report), *_partition(report), *report.table.notes, f"Run with {_facts(report)}."]
+    return lines + [f"Not run: {rows}: {reason}" for reason, rows in report.reasons.items()]
+
+
+def _others(report: TableReport) -> list[str]:
+    if report.table == report.original:
+        return []
+    return ["The paper's figures are of its own models and data: beside others they have no difference."]
+
+
+def _partition(report: TableReport) -> list[str]:
+    return [PARTITION] * (report.table.partition == "paper-rule" and "partition" not in report.facts)
+
+
+def _facts(report: TableReport) -> str:
+    return ", ".join(f"{name} {value}" for name, value in report.facts.items())
+
+
+def notes(lines: Iterable[str]) -> str:
+    """A list of sentences; commands and paths stay in one piece."""
+    wrapper = textwrap.TextWrapper(_WIDTH, "- ", "  ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(map(wrapper.fill, lines))
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text whole or not at all; MaskAdapterError where the folder cannot be written."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _text(sections: Iterable[str]) -> str:
+    return readable("\n\n".join(filter(None, sections)) + "\n")
+
+
+def _with_error(number: str, error: float) -> str:
+    return number if math.isnan(error) else f"{number} ± {error:.2f}"
