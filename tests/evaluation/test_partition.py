@@ -1,18 +1,18 @@
 """Seen and unseen classes: by synonyms, by a file, and by the supercategories of A-150."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 import maskadapter.evaluation.partition
 from maskadapter.errors import VocabularyError
 from maskadapter.evaluation.partition import Partition
 from maskadapter.vocabulary import Vocabulary
 
-ROWS = yaml.safe_load(
-    Path(maskadapter.evaluation.partition.__file__).with_name("a150_supercategories.yaml").read_text(encoding="utf-8")
+ROWS = json.loads(
+    Path(maskadapter.evaluation.partition.__file__).with_name("a150_supercategories.json").read_text(encoding="utf-8")
 )["classes"]
 A150, COCO = Vocabulary.builtin("ade20k-150"), Vocabulary.builtin("coco-panoptic")
 

@@ -1,11 +1,11 @@
 """Partition classes into seen and unseen ones, for means of each group."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from maskadapter.errors import VocabularyError
 from maskadapter.system.error_text import did_you_mean
@@ -85,5 +85,5 @@ class Partition:
 @cache
 def _coco_categories() -> dict[str, str | None]:
     """Map each class of ade20k-150 to the COCO category that it or its supercategory is, None where there is none."""
-    content = yaml.safe_load(Path(__file__).with_name("a150_supercategories.yaml").read_text(encoding="utf-8"))
+    content = json.loads(Path(__file__).with_name("a150_supercategories.json").read_text(encoding="utf-8"))
     return {name: row["coco"] for name, row in content["classes"].items()}
