@@ -341,6 +341,22 @@ def test_predictions_of_another_program(root, tmp_path, capsys):
     assert "needs the list that the model was trained on" in capsys.readouterr().err
 
 
+def test_seen_classes_by_supercategory(root, tmp_path, capsys):
+    (root / "a150.yaml").write_text((root / "own.yaml").read_text().replace("classes.txt", "ade20k-150"))
+    records = []
+    for partition, counts in (("coco-panoptic", "64 seen, 86 unseen"), ("paper-rule", "76 seen, 74 unseen")):
+        output = tmp_path / partition
+        assert not run("tiny", root / "a150.yaml", "--limit", "1", "-o", output, "--partition", partition)
+        content = json.loads((output / "report.json").read_text())
+        assert content["facts"]["partition"].endswith(counts)
+        assert "mIoU seen" in content["numbers in percent"]
+        records.append((output / "records-0.jsonl").read_bytes())
+    assert records[0] == records[1]  # alpha and beta go by synonyms
+    assert run("tiny", root / "own.yaml", "-o", tmp_path / "out", "--partition", "paper-rule") == 2
+    assert "'paper-rule' is for the 150 classes of ade20k-150" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_switches_that_predictions_in_files_do_not_have(root, tmp_path, capsys):
     for switch in (("--background", "coco-stuff"), ("--masks", "ground-truth"), ("--alpha", "0.0")):
         assert run(root / "labels" / "val", root / "own.yaml", "-o", tmp_path / "out", *switch) == 2

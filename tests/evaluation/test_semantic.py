@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskadapter.errors import MaskError, VocabularyError
+from maskadapter.errors import MaskError
 from maskadapter.evaluation.metrics.semantic import class_ious, confusion, mean_iou, pixel_counts, semantic_scores
-from maskadapter.evaluation.partition import Partition
-from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
 def by_brute_force(images, classes, predicted_too):
@@ -93,42 +91,6 @@ def test_a_prediction_without_a_class_is_no_class():
 def test_another_size_is_refused():
     with pytest.raises(MaskError, match=r"the prediction has \(2, 3\) pixels and the labels \(3, 2\)"):
         confusion(np.zeros((2, 3), int), np.zeros((3, 2), int), 2)
-
-
-def test_partition_by_synonyms_is_the_ensembles():
-    for name, train, seen in (
-        ("ade20k-150", "coco-panoptic", 64),
-        ("ade20k-150", "coco-stuff", 67),
-        ("ade20k-847", "coco-panoptic", 101),
-        ("pascal-voc-20", "coco-stuff", 20),
-    ):
-        vocabulary = Vocabulary.builtin(name)
-        partition = Partition.of("synonyms", vocabulary, train)
-        assert partition.counts == (seen, len(vocabulary) - seen)
-        assert partition.seen == vocabulary.seen(Vocabulary.builtin(train))
-        assert Partition.of(train, vocabulary) == partition  # a list's name, whatever the model was trained on
-
-
-def test_partition_by_a_file(tmp_path):
-    vocabulary = Vocabulary((("cat", "pet"), ("dog", "pet"), ("sky",), ("pet", "hamster")), (True, True, False, True))
-    path = tmp_path / "seen.txt"
-    path.write_text("sky\nhamster\n")
-    partition = Partition.of(path, vocabulary)
-    assert partition.seen == (False, False, True, True)
-    assert partition.groups["unseen"].tolist() == [True, True, False, False]
-    path.write_text("pet\n")  # shown for the last, a mere synonym of the others
-    assert Partition.of(str(path), vocabulary).seen == (False, False, False, True)
-    path.write_text("cat\ndogg\n")
-    with pytest.raises(VocabularyError, match=r"has the name \"dogg\", which no class has; did you mean 'dog'\?"):
-        Partition.of(path, vocabulary)
-
-
-def test_an_unknown_partition():
-    vocabulary = Vocabulary.of("cat, dog")
-    with pytest.raises(VocabularyError, match="did you mean 'synonyms'"):
-        Partition.of("synonym", vocabulary, "coco-stuff")
-    with pytest.raises(VocabularyError, match="needs the list that the model was trained on"):
-        Partition.of("synonyms", vocabulary)
 
 
 def test_means_of_groups():

@@ -29,7 +29,10 @@ def evaluate(
     limit: Limit = None,
     partition: Annotated[
         str | None,
-        Option(help="Seen and unseen classes: synonyms (with the training list), another list, or a file of the seen."),
+        Option(
+            help="Seen and unseen classes: synonyms (with the training list), another list, paper-rule (A-150 by "
+            "supercategory), or a file of the seen."
+        ),
     ] = None,
     convention: Annotated[
         Literal["detectron2-main", "detectron2-0.6"],
