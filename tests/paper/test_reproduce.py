@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -34,21 +35,23 @@ from maskadapter.evaluation.scores import scores_of
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.models.builder import MODELS
 from maskadapter.models.clip.image_encoders import image_encoder_of
-from maskadapter.paper.published import DATASETS, published_miou
+from maskadapter.models.sources.source_names import check_masks as check_mask_source
 from maskadapter.paper.table import TABLES, table_named
 from maskadapter.paper.tables import reproduction
+from maskadapter.paper.tables.evaluation_run import EvaluationRun, RunOptions, TimedPredictor, readable_settings
+from maskadapter.paper.tables.markdown import LEGEND, page_text, report_text
 from maskadapter.paper.tables.own_data import with_own
 from maskadapter.paper.tables.report import Cell, TableReport
 from maskadapter.paper.tables.reproduction import reproduce
 from maskadapter.paper.tables.requirements import Given, check_masks, masks_for, source_for, weight_names
-from maskadapter.paper.tables.row_evaluation import TimedPredictor, readable_settings, slug
 from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, model_predictor
+from maskadapter.pipelines.switches import check_switches
 from maskadapter.training.recipe import read_recipe
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 COCO = os.environ.get("MASKADAPTER_COCO")
-ROWS = [pytest.param(table, row, id=f"{table.name}-{row.label}") for table in TABLES.values() for row in table.rows]
+ROWS = [pytest.param(table, row, id=f"{table.name}-{row.id}") for table in TABLES.values() for row in table.rows]
 CLASSES = Vocabulary.of("cat, dog, sky")
 
 
@@ -87,29 +90,33 @@ def run(*arguments):
 
 
 def numbers_in(folder, table):
-    """Row and metric -> the number's entry in the table's JSON."""
+    """Row and column -> the number's entry in the table's JSON."""
     content = json.loads((folder / f"{table}.json").read_text())
-    return {(row["row"], cell["metric"]): cell for row in content["rows"] for cell in row["numbers"]}
+    return {(row["row"], key): cell for row in content["rows"] for key, cell in row["numbers"].items()}
 
 
 def test_there_are_eleven_tables():
     assert list(TABLES) == [f"table{number}" for number in range(1, 12)]
     assert table_named("3") is table_named("table3") is TABLES["table3"]
-    with pytest.raises(MaskAdapterError, match=r"no table 'table12': choose from table1, .*table11$"):
+    with pytest.raises(MaskAdapterError, match=r"no table 'table12': choose from table1, .*table11, or all$"):
         table_named("table12")
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
 def test_the_names_in_a_table_exist(table):
-    labels, keys = [row.label for row in table.rows], [column.key for column in table.columns]
-    assert len(set(labels)) == len(labels)
-    assert len(set(keys)) == len(keys)
-    assert len({slug(label) for label in labels}) == len(labels)
+    ids, keys = [row.id for row in table.rows], [column.key for column in table.columns]
+    for names in (ids, keys, [row.label for row in table.rows]):
+        assert len(set(names)) == len(names)
     assert {column.dataset for column in table.columns} <= KNOWN.keys()
     assert bool(table.partition) == any("seen" in column.metric for column in table.columns)
-    for number, row in enumerate(table.rows):
-        assert row.against in ("", *labels[:number])
+    for row in table.rows:
+        assert row.against in ("", *ids)
+        assert row.against != row.id
+        assert len(row.printed) == len(table.headers)
         assert set(row.published) <= set(keys)
+        if row.masks is not None:
+            check_switches(row.branch, None, None, row.masks)
+            check_mask_source(row.masks)
 
 
 @pytest.mark.parametrize(("table", "row"), ROWS)
@@ -141,22 +148,20 @@ def test_every_recipe_of_a_table_has_its_row(name):
     assert {row.recipe for row in TABLES[name].rows} - {""} == recipes
 
 
-def test_published_figures():
-    """Those of table 1 are looked up, those of table 2 in the first lines of its recipes."""
-    first = {
-        (row.model, row.pooler): {key: value.percent for key, value in row.published.items()}
-        for row in TABLES["table1"].rows
-    }
-    assert len(first) == 6
-    assert all(first[which] == published_miou(*which) for which in first)
-    assert {column.key for column in TABLES["table1"].columns} == set(DATASETS)
-    second = {row.label: tuple(value.percent for value in row.published.values()) for row in TABLES["table2"].rows}
-    for recipe, label in (("fcclip", "FC-CLIP: Mask-Adapter"), ("mask2former", "FC-CLIP: Mask2Former, Mask-Adapter")):
-        comment = (RECIPES / "table2" / f"{recipe}-without-ensemble.yaml").read_text().partition("stage:")[0]
-        assert "{}, {}, {}".format(*second[label]) in " ".join(comment.replace("#", "").split())
-    about = [value for row in TABLES["table3"].rows for value in row.published.values()]
-    assert [(value.percent, value.approximate) for value in about] == [(47, True), (51, True), (69, True)]
-    assert all(value.source for table in TABLES.values() for row in table.rows for value in row.published.values())
+SAME = sorted({row.same_training for table in TABLES.values() for row in table.rows if len(row.same_training) > 1})
+
+
+@pytest.mark.parametrize("recipes", SAME, ids=lambda recipes: recipes[0])
+def test_recipes_of_one_training_are_equal(recipes):
+    """But for their comments."""
+    first, *others = (read_recipe(RECIPES / f"{name}.yaml") for name in recipes)
+    assert all(other == first for other in others)
+
+
+def test_recipes_that_differ_are_different_trainings():
+    named = {row.same_training[0]: row for table in TABLES.values() for row in table.rows if row.recipe}
+    read = [read_recipe(RECIPES / f"{name}.yaml") for name in named]
+    assert all(one != other for place, one in enumerate(read) for other in read[:place])
 
 
 def records(count=40, seed=0):
@@ -220,35 +225,58 @@ def test_one_image_has_no_standard_error():
 
 def test_the_user_s_model_and_data():
     table = with_own(TABLES["table1"], "tiny", "own.yaml")
-    assert [row.label for row in table.rows] == ["tiny: mask pooling", "tiny: Mask-Adapter"]
-    assert [row.against for row in table.rows] == ["", "tiny: mask pooling"]
-    assert [column.title for column in table.columns] == ["own: mIoU"]
+    assert [row.label for row in table.rows] == ["tiny, mask pooling", "tiny, Mask-Adapter"]
+    assert [row.against for row in table.rows] == ["", "maftplus-base"]
+    assert [row.published for row in table.rows] == [{}, {}]  # each stands for three rows of the paper
+    assert [column.title for column in table.columns] == ["mIoU, own"]
     table = with_own(TABLES["table3"], "a/b.safetensors")
     assert [row.label for row in table.rows] == [
-        f"a/b.safetensors: {how}" for how in ("mask cropping", "mask pooling", "Mask-Adapter")
+        f"a/b.safetensors, {how}" for how in ("mask cropping", "mask pooling", "Mask-Adapter")
     ]
     assert {row.model for row in table.rows} == {"a/b.safetensors"}
     assert table.columns == TABLES["table3"].columns
+    assert [row.label for row in with_own(TABLES["table11"], "tiny").rows] == [
+        "tiny, in-vocabulary classifier",
+        "tiny, mask pooling, without ensemble",
+        "tiny, mask pooling",
+        "tiny, Mask-Adapter, without ensemble",
+        "tiny, Mask-Adapter",
+    ]
+    assert with_own(TABLES["table11"], "tiny").rows[3].published == {"mIoU on PAS-20": 95.4}
+
+
+def test_on_other_data_classes_are_seen_by_synonyms():
+    assert with_own(TABLES["table2"], "tiny").partition == "paper-rule"
+    assert with_own(TABLES["table2"], None, "coco-panoptic").partition == "coco-panoptic"
+    assert with_own(TABLES["table3"], None, "coco-panoptic").partition == ""
 
 
 def test_one_of_the_paper_s_models_keeps_its_rows():
     table = with_own(TABLES["table1"], "maftplus-large")
-    assert table.rows == TABLES["table1"].rows[4:]
+    assert table.rows == tuple(row for row in TABLES["table1"].rows if row.model == "maftplus-large")
 
 
-def test_rows_that_a_model_cannot_make():
-    table = with_own(TABLES["table4"], "tiny")
-    assert [row.label for row in table.rows][:2] == ["tiny: mask pooling", "FC-CLIP: warm-up alone"]
-    assert table.rows[1].cited == "needs the training of recipes/table4/warmup-alone.yaml and cannot use tiny"
-    assert [bool(row.cited) for row in table.rows] == [False, True, True, True, True]
-    assert [row.label for row in with_own(TABLES["table8"], "tiny").rows] == [
-        "tiny: Mask-Adapter",
-        "tiny: Mask-Adapter, the rest too",
-    ]
+def test_trained_rows_take_trainings_with_the_user_s_model(tmp_path):
+    """Each remains, since each has a training of its own."""
+    for name in ("table4", "table6", "table10"):
+        rows = with_own(TABLES[name], "tiny").rows
+        assert [row.id for row in rows] == [row.id for row in TABLES[name].rows]
+        assert {row.model for row in rows} == {"tiny"}
+    rows = {row.id: row for row in with_own(TABLES["table9"], "tiny").rows}
+    with pytest.raises(MaskAdapterError) as raised:  # the published weights are another model's
+        source_for(rows["5"], TABLES["table9"].columns[0], Given(tmp_path))
+    changes = "--set model.architecture=tiny --set model.weights=tiny"
+    command = f"'maskadapter train recipes/table1/fcclip-large-mixed.yaml {changes}'"
+    assert f"fcclip-large-mixed/model.safetensors is missing: run {command}, or give --weights" in str(raised.value)
+    (tmp_path / "1-map").mkdir()
+    (tmp_path / "1-map" / "model.safetensors").touch()
+    one = with_own(TABLES["table10"], "tiny").rows[0]
+    trained = tmp_path / "1-map" / "model.safetensors"
+    assert source_for(one, TABLES["table10"].columns[1], Given(tmp_path)) == ModelSource("tiny", adapter=trained)
 
 
-def weights_and_masks(table, label, key="mIoU", given=None):
-    row = next(row for row in TABLES[table].rows if row.label == label)
+def weights_and_masks(table, name, key="mIoU", given=None):
+    row = next(row for row in TABLES[table].rows if row.id == name)
     column = next(column for column in TABLES[table].columns if column.key == key)
     check_masks(row, column, given or Given())
     return source_for(row, column, given or Given()), masks_for(row, column)
@@ -259,68 +287,65 @@ def test_the_weights_and_masks_of_a_row(tmp_path):
     for path in files.values():
         path.touch()
     given = Given(files=files, download=True)
-    joined = ModelSource(files["fcclip-large-pooling"], adapter=files["1-map"])
-    for table, label, key, source, masks in (
-        ("table1", "FC-CLIP: Mask-Adapter", "A-150", ModelSource("fcclip-large", "adapter"), None),
-        ("table5", "FC-CLIP: Hungarian", "mIoU", ModelSource(files["hungarian"], "adapter"), None),
-        ("table10", "FC-CLIP: 1 map", "mIoU", joined, None),
-        ("table10", "FC-CLIP: 1 map", "alone", joined, None),
-        ("table10", "FC-CLIP: 1 map", "accuracy", ModelSource(files["1-map"], "adapter"), GROUND_TRUTH),
+    joined, sam = ModelSource(files["fcclip-large-pooling"], adapter=files["1-map"]), "sam:facebook/sam-vit-huge"
+    for table, name, key, source, masks in (
+        ("table1", "fcclip-adapter", "A-150", ModelSource("fcclip-large", "adapter"), None),
+        ("table5", "hungarian", "mIoU", ModelSource(files["hungarian"], "adapter"), None),
+        ("table9", "5", "mIoU", ModelSource("fcclip-large", "adapter"), None),  # the published training
+        ("table10", "1", "FC-CLIP mIoU", joined, None),
+        ("table10", "1", "Adapter mIoU", joined, None),
+        ("table10", "1", "GT mIoU", ModelSource(files["1-map"], "adapter"), GROUND_TRUTH),
+        ("table3", "vit-cropping", "Acc", ModelSource("clip:ViT-L-14:laion2b_s32b_b82k", "cropping"), GROUND_TRUTH),
         (
             "table3",
-            "CLIP ViT-L/14: mask cropping",
-            "accuracy",
-            ModelSource("clip:ViT-L-14-quickgelu:openai", "cropping"),
-            GROUND_TRUTH,
-        ),
-        (
-            "table3",
-            "OVSeg's CLIP: mask cropping",
-            "accuracy",
+            "ovseg-cropping",
+            "Acc",
             ModelSource(f"clip:ViT-L-14-quickgelu:{files['ovseg']}", "cropping"),
             GROUND_TRUTH,
         ),
+        ("table8", "adapter", "A-847", ModelSource("fcclip-large", "adapter"), f"{sam},unmasked_regions=no"),
         (
             "table8",
-            "FC-CLIP: Mask-Adapter",
-            "mIoU",
-            ModelSource("fcclip-large", "adapter"),
-            "sam:facebook/sam-vit-huge,rest=no",
-        ),
-        (
-            "table8",
-            "FC-CLIP: Mask-Adapter, the rest too",
-            "mIoU",
-            ModelSource("fcclip-large", "adapter"),
-            "sam:facebook/sam-vit-huge",
+            "clip",
+            "A-150",
+            ModelSource("clip:convnext_large_d_320:laion2b_s29b_b131k_ft_soup", "pooling"),
+            f"{sam},unmasked_regions=no",
         ),
     ):
-        assert weights_and_masks(table, label, key, given) == (source, masks)
+        assert weights_and_masks(table, name, key, given) == (source, masks)
+
+
+def test_one_training_serves_the_rows_of_all_tables(tmp_path):
+    """Under whichever of its names it was trained; the first of several is taken."""
+    for name in ("published-design", "16-maps"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").touch()
+    trained = ModelSource(tmp_path / "published-design" / "model.safetensors", "adapter")
+    for table, row in (("table6", "3-blocks"), ("table7", "coco-panoptic"), ("table10", "16")):
+        assert weights_and_masks(table, row, "GT mIoU", Given(tmp_path)) == (trained, GROUND_TRUTH)
 
 
 @pytest.mark.parametrize(
-    ("table", "label", "line"),
+    ("table", "name", "line"),
     [
-        ("table1", "FC-CLIP: mask pooling", r"run 'maskadapter models download fcclip-large --pooler pooling'"),
-        ("table2", "MAFT+ base: Mask-Adapter", r"or give --weights maftplus-base-adapter=FILE"),
-        ("table3", "OVSeg's CLIP: mask cropping", r"have to be given: --weights ovseg=FILE"),
-        ("table3", "CLIP ConvNeXt-L: mask pooling", r"^laion/CLIP-conv.* is not on this machine: give --download"),
+        ("table1", "fcclip", r"run 'maskadapter models download fcclip-large --pooler pooling'"),
+        ("table2", "maftplus-adapter", r"or give --weights maftplus-large-adapter=FILE"),
+        ("table3", "ovseg-cropping", r"have to be given: --weights ovseg=FILE"),
+        ("table3", "convnext-pooling", r"^laion/CLIP-conv.* is not on this machine: give --download"),
         (
             "table4",
-            "FC-CLIP: both stages",
-            r"^runs/both-stages/model.safetensors is missing: run 'maskadapter train re",
+            "both-stages",
+            r"^runs/fcclip-large-mixed/model.safetensors is missing: run 'maskadapter train recipes/table1/.*yaml', "
+            r"or 'maskadapter models download fcclip-large', or give --weights fcclip-large-mixed=FILE$",
         ),
-        (
-            "table3",
-            "CLIPSelf: mask pooling",
-            r"^its image encoder is EVA-CLIP's, whose patch features cannot be pooled here",
-        ),
-        ("table8", "MAFT: its own embedding", r"^cited by the paper"),
+        ("table10", "1", r"^runs/1-map/model.safetensors is missing: run '.*10/1-map.yaml', or give --weights 1-map=F"),
+        ("table8", "maft", r"^MAFT's figures, which the paper cites"),
+        ("table1", "san-base", r"^another method's figures, which the paper cites"),
     ],
 )
-def test_missing_weights_name_what_brings_them(table, label, line, tmp_path, monkeypatch):
+def test_missing_weights_name_what_brings_them(table, name, line, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    row = next(row for row in TABLES[table].rows if row.label == label)
+    row = next(row for row in TABLES[table].rows if row.id == name)
     with pytest.raises(MaskAdapterError, match=line):
         source_for(row, TABLES[table].columns[0], Given())
 
@@ -328,23 +353,24 @@ def test_missing_weights_name_what_brings_them(table, label, line, tmp_path, mon
 def test_missing_mask_sources_name_what_brings_them(monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
     column = TABLES["table8"].columns[0]
-    for row in TABLES["table8"].rows[1:]:
+    runnable = [row for row in TABLES["table8"].rows if not row.cited]
+    for row in runnable:
         with pytest.raises(MaskAdapterError, match=r"^facebook/sam-vit-huge is not on this machine: give --download"):
             check_masks(row, column, Given())
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: f"/{repository}/{name}")
-    for row in TABLES["table8"].rows[1:]:
+    for row in runnable:
         assert check_masks(row, column, Given()) is None
 
 
 def test_mask_sources_without_a_repository(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
     (row, *_), (column, *_) = TABLES["table1"].rows, TABLES["table1"].columns
-    for masks in ("superpixels", f"sam:{tmp_path}", f"sam:{tmp_path},points_per_side=16,rest=no"):
+    for masks in ("superpixels", f"sam:{tmp_path}", f"sam:{tmp_path},points_per_side=16,unmasked_regions=no"):
         check_masks(replace(row, masks=masks), column, Given())
 
 
 def test_an_impossible_repository_name_is_one_line():
-    row, column = TABLES["table8"].rows[1], TABLES["table8"].columns[0]
+    row, column = TABLES["table8"].rows[0], TABLES["table8"].columns[0]
     with pytest.raises(
         MaskAdapterError, match=r"^'no/such/folder' is neither a folder nor the name of a Hugging Face repository"
     ):
@@ -396,48 +422,39 @@ def test_a_clip_of_local_files_needs_no_network(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def third(own, tmp_path_factory):
     """Table 3 with the embedded model on three images."""
-    output = tmp_path_factory.mktemp("table3")
-    return reproduce("table3", output=output, model="tiny", data=own), output
+    output = tmp_path_factory.mktemp("tables")
+    (report,) = reproduce("table3", output=output, model="tiny", data=own)
+    return report, output
 
 
 def test_numbers_are_those_of_evaluate(third, own, tmp_path):
     report, output = third
     dataset, found = open_dataset(own), numbers_in(output, "table3")
-    for how, pooler in (("mask pooling", "pooling"), ("Mask-Adapter", "adapter")):
+    for row, pooler in zip(report.table.rows, ("cropping", "pooling", "adapter"), strict=True):
+        assert row.pooler == pooler
         predictor = model_predictor(ModelSource("tiny", pooler), dataset, masks="ground-truth")
         expected = evaluate(predictor.predict, dataset, tmp_path / pooler, metrics=["masks"]).numbers
-        for column in report.table.columns:
-            cell = found[f"tiny: {how}", column.metric]
-            assert cell["percent"] == expected[column.metric]
-            assert cell["standard error"] == pytest.approx(report.cells[f"tiny: {how}", column.key].error)
-            assert (cell["images"], cell["seconds an image"] > 0) == (3, True)
-            assert (Path(cell["folder"]) / "report.json").is_file()
-    pooled, adapted = (found[f"tiny: {how}", "mIoU"] for how in ("mask pooling", "Mask-Adapter"))
+        cell = found[row.id, "Acc"]
+        assert cell["percent"] == expected["accuracy of class masks"]
+        assert cell["standard error"] == pytest.approx(report.cells[row.id, "Acc"].error)
+        assert (cell["images"], cell["seconds an image"] > 0) == (3, True)
+        assert (Path(cell["folder"]) / "report.json").is_file()
+    _, pooled, adapted = (found[row.id, "Acc"] for row in report.table.rows)
     assert pooled["standard error"] > 0
-    assert adapted["against"]["row"] == "tiny: mask pooling"
+    assert adapted["against"]["row"] == report.table.rows[1].id
     assert adapted["against"]["difference"] == pytest.approx(adapted["percent"] - pooled["percent"])
 
 
-def test_masks_are_cropped_too(third, own, tmp_path):
-    _, output = third
-    dataset = open_dataset(own)
-    predictor = model_predictor(ModelSource("tiny", "cropping"), dataset, masks="ground-truth")
-    expected = evaluate(predictor.predict, dataset, tmp_path, metrics=["masks"]).numbers
-    assert numbers_in(output, "table3")["tiny: mask cropping", "mIoU"]["percent"] == expected["mIoU"]
-
-
-def test_the_paper_s_figures_of_other_models_have_no_difference(third):
-    _, output = third
-    cell = numbers_in(output, "table3")["tiny: Mask-Adapter", "accuracy of class masks"]
-    assert (cell["paper"]["percent"], cell["paper"]["about"]) == (69, True)
-    assert "figure 1" in cell["paper"]["source"]
+def test_the_paper_s_figures_of_other_models_have_no_difference(own, tmp_path):
+    reproduce("table11", output=tmp_path, model="tiny", data=own, limit=1)
+    cell = numbers_in(tmp_path, "table11")["adapter", "mIoU on PAS-20"]
+    assert cell["paper"] == 95.4
     assert "difference to the paper" not in cell
-    written = (output / "table3.md").read_text()
-    assert "| ~69.0 |" in written
-    assert "not known here" in written
-    assert "diff." not in written
-    assert " ± " in written
-    assert max(map(len, written.splitlines())) <= 110
+    written = (tmp_path / "table11.md").read_text()
+    assert " (95.4) |" in written
+    assert "The paper's figures are of its own models and data" in written
+    assert "| mIoU, own" in " ".join(written.split())
+    assert max(map(len, written.splitlines())) <= 125
 
 
 def test_a_finished_run_is_not_repeated(third, own, monkeypatch, capsys):
@@ -448,7 +465,29 @@ def test_a_finished_run_is_not_repeated(third, own, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert printed.out.startswith("# Table 3: ")
     assert printed.out.endswith(f"{output / 'table3.md'}\n")
-    assert "tiny: mask pooling on " in printed.err
+    assert "table3, 2 of 3: tiny, mask pooling on " in printed.err
+
+
+def test_tables_share_their_evaluations(own, tmp_path, monkeypatch):
+    """Table 1 has what table 11 has evaluated, and more: its four other branches are not evaluated again."""
+    reproduce("table11", output=tmp_path, model="tiny", data=own, limit=1)
+    called = []
+    call = TimedPredictor.__call__
+    monkeypatch.setattr(TimedPredictor, "__call__", lambda timed, *given: called.append(1) or call(timed, *given))
+    (report,) = reproduce("table1", output=tmp_path, model="tiny", data=own, limit=1)
+    assert (report.measured, called) == (2, [])
+    (eleventh, first) = (numbers_in(tmp_path, table) for table in ("table11", "table1"))
+    assert first["maftplus-base-adapter", "A-150"]["percent"] == eleventh["both-adapter", "mIoU on PAS-20"]["percent"]
+
+
+def test_the_same_weights_in_one_table_are_evaluated_once(own, trained, tmp_path):
+    """Three rows of table 6 are one training."""
+    weights = {"16-maps": trained}
+    (report,) = reproduce("table6", output=tmp_path, model="tiny", data=own, weights=weights, limit=1)
+    assert report.measured == 3
+    assert len(list((tmp_path / "evaluations").rglob("report.json"))) == 2  # ground-truth masks, and the model's own
+    numbers = {report.cells[name, "GT mIoU"].measured for name in ("two-3x3", "3-blocks", "with-features")}
+    assert len(numbers) == 1
 
 
 def without_cropping(table):
@@ -468,7 +507,7 @@ def test_a_stop_reports_what_is_done(own, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(TimedPredictor, "__call__", stopping)
     monkeypatch.setattr(reproduction, "with_own", lambda *given: without_cropping(with_own(*given)))
     assert run(*arguments) == 130
-    line = "1 of 2 evaluations of table3 are done; tiny: Mask-Adapter: stopped: 1 of 3 images are done"
+    line = "1 of 2 evaluations of table3 are done; tiny, Mask-Adapter: stopped: 1 of 3 images are done"
     assert line in capsys.readouterr().err
     assert run(*arguments) == 0
     assert len(asked) == 5 + 2  # the first four are not evaluated again
@@ -494,30 +533,26 @@ def small_ade(tmp_path, monkeypatch):
 def test_the_paper_s_own_rows_are_compared(small_ade, tmp_path, capsys):
     """The whole set of images, and not what depends on the paper's split."""
     segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
-    arguments = (
-        "table4",
-        "--root",
-        small_ade,
-        "--weights",
-        f"fcclip-large-pooling={segmenter}",
-        "-o",
-        tmp_path / "out",
-    )
+    given = ("--weights", f"fcclip-large-pooling={segmenter}", "--partition", "coco-panoptic")
+    arguments = ("table4", "--root", small_ade, "-o", tmp_path / "out", *given)
 
-    def cell(metric="mIoU"):
-        return numbers_in(tmp_path / "out", "table4")["FC-CLIP: mask pooling", metric]
+    def cell(column="mIoU"):
+        return numbers_in(tmp_path / "out", "table4")["fcclip", column]
 
     assert run(*arguments) == 0
     assert cell()["difference to the paper"] == pytest.approx(cell()["percent"] - 26.5)
-    assert f"{cell()['percent'] - 26.5:+.2f}" in capsys.readouterr().out
-    assert cell("mIoU seen")["paper"]["percent"] == 34.6
+    printed = capsys.readouterr().out
+    assert f" (26.5, {cell()['percent'] - 26.5:+.2f}) |" in printed
+    assert "| 44.7 |" in " ".join(printed.split())  # the paper's, of a row that was not run
+    assert "partition coco-panoptic" in printed
+    assert cell("mIoU seen")["paper"] == 34.6
     assert "difference to the paper" not in cell("mIoU seen")
     assert run(*arguments, "--limit", "1") == 0
     assert cell()["images"] == 1
     assert "difference to the paper" not in cell()
-    assert run("table4", "--root", small_ade, "--model", segmenter, "-o", tmp_path / "another") == 0
-    another = numbers_in(tmp_path / "another", "table4")[f"{tmp_path.name}/segmenter.safetensors: mask pooling", "mIoU"]
-    assert (another["images"], another["paper"]["percent"]) == (2, 26.5)
+    assert run("table4", "--root", small_ade, "--model", segmenter, "-o", tmp_path / "another", *given[2:]) == 0
+    another = numbers_in(tmp_path / "another", "table4")["fcclip", "mIoU"]
+    assert (another["images"], another["paper"]) == (2, 26.5)
     assert "difference to the paper" not in another
 
 
@@ -528,55 +563,118 @@ def test_rows_of_the_user_s_training(small_ade, trained, tmp_path, capsys):
     segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
     arguments = ("table6", "--root", small_ade, "--runs", tmp_path / "runs", "-o", tmp_path / "out", "--limit", "1")
     assert run(*arguments) == 0
-    content = json.loads((tmp_path / "out" / "table6.json").read_text())
-    missing = [[cell.get("missing", []) for cell in row["numbers"]] for row in content["rows"]]
-    assert [len(one) for one in missing[1]] == [1, 1, 1]
-    assert "one-4x4/model.safetensors is missing" in missing[1][0][0]
-    assert [len(one) for one in missing[0]] == [0, 0, 1]
-    assert "maskadapter models download fcclip-large --pooler pooling" in missing[0][2][0]
+    found = numbers_in(tmp_path / "out", "table6")
+    (missing,) = found["one-4x4", "GT mIoU"]["missing"]
+    assert "one-4x4/model.safetensors is missing" in missing
+    assert "percent" in found["two-3x3", "GT mIoU"]
+    (missing,) = found["two-3x3", "FC-CLIP mIoU"]["missing"]
+    assert "maskadapter models download fcclip-large --pooler pooling" in missing
     assert run(*arguments, "--weights", f"fcclip-large-pooling={segmenter}") == 0
-    content = json.loads((tmp_path / "out" / "table6.json").read_text())
-    assert all("percent" in cell for cell in content["rows"][0]["numbers"])
-    folders = {Path(cell["folder"]).name for cell in content["rows"][0]["numbers"]}
-    assert folders == {"ade20k-150", "ade20k-150-ground-truth-masks"}
+    found = numbers_in(tmp_path / "out", "table6")
+    cells = [found["two-3x3", key] for key in ("GT mIoU", "FC-CLIP mIoU")]
+    assert all("percent" in cell for cell in cells)
+    assert [Path(cell["folder"]).name for cell in cells] == ["ade20k-150-ground-truth", "ade20k-150"]
+    assert Path(cells[0]["folder"]).parent.name == "published-design-adapter"
 
 
 def test_seen_and_unseen_classes_follow_the_partition(own, trained, tmp_path):
     """Of the first image, which shows two of the three classes."""
     weights = {"hungarian": trained}
-    report = reproduce("table5", output=tmp_path, data=own, weights=weights, limit=1)
+    (report,) = reproduce("table5", output=tmp_path, data=own, weights=weights, limit=1)
     found = numbers_in(tmp_path, "table5")
     assert report.measured == 1
-    assert found["FC-CLIP: Hungarian", "mIoU seen"]["percent"] == found["FC-CLIP: Hungarian", "mIoU"]["percent"]
-    assert found["FC-CLIP: Hungarian", "mIoU unseen"]["percent"] is None  # COCO has all three
+    assert found["hungarian", "mIoU seen"]["percent"] == found["hungarian", "mIoU"]["percent"]
+    assert found["hungarian", "mIoU unseen"]["percent"] is None  # COCO has all three
     (tmp_path / "seen.txt").write_text("sky\n")
     reproduce("table5", output=tmp_path, data=own, weights=weights, limit=1, partition=tmp_path / "seen.txt")
     found = numbers_in(tmp_path, "table5")
-    seen, unseen, both = (found["FC-CLIP: Hungarian", f"mIoU{group}"]["percent"] for group in (" seen", " unseen", ""))
+    seen, unseen, both = (found["hungarian", f"mIoU{group}"]["percent"] for group in (" seen", " unseen", ""))
     assert both == pytest.approx((seen + unseen) / 2)
-    assert "paper divides A-150 by hand" in (tmp_path / "table5.md").read_text()
 
 
-def test_an_empty_machine(tmp_path, capsys, monkeypatch):
+def test_the_paper_s_partition_is_explained_where_it_is_used(tmp_path):
+    for partition, explained in ((None, True), ("coco-panoptic", False)):
+        with pytest.raises(MaskAdapterError, match="no row of table9 could be run"):
+            reproduce("table9", tmp_path, tmp_path, partition=partition)
+        written = " ".join((tmp_path / "table9.md").read_text().split())
+        assert ("the authors' own list is not published" in written) == explained
+
+
+@pytest.fixture
+def empty_machine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
+    return tmp_path
+
+
+def test_a_table_on_an_empty_machine(empty_machine, capsys):
     assert run("table1", "--root", "datasets") == 2
     printed = capsys.readouterr().err
-    assert printed.startswith("error: no row of table1 could be run: fcclip-large with pooling is not on this machine")
+    assert printed.startswith("error: no row of table1 could be run: maftplus-base with pooling is not on this machine")
     assert printed.count("\n") == 1
-    written = " ".join((tmp_path / "reproduce" / "table1" / "table1.md").read_text().split())
-    assert "Not run: all rows (ade20k-847: mIoU): no ade20k-847 (val) in " in written
+    written = " ".join((empty_machine / "reproduce" / "table1.md").read_text().split())
+    assert "Not run: all rows (A-847): no ade20k-847 (val) in " in written
     assert "maskadapter prepare pascal-voc-20 --root datasets" in written
-    assert "maskadapter models download maftplus-large, or" in written.replace("'", "")
-    assert "36.6" in written
-    found = numbers_in(tmp_path / "reproduce" / "table1", "table1")
+    assert "maskadapter models download maftplus-large', or" in written
+    assert "| CAT-Seg | CLIP ViT-L/14 | COCO-Stuff | 37.9 | 16.0 | 63.3 | 23.8 | 97.0 |" in written
+    found = numbers_in(empty_machine / "reproduce", "table1")
+    assert len(found) == 23 * 5
     assert all("percent" not in cell for cell in found.values())
+
+
+@pytest.mark.parametrize("arguments", [[*TABLES], ["all"]], ids=["each table", "all"])
+def test_every_row_and_column_as_printed_on_an_empty_machine(arguments, empty_machine, capsys):
+    for name in arguments:
+        assert run(name, "--root", "datasets") == 2
+    golden = json.loads(Path(__file__).with_name("published_figures.json").read_text())
+    for name, table in golden.items():
+        written = (empty_machine / "reproduce" / f"{name}.md").read_text()
+        page = (empty_machine / "reproduce" / "all.md").read_text() if arguments == ["all"] else written
+        assert "- Not run: " in written
+        for row, figures in zip(TABLES[name].rows, table["rows"].values(), strict=True):
+            cells = [*filter(None, row.printed), *("-" if one is None else f"{one:.1f}" for one in figures)]
+            for text in (written, page):
+                lines = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+                assert cells in [list(filter(None, line)) for line in lines]
+        header = [*TABLES[name].headers, *table["columns"]]
+        assert header in [list(filter(None, map(str.strip, line.split("|")))) for line in page.splitlines()]
+
+
+def test_all_tables_on_an_empty_machine(empty_machine, capsys):
+    assert run("all", "--root", "datasets") == 2
+    printed = capsys.readouterr().err
+    assert re.fullmatch(
+        r"error: no row of any table could be run: maftplus-base .*; all \d+ reasons are in reproduce.all.md\n", printed
+    )
+    page = (empty_machine / "reproduce" / "all.md").read_text()
+    missing = " ".join(page.partition("## What is missing")[2].split())
+    assert "maskadapter prepare ade20k-150 --root datasets (tables 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)" in missing
+    warmup = "fcclip-large-warmup"
+    assert f"recipes/table1/{warmup}.yaml', or give --weights {warmup}=FILE (tables 4, 6, 7, 10)" in missing
+    assert missing.count("16-maps") == 0  # the same training
+    assert missing.rindex("maskadapter train") < missing.index("another method's figures")
+    assert not list(empty_machine.rglob("evaluations"))
+
+
+def test_all_tables_of_the_user_s_model_and_data(own, tmp_path, capsys):
+    assert run("all", "--model", "tiny", "--data", own, "--limit", "1", "-o", tmp_path) == 0
+    page = (tmp_path / "all.md").read_text()
+    printed = capsys.readouterr().out
+    assert page.strip() in printed
+    assert printed.endswith(f"{tmp_path / 'all.md'}\n")
+    reports = reproduce("all", model="tiny", data=own, limit=1, output=tmp_path)
+    assert [report.measured for report in reports] == [2, 2, 3, 1, 0, 0, 0, 0, 0, 0, 5]
+    assert page_text(reports) == page
+    assert [(tmp_path / f"{name}.md").is_file() for name in TABLES] == [True] * 11
+    overview = [line for line in page.splitlines() if line.startswith("| Table 11: ")]
+    assert [cell.strip() for cell in overview[0].split("|")[2:5]] == ["5", "5", "5"]
 
 
 def test_missing_weights_masks_and_data_are_listed_together(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
-    with pytest.raises(MaskAdapterError, match=r"run: fcclip-large with adapter is not .*; all 4 reasons are in"):
+    with pytest.raises(MaskAdapterError, match=r"run: laion/CLIP-convnext.* is not .*; all 8 reasons are in"):
         reproduce("table8", tmp_path / "datasets", tmp_path)
-    reasons = numbers_in(tmp_path, "table8")["FC-CLIP: Mask-Adapter", "mIoU"]["missing"]
+    reasons = numbers_in(tmp_path, "table8")["adapter", "A-150"]["missing"]
     assert ["fcclip-large" in reasons[0], "sam-vit-huge" in reasons[1], "prepare" in reasons[2]] == [True] * 3
     assert len(reasons) == 3
 
@@ -587,10 +685,11 @@ def test_missing_weights_masks_and_data_are_listed_together(tmp_path, monkeypatc
         (["table12"], "no table 'table12': choose from table1"),
         (["table3", "--weights", "ovseg"], "--weights ovseg: NAME=FILE is needed"),
         (["table3", "--weights", "ovsag=x"], "table3 has no weights called 'ovsag': choose from fcclip-large-adapter"),
+        (["all", "--weights", "ovsag=x"], "all has no weights called 'ovsag': choose from 1-map, 16-maps, 2-blocks"),
         (["table3", "--weights", "ovseg=x.pt"], "there is no file x.pt, which is given as the weights of ovseg"),
         (["table3", "--device", "cuda:99"], "device 'cuda:99' cannot be used here"),
         (["table3", "--model", "tiny", "--data", "nothing.yaml"], "no row of table3 could be run: "),
-        (["table3", "--model", "tiny", "--data", "coco"], "no row of table3 could be run: "),
+        (["all", "--model", "tiny", "--data", "coco"], "no row of any table could be run: "),
     ],
 )
 def test_mistakes(arguments, line, tmp_path, capsys, monkeypatch):
@@ -616,15 +715,39 @@ def test_two_trainings_of_one_file_name(own, trained, tmp_path, monkeypatch):
         path.parent.mkdir(parents=True)
         segmenter.clip.model.logit_scale.data -= 0.1 * number
         ma.save(segmenter, path, "tiny")
-    made = [reproduce("table3", output=tmp_path / "out", model=path, data=own, limit=1) for path in files]
-    assert [report.table.rows[0].of for report in made] == [*["run/model.safetensors"] * 2, "third/model.safetensors"]
+    made = [reproduce("table3", output=tmp_path / "out", model=path, data=own, limit=1)[0] for path in files]
+    labels = [report.table.rows[0].label for report in made]
+    assert labels == [f"{name}/model.safetensors, Mask-Adapter" for name in ("run", "run", "third")]
     folders = {cell.folder for report in made for cell in report.cells.values()}
     assert len(folders) == 3
     assert all(not cell.missing for report in made for cell in report.cells.values())
     monkeypatch.chdir(files[2].parent)  # another path of the same file
-    again = reproduce("table3", output=tmp_path / "out", model="model.safetensors", data=own, limit=1)
+    (again,) = reproduce("table3", output=tmp_path / "out", model="model.safetensors", data=own, limit=1)
     assert {cell.folder for cell in again.cells.values()} <= folders
-    assert again.table.rows[0].of == "third/model.safetensors"
+    assert again.table.rows[0].label == labels[2]
+
+
+def test_the_folder_of_an_evaluation_says_what_it_is(tmp_path):
+    options = RunOptions(Given(tmp_path / "runs"), tmp_path, None, "val", None, None, "cpu")
+    trained, clip = tmp_path / "runs" / "1-map" / "model.safetensors", tmp_path / "clip.pt"
+    trained.parent.mkdir(parents=True)
+    trained.touch()
+    clip.touch()
+
+    def folder(source, branch="ensemble", masks=None, dataset="ade20k-150"):
+        path = EvaluationRun(source, branch, masks, dataset).folder(options)
+        return path.relative_to(tmp_path / "evaluations").as_posix()
+
+    assert folder(ModelSource("tiny", "pooling")) == "tiny-pooling/ade20k-150"
+    assert folder(ModelSource("fcclip-large", adapter=trained), "out-of-vocabulary") == (
+        "fcclip-large-1-map/ade20k-150-out-of-vocabulary"
+    )
+    sam = folder(ModelSource("tiny", "adapter"), masks="sam:facebook/sam-vit-huge,unmasked_regions=no")
+    assert sam == "tiny-adapter/ade20k-150-sam-facebook-sam-vit-huge-unmasked-regions-no"
+    assert re.fullmatch(
+        rf"{tmp_path.name.replace('_', '-')}-clip-[0-9a-f]{{8}}-cropping/own",
+        folder(ModelSource(f"clip:ViT-B-16:{clip}", "cropping"), dataset="a/own.yaml"),
+    )
 
 
 def test_numbers_are_not_replaced_by_nothing(own, tmp_path, monkeypatch):
@@ -651,12 +774,10 @@ def test_a_vertical_bar_in_a_name_is_escaped(own, trained, tmp_path, monkeypatch
     odd = tmp_path / "a|b" / "model.safetensors"
     odd.parent.mkdir()
     odd.symlink_to(trained)
-    report = reproduce("table3", output=tmp_path / "out", model=odd, data=own, limit=1)
-    assert not report.cells["a|b/model.safetensors: Mask-Adapter", "segments"].missing
+    (report,) = reproduce("table3", output=tmp_path / "out", model=odd, data=own, limit=1)
+    assert not report.cells[report.table.rows[0].id, "Acc"].missing
     written = (tmp_path / "out" / "table3.md").read_text()
-    rows = [line for line in written.splitlines() if line.startswith("|   1 |")]
-    assert len(rows) == 3
-    assert all(line.startswith(r"|   1 | a\|b/model.safetensors: Mask-Adapter |") for line in rows)
+    assert written.count("| a\\|b/model.safetensors, Mask-Adapter |") == 2
 
 
 def test_a_file_name_that_is_not_text(own, trained, tmp_path, monkeypatch, capsys):
@@ -667,10 +788,9 @@ def test_a_file_name_that_is_not_text(own, trained, tmp_path, monkeypatch, capsy
     odd.symlink_to(trained)
     assert run("table3", "--model", odd, "--data", own, "--limit", "1", "-o", tmp_path / "out") == 2
     assert "error: no row of table3 could be run: " in capsys.readouterr().err
-    found = numbers_in(tmp_path / "out", "table3")
-    (reason,) = found["b\ufffd/model\ufffd.safetensors: Mask-Adapter", "mIoU"]["missing"]
+    ((reason,),) = [cell["missing"] for cell in numbers_in(tmp_path / "out", "table3").values()]
     assert "b\ufffd/model\ufffd.safetensors" in reason
-    assert "b\ufffd/model\ufffd.safetensors: Mask-Adapter" in (tmp_path / "out" / "table3.md").read_text()
+    assert "b\ufffd/model\ufffd.safetensors, Mask-Adapter" in (tmp_path / "out" / "table3.md").read_text()
     assert readable_settings({"weights": os.fsdecode(b"a\xff.pth"), "alpha": 0.5}) == {
         "weights": "a\ufffd.pth",
         "alpha": 0.5,
@@ -679,32 +799,37 @@ def test_a_file_name_that_is_not_text(own, trained, tmp_path, monkeypatch, capsy
 
 def test_a_row_that_fails_does_not_stop_the_others(own, trained, tmp_path):
     """An adapter's file does not pool."""
-    report = reproduce("table3", output=tmp_path, model=trained, data=own, limit=1)
+    (report,) = reproduce("table3", output=tmp_path, model=trained, data=own, limit=1)
     _, pooled, adapted = report.table.rows
-    assert "holds an adapter" in report.cells[pooled.label, "segments"].missing[0]
-    assert not report.cells[adapted.label, "segments"].missing
+    assert "holds an adapter" in report.cells[pooled.id, "Acc"].missing[0]
+    assert not report.cells[adapted.id, "Acc"].missing
 
 
 def test_every_file_that_can_be_given_has_a_name():
-    assert weight_names(TABLES["table3"]) == {"ovseg", "fcclip-large-adapter", "fcclip-large-pooling"}
-    assert weight_names(TABLES["table5"]) >= {"hungarian", "iou-0.7"}
+    published = {
+        f"{model}-{pooler}" for model in ("fcclip-large", "maftplus-large") for pooler in ("adapter", "pooling")
+    }
+    assert weight_names(TABLES["table3"]) == {"ovseg", *published}
+    assert weight_names(TABLES["table5"]) >= {"hungarian", "iou-0.7", "consistency-0"}
 
 
 def test_the_markdown_of_known_numbers():
     table = replace(TABLES["table2"], rows=TABLES["table2"].rows[2:4], columns=TABLES["table2"].columns[2:])
-    pooled, adapted = table.rows
     cells = {
-        (pooled.label, "mIoU"): Cell(26.4, 0.51, pooled.published["mIoU"], True, seconds=12.34),
-        (adapted.label, "mIoU"): Cell(35.64, 0.5, adapted.published["mIoU"], True, 9.24, 0.3, 1),
+        ("fcclip", "mIoU"): Cell(26.4, 0.51, 26.5, True, seconds=12.34, images=7),
+        ("fcclip-adapter", "mIoU"): Cell(35.64, 0.5, 35.4, True, 9.24, 0.3, 1, 7),
     }
-    lines = TableReport(table, TABLES["table2"], cells, {"split": "val"}).markdown().splitlines()
-    assert lines[6] == "|   1 | FC-CLIP: mask pooling | 26.40 ± 0.51 |  26.5 | -0.10 |                 |    12.3 |"
-    assert lines[7] == "|   2 | FC-CLIP: Mask-Adapter | 35.64 ± 0.50 |  35.4 | +0.24 | 1: +9.24 ± 0.30 |       1 |"
+    lines = report_text(TableReport(table, TABLES["table2"], cells, {"split": "val"})).splitlines()
+    assert lines[4] == "| FC-CLIP                 | **26.40** ± 0.51 (26.5, -0.10) |"
+    assert lines[5] == "| FC-CLIP w/ Mask-Adapter | **35.64** ± 0.50 (35.4, +0.24) |"
+    assert lines[11] == "| FC-CLIP                 | mIoU   |      7 |    12.3 |              |     |"
+    assert lines[12] == "| FC-CLIP w/ Mask-Adapter | mIoU   |      7 |       1 | +9.24 ± 0.30 | FC-CLIP |"
+    assert " ".join(" ".join(lines[14:17]).split()).startswith(f"- {LEGEND}")
 
 
 @pytest.mark.skipif(COCO is None, reason="MASKADAPTER_COCO does not name a folder of COCO 2017")
 def test_segments_of_coco(tmp_path):
-    report = reproduce("table3", COCO, tmp_path, model="tiny", data="coco-panoptic", limit=2)
-    accuracy = report.cells["tiny: mask pooling", "segments"]
+    (report,) = reproduce("table3", COCO, tmp_path, model="tiny", data="coco-panoptic", limit=2)
+    accuracy = report.cells[report.table.rows[1].id, "Acc"]
     assert 0 < accuracy.measured < 100
     assert accuracy.error > 0

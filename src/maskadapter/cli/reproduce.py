@@ -20,7 +20,7 @@ def reproduce(
     split: Split = "val",
     partition: Annotated[
         str | None,
-        Option(help="Seen classes, as evaluate takes them; else the table's own."),
+        Option(help="Seen classes, as evaluate takes them; without it paper-rule."),
     ] = None,
     limit: Limit = None,
     runs: Annotated[Path, Option(help="Folder of trainings: RECIPE/model.safetensors.")] = Path("runs"),

@@ -102,12 +102,13 @@ def _read(path: Path) -> dict[str, Table]:
 
     def row(name: str, table: Mapping[str, Any]) -> Row:
         facts = {**table.get("each row", {}), **table["rows"][name]}
-        printed, published = tuple(facts.pop("printed")), zip(table["columns"], facts.pop("published"), strict=True)
-        recipe = facts.get("recipe")
-        cited = {} if "model" in facts else {"cited": facts.get("cited", table.get("cited"))}
-        figures = {key: figure for key, figure in published if figure is not None}
-        label = _label(tuple(table["headers"]), printed)
-        return Row(name, printed, label, figures, same_training=same.get(recipe, (recipe,) * bool(recipe)), **{**facts, **cited})
+        printed, figures = tuple(facts.pop("printed")), zip(table["columns"], facts.pop("published"), strict=True)
+        published = {key: figure for key, figure in figures if figure is not None}
+        if "model" not in facts:
+            facts.setdefault("cited", table.get("cited"))
+        if recipe := facts.get("recipe"):
+            facts["same_training"] = same.get(recipe, (recipe,))
+        return Row(name, printed, _label(tuple(table["headers"]), printed), published, **facts)
 
     return {
         name: Table(

@@ -47,10 +47,11 @@ class EvaluationRun:
 
         Files of the same name in two folders differ by a hash of their path; those of trainings are named after them.
         """
-        parts = [self._weights(file, options.given.runs) for file in (self.source.name, self.source.adapter) if file]
-        use = [Path(self.dataset).stem, *[self.branch] * (self.branch != "ensemble"), *[self.masks] * bool(self.masks)]
-        pooler = [self.source.pooler] * bool(self.source.pooler)
-        return options.folder / "evaluations" / _slug("-".join([*parts, *pooler])) / _slug("-".join(use))
+        files = [self._weights(file, options.given.runs) for file in (self.source.name, self.source.adapter) if file]
+        weights = "-".join(filter(None, [*files, self.source.pooler]))
+        branch = "" if self.branch == "ensemble" else self.branch
+        use = "-".join(filter(None, [Path(self.dataset).stem, branch, self.masks]))
+        return options.folder / "evaluations" / _slug(weights) / _slug(use)
 
     @staticmethod
     def _weights(name: str | Path, runs: Path) -> str:

@@ -76,7 +76,7 @@ class TableReport:
             labels_by_columns.setdefault(where, []).append(label)
         runnable = {row.label for row in self.table.rows if not row.cited}
         return "; ".join(
-            ("all rows" if 1 < len(runnable) and runnable <= set(labels) else "; ".join(labels)) + where
+            ("all rows" if len(runnable) > 1 and runnable <= set(labels) else "; ".join(labels)) + where
             for where, labels in labels_by_columns.items()
         )
 
