@@ -435,7 +435,7 @@ def test_numbers_are_those_of_evaluate(third, own, tmp_path):
         predictor = model_predictor(ModelSource("tiny", pooler), dataset, masks="ground-truth")
         expected = evaluate(predictor.predict, dataset, tmp_path / pooler, metrics=["masks"]).numbers
         cell = found[row.id, "Acc"]
-        assert cell["percent"] == expected["accuracy of class masks"]
+        assert cell["percent"] == expected["accuracy of segments"]
         assert cell["standard error"] == pytest.approx(report.cells[row.id, "Acc"].error)
         assert (cell["images"], cell["seconds an image"] > 0) == (3, True)
         assert (Path(cell["folder"]) / "report.json").is_file()
@@ -597,7 +597,7 @@ def test_the_paper_s_partition_is_explained_where_it_is_used(tmp_path):
         with pytest.raises(MaskAdapterError, match="no row of table9 could be run"):
             reproduce("table9", tmp_path, tmp_path, partition=partition)
         written = " ".join((tmp_path / "table9.md").read_text().split())
-        assert ("the authors' own list is not published" in written) == explained
+        assert ("The authors' own list is not published" in written) == explained
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from maskadapter.evaluation import RESAMPLES
+from maskadapter.paper.table import Column
 from maskadapter.paper.tables.report import Cell, TableReport
 from maskadapter.system.atomic_files import readable, write_atomically
 from maskadapter.system.markdown_table import markdown_table
@@ -64,8 +65,7 @@ def heading(report: TableReport) -> str:
 
 def printed_table(report: TableReport) -> str:
     """The table as printed; measured numbers stand before the paper's."""
-    table = report.table
-    names = [one.key if one in report.original.columns else readable(one.title) for one in table.columns]
+    table, names = report.table, [_heading(report, column) for column in report.table.columns]
     cells = [[_cell(report.cells[row.id, column.key]) for column in table.columns] for row in table.rows]
     rows = [[*map(readable, row.printed), *texts] for row, texts in zip(table.rows, cells, strict=True)]
     kept = [place for place, _ in enumerate(table.headers) if place == 0 or any(row[place] for row in rows)]
@@ -73,6 +73,11 @@ def printed_table(report: TableReport) -> str:
     header, align = [*table.headers, *names], "l" * len(table.headers) + "r" * len(names)
     shown = [[line[place] for place in kept] for line in (header, [*align], *rows)]
     return "\n".join(markdown_table(shown[0], shown[2:], "".join(shown[1])))
+
+
+def _heading(report: TableReport, column: Column) -> str:
+    """A column's name as printed; of other data what it measures."""
+    return column.key if column in report.original.columns else readable(column.title)
 
 
 def _cell(cell: Cell) -> str:
@@ -94,7 +99,7 @@ def _compared(report: TableReport) -> list[str]:
             difference = _with_error(f"{cell.difference:+.2f}", cell.difference_error)
             against = ("", "") if math.isnan(cell.difference) else (difference, labels[row.against])
             seconds = "" if math.isnan(cell.seconds) else f"{cell.seconds:.3g}"
-            lines.append((labels[row.id], column.key, str(cell.images), seconds, *against))
+            lines.append((labels[row.id], _heading(report, column), str(cell.images), seconds, *against))
     header = ("row", "column", "images", "s/image", "difference", "from the row")
     return ["## Row against row", "\n".join(markdown_table(header, lines, "llrrrl"))] if lines else []
 
