@@ -107,4 +107,4 @@ def test_one_step(file, started, tmp_path, monkeypatch):
 
 def test_all_of_them_were_found():
     assert len(FILES) == sum(1 for path in FOLDER.rglob("*") if path.suffix in (".yaml", ".yml"))
-    assert len(FILES) >= 38
+    assert len(FILES) >= 40
