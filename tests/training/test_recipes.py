@@ -30,7 +30,7 @@ def plain(name, ratio=1.0):
     return {"name": name, "ratio": ratio, "repeat_threshold": 0.0}
 
 
-COCO, LVIS, GRAND = plain("coco-panoptic", 118_287.0), plain("lvis-v1", 100_170.0), plain("grand", 223_720.0)
+COCO, LVIS, GRAND = plain("coco-panoptic", 118_287.0), plain("lvis-v1", 100_170.0), plain("grand", 223_707.0)
 
 
 def mixture(*parts, iterations, milestones):
@@ -57,7 +57,7 @@ DIFFERENCES = {
     "table7/on-coco-panoptic": {},
     "table7/on-coco-panoptic-and-lvis": mixture(COCO, LVIS, iterations=546_142, milestones=[480_605, 524_296]),
     "table7/on-coco-panoptic-lvis-and-grand": mixture(
-        COCO, LVIS, GRAND, iterations=1_105_442, milestones=[972_789, 1_061_224]
+        COCO, LVIS, GRAND, iterations=1_105_410, milestones=[972_761, 1_061_194]
     ),
     "table9/consistency-0": {"loss.consistency": 0.0},
     "table9/consistency-2": {"loss.consistency": 2.0},

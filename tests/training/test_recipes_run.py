@@ -25,6 +25,7 @@ from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training import initial_weights
 from maskadapter.training.recipe import read_recipe
 from maskadapter.training.trainer import train
+from maskadapter.training.weights_check import check_weights
 
 PUBLISHED = ("fcclip-large", "maftplus-base", "maftplus-large")
 FOLDER = Path(__file__).parents[2] / "recipes"
@@ -103,6 +104,18 @@ def test_one_step(file, started, tmp_path, monkeypatch):
     )
     void = written["void_embedding.weight"]
     assert torch.equal(void, begun["void_embedding.weight"].float()) != recipe.trains_void_embedding
+
+
+def test_both_stages_run_on_the_embedded_model(tmp_path, monkeypatch):
+    # As docs/training.md says: the mixed stage goes on from runs/fcclip-large-warmup, below the current folder.
+    monkeypatch.chdir(tmp_path)
+    changes = ["model.architecture=tiny", "model.weights=tiny", "run.precision=fp32", "run.iterations=1"]
+    changes += ["run.batch_size=2", "data.crop=64", "data.workers=0", "evaluation.every=0"]
+    for file in ("table1/fcclip-large-warmup.yaml", "table4/both-stages.yaml"):
+        recipe = read_recipe(FOLDER / file, changes)
+        check_weights(recipe)
+        written = load_file(train(recipe, [Scenes(4)], Path("runs") / Path(file).stem, device="cpu"))
+        assert any(key.startswith("pooler.adapter.") for key in written)
 
 
 def test_all_of_them_were_found():
