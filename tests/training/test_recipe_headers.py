@@ -76,6 +76,11 @@ def test_every_row_has_its_figures():
     assert set(map(name_of, FILES)) - stages == set(FIGURES)
 
 
+def test_the_readme_lists_every_row_with_its_figures():
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `(table[^`]+)` \| .+ \| ([\d., ]+) \|$", readme, re.MULTILINE)) == FIGURES
+
+
 def test_the_same_training_is_the_same():
     said = {path: re.findall(r"Same training as (\S+\.yaml)", header(path)) for path in FILES}
     assert sum(map(len, said.values())) >= 10
