@@ -11,7 +11,7 @@ def test_tables_have_the_official_numbers():
         "coco-stuff": 171,
         "lvis-v1": 1203,
     }
-    for name in KNOWN:
+    for name in (name for name, known in KNOWN.items() if not known.free_text):
         vocabulary = Vocabulary.builtin(name)
         if name in ("coco-panoptic", "lvis-v1"):
             assert list(category_ids(name).values()) == list(range(len(vocabulary)))
@@ -33,4 +33,5 @@ def test_tables_have_the_official_numbers():
         "coco-panoptic": (118_287, 5_000),
         "coco-stuff": (118_287, 5_000),
         "lvis-v1": (100_170, 19_809),
+        "grand": (223_707,),  # 2 % of SA-1B's 11,185,362
     }

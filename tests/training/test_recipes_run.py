@@ -1,13 +1,15 @@
-"""Every recipe runs one step, on models of the published kinds and hardly any size."""
+"""Every recipe runs a step of every data set, on models of the published kinds and hardly any size."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from maskadapter.data.scenes.scenes import Scenes
+from maskadapter.errors import DatasetError
 from maskadapter.hub.loading import find
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.saving import save
@@ -25,6 +27,8 @@ from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.training import initial_weights
 from maskadapter.training.recipe import read_recipe
 from maskadapter.training.trainer import train
+from maskadapter.training.weights_check import check_weights
+from maskadapter.vocabulary.vocabulary import Vocabulary
 
 PUBLISHED = ("fcclip-large", "maftplus-base", "maftplus-large")
 FOLDER = Path(__file__).parents[2] / "recipes"
@@ -69,11 +73,43 @@ def started(tmp_path_factory):
     return files
 
 
+class Watched(Scenes):
+    """Scenes that know whether one of them was drawn."""
+
+    drawn = False
+
+    def __getitem__(self, index):
+        self.drawn = True
+        return super().__getitem__(index)
+
+
+class FreeTextScenes:
+    """Scenes whose samples bring their own classes, as those of GranD do."""
+
+    name, task, free_text = "grand", "instance", True
+
+    def __init__(self, scenes):
+        self.scenes = scenes
+
+    @property
+    def vocabulary(self):
+        raise DatasetError("free text has no list of classes")
+
+    def __len__(self):
+        return len(self.scenes)
+
+    def __getitem__(self, index):
+        sample = self.scenes[index]
+        present, classes = np.unique(sample.target.classes, return_inverse=True)
+        own = Vocabulary.of([self.scenes.vocabulary.names[number] for number in present])
+        return replace(sample, target=replace(sample.target, classes=classes), vocabulary=own)
+
+
 # test_classifier.py runs the stage that has no steps.
 @pytest.mark.parametrize(
     "file", [file for file in FILES if file.stem != "own-data"], ids=lambda file: f"{file.parent.name}/{file.stem}"
 )
-def test_one_step(file, started, tmp_path, monkeypatch):
+def test_a_step_of_every_data_set(file, started, tmp_path, monkeypatch):
     recipe = read_recipe(file)
     name = recipe.model.architecture
     changes = {"adapter": None, "hidden_dim": 8}  # the warm-up's adapter has not been trained
@@ -82,7 +118,8 @@ def test_one_step(file, started, tmp_path, monkeypatch):
         # A CLIP encoder would be downloaded: FC-CLIP's own file has the same CLIP.
         changes["weights"] = str(started[name])
     model = recipe.model.model_copy(update=changes)
-    run = {"iterations": 1, "batch_size": 2, "precision": "fp32", "checkpoint_blocks": False}
+    mixture = len(recipe.data.train) > 1
+    run = {"iterations": 8 if mixture else 1, "batch_size": 2, "precision": "fp32", "checkpoint_blocks": False}
     changed = recipe.model_copy(
         update={
             "model": model,
@@ -90,8 +127,11 @@ def test_one_step(file, started, tmp_path, monkeypatch):
             "data": recipe.data.model_copy(update={"crop": 64, "workers": 0}),
         }
     )
-    datasets = [Scenes(8, seed=part) for part in range(len(recipe.data.train))]
+    scenes = [Watched(8, seed=part) for part in range(len(recipe.data.train))]
+    sets = zip(scenes, recipe.data.train, strict=True)
+    datasets = [FreeTextScenes(one) if part.name == "grand" else one for one, part in sets]
     written = load_file(train(changed, datasets, tmp_path, device="cpu"))
+    assert all(one.drawn for one in scenes)
     begun = find(ModelSource(model.weights, "pooling")).tensors
     assert any(key.startswith("pooler.adapter.") for key in written)
     part = "generator." if recipe.stage == "generator" else "pooler."
@@ -105,6 +145,18 @@ def test_one_step(file, started, tmp_path, monkeypatch):
     assert torch.equal(void, begun["void_embedding.weight"].float()) != recipe.trains_void_embedding
 
 
+def test_both_stages_run_on_the_embedded_model(tmp_path, monkeypatch):
+    # As docs/training.md says: the mixed stage goes on from runs/fcclip-large-warmup, below the current folder.
+    monkeypatch.chdir(tmp_path)
+    changes = ["model.architecture=tiny", "model.weights=tiny", "run.precision=fp32", "run.iterations=1"]
+    changes += ["run.batch_size=2", "data.crop=64", "data.workers=0", "evaluation.every=0"]
+    for file in ("table1/fcclip-large-warmup.yaml", "table4/both-stages.yaml"):
+        recipe = read_recipe(FOLDER / file, changes)
+        check_weights(recipe)
+        written = load_file(train(recipe, [Scenes(4)], Path("runs") / Path(file).stem, device="cpu"))
+        assert any(key.startswith("pooler.adapter.") for key in written)
+
+
 def test_all_of_them_were_found():
     assert len(FILES) == sum(1 for path in FOLDER.rglob("*") if path.suffix in (".yaml", ".yml"))
-    assert len(FILES) >= 38
+    assert len(FILES) >= 40

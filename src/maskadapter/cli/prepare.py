@@ -10,7 +10,7 @@ def prepare(
     name: Annotated[
         str,
         Argument(
-            help="ade20k-150 or -847, pascal-context-59 or -459, pascal-voc-20, coco-panoptic, coco-stuff, lvis-v1."
+            help="ade20k-150 or -847, pascal-context-59 or -459, pascal-voc-20, coco-panoptic or -stuff, lvis-v1, grand"
         ),
     ],
     root: Annotated[Path, Option(help="Folder of all data sets, or the data set's own folder.")],
@@ -25,4 +25,4 @@ def prepare(
     """
     from maskadapter.data.prepare import prepare as run
 
-    print(run(name, root, (split,) if split else ("train", "val"), offline=offline))
+    print(run(name, root, (split,) if split else None, offline=offline))

@@ -23,7 +23,8 @@ from maskadapter.vocabulary import Vocabulary
 class Archive:
     """One published file of a data set, as a rule a zip or tar archive.
 
-    file: its name. address: its URL, "" where the download requires a registration. members: what is unpacked: a folder
+    file: its name, with a * where there are several alike; address is then the page that lists them. address: its URL,
+    "" where the download requires a registration. members: what is unpacked: a folder
     in the archive (ends in a slash) or a file -> its place below the data set's own folder; empty for a file that is
     not an archive and is kept as it is. inner: archives inside the archive, with their members. endings: from folders
     only files whose names end in one of these are unpacked.
@@ -70,7 +71,7 @@ class KnownSet:
     name: also the name of its built-in vocabulary. folder: its own folder below the folder of all data sets. splits:
     "train" and "val". archives: the published files; registration: the page where a user has to register first, if any.
     instances: folder of instance labels, from which panoptic and instance ground truth is made. shared: folders that it
-    shares with other data sets. label_values: of its label maps, where they count up.
+    shares with other data sets. label_values: of its label maps, where they count up. free_text: it has no vocabulary.
     """
 
     name: str
@@ -83,6 +84,7 @@ class KnownSet:
     instances: str = ""
     shared: tuple[str, ...] = ()
     label_values: LabelValues | None = None
+    free_text: bool = False
 
 
 _FOLDER = files("maskadapter.data")

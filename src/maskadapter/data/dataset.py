@@ -18,12 +18,14 @@ class Sample:
     """One image and its ground truth.
 
     image: (H, W, 3) uint8 RGB, upright (EXIF orientation applied). target: the ground truth at the image's size. name:
-    file name of the image, unique within the data set; messages use it.
+    file name of the image, unique within the data set; messages use it. vocabulary: the classes that
+    ``target.classes`` indexes where the data set is ``FreeText`` and the image has any; else None.
     """
 
     image: np.ndarray
     target: Target
     name: str
+    vocabulary: Vocabulary | None = None
 
 
 class Dataset(Protocol):
@@ -34,13 +36,22 @@ class Dataset(Protocol):
     """
 
     name: str
-    vocabulary: Vocabulary
     task: Task
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample:
         """Read a sample. Raises DatasetError, naming the file: no label, or one that does not fit the image."""
+
+
+@runtime_checkable
+class FreeText(Protocol):
+    """A data set whose classes are free text: every sample brings its own, and ``vocabulary`` raises DatasetError."""
+
+    free_text: Literal[True]
 
 
 @runtime_checkable

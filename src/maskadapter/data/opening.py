@@ -7,6 +7,7 @@ from maskadapter.data.dataset import Dataset, Task
 from maskadapter.data.formats.ade20k_segments import Ade20kSegments
 from maskadapter.data.formats.coco_datasets import CocoInstances, CocoPanoptic
 from maskadapter.data.formats.custom import open_custom, read_description
+from maskadapter.data.formats.grand import GranD
 from maskadapter.data.formats.image_label_pairs import no_label
 from maskadapter.data.formats.semantic_folder import SemanticFolder
 from maskadapter.data.layout import SplitFiles, missing_path
@@ -85,6 +86,8 @@ def _open(known: KnownSet, root: Path, split: str, task: Task) -> Dataset:
     if absent:
         where = f"no {known.name} ({split}) in {files.folder}"
         raise DatasetError(f"{where}: {absent[0].text}; to fetch it, run: {command}")
+    if known.free_text:
+        return GranD(known.name, files.images, files.labels)
     vocabulary = Vocabulary.builtin(known.name)
     if known.task != "semantic":
         classes = category_ids(known.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from maskadapter.data import Dataset, require_masks
+from maskadapter.data import Dataset, FreeText, require_masks
 from maskadapter.data.loading import LoadedBatch, TrainingOrder, TrainingTransform, load_batches
 from maskadapter.errors import MaskAdapterError, RecipeError
 from maskadapter.hub import save
@@ -50,7 +50,8 @@ def train(
 
     The main process logs every step (DEBUG; ``step`` and ``iterations`` of the record) and the numbers of ``log.jsonl``
     (INFO). The result depends on the recipe and the data, not on where a run was stopped, nor on the number of workers;
-    nor, for the adapter's stages with ``loss_normalization: global``, and but for rounding, of processes.
+    nor, for the adapter's stages with ``loss_normalization: global``, and but for rounding, of processes; only free
+    text is joined by each process for its own images.
 
     Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: no Accelerate; data
     without a mask; a loss that is not finite. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint written.
@@ -69,6 +70,8 @@ class _Run:
         run = recipe.run
         for dataset in datasets:
             require_masks(dataset)
+        free_text = [isinstance(dataset, FreeText) and recipe.stage != "generator" for dataset in datasets]
+        known = [None if free else dataset.vocabulary for free, dataset in zip(free_text, datasets, strict=True)]
         self.accelerator = accelerator_for(recipe, output, device)
         parts = self.accelerator.num_processes * run.accumulate
         if run.batch_size % parts:
@@ -80,9 +83,9 @@ class _Run:
         thresholds = [part.repeat_threshold or None for part in recipe.data.train]
         self.order = TrainingOrder(datasets, run.batch_size, run.seed, ratios, thresholds)
         self.segmenter = initial_model(recipe).to(self.accelerator.device)
-        encoded = [self.segmenter.encode_text(dataset.vocabulary) for dataset in datasets]
+        encoded = [None if vocabulary is None else self.segmenter.encode_text(vocabulary) for vocabulary in known]
         # A tensor that was made in inference mode cannot take part in a computation with gradients.
-        vocabularies = [EncodedVocabulary(one.vocabulary, one.text_embeddings.clone()) for one in encoded]
+        vocabularies = [one and EncodedVocabulary(one.vocabulary, one.text_embeddings.clone()) for one in encoded]
         self.training_step = TrainingStep(recipe, self.segmenter, self._stage(), vocabularies, self.accelerator)
         self.checkpoints = Checkpoints(output / "checkpoints", run.keep)
         self.step = 0  # how many are done

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskadapter.data import Sample
 from maskadapter.data.loading import LoadedBatch
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter, to_batch
+from maskadapter.training.adapter.free_text import FreeTextClasses
 from maskadapter.training.adapter.stages import AdapterStage
 from maskadapter.training.batch import Batch, MaskTargets, Rngs
 from maskadapter.training.generator.stage import MaskGeneratorStage
@@ -28,18 +31,20 @@ class NotFiniteError(MaskAdapterError):
 
 
 class TrainingStep:
-    """The optimizer of a run. segmenter: on the accelerator's device; what requires a gradient is trained."""
+    """The optimizer of a run. segmenter: on the accelerator's device; what requires a gradient is trained.
+    vocabularies: the classes of each data set, None for free text."""
 
     def __init__(
         self,
         recipe: Recipe,
         segmenter: OpenVocabularySegmenter,
         stage: AdapterStage | MaskGeneratorStage,
-        vocabularies: list[EncodedVocabulary],
+        vocabularies: list[EncodedVocabulary | None],
         accelerator: "Accelerator",
     ) -> None:
         self._recipe, self._segmenter, self._stage = recipe, segmenter, stage
         self._vocabularies, self._accelerator = vocabularies, accelerator
+        self._free_text = FreeTextClasses(segmenter)
         self.trained = {name: p for name, p in segmenter.named_parameters() if p.requires_grad}
         groups = parameter_groups(stage, recipe.optimizer.weight_decay, recipe.upstream_quirks.decayed_parameters)
         optimizer = torch.optim.AdamW(groups, lr=recipe.optimizer.lr)
@@ -101,9 +106,12 @@ class TrainingStep:
     def _backward(self, loaded: LoadedBatch) -> tuple[dict[str, Tensor], Tensor]:
         """Gradients of a batch in ``run.accumulate`` parts; this process's mean losses, and the counts of each part."""
         accelerator, count = self._accelerator, self._recipe.run.accumulate
-        size = len(loaded.samples) // count
+        size, vocabulary, samples = len(loaded.samples) // count, self._vocabularies[loaded.source], loaded.samples
+        if vocabulary is None:  # of all parts together: the more classes compete, the more a mask teaches
+            vocabulary, samples = self._free_text.of(samples)
         with accelerator.autocast():
-            batches = (self._batch(loaded, slice(i * size, (i + 1) * size)) for i in range(count))
+            parts = (slice(i * size, (i + 1) * size) for i in range(count))
+            batches = ((self._batch(samples[part], vocabulary), self._rngs(loaded, part)) for part in parts)
             prepared = [self._stage.prepare(*batch) for batch in batches]
         counts = torch.stack([part.counts() for part in prepared])
         # Mask2Former's own rule for its masks is the global one.
@@ -118,17 +126,19 @@ class TrainingStep:
                 totals[name] = totals.get(name, torch.zeros_like(loss)) + loss.detach() / count
         return totals, counts
 
-    def _batch(self, loaded: LoadedBatch, part: slice) -> tuple[Batch, Rngs]:
-        device, raw_images = self._accelerator.device, [sample.image for sample in loaded.samples[part]]
+    def _batch(self, samples: Sequence[Sample], vocabulary: EncodedVocabulary) -> Batch:
+        device, raw_images = self._accelerator.device, [sample.image for sample in samples]
         images = to_batch(raw_images, self._segmenter.clip.size_divisor, device)
         targets = []
-        for sample in loaded.samples[part]:
+        for sample in samples:
             own = MaskTargets.of(sample.target).nonempty().to(device)
             height, width = images.shape[-2] - own.masks.shape[-2], images.shape[-1] - own.masks.shape[-1]
             targets.append(MaskTargets(F.pad(own.masks, (0, width, 0, height)), own.classes))
+        return Batch(images, targets, vocabulary, raw_images)
+
+    def _rngs(self, loaded: LoadedBatch, part: slice) -> Rngs:
         seed = self._recipe.run.seed
-        rngs = [torch.Generator().manual_seed(seed_of(seed, draw.number)) for draw in loaded.draws[part]]
-        return Batch(images, targets, self._vocabularies[loaded.source], raw_images), rngs
+        return [torch.Generator().manual_seed(seed_of(seed, draw.number)) for draw in loaded.draws[part]]
 
 
 def seed_of(*numbers: int) -> int:

@@ -1,5 +1,6 @@
 """Class names with their synonyms, the built-in lists, and the background that competes with a user's classes."""
 
 from maskadapter.vocabulary.background import BACKGROUND, COMPETING, background_line, competing_classes
+from maskadapter.vocabulary.joining import join_vocabularies
 from maskadapter.vocabulary.scripts import in_other_scripts
 from maskadapter.vocabulary.vocabulary import TEMPLATES, Vocabulary, builtin_names

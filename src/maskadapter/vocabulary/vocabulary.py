@@ -155,15 +155,15 @@ def _is_thing(synonyms: Sequence[str]) -> bool:
 
 def _flags(vocabulary: Vocabulary, things: Iterable[str]) -> tuple[bool, ...]:
     given = [name for group in _groups(things) for name in group] if isinstance(things, str) else things
-    wanted = {_key(name): name for name in given}
-    known = {_key(name) for name in vocabulary.synonyms}
+    wanted = {comparable(name): name for name in given}
+    known = {comparable(name) for name in vocabulary.synonyms}
     if unknown := sorted(name for key, name in wanted.items() if key not in known):
         hint = did_you_mean(unknown[0], vocabulary.synonyms, otherwise="give names of the classes")
         raise VocabularyError(f'things names "{unknown[0]}", which is none of the classes; {hint}')
-    return tuple(not wanted.keys().isdisjoint(map(_key, synonyms)) for synonyms in vocabulary.classes)
+    return tuple(not wanted.keys().isdisjoint(map(comparable, synonyms)) for synonyms in vocabulary.classes)
 
 
-def _key(name: str) -> str:
+def comparable(name: str) -> str:
     """What text encoders make of a name before they read it."""
     return " ".join(name.lower().split())
 
@@ -174,10 +174,10 @@ def _merged(groups: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
     for number, group in enumerate(groups, start=1):
         if not group or not all(group):
             raise VocabularyError(f"class {number} has an empty name")
-        spellings.setdefault(_key(group[0]), []).append(group[0])
-        names = merged.setdefault(_key(group[0]), {})
+        spellings.setdefault(comparable(group[0]), []).append(group[0])
+        names = merged.setdefault(comparable(group[0]), {})
         for name in group:
-            names.setdefault(_key(name), name)
+            names.setdefault(comparable(name), name)
     if repeated := [", ".join(given) for given in spellings.values() if len(given) > 1]:
         warn_once(_log, f"the same class given more than once counts once: {_shortened(repeated)}")
     owners = dict[str, list[str]]()

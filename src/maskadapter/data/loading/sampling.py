@@ -139,5 +139,5 @@ def _factors(dataset: Dataset, threshold: float | None) -> np.ndarray:
         return np.ones(len(dataset))
     if not isinstance(dataset, KnowsClasses):
         problem = f"'{dataset.name}' does not know which classes are in an image without reading it"
-        raise DatasetError(f"{problem}; leave repeat_threshold out, or train on instances or panoptic segments")
+        raise DatasetError(f"{problem}; leave repeat_threshold out")
     return repeat_factors([dataset.classes_of(index) for index in range(len(dataset))], threshold)

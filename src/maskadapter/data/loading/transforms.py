@@ -71,7 +71,7 @@ class TrainingTransform:
         image = np.pad(image, [*margins, (0, 0)], constant_values=PAD_VALUE)
         if self.color:  # the padding too, as in the official mapper
             image = jitter_color(image, Random(int(rng.randint(2**31))))
-        return Sample(image, target, sample.name)
+        return replace(sample, image=image, target=target)
 
 
 def random_state(seed: int, number: int) -> np.random.RandomState:

@@ -5,7 +5,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -84,15 +84,27 @@ def _unpack(path: Path, members: Mapping[str, str], endings: tuple[str, ...], fo
         with zipfile.ZipFile(path) as opened:
             _unpack_zip(opened, path, members, endings, folder)
     else:
-        with tarfile.open(path, "r|*") as stream, bar(f"unpacking {path.name}", None) as step:
-            for member in stream:
-                step(1)
-                place = None if member.isdir() else _place(member.name, members, endings)
-                if place is not None:
-                    content = stream.extractfile(member) if member.isreg() else None
-                    if content is None:
-                        raise _not_regular(path, member.name)
-                    _write(content, folder / place, member.size)
+        _unpack_tar(path, lambda name: _place(name, members, endings), folder)
+
+
+def unpack_chosen(path: Path, place_of: Callable[[str], str | None], folder: Path) -> None:
+    """Unpack from a tar archive what ``place_of`` maps to a path in ``folder``, by its name; as ``unpack`` does."""
+    try:
+        _unpack_tar(path, place_of, folder)
+    except _DAMAGED as error:
+        raise DatasetError(f"{path} is damaged or not an archive ({error}): download it again") from None
+
+
+def _unpack_tar(path: Path, place_of: Callable[[str], str | None], folder: Path) -> None:
+    with tarfile.open(path, "r|*") as stream, bar(f"unpacking {path.name}", None) as step:
+        for member in stream:
+            step(1)
+            place = None if member.isdir() else place_of(member.name)
+            if place is not None:
+                content = stream.extractfile(member) if member.isreg() else None
+                if content is None:
+                    raise _not_regular(path, member.name)
+                _write(content, folder / place, member.size)
 
 
 def _unpack_zip(

@@ -8,7 +8,7 @@ from pathlib import Path
 from maskadapter.data.catalog import Archive, KnownSet, known_set
 from maskadapter.data.layout import Gap, SplitFiles
 from maskadapter.data.opening import check_split, folder_of
-from maskadapter.data.prepare import ade20k, pascal
+from maskadapter.data.prepare import ade20k, grand, pascal
 from maskadapter.data.prepare.archives import FETCH_AGAIN, download_archive, find_archive, unpack
 from maskadapter.errors import DatasetError
 from maskadapter.system.offline import is_offline
@@ -24,7 +24,7 @@ _CONVERSIONS: dict[str, tuple[Callable[[Path, str], list[Gap]], Callable[[Path, 
 }
 
 
-def prepare(name: str, root: str | Path, splits: Sequence[str] = ("train", "val"), *, offline: bool = False) -> Path:
+def prepare(name: str, root: str | Path, splits: Sequence[str] | None = None, *, offline: bool = False) -> Path:
     """Download, unpack and convert a known data set for ``open_dataset``, and return its own folder.
 
     Archives in ``root`` and in the data set's folder are used; missing ones that have a public URL are downloaded. A
@@ -32,11 +32,12 @@ def prepare(name: str, root: str | Path, splits: Sequence[str] = ("train", "val"
     afterwards. What was found is logged, one info line for each split.
 
     name: one of ``maskadapter.data.catalog.KNOWN``. root: the data set's own folder, or the folder that contains it.
-    offline: download nothing.
+    splits: None for all. offline: download nothing.
     Raises DatasetError where the data set is incomplete in the end: what is missing and where to get it. A data set
     with fewer images than the official one can be opened nevertheless.
     """
     known = known_set(name)
+    splits = tuple(known.splits) if splits is None else splits
     for split in splits:
         check_split(known, split)
     place = user_path(root, DatasetError)
@@ -60,6 +61,8 @@ class _Preparation:
     def complete_split(self, split: str) -> list[str]:
         """Fetch, unpack and convert the files of a split."""
         layout = self.known.splits[split]
+        if self.known.free_text:
+            return grand.complete(self.known, self.folder, self._places)
         find_gaps = SplitFiles(self.folder, layout).gaps
         if self.known.name not in _CONVERSIONS:
             missing = self._fill(find_gaps)
@@ -106,8 +109,12 @@ class _Preparation:
         return []
 
     def _found(self, archive: Archive) -> Path | None:
-        """Find an archive where a user may have put it: beside the data sets, in the data set's own folder, above."""
-        return find_archive(archive, [self.root, self.folder, *list(self.folder.parents)[:2]])
+        return find_archive(archive, self._places)
+
+    @property
+    def _places(self) -> list[Path]:
+        """Where a user may have put archives: beside the data sets, in the data set's own folder, above."""
+        return [self.root, self.folder, *list(self.folder.parents)[:2]]
 
     def _advice(self, archive: Archive) -> str:
         """Say what to do about an archive that is missing or incomplete."""
