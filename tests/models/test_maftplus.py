@@ -93,7 +93,7 @@ def test_ground_truth_is_classified_with_adapter_and_transferred_text(monkeypatc
     """As ``evaluate maftplus-large --masks ground-truth`` does it, on a small model of that architecture."""
     torch.manual_seed(0)
     transfer = ContentDependentTransfer(32, 2, "update")
-    torch.nn.init.normal_(transfer.linear.weight)
+    torch.nn.init.normal_(transfer.norm.weight)
     adapter = AdapterPooler(MaskAdapter(32, AdapterConfig(hidden_dim=8, num_blocks=1, num_maps=2)))
     inference = InferenceConfig(InputSize(64, 64), "coco-stuff", 0.8, 1.0)
     segmenter = OpenVocabularySegmenter(Clip.build(SMALL, output_stride=16), None, adapter, inference, transfer).eval()
@@ -116,5 +116,5 @@ def test_ground_truth_is_classified_with_adapter_and_transferred_text(monkeypatc
         text = segmenter.text_classifier(segmenter.encode_text(dataset.vocabulary))
         moved = replace(text, weights=transfer(text.weights, features.projected))
         expected = [one.logits(embeddings, segmenter.clip.logit_scale)[0, :, :-1].softmax(-1) for one in (moved, text)]
-    np.testing.assert_allclose(probs, expected[0], atol=1e-3)  # masks of another size than the adapter's
-    assert not np.allclose(probs, expected[1], atol=1e-2)
+    np.testing.assert_allclose(probs, expected[0], rtol=0.01)  # masks of another size than the adapter's
+    assert not np.allclose(probs, expected[1], rtol=0.05)
