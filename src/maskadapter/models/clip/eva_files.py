@@ -21,7 +21,7 @@ def clip_of_eva_file(config: str, path: str | Path) -> Any | None:
     dict with ``state_dict`` of CLIPSelf's training/main.py.
     """
     content = open_clip.get_model_config(config)
-    if content is None or not content["vision_cfg"].get("timm_model_name", "").startswith("eva"):
+    if content is None or not str(content["vision_cfg"].get("timm_model_name")).startswith("eva"):
         return None
     state = load_state_dict(str(path), weights_only=True)
     if not state.keys() & {_IN_EVERY_FILE, f"visual.{_IN_EVERY_FILE}"}:
