@@ -24,7 +24,14 @@ TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "lay
 VISION = {
     "transformer": {"image_size": 64, "layers": 3, "width": 32, "head_width": 16, "patch_size": 16},
     "resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 32},
-    "convnext": {"timm_model_name": "convnext_atto", "timm_pool": "", "timm_proj": "linear", "image_size": 64},
+    "convnext": {  # as open_clip's convnext_large_d_320
+        "timm_model_name": "convnext_atto",
+        "timm_pool": "",
+        "timm_proj": "mlp",
+        "timm_drop": 0.1,
+        "timm_drop_path": 0.1,
+        "image_size": 64,
+    },
     "timm transformer": {
         "timm_model_name": "vit_tiny_patch16_224",
         "timm_pool": "token",
@@ -160,16 +167,22 @@ def test_named_models_crop_with_their_own_clip(tmp_path):
         model.activation_maps(image(), boxes())
 
 
-def test_a_clip_alone_is_evaluated_under_its_name(folders, tmp_path):
-    dataset = Scenes(1)
-    name = f"clip:local-dir:{folders['transformer']}"
-    predictor = model_predictor(ModelSource(name, "cropping"), dataset, masks="ground-truth")
-    assert predictor.settings["model"] == "a CLIP with cropping"
+@pytest.mark.parametrize("pooler", ["cropping", "pooling"])
+@pytest.mark.parametrize("kind", ["transformer", "convnext"])
+def test_a_clip_alone_is_evaluated_on_ground_truth(folders, kind, pooler, tmp_path):
+    dataset, source = Scenes(1), ModelSource(f"clip:local-dir:{folders[kind]}", pooler)
+    predictor = model_predictor(source, dataset, masks="ground-truth")
+    assert predictor.settings["model"] == f"a CLIP with {pooler}"
     assert predictor.settings["weights"] != facts(f"clip:local-dir:{folders['resnet']}")["weights"]
     report = evaluate(
         predictor.predict, dataset, tmp_path / "run", metrics=predictor.metrics, settings=predictor.settings
     )
     assert 0 <= report.numbers["accuracy of segments"] <= 100
+
+
+def test_a_clip_alone_is_evaluated_on_superpixels(folders, tmp_path):
+    dataset = Scenes(1)
+    name = f"clip:local-dir:{folders['transformer']}"
     pieces = model_predictor(ModelSource(name), dataset, masks="superpixels")
     report = evaluate(pieces.predict, dataset, tmp_path / "pieces", settings=pieces.settings)
     assert 0 <= report.numbers["mIoU"] <= 100

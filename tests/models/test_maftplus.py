@@ -1,11 +1,27 @@
 """MAFT+'s two residual forms and its order of cells, written out with NumPy."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from maskadapter.data.scenes.scenes import Scenes
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint
+from maskadapter.hub.model_source import ModelSource
+from maskadapter.hub.source_check import published_weights
+from maskadapter.hub.zoo.model_zoo import weights_of
+from maskadapter.models.builder import Architecture
 from maskadapter.models.clip.clip import Clip
+from maskadapter.models.config import AdapterConfig, InferenceConfig
 from maskadapter.models.maftplus import ContentDependentTransfer
+from maskadapter.models.mask_adapter import MaskAdapter
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.preprocess import InputSize
+from maskadapter.models.segmenter import OpenVocabularySegmenter
+from maskadapter.pipelines import model_evaluation
+from maskadapter.pipelines.model_evaluation import model_predictor
 
 SMALL = {
     "embed_dim": 32,
@@ -71,3 +87,34 @@ def test_the_order_of_cells_is_an_option() -> None:
         first_row = mixed.dense.flatten()[: mixed.dense.shape[1]]  # channels of many places, as they lie in memory
         torch.testing.assert_close(mixed.projected[0, :, 0, 0], right.project(first_row), atol=1e-5, rtol=1e-4)
         assert not torch.allclose(mixed.projected, features.projected, atol=1e-2)
+
+
+def test_ground_truth_is_classified_with_adapter_and_transferred_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``evaluate maftplus-large --masks ground-truth`` does it, on a small model of that architecture."""
+    torch.manual_seed(0)
+    transfer = ContentDependentTransfer(32, 2, "update")
+    torch.nn.init.normal_(transfer.norm.weight)
+    adapter = AdapterPooler(MaskAdapter(32, AdapterConfig(hidden_dim=8, num_blocks=1, num_maps=2)))
+    inference = InferenceConfig(InputSize(64, 64), "coco-stuff", 0.8, 1.0)
+    segmenter = OpenVocabularySegmenter(Clip.build(SMALL, output_stride=16), None, adapter, inference, transfer).eval()
+    checkpoint = Checkpoint(Path(__file__), {}, official=True, metadata={})
+    monkeypatch.setattr(
+        model_evaluation, "identified", lambda source: (checkpoint, Architecture(source.name, "adapter"))
+    )
+    monkeypatch.setattr(model_evaluation, "assemble", lambda *_: segmenter)
+    dataset = Scenes(1)
+    predictor = model_predictor(ModelSource("maftplus-large"), dataset, masks="ground-truth")
+    assert published_weights(ModelSource("maftplus-large")) == weights_of("maftplus-large", "adapter")
+    assert predictor.metrics == ("masks",)
+    assert predictor.settings["norm of the text transfer"] == "update"
+    image, masks = np.zeros((64, 64, 3), np.uint8), np.zeros((2, 64, 64), bool)
+    masks[0, 8:40, 8:30], masks[1, 40:], image[:, 20:] = True, True, 200
+    probs = predictor.predict(image, masks).probs
+    with torch.inference_mode():
+        features = segmenter.clip.encode_image(segmenter.prepare(image)[0].pixels)
+        embeddings = adapter.embed(features, torch.from_numpy(masks)[None], segmenter.clip.project)
+        text = segmenter.text_classifier(segmenter.encode_text(dataset.vocabulary))
+        moved = replace(text, weights=transfer(text.weights, features.projected))
+        expected = [one.logits(embeddings, segmenter.clip.logit_scale)[0, :, :-1].softmax(-1) for one in (moved, text)]
+    np.testing.assert_allclose(probs, expected[0], rtol=0.01)  # masks of another size than the adapter's
+    assert not np.allclose(probs, expected[1], rtol=0.05)

@@ -26,7 +26,8 @@ def load_bare_clip(source: ModelSource) -> OpenVocabularySegmenter:
     name, weights = clip_parts(model)
     clip = Clip.published(name, weights, whole_images=pooler == "cropping")
     # A transformer gets images of about twice the size that it was trained with: it then has as many patches as a
-    # convolutional encoder has feature locations at 896, at positions near those it knows. Not searched for.
+    # convolutional encoder has feature locations at 896, at positions near those it knows. Not searched for. EVA-CLIP's
+    # get 896 like the others. Source: CLIPSelf, which trains and evaluates EVA-CLIP's ViT-L/14 at it.
     twice = 2 * clip.image_size
     size = InputSize(twice, twice) if isinstance(clip.image_encoder, TransformerEncoder) else LONGER_896
     # alpha and beta weigh the in-vocabulary classifier of a mask generator; there is none.

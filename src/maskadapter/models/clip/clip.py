@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import CheckpointError, DownloadError
+from maskadapter.models.clip.eva_files import clip_of_eva_file
 from maskadapter.models.clip.image_encoders import STAGES, WholeImageEncoder, compute_in_pieces, image_encoder_of
 from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.frozen_parts import KeepsFrozenParts
@@ -99,16 +100,22 @@ class Clip(KeepsFrozenParts):
         """Any CLIP of open_clip with its own preprocessing.
 
         name: of a configuration of open_clip (``"ViT-B-16"``), or ``"hf-hub:ORGANIZATION/NAME"`` or
-        ``"local-dir:FOLDER"``, which bring their weights. weights: see ``pretrained``. whole_images: for encoders
-        without a feature map. Raises CheckpointError, DownloadError, or MaskAdapterError, see ``image_encoder_of``."""
-        quick = False
+        ``"local-dir:FOLDER"``, which bring their weights. weights: see ``pretrained``; a file may also be of EVA-CLIP's
+        own code, see ``clip_of_eva_file``. whole_images: for encoders without a feature map. Raises CheckpointError,
+        DownloadError, or MaskAdapterError, see ``image_encoder_of``."""
+        model, quick = None, False
         if weights is not None and not Path(weights).is_file():
             download_pretrained(name, weights)
             # Source: open_clip's table of weights; it only warns where they do not fit the configuration.
             quick = bool(open_clip.get_pretrained_cfg(name, weights).get("quick_gelu"))
         try:
-            model = open_clip.create_model(name, weights, require_pretrained=True, force_quick_gelu=quick)
+            if weights is not None and Path(weights).is_file():
+                model = clip_of_eva_file(name, weights)
+            if model is None:
+                model = open_clip.create_model(name, weights, require_pretrained=True, force_quick_gelu=quick)
             tokenizer = open_clip.get_tokenizer(name)
+        except CheckpointError:
+            raise
         except Exception as error:  # open_clip and the hub's library bring many kinds
             what = name if weights is None else f"{name} with {weights}"
             raise CheckpointError(f"open_clip cannot load {what} ({first_line(error)[:300]})") from error

@@ -5,6 +5,7 @@ that end in attention are read along its value path: each location as if it atte
 (Zhou et al. 2022), section 3.2 and its code."""
 
 from collections import OrderedDict
+from copy import deepcopy
 from dataclasses import dataclass
 from math import lcm
 from typing import Any, ClassVar
@@ -13,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
-from timm.layers import Mlp
+from timm.layers import Mlp, RotaryEmbeddingCat, resample_abs_pos_embed
+from timm.models.eva import Eva
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -21,6 +23,7 @@ from maskadapter.errors import MaskAdapterError
 
 STAGES = ("res2", "res3", "res4", "res5")
 _LOCATIONS = 1024  # at a time, about: pieces of equal size, because a small remainder takes longer than its share
+_SEQUENCES = 2**15  # at a time: CUDA's attention takes fewer than 2**16
 
 
 @dataclass(frozen=True)
@@ -81,28 +84,62 @@ class TransformerEncoder(WholeImageEncoder):
         return lcm(*self.visual.patch_size, 4)  # masks at stride 4 must fit too
 
     def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        visual = self.visual
-        size = (images.shape[-2] // visual.patch_size[0], images.shape[-1] // visual.patch_size[1])
-        positions = {"visual.positional_embedding": _interpolated(visual.positional_embedding, visual.grid_size, size)}
-        before = functional_call(_BeforeLastBlock(visual), positions, (images,))
-        return _alone(visual.transformer.resblocks[-1], before.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), {}
+        visual, blocks = self.visual, self.visual.transformer.resblocks
+        places, grid = visual.positional_embedding[None], _grid(images, visual.patch_size)
+        replaced = {"visual.positional_embedding": resample_abs_pos_embed(places, grid, visual.grid_size)[0]}
+        before = functional_call(_BeforeLastBlock(visual, len(blocks)), replaced, (images,))
+        return _alone(blocks[-1], before.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), {}
 
     def project(self, features: Tensor) -> Tensor:
         normed = self.visual.ln_post(features)
         return normed if self.visual.proj is None else normed @ self.visual.proj
 
 
-class _BeforeLastBlock(nn.Module):
-    """Input (B, C, h, w) of the last block, for images (B, 3, H, W)."""
+class EvaEncoder(WholeImageEncoder):
+    """EVA-CLIP's vision transformer. Its position embeddings, absolute and rotary, are those of the input's grid.
+    visual: open_clip's ``TimmModel`` of timm's ``Eva``, without attention pooling. Source: CLIPSelf (Wu et al. 2024),
+    ``encode_dense``, which leaves out the attention of the last block too."""
 
-    def __init__(self, visual: Any) -> None:
+    @property
+    def size_divisor(self) -> int:  # type: ignore[override]
+        return lcm(*self.visual.trunk.patch_embed.patch_size, 4)  # masks at stride 4 must fit too
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        trunk = self.visual.trunk
+        embed = trunk.patch_embed
+        embed.strict_img_size = False  # or it refuses all sizes but the trained one
+        grid, others = _grid(images, embed.patch_size), 0 if trunk.no_embed_class else trunk.num_prefix_tokens
+        places = resample_abs_pos_embed(trunk.pos_embed, grid, embed.grid_size, others)
+        replaced = {"visual.trunk.pos_embed": places}
+        if trunk.rope is not None:
+            rope = deepcopy(trunk.rope)
+            rope.update_feat_shape(grid)
+            replaced["visual.trunk.rope.pos_embed"] = rope.get_embed()
+        before = functional_call(_BeforeLastBlock(self.visual, len(trunk.blocks)), replaced, (images,))
+        locations = before.flatten(2).mT.reshape(-1, 1, before.shape[1])  # sequences of one: attention has no choice
+        alone = torch.cat([trunk.blocks[-1](piece) for piece in locations.split(_SEQUENCES)])
+        return alone.view(len(images), *grid, -1).permute(0, 3, 1, 2), {}
+
+    def project(self, features: Tensor) -> Tensor:
+        trunk = self.visual.trunk
+        return self.visual.head(trunk.head(trunk.fc_norm(trunk.norm(features))))
+
+
+class _BeforeLastBlock(nn.Module):
+    """Input (B, C, h, w) of the last block of ``depth``, for images (B, 3, H, W)."""
+
+    def __init__(self, visual: Any, depth: int) -> None:
         super().__init__()
-        self.visual = visual
+        self.visual, self._index = visual, depth - 2
 
     def forward(self, images: Tensor) -> Tensor:
-        index = len(self.visual.transformer.resblocks) - 2
-        options = {"indices": [index], "stop_early": True, "intermediates_only": True}
+        options = {"indices": [self._index], "stop_early": True, "intermediates_only": True}
         return self.visual.forward_intermediates(images, **options)["image_intermediates"][0]
+
+
+def _grid(images: Tensor, patch: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the patches of images (B, 3, H, W)."""
+    return images.shape[-2] // patch[0], images.shape[-1] // patch[1]
 
 
 def _alone(block: Any, x: Tensor) -> Tensor:
@@ -114,27 +151,23 @@ def _alone(block: Any, x: Tensor) -> Tensor:
     return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
-def _interpolated(places: Tensor, trained: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Interpolate position embeddings (1 + h * w, C), the class token's first, to another grid ``size``."""
-    if size == tuple(trained):
-        return places
-    grid = places[1:].T.unflatten(1, trained)[None]
-    resized = F.interpolate(grid, size, mode="bicubic", antialias=True, align_corners=False)[0]
-    return torch.cat([places[:1], resized.flatten(1).T])
-
-
 def image_encoder_of(visual: Any) -> WholeImageEncoder:
     """Wrap an image encoder of open_clip so that it gives a feature map. Raises MaskAdapterError for one without."""
+    trunk = getattr(visual, "trunk", visual)
     if isinstance(visual, ModifiedResNet):
         return AttentionPoolEncoder(visual)
     if isinstance(visual, VisionTransformer):
         last = visual.transformer.resblocks[-1]
         if visual.attn_pool is None and isinstance(getattr(last, "attn", None), nn.MultiheadAttention):
             return TransformerEncoder(visual)
-    elif hasattr(visual, "trunk") and not hasattr(visual.trunk, "patch_embed") and not hasattr(visual.head, "pool"):
+    elif isinstance(trunk, Eva):
+        if trunk.attn_pool is None and isinstance(trunk.rope, RotaryEmbeddingCat | None):
+            return EvaEncoder(visual)
+    elif hasattr(visual, "trunk") and not hasattr(trunk, "patch_embed") and not hasattr(visual.head, "pool"):
         return ConvolutionalEncoder(visual)
-    kind = type(getattr(visual, "trunk", visual)).__name__
-    raise MaskAdapterError(f"this image encoder ({kind}) has no feature map to pool: use the pooler cropping")
+    raise MaskAdapterError(
+        f"this image encoder ({type(trunk).__name__}) has no feature map to pool: use the pooler cropping"
+    )
 
 
 class PiecewiseMlp(nn.Sequential):
