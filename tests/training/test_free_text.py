@@ -164,11 +164,10 @@ def test_the_step_is_that_of_the_same_classes_as_a_list(recipe, grand, tmp_path)
 
 
 @pytest.mark.parametrize("stage", ["warmup", "mixed"])
-def test_a_resumed_run_and_workers_change_nothing(recipe, grand, tmp_path, stage):
+def test_a_resumed_run_is_the_uninterrupted_one(recipe, grand, tmp_path, stage):
     masks = {"ground_truth": 8} if stage == "warmup" else {"ground_truth": 4, "predicted": 3, "iou_threshold": 0.1}
-    settings = [recipe(f"data.workers={workers}", "run.iterations=4", stage=stage, masks=masks) for workers in (0, 2)]
-    whole = run(settings[0], tmp_path / "whole", grand)
-    stopped = tmp_path / "stopped"
+    settings = recipe("run.iterations=4", stage=stage, masks=masks)
+    whole = run(settings, tmp_path / "whole", grand)
 
     class Broken:
         name, task, free_text = "grand", "instance", True
@@ -184,11 +183,13 @@ def test_a_resumed_run_and_workers_change_nothing(recipe, grand, tmp_path, stage
             return grand[index]
 
     with pytest.raises(MaskAdapterError, match="stop here"):
-        run(settings[0], stopped, Broken())
-    assert len(list((stopped / "checkpoints").iterdir())) == 2
-    assert same(whole, run(settings[0], stopped, grand))
-    if stage == "warmup":
-        assert same(whole, run(settings[1], tmp_path / "workers", grand))
+        run(settings, tmp_path / "stopped", Broken())
+    assert len(list((tmp_path / "stopped" / "checkpoints").iterdir())) == 2
+    assert same(whole, run(settings, tmp_path / "stopped", grand))
+
+
+def test_workers_change_nothing(recipe, grand, tmp_path):
+    assert same(run(recipe(), tmp_path / "one", grand), run(recipe("data.workers=1"), tmp_path / "other", grand))
 
 
 def test_images_without_an_object_do_no_harm():
