@@ -1,9 +1,14 @@
 """Training on GranD: every batch has the classes of its own samples."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 import yaml
+from accelerate import PartialState
 from small_grand import SIZE, annotation, block, object_level, thing, write_grand
 from small_sets import put, shrink_counts
 
@@ -17,7 +22,7 @@ from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
 from maskadapter.training.adapter import free_text
 from maskadapter.training.adapter.free_text import FreeTextClasses, join_classes
 from maskadapter.training.adapter.stages import AdapterStage
-from maskadapter.training.recipe import read_recipe
+from maskadapter.training.recipe import as_yaml, read_recipe
 from maskadapter.training.trainer import train
 from maskadapter.types.target import Target
 from maskadapter.vocabulary.vocabulary import Vocabulary
@@ -148,11 +153,13 @@ class Fixed:
         return Sample(sample.image, Target.of_masks(sample.target.masks(), classes), sample.name)
 
 
-def test_the_step_is_that_of_the_same_classes_as_a_list(recipe, grand, tmp_path):
-    def first_moments(output):
-        state = torch.load(output / "checkpoints/step-00000001.pt", weights_only=True)["optimizer"]["state"]
-        return [state[number]["exp_avg"] for number in sorted(state)]
+def first_moments(output):
+    """Of AdamW after the first step: a tenth of the gradients."""
+    state = torch.load(output / "checkpoints/step-00000001.pt", weights_only=True)["optimizer"]["state"]
+    return [state[number]["exp_avg"] for number in sorted(state)]
 
+
+def test_the_step_is_that_of_the_same_classes_as_a_list(recipe, grand, tmp_path):
     settings = recipe("run.batch_size=4")
     run(settings, tmp_path / "free", grand)
     run(settings, tmp_path / "list", Fixed(grand, *WIDTHS))
@@ -164,11 +171,10 @@ def test_the_step_is_that_of_the_same_classes_as_a_list(recipe, grand, tmp_path)
 
 
 @pytest.mark.parametrize("stage", ["warmup", "mixed"])
-def test_a_resumed_run_and_workers_change_nothing(recipe, grand, tmp_path, stage):
+def test_a_resumed_run_is_the_uninterrupted_one(recipe, grand, tmp_path, stage):
     masks = {"ground_truth": 8} if stage == "warmup" else {"ground_truth": 4, "predicted": 3, "iou_threshold": 0.1}
-    settings = [recipe(f"data.workers={workers}", "run.iterations=4", stage=stage, masks=masks) for workers in (0, 2)]
-    whole = run(settings[0], tmp_path / "whole", grand)
-    stopped = tmp_path / "stopped"
+    settings = recipe("run.iterations=4", stage=stage, masks=masks)
+    whole = run(settings, tmp_path / "whole", grand)
 
     class Broken:
         name, task, free_text = "grand", "instance", True
@@ -184,11 +190,27 @@ def test_a_resumed_run_and_workers_change_nothing(recipe, grand, tmp_path, stage
             return grand[index]
 
     with pytest.raises(MaskAdapterError, match="stop here"):
-        run(settings[0], stopped, Broken())
-    assert len(list((stopped / "checkpoints").iterdir())) == 2
-    assert same(whole, run(settings[0], stopped, grand))
-    if stage == "warmup":
-        assert same(whole, run(settings[1], tmp_path / "workers", grand))
+        run(settings, tmp_path / "stopped", Broken())
+    assert len(list((tmp_path / "stopped" / "checkpoints").iterdir())) == 2
+    assert same(whole, run(settings, tmp_path / "stopped", grand))
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_classes_of_one(recipe, grand, root, tmp_path):
+    settings = recipe("run.batch_size=4")
+    run(settings, tmp_path / "one", grand)
+    path = tmp_path / "as one.yaml"
+    path.write_text(as_yaml(settings))
+    train = ["-m", "maskadapter", "train", path, "--root", root, "--output", tmp_path / "two", "--cpu"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(list(map(str, [*launcher, *train])), check=True, env=environment, capture_output=True)
+    for one, other in zip(first_moments(tmp_path / "one"), first_moments(tmp_path / "two"), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_workers_change_nothing(recipe, grand, tmp_path):
+    assert same(run(recipe(), tmp_path / "one", grand), run(recipe("data.workers=1"), tmp_path / "other", grand))
 
 
 def test_images_without_an_object_do_no_harm():
@@ -207,7 +229,7 @@ def test_every_name_is_encoded_once_and_the_oldest_are_given_up(monkeypatch):
     segmenter, asked = maskadapter.load(), []
     encode = segmenter.clip.encode_text
     monkeypatch.setattr(segmenter.clip, "encode_text", lambda names: (asked.extend(names), encode(names))[1])
-    classes = FreeTextClasses(segmenter)
+    classes = FreeTextClasses(segmenter, PartialState(cpu=True))
 
     def encoded(names):
         vocabulary = Vocabulary.of(names)

@@ -50,8 +50,7 @@ def train(
 
     The main process logs every step (DEBUG; ``step`` and ``iterations`` of the record) and the numbers of ``log.jsonl``
     (INFO). The result depends on the recipe and the data, not on where a run was stopped, nor on the number of workers;
-    nor, for the adapter's stages with ``loss_normalization: global``, and but for rounding, of processes; only free
-    text is joined by each process for its own images.
+    nor, for the adapter's stages with ``loss_normalization: global``, and but for rounding, of processes.
 
     Raises RecipeError: a batch that does not divide, a folder with another run. MaskAdapterError: no Accelerate; data
     without a mask; a loss that is not finite. KeyboardInterrupt after Ctrl-C or SIGTERM, with a checkpoint written.

@@ -44,7 +44,7 @@ class TrainingStep:
     ) -> None:
         self._recipe, self._segmenter, self._stage = recipe, segmenter, stage
         self._vocabularies, self._accelerator = vocabularies, accelerator
-        self._free_text = FreeTextClasses(segmenter)
+        self._free_text = FreeTextClasses(segmenter, accelerator)
         self.trained = {name: p for name, p in segmenter.named_parameters() if p.requires_grad}
         groups = parameter_groups(stage, recipe.optimizer.weight_decay, recipe.upstream_quirks.decayed_parameters)
         optimizer = torch.optim.AdamW(groups, lr=recipe.optimizer.lr)

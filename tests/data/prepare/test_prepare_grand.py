@@ -5,8 +5,8 @@ import logging
 import tarfile
 
 import pytest
-from small_grand import FILES, archives
-from small_sets import tarred
+from small_grand import FILES, SIZE, archives
+from small_sets import image, tarred, write
 
 from maskadapter.data.opening import open_dataset
 from maskadapter.data.prepare import archives as archives_module
@@ -37,7 +37,8 @@ def test_only_images_and_their_annotations_are_unpacked(root, put, caplog):
     assert prepare("grand", root) == root / "grand"
     photos, labels = [f"images/sa_{number}.jpg" for number in (1, 2, 3)], [f"annotations/{stem}.json" for stem in FILES]
     assert names(root) == sorted([*photos, *labels, "unpacked.json"])
-    assert caplog.messages == ["train: 2 images with an annotation, 1 more have no annotation; the paper took 2"]
+    line = "train: 2 images with an annotation, 1 more have no annotation; 2 % of SA-1B, which the paper took, are 2"
+    assert caplog.messages == [line]
     dataset = open_dataset("grand", root, "train")
     assert [sample.name for sample in dataset] == ["sa_1.jpg", "sa_2.jpg"]
 
@@ -78,6 +79,14 @@ def test_an_interrupted_unpacking_is_resumed(root, put, monkeypatch):
     prepare("grand", root)
     assert {path: path.stat().st_mtime_ns for path in written} == before
     assert len(open_dataset("grand", root, "train")) == 2
+
+
+def test_what_was_unpacked_before_is_used_as_it_lies(root, put):
+    put()
+    write(root / "grand/images/sa_000000/sa_1.jpg", image(1, SIZE))
+    write(root / "grand/annotations/part_1_1/sa_2.json", FILES["sa_2"])
+    prepare("grand", root)
+    assert [sample.name for sample in open_dataset("grand", root, "train")] == ["sa_000000/sa_1.jpg", "sa_2.jpg"]
 
 
 def test_what_is_missing_is_named(root, put):

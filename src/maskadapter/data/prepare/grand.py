@@ -50,7 +50,8 @@ def complete(known: KnownSet, folder: Path, places: Sequence[Path]) -> list[str]
     both, (photos, annotations) = len(images.keys() & labels.keys()), known.archives
     if both:
         lack = f", {len(images) - both:,} more have no annotation" if both < len(images) else ""
-        _log.info("train: %s images with an annotation%s; the paper took %s", f"{both:,}", lack, f"{layout.count:,}")
+        share = f"2 % of SA-1B, which the paper took, are {layout.count:,}"
+        _log.info("train: %s images with an annotation%s; %s", f"{both:,}", lack, share)
         return []
     lines = [] if images else [f"there are no images: {photos.file} comes after a registration at {known.registration}"]
     if images or not found[1]:

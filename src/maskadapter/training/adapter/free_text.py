@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ from maskadapter.data import Sample
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.vocabulary import Vocabulary, join_vocabularies
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 _MOST_NAMES = 50_000  # whose text embeddings are kept: 150 MB of 768 numbers each
 
 _ANY = Vocabulary((("object",),), (True,))  # where no sample has a class: there has to be one, and no mask counts
@@ -19,13 +23,21 @@ _ANY = Vocabulary((("object",),), (True,))  # where no sample has a class: there
 class FreeTextClasses:
     """Joins the classes of the samples of a batch and encodes them, each name once while it is among the newest."""
 
-    def __init__(self, segmenter: OpenVocabularySegmenter) -> None:
-        self._clip = segmenter.clip
+    def __init__(self, segmenter: OpenVocabularySegmenter, accelerator: "Accelerator") -> None:
+        self._clip, self._accelerator = segmenter.clip, accelerator
         self._embeddings: dict[str, Tensor] = {}
 
     def of(self, samples: Sequence[Sample]) -> tuple[EncodedVocabulary, list[Sample]]:
-        """Return the classes of all samples, and the samples with classes that index them."""
-        vocabulary, joined = join_classes(samples)
+        """Return the classes of a batch and this process's samples of it with classes that index them.
+
+        All processes have to call it in the same step, with as many samples: then the classes are those of a single
+        process.
+        """
+        from accelerate.utils import gather_object
+
+        every = gather_object([sample.vocabulary for sample in samples])
+        first = self._accelerator.process_index * len(samples)
+        vocabulary, joined = join_classes(samples, every[:first], every[first + len(samples) :])
         embeddings = torch.stack([self._embedding(name) for name in vocabulary.synonyms])
         return EncodedVocabulary(vocabulary, embeddings.to(self._clip.logit_scale)), joined
 
@@ -39,14 +51,20 @@ class FreeTextClasses:
         return self._embeddings[name]
 
 
-def join_classes(samples: Sequence[Sample]) -> tuple[Vocabulary, list[Sample]]:
-    """Join the vocabularies of samples by ``join_vocabularies``; return also the samples with classes that index it."""
-    own = [sample.vocabulary for sample in samples if sample.vocabulary is not None]
-    vocabulary, indices = join_vocabularies(own) if own else (_ANY, [])
+def join_classes(
+    samples: Sequence[Sample], before: Sequence[Vocabulary | None] = (), after: Sequence[Vocabulary | None] = ()
+) -> tuple[Vocabulary, list[Sample]]:
+    """Join the vocabularies of samples by ``join_vocabularies``; return also the samples with classes that index it.
+
+    before, after: vocabularies of the samples of other processes. None is that of a sample without objects.
+    """
+    every = [*before, *(sample.vocabulary for sample in samples), *after]
+    given = [vocabulary for vocabulary in every if vocabulary is not None]
+    vocabulary, indices = join_vocabularies(given) if given else (_ANY, [])
     left = iter(indices)
+    places = [[] if own is None else next(left) for own in every][len(before) :]
     joined = []
-    for sample in samples:
-        numbers = np.array(next(left) if sample.vocabulary is not None else [], dtype=np.int64)
-        target = replace(sample.target, classes=numbers[sample.target.classes])
+    for sample, own in zip(samples, places, strict=False):
+        target = replace(sample.target, classes=np.array(own, dtype=np.int64)[sample.target.classes])
         joined.append(replace(sample, target=target, vocabulary=vocabulary))
     return vocabulary, joined
