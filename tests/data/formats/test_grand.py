@@ -73,6 +73,8 @@ def test_a_part_of_the_files_is_a_data_set_and_subfolders_do_not_matter(tmp_path
     write(tmp_path / "annotations/part_1_1/sa_0.json", annotation("sa_0", thing(["cup"], LEFT)))
     write(tmp_path / "images/sa_3.jpg", image(5, SIZE))  # no annotation
     write(tmp_path / "annotations/sa_4.json", "never read")  # no image
+    write(tmp_path / "images/._sa_1.jpg", "of macOS")
+    write(tmp_path / "annotations/._sa_1.json", "of macOS")
     assert [sample.name for sample in read(tmp_path)] == ["sa_000000/sa_0.jpg", "sa_1.jpg", "sa_2.jpg"]
 
 

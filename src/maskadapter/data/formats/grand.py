@@ -79,7 +79,7 @@ def files_by_stem(folder: Path, suffix: str) -> dict[str, str]:
     for parent, _, names in os.walk(folder):
         inside = Path(parent).relative_to(folder)
         for name in names:
-            if name.endswith(suffix):
+            if name.endswith(suffix) and not name.startswith("."):  # macOS puts ._sa_1.jpg beside sa_1.jpg
                 path = (inside / name).as_posix()
                 if found.setdefault(name.removesuffix(suffix), path) != path:
                     other = found[name.removesuffix(suffix)]
