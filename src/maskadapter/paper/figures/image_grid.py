@@ -71,6 +71,7 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
     labels = [_wrapped(row.label, height) for row, height in zip(rows, heights, strict=True)]
     titles = [_wrapped(title, wide, _MOST_LINES) for title in titles]
     margin, head = (max(map(_thickness, texts)) for texts in (labels, titles))
+    head += _GAP if head else 0
     width, height = margin + columns * (wide + _GAP), head + sum(heights) + _GAP * len(rows)
     with page(output, width, height, layout=None) as figure:
         top = height - head
@@ -108,11 +109,11 @@ def _draw_outline(axes: "Axes", mask: np.ndarray) -> None:
 
 def _thickness(text: str) -> float:
     """Inches across the lines of a text."""
-    return (1.4 + text.count("\n")) * _LINE if text else 0.0
+    return (1 + text.count("\n")) * _LINE if text else 0.0
 
 
 def _wrapped(text: str, length: float, most: int = 2) -> str:
     """Wrap a text into lines of ``length`` inches, ``most`` at most."""
     letters = max(6, int(length / _LETTER))
-    lines = wrap(text, letters, max_lines=most, placeholder=" ...")
+    lines = wrap(text, letters, max_lines=most, placeholder=" ...", break_on_hyphens=False)
     return "\n".join(lines)

@@ -72,7 +72,7 @@ def figure5(
     classes = classes[chosen]
     columns, high = legend_shape([names[label] for label in shown], TEXT, most=6)
     side, several = TEXT / len(embeddings), len(sources) > 1
-    with page(path, TEXT, 0.85 * side + 0.55 + 0.1 * several + high) as figure:
+    with page(path, TEXT, 0.85 * side + 0.55 + 0.15 * several + high) as figure:
         panels = figure.subplots(1, len(embeddings))
         for axes, (name, all_vectors) in zip(panels, embeddings.items(), strict=True):
             vectors = all_vectors[chosen]
