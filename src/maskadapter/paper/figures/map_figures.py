@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 MOST_MASKS = 8
 """Masks of one image beside each other."""
-_FADED = 0.75  # how much white covers what is no part of a mask
+_FADED = 0.75  # how much white covers what is outside of a mask
 
 
 def figure4(
@@ -162,7 +162,7 @@ def figure6(
 
 
 def _faded(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The photo (H, W, 3) uint8, white where it is no part of the mask (H, W) bool, but for a trace."""
+    """The photo (H, W, 3) uint8, white outside of the mask (H, W) bool, but for a trace."""
     faded = _FADED * 255 + (1 - _FADED) * photo
     return np.where(mask[..., None], photo, faded.astype(np.uint8))
 
