@@ -1,5 +1,6 @@
 """Test ``maskadapter plot``: the figures show the numbers that they are made from."""
 
+import inspect
 import json
 import sys
 
@@ -12,7 +13,7 @@ from small_results import classification
 from small_segmenter import small
 
 import maskadapter as ma
-from maskadapter.cli import main
+from maskadapter.cli import main, plot, plot_results
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.partition import Partition
@@ -759,6 +760,17 @@ def test_the_commands_print_what_they_wrote(quick, reports, photos, tmp_path, ca
         with Image.open(output) as written:
             written.load()
         output.unlink()
+
+
+def test_a_command_has_the_defaults_of_its_function():
+    """Those that stand in both, because the functions are not imported for a help page."""
+    for name, command in {**vars(plot), **vars(plot_results)}.items():
+        if name.startswith("figure"):
+            defaults = {key: one.default for key, one in inspect.signature(getattr(figures, name)).parameters.items()}
+            own = {key: one.default for key, one in inspect.signature(command).parameters.items()}
+            shared = {key for key in defaults.keys() & own.keys() if isinstance(defaults[key], str | int)}
+            assert {key: own[key] for key in shared} == {key: defaults[key] for key in shared}, name
+            assert shared or name == "figure1"
 
 
 def test_a_mistake_in_a_command_is_one_line(tmp_path, capsys):

@@ -4,12 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.paper.figures.model_columns import (
-    FCCLIP,
     FIGURE5,
     FIGURE6,
     FIGURE9,
     FIGURE10,
-    SAM,
     adapters_by_title,
     models_by_title,
 )
