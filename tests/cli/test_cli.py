@@ -482,7 +482,7 @@ def test_version_and_help(run):
 COMMANDS = [
     *("segment", "classify", "label", "evaluate", "prepare", "train", "benchmark", "reproduce", "models", "plot"),
     *(f"models {name}" for name in ("list", "download", "convert", "check")),
-    *(f"plot {name}" for name in ("activations", "tsne", "upper-bound", "unseen-curve", "gallery")),
+    *(f"plot {name}" for name in ("gallery", *(f"figure{number}" for number in (1, 4, 5, 6, 7, 9, 10, 11)))),
 ]
 
 

@@ -75,7 +75,7 @@ def test_an_old_option_of_sam(old, new):
         (["benchmark", "tiny", "--pictures", "photos"], "--pictures is called --images"),
         (["models", "check", "tiny", "--embedding", "pooling"], "--embedding is called --pooler"),
         (["models", "download", "fcclip-large", "--embedding", "pooling"], "--embedding is called --pooler"),
-        (["plot", "unseen-curve", "run", "-o", "a.png", "--measure", "mIoU"], "--measure is called --metric"),
+        (["plot", "figure7", "run", "-o", "a.png", "--measure", "mIoU"], "--measure is called --metric"),
     ],
 )
 def test_an_old_option_of_a_command(capsys, arguments, message):
@@ -96,5 +96,5 @@ def test_split_takes_the_images_of_a_data_set(capsys):
 
 
 def test_a_name_of_today_needs_no_advice():
-    for kind in ("api", "attribute", "keyword", "option", "branch", "recipe key", "SAM option"):
+    for kind in ("api", "attribute", "keyword", "option", "branch", "figure", "recipe key", "SAM option"):
         assert advice(kind, "something") is None

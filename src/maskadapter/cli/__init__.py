@@ -3,6 +3,7 @@
 Libraries are imported where they are used, so that ``--help`` does not wait for PyTorch.
 """
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -83,9 +84,12 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 
 def _renamed(error: Exception) -> str | None:
-    """The line about an option or a choice that has a new name, or about --split, which means another thing now."""
+    """The line about an option, a choice or a figure that has a new name, or about --split, which means another now."""
     if (unknown := getattr(error, "option_name", None)) is not None:
         return advice("option", unknown)
+    if getattr(getattr(error, "ctx", None), "info_name", None) == "plot":
+        unknown = re.match("No such command '(.+)'", getattr(error, "message", ""))
+        return unknown and advice("figure", unknown.group(1))
     options = getattr(getattr(error, "param", None), "opts", ())
     if "--split" in options:
         return f"{advice('option', '--split')}; --split is train or val"

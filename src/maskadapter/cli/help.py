@@ -14,8 +14,8 @@ _GROUPS = {
     "Masks": ("masks", "proposals", "alpha", "beta", "branch", "transfer_norm"),
     "Model": ("model", "pooler", "adapter", "architecture", "prune_proposals", "weights", "runs"),
     "Results": (
-        *("output", "save", "format", "score", "min_area", "val", "top", "single", "explain", "json", "metric"),
-        *("resume", "half", "overwrite", "convention"),
+        *("output", "save", "format", "score", "min_area", "val", "top", "single", "pooling", "seen", "explain"),
+        *("json", "metric", "resume", "half", "overwrite", "convention"),
     ),
     "Computing": ("device", "cpu", "threads", "precision", "offline", "download", "seed"),
 }

@@ -1,7 +1,6 @@
-"""``maskadapter plot``: the paper's kinds of figures."""
+"""``maskadapter plot``: the paper's figures."""
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,92 +8,31 @@ from typer import Argument, Option
 
 from maskadapter.cli.console import show_help
 from maskadapter.cli.help import helpful
-from maskadapter.cli.options import Background, Dataset, Device, ModelSource, Root, Split, Task, with_model_source
-from maskadapter.errors import MaskAdapterError
-from maskadapter.system.paths import check_folder, user_path
+from maskadapter.cli.options import Adapter, Architecture, Background, Dataset, Device, Root, Split, Task
+from maskadapter.cli.plot_options import (
+    FCCLIP,
+    Adapters,
+    Classes,
+    GivenMasks,
+    Images,
+    Limit,
+    Model,
+    Output,
+    check,
+    check_sources,
+    checked_source,
+)
+from maskadapter.cli.plot_results import figure9, figure10, figure11, gallery
 from maskadapter.system.progress import busy
-from maskadapter.vocabulary import BACKGROUND, Vocabulary, competing_classes
+from maskadapter.vocabulary import BACKGROUND
 
-_HELP = "Draw the paper's kinds of figures for your own images, models and runs."
+_HELP = "Draw the paper's figures, each called by its number, from your own images, models and runs."
 app = typer.Typer(callback=show_help, invoke_without_command=True, help=_HELP)
 
-Output = Annotated[Path, Option("--output", "-o", help="File to write: .png, .pdf or .svg.")]
-Classes = Annotated[str | None, Option("--classes", "-c", help="Class names, a file or a built-in list.")]
-
 
 @app.command()
 @helpful
-@with_model_source("model", "adapter", "architecture")
-def activations(
-    images: Annotated[list[str], Argument(help="Files, folders or patterns.")],
-    output: Output,
-    masks: Annotated[
-        Path | None,
-        Option(help="Label map or panoptic PNG, COCO JSON, .npy of bool (N, H, W); without it the segments found."),
-    ] = None,
-    classes: Classes = None,
-    background: Background = BACKGROUND,
-    top: Annotated[int, Option(help="Masks of each image, the largest first.")] = 3,
-    single: Annotated[int, Option(help="Single maps of each mask, 0 to 4.")] = 3,
-    *,
-    source: ModelSource,
-    device: Device = "cpu",
-) -> None:
-    """Draw where mask pooling and Mask-Adapter pool, mask by mask.
-
-    Example: [bold]maskadapter plot activations photo.jpg --classes "cat, wall" --output maps.pdf[/]
-    """
-    _check(output, images, classes, background)
-    if masks is not None and not user_path(masks, MaskAdapterError).is_file():
-        raise MaskAdapterError(f"no such file: {masks}; masks are a file here")
-    from maskadapter.paper.figures import activations as figure
-
-    draw = partial(figure, images, output, masks=masks, classes=classes, background=background)
-    with busy("drawing"):
-        draw(top=top, single=single, model=source, device=device)
-    print(output)
-
-
-@app.command()
-@helpful
-@with_model_source("model", "adapter", "architecture")
-def tsne(
-    dataset: Dataset,
-    output: Output,
-    root: Root = None,
-    split: Split = "val",
-    task: Task = None,
-    limit: Annotated[int, Option(help="Only the first so many images.")] = 200,
-    top: Annotated[int, Option(help="The classes with the most masks.")] = 12,
-    partition: Annotated[
-        str,
-        Option(help="Classes seen in training, as evaluate takes it: unseen ones are triangles; none for none."),
-    ] = "synonyms",
-    seed: Annotated[int, Option(help="Seed of the arrangement.")] = 0,
-    *,
-    source: ModelSource,
-    device: Device = "cpu",
-) -> None:
-    """Draw the embeddings of ground-truth masks on a plane, by mask pooling and by Mask-Adapter.
-
-    Example: [bold]maskadapter plot tsne coco-panoptic --root datasets --output tsne.pdf[/]
-    """
-    from maskadapter.data import open_dataset
-
-    _check(output)
-    samples = open_dataset(dataset, root, split, task)
-    from maskadapter.paper.figures import tsne as figure
-
-    seen = None if partition == "none" else partition
-    draw = partial(figure, output=output, limit=limit, top=top, partition=seen, seed=seed, model=source, device=device)
-    with busy("drawing"):
-        draw(samples)
-    print(output)
-
-
-@app.command("upper-bound")
-@helpful
-def upper_bound(
+def figure1(
     reports: Annotated[
         list[str], Argument(help="Reports of evaluate --masks ground-truth, report.json or its folder, or LABEL=PATH.")
     ],
@@ -103,90 +41,145 @@ def upper_bound(
         list[str] | None,
         Option(
             help="accuracy of segments, accuracy of class masks or mIoU, with seen or unseen behind it. May be "
-            "repeated; without it the first and the last."
+            "repeated; without it accuracy of segments."
         ),
     ] = None,
 ) -> None:
-    """Draw how well ground-truth masks are classified in several ways, with standard errors.
+    """Draw how well ground-truth masks are classified by mask cropping, mask pooling and Mask-Adapter.
 
-    Example: [bold]maskadapter plot upper-bound pooling=report-1 adapter=report-2 --output bound.pdf[/]
+    Example: [bold]maskadapter plot figure1 pooling=report-1 adapter=report-2 --output figure1.pdf[/]
     """
     from maskadapter.paper.figures import METRICS
-    from maskadapter.paper.figures import upper_bound as draw
+    from maskadapter.paper.figures import figure1 as draw
 
     with busy("drawing"):
         draw(reports, output, metrics=metric or METRICS)
     print(output)
 
 
-@app.command("unseen-curve")
+@app.command()
 @helpful
-def unseen_curve(
-    runs: Annotated[list[str], Argument(help="Folders that train wrote, or LABEL=FOLDER.")],
+def figure4(
+    images: Images,
     output: Output,
-    dataset: Annotated[str | None, Option(help="One of the data sets that the runs were evaluated on.")] = None,
-    metric: Annotated[
-        str | None, Option(help="mIoU, accuracy of segments, PQ or AP; without it the first that all runs have.")
-    ] = None,
+    masks: GivenMasks = None,
+    classes: Classes = None,
+    background: Background = BACKGROUND,
+    top: Annotated[int, Option(help="Masks of each image, the largest first.")] = 4,
+    single: Annotated[int, Option(help="Rows of single maps, 0 to 4.")] = 0,
+    pooling: Annotated[bool, Option("--pooling", help="Add a row with the weights of mask pooling.")] = False,
+    model: Model = FCCLIP,
+    adapter: Adapter = None,
+    architecture: Architecture = None,
+    device: Device = "cpu",
 ) -> None:
-    """Draw a metric of seen and of unseen classes over the steps of training.
+    """Draw where Mask-Adapter pools: for each image its maps above, the masks that they belong to below.
 
-    Example: [bold]maskadapter plot unseen-curve runs/warmup runs/mixed --output curve.pdf[/]
+    Example: [bold]maskadapter plot figure4 photo.jpg --classes "cat, wall" --model tiny --output figure4.pdf[/]
     """
-    from maskadapter.paper.figures import unseen_curve as draw
+    check(output, images, classes, background, masks)
+    source = checked_source(model, adapter, architecture)
+    from maskadapter.paper.figures import figure4 as figure
 
-    draw(runs, output, dataset=dataset, metric=metric)
+    draw = partial(figure, images, output, masks=masks, classes=classes, background=background, top=top)
+    with busy("drawing"):
+        draw(single=single, pooling=pooling, model=source, device=device)
     print(output)
 
 
 @app.command()
 @helpful
-def gallery(
+def figure5(
+    dataset: Dataset,
     output: Output,
-    images: Annotated[list[str] | None, Argument(help="Files, folders or patterns; or --dataset.")] = None,
-    classes: Classes = None,
-    background: Background = BACKGROUND,
-    model: Annotated[
-        list[str] | None,
-        Option(
-            "--model", "-m", help="NAME or NAME:POOLER, a column each (LABEL= is its title); else the embedded model."
-        ),
-    ] = None,
-    dataset: Annotated[str | None, Option(help="A data set instead of images, with its ground truth.")] = None,
     root: Root = None,
     split: Split = "val",
     task: Task = None,
-    limit: Annotated[int, Option(help="Only the first so many images of the data set.")] = 4,
-    number: Annotated[list[int] | None, Option(help="Only this image of it, from 0. May be repeated.")] = None,
+    limit: Limit = 200,
+    top: Annotated[int, Option(help="The classes with the most masks.")] = 12,
+    partition: Annotated[
+        str,
+        Option(help="Classes seen in training, as evaluate takes it: unseen ones are triangles; none for none."),
+    ] = "synonyms",
+    seed: Annotated[int, Option(help="Seed of the arrangement.")] = 0,
+    model: Adapters = None,
     device: Device = "cpu",
 ) -> None:
-    """Draw images, their ground truth and the results of several models side by side.
+    """Draw the embeddings of ground-truth masks on a plane, by mask pooling and by adapters (t-SNE).
 
-    Example: [bold]maskadapter plot gallery photo.jpg --classes "cat, wall" -m tiny -m tiny:adapter -o gallery.pdf[/]
+    Without --model: the adapters of recipes/table4 without and with mask consistency, from runs/.
+
+    Example: [bold]maskadapter plot figure5 coco-panoptic --root datasets --model tiny --output figure5.pdf[/]
     """
     from maskadapter.data import open_dataset
-    from maskadapter.hub import DEFAULT
+    from maskadapter.paper.figures import FIGURE5, adapters_by_title
 
-    _check(output, images, classes, background)
-    samples = open_dataset(dataset, root, split, task) if dataset else None
-    from maskadapter.paper.figures import gallery as figure
+    check(output)
+    samples, models = open_dataset(dataset, root, split, task), model or FIGURE5
+    check_sources(adapters_by_title(models), "" if model else "; recipes/table4 train the paper's")
+    from maskadapter.paper.figures import figure5 as figure
 
-    draw = partial(figure, images or [], output, classes=classes, background=background, limit=limit, numbers=number)
+    seen = None if partition == "none" else partition
+    draw = partial(figure, samples, output, limit=limit, top=top, partition=seen, seed=seed)
     with busy("drawing"):
-        draw(dataset=samples, models=model or (DEFAULT,), device=device)
+        draw(models=models, device=device)
     print(output)
 
 
-def _check(
-    output: Path, images: list[str] | None = None, classes: str | None = None, background: str = BACKGROUND
+@app.command()
+@helpful
+def figure6(
+    images: Images,
+    output: Output,
+    masks: GivenMasks = None,
+    classes: Classes = None,
+    background: Background = BACKGROUND,
+    top: Annotated[int, Option(help="Masks of each image, the largest first.")] = 1,
+    single: Annotated[int, Option(help="Single maps of a model with several, 0 to 4.")] = 3,
+    model: Adapters = None,
+    device: Device = "cpu",
 ) -> None:
-    """Find mistakes in what a figure is made of before PyTorch is imported."""
-    from maskadapter.io import find_image_files, read_image
-    from maskadapter.paper.figures import check_output
+    """Draw one map against several maps for the same mask.
 
-    check_output(output)
-    check_folder(output.parent)
-    if classes is not None:
-        competing_classes(Vocabulary.of(classes), background)
-    if images:
-        read_image(find_image_files(images)[0].source)
+    Without --model: the adapters of recipes/table10 with 1 and with 16 maps, from runs/.
+
+    Example: [bold]maskadapter plot figure6 photo.jpg --masks masks.png --model tiny --output figure6.pdf[/]
+    """
+    from maskadapter.paper.figures import FIGURE6, adapters_by_title
+
+    check(output, images, classes, background, masks)
+    models = model or FIGURE6
+    check_sources(adapters_by_title(models), "" if model else "; recipes/table10 train the paper's")
+    from maskadapter.paper.figures import figure6 as figure
+
+    draw = partial(figure, images, output, masks=masks, classes=classes, background=background)
+    with busy("drawing"):
+        draw(top=top, single=single, models=models, device=device)
+    print(output)
+
+
+@app.command()
+@helpful
+def figure7(
+    output: Output,
+    runs: Annotated[list[str] | None, Argument(help="Folders that train wrote, or LABEL=FOLDER.")] = None,
+    dataset: Annotated[str | None, Option(help="One of the data sets that the runs were evaluated on.")] = None,
+    metric: Annotated[
+        str | None, Option(help="mIoU, accuracy of segments, PQ or AP; without it the first that all runs have.")
+    ] = None,
+    seen: Annotated[bool, Option("--seen", help="Draw seen classes as well, dashed.")] = False,
+) -> None:
+    """Draw a metric of unseen classes over the iterations of the warm-up, a line for each run.
+
+    Without folders: those of recipes/table7 on COCO-Panoptic, and on COCO-Panoptic and LVIS, from runs/.
+
+    Example: [bold]maskadapter plot figure7 runs/warmup "other=runs/warmup-2" --output figure7.pdf[/]
+    """
+    from maskadapter.paper.figures import figure7 as draw
+
+    draw(runs or None, output, dataset=dataset, metric=metric, seen=seen)
+    print(output)
+
+
+for command in (figure9, figure10, figure11, gallery):
+    app.command()(helpful(command))

@@ -1,4 +1,4 @@
-"""Names that version 0.1 documented and that are spelled otherwise now: each is refused with its new name."""
+"""Names that earlier versions documented and that are spelled otherwise now: each is refused with its new name."""
 
 import functools
 import inspect
@@ -9,10 +9,11 @@ from typing import Any, Literal, TypeVar, cast
 
 from maskadapter.errors import MaskAdapterError
 
-Kind = Literal["api", "attribute", "keyword", "option", "branch", "recipe key", "SAM option"]
+Kind = Literal["api", "attribute", "keyword", "option", "branch", "figure", "recipe key", "SAM option"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _RENAMED: Mapping[Kind, Mapping[str, str]] = json.loads(Path(__file__).with_name("renamed.json").read_bytes())
+_SINCE: Mapping[Kind, str] = {"figure": "0.3"}  # all others: 0.2
 _GONE = {"--exact": "every proposal is computed unless --fast is given: leave --exact out"}
 
 
@@ -26,7 +27,7 @@ def advice(kind: Kind, old: str) -> str | None:
     if kind == "option" and old in _GONE:
         return _GONE[old]
     new = renamed(kind).get(old)
-    return None if new is None else f"{old} is called {new} since version 0.2"
+    return None if new is None else f"{old} is called {new} since version {_SINCE.get(kind, '0.2')}"
 
 
 def refuse_old_keywords(function: Function) -> Function:

@@ -1,19 +1,19 @@
-"""Draw images, their ground truth and the results of models side by side. Source: the paper's result figures."""
+"""Draw images, their ground truth and the results of models side by side. Source: paper, figures 9 and 10."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskadapter.data import Dataset
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import DEFAULT, ModelSource, load
+from maskadapter.hub import DEFAULT, load
 from maskadapter.io import find_image_files, read_image
-from maskadapter.models import MODELS, PoolerName
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
-from maskadapter.paper.figures.page import check_output, labeled
+from maskadapter.paper.figures.model_columns import FIGURE9, FIGURE10, models_by_title
+from maskadapter.paper.figures.page import check_output
 from maskadapter.results import draw_overlay
 from maskadapter.types import UNLABELED, Target
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
@@ -23,8 +23,39 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_MODELS = 5
 _TEXT = 22  # pixels of a label: 5 points in print
+
+
+def figure9(
+    dataset: Dataset,
+    output: str | Path,
+    *,
+    limit: int = 4,
+    numbers: Sequence[int] | None = None,
+    models: Sequence[str | Path] = FIGURE9,
+    device: str = "cpu",
+) -> "Figure":
+    """Draw a row for every image: FC-CLIP and MAFT+ without and with Mask-Adapter, beside the ground truth.
+
+    dataset: ADE20K-150 in the paper. Everything else as in ``gallery``.
+    """
+    return gallery((), output, dataset=dataset, limit=limit, numbers=numbers, models=models, device=device)
+
+
+def figure10(
+    dataset: Dataset,
+    output: str | Path,
+    *,
+    limit: int = 4,
+    numbers: Sequence[int] | None = None,
+    models: Sequence[str | Path] = FIGURE10,
+    device: str = "cpu",
+) -> "Figure":
+    """Draw a row for every image: FC-CLIP without and with Mask-Adapter, beside the ground truth.
+
+    dataset: PASCAL-Context 459 in the paper. Everything else as in ``gallery``.
+    """
+    return gallery((), output, dataset=dataset, limit=limit, numbers=numbers, models=models, device=device)
 
 
 def gallery(
@@ -52,7 +83,7 @@ def gallery(
     images, and what ``find_image_files``, the data set, ``Vocabulary.of`` and ``load`` raise.
     """
     path = check_output(output)
-    columns = labeled(models, _parse_model, MOST_MODELS)
+    columns = models_by_title(models)
     if dataset is None:
         if classes is None:
             raise MaskAdapterError("no classes to segment the images into: give classes, or a data set")
@@ -74,8 +105,7 @@ def gallery(
     drawn = [[at_print_size(photo, len(titles))] for photo in photos]
 
     def add(labels: np.ndarray, index: int) -> None:
-        small = mask_at_print_size(labels, len(titles))  # so that the labels are readable in print
-        drawn[index].append(np.asarray(draw_overlay(drawn[index][0], small, vocabulary.names, text_size=_TEXT)))
+        drawn[index].append(overlay_at_print_size(drawn[index][0], labels, vocabulary.names, len(titles)))
 
     for index, labels in enumerate(ground_truth or ()):
         add(labels, index)
@@ -94,16 +124,9 @@ def _check_rows(count: int) -> None:
         raise MaskAdapterError(f"{count:,} images were given; 1 to {MOST_ROWS} fit into a figure")
 
 
-def _parse_model(text: str) -> tuple[str, ModelSource]:
-    """``"tiny:adapter"`` -> the title of its column, and which weights to load."""
-    name, _, ending = text.rpartition(":")
-    if name and ending in get_args(PoolerName):
-        title = name if name in MODELS else Path(name).stem
-        return f"{title}, {ending}", ModelSource(name, cast(PoolerName, ending))
-    if name in MODELS:
-        poolers = ", ".join(get_args(PoolerName))
-        raise MaskAdapterError(f"no pooler '{ending}' in '{text}': {poolers} may follow the colon")
-    return text if text in MODELS else Path(text).stem, ModelSource(text)
+def overlay_at_print_size(small: np.ndarray, labels: np.ndarray, names: Sequence[str], columns: int) -> np.ndarray:
+    """Draw labels (H, W) over an image ``at_print_size``, so that the names of classes are readable in print."""
+    return np.asarray(draw_overlay(small, mask_at_print_size(labels, columns), names, text_size=_TEXT))
 
 
 def labels_of(target: Target) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten, wrap
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20
 """Rows that fit on a page."""
-_GAP, _TITLE, _LINE = 0.04, 0.19, 0.13  # inches
+_GAP, _LINE = 0.04, 0.13  # inches
+_MOST_LINES = 3  # of a title
 _WIDEST = 2.4  # of an image: two of them do not fill the page
 _TALLEST = 1.5  # times its width
 _LETTER = 0.062  # inches of one letter, roughly
@@ -27,13 +28,13 @@ _LETTER = 0.062  # inches of one letter, roughly
 class Row:
     """One row of the grid.
 
-    images: (H, W, 3) uint8, one for each column; None leaves it empty. label: at the left. outline: (H, W) bool, a mask
-    whose outline is drawn on all of them. notes: a short text in the corner of each image.
+    images: (H, W, 3) uint8, one for each column; None leaves it empty. label: at the left. outlines: for each image the
+    mask (H, W) bool whose outline is drawn on it. notes: a short text in the corner of each image.
     """
 
     images: Sequence[np.ndarray | None]
     label: str = ""
-    outline: np.ndarray | None = None
+    outlines: Sequence[np.ndarray] = ()
     notes: Sequence[str] = ()
 
 
@@ -68,25 +69,28 @@ def image_grid(rows: Sequence[Row], titles: Sequence[str], output: Path) -> "Fig
     shapes = [next(image for image in row.images if image is not None).shape for row in rows]
     heights = [wide * min(_TALLEST, shape[0] / shape[1]) for shape in shapes]
     labels = [_wrapped(row.label, height) for row, height in zip(rows, heights, strict=True)]
-    margin = max((1 + label.count("\n")) * _LINE if label else 0 for label in labels)
-    width, height = margin + columns * (wide + _GAP), _TITLE + sum(heights) + _GAP * len(rows)
+    titles = [_wrapped(title, wide, _MOST_LINES) for title in titles]
+    margin, head = (max(map(_thickness, texts)) for texts in (labels, titles))
+    head += _GAP if head else 0
+    width, height = margin + columns * (wide + _GAP), head + sum(heights) + _GAP * len(rows)
     with page(output, width, height, layout=None) as figure:
-        top = height - _TITLE
+        top = height - head
         for row, (label, tall, content) in enumerate(zip(labels, heights, rows, strict=True)):
             for column, image in enumerate(content.images):
                 left = margin + column * (wide + _GAP)
                 if row == 0:
                     middle = (left + wide / 2) / width
-                    figure.text(middle, 1 - 0.6 * _TITLE / height, titles[column], ha="center", va="center", size=7)
+                    figure.text(middle, 1 - 0.5 * head / height, titles[column], ha="center", va="center", size=7)
                 if image is None:
                     continue
                 axes = figure.add_axes((left / width, (top - tall) / height, wide / width, tall / height))
                 axes.set_axis_off()
                 axes.imshow(image)
-                if content.outline is not None and content.outline.any():
-                    _draw_outline(axes, content.outline)
+                if column < len(content.outlines) and content.outlines[column].any():
+                    _draw_outline(axes, content.outlines[column])
                 if column < len(content.notes):
-                    text = axes.text(0.03, 0.04, content.notes[column], color="w", size=6.5, transform=axes.transAxes)
+                    note = _wrapped(content.notes[column], wide, 1)
+                    text = axes.text(0.03, 0.04, note, color="w", size=6.5, transform=axes.transAxes)
                     text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
             middle = (top - tall / 2) / height
             figure.text(0.5 * margin / width, middle, label, rotation=90, ha="center", va="center", size=7)
@@ -103,8 +107,13 @@ def _draw_outline(axes: "Axes", mask: np.ndarray) -> None:
         axes.contour(places[1], places[0], padded, levels=[0.5], colors=[color], linewidths=[width])
 
 
-def _wrapped(label: str, height: float) -> str:
-    """Wrap a label into one line of ``height`` inches, or into two."""
-    letters = max(6, int(height / _LETTER))
-    lines = wrap(label, letters, break_long_words=True)
-    return "\n".join(lines) if len(lines) <= 2 else "\n".join((lines[0], shorten(" ".join(lines[1:]), letters)))
+def _thickness(text: str) -> float:
+    """Inches across the lines of a text."""
+    return (1 + text.count("\n")) * _LINE if text else 0.0
+
+
+def _wrapped(text: str, length: float, most: int = 2) -> str:
+    """Wrap a text into lines of ``length`` inches, ``most`` at most."""
+    letters = max(6, int(length / _LETTER))
+    lines = wrap(text, letters, max_lines=most, placeholder=" ...", break_on_hyphens=False)
+    return "\n".join(lines)

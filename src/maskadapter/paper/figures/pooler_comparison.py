@@ -1,5 +1,6 @@
-"""Compare mask pooling and Mask-Adapter on the same CLIP features of the same model."""
+"""Compare mask pooling and adapters on the same CLIP features."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.hub import DEFAULT, ModelSource, assemble, check_device, identified, is_bare
+from maskadapter.hub import (
+    DEFAULT,
+    ModelSource,
+    assemble,
+    check_device,
+    identified,
+    is_bare,
+    refuse_another_clip,
+)
 from maskadapter.models import OpenVocabularySegmenter, build
 from maskadapter.models.poolers import Pooler
 from maskadapter.models.sources import at_stride_4
@@ -16,27 +25,37 @@ from maskadapter.results import ActivationMaps
 from maskadapter.types import ClipFeatures, ImageSizes
 
 POOLING, ADAPTER = "mask pooling", "Mask-Adapter"
+"""Titles of the two, where there is one adapter."""
 
 
 @dataclass(frozen=True)
 class PoolerComparison:
-    """A model with its adapter, and by name two poolers for it: the mask pooling of the same model, and its adapter."""
+    """A model, and by title poolers for its CLIP: the mask pooling of the model, its adapter, and those of others."""
 
     segmenter: OpenVocabularySegmenter
     poolers: dict[str, Pooler]
 
     @classmethod
-    def load(cls, model: ModelSource, device: str = "cpu") -> "PoolerComparison":
-        """Load a model with its adapter. Raises as ``hub.load``, and MaskAdapterError for a CLIP without an adapter."""
+    def load(cls, models: Mapping[str, ModelSource], device: str = "cpu") -> "PoolerComparison":
+        """Load the first of the models, and of all the adapters, by their titles.
+
+        Raises as ``hub.load``, and MaskAdapterError for a CLIP without an adapter, and where the CLIPs differ.
+        """
         check_device(device)
-        if is_bare(model.name):
-            problem = f"{model.name} is a CLIP alone, without an adapter"
-            raise MaskAdapterError(f"{problem}: give a model that has one, such as {DEFAULT}")
-        checkpoint, architecture = identified(replace(model, pooler="adapter"))
-        segmenter = assemble(checkpoint, architecture, device)
+        found = {}
+        for title, model in models.items():
+            if is_bare(model.name):
+                problem = f"{model.name} is a CLIP alone, without an adapter"
+                raise MaskAdapterError(f"{problem}: give a model that has one, such as {DEFAULT}")
+            found[title] = identified(replace(model, pooler="adapter"))
+        (first, architecture), *others = found.values()
+        for checkpoint, _ in others:
+            refuse_another_clip(first, checkpoint)
+        segmenter = assemble(first, architecture, device)
         with torch.device("meta"):  # mask pooling has no weights
             pooling = build(replace(architecture, pooler="pooling")).pooler
-        return cls(segmenter, {POOLING: pooling, ADAPTER: segmenter.pooler})
+        adapters = [segmenter.pooler, *(assemble(*other, device).pooler for other in others)]
+        return cls(segmenter, {POOLING: pooling, **dict(zip(found, adapters, strict=True))})
 
     @torch.inference_mode()
     def maps(self, image: np.ndarray, masks: np.ndarray) -> dict[str, ActivationMaps]:

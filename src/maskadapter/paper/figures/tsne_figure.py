@@ -1,6 +1,7 @@
-"""Draw the embeddings of a data set's ground-truth masks on a plane. Source: paper, its t-SNE figure."""
+"""Draw the embeddings of a data set's ground-truth masks on a plane. Source: paper, figure 5."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,9 @@ import numpy as np
 from maskadapter.data import Dataset
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation import Partition
-from maskadapter.hub import ModelSource
+from maskadapter.paper.figures.model_columns import FIGURE5, adapters_by_title
 from maskadapter.paper.figures.page import COLORS, TEXT, check_output, legend_shape, page
-from maskadapter.paper.figures.pooler_comparison import PoolerComparison
+from maskadapter.paper.figures.pooler_comparison import ADAPTER, PoolerComparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ _SEEN, _UNSEEN = ("o", "s", "P"), ("^", "v", ">")
 MOST_CLASSES = len(COLORS) * len(_SEEN)
 
 
-def tsne(
+def figure5(
     dataset: Dataset,
     output: str | Path,
     *,
@@ -33,28 +34,31 @@ def tsne(
     top: int = 12,
     partition: str | Path | None = "synonyms",
     seed: int = 0,
-    model: str | Path | ModelSource | None = None,
+    models: Sequence[str | Path] = FIGURE5,
     device: str = "cpu",
 ) -> "Figure":
-    """Draw a point for every ground-truth mask but crowds, by mask pooling and by the Mask-Adapter of the same model.
+    """Draw a point for every ground-truth mask but crowds, by mask pooling and by adapters, of the same features.
 
     output: .png, .pdf or .svg. limit: only the first so many images. top: the classes with the most masks, 1 to 21.
     partition: which classes count as seen, as ``Partition.of`` takes it; unseen ones are triangles; None: all alike.
-    seed: of t-SNE. model: as ``load`` takes it; it needs an adapter. device: where to compute.
+    seed: of t-SNE, the same for all panels. device: where to compute.
+    models: 1 to 3, each as ``load`` takes it, with an adapter; all of one CLIP. ``LABEL=`` before it is the title of
+        its panel. The paper's are trained by recipes/table4.
 
     t-SNE of normalized embeddings keeps neighbors together; neither the size of a cluster nor the distance between two
     means anything. Below each panel: how many masks have a nearest neighbor, by cosine, of their own class.
 
-    Returns the figure, which is also in the file. Raises MaskAdapterError, one line: fewer than 5 masks, and what the
-    data set, ``Partition.of`` and ``load`` raise.
+    Returns the figure, which is also in the file. Raises MaskAdapterError, one line: fewer than 5 masks, CLIPs
+    that differ, and what the data set, ``Partition.of`` and ``load`` raise.
     """
     path = check_output(output, "sklearn")
     if limit < 1 or not 1 <= top <= MOST_CLASSES:
         raise MaskAdapterError(f"limit is {limit}, top {top}; at least 1 image and 1 to {MOST_CLASSES} classes")
     from sklearn.manifold import TSNE
 
-    logger.info("loading the model")
-    comparison = PoolerComparison.load(ModelSource.of(model), device)
+    sources = adapters_by_title(models)
+    logger.info("loading the models")
+    comparison = PoolerComparison.load(sources, device)
     names, seen = dataset.vocabulary.names, np.ones(len(dataset.vocabulary), bool)
     if partition is not None:
         trained_on = comparison.segmenter.inference.seen_in
@@ -67,7 +71,8 @@ def tsne(
         raise MaskAdapterError(f"{chosen.sum()} masks of {dataset.name} are too few: at least {FEWEST} are needed")
     classes = classes[chosen]
     columns, high = legend_shape([names[label] for label in shown], TEXT, most=6)
-    with page(path, TEXT, 3.4 + high) as figure:
+    side, several = TEXT / len(embeddings), len(sources) > 1
+    with page(path, TEXT, 0.85 * side + 0.55 + 0.15 * several + high) as figure:
         panels = figure.subplots(1, len(embeddings))
         for axes, (name, all_vectors) in zip(panels, embeddings.items(), strict=True):
             vectors = all_vectors[chosen]
@@ -80,7 +85,8 @@ def tsne(
                 marker = (_SEEN if seen[label] else _UNSEEN)[turn]
                 style: Any = {"s": 12, "c": COLORS[color], "marker": marker, "edgecolors": "white", "linewidths": 0.2}
                 axes.scatter(*points[classes == label].T, label=names[label], **style)
-            axes.set(xticks=[], yticks=[], title=name)
+            title = ADAPTER + (",\n" if several else ", ") + name if name in sources else name
+            axes.set(xticks=[], yticks=[], title=title)
             same = same_class_neighbors(vectors, classes)
             axes.set_xlabel(f"nearest neighbor of the same class: {100 * same:.0f} %", size=7)
             axes.set_box_aspect(0.85)
