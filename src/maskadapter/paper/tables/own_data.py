@@ -56,7 +56,9 @@ def _rows(table: Table, model: str) -> tuple[Row, ...]:
 
 
 def _use(row: Row) -> str:
-    """How a row's model is used, such as ``mask pooling, out-of-vocabulary``."""
+    """How a row's model is used, such as ``mask pooling, without ensemble``."""
     if row.branch == "in-vocabulary":
         return "in-vocabulary classifier"
+    if row.masks is not None:  # which have no other classifier
+        return f"{_POOLERS[row.pooler]}, masks of {row.masks.partition(',')[0]}"
     return _POOLERS[row.pooler] + (", without ensemble" if row.branch == "out-of-vocabulary" else "")
