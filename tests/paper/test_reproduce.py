@@ -245,6 +245,9 @@ def test_the_user_s_model_and_data():
         "tiny, Mask-Adapter",
     ]
     assert with_own(TABLES["table11"], "tiny").rows[3].published == {"mIoU on PAS-20": 95.4}
+    assert [row.label for row in with_own(TABLES["table8"], "tiny").rows] == [
+        f"tiny, {how}, masks of sam:facebook/sam-vit-huge" for how in ("mask pooling", "Mask-Adapter")
+    ]
 
 
 def test_on_other_data_classes_are_seen_by_synonyms():
@@ -492,10 +495,6 @@ def test_the_same_weights_in_one_table_are_evaluated_once(own, trained, tmp_path
     assert len(numbers) == 1
 
 
-def without_cropping(table):
-    return replace(table, rows=tuple(row for row in table.rows if row.pooler != "cropping"))
-
-
 def test_a_stop_reports_what_is_done(own, tmp_path, monkeypatch, capsys):
     arguments = ("table3", "--model", "tiny", "--data", own, "-o", tmp_path)
     call, asked = TimedPredictor.__call__, []
@@ -507,7 +506,7 @@ def test_a_stop_reports_what_is_done(own, tmp_path, monkeypatch, capsys):
         return call(timed, *given)
 
     monkeypatch.setattr(TimedPredictor, "__call__", stopping)
-    monkeypatch.setattr(reproduction, "with_own", lambda *given: without_cropping(with_own(*given)))
+    keep_rows_of(monkeypatch, "pooling", "adapter")
     assert run(*arguments) == 130
     line = "1 of 2 evaluations of table3 are done; tiny, Mask-Adapter: stopped: 1 of 3 images are done"
     assert line in capsys.readouterr().err
@@ -595,11 +594,16 @@ def test_seen_and_unseen_classes_follow_the_partition(own, trained, tmp_path):
 
 
 def test_the_paper_s_partition_is_explained_where_it_is_used(tmp_path):
-    for partition, explained in ((None, True), ("coco-panoptic", False)):
+    for partition, explained in ((None, True), ("paper-rule", True), ("coco-panoptic", False)):
         with pytest.raises(MaskAdapterError, match="no row of table9 could be run"):
             reproduce("table9", tmp_path, tmp_path, partition=partition)
         written = " ".join((tmp_path / "table9.md").read_text().split())
         assert ("The authors' own list is not published" in written) == explained
+        assert f"partition {partition or 'paper-rule'}" in written
+        assert json.loads((tmp_path / "table9.json").read_text())["partition"] == (partition or "paper-rule")
+    with pytest.raises(MaskAdapterError, match="no row of any table could be run"):
+        reproduce("all", tmp_path, tmp_path / "all", data="coco-panoptic")  # table 1 has no such columns
+    assert "Seen and unseen classes: partition coco-panoptic." in (tmp_path / "all" / "all.md").read_text()
 
 
 @pytest.fixture
@@ -667,6 +671,9 @@ def test_all_tables_of_the_user_s_model_and_data(own, tmp_path, capsys):
     reports = reproduce("all", model="tiny", data=own, limit=1, output=tmp_path)
     assert [report.measured for report in reports] == [2, 2, 3, 1, 0, 0, 0, 0, 0, 0, 5]
     assert page_text(reports) == page
+    with pytest.raises(MaskAdapterError, match=r"no row of any table .* still has the numbers of an earlier run"):
+        reproduce("all", model="tyni", data=own, limit=1, output=tmp_path)
+    assert (tmp_path / "all.md").read_text() == page
     assert [(tmp_path / f"{name}.md").is_file() for name in TABLES] == [True] * 11
     overview = [line for line in page.splitlines() if line.startswith("| Table 11: ")]
     assert [cell.strip() for cell in overview[0].split("|")[2:5]] == ["5", "5", "5"]

@@ -122,7 +122,10 @@ def _others(report: TableReport) -> list[str]:
 
 
 def _partition(report: TableReport) -> list[str]:
-    return [PARTITION] * (report.table.partition == "paper-rule" and "partition" not in report.facts)
+    name = report.facts.get("partition")
+    if name is None:
+        return []
+    return [PARTITION if name == "paper-rule" else f"Seen and unseen classes: partition {name}."]
 
 
 def _facts(report: TableReport) -> str:

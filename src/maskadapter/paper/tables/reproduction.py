@@ -62,9 +62,10 @@ def reproduce(
     chosen = None if partition is None else str(partition)
     options = RunOptions(given, folder, root, split, chosen, limit, device)
     images = {} if limit is None else {"images": f"the first {limit:,} at most"}
-    facts = {"split": split, **images, **({"partition": chosen} if chosen else {}), "device": device}
     reports, kept = [], ""
     for original, one in zip(originals, made, strict=True):
+        partition_facts = {"partition": chosen or one.partition} if one.partition else {}
+        facts = {"split": split, **images, **partition_facts, "device": device}
         report = TableReport(one, original, TableRun(one, original, options).run(), facts)
         path = folder / f"{one.name}.json"
         if report.measured or not holds_numbers(path):
@@ -73,11 +74,12 @@ def reproduce(
         else:
             kept = f"; {path.with_suffix('.md')} still has the numbers of an earlier run"
         reports.append(report)
-    if table == ALL:
-        write_text(page_text(reports), folder / f"{ALL}.md")
-    if not any(report.measured for report in reports):
+    written = folder / f"{ALL if table == ALL else made[0].name}.md"
+    measured = any(report.measured for report in reports)
+    if table == ALL and (measured or not kept):
+        write_text(page_text(reports), written)
+    if not measured:
         reasons = dict.fromkeys(reason for report in reports for reason in report.reasons)
-        written = folder / f"{ALL if table == ALL else made[0].name}.md"
         more = f"; all {len(reasons)} reasons are in {written}" if len(reasons) > 1 else ""
         which = "any table" if table == ALL else made[0].name
         raise MaskAdapterError(readable(f"no row of {which} could be run: {next(iter(reasons))}{kept or more}"))
