@@ -209,6 +209,7 @@ def test_two_processes_have_the_classes_of_one(recipe, grand, root, tmp_path):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(recipe, grand, tmp_path):
     assert same(run(recipe(), tmp_path / "one", grand), run(recipe("data.workers=1"), tmp_path / "other", grand))
 
