@@ -27,8 +27,6 @@ FCCLIP = "fcclip-large"
 Model = Annotated[str, Option("--model", "-m", help="A model's name or a file of weights, with an adapter.")]
 Limit = Annotated[int, Option(help="Only the first so many images of the data set.")]
 Number = Annotated[list[int] | None, Option(help="Only this image of it, from 0. May be repeated.")]
-
-
 Adapters = Annotated[
     list[str] | None,
     Option("--model", "-m", help="NAME or FILE with an adapter, LABEL= is its title; without it the paper's. Repeats."),

@@ -20,7 +20,7 @@ def reproduce(
     split: Split = "val",
     partition: Annotated[
         str | None,
-        Option(help="Seen classes, as evaluate takes them; without it paper-rule."),
+        Option(help="Seen classes, as evaluate takes them; without it paper-rule, on other data coco-panoptic."),
     ] = None,
     limit: Limit = None,
     runs: Annotated[Path, Option(help="Folder of trainings: RECIPE/model.safetensors.")] = Path("runs"),

@@ -23,11 +23,11 @@ from maskadapter.vocabulary import Vocabulary
 class Archive:
     """One published file of a data set, as a rule a zip or tar archive.
 
-    file: its name, with a * where there are several alike; address is then the page that lists them. address: its URL,
-    "" where the download requires a registration. members: what is unpacked: a folder
-    in the archive (ends in a slash) or a file -> its place below the data set's own folder; empty for a file that is
-    not an archive and is kept as it is. inner: archives inside the archive, with their members. endings: from folders
-    only files whose names end in one of these are unpacked.
+    file: its name, with a * for several alike. address: its URL, of several that of their list; "" where the download
+    requires a registration. members: what is unpacked: a folder in the archive (ends in a slash) or a file -> its place
+    below the data set's own folder; empty for a file that is not an archive and is kept as it is. inner: archives
+    inside the archive, with their members. endings: from folders only files whose names end in one of these are
+    unpacked.
     """
 
     file: str

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PREFIX = "evaluation/"
-
-
 _RUNS = ("COCO-Panoptic=runs/on-coco-panoptic", "COCO-Panoptic and LVIS=runs/on-coco-panoptic-and-lvis")
 
 

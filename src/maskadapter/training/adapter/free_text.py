@@ -62,9 +62,9 @@ def join_classes(
     given = [vocabulary for vocabulary in every if vocabulary is not None]
     vocabulary, indices = join_vocabularies(given) if given else (_ANY, [])
     left = iter(indices)
-    places = [[] if own is None else next(left) for own in every][len(before) :]
+    places = [[] if own is None else next(left) for own in every][len(before) :][: len(samples)]
     joined = []
-    for sample, own in zip(samples, places, strict=False):
+    for sample, own in zip(samples, places, strict=True):
         target = replace(sample.target, classes=np.array(own, dtype=np.int64)[sample.target.classes])
         joined.append(replace(sample, target=target, vocabulary=vocabulary))
     return vocabulary, joined
