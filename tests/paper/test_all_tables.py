@@ -104,7 +104,7 @@ def test_every_table_runs(trained, hub, coco):
     adapters = {path.parent.name for path in (output / "evaluations").rglob("report.json")}
     assert "coco-panoptic-sam-facebook-sam-vit-huge-unmasked-regions-no" in adapters
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
-    assert reproduce(trained, hub, coco).returncode == 0
+    assert reproduce(trained, hub, coco, table="table10").returncode == 0  # as every other
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
 
 
