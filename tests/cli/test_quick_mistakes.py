@@ -117,8 +117,11 @@ MISTAKES = {
     "plot reports": (["plot", "figure1", "gone", "-o", "a.png"], "gone"),
     "plot a metric": (["plot", "figure1", "x", "-o", "a.png", "--metric", "miou"], "no metric 'miou'"),
     "plot runs": (["plot", "figure7", "gone", "-o", "a.png"], "no log.jsonl in gone"),
-    "plot the paper's runs": (["plot", "figure7", "-o", "a.png"], "no log.jsonl in runs/on-coco-panoptic"),
-    "plot trained adapters": (["plot", "figure5", "set.yaml", "-o", "a.png"], "recipes/table4 train the paper's"),
+    "plot the paper's runs": (["plot", "figure7", "-o", "a.png"], "no log.jsonl in runs/fcclip-large-warmup"),
+    "plot trained adapters": (
+        ["plot", "figure5", "set.yaml", "-o", "a.png"],
+        "recipes/table4/no-consistency and table1/fcclip-large-mixed train",
+    ),
     "plot trained maps": (
         ["plot", "figure6", "photo.png", "-c", "cat", "-o", "a.png"],
         "no weights at runs/1-map/model.safetensors",

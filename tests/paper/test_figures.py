@@ -3,6 +3,7 @@
 import inspect
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,12 +30,14 @@ from maskadapter.paper.figures import shown_masks
 from maskadapter.paper.figures.gallery_figure import figure9, figure10, gallery, labels_of
 from maskadapter.paper.figures.image_grid import Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.map_figures import figure4, figure6, most_different
+from maskadapter.paper.figures.model_columns import FIGURE5, FIGURE6
 from maskadapter.paper.figures.page import COLORS, DPI, TEXT, check_output, legend_shape, page
 from maskadapter.paper.figures.pooler_comparison import ADAPTER, POOLING, PoolerComparison
 from maskadapter.paper.figures.tsne_figure import figure5, same_class_neighbors
-from maskadapter.paper.figures.unseen_figure import figure7
+from maskadapter.paper.figures.unseen_figure import _RUNS, figure7
 from maskadapter.paper.figures.upper_bound_figure import figure1
 from maskadapter.paper.figures.vocabulary_figure import figure11
+from maskadapter.paper.table import TABLES
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.system.renamed import renamed
 from maskadapter.types.target import Target
@@ -214,7 +217,7 @@ def test_one_map_stands_beside_several(quick, photos, tmp_path):
     figure = figure6(photos / "a.png", tmp_path / "maps.png", masks=masks, top=2, single=2)
     assert quick[0][0] == {
         "one map": ModelSource("runs/1-map/model.safetensors"),
-        "several maps": ModelSource("runs/16-maps/model.safetensors"),
+        "several maps": ModelSource("runs/fcclip-large-warmup/model.safetensors"),
     }
     titles = [text.get_text().replace("\n", " ") for text in figure.texts[:5]]
     assert titles == ["mask", "one map", "several maps: mean of 16 maps", "single map", "single map"]
@@ -363,7 +366,7 @@ def test_a_point_for_every_mask(quick, tmp_path):
     figure = figure5(dataset, tmp_path / "tsne.png", limit=3, top=3, partition=None)
     assert quick[0][0] == {
         "without mask consistency": ModelSource("runs/no-consistency/model.safetensors"),
-        "with mask consistency": ModelSource("runs/both-stages/model.safetensors"),
+        "with mask consistency": ModelSource("runs/fcclip-large-mixed/model.safetensors"),
     }
     assert [axes.get_title() for axes in figure.axes] == [
         "mask pooling",
@@ -608,7 +611,7 @@ def test_curves_are_the_logs_numbers(tmp_path):
 def test_the_papers_curves_are_of_unseen_classes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
-    for name in ("on-coco-panoptic", "on-coco-panoptic-and-lvis"):
+    for name in ("fcclip-large-warmup", "on-coco-panoptic-and-lvis"):
         log(tmp_path / "runs", name, [entry(10_000, 30.0, 10.0)])
     (axes,) = figure7(None, "curve.png").axes
     assert [line.get_label() for line in axes.lines] == ["COCO-Panoptic", "COCO-Panoptic and LVIS"]
@@ -722,6 +725,13 @@ def test_galleries_that_cannot_be_drawn(quick, photos, tmp_path, given, line):
     with pytest.raises(MaskAdapterError, match=line):
         gallery(given.pop("images", photos), tmp_path / "gallery.png", **given)
     assert not (tmp_path / "gallery.png").exists()
+
+
+def test_the_papers_runs_are_those_that_the_tables_ask_for():
+    asked = {f"runs/{Path(row.same_training[0]).name}" for t in TABLES.values() for row in t.rows if row.recipe}
+    runs = [text.partition("=")[2].removesuffix("/model.safetensors") for text in (*FIGURE5, *FIGURE6, *_RUNS)]
+    assert len(runs) == 6
+    assert set(runs) <= asked
 
 
 # The commands -----------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def figure5(
 ) -> None:
     """Draw the embeddings of ground-truth masks on a plane, by mask pooling and by adapters (t-SNE).
 
-    Without --model: the adapters of recipes/table4 without and with mask consistency, from runs/.
+    Without --model: those that recipes/table4/no-consistency and table1/fcclip-large-mixed left in runs/.
 
     Example: [bold]maskadapter plot figure5 coco-panoptic --root datasets --model tiny --output figure5.pdf[/]
     """
@@ -116,7 +116,10 @@ def figure5(
 
     check(output)
     samples, models = open_dataset(dataset, root, split, task), model or FIGURE5
-    check_sources(adapters_by_title(models), "" if model else "; recipes/table4 train the paper's")
+    check_sources(
+        adapters_by_title(models),
+        "" if model else "; recipes/table4/no-consistency and table1/fcclip-large-mixed train the paper's",
+    )
     from maskadapter.paper.figures import figure5 as figure
 
     seen = None if partition == "none" else partition
@@ -141,7 +144,7 @@ def figure6(
 ) -> None:
     """Draw one map against several maps for the same mask.
 
-    Without --model: the adapters of recipes/table10 with 1 and with 16 maps, from runs/.
+    Without --model: those that recipes/table10/1-map and table1/fcclip-large-warmup left in runs/.
 
     Example: [bold]maskadapter plot figure6 photo.jpg --masks masks.png --model tiny --output figure6.pdf[/]
     """
@@ -149,7 +152,10 @@ def figure6(
 
     check(output, images, classes, background, masks)
     models = model or FIGURE6
-    check_sources(adapters_by_title(models), "" if model else "; recipes/table10 train the paper's")
+    check_sources(
+        adapters_by_title(models),
+        "" if model else "; recipes/table10/1-map and table1/fcclip-large-warmup train the paper's",
+    )
     from maskadapter.paper.figures import figure6 as figure
 
     draw = partial(figure, images, output, masks=masks, classes=classes, background=background)
@@ -171,7 +177,7 @@ def figure7(
 ) -> None:
     """Draw a metric of unseen classes over the iterations of the warm-up, a line for each run.
 
-    Without folders: those of recipes/table7 on COCO-Panoptic, and on COCO-Panoptic and LVIS, from runs/.
+    Without folders: those of recipes/table1/fcclip-large-warmup and table7/on-coco-panoptic-and-lvis in runs/.
 
     Example: [bold]maskadapter plot figure7 runs/warmup "other=runs/warmup-2" --output figure7.pdf[/]
     """

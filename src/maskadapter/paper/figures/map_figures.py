@@ -127,7 +127,8 @@ def figure6(
     images, output, masks, classes, background: as in ``figure4``. top: how many masks of each image.
     single: how many single maps of a model with several, 0 to 4: those that differ most from the mean.
     models: 1 to 3, each as ``load`` takes it, with an adapter; all of one CLIP. The first finds the segments.
-        ``LABEL=`` before it is its title. The paper's are trained by recipes/table10. device: where to compute.
+        ``LABEL=`` before it is its title. The paper's are trained by recipes/table10/1-map
+        and table1/fcclip-large-warmup. device: where to compute.
 
     Returns the figure, which is also in the file. Raises MaskAdapterError as ``figure4``, and where the CLIPs differ.
     """

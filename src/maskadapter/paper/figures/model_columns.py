@@ -12,11 +12,12 @@ from maskadapter.paper.figures.page import labeled
 FCCLIP = "fcclip-large"
 _FCCLIP = (f"FC-CLIP={FCCLIP}:pooling", f"FC-CLIP with Mask-Adapter={FCCLIP}:adapter")
 _MAFTPLUS = ("MAFT+=maftplus-large:pooling", "MAFT+ with Mask-Adapter=maftplus-large:adapter")
+# Of the recipes that are one training the names are those for which reproduce asks.
 FIGURE5 = (
     "without mask consistency=runs/no-consistency/model.safetensors",
-    "with mask consistency=runs/both-stages/model.safetensors",
+    "with mask consistency=runs/fcclip-large-mixed/model.safetensors",
 )
-FIGURE6 = ("one map=runs/1-map/model.safetensors", "several maps=runs/16-maps/model.safetensors")
+FIGURE6 = ("one map=runs/1-map/model.safetensors", "several maps=runs/fcclip-large-warmup/model.safetensors")
 FIGURE9 = _FCCLIP + _MAFTPLUS
 FIGURE10 = _FCCLIP
 SAM = "sam:facebook/sam-vit-huge"

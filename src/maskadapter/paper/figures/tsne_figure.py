@@ -43,7 +43,7 @@ def figure5(
     partition: which classes count as seen, as ``Partition.of`` takes it; unseen ones are triangles; None: all alike.
     seed: of t-SNE, the same for all panels. device: where to compute.
     models: 1 to 3, each as ``load`` takes it, with an adapter; all of one CLIP. ``LABEL=`` before it is the title of
-        its panel. The paper's are trained by recipes/table4.
+        its panel. The paper's are trained by recipes/table4/no-consistency and table1/fcclip-large-mixed.
 
     t-SNE of normalized embeddings keeps neighbors together; neither the size of a cluster nor the distance between two
     means anything. Below each panel: how many masks have a nearest neighbor, by cosine, of their own class.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PREFIX = "evaluation/"
-_RUNS = ("COCO-Panoptic=runs/on-coco-panoptic", "COCO-Panoptic and LVIS=runs/on-coco-panoptic-and-lvis")
+_RUNS = ("COCO-Panoptic=runs/fcclip-large-warmup", "COCO-Panoptic and LVIS=runs/on-coco-panoptic-and-lvis")
 
 
 def figure7(
@@ -28,7 +28,7 @@ def figure7(
     """Draw unseen classes over the steps of training, a line for each run; ``seen``: dashed, the seen ones as well.
 
     runs: folders that ``train`` wrote, finished or not, or ``"LABEL=FOLDER"``; without a label the folder's name. None:
-        the paper's two, which recipes/table7 train.
+        the paper's two, of recipes/table1/fcclip-large-warmup and table7/on-coco-panoptic-and-lvis.
     output: .png, .pdf or .svg. dataset: one that the runs were evaluated on; None where there is one.
     metric: ``"mIoU"``, ``"accuracy of segments"``, ``"PQ"`` or ``"AP"``, in percent; None is the first that all share.
 
