@@ -236,6 +236,7 @@ def test_the_user_s_model_and_data():
         f"a/b.safetensors, {how}" for how in ("mask cropping", "mask pooling", "Mask-Adapter")
     ]
     assert {row.model for row in table.rows} == {"a/b.safetensors"}
+    assert [row.against for row in table.rows] == ["", "vit-cropping", "eva-pooling"]  # each the row above
     assert table.columns == TABLES["table3"].columns
     assert [row.label for row in with_own(TABLES["table11"], "tiny").rows] == [
         "tiny, in-vocabulary classifier",

@@ -51,8 +51,12 @@ def _rows(table: Table, model: str) -> tuple[Row, ...]:
         new_id[row.id] = made.setdefault(use, new).id
     order = [row.id for row in table.rows]
     rows = sorted(made.values(), key=lambda row: order.index(row.id))
-    others = {row.id: new_id.get(row.against, "") for row in rows}
-    return tuple(replace(row, against=others[row.id] if others[row.id] != row.id else "") for row in rows)
+    against: dict[str, str] = {}
+    for row in table.rows:  # of those that became one, the first that is compared with another
+        other = new_id.get(row.against)
+        if other is not None and other != new_id[row.id]:
+            against.setdefault(new_id[row.id], other)
+    return tuple(replace(row, against=against.get(row.id, "")) for row in rows)
 
 
 def _use(row: Row) -> str:
