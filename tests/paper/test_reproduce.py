@@ -247,7 +247,18 @@ def test_the_user_s_model_and_data():
     assert with_own(TABLES["table11"], "tiny").rows[3].published == {"mIoU on PAS-20": 95.4}
 
 
+def test_rows_of_the_user_s_model_name_masks_that_are_not_its_own():
+    assert [row.label for row in with_own(TABLES["table2"], "tiny").rows] == [
+        "tiny, mask pooling, masks of mask2former-swin-large-coco-panoptic",
+        "tiny, Mask-Adapter, masks of mask2former-swin-large-coco-panoptic",
+        "tiny, mask pooling, without ensemble",
+        "tiny, Mask-Adapter, without ensemble",
+    ]
+    assert with_own(TABLES["table8"], "tiny").rows[0].label == "tiny, mask pooling, masks of sam-vit-huge"
+
+
 def test_on_other_data_classes_are_seen_by_synonyms():
+    assert with_own(TABLES["table2"], None, "ade20k-150") == TABLES["table2"]  # which are no other data
     assert with_own(TABLES["table2"], "tiny").partition == "paper-rule"
     assert with_own(TABLES["table2"], None, "coco-panoptic").partition == "coco-panoptic"
     assert with_own(TABLES["table3"], None, "coco-panoptic").partition == ""
@@ -332,7 +343,7 @@ def test_one_training_serves_the_rows_of_all_tables(tmp_path):
     [
         ("table1", "fcclip", r"run 'maskadapter models download fcclip-large --pooler pooling'"),
         ("table2", "maftplus-adapter", r"or give --weights maftplus-large-adapter=FILE"),
-        ("table3", "ovseg-cropping", r"have to be given: --weights ovseg=FILE"),
+        ("table3", "ovseg-cropping", r"^the weights of ovseg have to be given: --weights ovseg=FILE"),
         ("table3", "convnext-pooling", r"^laion/CLIP-conv.* is not on this machine: give --download"),
         (
             "table4",
@@ -686,6 +697,7 @@ def test_missing_weights_masks_and_data_are_listed_together(tmp_path, monkeypatc
     [
         (["table12"], "no table 'table12': choose from table1"),
         (["table3", "--weights", "ovseg"], "--weights ovseg: NAME=FILE is needed"),
+        (["table3", "--weights", "ovseg=a", "--weights", "ovseg=b"], "--weights ovseg is given twice, a and b: give"),
         (
             ["table3", "--weights", "ovsag=x"],
             "table3 has no weights called 'ovsag': choose from clipself, fc",
@@ -808,6 +820,36 @@ def test_a_row_that_fails_does_not_stop_the_others(own, trained, tmp_path):
     _, pooled, adapted = report.table.rows
     assert "holds an adapter" in report.cells[pooled.id, "Acc"].missing[0]
     assert not report.cells[adapted.id, "Acc"].missing
+
+
+def test_what_was_tried_and_failed_is_told_at_once_and_first(small_ade, tmp_path, capsys):
+    """Not what other rows lack."""
+    (tmp_path / "broken.pth").write_bytes(b"not weights")
+    given = ("--weights", f"maftplus-large-adapter={tmp_path / 'broken.pth'}")
+    assert run("table3", "--root", small_ade, "-o", tmp_path / "out", *given) == 2
+    left_out, error = [line for line in capsys.readouterr().err.splitlines() if "broken.pth" in line]
+    assert left_out.startswith("ConvNeXt-L, MAFT+, Mask-Adapter is left out: ")
+    assert error.startswith("error: no row of table3 could be run: ")
+    assert left_out.partition(": ")[2] in error
+
+
+def test_cited_rows_are_counted(tmp_path):
+    with pytest.raises(MaskAdapterError, match="no row of table1 could be run"):
+        reproduce("table1", tmp_path, tmp_path)
+    assert "- Not run: 17 rows: another method's figures, which the paper cites" in (tmp_path / "table1.md").read_text()
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_a_part_of_a_data_set_is_named(limit, tmp_path):
+    """Unless the user asked for it."""
+    archive = PUBLISHED["ade20k-150"]()["ADEChallengeData2016.zip"]
+    zipfile.ZipFile(io.BytesIO(archive)).extractall(tmp_path / "data")
+    segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
+    reports = reproduce(
+        "table4", tmp_path / "data", tmp_path, weights={"fcclip-large-pooling": segmenter}, limit=limit
+    )
+    line = "Not the whole data set: ade20k-150, 2 of 2,000 images."
+    assert [line in text for text in (report_text(reports[0]), page_text(reports))] == [limit is None] * 2
 
 
 def test_every_file_that_can_be_given_has_a_name():

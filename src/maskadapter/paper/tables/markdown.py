@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from maskadapter.data import KNOWN
 from maskadapter.evaluation import RESAMPLES
 from maskadapter.paper.table import Column
 from maskadapter.paper.tables.report import Cell, TableReport
@@ -42,7 +43,8 @@ def page_text(reports: Sequence[TableReport]) -> str:
         section for one in reports for section in (f"## {heading(one)}", printed_table(one), notes(one.table.notes))
     ]
     partition = dict.fromkeys(note for report in reports for note in _partition(report))
-    introduction = notes([LEGEND, *partition, *_others(reports[0]), f"Run with {_facts(reports[0])}."])
+    about = [*partition, *_others(reports[0]), *_incomplete(reports)]
+    introduction = notes([LEGEND, *about, f"Run with {_facts(reports[0])}."])
     return _text(["# The paper's tables", introduction, overview, *tables, *_missing(reports)])
 
 
@@ -111,7 +113,8 @@ def _notes(report: TableReport) -> list[str]:
             "Difference: from the other row on the same images ± its own standard error. s/image: the median, without "
             "loading the model and without upsampling label maps."
         )
-    lines += [*_others(report), *_partition(report), *report.table.notes, f"Run with {_facts(report)}."]
+    about = [*_others(report), *_partition(report), *_incomplete([report])]
+    lines += [*about, *report.table.notes, f"Run with {_facts(report)}."]
     return lines + [f"Not run: {rows}: {reason}" for reason, rows in report.reasons.items()]
 
 
@@ -123,6 +126,21 @@ def _others(report: TableReport) -> list[str]:
 
 def _partition(report: TableReport) -> list[str]:
     return [PARTITION] * (report.table.partition == "paper-rule" and "partition" not in report.facts)
+
+
+def _incomplete(reports: Sequence[TableReport]) -> list[str]:
+    """Known data sets of which not all images were there, without ``limit``."""
+    found = {}
+    for report in reports:
+        names = {column.key: column.dataset for column in report.table.columns}
+        for (_, key), cell in report.cells.items():
+            if cell.images and (name := names[key]) in KNOWN and "images" not in report.facts:
+                whole = KNOWN[name].splits[report.facts["split"]].count
+                if cell.images < whole:
+                    found[name] = f"{name}, {cell.images:,} of {whole:,} images"
+    if not found:
+        return []
+    return [f"Not the whole data set: {'; '.join(found.values())}. 'maskadapter prepare' says what is missing."]
 
 
 def _facts(report: TableReport) -> str:

@@ -20,7 +20,7 @@ class Cell:
     published number; None where none is printed. comparable: whether that is of the same model, images and classes.
     difference, difference_error: from the row ``Row.against``, where both were evaluated on the same images. seconds:
     the median of an image. images: how many. folder: of the evaluation. missing: why it was not measured; () where it
-    was.
+    was. failed: everything was there, and the evaluation refused it.
     """
 
     measured: float = math.nan
@@ -33,6 +33,7 @@ class Cell:
     images: int = 0
     folder: str = ""
     missing: tuple[str, ...] = ()
+    failed: bool = False
 
     @property
     def to_paper(self) -> float:
@@ -68,7 +69,9 @@ class TableReport:
         return {reason: self._list_rows(rows) for reason, rows in found.items()}
 
     def _list_rows(self, rows: Mapping[str, Sequence[str]]) -> str:
-        """Label -> keys of columns, as text."""
+        """Label -> keys of columns, as text; of cited rows how many."""
+        if len(rows) > 1 and {row.label for row in self.table.rows if row.cited} >= set(rows):
+            return f"{len(rows)} rows"
         every = [column.key for column in self.table.columns]
         labels_by_columns: dict[str, list[str]] = {}
         for label, keys in rows.items():

@@ -50,7 +50,7 @@ def source_for(row: Row, column: Column, given: Given) -> ModelSource:
         return ModelSource(trained, pooler)
     if row.file:
         if row.file not in given.files:
-            raise MaskAdapterError(f"its weights have to be given: --weights {row.file}=FILE")
+            raise MaskAdapterError(f"the weights of {row.file} have to be given: --weights {row.file}=FILE")
         return ModelSource(row.model.format(given.files[row.file]), pooler)
     if is_bare(row.model):
         from maskadapter.models.clip import repository_of

@@ -13,6 +13,7 @@ from maskadapter.paper.table import Column, Row, Table
 from maskadapter.paper.tables.evaluation_run import EvaluationRun, FinishedEvaluation, RunOptions, evaluate_run
 from maskadapter.paper.tables.report import Cell
 from maskadapter.paper.tables.requirements import check_masks, masks_for, source_for
+from maskadapter.system.atomic_files import readable
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,9 @@ class TableRun:
             try:
                 evaluated = self._evaluate(run, [column for _, column in wanted])
             except MaskAdapterError as error:
+                logger.warning("%s is left out: %s", label, readable(str(error)))
                 for row, column in wanted:
-                    self._leave_empty(row, column, str(error))
+                    self._leave_empty(row, column, str(error), failed=True)
                 continue
             except KeyboardInterrupt as stop:
                 done = f"{number} of {len(runs)} evaluations of {self.table.name} are done"
@@ -87,8 +89,8 @@ class TableRun:
         dataset = self._datasets[column.dataset]
         return (*missing, str(dataset)) if isinstance(dataset, MaskAdapterError) else tuple(missing)
 
-    def _leave_empty(self, row: Row, column: Column, *missing: str) -> None:
-        self.cells[row.id, column.key] = Cell(paper=row.published.get(column.key), missing=missing)
+    def _leave_empty(self, row: Row, column: Column, *missing: str, failed: bool = False) -> None:
+        self.cells[row.id, column.key] = Cell(paper=row.published.get(column.key), missing=missing, failed=failed)
 
     def _cell(self, row: Row, column: Column, evaluated: FinishedEvaluation) -> Cell:
         paper, names = row.published.get(column.key), evaluated.image_names
