@@ -845,9 +845,7 @@ def test_a_part_of_a_data_set_is_named(limit, tmp_path):
     archive = PUBLISHED["ade20k-150"]()["ADEChallengeData2016.zip"]
     zipfile.ZipFile(io.BytesIO(archive)).extractall(tmp_path / "data")
     segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
-    reports = reproduce(
-        "table4", tmp_path / "data", tmp_path, weights={"fcclip-large-pooling": segmenter}, limit=limit
-    )
+    reports = reproduce("table4", tmp_path / "data", tmp_path, weights={"fcclip-large-pooling": segmenter}, limit=limit)
     line = "Not the whole data set: ade20k-150, 2 of 2,000 images."
     assert [line in text for text in (report_text(reports[0]), page_text(reports))] == [limit is None] * 2
 

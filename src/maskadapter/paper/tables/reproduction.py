@@ -76,7 +76,8 @@ def reproduce(
     if table == ALL:
         write_text(page_text(reports), folder / f"{ALL}.md")
     if not any(report.measured for report in reports):
-        tried = [reason for report in reports for cell in report.cells.values() if cell.failed for reason in cell.missing]
+        failed = [cell for report in reports for cell in report.cells.values() if cell.failed]
+        tried = [reason for cell in failed for reason in cell.missing]
         reasons = dict.fromkeys([*tried, *(reason for report in reports for reason in report.reasons)])
         written = folder / f"{ALL if table == ALL else made[0].name}.md"
         more = f"; all {len(reasons)} reasons are in {written}" if len(reasons) > 1 else ""
