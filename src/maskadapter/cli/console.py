@@ -57,10 +57,24 @@ def show_markdown(text: str) -> None:
     if not sys.stdout.isatty():
         print(text)
         return
-    from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown, TableElement
+    from rich.table import Table
 
-    Console().print(Markdown(text))
+    class Folded(TableElement):
+        """A word that is longer than its cell goes on in the next line, instead of being cut off."""
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for made in super().__rich_console__(console, options):
+                if isinstance(made, Table):
+                    for column in made.columns:
+                        column.overflow = "fold"
+                yield made
+
+    class Page(Markdown):
+        elements = {**Markdown.elements, "table_open": Folded}
+
+    Console().print(Page(text))
 
 
 def table(*columns: str, right: Sequence[int] = ()) -> "Table":
