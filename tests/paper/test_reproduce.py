@@ -822,7 +822,7 @@ def test_a_row_that_fails_does_not_stop_the_others(own, trained, tmp_path):
     assert not report.cells[adapted.id, "Acc"].missing
 
 
-def test_what_was_tried_and_failed_is_told_at_once_and_first(small_ade, tmp_path, capsys):
+def test_what_was_tried_and_failed_is_printed_at_once_and_first(small_ade, tmp_path, capsys):
     """Not what other rows lack."""
     (tmp_path / "broken.pth").write_bytes(b"not weights")
     given = ("--weights", f"maftplus-large-adapter={tmp_path / 'broken.pth'}")

@@ -40,7 +40,7 @@ def reproduce(
     from maskadapter.paper.tables import ALL, page_text, report_text
     from maskadapter.paper.tables import reproduce as run
 
-    files = {}
+    files: dict[str, str] = {}
     for given in weights or []:
         name, _, file = given.partition("=")
         if not (name and file):
