@@ -534,6 +534,31 @@ def test_seconds_are_kept_and_a_line_that_was_cut_off_is_not_read(tmp_path):
     assert timed.median() == 2.5
 
 
+def test_seconds_go_on_after_a_line_that_was_cut_off(tmp_path):
+    """As a full disk leaves it."""
+    (tmp_path / "seconds.txt").write_text("1.5\n2.")
+    timed = TimedPredictor(lambda given: given, tmp_path / "seconds.txt", torch.device("cpu"))
+    timed("image")
+    assert len((tmp_path / "seconds.txt").read_text().splitlines()) == 2
+    assert 0 < timed.median() < 1.5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_seconds_on_a_full_disk_are_one_line(tmp_path):
+    timed = TimedPredictor(lambda given: given, tmp_path / "seconds.txt", torch.device("cpu"))
+    (tmp_path / "seconds.txt").symlink_to("/dev/full")
+    with pytest.raises(MaskAdapterError, match=r"^cannot write .*seconds.txt: No space left on device$"):
+        timed("image")
+
+
+def test_a_table_s_number_and_an_impossible_limit(tmp_path):
+    with pytest.raises(MaskAdapterError, match=r"^no table '12'"):
+        reproduce(12, output=tmp_path)
+    for limit in (0, "3"):
+        with pytest.raises(MaskAdapterError, match=f"^limit {limit!r} is not a number of images"):
+            reproduce("table3", output=tmp_path, limit=limit)
+
+
 @pytest.fixture
 def small_ade(tmp_path, monkeypatch):
     """A folder with an ADE20K-150 of two images, which count as all."""

@@ -18,6 +18,7 @@ from maskadapter.paper.published import reference_figures
 from maskadapter.paper.tables.requirements import Given
 from maskadapter.pipelines import GROUND_TRUTH, Branch
 from maskadapter.system.atomic_files import readable
+from maskadapter.system.json_lines import append_line, drop_torn_line
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class TimedPredictor:
 
     def __init__(self, predict: Callable[..., Any], path: Path, device: str) -> None:
         self.predict, self.path, self.device = predict, path, device
+        drop_torn_line(path)
 
     def __call__(self, *arguments: np.ndarray) -> Any:
         import torch
@@ -94,8 +96,7 @@ class TimedPredictor:
         clock = Clock(torch.device(self.device))
         with clock.part("image"):
             result = self.predict(*arguments)
-        with self.path.open("a", encoding="ascii") as file:
-            file.write(f"{clock.seconds['image']:.6f}\n")
+        append_line(self.path, f"{clock.seconds['image']:.6f}\n".encode("ascii"))
         return result
 
     def median(self) -> float:

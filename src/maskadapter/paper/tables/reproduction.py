@@ -48,6 +48,9 @@ def reproduce(
     in the arguments, and where no row could be run (the tables are written nevertheless, but do not replace those that
     have numbers); KeyboardInterrupt with a message of what is done.
     """
+    table = str(table)  # of which some are numbers
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise MaskAdapterError(f"limit {limit!r} is not a number of images: give 1 or more, or leave it out")
     originals = list(TABLES.values()) if table == ALL else [table_named(table)]
     own = (None if model is None else str(model), None if data is None else str(data))
     made = [with_own(original, *own) for original in originals]
