@@ -251,7 +251,18 @@ def test_the_user_s_model_and_data():
     ]
 
 
+def test_rows_of_the_user_s_model_name_masks_that_are_not_its_own():
+    assert [row.label for row in with_own(TABLES["table2"], "tiny").rows] == [
+        "tiny, mask pooling, masks of mask2former-swin-large-coco-panoptic",
+        "tiny, Mask-Adapter, masks of mask2former-swin-large-coco-panoptic",
+        "tiny, mask pooling, without ensemble",
+        "tiny, Mask-Adapter, without ensemble",
+    ]
+    assert with_own(TABLES["table8"], "tiny").rows[0].label == "tiny, mask pooling, masks of sam-vit-huge"
+
+
 def test_on_other_data_classes_are_seen_by_synonyms():
+    assert with_own(TABLES["table2"], None, "ade20k-150") == TABLES["table2"]  # which are no other data
     assert with_own(TABLES["table2"], "tiny").partition == "paper-rule"
     assert with_own(TABLES["table2"], None, "coco-panoptic").partition == "coco-panoptic"
     assert with_own(TABLES["table3"], None, "coco-panoptic").partition == ""
@@ -270,7 +281,7 @@ def test_trained_rows_take_trainings_with_the_user_s_model(tmp_path):
         assert {row.model for row in rows} == {"tiny"}
     rows = {row.id: row for row in with_own(TABLES["table9"], "tiny").rows}
     with pytest.raises(MaskAdapterError) as raised:  # the published weights are another model's
-        source_for(rows["5"], TABLES["table9"].columns[0], Given(tmp_path))
+        source_for(rows["5"], TABLES["table9"].columns[0], Given(runs=tmp_path))
     changes = "--set model.architecture=tiny --set model.weights=tiny"
     command = f"'maskadapter train recipes/table1/fcclip-large-mixed.yaml {changes}'"
     assert f"fcclip-large-mixed/model.safetensors is missing: run {command}, or give --weights" in str(raised.value)
@@ -278,7 +289,7 @@ def test_trained_rows_take_trainings_with_the_user_s_model(tmp_path):
     (tmp_path / "1-map" / "model.safetensors").touch()
     one = with_own(TABLES["table10"], "tiny").rows[0]
     trained = tmp_path / "1-map" / "model.safetensors"
-    assert source_for(one, TABLES["table10"].columns[1], Given(tmp_path)) == ModelSource("tiny", adapter=trained)
+    assert source_for(one, TABLES["table10"].columns[1], Given(runs=tmp_path)) == ModelSource("tiny", adapter=trained)
 
 
 def weights_and_masks(table, name, key="mIoU", given=None):
@@ -328,7 +339,7 @@ def test_one_training_serves_the_rows_of_all_tables(tmp_path):
         (tmp_path / name / "model.safetensors").touch()
     trained = ModelSource(tmp_path / "published-design" / "model.safetensors", "adapter")
     for table, row in (("table6", "3-blocks"), ("table7", "coco-panoptic"), ("table10", "16")):
-        assert weights_and_masks(table, row, "GT mIoU", Given(tmp_path)) == (trained, GROUND_TRUTH)
+        assert weights_and_masks(table, row, "GT mIoU", Given(runs=tmp_path)) == (trained, GROUND_TRUTH)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +347,7 @@ def test_one_training_serves_the_rows_of_all_tables(tmp_path):
     [
         ("table1", "fcclip", r"run 'maskadapter models download fcclip-large --pooler pooling'"),
         ("table2", "maftplus-adapter", r"or give --weights maftplus-large-adapter=FILE"),
-        ("table3", "ovseg-cropping", r"have to be given: --weights ovseg=FILE"),
+        ("table3", "ovseg-cropping", r"^the weights of ovseg have to be given: --weights ovseg=FILE"),
         ("table3", "convnext-pooling", r"^laion/CLIP-conv.* is not on this machine: give --download"),
         (
             "table4",
@@ -523,6 +534,31 @@ def test_seconds_are_kept_and_a_line_that_was_cut_off_is_not_read(tmp_path):
     assert timed.median() == 2.5
 
 
+def test_seconds_go_on_after_a_line_that_was_cut_off(tmp_path):
+    """As a full disk leaves it."""
+    (tmp_path / "seconds.txt").write_text("1.5\n2.")
+    timed = TimedPredictor(lambda given: given, tmp_path / "seconds.txt", torch.device("cpu"))
+    timed("image")
+    assert len((tmp_path / "seconds.txt").read_text().splitlines()) == 2
+    assert 0 < timed.median() < 1.5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_seconds_on_a_full_disk_are_one_line(tmp_path):
+    timed = TimedPredictor(lambda given: given, tmp_path / "seconds.txt", torch.device("cpu"))
+    (tmp_path / "seconds.txt").symlink_to("/dev/full")
+    with pytest.raises(MaskAdapterError, match=r"^cannot write .*seconds.txt: No space left on device$"):
+        timed("image")
+
+
+def test_a_table_s_number_and_an_impossible_limit(tmp_path):
+    with pytest.raises(MaskAdapterError, match=r"^no table '12'"):
+        reproduce(12, output=tmp_path)
+    for limit in (0, "3"):
+        with pytest.raises(MaskAdapterError, match=f"^limit {limit!r} is not a number of images"):
+            reproduce("table3", output=tmp_path, limit=limit)
+
+
 @pytest.fixture
 def small_ade(tmp_path, monkeypatch):
     """A folder with an ADE20K-150 of two images, which count as all."""
@@ -694,6 +730,7 @@ def test_missing_weights_masks_and_data_are_listed_together(tmp_path, monkeypatc
     [
         (["table12"], "no table 'table12': choose from table1"),
         (["table3", "--weights", "ovseg"], "--weights ovseg: NAME=FILE is needed"),
+        (["table3", "--weights", "ovseg=a", "--weights", "ovseg=b"], "--weights ovseg is given twice, a and b: give"),
         (
             ["table3", "--weights", "ovsag=x"],
             "table3 has no weights called 'ovsag': choose from clipself, fc",
@@ -741,7 +778,7 @@ def test_two_trainings_of_one_file_name(own, trained, tmp_path, monkeypatch):
 
 
 def test_the_folder_of_an_evaluation_says_what_it_is(tmp_path):
-    options = RunOptions(Given(tmp_path / "runs"), tmp_path, None, "val", None, None, "cpu")
+    options = RunOptions(Given(runs=tmp_path / "runs"), tmp_path, "val", None, None, "cpu")
     trained, clip = tmp_path / "runs" / "1-map" / "model.safetensors", tmp_path / "clip.pt"
     trained.parent.mkdir(parents=True)
     trained.touch()
@@ -816,6 +853,34 @@ def test_a_row_that_fails_does_not_stop_the_others(own, trained, tmp_path):
     _, pooled, adapted = report.table.rows
     assert "holds an adapter" in report.cells[pooled.id, "Acc"].missing[0]
     assert not report.cells[adapted.id, "Acc"].missing
+
+
+def test_what_was_tried_and_failed_is_printed_at_once_and_first(small_ade, tmp_path, capsys):
+    """Not what other rows lack."""
+    (tmp_path / "broken.pth").write_bytes(b"not weights")
+    given = ("--weights", f"maftplus-large-adapter={tmp_path / 'broken.pth'}")
+    assert run("table3", "--root", small_ade, "-o", tmp_path / "out", *given) == 2
+    left_out, error = [line for line in capsys.readouterr().err.splitlines() if "broken.pth" in line]
+    assert left_out.startswith("ConvNeXt-L, MAFT+, Mask-Adapter is left out: ")
+    assert error.startswith("error: no row of table3 could be run: ")
+    assert left_out.partition(": ")[2] in error
+
+
+def test_cited_rows_are_counted(tmp_path):
+    with pytest.raises(MaskAdapterError, match="no row of table1 could be run"):
+        reproduce("table1", tmp_path, tmp_path)
+    assert "- Not run: 17 rows: another method's figures, which the paper cites" in (tmp_path / "table1.md").read_text()
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_a_part_of_a_data_set_is_named(limit, tmp_path):
+    """Unless the user asked for it."""
+    archive = PUBLISHED["ade20k-150"]()["ADEChallengeData2016.zip"]
+    zipfile.ZipFile(io.BytesIO(archive)).extractall(tmp_path / "data")
+    segmenter = ma.save(ma.load("tiny"), tmp_path / "segmenter.safetensors", "tiny")
+    reports = reproduce("table4", tmp_path / "data", tmp_path, weights={"fcclip-large-pooling": segmenter}, limit=limit)
+    line = "Not the whole data set: ade20k-150, 2 of 2,000 images."
+    assert [line in text for text in (report_text(reports[0]), page_text(reports))] == [limit is None] * 2
 
 
 def test_every_file_that_can_be_given_has_a_name():

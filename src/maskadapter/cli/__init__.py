@@ -79,7 +79,7 @@ def _explained(error: Exception) -> tuple[str, int]:
         return str(error), 2
     if hasattr(error, "format_message"):
         # A mistake in the options. Typer carries its own copy of click and does not export the common class.
-        return _renamed(error) or f"{error.format_message().rstrip('.')}. See maskadapter --help", 2
+        return _renamed(error) or f"{error.format_message().rstrip('.?')}. See maskadapter --help", 2
     return f"{type(error).__name__}: {error}; run with --debug for the traceback", 1
 
 

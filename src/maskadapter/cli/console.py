@@ -26,6 +26,7 @@ def show_log() -> None:
     """Show what the library logs while a command runs."""
     logger = logging.getLogger("maskadapter")
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # a library that logs by the root logger gives that a handler, which would repeat all
     if not any(isinstance(handler, _Lines) for handler in logger.handlers):
         logger.addHandler(_Lines(logging.INFO))
 
@@ -57,10 +58,23 @@ def show_markdown(text: str) -> None:
     if not sys.stdout.isatty():
         print(text)
         return
-    from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown, TableElement
+    from rich.table import Table
 
-    Console().print(Markdown(text))
+    class Folded(TableElement):
+        """A word that is longer than its cell goes on in the next line, instead of being cut off."""
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for made in super().__rich_console__(console, options):
+                if isinstance(made, Table):
+                    for column in made.columns:
+                        column.overflow = "fold"
+                yield made
+
+    page = Markdown(text)
+    page.elements = {**Markdown.elements, "table_open": Folded}  # type: ignore[misc]  # of this page alone
+    Console().print(page)
 
 
 def table(*columns: str, right: Sequence[int] = ()) -> "Table":

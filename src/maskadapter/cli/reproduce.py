@@ -40,11 +40,14 @@ def reproduce(
     from maskadapter.paper.tables import ALL, page_text, report_text
     from maskadapter.paper.tables import reproduce as run
 
-    files = {}
+    files: dict[str, str] = {}
     for given in weights or []:
-        name, _, files[name] = given.partition("=")
-        if not (name and files[name]):
+        name, _, file = given.partition("=")
+        if not (name and file):
             raise MaskAdapterError(f"--weights {given}: NAME=FILE is needed")
+        if name in files:
+            raise MaskAdapterError(f"--weights {name} is given twice, {files[name]} and {file}: give one")
+        files[name] = file
     own = partial(run, table, root, output, model=model, data=data, split=split, partition=partition)
     with stop_message():
         reports = own(limit=limit, runs=runs, weights=files, download=download, device=device)

@@ -12,7 +12,11 @@ from maskadapter.errors import MaskAdapterError
 
 def append(path: Path, entry: Mapping[str, Any]) -> None:
     """Append one entry, in one piece, to a file in a folder that exists. Raises MaskAdapterError if it is refused."""
-    line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    append_line(path, json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append one line, with its end, as ``append``."""
     try:
         with path.open("ab", buffering=0) as file:
             if file.write(line) != len(line):

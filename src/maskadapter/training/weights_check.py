@@ -1,6 +1,8 @@
 """Mistakes in a recipe's choice of weights, found before PyTorch is imported."""
 
-from maskadapter.errors import RecipeError
+from pathlib import PurePath
+
+from maskadapter.errors import CheckpointError, RecipeError
 from maskadapter.hub import ModelSource, check_source
 from maskadapter.hub.zoo import CLIP_WEIGHTS
 from maskadapter.models import MODEL_NAMES
@@ -16,4 +18,11 @@ def check_weights(recipe: AnyRecipe) -> None:
         raise RecipeError(f"unknown model.architecture '{name}': {did_you_mean(name, MODEL_NAMES)}")
     if weights not in CLIP_WEIGHTS:
         check_source(ModelSource(weights, "pooling"))
-    check_source(ModelSource(adapter=adapter))
+    try:
+        check_source(ModelSource(adapter=adapter))
+    except CheckpointError as error:
+        folder = PurePath(str(adapter)).parts
+        if folder[:1] != ("runs",):
+            raise
+        advice = f"it is what the warm-up recipe called {folder[1]}.yaml writes, below the current folder: train that first"
+        raise CheckpointError(f"model.adapter: {str(error).partition(':')[0]}; {advice}") from None

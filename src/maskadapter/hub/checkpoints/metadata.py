@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import MISSING, asdict, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import TypeAdapter
+from safetensors import SafetensorError, safe_open
 
 from maskadapter.errors import CheckpointError
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint
@@ -21,6 +24,18 @@ def as_settings(config: ModelConfig) -> Settings:
     """Return settings as JSON has them, without an adapter where there is none and without the caller's choices."""
     settings = json.loads(json.dumps({key: value for key, value in asdict(config).items() if value is not None}))
     return settings | {"inference": _of_the_weights(settings["inference"])}
+
+
+def trained_by(weights: str | Path) -> dict[str, Any] | None:
+    """Return the recipe that a safetensors file says it was trained by; None for any other file and for a name."""
+    if not Path(weights).is_file() or Path(weights).suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(weights, framework="pt") as file:
+            recipe = yaml.safe_load((file.metadata() or {}).get("trained_by", ""))
+    except (SafetensorError, OSError, yaml.YAMLError):
+        return None  # what reads the weights says what is wrong with them
+    return recipe if isinstance(recipe, dict) else None
 
 
 def config_of(checkpoint: Checkpoint, architecture: Architecture) -> ModelConfig:

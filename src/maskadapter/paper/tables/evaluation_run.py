@@ -18,6 +18,7 @@ from maskadapter.paper.published import reference_figures
 from maskadapter.paper.tables.requirements import Given
 from maskadapter.pipelines import GROUND_TRUTH, Branch
 from maskadapter.system.atomic_files import readable
+from maskadapter.system.json_lines import append_line, drop_torn_line
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,6 @@ class RunOptions:
 
     given: Given
     folder: Path
-    root: str | Path | None
     split: str
     partition: str | None
     limit: int | None
@@ -69,7 +69,8 @@ class FinishedEvaluation:
     """One finished evaluation of P images.
 
     counts: metric -> (P, 3, K), see ``image_counts``. partition: None where no column asks for seen and unseen classes.
-    seconds: the median of an image. whole: whether it covers all images of the paper.
+    seconds: the median of an image. whole: whether it covers all images of the paper. trained: what the training of its
+    weights was, where it was a recipe.
     """
 
     image_names: tuple[str, ...]
@@ -78,6 +79,7 @@ class FinishedEvaluation:
     seconds: float
     folder: Path
     whole: bool
+    trained: str
 
 
 class TimedPredictor:
@@ -85,6 +87,7 @@ class TimedPredictor:
 
     def __init__(self, predict: Callable[..., Any], path: Path, device: str) -> None:
         self.predict, self.path, self.device = predict, path, device
+        drop_torn_line(path)
 
     def __call__(self, *arguments: np.ndarray) -> Any:
         import torch
@@ -94,8 +97,7 @@ class TimedPredictor:
         clock = Clock(torch.device(self.device))
         with clock.part("image"):
             result = self.predict(*arguments)
-        with self.path.open("a", encoding="ascii") as file:
-            file.write(f"{clock.seconds['image']:.6f}\n")
+        append_line(self.path, f"{clock.seconds['image']:.6f}\n".encode("ascii"))
         return result
 
     def median(self) -> float:
@@ -138,7 +140,19 @@ def evaluate_run(
         seconds=timed.median(),
         folder=folder,
         whole=known is not None and options.split == "val" and images == known.splits["val"].count,
+        trained="; ".join(filter(None, map(_training, filter(None, (run.source.name, run.source.adapter))))),
     )
+
+
+def _training(weights: str | Path) -> str:
+    """Describe the training that a file keeps: steps, images a step, data sets; "" for other weights."""
+    from maskadapter.hub import trained_by
+
+    match trained_by(weights):
+        case {"run": {"iterations": int(steps), "batch_size": int(images)}, "data": {"train": [*sets]}}:
+            name = readable(Path(weights).absolute().parent.name)
+            return f"{name}, {steps:,} steps of {images} images on {', '.join(str(one['name']) for one in sets)}"
+    return ""
 
 
 def _slug(text: str) -> str:

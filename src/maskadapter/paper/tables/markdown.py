@@ -5,8 +5,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from maskadapter.data import KNOWN
 from maskadapter.evaluation import RESAMPLES
-from maskadapter.paper.table import Column
+from maskadapter.paper.table import Column, Table
 from maskadapter.paper.tables.report import Cell, TableReport
 from maskadapter.system.atomic_files import readable, write_atomically
 from maskadapter.system.markdown_table import markdown_table
@@ -28,8 +29,11 @@ def report_text(report: TableReport) -> str:
     return _text([f"# {heading(report)}", printed_table(report), *_compared(report), notes(_notes(report))])
 
 
-def page_text(reports: Sequence[TableReport]) -> str:
-    """All tables on one page: an overview, each table, and what is missing with the command that brings it."""
+def page_text(reports: Sequence[TableReport], left: Sequence[Table] = ()) -> str:
+    """All tables on one page: an overview, each table, and what is missing with the command that brings it.
+
+    left: tables that the run has not reached.
+    """
     lines = []
     for report in reports:
         printed, run = len(report.original.rows), sum(not row.cited for row in report.table.rows)
@@ -42,31 +46,40 @@ def page_text(reports: Sequence[TableReport]) -> str:
         section for one in reports for section in (f"## {heading(one)}", printed_table(one), notes(one.table.notes))
     ]
     partition = dict.fromkeys(note for report in reports for note in _partition(report))
-    introduction = notes([LEGEND, *partition, *_others(reports[0]), f"Run with {_facts(reports[0])}."])
+    about = [*partition, *_others(reports[0]), *_incomplete(reports), *_trained(reports)]
+    unfinished = [f"Not reached: {', '.join(one.name for one in left)}. The same command goes on."] if left else []
+    introduction = notes([*unfinished, LEGEND, *about, f"Run with {_facts(reports[0])}."])
     return _text(["# The paper's tables", introduction, overview, *tables, *_missing(reports)])
 
 
 def _missing(reports: Sequence[TableReport]) -> list[str]:
-    """What nobody has run, and why: what a command brings, then what is cited."""
-    cited = {row.cited for report in reports for row in report.table.rows} - {""}
+    """What was not run, and why: what a command brings, then what is cited."""
     needed: dict[str, list[str]] = {}
     for report in reports:
         for reason in report.reasons:
             needed.setdefault(reason, []).append(report.table.name.removeprefix("table"))
     lines = [f"{reason} ({'tables' if len(by) > 1 else 'table'} {', '.join(by)})" for reason, by in needed.items()]
-    lines.sort(key=lambda line: any(line.startswith(reason) for reason in cited))
-    return ["## What is missing", notes(lines)] if lines else []
+    cited = [f"Table {one.table.name.removeprefix('table')}: {line}" for one in reports for line in _cited(one)]
+    sections = (("## What is missing", lines), ("## What is cited", cited))
+    return [text for title, held in sections if held for text in (title, notes(held))]
+
+
+def _cited(report: TableReport) -> list[str]:
+    return [f"{count} {'rows' if count > 1 else 'row'}: {reason}." for reason, count in report.cited.items()]
 
 
 def heading(report: TableReport) -> str:
     """Such as ``Table 3: Classification accuracy of ADE20K's ground-truth masks``."""
-    return f"Table {report.table.name.removeprefix('table')}: {report.table.title}"
+    own = {Path(one.dataset).stem for one in report.table.columns if one not in report.original.columns}
+    here = f"; here on {readable(', '.join(sorted(own)))}" if own else ""
+    return f"Table {report.table.name.removeprefix('table')}: {report.table.title}{here}"
 
 
 def printed_table(report: TableReport) -> str:
     """The table as printed; measured numbers stand before the paper's."""
     table, names = report.table, [_heading(report, column) for column in report.table.columns]
-    cells = [[_cell(report.cells[row.id, column.key]) for column in table.columns] for row in table.rows]
+    own = table != report.original
+    cells = [[_cell(report.cells[row.id, column.key], own) for column in table.columns] for row in table.rows]
     rows = [[*map(readable, row.printed), *texts] for row, texts in zip(table.rows, cells, strict=True)]
     kept = [place for place, _ in enumerate(table.headers) if place == 0 or any(row[place] for row in rows)]
     kept += range(len(table.headers), len(table.headers) + len(names))
@@ -80,10 +93,11 @@ def _heading(report: TableReport, column: Column) -> str:
     return column.key if column in report.original.columns else readable(column.title)
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, own: bool) -> str:
+    """own: whether the row may be of another model or other data than the paper's figure."""
     paper = "" if cell.paper is None else f"{cell.paper:.1f}"
     if math.isnan(cell.measured):
-        return paper or "-"
+        return f"- ({paper})" if own and paper else paper or "-"
     away = "" if math.isnan(cell.to_paper) else f", {cell.to_paper:+.2f}"
     return _with_error(f"**{cell.measured:.2f}**", cell.error) + f" ({paper}{away})" * bool(paper)
 
@@ -111,8 +125,10 @@ def _notes(report: TableReport) -> list[str]:
             "Difference: from the other row on the same images ± its own standard error. s/image: the median, without "
             "loading the model and without upsampling label maps."
         )
-    lines += [*_others(report), *_partition(report), *report.table.notes, f"Run with {_facts(report)}."]
-    return lines + [f"Not run: {rows}: {reason}" for reason, rows in report.reasons.items()]
+    about = [*_others(report), *_partition(report), *_incomplete([report]), *_trained([report])]
+    lines += [*about, *report.table.notes, f"Run with {_facts(report)}."]
+    lines += [f"Not run: {rows}: {reason}" for reason, rows in report.reasons.items()]
+    return lines + [f"Cited: {line}" for line in _cited(report)]
 
 
 def _others(report: TableReport) -> list[str]:
@@ -121,11 +137,32 @@ def _others(report: TableReport) -> list[str]:
     return ["The paper's figures are of its own models and data: beside others they have no difference."]
 
 
+def _trained(reports: Sequence[TableReport]) -> list[str]:
+    """What the trainings of the user were, since a file's name does not show it."""
+    found = dict.fromkeys(cell.trained for report in reports for cell in report.cells.values())
+    return [f"Trained: {line}." for line in found if line]
+
+
 def _partition(report: TableReport) -> list[str]:
     name = report.facts.get("partition")
     if name is None:
         return []
     return [PARTITION if name == "paper-rule" else f"Seen and unseen classes: partition {name}."]
+
+
+def _incomplete(reports: Sequence[TableReport]) -> list[str]:
+    """Known data sets of which not all images were there, without ``limit``."""
+    found = {}
+    for report in reports:
+        names = {column.key: column.dataset for column in report.table.columns}
+        for (_, key), cell in report.cells.items():
+            if cell.images and (name := names[key]) in KNOWN and "images" not in report.facts:
+                whole = KNOWN[name].splits[report.facts["split"]].count
+                if cell.images < whole:
+                    found[name] = f"{name}, {cell.images:,} of {whole:,} images"
+    if not found:
+        return []
+    return [f"Not the whole data set: {'; '.join(found.values())}. 'maskadapter prepare' says what is missing."]
 
 
 def _facts(report: TableReport) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maskadapter.hub import is_bare
 from maskadapter.models import MODEL_NAMES
+from maskadapter.models.sources import parsed
 from maskadapter.paper.table import Column, Row, Table
 from maskadapter.system.atomic_files import readable
 
@@ -23,7 +24,9 @@ def with_own(table: Table, model: str | None = None, data: str | None = None) ->
         made: dict[object, Column] = {}
         for column in table.columns:
             made.setdefault((column.metric, column.branch, column.masks), replace(column, dataset=data))
-        columns, partition = tuple(made.values()), "coco-panoptic" if table.partition else ""
+        columns, partition = tuple(made.values()), table.partition
+        if partition and columns != table.columns:
+            partition = "coco-panoptic"
         kept = {one.key for one in columns}
         rows = (replace(row, published={k: v for k, v in row.published.items() if k in kept}) for row in table.rows)
         table = replace(table, columns=columns, rows=tuple(rows), partition=partition)
@@ -64,5 +67,5 @@ def _use(row: Row) -> str:
     if row.branch == "in-vocabulary":
         return "in-vocabulary classifier"
     if row.masks is not None:  # which have no other classifier
-        return f"{_POOLERS[row.pooler]}, masks of {row.masks.partition(',')[0]}"
+        return f"{_POOLERS[row.pooler]}, masks of {parsed(row.masks).name.rpartition('/')[2]}"
     return _POOLERS[row.pooler] + (", without ensemble" if row.branch == "out-of-vocabulary" else "")

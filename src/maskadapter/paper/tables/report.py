@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ class Cell:
     measured, error: the number and its standard error over images; NaN where nothing could be measured. paper: the
     published number; None where none is printed. comparable: whether that is of the same model, images and classes.
     difference, difference_error: from the row ``Row.against``, where both were evaluated on the same images. seconds:
-    the median of an image. images: how many. folder: of the evaluation. missing: why it was not measured; () where it
-    was.
+    the median of an image. images: how many. folder: of the evaluation. trained: what the training of the weights was,
+    where the user has one. missing: why it was not measured; () where it was. failed: everything was there, and the
+    evaluation refused it.
     """
 
     measured: float = math.nan
@@ -32,7 +34,9 @@ class Cell:
     seconds: float = math.nan
     images: int = 0
     folder: str = ""
+    trained: str = ""
     missing: tuple[str, ...] = ()
+    failed: bool = False
 
     @property
     def to_paper(self) -> float:
@@ -58,11 +62,19 @@ class TableReport:
         return sum(any(not self.cells[row.id, c.key].missing for c in self.table.columns) for row in self.table.rows)
 
     @property
+    def cited(self) -> dict[str, int]:
+        """Why rows cannot be run -> how many rows."""
+        return dict(Counter(row.cited for row in self.table.rows if row.cited))
+
+    @property
     def reasons(self) -> dict[str, str]:
-        """Why numbers are missing -> the rows that lack them, with the columns where it is not all of them."""
+        """Why numbers are missing -> the rows that lack them, with the columns where it is not all of them.
+
+        Without cited rows, which nobody can run.
+        """
         found: dict[str, dict[str, list[str]]] = {}
-        for row in sorted(self.table.rows, key=lambda row: bool(row.cited)):  # first what the user can change
-            for column in self.table.columns:
+        for row in self.table.rows:
+            for column in self.table.columns if not row.cited else ():
                 for reason in self.cells[row.id, column.key].missing:
                     found.setdefault(reason, {}).setdefault(row.label, []).append(column.key)
         return {reason: self._list_rows(rows) for reason, rows in found.items()}
@@ -102,6 +114,7 @@ class TableReport:
         else:
             content |= {"percent": _or_none(cell.measured), "standard error": _or_none(cell.error)}
             content |= {"images": cell.images, "seconds an image": _or_none(cell.seconds), "folder": cell.folder}
+            content |= {"trained": cell.trained} if cell.trained else {}
         if not math.isnan(cell.difference):
             error = _or_none(cell.difference_error)
             content["against"] = {"row": row.against, "difference": cell.difference, "standard error": error}

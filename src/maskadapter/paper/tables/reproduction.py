@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from maskadapter.data import KNOWN
 from maskadapter.errors import MaskAdapterError
+from maskadapter.evaluation import Partition
 from maskadapter.paper.table import TABLES, Table, table_named
 from maskadapter.paper.tables.evaluation_run import RunOptions
 from maskadapter.paper.tables.markdown import page_text, report_text, write_text
@@ -13,6 +15,7 @@ from maskadapter.paper.tables.requirements import Given, weight_names
 from maskadapter.paper.tables.table_run import TableRun
 from maskadapter.system.atomic_files import readable
 from maskadapter.system.paths import check_folder, user_path
+from maskadapter.vocabulary import Vocabulary
 
 ALL = "all"
 """Every table, and one page of them."""
@@ -48,6 +51,9 @@ def reproduce(
     in the arguments, and where no row could be run (the tables are written nevertheless, but do not replace those that
     have numbers); KeyboardInterrupt with a message of what is done.
     """
+    table = str(table)  # of which some are numbers
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise MaskAdapterError(f"limit {limit!r} is not a number of images: give 1 or more, or leave it out")
     originals = list(TABLES.values()) if table == ALL else [table_named(table)]
     own = (None if model is None else str(model), None if data is None else str(data))
     made = [with_own(original, *own) for original in originals]
@@ -57,10 +63,11 @@ def reproduce(
         from maskadapter.hub import check_device
 
         check_device(device)
-    folder = check_folder(Path("reproduce" if output is None else output))
-    given = Given(user_path(runs, MaskAdapterError), files, download)
     chosen = None if partition is None else str(partition)
-    options = RunOptions(given, folder, root, split, chosen, limit, device)
+    _check_partition(chosen, made)
+    folder = check_folder(Path("reproduce" if output is None else output))
+    given = Given(root, user_path(runs, MaskAdapterError), files, download)
+    options, page = RunOptions(given, folder, split, chosen, limit, device), folder / f"{ALL}.md"
     images = {} if limit is None else {"images": f"the first {limit:,} at most"}
     reports, kept = [], ""
     for original, one in zip(originals, made, strict=True):
@@ -74,16 +81,24 @@ def reproduce(
         else:
             kept = f"; {path.with_suffix('.md')} still has the numbers of an earlier run"
         reports.append(report)
-    written = folder / f"{ALL if table == ALL else made[0].name}.md"
-    measured = any(report.measured for report in reports)
-    if table == ALL and (measured or not kept):
-        write_text(page_text(reports), written)
-    if not measured:
-        reasons = dict.fromkeys(reason for report in reports for reason in report.reasons)
+        if table == ALL and (not kept or any(report.measured for report in reports)):
+            write_text(page_text(reports, originals[len(reports) :]), page)
+    if not any(report.measured for report in reports):
+        failed = [cell for report in reports for cell in report.cells.values() if cell.failed]
+        tried = [reason for cell in failed for reason in cell.missing]
+        reasons = dict.fromkeys([*tried, *(reason for report in reports for reason in report.reasons)])
+        written = page if table == ALL else folder / f"{made[0].name}.md"
         more = f"; all {len(reasons)} reasons are in {written}" if len(reasons) > 1 else ""
         which = "any table" if table == ALL else made[0].name
         raise MaskAdapterError(readable(f"no row of {which} could be run: {next(iter(reasons))}{kept or more}"))
     return reports
+
+
+def _check_partition(partition: str | None, tables: list[Table]) -> None:
+    """Raise VocabularyError for a partition that a known data set does not have, before anything is evaluated."""
+    columns = {column.dataset for one in tables for column in one.columns if column.metric.endswith("seen")}
+    for name in columns & KNOWN.keys() if partition else ():
+        Partition.of(str(partition), Vocabulary.builtin(name), trained_on="coco-panoptic")
 
 
 def _check_files(files: Mapping[str, Path], what: str, tables: list[Table]) -> None:

@@ -21,8 +21,9 @@ _TRAINED = "fcclip-large"  # the architecture that the tables' recipes name
 
 @dataclass(frozen=True)
 class Given:
-    """What the user has: runs, files as ``weights``, and download, as ``reproduce`` takes them."""
+    """What the user has: root, runs, files as ``weights``, and download, as ``reproduce`` takes them."""
 
+    root: str | Path | None = None
     runs: Path = Path("runs")
     files: Mapping[str, Path] = field(default_factory=dict)
     download: bool = False
@@ -50,7 +51,7 @@ def source_for(row: Row, column: Column, given: Given) -> ModelSource:
         return ModelSource(trained, pooler)
     if row.file:
         if row.file not in given.files:
-            raise MaskAdapterError(f"its weights have to be given: --weights {row.file}=FILE")
+            raise MaskAdapterError(f"the weights of {row.file} have to be given: --weights {row.file}=FILE")
         return ModelSource(row.model.format(given.files[row.file]), pooler)
     if is_bare(row.model):
         from maskadapter.models.clip import repository_of
@@ -84,8 +85,11 @@ def _trained(row: Row, given: Given) -> Path | None:
     files = [given.files.get(name, given.runs / name / "model.safetensors") for name in names]
     if found := next((file for file in files if file.is_file()), None):
         return found
-    changes = "" if row.model == _TRAINED else f" --set model.architecture={row.model} --set model.weights={row.model}"
-    remedy = f"run 'maskadapter train recipes/{row.same_training[0]}.yaml{changes if row.model in MODEL_NAMES else ''}'"
+    command = f"maskadapter train recipes/{row.same_training[0]}.yaml --root {given.root or 'FOLDER'}"
+    if row.model != _TRAINED and row.model in MODEL_NAMES:  # a trial: on any device, evaluated by the tables alone
+        changes = ("model.architecture", row.model), ("model.weights", row.model), ("run.precision", "fp32")
+        command += "".join(f" --set {key}={value}" for key, value in (*changes, ("evaluation.every", 0)))
+    remedy = f"run '{command}'"
     if row.published_weights:
         published = weights_of(row.model, "adapter")
         if published.stem in given.files or present(published) or given.download:

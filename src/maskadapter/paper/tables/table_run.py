@@ -13,6 +13,7 @@ from maskadapter.paper.table import Column, Row, Table
 from maskadapter.paper.tables.evaluation_run import EvaluationRun, FinishedEvaluation, RunOptions, evaluate_run
 from maskadapter.paper.tables.report import Cell
 from maskadapter.paper.tables.requirements import check_masks, masks_for, source_for
+from maskadapter.system.atomic_files import readable
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class TableRun:
         """
         for name in dict.fromkeys(column.dataset for column in self.table.columns):
             try:
-                self._datasets[name] = open_dataset(name, self.options.root, self.options.split)
+                self._datasets[name] = open_dataset(name, self.options.given.root, self.options.split)
             except MaskAdapterError as error:
                 self._datasets[name] = error
         runs: dict[EvaluationRun, list[tuple[Row, Column]]] = {}
@@ -53,8 +54,9 @@ class TableRun:
             try:
                 evaluated = self._evaluate(run, [column for _, column in wanted])
             except MaskAdapterError as error:
+                logger.warning("%s is left out: %s", label, readable(str(error)))
                 for row, column in wanted:
-                    self._leave_empty(row, column, str(error))
+                    self._leave_empty(row, column, str(error), failed=True)
                 continue
             except KeyboardInterrupt as stop:
                 done = f"{number} of {len(runs)} evaluations of {self.table.name} are done"
@@ -87,12 +89,13 @@ class TableRun:
         dataset = self._datasets[column.dataset]
         return (*missing, str(dataset)) if isinstance(dataset, MaskAdapterError) else tuple(missing)
 
-    def _leave_empty(self, row: Row, column: Column, *missing: str) -> None:
-        self.cells[row.id, column.key] = Cell(paper=row.published.get(column.key), missing=missing)
+    def _leave_empty(self, row: Row, column: Column, *missing: str, failed: bool = False) -> None:
+        self.cells[row.id, column.key] = Cell(paper=row.published.get(column.key), missing=missing, failed=failed)
 
     def _cell(self, row: Row, column: Column, evaluated: FinishedEvaluation) -> Cell:
         paper, names = row.published.get(column.key), evaluated.image_names
-        cell = Cell(paper=paper, seconds=evaluated.seconds, images=len(names), folder=str(evaluated.folder))
+        facts = {"folder": str(evaluated.folder), "trained": evaluated.trained}
+        cell = Cell(paper=paper, seconds=evaluated.seconds, images=len(names), **facts)
         counts = evaluated.counts(column.metric)
         if not counts[:, 2].any():  # no label map is painted of masks that overlap
             return cell
