@@ -141,7 +141,7 @@ def test_a_long_label_is_not_cut_off(tmp_path):
     assert box.x1 <= figure.bbox.x1
 
 
-def test_letters_that_the_font_lacks_are_told_in_one_line(tmp_path, caplog):
+def test_letters_that_the_font_lacks_are_reported_in_one_line(tmp_path, caplog):
     with page(tmp_path / "a.png", 2, 1) as figure:
         figure.text(0, 0, "\u30ab\u30c3\u30d7")
     assert [record.message for record in caplog.records] == [
