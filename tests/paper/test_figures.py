@@ -149,6 +149,14 @@ def test_letters_that_the_font_lacks_are_reported_in_one_line(tmp_path, caplog):
     ]
 
 
+def test_a_notebook_shows_a_figure_once(tmp_path):
+    formatters = pytest.importorskip("IPython.core.formatters")
+    run_folder = log(tmp_path, "run", [entry(1, 1.0, 2.0), entry(2, 1.0, 3.0)])
+    shown, _ = formatters.DisplayFormatter().format(figure7([run_folder], tmp_path / "curve.png"))
+    assert shown.keys() == {"text/plain", "image/png"}
+    assert shown["image/png"].startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("overwritten", ["photos/a.png", "masks.png"])
 def test_a_figure_never_overwrites_what_it_is_made_of(photos, tmp_path, capsys, overwritten):
     Image.fromarray(np.ones((70, 110), np.uint8)).save(tmp_path / "masks.png")

@@ -6,6 +6,8 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -119,6 +121,7 @@ def page(output: Path, width: float, height: float, layout: str | None = "constr
     with rc_context(_STYLE):
         figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)  # type: ignore[arg-type]
         FigureCanvasAgg(figure)
+        figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]  # a notebook shows it
         yield figure
         ending = output.suffix.lower()
         with write_atomically(output) as temporary, warnings.catch_warnings(record=True) as caught:
@@ -130,3 +133,9 @@ def page(output: Path, width: float, height: float, layout: str | None = "constr
     for warning in caught:
         if warning not in letters:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _png(figure: "Figure") -> bytes:
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI / 2)
+    return stream.getvalue()
