@@ -126,9 +126,58 @@ def test_a_missing_extra_is_one_line(tmp_path, monkeypatch):
 
 
 def test_a_legend_fits():
-    assert legend_shape(["a", "b", "c"], 3.25) == (3, pytest.approx(0.25))
-    assert legend_shape(["mask pooling (FC-CLIP)", "b", "c"], 3.25) == (1, pytest.approx(0.55))
-    assert legend_shape(["a very long label " * 9], 3.25)[0] == 1
+    assert legend_shape(["a", "b", "c"], 3.25)[1:] == (3, pytest.approx(0.25))
+    assert legend_shape(["mask pooling (FC-CLIP)", "b", "c"], 3.25)[1:] == (1, pytest.approx(0.55))
+    bars = ["mask cropping", "mask pooling", "Mask-Adapter"]
+    assert [legend_shape(bars, 3.25, handle=handle)[1] for handle in (1, 2.6)] == [3, 2]
+    (text,), columns, high = legend_shape(["a very long label " * 9], 3.25)
+    assert columns == 1
+    assert max(map(len, text.split("\n"))) < 45
+    assert high == pytest.approx(0.1 + 0.15 * (1 + text.count("\n")))
+
+
+def test_a_long_label_is_not_cut_off(tmp_path):
+    run_folder = log(tmp_path, "run", [entry(1, 1.0, 2.0), entry(2, 1.0, 3.0)])
+    figure = figure7([f"{'many words ' * 9}={run_folder}"], tmp_path / "curve.png")
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+
+
+def test_letters_that_the_font_lacks_are_reported_in_one_line(tmp_path, caplog):
+    with page(tmp_path / "a.png", 2, 1) as figure:
+        figure.text(0, 0, "\u30ab\u30c3\u30d7")
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path / 'a.png'}: boxes stand for letters that the figure's font does not have"
+    ]
+
+
+def test_a_notebook_shows_a_figure_once(tmp_path):
+    formatters = pytest.importorskip("IPython.core.formatters")
+    run_folder = log(tmp_path, "run", [entry(1, 1.0, 2.0), entry(2, 1.0, 3.0)])
+    shown, _ = formatters.DisplayFormatter().format(figure7([run_folder], tmp_path / "curve.png"))
+    assert shown.keys() == {"text/plain", "image/png"}
+    assert shown["image/png"].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("overwritten", ["photos/a.png", "masks.png"])
+def test_a_figure_never_overwrites_what_it_is_made_of(photos, tmp_path, capsys, overwritten):
+    Image.fromarray(np.ones((70, 110), np.uint8)).save(tmp_path / "masks.png")
+    output, before = tmp_path / overwritten, (tmp_path / overwritten).read_bytes()
+    image, masks = photos / "a.png", tmp_path / "masks.png"
+    draws = [
+        lambda: figure4(image, output, masks=masks, model="tiny"),
+        lambda: figure6(image, output, masks=masks, models=["tiny"]),
+        lambda: figure11(image, output, classes=["cat"], masks=str(masks), model="tiny"),
+    ]
+    if output == image:
+        draws.append(lambda: gallery(image, output, classes="cat"))
+    for draw in draws:
+        with pytest.raises(MaskAdapterError, match=r"output is .*, from which the figure is made: give another name"):
+            draw()
+    assert run("figure4", image, "--masks", masks, "-o", output, "-m", "tiny") == 2
+    assert "from which the figure is made" in capsys.readouterr().err
+    assert output.read_bytes() == before
 
 
 def test_the_grid_of_images(tmp_path):
@@ -220,7 +269,7 @@ def test_one_map_stands_beside_several(quick, photos, tmp_path):
         "several maps": ModelSource("runs/fcclip-large-warmup/model.safetensors"),
     }
     titles = [text.get_text().replace("\n", " ") for text in figure.texts[:5]]
-    assert titles == ["mask", "one map", "several maps: mean of 16 maps", "single map", "single map"]
+    assert titles == ["mask", "one map", "several maps: mean of 16", "single map", "single map"]
     assert len(figure.axes) == 2 * 5
     panels = [np.asarray(axes.images[0].get_array()) for axes in figure.axes[:5]]
     assert all((one != other).any() for index, one in enumerate(panels) for other in panels[:index])
@@ -619,6 +668,12 @@ def test_the_papers_curves_are_of_unseen_classes(tmp_path, monkeypatch):
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("iteration, evaluated on ade", "unseen mIoU (%)")
 
 
+def test_a_curve_of_zeros_has_no_negative_percentages(tmp_path):
+    runs = [log(tmp_path, "run", [entry(1, 1.0, 0.0), entry(2, 1.0, 0.0)])]
+    (axes,) = figure7(runs, tmp_path / "curve.png").axes
+    assert axes.get_ylim() == (0, 1)
+
+
 def test_curves_that_cannot_be_drawn(tmp_path):
     output = tmp_path / "curve.png"
     both = log(tmp_path, "both", [entry(1, 1.0, 2.0), entry(1, 3.0, 4.0, "voc")])
@@ -627,6 +682,7 @@ def test_curves_that_cannot_be_drawn(tmp_path):
     seen = log(tmp_path, "seen", [{"step": 1, "evaluation/ade/mIoU seen": 3.0}])
     nan = log(tmp_path, "nan", [{"step": 1, "evaluation/ade/mIoU unseen": float("nan")}])
     for runs, given, line in (
+        ([ade / "log.jsonl"], {}, r"no log\.jsonl in .*: give the folder of a run"),
         ([tmp_path / "nowhere"], {}, r"no log\.jsonl in .*nowhere: give the folder of a run"),
         ([seen], {}, r"has no metrics of unseen classes: train with evaluation\.every"),
         ([nan], {}, r"has no metrics of unseen classes"),

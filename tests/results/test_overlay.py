@@ -6,7 +6,7 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.io.images import read_labels
 from maskadapter.results import overlay
 from maskadapter.results.colors import colors_of
-from maskadapter.results.overlay import draw_overlay, label_image
+from maskadapter.results.overlay import _draw_legend, draw_overlay, label_image
 
 GRAY = np.full((240, 320, 3), 128, np.uint8)
 
@@ -82,6 +82,15 @@ def test_a_name_without_room_goes_to_the_legend():
     corners = [changed[-40:, :80], changed[:40, :80], changed[-40:, -80:], changed[:40, -80:]]
     assert max(int(corner.sum()) for corner in corners) > 300
     assert not changed[90:97, 90:113].any()
+
+
+def test_the_legend_avoids_names_in_all_corners():
+    canvas, taken = Image.new("RGB", (320, 240)), np.zeros((240, 320), np.float32)
+    taken[:60, :100] = taken[-60:, :100] = taken[:60, -100:] = taken[-60:, -100:] = 1
+    _draw_legend(canvas, [("fly", (200, 0, 0))], taken, 1, 12)
+    drawn = np.asarray(canvas).any(axis=2)
+    assert drawn.any()
+    assert not drawn[taken > 0].any()
 
 
 def test_large_images_get_large_names():

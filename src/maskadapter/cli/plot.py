@@ -19,6 +19,7 @@ from maskadapter.cli.plot_options import (
     Model,
     Output,
     check,
+    check_masks_or_classes,
     check_sources,
     checked_source,
 )
@@ -65,8 +66,8 @@ def figure4(
     masks: GivenMasks = None,
     classes: Classes = None,
     background: Background = BACKGROUND,
-    top: Annotated[int, Option(help="Masks of each image, the largest first.")] = 4,
-    single: Annotated[int, Option(help="Rows of single maps, 0 to 4.")] = 0,
+    top: Annotated[int, Option(min=1, max=8, help="Masks of each image, the largest first.")] = 4,
+    single: Annotated[int, Option(min=0, max=4, help="Rows of single maps.")] = 0,
     pooling: Annotated[bool, Option("--pooling", help="Add a row with the weights of mask pooling.")] = False,
     model: Model = FCCLIP,
     adapter: Adapter = None,
@@ -77,6 +78,7 @@ def figure4(
 
     Example: [bold]maskadapter plot figure4 photo.jpg --classes "cat, wall" --model tiny --output figure4.pdf[/]
     """
+    check_masks_or_classes(masks, classes)
     check(output, images, classes, background, masks)
     source = checked_source(model, adapter, architecture)
     from maskadapter.paper.figures import figure4 as figure
@@ -96,7 +98,7 @@ def figure5(
     split: Split = "val",
     task: Task = None,
     limit: Limit = 200,
-    top: Annotated[int, Option(help="The classes with the most masks.")] = 12,
+    top: Annotated[int, Option(min=1, max=21, help="The classes with the most masks.")] = 12,
     partition: Annotated[
         str,
         Option(help="Classes seen in training, as evaluate takes it: unseen ones are triangles; none for none."),
@@ -137,8 +139,8 @@ def figure6(
     masks: GivenMasks = None,
     classes: Classes = None,
     background: Background = BACKGROUND,
-    top: Annotated[int, Option(help="Masks of each image, the largest first.")] = 1,
-    single: Annotated[int, Option(help="Single maps of a model with several, 0 to 4.")] = 3,
+    top: Annotated[int, Option(min=1, max=20, help="Masks of each image, the largest first.")] = 1,
+    single: Annotated[int, Option(min=0, max=4, help="Single maps of a model with several.")] = 3,
     model: Adapters = None,
     device: Device = "cpu",
 ) -> None:
@@ -150,6 +152,7 @@ def figure6(
     """
     from maskadapter.paper.figures import FIGURE6, adapters_by_title
 
+    check_masks_or_classes(masks, classes)
     check(output, images, classes, background, masks)
     models = model or FIGURE6
     check_sources(

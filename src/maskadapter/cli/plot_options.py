@@ -25,8 +25,10 @@ GivenMasks = Annotated[
 ]
 FCCLIP = "fcclip-large"
 Model = Annotated[str, Option("--model", "-m", help="A model's name or a file of weights, with an adapter.")]
-Limit = Annotated[int, Option(help="Only the first so many images of the data set.")]
-Number = Annotated[list[int] | None, Option(help="Only this image of it, from 0. May be repeated.")]
+Limit = Annotated[int, Option(min=1, help="Only the first so many images of the data set.")]
+Number = Annotated[list[int] | None, Option(min=0, help="Only this image of it, from 0. May be repeated.")]
+
+
 Adapters = Annotated[
     list[str] | None,
     Option("--model", "-m", help="NAME or FILE with an adapter, LABEL= is its title; without it the paper's. Repeats."),
@@ -46,16 +48,24 @@ def check(
 ) -> None:
     """Find mistakes in what a figure is made of before PyTorch is imported."""
     from maskadapter.io import find_image_files, read_image
-    from maskadapter.paper.figures import check_output
+    from maskadapter.paper.figures import check_no_input, check_output
 
     check_output(output)
     check_folder(output.parent)
     if classes is not None:
         competing_classes(Vocabulary.of(classes), background)
     if images:
-        read_image(find_image_files(images)[0].source)
+        found = [image.source for image in find_image_files(images)]
+        check_no_input(output, [masks, *found])
+        read_image(found[0])
     if masks is not None and not user_path(masks, MaskAdapterError).is_file():
         raise MaskAdapterError(f"no such file: {masks}; masks are a file here")
+
+
+def check_masks_or_classes(masks: Path | None, classes: str | None) -> None:
+    """Refuse to look for masks of no classes."""
+    if masks is None and classes is None:
+        raise MaskAdapterError("neither masks nor classes: give --masks, or --classes to segment the images into")
 
 
 def checked_source(model: str, adapter: Path | None, architecture: str | None) -> "ModelSource":

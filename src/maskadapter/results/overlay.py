@@ -158,7 +158,7 @@ def _room(segment: np.ndarray, taken: np.ndarray, size: tuple[int, int], inside:
 def _draw_legend(
     canvas: Image.Image, entries: Sequence[tuple[str, Color]], taken: np.ndarray, step: int, size: int
 ) -> None:
-    """A card with the names that found no room, in the corner where it hides the fewest others."""
+    """A card with the names that found no room, in the corner or else at the side where it hides the fewest others."""
     size = max(_SMALLEST_TEXT, size)
     gap = max(2, size // 3)
     margin = 2 * gap
@@ -172,12 +172,14 @@ def _draw_legend(
     if width + 2 * margin > canvas.width or height + 2 * margin > canvas.height:
         return
 
-    def hidden(corner: tuple[int, int]) -> float:
-        top, left = corner
-        return taken[top // step : (top + height) // step, left // step : (left + width) // step].sum()
+    def hidden(place: tuple[int, int]) -> float:
+        top, left = place
+        return taken[top // step : (top + height) // step + 1, left // step : (left + width) // step + 1].sum()
 
     tops, lefts = (canvas.height - height - margin, margin), (margin, canvas.width - width - margin)
-    top, left = min(product(tops, lefts), key=hidden)
+    down, along = range(margin, tops[0], gap), range(margin, lefts[1], gap)
+    # The first of the best is taken: a corner, if one is free.
+    top, left = min([*product(tops, lefts), *product(down, lefts), *product(tops, along)], key=hidden)
     card = _rounded((width, height), gap, (24, 24, 24, 190))
     canvas.paste(card, (left, top), card)
     for tag in tags:

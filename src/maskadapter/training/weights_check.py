@@ -21,8 +21,8 @@ def check_weights(recipe: AnyRecipe) -> None:
     try:
         check_source(ModelSource(adapter=adapter))
     except CheckpointError as error:
-        folder = PurePath(str(adapter)).parts
-        if folder[:1] != ("runs",):
+        place = PurePath(str(adapter)).parts
+        if place[:1] != ("runs",):
             raise
-        advice = f"it is what the warm-up recipe called {folder[1]}.yaml writes, below the current folder: train that first"
-        raise CheckpointError(f"model.adapter: {str(error).partition(':')[0]}; {advice}") from None
+        advice = f"train its warm-up first, the recipe {place[1]}.yaml, in the same current folder"
+        raise CheckpointError(f"{str(error).partition(':')[0]}, the model.adapter: {advice}") from None

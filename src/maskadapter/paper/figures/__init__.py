@@ -11,7 +11,7 @@ from maskadapter.paper.figures.model_columns import (
     adapters_by_title,
     models_by_title,
 )
-from maskadapter.paper.figures.page import check_output
+from maskadapter.paper.figures.page import check_no_input, check_output
 from maskadapter.paper.figures.unseen_figure import figure7
 from maskadapter.paper.figures.upper_bound_figure import METRICS, figure1
 from maskadapter.system.lazy_door import on_first_use

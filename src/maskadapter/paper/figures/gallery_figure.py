@@ -13,7 +13,7 @@ from maskadapter.hub import DEFAULT, load
 from maskadapter.io import find_image_files, read_image
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid, mask_at_print_size
 from maskadapter.paper.figures.model_columns import FIGURE9, FIGURE10, models_by_title
-from maskadapter.paper.figures.page import check_output
+from maskadapter.paper.figures.page import check_no_input, check_output
 from maskadapter.results import draw_overlay
 from maskadapter.types import UNLABELED, Target
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
@@ -90,6 +90,7 @@ def gallery(
         vocabulary, ground_truth = Vocabulary.of(classes), None
         found = find_image_files(images)
         _check_rows(len(found))
+        check_no_input(path, [image.source for image in found])
         photos = [read_image(image.source) for image in found]
     else:
         if images or classes is not None:

@@ -62,7 +62,7 @@ def figure4(
     path = check_output(output)
     if not 1 <= top <= MOST_MASKS or not 0 <= single <= 4:
         raise MaskAdapterError(f"top is {top}, single {single}; 1 to {MOST_MASKS} masks and 0 to 4 single maps fit")
-    choice = MaskChoice(images, masks, classes, background, top, MOST_ROWS // (2 + single + pooling))
+    choice = MaskChoice(images, masks, classes, background, top, MOST_ROWS // (2 + single + pooling), path)
     logger.info("loading the model")
     comparison = PoolerComparison.load({ADAPTER: ModelSource.of(model)}, device)
     drawn = []
@@ -136,13 +136,13 @@ def figure6(
     if top < 1 or not 0 <= single <= 4:
         raise MaskAdapterError(f"top is {top}, single {single}; at least 1 mask and 0 to 4 single maps are needed")
     sources = adapters_by_title(models)
-    choice = MaskChoice(images, masks, classes, background, min(top, MOST_ROWS + 1), MOST_ROWS)
+    choice = MaskChoice(images, masks, classes, background, min(top, MOST_ROWS + 1), MOST_ROWS, path)
     logger.info("loading the models")
     comparison = PoolerComparison.load(sources, device)
     counts = {title: cast(AdapterPooler, comparison.poolers[title]).adapter.config.num_maps for title in sources}
     titles, chosen = ["mask"], {title: min(single, count - 1) for title, count in counts.items()}
     for title, count in counts.items():
-        titles += [f"{title}: mean of {count} maps" if count > 1 else title, *["single map"] * chosen[title]]
+        titles += [f"{title}: mean of {count}" if count > 1 else title, *["single map"] * chosen[title]]
     rows: list[Row] = []
     for shown in choice.of(comparison.segmenter):
         if len(rows) + len(shown.labels) > MOST_ROWS:

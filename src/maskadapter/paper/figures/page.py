@@ -1,8 +1,15 @@
 """Make one figure: what it compares, its style, its size, and its file."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from maskadapter.errors import MaskAdapterError
@@ -12,6 +19,8 @@ from maskadapter.system.paths import user_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
 
 COLUMN, TEXT = 3.25, 6.875
 """Inches of a column and of both together. Source: CVPR's author kit."""
@@ -33,6 +42,7 @@ _STYLE: Any = {
 }
 # The same figure is the same file, whenever it is made.
 _UNDATED: dict[str, dict[str, None]] = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+_NO_LETTER = r"Glyph \d+ .* missing from"
 
 Content = TypeVar("Content")
 
@@ -51,6 +61,15 @@ def check_output(output: str | Path, needed: str = "matplotlib") -> Path:
     for module in ("matplotlib", needed):
         load_extra(module, "plot")
     return path
+
+
+def check_no_input(output: Path, inputs: Iterable[Any]) -> None:
+    """Raise MaskAdapterError where a figure would overwrite a file that it is made from. inputs: those that are paths
+    count."""
+    for one in inputs:
+        file = Path(os.path.expanduser(one)) if isinstance(one, str | Path) else output
+        if file is not output and output.is_file() and file.is_file() and output.samefile(file):
+            raise MaskAdapterError(f"output is {output}, from which the figure is made: give another name")
 
 
 def labeled(
@@ -74,11 +93,19 @@ def labeled(
     return found
 
 
-def legend_shape(labels: Sequence[str], width: float, most: int = 4) -> tuple[int, float]:
-    """Return how many columns of a legend fit into ``width`` inches, ``most`` at most, and its height in inches."""
-    entry = 0.5 + 0.054 * max(map(len, labels))  # line, gaps, letters of seven points
+def legend_shape(
+    labels: Sequence[str], width: float, most: int = 4, handle: float = 2.6
+) -> tuple[list[str], int, float]:
+    """Return the wrapped labels of a legend, how many columns fit into ``width`` inches, ``most`` at most, its height.
+
+    handle: the length of a line or box beside a label, times the size of the letters. The height is in inches.
+    """
+    letter, beside = 0.054, 0.25 + 0.097 * handle  # inches, of seven points
+    texts = [fill(label, int((width - beside) / (1.15 * letter))) for label in labels]
+    entry = beside + letter * max(len(line) for text in texts for line in text.split("\n"))
     columns = int(max(1, min(most, len(labels), width / entry)))
-    return columns, 0.1 + 0.15 * -(-len(labels) // columns)
+    lines = sum(1 + text.count("\n") for text in texts) if columns == 1 else -(-len(labels) // columns)
+    return texts, columns, 0.1 + 0.15 * lines
 
 
 @contextmanager
@@ -94,7 +121,21 @@ def page(output: Path, width: float, height: float, layout: str | None = "constr
     with rc_context(_STYLE):
         figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)  # type: ignore[arg-type]
         FigureCanvasAgg(figure)
+        figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]  # a notebook shows it
         yield figure
         ending = output.suffix.lower()
-        with write_atomically(output) as temporary:
+        with write_atomically(output) as temporary, warnings.catch_warnings(record=True) as caught:
+            warnings.filterwarnings("always", _NO_LETTER)
             figure.savefig(temporary, format=ending[1:], metadata=_UNDATED[ending])
+    letters = [warning for warning in caught if re.match(_NO_LETTER, str(warning.message))]
+    if letters:
+        logger.warning("%s: boxes stand for letters that the figure's font does not have", output)
+    for warning in caught:
+        if warning not in letters:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _png(figure: "Figure") -> bytes:
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI / 2)
+    return stream.getvalue()

@@ -11,6 +11,7 @@ import numpy as np
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io import ImageFile, find_image_files, mask_parts, read_image
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.paper.figures.page import check_no_input
 from maskadapter.results import masks_of
 from maskadapter.vocabulary import Vocabulary
 
@@ -29,17 +30,26 @@ class ShownMasks:
 class MaskChoice:
     """The images of a figure, and how their masks are chosen: arguments as ``figure4`` takes them.
 
-    most: images that fit into the figure. Raises MaskAdapterError: neither masks nor classes, nothing found, too many
-    images, mistakes in the first image and its masks, at which most mistakes show before a model is loaded.
+    most: images that fit into the figure. output: its file, none of the images or masks. Raises MaskAdapterError:
+    neither masks nor classes, nothing found, too many images, mistakes in the first image and its masks, at which most
+    mistakes show before a model is loaded.
     """
 
     def __init__(
-        self, images: str | Path | Sequence[str | Path], masks: Any, classes: Any, background: Any, top: int, most: int
+        self,
+        images: str | Path | Sequence[str | Path],
+        masks: Any,
+        classes: Any,
+        background: Any,
+        top: int,
+        most: int,
+        output: Path,
     ) -> None:
         if masks is None and classes is None:
             raise MaskAdapterError("neither masks nor classes: give masks, or classes to segment the images into")
         self.vocabulary = None if classes is None else Vocabulary.of(classes)
         self.found = find_image_files(images)
+        check_no_input(output, [masks, *(image.source for image in self.found)])
         if masks is not None and len(self.found) > 1 and Path(str(masks)).suffix.lower() != ".json":
             raise MaskAdapterError(f"{len(self.found)} images need their masks in one COCO file that ends in .json")
         if len(self.found) > most:

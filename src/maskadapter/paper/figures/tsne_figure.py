@@ -70,7 +70,7 @@ def figure5(
     if chosen.sum() < FEWEST:
         raise MaskAdapterError(f"{chosen.sum()} masks of {dataset.name} are too few: at least {FEWEST} are needed")
     classes = classes[chosen]
-    columns, high = legend_shape([names[label] for label in shown], TEXT, most=6)
+    texts, columns, high = legend_shape([names[label] for label in shown], TEXT, most=6)
     side, several = TEXT / len(embeddings), len(sources) > 1
     with page(path, TEXT, 0.85 * side + 0.55 + 0.15 * several + high) as figure:
         panels = figure.subplots(1, len(embeddings))
@@ -91,11 +91,11 @@ def figure5(
             axes.set_xlabel(f"nearest neighbor of the same class: {100 * same:.0f} %", size=7)
             axes.set_box_aspect(0.85)
             axes.spines[:].set_visible(True)
-        handles, labels = panels[0].get_legend_handles_labels()
+        handles, _ = panels[0].get_legend_handles_labels()
         unseen = "" if seen[shown].all() else " (triangles: unseen classes)"
         title = f"{int(chosen.sum()):,} masks of {dataset.name}{unseen}"
         legend: Any = {"loc": "outside lower center", "markerscale": 1.4, "title_fontsize": 7}
-        figure.legend(handles, labels, ncols=columns, title=title, **legend)
+        figure.legend(handles, texts, ncols=columns, title=title, **legend)
     return figure
 
 

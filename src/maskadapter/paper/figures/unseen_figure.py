@@ -43,7 +43,7 @@ def figure7(
     metric = _chosen("metric", metric, [[m for m in metrics if m in found] for found in of_set.values()], first=True)
     kinds = {"unseen": "-", "seen": "--"} if seen else {"unseen": "-"}
     lines = {(label, kind): f"{label}, {kind}" if seen else label for label in of_set for kind in kinds}
-    columns, high = legend_shape(list(lines.values()), COLUMN, most=2)
+    texts, columns, high = legend_shape(list(lines.values()), COLUMN, most=2)
     with page(path, COLUMN, 1.95 + high) as figure:
         axes = figure.subplots()
         for color, (label, found) in zip(COLORS, of_set.items(), strict=False):
@@ -57,7 +57,9 @@ def figure7(
         axes.locator_params(axis="x", nbins=5, integer=True)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.grid(axis="y", linewidth=0.3)
-        figure.legend(loc="outside upper center", ncols=columns, handlelength=2.6)
+        if axes.get_ylim()[1] < 0.1:  # all are 0: an axis around it would show negative percentages
+            axes.set_ylim(0, 1)
+        figure.legend(axes.lines, texts, loc="outside upper center", ncols=columns, handlelength=2.6)
     return figure
 
 
@@ -67,7 +69,7 @@ def _read(source: str) -> tuple[str, dict[str, dict[str, dict[str, dict[int, flo
     path = folder / "log.jsonl"
     try:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # a run that is not finished may be writing the last
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise MaskAdapterError(f"no {path.name} in {folder}: give the folder of a run of maskadapter train") from None
     except (OSError, UnicodeDecodeError) as error:
         raise MaskAdapterError(f"cannot read {path}: {error}") from None

@@ -72,7 +72,7 @@ def figure1(
 
     wide, count = 0.8 / len(found), len(found) * len(shown)
     width = COLUMN if count < 10 else TEXT
-    columns, high = legend_shape(list(found), width)
+    texts, columns, high = legend_shape(list(found), width, handle=1)
     letters = int((width - 0.5) / len(shown) / 0.066)  # of a metric's name, beside the others
     with page(path, width, 2.15 + high) as figure:
         axes = figure.subplots()
@@ -95,7 +95,7 @@ def figure1(
         name, number = first.images
         axes.set(xlabel=f"{name}, {number:,} images", ylabel="on ground-truth masks (%)")
         axes.margins(y=0.12)
-        handles = [Patch(color=color, label=label) for color, label in zip(COLORS, found, strict=False)]
+        handles = [Patch(color=color, label=text) for color, text in zip(COLORS, texts, strict=False)]
         figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=1)
     return figure
 

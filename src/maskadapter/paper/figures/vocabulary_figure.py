@@ -12,7 +12,7 @@ from maskadapter.models.sources import masks_from
 from maskadapter.paper.figures.gallery_figure import overlay_at_print_size
 from maskadapter.paper.figures.image_grid import MOST_ROWS, Row, at_print_size, image_grid
 from maskadapter.paper.figures.model_columns import FCCLIP, SAM
-from maskadapter.paper.figures.page import check_output
+from maskadapter.paper.figures.page import check_no_input, check_output
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def figure11(
     path = check_output(output)
     vocabularies = vocabularies_by_title(classes)
     found = find_image_files(images)
+    check_no_input(path, [masks, *(image.source for image in found)])
     if len(found) > MOST_ROWS:
         raise MaskAdapterError(f"{len(found)} images were given; at most {MOST_ROWS} fit into a figure")
     logger.info("loading the model")
