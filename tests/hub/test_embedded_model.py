@@ -199,3 +199,8 @@ def test_broken_weights_are_reported(model: maskadapter.OpenVocabularySegmenter)
         broken.segment(image, "cat")
     with pytest.raises(MaskAdapterError, match="computes no numbers"):
         broken.classify(image, np.ones((1, 32, 40), bool), "cat")
+
+
+def test_an_unknown_pooler_is_refused():
+    with pytest.raises(MaskAdapterError, match="no pooler 'poolin': did you mean 'pooling'"):
+        maskadapter.load(pooler="poolin")

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
+from typing import Union, get_args
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models import PoolerName
+from maskadapter.system.error_text import did_you_mean
 
 DEFAULT = "tiny"
 """The model that is part of the package."""
@@ -23,12 +24,17 @@ class ModelSource:
     adapter: path of a warm-up file whose adapter is joined to the segmenter in ``name``; ``"tiny"`` is the embedded
         model's adapter.
     architecture: the named model that a file is read as, where its content does not decide.
+    Raises MaskAdapterError for another pooler.
     """
 
     name: str | Path = DEFAULT
     pooler: PoolerName | None = None
     adapter: str | Path | None = None
     architecture: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pooler not in (None, *get_args(PoolerName)):
+            raise MaskAdapterError(f"no pooler '{self.pooler}': {did_you_mean(str(self.pooler), get_args(PoolerName))}")
 
     @classmethod
     def of(cls, source: Union["ModelSource", str, Path, None]) -> "ModelSource":

@@ -13,6 +13,8 @@ from pycocotools import mask as rle
 from maskadapter.errors import MaskError
 from maskadapter.io.polygons import draw_polygons
 
+_LARGEST_SHIFT = 60  # bits of a run; without a limit, a run of very many letters would take very long
+
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:
     """Encode a mask, (H, W) bool, as COCO's compressed run lengths, ready for JSON."""
@@ -31,7 +33,7 @@ def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
             return _fill_runs(segmentation, size)
         if isinstance(segmentation, list | tuple):
             return _fill_runs(draw_polygons(segmentation, size), size)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, StopIteration) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise MaskError(f"not a COCO segmentation ({error}): polygons or run lengths are needed") from None
     kind = type(segmentation).__name__
     raise MaskError(f"not a COCO segmentation ({kind}): polygons or run lengths are needed")
@@ -47,7 +49,7 @@ def _fill_runs(segmentation: Mapping[str, Any], size: tuple[int, int]) -> np.nda
     if runs.ndim != 1 or (runs.size and runs.dtype.kind not in "iuf"):
         raise MaskError("not a COCO segmentation: run lengths are whole numbers in one list")
     # pycocotools decodes without this check: runs that end early would leave the rest of the mask uninitialized.
-    if not ((runs >= 0) & (runs <= height * width) & (runs % 1 == 0)).all():
+    if not ((runs >= 0) & (runs <= height * width) & (runs == np.floor(runs))).all():
         raise MaskError(
             f"a run-length mask has a run below 0, above the {height * width} pixels, or not a whole number"
         )
@@ -65,7 +67,9 @@ def _run_lengths(counts: str | bytes) -> list[int]:
         while bits & 32:
             value |= (bits & 31) << shift
             shift += 5
-            bits = next(letters) - 48
+            bits = next(letters, 0) - 48
+            if bits < 0 or shift > _LARGEST_SHIFT:
+                raise MaskError("compressed run lengths end early, or have a run of too many letters")
         value |= (bits & 31) << shift
         if bits & 16:
             value -= 1 << (shift + 5)

@@ -1,5 +1,7 @@
 """GranD's annotations, in both forms, and mistakes in them."""
 
+import os
+
 import numpy as np
 import pytest
 from small_grand import FILES, LEFT, RIGHT, SIZE, TOP, annotation, block, object_level, thing, write_grand
@@ -65,6 +67,27 @@ def test_names_are_those_of_the_lvis_list(tmp_path):
     labels = ["sandal_(type_of_shoe)", "glass_(drink_container)", "flute_glass"]
     sample = one(tmp_path, annotation("sa_7", thing(labels, LEFT)))
     assert set(sample.vocabulary.synonyms) <= set(Vocabulary.builtin("lvis-v1").synonyms)
+
+
+def test_names_are_any_text(tmp_path):
+    labels = ["wine\u00a0glass", "a\u200db", "\u202ecat", "\U0001f408 \u6f22", "new\nline"]
+    sample = one(tmp_path, annotation("sa_7", thing(labels, LEFT)))
+    assert sample.vocabulary.synonyms == ("wine glass", "a\u200db", "\u202ecat", "\U0001f408 \u6f22", "new line")
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    write_grand(tmp_path)
+    (tmp_path / "images/sa_000000").mkdir()
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("sa_000000"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DatasetError, match=r"cannot read .*sa_000000: Permission denied"):
+        read(tmp_path)
 
 
 def test_a_part_of_the_files_is_a_data_set_and_subfolders_do_not_matter(tmp_path):

@@ -129,6 +129,18 @@ def test_links_and_damaged_archives_are_refused(root, put):
         prepare("grand", root)
 
 
+@pytest.mark.parametrize("damage", ["cut off", "garbled"])
+def test_a_damaged_header_within_an_archive_is_not_its_end(root, put, damage):
+    put("part_1_1.tar.gz")
+    whole = archives()["sa_000000.tar"]
+    second = whole.index(b"sa_000000/sa_1.json")
+    broken = whole[: second + 300] if damage == "cut off" else whole[:second] + b"x" * 512 + whole[second + 512 :]
+    (root / "sa_000000.tar").write_bytes(broken)
+    with pytest.raises(DatasetError, match=r"sa_000000\.tar is damaged or not an archive .*download it again"):
+        prepare("grand", root)
+    assert not (root / "grand/unpacked.json").exists()
+
+
 def test_members_that_lead_outside_stay_inside(root, put):
     put("part_1_1.tar.gz")
     photos = {"../../sa_1.jpg": b"x", "/abs/sa_2.jpg": b"x", "sa_000000/..\\sa_3.jpg": b"x"}

@@ -6,6 +6,7 @@ no order), merge_eva_labels.py (``label``: the one that a classifier chose), add
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -73,10 +74,16 @@ class GranD:
 def files_by_stem(folder: Path, suffix: str) -> dict[str, str]:
     """Map names without suffix to the paths, below ``folder``, of the files in it and its subfolders.
 
-    Raises DatasetError for two files of one name. Nothing is opened: SA-1B has millions of files.
+    Raises DatasetError for two files of one name, and for a folder that cannot be read; one that is not there has no
+    files. Nothing is opened: SA-1B has millions of files.
     """
     found: dict[str, str] = {}
-    for parent, _, names in os.walk(folder):
+
+    def stop(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise DatasetError(f"cannot read {error.filename}: {error.strerror}")
+
+    for parent, _, names in os.walk(folder, onerror=stop):
         inside = Path(parent).relative_to(folder)
         for name in names:
             if name.endswith(suffix) and not name.startswith("."):  # macOS puts ._sa_1.jpg beside sa_1.jpg
@@ -111,7 +118,7 @@ def _names(one: Mapping[str, Any], where: str) -> tuple[str, ...]:
     labels, chosen = one.get("labels") or [], one.get("label")
     given = [chosen, *labels] if chosen and isinstance(labels, list) else labels
     if not isinstance(given, list) or not all(
-        isinstance(name, str) and (name.isascii() or name.isprintable()) for name in given
+        isinstance(name, str) and not re.search("[\ud800-\udfff]", name) for name in given
     ):
         raise DatasetError(f"{where}: its labels are {ascii(given)[:60]}; a list of texts is needed")
     # As the names of LVIS are written here: sandal_(type_of_shoe) is "sandal (type of shoe)".

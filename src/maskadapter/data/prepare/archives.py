@@ -95,8 +95,21 @@ def unpack_chosen(path: Path, place_of: Callable[[str], str | None], folder: Pat
         raise DatasetError(f"{path} is damaged or not an archive ({error}): download it again") from None
 
 
+class _Member(tarfile.TarInfo):
+    """A member of a tar archive; a damaged header is an error, where tarfile would see the end of the archive."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if buf.strip(b"\0"):  # an archive ends in zeros, or in nothing
+                raise tarfile.ReadError(str(error)) from None
+            raise
+
+
 def _unpack_tar(path: Path, place_of: Callable[[str], str | None], folder: Path) -> None:
-    with tarfile.open(path, "r|*") as stream, bar(f"unpacking {path.name}", None) as step:
+    with tarfile.open(path, "r|*", tarinfo=_Member) as stream, bar(f"unpacking {path.name}", None) as step:
         for member in stream:
             step(1)
             place = None if member.isdir() else place_of(member.name)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import open_clip
@@ -118,7 +119,10 @@ class Clip(KeepsFrozenParts):
             raise
         except Exception as error:  # open_clip and the hub's library bring many kinds
             what = name if weights is None else f"{name} with {weights}"
-            raise CheckpointError(f"open_clip cannot load {what} ({first_line(error)[:300]})") from error
+            # torch's own message on such files ends in the advice to run whatever they hold.
+            unpickled = isinstance(error, UnpicklingError)
+            reason = "it is damaged, or holds more than tensors" if unpickled else " ".join(str(error).split())
+            raise CheckpointError(f"open_clip cannot load {what} ({reason[:300] or type(error).__name__})") from error
         colors = tuple(model.visual.image_mean), tuple(model.visual.image_std)
         whole = WholeImageEncoder(model.visual) if whole_images else None
         return cls(model, tokenizer, image_encoder=whole, colors=colors)
