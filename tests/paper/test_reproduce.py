@@ -44,6 +44,7 @@ from maskadapter.paper.tables.own_data import with_own
 from maskadapter.paper.tables.report import Cell, TableReport
 from maskadapter.paper.tables.reproduction import reproduce
 from maskadapter.paper.tables.requirements import Given, check_masks, masks_for, source_for, weight_names
+from maskadapter.paper.tables.table_run import TableRun
 from maskadapter.pipelines.model_evaluation import GROUND_TRUTH, model_predictor
 from maskadapter.pipelines.switches import check_switches
 from maskadapter.training.recipe import read_recipe
@@ -247,7 +248,7 @@ def test_the_user_s_model_and_data():
     ]
     assert with_own(TABLES["table11"], "tiny").rows[3].published == {"mIoU on PAS-20": 95.4}
     assert [row.label for row in with_own(TABLES["table8"], "tiny").rows] == [
-        f"tiny, {how}, masks of sam:facebook/sam-vit-huge" for how in ("mask pooling", "Mask-Adapter")
+        f"tiny, {how}, masks of sam-vit-huge" for how in ("mask pooling", "Mask-Adapter")
     ]
 
 
@@ -282,8 +283,9 @@ def test_trained_rows_take_trainings_with_the_user_s_model(tmp_path):
     rows = {row.id: row for row in with_own(TABLES["table9"], "tiny").rows}
     with pytest.raises(MaskAdapterError) as raised:  # the published weights are another model's
         source_for(rows["5"], TABLES["table9"].columns[0], Given(runs=tmp_path))
-    changes = "--set model.architecture=tiny --set model.weights=tiny"
-    command = f"'maskadapter train recipes/table1/fcclip-large-mixed.yaml {changes}'"
+    keys = {"model.architecture": "tiny", "model.weights": "tiny", "run.precision": "fp32", "evaluation.every": 0}
+    changes = " ".join(f"--set {key}={value}" for key, value in keys.items())
+    command = f"'maskadapter train recipes/table1/fcclip-large-mixed.yaml --root FOLDER {changes}'"
     assert f"fcclip-large-mixed/model.safetensors is missing: run {command}, or give --weights" in str(raised.value)
     (tmp_path / "1-map").mkdir()
     (tmp_path / "1-map" / "model.safetensors").touch()
@@ -352,10 +354,10 @@ def test_one_training_serves_the_rows_of_all_tables(tmp_path):
         (
             "table4",
             "both-stages",
-            r"^runs/fcclip-large-mixed/model.safetensors is missing: run 'maskadapter train recipes/table1/.*yaml', "
+            r"^runs/fcclip-large-mixed/model.safetensors is missing: run 'maskadapter train .*yaml --root FOLDER', "
             r"or 'maskadapter models download fcclip-large', or give --weights fcclip-large-mixed=FILE$",
         ),
-        ("table10", "1", r"^runs/1-map/model.safetensors is missing: run '.*10/1-map.yaml', or give --weights 1-map=F"),
+        ("table10", "1", r"^runs/1-map/model.safetensors is missing: run '.*10/1-map.yaml --root FOLDER', or give "),
         ("table8", "maft", r"^MAFT's figures, which the paper cites"),
         ("table1", "san-base", r"^another method's figures, which the paper cites"),
     ],
@@ -693,10 +695,55 @@ def test_all_tables_on_an_empty_machine(empty_machine, capsys):
     missing = " ".join(page.partition("## What is missing")[2].split())
     assert "maskadapter prepare ade20k-150 --root datasets (tables 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)" in missing
     warmup = "fcclip-large-warmup"
-    assert f"recipes/table1/{warmup}.yaml', or give --weights {warmup}=FILE (tables 4, 6, 7, 10)" in missing
+    command = f"maskadapter train recipes/table1/{warmup}.yaml --root datasets"
+    assert f"run '{command}', or give --weights {warmup}=FILE (tables 4, 6, 7, 10)" in missing
     assert missing.count("16-maps") == 0  # the same training
-    assert missing.rindex("maskadapter train") < missing.index("another method's figures")
+    assert "## What is cited - Table 1: 17 rows: another method's figures, which the paper cites. - Tab" in missing
     assert not list(empty_machine.rglob("evaluations"))
+
+
+def test_a_stop_leaves_the_page_of_what_is_done(own, tmp_path, monkeypatch):
+    """And names what is not, for the same command."""
+    call = TableRun.run
+
+    def stopping(run):
+        if run.table.name == "table3":
+            raise KeyboardInterrupt("stopped")
+        return call(run)
+
+    monkeypatch.setattr(TableRun, "run", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("all", model="tiny", data=own, limit=1, output=tmp_path)
+    page = " ".join((tmp_path / "all.md").read_text().split())
+    assert "Not reached: table3, table4, table5, table6, table7, table8, table9, table10, table11. The same" in page
+    assert "## Table 2: " in page
+    assert "## Table 3: " not in page
+
+
+def test_a_wrong_partition_is_found_before_anything_is_evaluated(small_ade, tmp_path, capsys):
+    for arguments, line in (
+        (["--partition", "paper-rul"], "no partition 'paper-rul', and no such file: did you mean 'paper-rule'?"),
+        (
+            ["--partition", "paper-rule", "--data", "coco-panoptic"],
+            "partition 'paper-rule' is for the 150 classes",
+        ),
+    ):
+        assert run("table2", "--model", "tiny", "--root", small_ade, "-o", tmp_path / "out", *arguments) == 2
+        assert capsys.readouterr().err.startswith(f"error: {line}")
+        assert not (tmp_path / "out").exists()
+
+
+def test_what_a_training_was_stands_below_its_rows(own, trained, tmp_path):
+    """A name of a file does not show how long it was trained."""
+    recipe = {"run": {"iterations": 1200, "batch_size": 4}, "data": {"train": [{"name": "lvis-v1"}, {"name": "own"}]}}
+    short = tmp_path / "1-map" / "model.safetensors"
+    short.parent.mkdir()
+    ma.save(ma.load("tiny", pooler="adapter"), short, "tiny", trained_by=json.dumps(recipe))
+    reproduce("table10", model="tiny", data=own, runs=tmp_path, limit=1, output=tmp_path / "out")
+    written = " ".join((tmp_path / "out" / "table10.md").read_text().split())
+    assert "- Trained: 1-map, 1,200 steps of 4 images on lvis-v1, own." in written
+    assert numbers_in(tmp_path / "out", "table10")["1", "GT mIoU"]["trained"].startswith("1-map, 1,200 steps")
+    assert "Trained: " not in (tmp_path / "out" / "table10.md").read_text().replace("Trained: 1-map", "")
 
 
 def test_all_tables_of_the_user_s_model_and_data(own, tmp_path, capsys):
@@ -718,7 +765,7 @@ def test_all_tables_of_the_user_s_model_and_data(own, tmp_path, capsys):
 
 def test_missing_weights_masks_and_data_are_listed_together(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, name: None)
-    with pytest.raises(MaskAdapterError, match=r"run: laion/CLIP-convnext.* is not .*; all 8 reasons are in"):
+    with pytest.raises(MaskAdapterError, match=r"run: laion/CLIP-convnext.* is not .*; all 7 reasons are in"):
         reproduce("table8", tmp_path / "datasets", tmp_path)
     reasons = numbers_in(tmp_path, "table8")["adapter", "A-150"]["missing"]
     assert ["fcclip-large" in reasons[0], "sam-vit-huge" in reasons[1], "prepare" in reasons[2]] == [True] * 3
@@ -869,7 +916,7 @@ def test_what_was_tried_and_failed_is_printed_at_once_and_first(small_ade, tmp_p
 def test_cited_rows_are_counted(tmp_path):
     with pytest.raises(MaskAdapterError, match="no row of table1 could be run"):
         reproduce("table1", tmp_path, tmp_path)
-    assert "- Not run: 17 rows: another method's figures, which the paper cites" in (tmp_path / "table1.md").read_text()
+    assert "- Cited: 17 rows: another method's figures, which the paper cites" in (tmp_path / "table1.md").read_text()
 
 
 @pytest.mark.parametrize("limit", [None, 2])

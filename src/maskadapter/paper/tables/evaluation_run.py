@@ -140,7 +140,7 @@ def evaluate_run(
         seconds=timed.median(),
         folder=folder,
         whole=known is not None and options.split == "val" and images == known.splits["val"].count,
-        trained="; ".join(filter(None, map(_training, filter(None, (run.source.name, run.source.adapter))))),
+        trained="; ".join(filter(None, (_training(one) for one in (run.source.name, run.source.adapter) if one))),
     )
 
 

@@ -94,8 +94,8 @@ class TableRun:
 
     def _cell(self, row: Row, column: Column, evaluated: FinishedEvaluation) -> Cell:
         paper, names = row.published.get(column.key), evaluated.image_names
-        facts = {"folder": str(evaluated.folder), "trained": evaluated.trained}
-        cell = Cell(paper=paper, seconds=evaluated.seconds, images=len(names), **facts)
+        folder, trained = str(evaluated.folder), evaluated.trained
+        cell = Cell(paper=paper, seconds=evaluated.seconds, images=len(names), folder=folder, trained=trained)
         counts = evaluated.counts(column.metric)
         if not counts[:, 2].any():  # no label map is painted of masks that overlap
             return cell
