@@ -115,7 +115,7 @@ MISTAKES = {
     "plot masks": (["plot", "figure4", "photo.png", "--masks", "x.png", "-o", "a.png"], "no such file: x.png"),
     "plot over an image": (["plot", "figure4", "photo.png", "-c", "cat", "-o", "photo.png"], "the figure is made"),
     "plot neither": (["plot", "figure4", "photo.png", "-o", "a.png"], "neither masks nor classes"),
-    "plot nine": (["plot", "figure4", "photo.png", "-c", "cat", "-o", "a.png", "--top", "9"], "1<=x<=8"),
+    "plot nine": (["plot", "figure4", "photo.png", "-c", "cat", "-o", "a.png", "--top", "9"], "'--top'"),
     "plot a set": (["plot", "figure5", "coco", "-o", "a.png"], 'unknown data set "coco"'),
     "plot reports": (["plot", "figure1", "gone", "-o", "a.png"], "gone"),
     "plot a metric": (["plot", "figure1", "x", "-o", "a.png", "--metric", "miou"], "no metric 'miou'"),

@@ -69,7 +69,7 @@ def _run_lengths(counts: str | bytes) -> list[int]:
             shift += 5
             bits = next(letters, 0) - 48
             if bits < 0 or shift > _LARGEST_SHIFT:
-                raise MaskError("compressed run lengths end early, or have a run of too many letters")
+                raise ValueError("they end early, or have a run of too many letters")
         value |= (bits & 31) << shift
         if bits & 16:
             value -= 1 << (shift + 5)
