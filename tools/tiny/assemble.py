@@ -1,6 +1,7 @@
 """Build the embedded model from its trained parts, with the package's own classes, so that what is trained and
 evaluated is what users run."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -16,18 +17,20 @@ from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposals.superpixels.region_head import RegionHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
+PACKED = Path(__file__).parents[2] / "src/maskadapter/hub/weights/tiny.safetensors"
 TEMPLATES = ("{}", "a photo of a {}.")
 LONGEST = 640
 CONFIG = {
     "embed_dim": EMBED_DIM,
-    "vision_cfg": {"timm_model_name": "mobilenetv2_100", "timm_pool": "", "timm_proj": "mlp", "image_size": 512},
+    "vision_cfg": {"timm_model_name": "tf_efficientnet_lite2", "timm_pool": "", "timm_proj": "mlp", "image_size": 512},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": WIDTH, "heads": HEADS, "layers": LAYERS},
 }
 
 
-def build(alpha: float = 0.5, beta: float = 0.8) -> OpenVocabularySegmenter:
+def build(alpha: float = 0.5, beta: float = 0.8, config: dict = CONFIG) -> OpenVocabularySegmenter:
     """The untrained model."""
-    clip = Clip.build(CONFIG, output_stride=16, templates=TEMPLATES)
+    joined = ("res4",) if "efficientnet" in config["vision_cfg"]["timm_model_name"] else ()
+    clip = Clip.build(config, output_stride=16, joined=joined, templates=TEMPLATES)
     inference = InferenceConfig(InputSize(LONGEST, LONGEST), seen_in="coco-panoptic", alpha=alpha, beta=beta)
     return OpenVocabularySegmenter(clip, RegionHead(), MaskPooling("area"), inference)
 
@@ -37,18 +40,16 @@ def text_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.replace("factor_", "token_embedding.factor_"): value for name, value in state.items()}
 
 
-def load_clip(model: nn.Module, work: Path) -> None:
-    """Fill in the two encoders from `text_encoder.pt` and `image_encoder.pt`."""
-    image = torch.load(work / "image_encoder.pt", weights_only=True)
-    clip = model.clip.model
-    text = text_state(torch.load(work / "text_encoder.pt", weights_only=True))
-    text["token_embedding.weight"] = text.pop("token_embedding.factor_a") @ text.pop("token_embedding.factor_b")
+def load_clip(model: nn.Module, work: Path, image_encoder: str = "image_encoder.pt") -> None:
+    """Fill in the two encoders: the text encoder of the packed weights, and `image_encoder.pt`."""
+    image = torch.load(work / image_encoder, weights_only=True)
+    clip, prefix = model.clip.model, "clip.model."
+    packed = load_packed(PACKED).state_dict()
+    text = {name.removeprefix(prefix): value for name, value in packed.items() if name.startswith(prefix)}
+    text = {name: value for name, value in text.items() if not name.startswith("visual.")}
     missing, unexpected = clip.load_state_dict(text, strict=False)
     assert not unexpected, unexpected
-    assert all(name.startswith("visual.") or name in ("logit_scale", "attn_mask") for name in missing), (
-        missing,
-        unexpected,
-    )
+    assert all(name.startswith("visual.") or name == "attn_mask" for name in missing), missing
     clip.visual.trunk.load_state_dict(image["trunk"])
     clip.visual.head.load_state_dict(image["head"])
     clip.logit_scale.data = image["logit_scale"].clone()
@@ -70,6 +71,6 @@ def load_packed(path: Path) -> OpenVocabularySegmenter:
     state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     table = "clip.model.token_embedding."
     state[table + "weight"] = state.pop(table + "factor_a") @ state.pop(table + "factor_b")
-    model = build(float(facts["alpha"]), float(facts["beta"]))
+    model = build(float(facts["alpha"]), float(facts["beta"]), json.loads(facts["clip_config"]))
     model.load_state_dict(state)
     return model.eval()

@@ -1,12 +1,12 @@
 """Augment images for the image encoder: crop, jitter, paste in segments of other images."""
 
 import random
+from typing import Protocol
 
 import numpy as np
 import torch
-from coco import Photo
+from lite2 import CLIP_MEAN, CLIP_STD
 from PIL import Image
-from teachers import CLIP_MEAN, CLIP_STD
 from torch.nn import functional as F
 
 CROP = 512
@@ -51,19 +51,25 @@ def jitter(image: np.ndarray, rng: random.Random) -> np.ndarray:
     return x.clip(0, 255).astype(np.uint8)
 
 
-def augmented(photos: list[Photo], index: int, rng: random.Random) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Scale, flip, crop and recolor an image; every second one gets up to three segments of another pasted in."""
+class Masks(Protocol):
+    """An image and its labels: (H, W, 3) uint8, (H, W) int32 with i + 1 for segment i, a label for each segment."""
 
-    def one(i: int, low: int, high: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
-        ids, labels = photos[i].masks()
-        image, ids = fit(photos[i].image(), ids, rng.randint(low, high))
+    def __call__(self) -> tuple[np.ndarray, np.ndarray, list[int]]: ...
+
+
+def augmented(photo: Masks, donors: list[Masks], rng: random.Random) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Scale, flip, crop and recolor an image; every second one gets up to three segments of a donor pasted in."""
+
+    def one(source: Masks, low: int, high: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        image, ids, labels = source()
+        image, ids = fit(image, ids, rng.randint(low, high))
         if rng.random() < 0.5:
             image, ids = image[:, ::-1], ids[:, ::-1]
         return *crop(image, ids, rng), labels
 
-    image, ids, labels = one(index, 448, 960)
+    image, ids, labels = one(photo, 448, 960)
     if rng.random() < 0.5:
-        other, other_ids, other_labels = one(rng.randrange(len(photos)), 320, 720)
+        other, other_ids, other_labels = one(rng.choice(donors), 320, 720)
         present = [
             i for i in np.unique(other_ids).tolist() if i > 0 and 600 < (other_ids == i).sum() < 0.35 * CROP * CROP
         ]

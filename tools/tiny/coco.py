@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from nouns import read_vocabulary
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-HELD_OUT = 30  # training photographs kept for choosing settings; not trained on, not reported
+# Training photographs kept for choosing settings, not trained on, not reported: with panoptic, with instance labels.
+HELD_OUT, HELD_OUT_INSTANCES = 30, 10
 
 
 class Photo(NamedTuple):
@@ -58,18 +60,32 @@ def panoptic_photos(root: Path, split: str) -> list[Photo]:
     return photos
 
 
-def instance_photos(root: Path, split: str) -> list[Photo]:
-    data = json.loads((root / f"annotations/instances_{split}.json").read_text())
-    rank = {
-        identity: i for i, identity in enumerate(sorted(category["id"] for category in data["categories"]))
-    }  # things come first in panoptic
+def thing_ranks(root: Path) -> dict[int, int]:
+    """COCO's category ids of the 80 things -> class; things come first in panoptic."""
+    data = json.loads((root / "annotations/instances_train2017.json").read_text())
+    return {identity: i for i, identity in enumerate(sorted(category["id"] for category in data["categories"]))}
+
+
+def instance_photos(images: Path, annotations: Path, ranks: dict[int, int]) -> list[Photo]:
+    data = json.loads(annotations.read_text())
     by_image: dict[int, list] = {image["id"]: [] for image in data["images"]}
     for annotation in data["annotations"]:
         by_image[annotation["image_id"]].append(annotation)
     return [
-        Photo(root / split / image["file_name"], {"annotations": by_image[image["id"]], "categories": rank})
+        Photo(images / image["file_name"], {"annotations": by_image[image["id"]], "categories": ranks})
         for image in sorted(data["images"], key=lambda i: i["id"])
     ]
+
+
+def unlabelled_photos(root: Path) -> list[Photo]:
+    """Photos without labels, except one person in some."""
+    folder = root.parent / "extra/coco_photos"
+    return instance_photos(folder, folder / "photos.json", thing_ranks(root))
+
+
+def panoptic_names(shared: Path) -> list[str]:
+    """First name of each of the 133 classes."""
+    return [names[0] for names in read_vocabulary(shared / "vocabularies/coco_panoptic_with_prompt_eng.txt")]
 
 
 def is_thing(root: Path) -> list[bool]:
@@ -79,9 +95,11 @@ def is_thing(root: Path) -> list[bool]:
 
 def splits(root: Path) -> tuple[list[Photo], list[Photo], list[Photo]]:
     """-> (training, held out from training for choosing settings, the 50 of val2017 for measuring only)."""
-    panoptic = panoptic_photos(root, "train2017")
+    panoptic, ranks, extra = panoptic_photos(root, "train2017"), thing_ranks(root), root.parent / "extra/coco_instances"
+    instances = instance_photos(root / "train2017", root / "annotations/instances_train2017.json", ranks)
+    more = instance_photos(extra / "instances", extra / "annotations/instances_extra.json", ranks)
     return (
-        panoptic[HELD_OUT:] + instance_photos(root, "train2017"),
-        panoptic[:HELD_OUT],
+        panoptic[HELD_OUT:] + instances + more[HELD_OUT_INSTANCES:],
+        panoptic[:HELD_OUT] + more[:HELD_OUT_INSTANCES],
         panoptic_photos(root, "val2017"),
     )

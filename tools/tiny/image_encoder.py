@@ -1,209 +1,236 @@
-"""Train the image encoder: a MobileNetV2 whose features, pooled in a mask, match the text of its class.
+"""Train the image encoder: an EfficientNet-Lite2 whose features, pooled in a mask, match the text of its class.
 
-It starts from the ImageNet teacher. The layers up to stride 16 with 64 channels stay as they are, so that their
-output can be computed once per augmented image; all later layers (85 % of the trunk) and the projection are
-trained. Losses, all of them cross entropies between an embedding and the text embeddings of a list of names:
-  - masks: the COCO class of the mask, one of its synonyms drawn at random, against the other classes;
-  - masks and boxes: the ImageNet teacher's probabilities over its 1,000 names (keeps the breadth that unseen classes
-  need);
-  - feature locations: the ADE20K and PASCAL VOC teachers' probabilities over their 31 and 20 names.
+It starts from ImageNet weights. Block 5 (120 channels) and the last map (1,280) together are the features; an MLP
+projects them to 384. The first four blocks stay as they are, so that their output can be computed once per augmented
+image; all later layers (90 % of the trunk) and the projection are trained. Losses, both cross entropies between an
+embedding and the text embeddings of a list of names:
+  - masks: the classes that the mask's label can be, one synonym of each of COCO's classes drawn at random; labels of
+    the teachers (`labels.py`) count less than true ones;
+  - masks and boxes: the original network's probabilities over ImageNet's 1,000 names (keeps the breadth that unseen
+    classes need).
 
-    python tools/tiny/image_encoder.py prepare --shared ../shared --work build/tiny
+    python tools/tiny/image_encoder.py prepare --number 0 --shared ../shared --work build/tiny   # and 1, 2, 3
     python tools/tiny/image_encoder.py project --shared ../shared --work build/tiny
-    python tools/tiny/image_encoder.py finetune --shared ../shared --work build/tiny
+    python tools/tiny/image_encoder.py finetune --minutes 60 --shared ../shared --work build/tiny
 
-One thread: about 15 minutes for `prepare`, 2 for `project`, `--minutes` for `finetune`. Reads `teachers.pt`,
-`text_targets.pt`. Writes `image_cache.pt`, `image_projection.pt`, `image_encoder.pt`.
+`finetune` saves every 100 steps and goes on where it stopped. One thread: about 8 minutes for a pass of `prepare`, 2
+for `project`. Reads `lite2.pt`, `pseudo_labels.pt`. Writes `image_cache_<number>.pt`, `image_projection.pt`,
+`image_encoder.pt`.
 """
 
 import argparse
 import math
 import random
 import time
+from collections import OrderedDict
+from copy import deepcopy
 from pathlib import Path
 
 import torch
-from augment import CROP, STRIDE, augmented, boxes, crop, fit, location_weights, normalize
-from coco import Photo, splits
+from augment import CROP, augmented, boxes, crop, fit, location_weights, normalize
+from coco import Photo, splits, unlabelled_photos
 from image_losses import Accuracy, Losses, Names
-from open_clip_import import open_clip  # noqa: F401  (makes timm importable)
-from split_trunk import lower, upper, with_norms, without_norms
-from teachers import build_trunk, load_teachers
-from text_encoder import build_student
+from labels import CLASSES, Labels
+from lite2 import FEATURES, fold_norms, imagenet_probs, load, lower, unfold_norms, upper
+from timm.layers import Mlp
 from torch import nn
 from torch.nn import functional as F
 
-PROJECTION_STEPS = 400
-VARIANTS = 4
-DROPOUT = 0.5  # on the pooled features: 10,000 masks from 322 photographs are soon learnt by heart
+PROJECTION_STEPS = 1500
+DROPOUT = 0.5  # on the pooled features: masks of 500 photos are soon learnt by heart
+BATCH = 8
+EVERY = 100  # steps between two saved states
+AVERAGE = 0.998  # of the weights over the steps: what is measured and kept
+
+
+class Projection(nn.Module):
+    """MLP from features (..., 1400), set to mean 0 and deviation 1 first, to embeddings (..., 384)."""
+
+    def __init__(self, samples: torch.Tensor):
+        super().__init__()
+        self.register_buffer("mean", samples.mean(0))
+        self.register_buffer("deviation", samples.std(0).clamp_min(1e-3))
+        self.mlp = Mlp(FEATURES, 768, 384, bias=(True, False))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.mlp(F.dropout((features - self.mean) / self.deviation, DROPOUT, self.training))
+
+    def as_open_clip(self) -> dict[str, torch.Tensor]:
+        """State of open_clip's `timm_proj: mlp` with the same result."""
+        head = nn.Sequential(OrderedDict(mlp=deepcopy(self.mlp))).requires_grad_(False)
+        head.mlp.fc1.weight /= self.deviation
+        head.mlp.fc1.bias -= head.mlp.fc1.weight @ self.mean
+        return head.state_dict()
 
 
 @torch.no_grad()
-def prepare(photos: list[Photo], work: Path) -> None:
-    teachers = load_teachers(work)
-    trunk = teachers["imagenet"].trunk
-    rng, items, start = random.Random(0), [], time.time()
-    for variant in range(VARIANTS):
-        for index, photo in enumerate(photos):
-            if variant == 0:
-                ids, labels = photo.masks()
-                image, ids = crop(*fit(photo.image(), ids, CROP), rng)
-            else:
-                image, ids, labels = augmented(photos, index, rng)
-            numbers = [i + 1 for i in range(len(labels)) if (ids == i + 1).sum() >= 100]
-            x = normalize(image)[None]
-            early = lower(trunk, x)
-            weights = torch.cat([location_weights(ids, numbers), boxes(rng, 4)]) if numbers else boxes(rng, 4)
-            pooled = torch.einsum("rhw,chw->rc", weights, upper(trunk, early)[0])
-            item = {
-                "early": early[0].half(),
+def prepare(shared: Path, work: Path, number: int) -> None:
+    """One pass: all labeled photos, plain in pass 0, else augmented, and every second unlabelled one."""
+    trunk = load(work)[0].to(memory_format=torch.channels_last)
+    labeled, unlabelled = splits(shared / "data/coco")[0], unlabelled_photos(shared / "data/coco")
+    labels, rng, items, start = Labels(work), random.Random(number), [], time.time()
+
+    def masks(photo: Photo):
+        return lambda: labels.of(photo)
+
+    donors = [masks(photo) for photo in labeled]
+    for photo in labeled + unlabelled[number % 2 :: 2]:
+        if number == 0 and "coco_photos" not in photo.path.parts:
+            image, ids, names = labels.of(photo)
+            image, ids = crop(*fit(image, ids, CROP), rng)
+        else:
+            image, ids, names = augmented(masks(photo), donors, rng)
+        numbers = [i + 1 for i in range(len(names)) if (ids == i + 1).sum() >= 100]
+        with torch.autocast("cpu", dtype=torch.bfloat16):  # a third of the time
+            early = lower(trunk, normalize(image)[None].contiguous(memory_format=torch.channels_last))
+            dense = upper(trunk, early)[0].float()
+        weights = torch.cat([location_weights(ids, numbers), boxes(rng, 4)]) if numbers else boxes(rng, 4)
+        items.append(
+            {
+                "early": early[0].half().contiguous(),
                 "weights": weights.half(),
-                "labels": [labels[i - 1] for i in numbers],
-                "teacher": pooled.half(),
+                "labels": torch.tensor([names[i - 1] for i in numbers], dtype=torch.long),
+                "pooled": torch.einsum("rhw,chw->rc", weights, dense).half(),
             }
-            if variant == 0:
-                item["ade20k"] = F.adaptive_avg_pool2d(teachers["ade20k"](x), CROP // STRIDE)[0].half()
-                item["pascal"] = teachers["pascal"](x)[0].half()
-            items.append(item)
-            if len(items) % 50 == 0:
-                print(len(items), f"{time.time() - start:.0f} s", flush=True)
-        torch.save(items, work / "image_cache.tmp")
-        (work / "image_cache.tmp").rename(work / "image_cache.pt")
+        )
+        if len(items) % 100 == 0:
+            print(number, len(items), f"{time.time() - start:.0f} s", flush=True)
+    temporary = work / f"image_cache_{number}.tmp"
+    torch.save(items, temporary)
+    temporary.rename(work / f"image_cache_{number}.pt")
 
 
-def save(trunk: dict, head: nn.Module, losses: Losses, path: Path) -> None:
-    torch.save(
-        {
-            "trunk": trunk,
-            "head": head.state_dict(),
-            "logit_scale": losses.scales["coco"].detach(),
-            "scales": losses.scales.state_dict(),
-        },
-        path,
-    )
+class Training:
+    """What both steps need: cached images, the labels' meanings, the losses, the accuracy on held-out photos."""
+
+    def __init__(self, shared: Path, work: Path):
+        torch.manual_seed(0)
+        paths = sorted(work.glob("image_cache_*.pt"))
+        self.items = [item for path in paths for item in torch.load(path, weights_only=True)]
+        self.trunk, self.classifier = load(work)
+        self.labels, names = Labels(work), Names(shared)
+        every = torch.cat([item["labels"] for item in self.items])
+        counts = torch.bincount(every[every < CLASSES], minlength=CLASSES).float()
+        self.losses = Losses(names, counts.clamp_min(1) ** -0.15 / (counts[counts > 0] ** -0.15).mean())
+        self.pooled = torch.cat([item["pooled"] for item in self.items])
+        self.projection = Projection(self.pooled[:: len(self.pooled) // 20000 + 1].float())
+        self.accuracy = Accuracy(splits(shared / "data/coco")[1], self.trunk, names.coco)
+        print(len(paths), "passes,", len(self.items), "images,", int(counts.sum()), "true masks of", len(every))
+
+    def loss(self, embeddings: torch.Tensor, labels: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+        """(masks, teacher) of embeddings (N, 384). labels: (N,), -1 for none. pooled: (N, 1400), the original's."""
+        known = labels >= 0
+        classes, trust = self.labels.classes[labels[known]], self.labels.trust[labels[known]]
+        masks = self.losses.masks(embeddings[known], classes, trust)
+        return torch.stack([masks, self.losses.teacher(embeddings, imagenet_probs(self.classifier, pooled))])
 
 
-def prepare_losses(shared: Path, work: Path) -> tuple[list[dict], nn.Module, Losses, Accuracy]:
-    """Cached images, the ImageNet teacher, the losses, and the accuracy on held-out photographs."""
-    items = torch.load(work / "image_cache.pt", weights_only=True)
-    teacher = load_teachers(work)["imagenet"]
-    names = Names(shared, work)
-    counts = torch.bincount(torch.tensor([label for item in items for label in item["labels"]]), minlength=133).float()
-    losses = Losses(names, teacher.head[0], counts.clamp_min(1) ** -0.15 / (counts[counts > 0] ** -0.15).mean())
-    print(len(items), "images,", int(counts.sum()), "masks", flush=True)
-    return items, teacher, losses, Accuracy(splits(shared / "data/coco")[1], teacher.trunk, names.coco)
+def labels_of(item: dict) -> torch.Tensor:
+    """Labels of all regions of an item, -1 for the boxes behind the masks."""
+    return F.pad(item["labels"], (0, len(item["weights"]) - len(item["labels"])), value=-1)
+
+
+def save(path: Path, trunk: dict, projection: Projection, losses: Losses, **more) -> None:
+    """Write a state that `assemble.py` reads, and what is needed to go on."""
+    state = {
+        "trunk": trunk,
+        "head": projection.as_open_clip(),
+        "logit_scale": losses.scales["coco"].detach().clone(),
+        "projection": projection.state_dict(),
+        "scales": losses.scales.state_dict(),
+        **more,
+    }
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").rename(path)
 
 
 def project(shared: Path, work: Path) -> None:
-    """Train the projection alone, on the teacher's own pooled features: fast, and no random head spoils the trunk."""
-    torch.manual_seed(0)
-    items, teacher, losses, accuracy = prepare_losses(shared, work)
-    head = build_student().visual.head
-    pooled = torch.cat([item["teacher"] for item in items]).float()
-    labels = torch.cat(
-        [torch.tensor(item["labels"] + [-1] * (len(item["teacher"]) - len(item["labels"]))) for item in items]
-    )
-    samples = []
-    with torch.no_grad():
-        for item in items:
-            if "ade20k" in item:
-                dense = upper(teacher.trunk, item["early"][None].float())[0].flatten(1)
-                chosen = torch.randperm(dense.shape[1])[:64]
-                samples.append(
-                    [
-                        x[:, chosen].T
-                        for x in (dense, item["ade20k"].float().flatten(1), item["pascal"].float().flatten(1))
-                    ]
-                )
-    location_features, ade20k, pascal = (torch.cat(parts) for parts in zip(*samples, strict=True))
-    optimizer = torch.optim.AdamW([*head.parameters(), *losses.parameters()], lr=1e-3, weight_decay=0.02)
+    """Train the projection alone, on the original network's pooled features: fast, and no random head spoils the
+    trunk.
+    """
+    training = Training(shared, work)
+    projection, pooled = training.projection, training.pooled
+    labels = torch.cat([labels_of(item) for item in training.items])
+    optimizer = torch.optim.AdamW([*projection.parameters(), *training.losses.parameters()], lr=0, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=PROJECTION_STEPS)
-    for _ in range(PROJECTION_STEPS):
-        chosen, places = torch.randint(len(pooled), (384,)), torch.randint(len(ade20k), (192,))
-        embeddings, known = head(F.dropout(pooled[chosen], DROPOUT)), labels[chosen] >= 0
-        vectors = head(F.dropout(location_features[places], DROPOUT))
-        dense_loss = losses.locations("ade20k", vectors, ade20k[places]) + losses.locations(
-            "pascal", vectors, pascal[places]
-        )
-        loss = (
-            losses.masks(embeddings[known], labels[chosen][known])
-            + 0.5 * losses.teacher(embeddings, pooled[chosen])
-            + 0.6 * dense_loss
-        )
+    for step in range(1, PROJECTION_STEPS + 1):
+        chosen = torch.randint(len(pooled), (512,))
+        features = pooled[chosen].float()
+        losses = training.loss(projection.train()(features), labels[chosen], features)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (losses[0] + 0.5 * losses[1]).backward()
         optimizer.step()
         schedule.step()
-    print(f"projection alone: held out {accuracy(teacher.trunk, head):.3f}", flush=True)
-    save(teacher.trunk.state_dict(), head, losses, work / "image_projection.pt")
+        if step % 250 == 0:
+            found = training.accuracy(training.trunk, projection.eval())
+            print(step, [round(x, 3) for x in losses.tolist()], found, flush=True)
+    save(work / "image_projection.pt", training.trunk.state_dict(), projection, training.losses)
 
 
 def finetune(shared: Path, work: Path, minutes: float) -> None:
-    """Train trunk and projection together, from `image_projection.pt`."""
-    torch.manual_seed(0)
-    rng = random.Random(0)
-    items, _, losses, accuracy = prepare_losses(shared, work)
-    start_state = torch.load(work / "image_projection.pt", weights_only=True)
-    losses.scales.load_state_dict(start_state["scales"])
-    head = build_student().visual.head
-    head.load_state_dict(start_state["head"])
-    trunk = build_trunk()
-    trunk.load_state_dict(start_state["trunk"])
-    trunk = without_norms(trunk)
-    trainable = [p for module in (*trunk.blocks[4:], trunk.conv_head) for p in module.parameters()]
+    """Train trunk and projection together, from `image_projection.pt`, or on from `image_encoder.pt`."""
+    training = Training(shared, work)
+    trunk, projection = training.trunk.to(memory_format=torch.channels_last), training.projection
+    path = work / "image_encoder.pt"
+    start = torch.load(path if path.exists() else work / "image_projection.pt", weights_only=True)
+    projection.load_state_dict(start["projection"])
+    training.losses.scales.load_state_dict(start["scales"])
     groups = [
-        {"params": trainable, "peak": 4e-5, "weight_decay": 0.01},
-        {"params": [*head.parameters(), *losses.parameters()], "peak": 2e-4, "weight_decay": 0.02},
+        {"params": fold_norms(trunk.requires_grad_(False)), "peak": 1e-4, "weight_decay": 0.01},
+        {"params": [*projection.parameters(), *training.losses.parameters()], "peak": 2e-4, "weight_decay": 0.02},
     ]
     optimizer = torch.optim.AdamW(groups, lr=0)
-    order, start, step, running = [], time.time(), 0, torch.zeros(3)
-    while (time.time() - start) / 60 < minutes:
-        done = (time.time() - start) / 60 / minutes
+    average, spent, step = deepcopy((trunk, projection)), 0.0, 0
+    if "optimizer" in start:
+        trunk.load_state_dict(start["live_trunk"])
+        projection.load_state_dict(start["live_projection"])
+        average[0].load_state_dict(start["average_trunk"])
+        average[1].load_state_dict(start["projection"])
+        optimizer.load_state_dict(start["optimizer"])
+        spent, step = start["minutes"], start["step"]
+    rng, order, running, begun = random.Random(step), [], torch.zeros(2), time.time() - 60 * spent
+    while (spent := (time.time() - begun) / 60) < minutes:
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * min(1, (step + 1) / 30) * 0.5 * (1 + math.cos(math.pi * done))
-        if len(order) < 8:
-            order = rng.sample(range(len(items)), len(items))
-        batch = [items[order.pop()] for _ in range(8)]
-        dense = upper(trunk, torch.stack([item["early"] for item in batch]).float())
-        embeddings = head(
-            F.dropout(
-                torch.cat(
-                    [torch.einsum("rhw,chw->rc", item["weights"].float(), dense[i]) for i, item in enumerate(batch)]
-                ),
-                DROPOUT,
-            )
+            group["lr"] = group["peak"] * min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * spent / minutes))
+        if len(order) < BATCH:
+            order = rng.sample(range(len(training.items)), len(training.items))
+        batch = [training.items[order.pop()] for _ in range(BATCH)]
+        early = torch.stack([item["early"] for item in batch]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16):  # a fifth of the time
+            dense = upper(trunk, early.float()).float()
+        features = torch.cat(
+            [torch.einsum("rhw,chw->rc", item["weights"].float(), dense[i]) for i, item in enumerate(batch)]
         )
-        known = torch.cat(
-            [torch.tensor(item["labels"] + [-1] * (len(item["teacher"]) - len(item["labels"]))) for item in batch]
-        )
-        parts = [
-            losses.masks(embeddings[known >= 0], known[known >= 0]),
-            losses.teacher(embeddings, torch.cat([item["teacher"] for item in batch]).float()),
-        ]
-        samples = []
-        for i, item in enumerate(batch):
-            if "ade20k" in item:
-                chosen = torch.randperm(dense[i, 0].numel())[:96]
-                vectors = head(dense[i].flatten(1)[:, chosen].T)
-                samples += [
-                    losses.locations(name, vectors, item[name].float().flatten(1)[:, chosen].T)
-                    for name in ("ade20k", "pascal")
-                ]
-        parts.append(sum(samples) / len(samples) * 2 if samples else torch.zeros(()))
-        loss = parts[0] + 0.5 * parts[1] + 0.3 * parts[2]
+        labels, pooled = (torch.cat([labels_of(i) for i in batch]), torch.cat([i["pooled"] for i in batch]).float())
+        losses = training.loss(projection.train()(features), labels, pooled)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (losses[0] + 0.5 * losses[1]).backward()
         nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 5.0)
         optimizer.step()
         step += 1
-        running += torch.stack([part.detach() for part in parts])
+        running += losses.detach()
+        with torch.no_grad():
+            share = min(AVERAGE, step / (step + 10))
+            for mine, live in zip(average, (trunk, projection), strict=True):
+                for kept, new in zip(mine.parameters(), live.parameters(), strict=True):
+                    kept.lerp_(new, 1 - share)
         if step % 20 == 0:
-            score = f"held out {accuracy(trunk, head):.3f}" if step % 100 == 0 else ""
-            minute, means = (time.time() - start) / 60, [round(float(x), 3) for x in running / 20]
-            print(f"step {step} minute {minute:.1f} masks, teacher, locations {means} {score}", flush=True)
+            print(f"step {step} minute {spent:.1f}", [round(x / 20, 3) for x in running.tolist()], flush=True)
             running.zero_()
-    print(f"end to end: held out {accuracy(trunk, head):.3f}, steps {step}", flush=True)
-    save(with_norms(trunk), head, losses, work / "image_encoder.pt")
+        if step % EVERY == 0 or (time.time() - begun) / 60 >= minutes:
+            print("held out", training.accuracy(average[0], average[1].eval()), flush=True)
+            save(
+                path,
+                unfold_norms(average[0]),
+                average[1],
+                training.losses,
+                live_trunk=trunk.state_dict(),
+                live_projection=projection.state_dict(),
+                average_trunk=average[0].state_dict(),
+                optimizer=optimizer.state_dict(),
+                minutes=spent,
+                step=step,
+            )
 
 
 def main() -> None:
@@ -211,13 +238,14 @@ def main() -> None:
     parser.add_argument("step", choices=["prepare", "project", "finetune"])
     parser.add_argument("--shared", type=Path, required=True, help="folder with vocabularies/ and data/")
     parser.add_argument("--work", type=Path, required=True, help="folder for results")
-    parser.add_argument("--minutes", type=float, default=14)
+    parser.add_argument("--number", type=int, default=0, help="of the pass of `prepare`: 0 plain, others augmented")
+    parser.add_argument("--minutes", type=float, default=60, help="of `finetune`, all its runs together")
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    training, _, _ = splits(arguments.shared / "data/coco")
     if arguments.step == "prepare":
-        prepare(training, arguments.work)
+        prepare(arguments.shared, arguments.work, arguments.number)
     elif arguments.step == "project":
         project(arguments.shared, arguments.work)
     else:

@@ -4,36 +4,28 @@ import math
 from pathlib import Path
 
 import torch
+from assemble import PACKED, load_packed
 from augment import STRIDE, fit, location_weights, normalize
 from coco import Photo
+from labels import THINGS
+from lite2 import lower, upper
 from nouns import imagenet_names, read_vocabulary
-from split_trunk import lower, upper
-from teachers import ADE20K, PASCAL
 from torch import nn
 from torch.nn import functional as F
 
 
 class Names:
-    """Text embeddings of the lists that the losses classify over, each (K, 384) or, for COCO, synonyms per class."""
+    """Text embeddings, by the embedded model's own text encoder, of the lists that the losses classify over."""
 
-    def __init__(self, shared: Path, work: Path):
-        data = torch.load(work / "text_targets.pt", weights_only=False)
-        every = data["names"] + data["held_out"] + data["phrases"]
-        row = {name: i for i, name in enumerate(every)}
-        embeddings = data["targets"].float()
-
-        def mean(names: list[str]) -> torch.Tensor:
-            return F.normalize(embeddings[[row[name] for name in names if name in row]].mean(0), dim=-1)
-
+    @torch.no_grad()
+    def __init__(self, shared: Path):
+        encode = load_packed(PACKED).clip.encode_text
         self.coco = [
-            embeddings[[row[name] for name in names]]
-            for names in read_vocabulary(shared / "vocabularies/coco_panoptic_with_prompt_eng.txt")
+            encode(names) for names in read_vocabulary(shared / "vocabularies/coco_panoptic_with_prompt_eng.txt")
         ]
-        self.imagenet = torch.stack(
-            [mean(names[:2]) for names in imagenet_names(shared / "data/teachers/imagenet_labels.txt")]
-        )
-        self.ade20k = torch.stack([mean([name]) for name in ADE20K[1:]])
-        self.pascal = torch.stack([mean([name.replace("tv monitor", "tv")]) for name in PASCAL[1:]])
+        listed = [names[:2] for names in imagenet_names(shared / "data/teachers/imagenet_labels.txt")]
+        every = encode([name for names in listed for name in names]).split([len(names) for names in listed])
+        self.imagenet = torch.stack([F.normalize(group.mean(0), dim=-1) for group in every])
 
     def draw_coco(self) -> torch.Tensor:
         """(133, 384): one synonym of each class at random, the first one half of the time."""
@@ -48,40 +40,27 @@ def best_synonym(embeddings: torch.Tensor, groups: list[torch.Tensor]) -> torch.
 
 
 class Losses(nn.Module):
-    """The three losses on unit embeddings; one learned scale each."""
+    """The two losses on embeddings; one learned scale each."""
 
-    def __init__(self, names: Names, imagenet_head: list[torch.Tensor], class_weights: torch.Tensor):
+    def __init__(self, names: Names, class_weights: torch.Tensor):
         super().__init__()
-        self.names, self.imagenet_head, self.class_weights = names, imagenet_head, class_weights
+        self.names, self.class_weights = names, class_weights
         self.scales = nn.ParameterDict(
-            {name: nn.Parameter(torch.tensor(math.log(20.0))) for name in ("coco", "imagenet", "ade20k", "pascal")}
+            {name: nn.Parameter(torch.tensor(math.log(20.0))) for name in ("coco", "imagenet")}
         )
 
     def logits(self, name: str, embeddings: torch.Tensor, text_embeddings: torch.Tensor) -> torch.Tensor:
         return self.scales[name].exp().clamp(max=100) * F.normalize(embeddings, dim=-1) @ text_embeddings.T
 
-    def masks(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(
-            self.logits("coco", embeddings, self.names.draw_coco()),
-            labels,
-            weight=self.class_weights,
-            label_smoothing=0.05,
-        )
+    def masks(self, embeddings: torch.Tensor, classes: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
+        """Minus the log probability of the classes that a label can be, smoothed. classes: (N, 133) 0 or 1."""
+        log_probs = self.logits("coco", embeddings, self.names.draw_coco()).log_softmax(-1)
+        right = -log_probs.masked_fill(classes == 0, -torch.inf).logsumexp(-1)
+        weights = trust * (classes @ self.class_weights) / classes.sum(-1)
+        return ((0.95 * right - 0.05 * log_probs.mean(-1)) * weights).sum() / weights.sum().clamp_min(1)
 
-    def teacher(self, embeddings: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        weight, bias = self.imagenet_head
-        target = F.linear(pooled, weight[1:, :, 0, 0], bias[1:]).softmax(-1)
-        return F.cross_entropy(self.logits("imagenet", embeddings, self.names.imagenet), target)
-
-    def locations(self, name: str, embeddings: torch.Tensor, probs: torch.Tensor) -> torch.Tensor:
-        """embeddings (N, D), probs (N, 1 + K): the first entry is `other`, which has no text; its share does not
-        count.
-        """
-        known = 1 - probs[:, 0]
-        target = probs[:, 1:] / known[:, None].clamp_min(1e-4)
-        return (
-            F.cross_entropy(self.logits(name, embeddings, getattr(self.names, name)), target, reduction="none") * known
-        ).mean()
+    def teacher(self, embeddings: torch.Tensor, probs: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(self.logits("imagenet", embeddings, self.names.imagenet), probs)
 
 
 class Accuracy:
@@ -97,13 +76,31 @@ class Accuracy:
             numbers = [i + 1 for i in range(len(labels)) if (ids == i + 1).any()]
             with torch.no_grad():
                 early = lower(trunk, normalize(image)[None])
-            self.entries.append((early, location_weights(ids, numbers), torch.tensor([labels[i - 1] for i in numbers])))
+            areas = torch.tensor([float((ids == i).mean()) for i in numbers])
+            classes = torch.tensor([labels[i - 1] for i in numbers])
+            self.entries.append((early, location_weights(ids, numbers), classes, areas))
 
     @torch.no_grad()
-    def __call__(self, trunk: nn.Module, head: nn.Module) -> float:
-        right = total = 0
-        for early, weights, labels in self.entries:
-            embeddings = F.normalize(head(torch.einsum("rhw,chw->rc", weights, upper(trunk, early)[0])), dim=-1)
-            right += int((best_synonym(embeddings, self.groups).argmax(-1) == labels).sum())
-            total += len(labels)
-        return right / total
+    def __call__(self, trunk: nn.Module, head: nn.Module) -> dict[str, float]:
+        right, classes, areas = [], [], []
+        for early, weights, labels, shares in self.entries:
+            pooled = torch.einsum("rhw,chw->rc", weights, upper(trunk, early)[0])
+            found = best_synonym(F.normalize(head(pooled), dim=-1), self.groups).argmax(-1)
+            right.append((found == labels).float())
+            classes.append(labels)
+            areas.append(shares)
+        return by_kind(*(torch.cat(parts) for parts in (right, classes, areas)))
+
+
+def by_kind(right: torch.Tensor, classes: torch.Tensor, areas: torch.Tensor) -> dict[str, float]:
+    """Mean of `right` (N,) over all masks, those above 1 % of the image, things, stuff."""
+    large, thing = areas >= 0.01, classes < THINGS
+    kinds = {
+        "all": large | ~large,
+        "large": large,
+        "things": thing,
+        "stuff": ~thing,
+        "large things": large & thing,
+        "large stuff": large & ~thing,
+    }
+    return {name: round(float(right[chosen].mean()), 3) for name, chosen in kinds.items()}

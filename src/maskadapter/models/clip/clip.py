@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from maskadapter.errors import CheckpointError, DownloadError
 from maskadapter.models.clip.eva_files import clip_of_eva_file
-from maskadapter.models.clip.image_encoders import STAGES, WholeImageEncoder, compute_in_pieces, image_encoder_of
+from maskadapter.models.clip.image_encoders import (
+    STAGES,
+    JoinedEncoder,
+    WholeImageEncoder,
+    compute_in_pieces,
+    image_encoder_of,
+)
 from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.frozen_parts import KeepsFrozenParts
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
@@ -72,9 +78,12 @@ class Clip(KeepsFrozenParts):
         self.projection_layout = projection_layout
 
     @classmethod
-    def build(cls, config: str | Mapping[str, Any], output_stride: int = 32, **options: Any) -> "Clip":
+    def build(
+        cls, config: str | Mapping[str, Any], output_stride: int = 32, joined: tuple[str, ...] = (), **options: Any
+    ) -> "Clip":
         """An untrained CLIP. config: an open_clip configuration's name (``"convnext_large_d_320"``) or content.
-        output_stride: 32, or 16 for trunks that can be dilated (MobileNetV2). options: see the class."""
+        output_stride: 32, or 16 for trunks that can be dilated (MobileNetV2, EfficientNet). joined: see
+        ``JoinedEncoder``; the MLP projection takes that many channels more. options: see the class."""
         content = open_clip.get_model_config(config) if isinstance(config, str) else config
         if content is None:
             raise ValueError(f"open_clip has no configuration '{config}'")
@@ -82,7 +91,13 @@ class Clip(KeepsFrozenParts):
         if output_stride != 32:
             name = content["vision_cfg"]["timm_model_name"]
             model.visual.trunk = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
-        return cls(model, open_clip.SimpleTokenizer(context_length=model.context_length), **options)
+        clip = cls(model, open_clip.SimpleTokenizer(context_length=model.context_length), **options)
+        if joined:
+            mlp, dims = model.visual.head.mlp, clip.pyramid_dims
+            inputs = mlp.fc1.in_features + sum(dims[stage] for stage in joined)
+            mlp.fc1 = nn.Linear(inputs, mlp.fc1.out_features)
+            clip.image_encoder = JoinedEncoder(model.visual, joined)
+        return clip
 
     @classmethod
     def pretrained(cls, config: str, weights: str | Path, **options: Any) -> "Clip":

@@ -64,6 +64,21 @@ class ConvolutionalEncoder(WholeImageEncoder):
         return self.project(self.features(images)[0].mean(dim=(-2, -1)))
 
 
+@dataclass(frozen=True)
+class JoinedEncoder(ConvolutionalEncoder):
+    """A convolutional encoder whose features are earlier stages and the last map together, all of one size. joined:
+    the stages, whose channels come first. The head projects all of them."""
+
+    joined: tuple[str, ...] = ()
+
+    def features(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        dense, pyramid = super().features(images)
+        return torch.cat([*(pyramid[stage] for stage in self.joined), dense], dim=1), pyramid
+
+    def project(self, features: Tensor) -> Tensor:
+        return self.visual.head(features)
+
+
 class AttentionPoolEncoder(WholeImageEncoder):
     """OpenAI's ResNets, which end in an attention over all locations. visual: open_clip's ``ModifiedResNet``."""
 
