@@ -36,7 +36,7 @@ from timm.layers import Mlp
 from torch import nn
 from torch.nn import functional as F
 
-PROJECTION_STEPS = 1500
+PROJECTION_STEPS = 2000
 DROPOUT = 0.5  # on the pooled features: masks of 500 photos are soon learnt by heart
 BATCH = 8
 EVERY = 100  # steps between two saved states
@@ -156,12 +156,14 @@ def project(shared: Path, work: Path) -> None:
     for step in range(1, PROJECTION_STEPS + 1):
         chosen = torch.randint(len(pooled), (512,))
         features = pooled[chosen].float()
-        losses = training.loss(projection.train()(features), labels[chosen], features)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            embeddings = projection.train()(features).float()
+        losses = training.loss(embeddings, labels[chosen], features)
         optimizer.zero_grad(set_to_none=True)
         (losses[0] + 0.5 * losses[1]).backward()
         optimizer.step()
         schedule.step()
-        if step % 250 == 0:
+        if step % 500 == 0:
             found = training.accuracy(training.trunk, projection.eval())
             print(step, [round(x, 3) for x in losses.tolist()], found, flush=True)
     save(work / "image_projection.pt", training.trunk.state_dict(), projection, training.losses)
@@ -176,8 +178,8 @@ def finetune(shared: Path, work: Path, minutes: float) -> None:
     projection.load_state_dict(start["projection"])
     training.losses.scales.load_state_dict(start["scales"])
     groups = [
-        {"params": fold_norms(trunk.requires_grad_(False)), "peak": 1e-4, "weight_decay": 0.01},
-        {"params": [*projection.parameters(), *training.losses.parameters()], "peak": 2e-4, "weight_decay": 0.02},
+        {"params": fold_norms(trunk.requires_grad_(False)), "peak": 2e-4, "weight_decay": 0.01},
+        {"params": [*projection.parameters(), *training.losses.parameters()], "peak": 3e-4, "weight_decay": 0.02},
     ]
     optimizer = torch.optim.AdamW(groups, lr=0)
     average, spent, step = deepcopy((trunk, projection)), 0.0, 0

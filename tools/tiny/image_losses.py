@@ -84,7 +84,9 @@ class Accuracy:
     def __call__(self, trunk: nn.Module, head: nn.Module) -> dict[str, float]:
         right, classes, areas = [], [], []
         for early, weights, labels, shares in self.entries:
-            pooled = torch.einsum("rhw,chw->rc", weights, upper(trunk, early)[0])
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                dense = upper(trunk, early.contiguous(memory_format=torch.channels_last))[0].float()
+            pooled = torch.einsum("rhw,chw->rc", weights, dense)
             found = best_synonym(F.normalize(head(pooled), dim=-1), self.groups).argmax(-1)
             right.append((found == labels).float())
             classes.append(labels)
