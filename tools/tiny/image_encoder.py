@@ -115,7 +115,7 @@ class Training:
         self.pooled = torch.cat([item["pooled"] for item in self.items])
         self.projection = Projection(self.pooled[:: len(self.pooled) // 20000 + 1].float())
         self.accuracy = Accuracy(splits(shared / "data/coco")[1], self.trunk, names.coco)
-        print(len(paths), "passes,", len(self.items), "images,", int(counts.sum()), "true masks of", len(every))
+        print(len(paths), "passes,", len(self.items), "images,", int(counts.sum()), "ground-truth masks of", len(every))
 
     def loss(self, embeddings: torch.Tensor, labels: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
         """(masks, teacher) of embeddings (N, 384). labels: (N,), -1 for none. pooled: (N, 1400), the original's."""
@@ -178,8 +178,8 @@ def finetune(shared: Path, work: Path, minutes: float) -> None:
     projection.load_state_dict(start["projection"])
     training.losses.scales.load_state_dict(start["scales"])
     groups = [
-        {"params": fold_norms(trunk.requires_grad_(False)), "peak": 2e-4, "weight_decay": 0.01},
-        {"params": [*projection.parameters(), *training.losses.parameters()], "peak": 3e-4, "weight_decay": 0.02},
+        {"params": fold_norms(trunk.requires_grad_(False)), "peak": 7e-5, "weight_decay": 0.01},
+        {"params": [*projection.parameters(), *training.losses.parameters()], "peak": 2e-4, "weight_decay": 0.02},
     ]
     optimizer = torch.optim.AdamW(groups, lr=0)
     average, spent, step = deepcopy((trunk, projection)), 0.0, 0
@@ -188,7 +188,10 @@ def finetune(shared: Path, work: Path, minutes: float) -> None:
         projection.load_state_dict(start["live_projection"])
         average[0].load_state_dict(start["average_trunk"])
         average[1].load_state_dict(start["projection"])
+        peaks = [group["peak"] for group in groups]
         optimizer.load_state_dict(start["optimizer"])
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["peak"] = peak
         spent, step = start["minutes"], start["step"]
     rng, order, running, begun = random.Random(step), [], torch.zeros(2), time.time() - 60 * spent
     while (spent := (time.time() - begun) / 60) < minutes:

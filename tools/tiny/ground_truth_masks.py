@@ -1,8 +1,8 @@
-"""Accuracy of mask pooling on true masks over the 133 classes: all, those above 1 % of the image, things, stuff.
+"""Accuracy of mask pooling on ground-truth masks, 133 classes: all, those above 1 % of the image, things, stuff.
 
-    python tools/tiny/true_masks.py held-out --shared ../shared                    # the shipped weights
-    python tools/tiny/true_masks.py held-out --shared ../shared --work build/tiny  # `image_encoder.pt` in that folder
-    python tools/tiny/true_masks.py val --shared ../shared --work build/tiny       # once, at the end of a stage
+    python tools/tiny/ground_truth_masks.py held-out --shared ../shared  # the shipped weights
+    python tools/tiny/ground_truth_masks.py held-out --shared ../shared --work build/tiny  # the encoder in that folder
+    python tools/tiny/ground_truth_masks.py val --shared ../shared --work build/tiny  # once, at the end of a stage
 
 One thread, about a minute.
 """
@@ -23,7 +23,7 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 
 
 @torch.inference_mode()
-def true_masks(model, photos: list[Photo]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def ground_truth_masks(model, photos: list[Photo]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Whether each mask's class is found, its class, its share of the image, (N,) each."""
     text = model.text_classifier(model.encode_text(Vocabulary.builtin("coco-panoptic")))
     right, classes, areas = [], [], []
@@ -60,7 +60,7 @@ def main() -> None:
     else:
         model = load_packed(PACKED)
     _, held_out, val = splits(arguments.shared / "data/coco")
-    found = true_masks(model, held_out if arguments.split == "held-out" else val)
+    found = ground_truth_masks(model, held_out if arguments.split == "held-out" else val)
     print(json.dumps({"masks": len(found[0]), **by_kind(*found)}))
 
 
