@@ -40,16 +40,20 @@ def text_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.replace("factor_", "token_embedding.factor_"): value for name, value in state.items()}
 
 
+def load_text(clip: Clip, source: Path = PACKED) -> Clip:
+    """Fill in the text encoder of a file of `pack.py`."""
+    prefix = "clip.model."
+    text = {name.removeprefix(prefix): value for name, value in packed_state(source)[0].items()}
+    text = {name: value for name, value in text.items() if name in clip.model.state_dict()}
+    text = {name: value for name, value in text.items() if not name.startswith(("visual.", "logit_"))}
+    missing, _ = clip.model.load_state_dict(text, strict=False)
+    assert all(name.startswith("visual.") or name in ("attn_mask", "logit_scale") for name in missing), missing
+    return clip
+
+
 def load_clip(model: nn.Module, work: Path, image_encoder: str = "image_encoder.pt") -> None:
     """Fill in the two encoders: the text encoder of the packed weights, and `image_encoder.pt`."""
-    image = torch.load(work / image_encoder, weights_only=True)
-    clip, prefix = model.clip.model, "clip.model."
-    packed = load_packed(PACKED).state_dict()
-    text = {name.removeprefix(prefix): value for name, value in packed.items() if name.startswith(prefix)}
-    text = {name: value for name, value in text.items() if not name.startswith("visual.")}
-    missing, unexpected = clip.load_state_dict(text, strict=False)
-    assert not unexpected, unexpected
-    assert all(name.startswith("visual.") or name == "attn_mask" for name in missing), missing
+    image, clip = torch.load(work / image_encoder, weights_only=True), load_text(model.clip).model
     clip.visual.trunk.load_state_dict(image["trunk"])
     clip.visual.head.load_state_dict(image["head"])
     clip.logit_scale.data = image["logit_scale"].clone()
@@ -64,13 +68,20 @@ def load_parts(model: OpenVocabularySegmenter, work: Path) -> OpenVocabularySegm
     return model
 
 
-def load_packed(path: Path) -> OpenVocabularySegmenter:
-    """The model in a file of `pack.py`, in single precision."""
+def packed_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors, in single precision, and metadata of a file of `pack.py`."""
     with safe_open(path, "pt") as file:
         facts, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     table = "clip.model.token_embedding."
-    state[table + "weight"] = state.pop(table + "factor_a") @ state.pop(table + "factor_b")
+    scale = state.pop(table + "factor_a_scale", 1.0)
+    state[table + "weight"] = state.pop(table + "factor_a") * scale @ state.pop(table + "factor_b")
+    return state, facts
+
+
+def load_packed(path: Path) -> OpenVocabularySegmenter:
+    """The model in a file of `pack.py`, in single precision."""
+    state, facts = packed_state(path)
     model = build(float(facts["alpha"]), float(facts["beta"]), json.loads(facts["clip_config"]))
     model.load_state_dict(state)
     return model.eval()

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import torch
-from assemble import PACKED, load_packed
+from assemble import build, load_text
 from augment import STRIDE, fit, location_weights, normalize
 from coco import Photo
 from labels import THINGS
@@ -19,7 +19,7 @@ class Names:
 
     @torch.no_grad()
     def __init__(self, shared: Path):
-        encode = load_packed(PACKED).clip.encode_text
+        encode = load_text(build().clip).encode_text
         self.coco = [
             encode(names) for names in read_vocabulary(shared / "vocabularies/coco_panoptic_with_prompt_eng.txt")
         ]

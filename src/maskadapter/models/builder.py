@@ -23,7 +23,7 @@ from maskadapter.results import SemanticOrder
 # The embedded model's CLIP, in open_clip's own terms.
 TINY_CLIP = {
     "embed_dim": 384,
-    "vision_cfg": {"timm_model_name": "mobilenetv2_100", "timm_pool": "", "timm_proj": "mlp", "image_size": 512},
+    "vision_cfg": {"timm_model_name": "tf_efficientnet_lite2", "timm_pool": "", "timm_proj": "mlp", "image_size": 512},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 192, "heads": 3, "layers": 2},
 }
 LONGER_896 = InputSize(896, 896)  # the longer side becomes 896. Source: official MIN_SIZE_TEST = MAX_SIZE_TEST = 896
@@ -78,9 +78,9 @@ def published(architecture: Architecture) -> ModelConfig:
 
 
 def _tiny(architecture: Architecture, config: ModelConfig) -> OpenVocabularySegmenter:
-    """The embedded model: MobileNetV2, a distilled text encoder, superpixels; or, in their place, a small Mask2Former
-    of a third of FC-CLIP's sizes, of which no weights are published."""
-    clip = Clip.build(TINY_CLIP, output_stride=16, templates=("{}", "a photo of a {}."))
+    """The embedded model: EfficientNet-Lite2, a distilled text encoder, superpixels; or, in their place, a small
+    Mask2Former of a third of FC-CLIP's sizes, of which no weights are published."""
+    clip = Clip.build(TINY_CLIP, output_stride=16, joined=("res4",), templates=("{}", "a photo of a {}."))
     generator: ProposalHead | None = None
     if architecture.generator and architecture.name == "tiny":
         generator = RegionHead()

@@ -128,11 +128,13 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} cannot be read as safetensors ({reason}): download or write it again") from error
     # Files of version 0.1 hold the adapter as ``embedding.adapter``.
     tensors = {re.sub(r"^embedding\.adapter\.", "pooler.adapter.", key): tensor for key, tensor in held.items()}
-    # The embedded file stores the table of token embeddings as two factors, to be small.
+    # The embedded file stores the table of token embeddings as two factors, to be small: the first in 8 bits, with a
+    # scale for each row.
     table = "clip.model.token_embedding"
-    a, b = (tensors.pop(f"{table}.factor_{side}", None) for side in "ab")
+    a, scale, b = (tensors.pop(f"{table}.{part}", None) for part in ("factor_a", "factor_a_scale", "factor_b"))
     if a is not None and b is not None:
-        tensors[f"{table}.weight"] = a.float() @ b.float()
+        a = a.float() if scale is None else a.float() * scale.float()
+        tensors[f"{table}.weight"] = a @ b.float()
     return Checkpoint(path, tensors, official=False, metadata=metadata)
 
 

@@ -47,7 +47,7 @@ class RegionHead(nn.Module):
     """Propose nested regions of superpixels and embed them for classification. The tree is built on the CPU.
     in_channels: C of CLIP's dense features. embed_dim: D of its embeddings. ``merging`` may be set."""
 
-    def __init__(self, in_channels: int = 1280, embed_dim: int = 384) -> None:
+    def __init__(self, in_channels: int = 1400, embed_dim: int = 384) -> None:
         super().__init__()
         self.merging = Merging()
         self.norm = nn.LayerNorm(in_channels)
