@@ -42,7 +42,7 @@ def text_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def load_text(clip: Clip, source: Path = PACKED) -> Clip:
-    """Fill in the text encoder of a file of `pack.py`."""
+    """Fill in the text encoder of a file of `pack.py` or `text_finetune.py`."""
     prefix = "clip.model."
     text = {name.removeprefix(prefix): value for name, value in packed_state(source)[0].items()}
     text = {name: value for name, value in text.items() if name in clip.model.state_dict()}
@@ -52,9 +52,9 @@ def load_text(clip: Clip, source: Path = PACKED) -> Clip:
     return clip
 
 
-def load_clip(model: nn.Module, work: Path, image_encoder: str = "image_encoder.pt") -> None:
-    """Fill in the two encoders: the text encoder of the packed weights, and `image_encoder.pt`."""
-    image, clip = torch.load(work / image_encoder, weights_only=True), load_text(model.clip).model
+def load_clip(model: nn.Module, work: Path, image_encoder: str = "image_encoder.pt", text: Path = PACKED) -> None:
+    """Fill in the two encoders: the text encoder of the packed weights or of another file, and `image_encoder.pt`."""
+    image, clip = torch.load(work / image_encoder, weights_only=True), load_text(model.clip, text).model
     clip.visual.trunk.load_state_dict(image["trunk"])
     clip.visual.head.load_state_dict(image["head"])
     clip.logit_scale.data = image["logit_scale"].clone()
