@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 from open_clip_import import open_clip  # noqa: F401  (declares what open_clip needs beside a CPU-only PyTorch)
-from safetensors import safe_open
 from text_encoder import EMBED_DIM, HEADS, LAYERS, WIDTH
 from torch import nn
 
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.config import InferenceConfig
 from maskadapter.models.poolers.mask_pooling import MaskPooling
@@ -77,13 +77,8 @@ def load_parts(model: OpenVocabularySegmenter, work: Path) -> OpenVocabularySegm
 
 def packed_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors, in single precision, and metadata of a file of `pack.py`."""
-    with safe_open(path, "pt") as file:
-        facts, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    table = "clip.model.token_embedding."
-    scale = state.pop(table + "factor_a_scale", 1.0)
-    state[table + "weight"] = state.pop(table + "factor_a") * scale @ state.pop(table + "factor_b")
-    return state, facts
+    checkpoint = read_checkpoint(path)
+    return checkpoint.float_tensors(), dict(checkpoint.metadata)
 
 
 def load_packed(path: Path) -> OpenVocabularySegmenter:
