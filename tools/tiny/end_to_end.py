@@ -58,7 +58,9 @@ class Table:
         scores = scores_of(partial(iter, lines), METRICS, self.vocabulary.vocabulary, "detectron2-main", None)
         true, found, pixels = summed_confusion(line["semantic"] for line in lines).T
         parts = {"things": true < THINGS, "stuff": true >= THINGS}
-        right = {f"pACC {name}": 100 * pixels[of & (true == found)].sum() / pixels[of].sum() for name, of in parts.items()}
+        right = {
+            f"pACC {name}": 100 * pixels[of & (true == found)].sum() / pixels[of].sum() for name, of in parts.items()
+        }
         chosen = {name: scores.numbers[name] for name in SHOWN} | right
         return {name: round(float(value), 2) for name, value in chosen.items()}
 

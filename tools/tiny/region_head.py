@@ -3,7 +3,7 @@
 A proposal's class is that of most of its labeled pixels; it counts the more the better it covers a segment. Objectness
 is learned apart, from shapes and boundaries alone: trained with the classes it knew the training photos by heart.
 
-    python tools/tiny/region_head.py prepare --number 0 --shared ../shared --work build/tiny   # and 1, 2
+    python tools/tiny/region_head.py prepare --number 0 --shared ../shared --work build/tiny   # and 1
     python tools/tiny/region_head.py prepare-held-out --shared ../shared --work build/tiny
     python tools/tiny/region_head.py train --shared ../shared --work build/tiny
 
