@@ -14,8 +14,8 @@ WORK ?= build/tiny
 
 demo: .venv/installed
 	@echo "Segmenting a photo of scikit-image with the embedded model:"
-	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/coffee.png \
-		--classes "cup, saucer|plate, table, spoon" --output out
+	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/motorcycle_left.png \
+		--classes "motorcycle, door, wall, pavement" --output out
 
 test: .venv/ready
 	$(PYTEST) -m "not slow"

@@ -7,9 +7,12 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+import skimage
 import typer
 import yaml
+from PIL import Image
 
 import maskadapter as ma
 from maskadapter.cli import app, main
@@ -92,6 +95,19 @@ def test_long_commands_have_the_options_they_use(place, monkeypatch):
     while hasattr(command, "resolve_command"):
         name, command, words = command.resolve_command(context, words)
     assert command.make_context(name, words, parent=context).params
+
+
+def test_make_demo_makes_the_first_image_of_the_readme(tmp_path):
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "")
+    words = shlex.split(re.search(r"/maskadapter (segment .*--output )out", recipe).group(1))
+    photo = Path(skimage.__file__).parent / "data" / Path(words[1]).name
+    with pytest.raises(SystemExit) as stopped:
+        main([words[0], str(photo), *words[2:], str(tmp_path)])
+    assert not stopped.value.code
+    first = re.search(r"!\[[^]]*\]\((.+?)\)", (ROOT / "README.md").read_text(encoding="utf-8")).group(1)
+    paths = tmp_path / f"{photo.stem}-overlay.png", ROOT / first
+    made, shown = (np.asarray(Image.open(path).convert("RGB"), int) for path in paths)
+    assert (np.abs(made - shown).max(-1) <= 2).mean() > 0.99  # not to the byte: processors round in their own ways
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
