@@ -18,7 +18,7 @@ model = ma.load()
 
 # %%
 encoded = model.encode_image(photo)
-result = model.segment(encoded, "cup, saucer|plate, table, spoon")
+result = model.segment(encoded, "cup, spoon, table|dining table")
 labels = result.semantic()  # (H, W), index into result.class_names, -1 = none of them
 print({name: int((labels == index).sum()) for index, name in enumerate(result.class_names)})
 
@@ -39,7 +39,7 @@ for classes in ("drink, furniture", "cup, table", "coco-panoptic"):
 # %%
 for segment in result:
     print(segment.id, segment.class_name, f"{segment.score:.0%}", segment.area, segment.box, segment.mask.shape)
-result.filter(classes="cup, saucer, spoon").plot()
+result.filter(classes="cup, spoon").plot()
 
 # %% [markdown]
 # Segments, largest first, with their most probable classes. "(nothing)" is void.

@@ -11,7 +11,7 @@ import skimage.data
 import maskadapter as ma
 
 photo = sys.argv[1] if len(sys.argv) > 1 else skimage.data.coffee()
-classes = sys.argv[2] if len(sys.argv) > 2 else "cup, saucer|plate, table, spoon"
+classes = sys.argv[2] if len(sys.argv) > 2 else "cup, spoon, table|dining table"
 
 model = ma.load()  # the small embedded model; ma.load("fcclip-large") downloads a large one
 result = model.segment(photo, classes)
