@@ -28,6 +28,8 @@ from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types import ClipFeatures
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
+Adapters = dict[str, list[AdapterPooler]]
+
 POOLING, THINGS, SAMPLES = "mask pooling", 80, 1000
 
 
@@ -108,7 +110,7 @@ class Scene:
 
 @torch.inference_mode()
 def measure(
-    model: OpenVocabularySegmenter, photos: list[Photo], adapters: dict[str, list[AdapterPooler]], proposals: bool
+    model: OpenVocabularySegmenter, photos: list[Photo], adapters: Adapters, proposals: bool
 ) -> dict[str, list]:
     """Per mask: photo, class, share of the image; and by row whether it is right, (trainings,) each."""
     text = model.text_classifier(model.encode_text(Vocabulary.builtin("coco-panoptic")))
@@ -159,13 +161,14 @@ def summary(result: dict[str, list], seed: int = 0) -> dict:
         right, cells = every.mean(0), {}
         for kind, chosen in kinds.items():
             samples = np.array([[(d * chosen * x).sum() / (d * chosen).sum() for x in (right, pooling)] for d in draws])
-            cells[kind] = {
+            numbers = {
                 "accuracy": 100 * right[chosen].mean(),
                 "error": 100 * samples[:, 0].std(),
                 "difference": 100 * (right - pooling)[chosen].mean(),
                 "error of difference": 100 * (samples[:, 0] - samples[:, 1]).std(),
-                "trainings": [100 * float(x[chosen].mean()) for x in every],
             }
+            cells[kind] = {key: round(float(number), 2) for key, number in numbers.items()}
+            cells[kind]["trainings"] = [round(100 * float(x[chosen].mean()), 2) for x in every]
             cells[kind] = {
                 k: [round(x, 2) for x in v] if isinstance(v, list) else round(float(v), 2)
                 for k, v in cells[kind].items()
@@ -187,7 +190,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     model = ma.load(str(arguments.model), pooler="pooling")
-    adapters: dict[str, list[AdapterPooler]] = {}
+    adapters: Adapters = {}
     for given in arguments.adapter:
         name, _, path = given.partition("=")
         adapters.setdefault(name, []).append(ma.load(path, pooler="adapter").pooler)

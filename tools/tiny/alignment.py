@@ -1,7 +1,7 @@
 """Align one frozen image encoder with text in two ways, to see what each leaves to an adapter.
 
-The trunk is EfficientNet-Lite2 with its ImageNet weights. Only the projection is trained, on the 1,498 unlabelled photos
-and the teachers' labels of them (`labels.py`). No photo with labels of people takes part: these are the adapter's. What
+The trunk is EfficientNet-Lite2 with its ImageNet weights. Only the projection is trained, on the 1,498 unlabelled
+photos and the teachers' labels of them (`labels.py`). The photos that people labeled are left to the adapter. What
 differs between the two levels is which features stand for a label, and nothing else:
   - image: the average over the whole photo or crop. Its labels are the names of what is in it, as a caption's. No
     region is ever pooled; this is how CLIP is trained.
