@@ -72,9 +72,10 @@ def main() -> None:
     for part in ("val2017", "panoptic_val2017", "annotations/panoptic_val2017.json"):
         if not (coco / part).exists():
             (coco / part).symlink_to((root / part).resolve())
-    write(training, out / "seen", "train", categories, seen_alone=True)
-    write(held_out, out / "held-out", "val", categories)
     vocabulary = Vocabulary.builtin("coco-panoptic")
+    named = [{**c, "name": names[0]} for c, names in zip(categories, vocabulary.classes, strict=True)]
+    write(training, out / "seen", "train", named, seen_alone=True)
+    write(held_out, out / "held-out", "val", named)
     groups = ["|".join(names) for names in vocabulary.classes]
     first = [names[0] for names in vocabulary.classes]
     seen = [i for i in range(len(groups)) if not unseen(i)]

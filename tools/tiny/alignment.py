@@ -6,9 +6,12 @@ differs between the two levels is which features stand for a label, and nothing 
   - image: the average over the whole photo or crop. Its labels are the names of what is in it, as a caption's. No
     region is ever pooled; this is how CLIP is trained.
   - region: the average over the region that has the label.
-Losses as in `image_encoder.py`: the label's classes, and the original network's probabilities over ImageNet's names.
+The projection is linear: on the image level an MLP learns whole photos by heart and says little about their parts.
+Losses as in `image_encoder.py`, the label's classes and the original network's probabilities over ImageNet's names;
+and, as in CLIP, the other direction: which features of the batch a class name belongs to. Rare classes are drawn more
+often.
 
-    python tools/tiny/alignment.py prepare --number 0 --shared ../shared --work build/tiny   # and 1, 2, 3
+    python tools/tiny/alignment.py prepare --number 2 --shared ../shared --work build/tiny   # and 3
     python tools/tiny/alignment.py train --level image --seed 0 --shared ../shared --work build/tiny
     python tools/tiny/alignment.py pack --level image --seed 0 --rest tiny.safetensors --work build/tiny
 
@@ -27,16 +30,49 @@ import torch
 from assemble import CONFIG, build, load_text
 from augment import STRIDE, fit, jitter, location_weights, normalize
 from coco import splits, unlabelled_photos
-from image_encoder import Projection
+from image_encoder import DROPOUT
 from image_losses import Accuracy, Losses, Names
 from labels import Labels
-from lite2 import imagenet_probs, load, lower, upper
+from lite2 import FEATURES, imagenet_probs, load, lower, upper
+from torch import nn
+from torch.nn import functional as F
 
 from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 
 SIDE = 512  # largest side of an image that is encoded, pixels
 LEAST = 100  # pixels of a label in an image
-STEPS, BATCH = 2000, 512
+STEPS, BATCH = 1500, 512
+
+
+class LinearProjection(nn.Module):
+    """Linear map from features (..., 1400), set to mean 0 and deviation 1 first, to embeddings (..., 384)."""
+
+    def __init__(self, samples: torch.Tensor):
+        super().__init__()
+        self.register_buffer("mean", samples.mean(0))
+        self.register_buffer("deviation", samples.std(0).clamp_min(1e-3))
+        self.linear = nn.Linear(FEATURES, 384)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.linear(F.dropout((features - self.mean) / self.deviation, DROPOUT, self.training))
+
+    @torch.no_grad()
+    def as_open_clip(self) -> dict[str, torch.Tensor]:
+        """State of open_clip's `timm_proj: mlp` with the same result: GELU(x) - GELU(-x) = x."""
+        weight = self.linear.weight / self.deviation
+        bias, same = self.linear.bias - weight @ self.mean, torch.eye(384)
+        both = {"mlp.fc1.weight": torch.cat([weight, -weight]), "mlp.fc1.bias": torch.cat([bias, -bias])}
+        return both | {"mlp.fc2.weight": torch.cat([same, -same], 1)}
+
+
+def found_by_name(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Minus the log probability, over the N features, of those that belong to a class's name: mean over the classes.
+
+    logits: (N, 133). classes: (N, 133), 0 or 1.
+    """
+    found = classes.any(0)
+    shares = (classes / classes.sum(0).clamp_min(1))[:, found]
+    return -(logits[:, found].log_softmax(0) * shares).sum(0).mean()
 
 
 def view(image: np.ndarray, ids: np.ndarray, number: int, rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
@@ -55,12 +91,8 @@ def view(image: np.ndarray, ids: np.ndarray, number: int, rng: random.Random) ->
 @torch.no_grad()
 def prepare(shared: Path, work: Path, number: int) -> None:
     """Encode every photo once: `pooled` (1 + R, 1400), of the whole and of R regions, and `labels` (R,)."""
-    trunk, labels, rng, items = (
-        load(work)[0].to(memory_format=torch.channels_last),
-        Labels(work),
-        random.Random(number),
-        [],
-    )
+    trunk = load(work)[0].to(memory_format=torch.channels_last)
+    labels, rng, items = Labels(work), random.Random(number), []
     for photo in unlabelled_photos(shared / "data/coco"):
         image, ids, names = labels.of(photo)
         image, ids = view(image, ids, number, rng)
@@ -79,14 +111,22 @@ def prepare(shared: Path, work: Path, number: int) -> None:
     torch.save(items, work / f"alignment_pass_{number}.pt")
 
 
-def pairs(items: list[dict], level: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (N, 1400) and a label of each (N,). On the image level a label counts once for an image, by name."""
-    features, labels = [], []
+def pairs(items: list[dict], level: str, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Features (N, 1400), a label of each (N,), and every class that the features show (N, 133).
+
+    classes: what each label can be. On the image level a label counts once for an image, as a name does.
+    """
+    features, labels, shown = [], [], []
     for item in items:
-        own = item["labels"].unique() if level == "image" else item["labels"]
-        features.append(item["pooled"][:1].expand(len(own), -1) if level == "image" else item["pooled"][1:])
+        own, pooled = item["labels"], item["pooled"][1:]
+        names = classes[own]
+        if level == "image" and len(own):
+            own = own.unique()
+            pooled, names = item["pooled"][:1].expand(len(own), -1), names.amax(0, keepdim=True).expand(len(own), -1)
+        features.append(pooled)
         labels.append(own)
-    return torch.cat(features), torch.cat(labels)
+        shown.append(names)
+    return torch.cat(features), torch.cat(labels), torch.cat(shown)
 
 
 def train(shared: Path, work: Path, level: str, seed: int) -> None:
@@ -94,29 +134,32 @@ def train(shared: Path, work: Path, level: str, seed: int) -> None:
     items = [item for path in sorted(work.glob("alignment_pass_*.pt")) for item in torch.load(path, weights_only=True)]
     meanings, names = Labels(work), Names(shared)
     trunk, classifier = load(work)
-    features, labels = pairs(items, level)
+    features, labels, shown = pairs(items, level, meanings.classes)
+    possible = meanings.classes[labels] / meanings.classes[labels].sum(1, keepdim=True)
+    share = possible @ possible.sum(0).clamp_min(1) ** -0.5  # of the draws
     losses = Losses(names, torch.ones(133))
-    projection = Projection(features[:: len(features) // 20000 + 1].float())
+    projection = LinearProjection(features[:: len(features) // 20000 + 1].float())
     accuracy = Accuracy(splits(shared / "data/coco")[1], trunk, names.coco)
     print(level, len(items), "images,", len(features), "pairs")
     optimizer = torch.optim.AdamW([*projection.parameters(), *losses.parameters()], lr=0, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=STEPS)
     for step in range(1, STEPS + 1):
-        chosen = torch.randint(len(features), (BATCH,))
+        chosen = torch.multinomial(share, BATCH, replacement=True)
         pooled, label = features[chosen].float(), labels[chosen]
         with torch.autocast("cpu", dtype=torch.bfloat16):
             embeddings = projection.train()(pooled).float()
         named = losses.masks(embeddings, meanings.classes[label], meanings.trust[label])
-        loss = named + 0.5 * losses.teacher(embeddings, imagenet_probs(classifier, pooled))
+        found = found_by_name(losses.logits("coco", embeddings, names.draw_coco()), shown[chosen])
+        loss = named + found + 0.5 * losses.teacher(embeddings, imagenet_probs(classifier, pooled))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
         if step % 500 == 0:
-            found = accuracy(trunk, projection.eval())
-            print(step, f"{float(loss.detach()):.3f}", json.dumps(found), flush=True)
+            right = accuracy(trunk, projection.eval())
+            print(step, f"{float(loss.detach()):.3f}", json.dumps(right), flush=True)
     scale = losses.scales["coco"].detach().clone()
-    state = {"head": projection.as_open_clip(), "logit_scale": scale, "held_out": found}
+    state = {"head": projection.as_open_clip(), "logit_scale": scale, "held_out": right}
     torch.save(state, work / f"alignment-{level}-{seed}.pt")
 
 
@@ -140,7 +183,7 @@ def main() -> None:
     parser.add_argument("step", choices=["prepare", "train", "pack"])
     parser.add_argument("--shared", type=Path, help="folder with vocabularies/ and data/")
     parser.add_argument("--work", type=Path, required=True, help="folder for results")
-    parser.add_argument("--number", type=int, default=0, help="of the pass of `prepare`: 0 plain, others augmented")
+    parser.add_argument("--number", type=int, default=0, help="of the pass of `prepare`: 0 whole, others cropped")
     parser.add_argument("--level", choices=["image", "region"], default="image")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rest", type=Path, help="a model file whose proposal head `pack` takes")
