@@ -10,7 +10,7 @@ thread, two minutes and half a minute for each adapter. `val` is for the end: no
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,9 +82,8 @@ class Scene:
         height, width = self.features.dense.shape[-2:]
         return torch.full((1, 1, height, width), 1 / (height * width))
 
-    def rows(
-        self, logits: torch.Tensor, adapters: dict[str, list[AdapterPooler]]
-    ) -> Iterator[tuple[str, torch.Tensor]]:
+    def rows(self, logits: torch.Tensor, adapters: Adapters) -> Iterator[tuple[str, torch.Tensor]]:
+        """Name of a row and the classes (N,) that it finds; several trainings of one adapter have one name."""
         size = self.features.dense.shape[-2:]
         inside = area_weights(logits[None], size)[0][:, None]
         yield POOLING, self.pooled(inside)
@@ -169,13 +168,29 @@ def summary(result: dict[str, list], seed: int = 0) -> dict:
             }
             cells[kind] = {key: round(float(number), 2) for key, number in numbers.items()}
             cells[kind]["trainings"] = [round(100 * float(x[chosen].mean()), 2) for x in every]
-            cells[kind] = {
-                k: [round(x, 2) for x in v] if isinstance(v, list) else round(float(v), 2)
-                for k, v in cells[kind].items()
-            }
         table["rows"][name] = cells
     table["whole photos, class is in the photo"] = round(100 * float(np.mean(result["whole photos"])), 2)
     return table
+
+
+def as_markdown(found: dict) -> str:
+    """Two tables: accuracy, and the difference from mask pooling, each with its error."""
+    kinds, rows = found["masks"], found["rows"]
+    header = [f"{kind} ({count})" for kind, count in kinds.items()]
+
+    def lines(first: str, cell: Callable[[dict], str], names: list[str]) -> list[str]:
+        body = [[name, *(cell(rows[name][kind]) for kind in kinds)] for name in names]
+        table = [[first, *header], ["---", *["---:"] * len(header)], *body]
+        return [f"| {' | '.join(cells)} |" for cells in table]
+
+    accuracy = lines("accuracy, %", lambda c: f"{c['accuracy']:.1f} ± {c['error']:.1f}", list(rows))
+    others = [name for name in rows if name != POOLING]
+    gain = lines("minus mask pooling", lambda c: f"{c['difference']:+.1f} ± {c['error of difference']:.1f}", others)
+    whole = found["whole photos, class is in the photo"]
+    facts = f"{found['model']}, {found['split']} photos, masks: {found['source of masks']}. Trainings of each adapter: "
+    facts += ", ".join(f"{name} {len(cells['all']['trainings'])}" for name, cells in rows.items() if "Adapter" in name)
+    facts += f". A whole photo's class is one of those in it: {whole} %."
+    return "\n".join([facts, "", *accuracy, "", *gain, ""])
 
 
 def main() -> None:
@@ -196,20 +211,13 @@ def main() -> None:
         adapters.setdefault(name, []).append(ma.load(path, pooler="adapter").pooler)
     photos = splits(arguments.shared / "data/coco")[1 if arguments.split == "held-out" else 2]
     found = summary(measure(model, photos, adapters, arguments.proposals))
-    found = {
-        "split": arguments.split,
-        "source of masks": "proposals" if arguments.proposals else "ground truth",
-        **found,
-    }
-    for name, cells in found["rows"].items():
-        shown = (
-            f"{kind} {c['accuracy']:.1f} ({c['difference']:+.1f} ± {c['error of difference']:.1f})"
-            for kind, c in cells.items()
-        )
-        print(f"{name}: {', '.join(shown)}")
+    source = "proposals" if arguments.proposals else "ground truth"
+    found = {"model": arguments.model.stem, "split": arguments.split, "source of masks": source, **found}
+    print(as_markdown(found))
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+        arguments.out.with_suffix(".md").write_text(as_markdown(found))
 
 
 if __name__ == "__main__":
