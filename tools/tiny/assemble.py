@@ -29,10 +29,11 @@ CONFIG = {
 
 def build(alpha: float = 0.5, beta: float = 0.8, config: dict = CONFIG) -> OpenVocabularySegmenter:
     """The untrained model."""
-    joined = ("res4",) if "efficientnet" in config["vision_cfg"]["timm_model_name"] else ()
-    clip = Clip.build(config, output_stride=16, joined=joined, templates=TEMPLATES)
+    clip = Clip.build(config, output_stride=16, joined=("res4",), templates=TEMPLATES)
     inference = InferenceConfig(InputSize(LONGEST, LONGEST), seen_in="coco-panoptic", alpha=alpha, beta=beta)
-    return OpenVocabularySegmenter(clip, RegionHead(), MaskPooling("area"), inference)
+    dims = clip.pyramid_dims
+    head = RegionHead(dims, dims["res4"] + clip.model.visual.trunk.num_features, clip.embed_dim)
+    return OpenVocabularySegmenter(clip, head, MaskPooling("area"), inference)
 
 
 def text_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -59,12 +60,18 @@ def load_clip(model: nn.Module, work: Path, image_encoder: str = "image_encoder.
     clip.logit_scale.data = image["logit_scale"].clone()
 
 
-def load_parts(model: OpenVocabularySegmenter, work: Path) -> OpenVocabularySegmenter:
-    """Fill in the encoders, and the region head and the void embedding from `region_head.pt`."""
+def load_boundaries(model: OpenVocabularySegmenter, work: Path) -> OpenVocabularySegmenter:
+    """Fill in the encoders, and the boundary head from `boundary_head.pt`."""
     load_clip(model, work)
-    trained = torch.load(work / "region_head.pt", weights_only=True)
-    model.generator.load_state_dict(trained["generator"])
-    model.void_embedding.weight.data = trained["void"].clone()
+    model.generator.boundaries.load_state_dict(torch.load(work / "boundary_head.pt", weights_only=True))
+    return model.eval()
+
+
+def load_parts(model: OpenVocabularySegmenter, work: Path) -> OpenVocabularySegmenter:
+    """Fill in the encoders, and the region head from `region_head.pt`."""
+    load_clip(model, work)
+    model.generator.load_state_dict(torch.load(work / "region_head.pt", weights_only=True))
+    model.void_embedding.weight.data.zero_()  # the region head finds void without it
     return model
 
 

@@ -83,7 +83,8 @@ def _tiny(architecture: Architecture, config: ModelConfig) -> OpenVocabularySegm
     clip = Clip.build(TINY_CLIP, output_stride=16, joined=("res4",), templates=("{}", "a photo of a {}."))
     generator: ProposalHead | None = None
     if architecture.generator and architecture.name == "tiny":
-        generator = RegionHead()
+        dims = clip.pyramid_dims
+        generator = RegionHead(dims, dims["res4"] + clip.model.visual.trunk.num_features, clip.embed_dim)
     elif architecture.generator:
         pixels = PixelDecoder(clip.pyramid_dims, dim=96, mask_dim=96, num_layers=2, num_heads=4)
         masks = MaskDecoder(clip.embed_dim, 96, 96, num_queries=50, num_layers=4, num_heads=4, ffn_dim=384)

@@ -56,14 +56,12 @@ class Proposals:
 
     mask_logits: (B, N, h, w); a pixel belongs to the mask where the logit is positive.
     class_embeddings: (B, N, D), compared with text embeddings by the head that made them; None from a mask source.
-    parents, areas: (B, N), only from heads with nested masks: the index of the smallest mask around each, -1 for none,
-        and the number of locations inside each.
+    objectness: (B, N), logits that a mask is one thing; only from heads whose void does not depend on the text.
     Raises MaskError when the shapes do not fit together."""
 
     mask_logits: "Tensor"
     class_embeddings: "Tensor | None" = None
-    parents: "Tensor | None" = None
-    areas: "Tensor | None" = None
+    objectness: "Tensor | None" = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.mask_logits.shape)

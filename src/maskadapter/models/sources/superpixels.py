@@ -21,7 +21,7 @@ class Superpixels:
         """Cut an image (H, W, 3) uint8 RGB into nested regions: annotations with run lengths, at the image's size."""
         size = (image.shape[0], image.shape[1])
         found = self.merging.regions(resize(image, _WORKING_SIZE.of(size)))
-        rows, columns = (np.arange(n) * side // n for n, side in zip(size, found.labels.shape, strict=True))
-        labels = found.labels[rows[:, None], columns]
+        rows, columns = (np.arange(n) * side // n for n, side in zip(size, found.pieces.labels.shape, strict=True))
+        labels = found.pieces.labels[rows[:, None], columns]
         # One by one: a hundred masks of a large image would take gigabytes.
         return [{"segmentation": encode_mask(members[labels])} for members in found.tree.members[found.nodes]]

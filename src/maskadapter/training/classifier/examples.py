@@ -24,15 +24,14 @@ class Example:
     """One image: N proposals and M ground-truth masks with their embeddings, and the ground truth at P points.
 
     inside: (N, P) bool, points of each proposal. class_embeddings, mask_embeddings: (N, D), for the in-vocabulary and
-    the out-of-vocabulary classifier. parents, areas: (N,), as in ``Proposals``, empty where the head makes none.
+    the out-of-vocabulary classifier. objectness: (N,), as in ``Proposals``, empty where the head makes none.
     classes: (C,), what the image shows; truth: (C, P) bool, where. given_embeddings: (M, D), for the out-of-vocabulary
     classifier, of every segment and of all pixels of a class as one mask; given_classes, given_areas: (M,)."""
 
     inside: Tensor
     class_embeddings: Tensor
     mask_embeddings: Tensor
-    parents: Tensor
-    areas: Tensor
+    objectness: Tensor
     classes: Tensor
     truth: Tensor
     given_embeddings: Tensor
@@ -68,8 +67,7 @@ class Example:
             "inside": inside,
             "class_embeddings": proposals.class_embeddings[0],
             "mask_embeddings": embeddings[0],
-            "parents": none if proposals.parents is None else proposals.parents[0],
-            "areas": none if proposals.areas is None else proposals.areas[0],
+            "objectness": none if proposals.objectness is None else proposals.objectness[0],
             "classes": torch.from_numpy(classes),
             "truth": torch.from_numpy(truth.reshape(len(classes), GRID * GRID)),
             "given_embeddings": pooled[0],
@@ -88,10 +86,9 @@ class Example:
     def accuracy(self, segmenter: OpenVocabularySegmenter, vocabulary: EncodedVocabulary) -> tuple[int, int]:
         """How many labeled points get the right class, and how many there are."""
         device = segmenter.clip.logit_scale.device
-        nested = None if not len(self.parents) else self.parents[None].to(device)
-        areas = None if not len(self.areas) else self.areas[None].to(device)
+        objectness = None if not len(self.objectness) else self.objectness[None].to(device)
         masks = ((2 * self.inside.float() - 1) * INSIDE)[None, :, None].to(device)
-        proposals = Proposals(masks, self.class_embeddings[None].to(device), nested, areas)
+        proposals = Proposals(masks, self.class_embeddings[None].to(device), objectness)
         nothing = torch.zeros(1, 0, 0, 0)
         embeddings = self.mask_embeddings[None].to(device)
         probs = segmenter.class_probs(ClipFeatures({}, nothing, nothing), proposals, embeddings, vocabulary)[0].cpu()
