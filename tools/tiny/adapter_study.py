@@ -208,7 +208,7 @@ def main() -> None:
     adapters: Adapters = {}
     for given in arguments.adapter:
         name, _, path = given.partition("=")
-        adapters.setdefault(name, []).append(ma.load(path, pooler="adapter").pooler)
+        adapters.setdefault(name, []).append(ma.load(str(arguments.model), adapter=path).pooler)
     photos = splits(arguments.shared / "data/coco")[1 if arguments.split == "held-out" else 2]
     found = summary(measure(model, photos, adapters, arguments.proposals))
     source = "proposals" if arguments.proposals else "ground truth"

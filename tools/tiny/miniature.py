@@ -28,8 +28,8 @@ TRAININGS = [
 SETTINGS = {
     "model.architecture": "tiny",
     "model.hidden_dim": 96,
-    "data.crop": 320,
-    "data.scale": "[1.2, 2.2]",
+    "data.crop": 512,
+    "data.scale": "[0.8, 1.5]",
     "data.workers": 0,
     "schedule": "{kind: polynomial}",
     "run.batch_size": 4,
@@ -39,13 +39,13 @@ SETTINGS = {
     "evaluation": "{every: 0}",
 }
 STAGES = {
-    "warmup": {"masks.ground_truth": 6, "optimizer.lr": 1.0e-3, "run.iterations": 400},
+    "warmup": {"masks.ground_truth": 8, "optimizer.lr": 3.0e-3, "run.iterations": 300},
     "mixed": {
-        "masks.ground_truth": 6,
+        "masks.ground_truth": 8,
         "masks.predicted": 4,
         "masks.iou_threshold": 0.5,  # these proposals seldom reach the paper's 0.7
         "optimizer.lr": 3.0e-4,
-        "run.iterations": 100,
+        "run.iterations": 60,
     },
 }
 
