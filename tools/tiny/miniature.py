@@ -32,20 +32,20 @@ SETTINGS = {
     "data.scale": "[0.8, 1.5]",
     "data.workers": 0,
     "schedule": "{kind: polynomial}",
-    "run.batch_size": 4,
+    "run.batch_size": 2,
     "run.precision": "bf16",
     "run.save_every": 100,
     "run.log_every": 20,
     "evaluation": "{every: 0}",
 }
 STAGES = {
-    "warmup": {"masks.ground_truth": 8, "optimizer.lr": 3.0e-3, "run.iterations": 300},
+    "warmup": {"masks.ground_truth": 10, "optimizer.lr": 3.0e-3, "run.iterations": 300},
     "mixed": {
-        "masks.ground_truth": 8,
+        "masks.ground_truth": 10,
         "masks.predicted": 4,
         "masks.iou_threshold": 0.5,  # these proposals seldom reach the paper's 0.7
         "optimizer.lr": 3.0e-4,
-        "run.iterations": 60,
+        "run.iterations": 100,
     },
 }
 
