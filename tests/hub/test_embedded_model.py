@@ -57,7 +57,7 @@ def test_a_real_photo_of_a_cat_is_mostly_cat(model: maskadapter.OpenVocabularySe
     result = model.segment(PHOTOS / "chelsea.png", ["cat", "dog", "car", "sky", "grass", "pizza"])
     labels = result.semantic()
     assert labels.shape == (300, 451)
-    assert (labels == 0).mean() > 0.5
+    assert 0.5 < (labels == 0).mean() < 0.98  # three quarters are
 
 
 def test_the_same_image_gives_the_same_result(model: maskadapter.OpenVocabularySegmenter) -> None:

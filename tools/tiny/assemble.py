@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 from open_clip_import import open_clip  # noqa: F401  (declares what open_clip needs beside a CPU-only PyTorch)
-from safetensors import safe_open
 from text_encoder import EMBED_DIM, HEADS, LAYERS, WIDTH
 from torch import nn
 
+from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.config import InferenceConfig
 from maskadapter.models.poolers.mask_pooling import MaskPooling
@@ -42,7 +42,7 @@ def text_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def load_text(clip: Clip, source: Path = PACKED) -> Clip:
-    """Fill in the text encoder of a file of `pack.py`."""
+    """Fill in the text encoder of a file of `pack.py` or `text_finetune.py`."""
     prefix = "clip.model."
     text = {name.removeprefix(prefix): value for name, value in packed_state(source)[0].items()}
     text = {name: value for name, value in text.items() if name in clip.model.state_dict()}
@@ -52,9 +52,9 @@ def load_text(clip: Clip, source: Path = PACKED) -> Clip:
     return clip
 
 
-def load_clip(model: nn.Module, work: Path, image_encoder: str = "image_encoder.pt") -> None:
-    """Fill in the two encoders: the text encoder of the packed weights, and `image_encoder.pt`."""
-    image, clip = torch.load(work / image_encoder, weights_only=True), load_text(model.clip).model
+def load_clip(model: nn.Module, work: Path, image_encoder: str = "image_encoder.pt", text: Path = PACKED) -> None:
+    """Fill in the two encoders: the text encoder of the packed weights or of another file, and `image_encoder.pt`."""
+    image, clip = torch.load(work / image_encoder, weights_only=True), load_text(model.clip, text).model
     clip.visual.trunk.load_state_dict(image["trunk"])
     clip.visual.head.load_state_dict(image["head"])
     clip.logit_scale.data = image["logit_scale"].clone()
@@ -77,13 +77,8 @@ def load_parts(model: OpenVocabularySegmenter, work: Path) -> OpenVocabularySegm
 
 def packed_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors, in single precision, and metadata of a file of `pack.py`."""
-    with safe_open(path, "pt") as file:
-        facts, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    table = "clip.model.token_embedding."
-    scale = state.pop(table + "factor_a_scale", 1.0)
-    state[table + "weight"] = state.pop(table + "factor_a") * scale @ state.pop(table + "factor_b")
-    return state, facts
+    checkpoint = read_checkpoint(path)
+    return checkpoint.float_tensors(), dict(checkpoint.metadata)
 
 
 def load_packed(path: Path) -> OpenVocabularySegmenter:

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
 from coco import Photo, panoptic_names, splits, thing_ranks, unlabelled_photos
+from labels import ADE20K
 from PIL import Image
-from teachers import ADE20K
 
 SIDE = 128  # of the kept maps of stuff
 # COCO's classes that a class of ADE20K's 31 can be, by first names. "painting" has none.

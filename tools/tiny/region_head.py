@@ -210,7 +210,7 @@ def main() -> None:
         default=0,
         help="of the pass of `prepare`: 0 plain, others scaled and recolored, odd ones flipped",
     )
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=150)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

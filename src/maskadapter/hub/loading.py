@@ -11,9 +11,10 @@ import torch
 from maskadapter.errors import CheckpointError, MaskAdapterError
 from maskadapter.hub.assembling import assemble, identify, ready
 from maskadapter.hub.bare_clip import load_bare_clip
-from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare, read_checkpoint
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from maskadapter.hub.checkpoints.metadata import as_settings, read_settings
 from maskadapter.hub.model_source import DEFAULT, ModelSource, is_bare
+from maskadapter.hub.same_clip import refuse_another_clip, refuse_first_form
 from maskadapter.hub.source_check import check_source, published_weights
 from maskadapter.hub.zoo.published_files import fetch
 from maskadapter.hub.zoo.weight_downloads import present
@@ -85,6 +86,7 @@ def identified(source: ModelSource, may_download: bool = True) -> tuple[Checkpoi
 def find(source: ModelSource, may_download: bool = True) -> Checkpoint:
     """Return the tensors of a source, whatever model they are. Raises as ``load``."""
     checkpoint = read_checkpoint(_weights_path(source, may_download))
+    refuse_first_form(checkpoint.source, checkpoint.tensors)
     adapter = source.adapter
     own = adapter is None and str(source.name) == DEFAULT and source.pooler == "adapter"
     if own or str(adapter) == DEFAULT:
@@ -115,15 +117,14 @@ def _weights_path(source: ModelSource, may_download: bool) -> Path:
 def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
     """Return a segmenter's tensors with the adapter of a warm-up file. Raises CheckpointError.
 
-    CLIP and text transfer have to be equal: an adapter serves only the CLIP that it was trained on. A file with nothing
-    but an adapter has to state the same model. Source: official tools/weight_fuse_*.py, which do not check it.
+    CLIP and text transfer have to be equal: an adapter serves only the CLIP that it was trained on.
+    Source: official tools/weight_fuse_*.py, which do not check it.
     """
     if not warmup.has(_ADAPTER):
         raise CheckpointError(f"{warmup.source} holds no adapter: give the warm-up file of a Mask-Adapter")
     if not segmenter.has("generator."):
         raise CheckpointError(f"{segmenter.source} holds no mask generator: give a segmenter's file and the adapter's")
-    if warmup.has("clip.") or warmup.model is None or warmup.model != segmenter.model:
-        refuse_another_clip(segmenter, warmup)
+    refuse_another_clip(segmenter, warmup)
     tensors = {key: tensor for key, tensor in segmenter.tensors.items() if not key.startswith(_ADAPTER)}
     tensors |= {key: tensor for key, tensor in warmup.tensors.items() if key.startswith(_ADAPTER)}
     # How to segment comes from the segmenter, without what was published for mask pooling: a warm-up has no say in it.
@@ -134,17 +135,3 @@ def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
     settings |= {part: values for part, values in read_settings(warmup).items() if part == "adapter"}
     metadata = {**segmenter.metadata, "settings": json.dumps(settings)}
     return replace(segmenter, tensors=tensors, metadata=metadata, adapter=warmup.source)
-
-
-def refuse_another_clip(segmenter: Checkpoint, warmup: Checkpoint) -> None:
-    """Raise CheckpointError unless CLIP and MAFT+'s text transfer are the same in both files."""
-    shared = ("clip.", "text_transfer.")
-    needed, found = ({k: s for k, s in one.shapes.items() if k.startswith(shared)} for one in (warmup, segmenter))
-    if differences := compare(needed, found):
-        raise CheckpointError(f"{segmenter.source} and {warmup.source} are not of one model: {differences}")
-    for key in needed:  # files may hold half precision, rounded
-        if not torch.equal(segmenter.tensors[key].float(), warmup.tensors[key].float()):
-            raise CheckpointError(
-                f"{segmenter.source} and {warmup.source} hold different values of {key}: "
-                "the adapter was trained on another CLIP; use the segmenter that it was trained for"
-            )

@@ -12,8 +12,8 @@ import torch
 from maskadapter.data import Dataset, FreeText, require_masks
 from maskadapter.data.loading import LoadedBatch, TrainingOrder, TrainingTransform, load_batches
 from maskadapter.errors import MaskAdapterError, RecipeError
-from maskadapter.hub import save
-from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.hub import IMAGE_ENCODER, first_form, image_encoder_hash, save
+from maskadapter.models import TINY_NAMES, EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.training.accelerator import Device, accelerator_for
 from maskadapter.training.adapter.stages import AdapterStage
 from maskadapter.training.classifier.learning import learn_classes
@@ -87,6 +87,7 @@ class _Run:
         vocabularies = [one and EncodedVocabulary(one.vocabulary, one.text_embeddings.clone()) for one in encoded]
         self.training_step = TrainingStep(recipe, self.segmenter, self._stage(), vocabularies, self.accelerator)
         self.checkpoints = Checkpoints(output / "checkpoints", run.keep)
+        self.frozen = {IMAGE_ENCODER: image_encoder_hash(self.segmenter.state_dict())}
         self.step = 0  # how many are done
         self.watch = LossWatch(run.iterations, [])
 
@@ -143,7 +144,8 @@ class _Run:
                 self._add_to(log, numbers)
             if stopped or ended or self._due() or self.step % run.save_every == 0:
                 if self.accelerator.is_main_process:
-                    self.checkpoints.write(self.step, self.training_step.state() | {"losses": self.watch.history})
+                    state = self.training_step.state() | {"losses": self.watch.history} | self.frozen
+                    self.checkpoints.write(self.step, state)
                 self.accelerator.wait_for_everyone()
             if stopped:
                 raise KeyboardInterrupt(
@@ -196,5 +198,14 @@ class _Run:
             )
         if found is not None:
             self.step, state = found
+            self._require_the_same_encoder(state.get(IMAGE_ENCODER))
             self.training_step.load_state(state)
             self.watch = LossWatch(self.recipe.run.iterations, state.get("losses", [math.nan] * self.step))
+
+    def _require_the_same_encoder(self, before: str | None) -> None:
+        """Raise where what was trained belongs to another CLIP. before: None in checkpoints of version 0.2."""
+        if before is None and self.recipe.model.architecture in TINY_NAMES:
+            raise first_form(self.output)
+        if before not in (None, self.frozen[IMAGE_ENCODER]):
+            weights = self.recipe.model.weights
+            raise RecipeError(f"{self.output} was begun with other values of {weights}: choose another folder")

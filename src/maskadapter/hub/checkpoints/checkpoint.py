@@ -128,14 +128,23 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} cannot be read as safetensors ({reason}): download or write it again") from error
     # Files of version 0.1 hold the adapter as ``embedding.adapter``.
     tensors = {re.sub(r"^embedding\.adapter\.", "pooler.adapter.", key): tensor for key, tensor in held.items()}
-    # The embedded file stores the table of token embeddings as two factors, to be small: the first in 8 bits, with a
-    # scale for each row.
-    table = "clip.model.token_embedding"
-    a, scale, b = (tensors.pop(f"{table}.{part}", None) for part in ("factor_a", "factor_a_scale", "factor_b"))
-    if a is not None and b is not None:
-        a = a.float() if scale is None else a.float() * scale.float()
-        tensors[f"{table}.weight"] = a @ b.float()
-    return Checkpoint(path, tensors, official=False, metadata=metadata)
+    return Checkpoint(path, _with_token_table(path, tensors), official=False, metadata=metadata)
+
+
+def _with_token_table(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Multiply the factors of the embedded file's table of token embeddings: (rows, r) in 8 bits, with a scale of each
+    row, (rows, 1), times (r, width). That of version 0.2 has 16 bits and no scales."""
+    table = "clip.model.token_embedding."
+    names = [table + part for part in ("factor_a", "factor_a_scale", "factor_b")]
+    found = {name: tensors.pop(name) for name in names if name in tensors}
+    if not found:
+        return tensors
+    a, scale, b = map(found.get, names)
+    if a is None or b is None or (scale is None and not a.is_floating_point()):
+        lacking = ", ".join(name for name in names if name not in found)
+        raise CheckpointError(f"{path} holds a part of its token table and lacks {lacking}: download or write it again")
+    scaled = a.float() if scale is None else a.float() * scale.float()
+    return tensors | {f"{table}weight": scaled @ b.float()}
 
 
 def _read_pickle(path: Path) -> Checkpoint:

@@ -255,5 +255,5 @@ def fingerprint(tensors: Mapping[str, Tensor], *facts: str) -> str:
     digest = hashlib.sha256(repr(facts).encode())
     for name, tensor in tensors.items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().contiguous().cpu().view(torch.uint8).numpy().data)
+        digest.update(tensor.detach().flatten().contiguous().cpu().view(torch.uint8).numpy().data)
     return digest.hexdigest()

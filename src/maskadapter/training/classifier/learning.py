@@ -11,7 +11,7 @@ from typing import Any
 from maskadapter.data import Dataset, require_masks
 from maskadapter.errors import RecipeError
 from maskadapter.evaluation import evaluate
-from maskadapter.hub import ModelSource, assemble, identified, save
+from maskadapter.hub import IMAGE_ENCODER, ModelSource, assemble, identified, image_encoder_hash, save
 from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.processes import rank_and_world_size
@@ -52,6 +52,8 @@ def learn_classes(recipe: ClassifierRecipe, datasets: Sequence[Dataset], output:
     if path.exists() and (output / SUMMARY).exists():
         return path
     segmenter, name = _model(recipe, device)
+    encoder = {IMAGE_ENCODER: image_encoder_hash(segmenter.state_dict())}
+    claim(output, encoder, "weights.yaml", RecipeError, (), results="e*/*/*")  # examples, evaluations
     encoded = segmenter.encode_text(train.vocabulary)
     score = partial(_score, dataset=held_out, count=count, folder=output / "evaluation", run=fingerprint(recipe))
     before = score(segmenter, encoded, "before")

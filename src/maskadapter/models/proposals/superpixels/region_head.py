@@ -20,7 +20,8 @@ SHAPE_HIDDEN = 64  # width of the network that tells things from parts and mixtu
 HIDDEN = 768  # width of the network between features and embeddings, as in the embedded CLIP's projection
 # ``cut`` chooses among nested proposals. The objectness of one left out is lowered, so that it wins only where no other
 # proposal does; that of a chosen one is raised: parts were trained with low scores, and void would win all of them.
-LEFT_OUT, CHOSEN = 3.0, 6.0
+# Chosen on training photos: results/embedded-model/settings.json
+LEFT_OUT, CHOSEN = 1.5, 4.0
 EMPTY = -100.0  # objectness of an empty mask
 
 

@@ -14,7 +14,9 @@ from maskadapter.models.proposals.superpixels.pieces import (
     small_rgb,
 )
 
-SPLIT_BONUS = 0.7  # of ``cut``, 0 to 1: the smaller, the finer the cut
+# Of ``cut``: how much a region counts beside its parts; the smaller, the finer the cut. Chosen on training photos:
+# results/embedded-model/settings.json
+WHOLE_WEIGHT = 1.1
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,7 @@ def cut(parents: np.ndarray, areas: np.ndarray, confidence: np.ndarray) -> np.nd
     """Choose among nested proposals: (N,) bool, no chosen proposal inside another chosen one.
 
     parents, areas: (N,), see ``NestedRegions.nesting``. confidence: (N,) 0 to 1, how likely a proposal is one thing. A
-    node is chosen where its own area x confidence x SPLIT_BONUS is at least the sum of the best nodes inside it:
-    without this, one node that covers the image would beat all of its parts."""
+    node is chosen where its own area x confidence x WHOLE_WEIGHT is at least the sum of the best nodes inside it."""
     order = np.argsort(areas, kind="stable").tolist()
     children: list[list[int]] = [[] for _ in order]
     roots: list[int] = []
@@ -80,7 +81,7 @@ def cut(parents: np.ndarray, areas: np.ndarray, confidence: np.ndarray) -> np.nd
     for node in order:
         inside, own = value[children[node]].sum(), areas[node] * confidence[node]
         # Nodes that were too small to be proposals leave holes: a node stays whole unless its parts cover half of it.
-        whole[node] = own * SPLIT_BONUS >= inside or areas[children[node]].sum() < areas[node] / 2
+        whole[node] = own * WHOLE_WEIGHT >= inside or areas[children[node]].sum() < areas[node] / 2
         value[node] = own if whole[node] else inside
     chosen, open_nodes = np.zeros(len(order), bool), roots
     while open_nodes:
