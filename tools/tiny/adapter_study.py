@@ -66,6 +66,7 @@ class Scene:
 
     def __init__(self, model: OpenVocabularySegmenter, features: ClipFeatures, other: torch.Tensor, text: object):
         self.model, self.features, self.text = model, features, text
+        self.inside: dict[str, list[torch.Tensor]] = {}  # share of an adapter's weights in the mask's locations, (N,)
         # Another photo's features, to make maps for the same masks from.
         self.other = F.interpolate(other, features.projected.shape[-2:], mode="bilinear")
 
@@ -93,7 +94,9 @@ class Scene:
         yield "pooling, mask shrunk by a cell", self.pooled(shrunk)
         for name, poolers in adapters.items():
             for pooler in poolers:
-                yield name, self.pooled(pooler.weights(self.features, logits[None])[0])
+                weights = pooler.weights(self.features, logits[None])[0]
+                self.inside.setdefault(name, []).append((weights * (inside > 0)).sum((2, 3)).mean(1))
+                yield name, self.pooled(weights)
         for name, poolers in adapters.items():
             for pooler in poolers:
                 foreign = replace(self.features, projected=self.other)
@@ -113,7 +116,7 @@ def measure(
 ) -> dict[str, list]:
     """Per mask: photo, class, share of the image; and by row whether it is right, (trainings,) each."""
     text = model.text_classifier(model.encode_text(Vocabulary.builtin("coco-panoptic")))
-    result: dict[str, list] = {"photo": [], "class": [], "area": [], "rows": {}, "whole photos": []}
+    result: dict[str, list] = {"photo": [], "class": [], "area": [], "rows": {}, "inside": {}, "whole photos": []}
     features = [model.clip.encode_image(model.prepare(np.array(photo.image()))[0].pixels) for photo in photos]
     for number, photo in enumerate(photos):
         inputs, sizes = model.prepare(np.array(photo.image()))
@@ -133,6 +136,8 @@ def measure(
         rows: dict[str, list[torch.Tensor]] = {}
         for name, found in scene.rows(logits, adapters):
             rows.setdefault(name, []).append(found == labels)
+        for name, shares in scene.inside.items():
+            result["inside"].setdefault(name, []).append(torch.stack(shares).mean(0))
         rows["some single location"] = [scene.some_location(logits, labels)]
         for name, right in rows.items():
             result["rows"].setdefault(name, []).append(torch.stack(right).float())
@@ -170,7 +175,8 @@ def summary(result: dict[str, list], seed: int = 0) -> dict:
             cells[kind]["trainings"] = [round(100 * float(x[chosen].mean()), 2) for x in every]
         table["rows"][name] = cells
     table["whole photos, class is in the photo"] = round(100 * float(np.mean(result["whole photos"])), 2)
-    return table
+    shares = {name: round(100 * float(torch.cat(parts).mean()), 1) for name, parts in result["inside"].items()}
+    return {**table, "share of the weights inside the mask": shares}
 
 
 def as_markdown(found: dict) -> str:
@@ -190,6 +196,8 @@ def as_markdown(found: dict) -> str:
     facts = f"{found['model']}, {found['split']} photos, masks: {found['source of masks']}. Trainings of each adapter: "
     facts += ", ".join(f"{name} {len(cells['all']['trainings'])}" for name, cells in rows.items() if "Adapter" in name)
     facts += f". A whole photo's class is one of those in it: {whole} %."
+    inside = found["share of the weights inside the mask"]
+    facts += "".join(f" {share} % of the weights of {name} lie inside the mask." for name, share in inside.items())
     return "\n".join([facts, "", *accuracy, "", *gain, ""])
 
 

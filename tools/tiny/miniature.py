@@ -45,7 +45,7 @@ STAGES = {
         "masks.predicted": 4,
         "masks.iou_threshold": 0.5,  # these proposals seldom reach the paper's 0.7
         "optimizer.lr": 3.0e-4,
-        "run.iterations": 100,
+        "run.iterations": 50,
     },
 }
 
