@@ -33,7 +33,9 @@ Adapters = dict[str, list[AdapterPooler]]
 POOLING, THINGS, SAMPLES = "mask pooling", 80, 1000
 
 
-def true_masks(photo: Photo, resized: tuple[int, int], padded: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+def ground_truth_masks(
+    photo: Photo, resized: tuple[int, int], padded: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Ground-truth masks (N, H, W) bool at the network's input size, and their classes (N,)."""
     ids, labels = photo.masks()
     small = torch.from_numpy(np.array(Image.fromarray(ids).resize(resized[::-1], Image.NEAREST)))
@@ -121,7 +123,7 @@ def measure(
     for number, photo in enumerate(photos):
         inputs, sizes = model.prepare(np.array(photo.image()))
         scene = Scene(model, features[number], features[number - 1].projected, text)
-        masks, labels = true_masks(photo, sizes.resized, sizes.padded)
+        masks, labels = ground_truth_masks(photo, sizes.resized, sizes.padded)
         result["whole photos"].append(bool(torch.isin(scene.pooled(scene.everywhere()), labels)[0]))
         logits = 20.0 * masks - 10
         if proposals:
