@@ -6,7 +6,11 @@ PIP := -m pip install --quiet --disable-pip-version-check
 PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 MINIMUM := .venv-minimum/bin/python
 
-.PHONY: demo test test-all test-minimum lint
+# Of `make tiny`: the data to train on, and the folder of what the stages write.
+SHARED ?= ../shared
+WORK ?= build/tiny
+
+.PHONY: demo test test-all test-minimum lint tiny
 
 demo: .venv/installed
 	@echo "Segmenting a photo of scikit-image with the embedded model:"
@@ -30,6 +34,10 @@ lint: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/python tools/lint_words.py
 
+# Rebuilds the embedded model, stage by stage: tools/tiny/README.md.
+tiny: .venv/tiny
+	$(MAKE) -f tools/tiny/Makefile PYTHON=$(BIN)/python SHARED=$(SHARED) WORK=$(WORK)
+
 # What a user installs. pip shows what it fetches: that is most of the time of the first `make demo`.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -39,6 +47,10 @@ lint: .venv/ready
 
 .venv/ready: .venv/installed
 	$(BIN)/python $(PIP) --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv/tiny: .venv/ready tools/tiny/requirements.txt
+	$(BIN)/python $(PIP) --constraint constraints.txt --requirement tools/tiny/requirements.txt
 	touch $@
 
 .venv-minimum/ready: pyproject.toml constraints-minimum.txt

@@ -218,7 +218,7 @@ def test_things_have_to_be_found_where_they_are(paint, passed):
     assert finding.figures["cup"].keys() == {"inside", "outside"}
 
 
-def test_a_model_that_covers_everything_is_told_in_one_line():
+def test_a_model_that_covers_everything_gets_one_line():
     finding = check._photo(Painter(lambda size, thing, place: np.full(size, thing)))
     assert "cat on 100% of its place and 100% of the rest, cup on 100%" in finding.text
 

@@ -1,39 +1,25 @@
 """Build the embedded model from its trained parts, with the package's own classes, so that what is trained and
 evaluated is what users run."""
 
-import json
 from pathlib import Path
 
 import torch
-from open_clip_import import open_clip  # noqa: F401  (declares what open_clip needs beside a CPU-only PyTorch)
-from text_encoder import EMBED_DIM, HEADS, LAYERS, WIDTH
 from torch import nn
 
 from maskadapter.hub.checkpoints.checkpoint import read_checkpoint
+from maskadapter.models.builder import Architecture
+from maskadapter.models.builder import build as build_model
 from maskadapter.models.clip.clip import Clip
-from maskadapter.models.config import InferenceConfig
-from maskadapter.models.poolers.mask_pooling import MaskPooling
-from maskadapter.models.preprocess import InputSize
-from maskadapter.models.proposals.superpixels.region_head import RegionHead
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
 PACKED = Path(__file__).parents[2] / "src/maskadapter/hub/weights/tiny.safetensors"
 TEMPLATES = ("{}", "a photo of a {}.")
 LONGEST = 640
-CONFIG = {
-    "embed_dim": EMBED_DIM,
-    "vision_cfg": {"timm_model_name": "tf_efficientnet_lite2", "timm_pool": "", "timm_proj": "mlp", "image_size": 512},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": WIDTH, "heads": HEADS, "layers": LAYERS},
-}
 
 
-def build(alpha: float = 0.5, beta: float = 0.8, config: dict = CONFIG) -> OpenVocabularySegmenter:
+def build() -> OpenVocabularySegmenter:
     """The untrained model."""
-    clip = Clip.build(config, output_stride=16, joined=("res4",), templates=TEMPLATES)
-    inference = InferenceConfig(InputSize(LONGEST, LONGEST), seen_in="coco-panoptic", alpha=alpha, beta=beta)
-    dims = clip.pyramid_dims
-    head = RegionHead(dims, dims["res4"] + clip.model.visual.trunk.num_features, clip.embed_dim)
-    return OpenVocabularySegmenter(clip, head, MaskPooling("area"), inference)
+    return build_model(Architecture("tiny", "pooling"))
 
 
 def text_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -44,7 +30,7 @@ def text_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def load_text(clip: Clip, source: Path = PACKED) -> Clip:
     """Fill in the text encoder of a file of `pack.py` or `text_finetune.py`."""
     prefix = "clip.model."
-    text = {name.removeprefix(prefix): value for name, value in packed_state(source)[0].items()}
+    text = {name.removeprefix(prefix): value for name, value in read_checkpoint(source).float_tensors().items()}
     text = {name: value for name, value in text.items() if name in clip.model.state_dict()}
     text = {name: value for name, value in text.items() if not name.startswith(("visual.", "logit_"))}
     missing, _ = clip.model.load_state_dict(text, strict=False)
@@ -75,15 +61,8 @@ def load_parts(model: OpenVocabularySegmenter, work: Path) -> OpenVocabularySegm
     return model
 
 
-def packed_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors, in single precision, and metadata of a file of `pack.py`."""
-    checkpoint = read_checkpoint(path)
-    return checkpoint.float_tensors(), dict(checkpoint.metadata)
-
-
 def load_packed(path: Path) -> OpenVocabularySegmenter:
-    """The model in a file of `pack.py`, in single precision."""
-    state, facts = packed_state(path)
-    model = build(float(facts["alpha"]), float(facts["beta"]), json.loads(facts["clip_config"]))
-    model.load_state_dict(state)
+    """The model in a file of `pack.py`."""
+    model = build()
+    model.load_state_dict(read_checkpoint(path).float_tensors())
     return model.eval()

@@ -14,12 +14,12 @@ import argparse
 from pathlib import Path
 
 import torch
-from assemble import CONFIG, LONGEST, PACKED, TEMPLATES, build, load_parts, load_text
+from assemble import LONGEST, PACKED, TEMPLATES, build, load_parts, load_text
 from coco import panoptic_names, splits, unlabelled_photos
 from safetensors.torch import load_file
 
 from maskadapter.hub.checkpoints.checkpoint import write_checkpoint
-from maskadapter.models.builder import Architecture, published
+from maskadapter.models.builder import TINY_CLIP, Architecture, published
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 TEXT = "clip.model."
@@ -92,7 +92,7 @@ def main() -> None:
     facts = {
         "name": "tiny",
         "license": "Apache-2.0",
-        "clip_config": CONFIG,
+        "clip_config": TINY_CLIP,
         "output_stride": 16,
         "templates": TEMPLATES,
         "image_size": {"longest_side": LONGEST, "divisor": 32},

@@ -3,7 +3,7 @@
 A proposal's class is that of most of its labeled pixels; it counts the more the better it covers a segment. Objectness
 is learned apart, from shapes and boundaries alone: trained with the classes it knew the training photos by heart.
 
-    python tools/tiny/region_head.py prepare --number 0 --shared ../shared --work build/tiny   # and 1, 2
+    python tools/tiny/region_head.py prepare --number 0 --shared ../shared --work build/tiny   # and 1
     python tools/tiny/region_head.py prepare-held-out --shared ../shared --work build/tiny
     python tools/tiny/region_head.py train --shared ../shared --work build/tiny
 
@@ -170,8 +170,8 @@ def train_classes(model, data: dict, held_out: dict, shared: Path, steps: int) -
             right = (found.argmax(-1) == held_out["label"])[good].float().mean()
             weights = confidence(held_out["purity"], held_out["iou"]) * held_out["area"].sqrt()
             losses = F.cross_entropy(found, held_out["label"], reduction="none") * weights
-            told = f"held out: loss {losses.sum() / weights.sum():.3f}, accuracy at IoU 0.5 {right:.3f}"
-            print(f"{step} loss {running / 100:.3f} {told}", flush=True)
+            words = f"held out: loss {losses.sum() / weights.sum():.3f}, accuracy at IoU 0.5 {right:.3f}"
+            print(f"{step} loss {running / 100:.3f} {words}", flush=True)
             running = 0.0
         chosen = torch.randint(len(weight), (1024,))
         text_embeddings = torch.stack(

@@ -30,7 +30,7 @@ class PublishedModel:
 
 def list_models() -> list[PublishedModel]:
     """Return every published file of weights, and where it lies if it was downloaded. The network is not used."""
-    found = [PublishedModel("tiny", "pooling", "20 MB", "Apache-2.0", ("in the package",))]
+    found = [PublishedModel("tiny", "pooling", "22 MB", "Apache-2.0", ("in the package",))]
     for each in WEIGHTS:
         sources = ("hub", "drive") if each.hub_words else ("drive",)
         found.append(PublishedModel(each.model, each.pooler, each.size, each.license, sources, present(each)))

@@ -109,12 +109,13 @@ def merge(pieces: Pieces) -> Tree:
     return Tree(members, paid, parent, regions.outline, regions.inner, regions.strongest)
 
 
-def choose(tree: Tree, areas: np.ndarray, limit: int, smallest: float) -> np.ndarray:
+def choose(tree: Tree, areas: np.ndarray, limit: int, smallest: float, largest: float) -> np.ndarray:
     """Choose up to ``limit`` nodes, ascending indices: those that stay whole longest while their surroundings merge.
-    areas: (L,) shares of the image. Nodes below ``smallest`` of the image are left out."""
+    areas: (L,) shares of the image. Nodes below ``smallest`` or above ``largest`` of the image are left out, but for
+    the whole image where there is no other."""
     area = tree.members @ areas
     persistence = tree.cost[tree.parent] - tree.cost
-    persistence[-1] = np.inf  # the whole image: there may be only one thing in it
-    score = np.where(area >= smallest, persistence * area**AREA_POWER, -np.inf)
+    score = np.where((area >= smallest) & (area <= largest), persistence * area**AREA_POWER, -np.inf)
     order = np.argsort(-score, kind="stable")[:limit]
-    return np.sort(order[np.isfinite(score[order]) | (order == len(score) - 1)])
+    chosen = np.sort(order[np.isfinite(score[order])])
+    return chosen if len(chosen) else np.array([len(score) - 1])

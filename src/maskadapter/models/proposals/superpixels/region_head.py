@@ -116,7 +116,8 @@ class RegionHead(nn.Module):
             logits = self.objectness(shape)[:, 0]
             chosen = torch.from_numpy(cut(*found.nesting(), logits.sigmoid().float().cpu().numpy())).to(logits.device)
             objectness[number, : len(masks)] = logits + torch.where(chosen, logits.new_tensor(CHOSEN), -LEFT_OUT)
-        return Proposals((inside.to(pooled) * 2 - 1) * INSIDE, self.embed(pooled), objectness)
+        mask_logits = torch.where(inside.to(pooled.device), pooled.new_tensor(INSIDE), -INSIDE)
+        return Proposals(mask_logits, self.embed(pooled), objectness)
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
         """Classify proposals: (B, N, K + 1), void last, whose probability does not depend on the text."""

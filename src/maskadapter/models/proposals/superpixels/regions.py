@@ -51,6 +51,7 @@ class Merging:
     superpixels: int = 350  # approximate number of pieces where there are no boundaries to cut by
     stride: int = 2  # image pixels per mask pixel
     smallest: float = 0.001  # least share of the image that a proposal covers
+    largest: float = 0.95  # most: one that covers everything would hide what it is made of
 
     def regions(
         self,
@@ -64,7 +65,7 @@ class Merging:
         cut = cut_by_color(rgb, self.superpixels) if boundaries is None else cut_by_boundaries(boundaries, self.stride)
         pieces = measure(cut, rgb, boundaries, projected)
         tree = merge(pieces)
-        return NestedRegions(pieces, tree, choose(tree, pieces.areas, self.num_proposals, self.smallest))
+        return NestedRegions(pieces, tree, choose(tree, pieces.areas, self.num_proposals, self.smallest, self.largest))
 
 
 def cut(parents: np.ndarray, areas: np.ndarray, confidence: np.ndarray) -> np.ndarray:
