@@ -35,7 +35,7 @@ def run(*arguments):
 
 
 def test_a_report_has_what_is_promised(folder, capsys):
-    arguments = ("--size", 128, "--images", folder / "photos", "--proposals", 12, "--classes", "box, ground, sky")
+    arguments = ("--size", 256, "--images", folder / "photos", "--proposals", 12, "--classes", "box, ground, sky")
     assert not run("tiny", *arguments, "--output", folder / "report.json")
     report = json.loads((folder / "report.json").read_text())
     for key in ("adapter_speedup_exact", "adapter_speedup_pruned", "segment_speedup_pruned"):

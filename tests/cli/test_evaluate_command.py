@@ -22,7 +22,7 @@ from maskadapter.evaluation.evaluator import evaluate
 from maskadapter.evaluation.predictions import Predictions
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.io.coco_format import encode_mask
-from maskadapter.models.builder import Architecture, build
+from maskadapter.models.builder import Architecture, build, published
 from maskadapter.models.config import AdapterConfig
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.mask_adapter import MaskAdapter
@@ -33,6 +33,7 @@ from maskadapter.pipelines.predictor import MasksInFiles, file_predictor
 from maskadapter.vocabulary.vocabulary import Vocabulary
 
 EMBEDDED = Path(hub.__file__).with_name("weights")
+OWN = published(Architecture("tiny", "pooling")).inference
 COCO = os.environ.get("MASKADAPTER_COCO")
 
 
@@ -79,7 +80,7 @@ def test_the_embedded_model_on_two_images(root, tmp_path, capsys):
     assert facts["images"] == 2
     assert facts["model"] == "tiny with pooling"
     assert facts["weights"].startswith("tiny.safetensors, sha256 ")
-    assert (facts["alpha"], facts["beta"], facts["input size"]) == (0.7, 0.9, "longer side 640")
+    assert (facts["alpha"], facts["beta"], facts["input size"]) == (OWN.alpha, OWN.beta, "longer side 640")
     assert facts["split"] == "val"
     assert facts["partition"] == "synonyms shared with coco-panoptic: 3 seen, 0 unseen"
     assert facts["resized by"].startswith("Pillow ")
@@ -181,11 +182,11 @@ def test_no_masks_or_empty_ones(root, tmp_path, count):
 @pytest.mark.parametrize(
     ("switches", "alpha", "beta"),
     [
-        ({}, 0.7, 0.9),
+        ({}, OWN.alpha, OWN.beta),
         ({"branch": "in-vocabulary"}, 0, 0),
         ({"branch": "out-of-vocabulary"}, 1, 1),
-        ({"alpha": 0.0}, 0.0, 0.9),
-        ({"beta": 0.25}, 0.7, 0.25),
+        ({"alpha": 0.0}, 0.0, OWN.beta),
+        ({"beta": 0.25}, OWN.alpha, 0.25),
     ],
 )
 def test_branches(root, switches, alpha, beta, monkeypatch):

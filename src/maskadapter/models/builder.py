@@ -58,7 +58,7 @@ def published(architecture: Architecture) -> ModelConfig:
     name, with_adapter, quirks = architecture.name, architecture.pooler == "adapter", UpstreamQuirks()
     size = LONGER_896 if with_adapter and architecture.generator else SHORTER_800
     if name.startswith("tiny"):
-        inference = InferenceConfig(InputSize(640, 640), "coco-panoptic", 0.4, 0.9, join_touching=name == "tiny")
+        inference = InferenceConfig(InputSize(640, 640), "coco-panoptic", 0.2, 0.9, join_touching=name == "tiny")
         adapter = AdapterConfig(hidden_dim=256)
     elif name == "fcclip-large":
         alpha, beta = (0.7, 0.9) if with_adapter else (0.4, 0.8)
