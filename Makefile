@@ -15,7 +15,7 @@ WORK ?= build/tiny
 demo: .venv/installed
 	@echo "Segmenting a photo of scikit-image with the embedded model:"
 	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/motorcycle_left.png \
-		--classes "motorcycle, bench, wall, floor|pavement" --output out
+		--classes "motorcycle, wall, floor|pavement" --output out
 
 test: .venv/ready
 	$(PYTEST) -m "not slow"
