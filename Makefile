@@ -14,8 +14,8 @@ WORK ?= build/tiny
 
 demo: .venv/installed
 	@echo "Segmenting a photo of scikit-image with the embedded model:"
-	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/motorcycle_left.png \
-		--classes "motorcycle, wall, floor|pavement" --output out
+	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/camera.png \
+		--classes "person, sky, building, grass|field|lawn" --output out
 
 test: .venv/ready
 	$(PYTEST) -m "not slow"

@@ -46,7 +46,9 @@ def main() -> None:
         for cut in CUTS:
             region_head.LEFT_OUT, region_head.CHOSEN, regions.WHOLE_WEIGHT = cut
             again = replace(encoded, proposals=model.generator(inputs, features))
-            table.add(f"left out {cut[0]}, chosen {cut[1]}, whole {cut[2]}", again, photo, number, alpha=model.inference.alpha)
+            table.add(
+                f"left out {cut[0]}, chosen {cut[1]}, whole {cut[2]}", again, photo, number, alpha=model.inference.alpha
+            )
         region_head.LEFT_OUT, region_head.CHOSEN, regions.WHOLE_WEIGHT = chosen
     measured = table.numbers()
     for name, numbers in measured.items():
