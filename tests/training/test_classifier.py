@@ -182,8 +182,8 @@ def test_instances_that_overlap(recipe, tmp_path):
 
 
 def test_the_embedded_adapter_learns_too(recipe, tmp_path):
-    settings = recipe(model={"adapter": "tiny"}, run={"penalties": [0.1]}, data={"held_out": 0.5})
-    model = ma.load(train(settings, [Clothes(2)], tmp_path, device="cpu"))
+    settings = recipe(model={"adapter": "tiny"}, run={"penalties": [0.01]}, data={"held_out": 0.5})
+    model = ma.load(train(settings, [Clothes(6)], tmp_path, device="cpu"))
     assert model.pooler.adapter.config.hidden_dim == 96
     assert model.own_classes is not None
 

@@ -115,7 +115,8 @@ def choose(tree: Tree, areas: np.ndarray, limit: int, smallest: float, largest: 
     the whole image where there is no other."""
     area = tree.members @ areas
     persistence = tree.cost[tree.parent] - tree.cost
-    score = np.where((area >= smallest) & (area <= largest), persistence * area**AREA_POWER, -np.inf)
+    persistence[-1] = np.inf  # the whole image: there may be only one thing in it
+    score = np.where((area >= smallest) & (area <= largest + 1e-9), persistence * area**AREA_POWER, -np.inf)
     order = np.argsort(-score, kind="stable")[:limit]
-    chosen = np.sort(order[np.isfinite(score[order])])
+    chosen = np.sort(order[score[order] > -np.inf])
     return chosen if len(chosen) else np.array([len(score) - 1])

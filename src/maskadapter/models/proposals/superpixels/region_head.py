@@ -63,7 +63,8 @@ class RegionHead(nn.Module):
 
     def __init__(self, stage_dims: Mapping[str, int], in_channels: int, embed_dim: int) -> None:
         super().__init__()
-        self.merging = Merging(stride=1)  # edges of masks follow the image
+        # Edges of masks follow the image; one that covers everything would hide what it is made of.
+        self.merging = Merging(stride=1, largest=0.95)
         self.boundaries = BoundaryHead(stage_dims)
         self.hidden = nn.Linear(in_channels, HIDDEN)
         self.output = nn.Linear(HIDDEN, embed_dim)

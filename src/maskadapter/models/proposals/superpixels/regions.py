@@ -51,7 +51,7 @@ class Merging:
     superpixels: int = 350  # approximate number of pieces where there are no boundaries to cut by
     stride: int = 2  # image pixels per mask pixel
     smallest: float = 0.001  # least share of the image that a proposal covers
-    largest: float = 0.95  # most: one that covers everything would hide what it is made of
+    largest: float = 1.0  # the most
 
     def regions(
         self,
