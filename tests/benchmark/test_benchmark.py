@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import maskadapter as ma
-from maskadapter.benchmark.clock import Clock, Counter, peak_memory
+from maskadapter.benchmark.clock import Clock, Counter, memory_taken, peak_memory
 from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.request import photo_readers
 from maskadapter.benchmark.segments import draw_segments
@@ -41,6 +41,7 @@ def test_a_report_has_what_is_promised(folder, capsys):
     for key in ("adapter_speedup_exact", "adapter_speedup_pruned", "segment_speedup_pruned"):
         assert report[key] > 0
     assert 0 <= report["agreement_pruned"] <= 1
+    assert report["peak_memory_gb_exact"] >= 0
     assert report["peak_memory_gb_pruned"] >= 0
     seconds = report["seconds"]
     for computation in ("reference", "exact", "pruned"):
@@ -195,6 +196,9 @@ def test_peak_memory_of_a_block_is_measured():
         time.sleep(0.2)
         del taken
     assert 0.3 < most[0] < 0.4
+    with peak_memory(torch.device("cpu"), memory_taken(torch.device("cpu")) - 10**9) as most:
+        pass
+    assert 0.9 < most[0] < 1.1
 
 
 def test_a_clock_adds_up():

@@ -11,6 +11,7 @@ from torch import Tensor
 import maskadapter
 from maskadapter.errors import CheckpointError
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from maskadapter.hub.checkpoints.stored_tensors import Tensors
 from maskadapter.hub.loading import join
 from maskadapter.hub.same_clip import IMAGE_ENCODER, image_encoder_hash, refuse_another_clip
 from maskadapter.models.builder import Architecture
@@ -37,7 +38,7 @@ def one_line(error: pytest.ExceptionInfo, path: Path) -> bool:
 def segmenter() -> Checkpoint:
     """A file of today's embedded model; its values are one number each."""
     tensors = {key: torch.ones(()).expand(shape) for key, shape in needed(Architecture("tiny", "pooling")).items()}
-    return Checkpoint(Path("tiny.safetensors"), tensors, official=False, metadata={"name": "tiny"})
+    return Checkpoint(Path("tiny.safetensors"), Tensors(tensors), official=False, metadata={"name": "tiny"})
 
 
 @pytest.fixture(scope="module")

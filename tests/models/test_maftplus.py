@@ -9,6 +9,7 @@ import torch
 
 from maskadapter.data.scenes.scenes import Scenes
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint
+from maskadapter.hub.checkpoints.stored_tensors import Tensors
 from maskadapter.hub.model_source import ModelSource
 from maskadapter.hub.source_check import published_weights
 from maskadapter.hub.zoo.model_zoo import weights_of
@@ -97,7 +98,7 @@ def test_ground_truth_is_classified_with_adapter_and_transferred_text(monkeypatc
     adapter = AdapterPooler(MaskAdapter(32, AdapterConfig(hidden_dim=8, num_blocks=1, num_maps=2)))
     inference = InferenceConfig(InputSize(64, 64), "coco-stuff", 0.8, 1.0)
     segmenter = OpenVocabularySegmenter(Clip.build(SMALL, output_stride=16), None, adapter, inference, transfer).eval()
-    checkpoint = Checkpoint(Path(__file__), {}, official=True, metadata={})
+    checkpoint = Checkpoint(Path(__file__), Tensors({}), official=True, metadata={})
     monkeypatch.setattr(
         model_evaluation, "identified", lambda source: (checkpoint, Architecture(source.name, "adapter"))
     )

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -205,7 +206,7 @@ def test_a_folder_that_cannot_be_written(photos, tmp_path):
     assert model.given == []
 
 
-def test_one_result_is_in_memory_at_a_time(photos, tmp_path, monkeypatch):
+def test_two_results_are_in_memory_at_a_time(photos, tmp_path, monkeypatch):
     (photos / "bad.jpg").write_text("words")
     results, most, make = weakref.WeakSet(), [], Segmentation.__init__
 
@@ -224,7 +225,39 @@ def test_one_result_is_in_memory_at_a_time(photos, tmp_path, monkeypatch):
             del result
     finally:
         gc.enable()
-    assert most == [1] * 10
+    assert max(most[:5]) == 2  # one is computed while the one before is written
+    assert most[5:] == [1] * 5
+
+
+def test_reading_and_writing_go_on_while_an_image_is_computed(photos, tmp_path, monkeypatch):
+    read, computed = threading.Event(), threading.Event()
+    read_input, segment, save = image_run.read_input, Halves.segment, Segmentation.save
+
+    def reading(source):
+        if source.stem == "c":  # the third image
+            read.set()
+        return read_input(source)
+
+    def computing(self, source, *given, **named):
+        if source.name == "x.png" and self.given:  # the second one
+            computed.set()
+            assert read.wait(10), "the next image is not read"
+        return segment(self, source, *given, **named)
+
+    def writing(self, folder, *given, stem, **named):
+        if stem == "a/x":
+            assert computed.wait(10), "the next image is not computed"
+        return save(self, folder, *given, stem=stem, **named)
+
+    monkeypatch.setattr(image_run, "read_input", reading)
+    monkeypatch.setattr(Halves, "segment", computing)
+    monkeypatch.setattr(Segmentation, "save", writing)
+    shown = []
+    report = segment_images(
+        Halves(), photos, "cat", tmp_path / "out", "labels", on_result=lambda _, files: shown.append(files[0].name)
+    )
+    assert (report.done, report.failed) == (5, ())
+    assert shown == ["x-labels.png", "x-labels.png", "c-labels.png", "d-labels.png", "e-labels.png"]
 
 
 def test_one_after_another(photos):

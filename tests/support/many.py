@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maskadapter.io.images import read_image
+from maskadapter.models.preprocess import read_input
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.segmentation import Segmentation
 from maskadapter.types.encoded_image import ImageSizes
@@ -33,7 +33,7 @@ class Halves:
     def segment(self, source, encoded, background="coco-stuff", masks=None):
         if isinstance(encoded, Vocabulary):
             encoded = self.encode_text(encoded)
-        image = read_image(source)
+        image = read_input(source).pixels
         self.given.append(source)  # one that cannot be read is not
         height, width = image.shape[:2]
         gray = image.mean(axis=2)
@@ -41,7 +41,7 @@ class Halves:
         probs = torch.zeros(2, len(encoded.vocabulary) + 1)
         probs[0, 0], probs[1, min(1, len(encoded.vocabulary) - 1)] = 0.9, 0.6
         sizes = ImageSizes(padded=(height, width), resized=(height, width), original=(height, width))
-        name = source.name if hasattr(source, "name") else "image.png"
+        name = getattr(source, "name", None) or "image.png"
         return Segmentation(image, encoded.vocabulary, torch.stack([bright, -bright]), probs, sizes, file_name=name)
 
 

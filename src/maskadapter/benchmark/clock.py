@@ -52,20 +52,24 @@ class Counter(Clock):
 
 
 @contextmanager
-def peak_memory(device: torch.device) -> Iterator[list[float]]:
-    """Yield a list that after the block holds the most memory that it took, in 10^9 bytes; on a GPU PyTorch's alone."""
+def peak_memory(device: torch.device, before: int | None = None) -> Iterator[list[float]]:
+    """Yield a list that after the block holds the most memory that it took, in 10^9 bytes; on a GPU PyTorch's alone.
+
+    before: what ``memory_taken`` returned where the memory beyond that is asked for; None for that at the beginning.
+    """
     most: list[float] = []
+    before = memory_taken(device) if before is None else before
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
         yield most
         most.append((torch.cuda.max_memory_allocated(device) - before) / 1e9)
         return
-    over, seen = threading.Event(), [resident_bytes()] * 2  # before, and at most since
+    over, highest = threading.Event(), resident_bytes()
 
     def watch() -> None:
+        nonlocal highest
         while not over.wait(_EVERY):
-            seen[1] = max(seen[1], resident_bytes())
+            highest = max(highest, resident_bytes())
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -74,4 +78,9 @@ def peak_memory(device: torch.device) -> Iterator[list[float]]:
     finally:
         over.set()
         thread.join()
-    most.append((seen[1] - seen[0]) / 1e9)
+    most.append((highest - before) / 1e9)
+
+
+def memory_taken(device: torch.device) -> int:
+    """Return the bytes of memory in use: on a GPU those of PyTorch's tensors, else the process's."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else resident_bytes()

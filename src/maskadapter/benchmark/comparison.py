@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskadapter.benchmark.clock import Clock, Counter, peak_memory
+from maskadapter.benchmark.clock import Clock, Counter, memory_taken, peak_memory
 from maskadapter.benchmark.models import SubstitutedProposals, encode_classes
 from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.segments import draw_segments
@@ -39,7 +39,7 @@ class Comparison:
         self._clocks = {computation: Clock(self._device) for computation in COMPUTATIONS}
         self._counters = {computation: Counter() for computation in COMPUTATIONS}
         self._segments: dict[str, Any] = {}
-        self._memory: list[float] = []
+        self._memory: dict[str, float] = {}
         self._images: list[dict[str, Any]] = []
 
     @torch.inference_mode()
@@ -93,8 +93,11 @@ class Comparison:
         return row | _agreement(results["reference"], results["pruned"])
 
     def _count(self, image: PreparedImage, computed: Tensor | None) -> None:
-        with peak_memory(self._device) as self._memory:
-            run_stages(self._timed, image, self._encoded, "pruned", Clock(self._device), computed)
+        before = memory_taken(self._device)  # for both: a processor's memory that was taken once may be kept
+        for way in ("pruned", "exact"):
+            with peak_memory(self._device, before) as most:
+                run_stages(self._timed, image, self._encoded, way, Clock(self._device), computed)
+            self._memory[way] = most[0]
         pruned = run_stages(self._timed, image, self._encoded, "pruned", self._counters["pruned"], computed)
         run_stages(self._timed, image, self._encoded, "exact", self._counters["exact"])
         run_stages(self._timed, image, self._encoded, "reference", self._counters["reference"], at_most=1)
@@ -114,7 +117,8 @@ class Comparison:
             "adapter_speedup_pruned": adapter["reference"] / adapter["pruned"],
             "segment_speedup_pruned": everything["reference"] / everything["pruned"],
             "agreement_pruned": mean(row["agreement, pruned"] for row in self._images),
-            "peak_memory_gb_pruned": self._memory[0],
+            "peak_memory_gb_pruned": self._memory["pruned"],
+            "peak_memory_gb_exact": self._memory["exact"],
             "adapter_speedup_exact_on_proposals": exact_on_proposals,
             "images_per_second_pruned": 1 / everything["pruned"],
             "segment_speedup_exact": everything["reference"] / everything["exact"],

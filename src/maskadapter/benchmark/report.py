@@ -12,6 +12,7 @@ _NAMES = {
     "segment_speedup_pruned": "all, pruned: times faster than the reference",
     "agreement_pruned": "pixels that get the same class, pruned",
     "images_per_second_pruned": "images a second, pruned",
+    "peak_memory_gb_exact": "most memory beyond the weights, exact, GB",
     "peak_memory_gb_pruned": "most memory beyond the weights, pruned, GB",
 }
 _FACTS = ("model", "proposals", "size", "classes", "device", "processor", "threads", "precision", "python")

@@ -50,7 +50,7 @@ def benchmark(
     Returns numbers ready for JSON: ``adapter_speedup_exact`` (on the segments where they are given),
     ``adapter_speedup_pruned``, ``segment_speedup_pruned`` (seconds of the reference over those of the other
     computation), ``agreement_pruned`` (share of pixels that get the same class as by the reference),
-    ``peak_memory_gb_pruned`` (of the first image, beyond the weights), then the details.
+    ``peak_memory_gb_pruned`` and ``_exact`` (of the first image, beyond the weights), then the details.
     Raises MaskAdapterError for a size, device or model that cannot be measured, ImageError for the images.
     """
     check_request(model, size, images, segments, classes, second_classes)

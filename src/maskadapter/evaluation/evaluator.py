@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import starmap
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -27,6 +28,7 @@ from maskadapter.results import Instances, PanopticMap
 from maskadapter.system.paths import user_path
 from maskadapter.system.processes import rank_and_world_size
 from maskadapter.system.progress import bar, busy
+from maskadapter.system.read_ahead import read_ahead
 from maskadapter.system.renamed import refuse_old_keywords
 
 Metric = Literal["semantic", "panoptic", "instance", "masks"]
@@ -81,11 +83,11 @@ def evaluate(
         report; the first writes it. (0, 1) is for one process of many that evaluates alone. patience: seconds to wait
         without a new record of any process.
 
-    One image is in memory at a time. Each leaves a line in ``records-<rank>.jsonl``; images that have a line are not
-    evaluated again, and the metrics are computed from the lines alone, whoever wrote them. Raises MaskAdapterError, one
-    line: no ground truth in any image, an image or label that cannot be read, predictions that do not fit, a folder
-    made with other settings or that cannot be written, a process that has ended. KeyboardInterrupt says how many
-    images are done.
+    While an image is evaluated, a thread reads the next. Each leaves a line in ``records-<rank>.jsonl``; images that
+    have a line are not evaluated again, and the metrics are computed from the lines alone, whoever wrote them. Raises
+    MaskAdapterError, one line: no ground truth in any image, an image or label that cannot be read, predictions that do
+    not fit, a folder made with other settings or that cannot be written, a process that has ended. KeyboardInterrupt
+    says how many images are done.
     """
     rank, world_size = rank_and_world_size() if share is None else share
     count = len(dataset) if limit is None else min(limit, len(dataset))
@@ -105,7 +107,8 @@ def evaluate(
     try:
         silent: AbstractContextManager[Callable[..., None]] = nullcontext(lambda steps: None)
         with bar("images", mine, done=mine - len(todo)) if rank == 0 else silent as advance:
-            for _ in records.write(rank, map(evaluator, todo)):
+            samples = ((index, read.result()) for index, read in read_ahead(dataset.__getitem__, todo))
+            for _ in records.write(rank, starmap(evaluator, samples)):
                 advance(1)
         records.refresh()
         with busy("waiting for the other processes"):
@@ -130,14 +133,13 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Evaluator:
-    """Makes the record of an image from its number."""
+    """Makes the record of an image."""
 
     predict: Any
     dataset: Dataset
     metrics: tuple[Metric, ...]
 
-    def __call__(self, index: int) -> dict[str, Any]:
-        sample = self.dataset[index]
+    def __call__(self, index: int, sample: Sample) -> dict[str, Any]:
         facts = {"index": index, "name": sample.name, "size": list(sample.target.size)}
         try:
             self._check_labels(sample.target.classes, "the ground truth")

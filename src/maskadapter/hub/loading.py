@@ -13,6 +13,7 @@ from maskadapter.hub.assembling import assemble, identify, ready
 from maskadapter.hub.bare_clip import load_bare_clip
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from maskadapter.hub.checkpoints.metadata import as_settings, read_settings
+from maskadapter.hub.checkpoints.stored_tensors import Tensors
 from maskadapter.hub.model_source import DEFAULT, ModelSource, is_bare
 from maskadapter.hub.same_clip import refuse_another_clip, refuse_first_form
 from maskadapter.hub.source_check import check_source, published_weights
@@ -125,8 +126,8 @@ def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
     if not segmenter.has("generator."):
         raise CheckpointError(f"{segmenter.source} holds no mask generator: give a segmenter's file and the adapter's")
     refuse_another_clip(segmenter, warmup)
-    tensors = {key: tensor for key, tensor in segmenter.tensors.items() if not key.startswith(_ADAPTER)}
-    tensors |= {key: tensor for key, tensor in warmup.tensors.items() if key.startswith(_ADAPTER)}
+    held = {key: tensor for key, tensor in segmenter.tensors.held.items() if not key.startswith(_ADAPTER)}
+    held |= {key: tensor for key, tensor in warmup.tensors.held.items() if key.startswith(_ADAPTER)}
     # How to segment comes from the segmenter, without what was published for mask pooling: a warm-up has no say in it.
     settings = {part: values for part, values in read_settings(segmenter).items() if part != "adapter"}
     if segmenter.model in MODELS:
@@ -134,4 +135,4 @@ def join(segmenter: Checkpoint, warmup: Checkpoint) -> Checkpoint:
         settings = {part: values for part, values in settings.items() if not values.items() <= pooling[part].items()}
     settings |= {part: values for part, values in read_settings(warmup).items() if part == "adapter"}
     metadata = {**segmenter.metadata, "settings": json.dumps(settings)}
-    return replace(segmenter, tensors=tensors, metadata=metadata, adapter=warmup.source)
+    return replace(segmenter, tensors=Tensors(held), metadata=metadata, adapter=warmup.source)

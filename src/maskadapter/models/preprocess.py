@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,9 +37,18 @@ class InputSize:
         return max(1, int(wanted[0] * again + 0.5)), max(1, int(wanted[1] * again + 0.5))
 
 
-def read_input(image: Any) -> tuple[np.ndarray, str | None]:
-    """Read what a user gives as an image: pixels (H, W, 3) uint8 that share no memory with it, and its file's name."""
-    return read_image(image), readable(Path(image).name) if isinstance(image, str | Path) else None
+class InputImage(NamedTuple):
+    """An image that was read. pixels: (H, W, 3) uint8 RGB, upright. name: of its file, where it came from one."""
+
+    pixels: np.ndarray
+    name: str | None
+
+
+def read_input(image: Any) -> InputImage:
+    """Read what a user gives: whatever ``read_image`` takes, whose memory the result does not share."""
+    if isinstance(image, InputImage):
+        return image
+    return InputImage(read_image(image), readable(Path(image).name) if isinstance(image, str | Path) else None)
 
 
 def refuse_strip(original: tuple[int, int], resized: tuple[int, int], patch: int) -> None:
@@ -71,6 +80,9 @@ def to_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | 
     mean, std = (torch.tensor(one, dtype=torch.float32, device=device).view(3, 1, 1) for one in (PIXEL_MEAN, PIXEL_STD))
     batch = torch.zeros(len(images), 3, height, width, dtype=torch.float32, device=device)
     for row, image in zip(batch, images, strict=True):
-        pixels = torch.tensor(image, dtype=torch.float32, device=device).permute(2, 0, 1)
+        pixels = torch.tensor(image)  # 8 bits a value, a quarter of what float32 would take to transfer
+        if batch.is_cuda:
+            pixels = pixels.pin_memory()  # or the processor would wait for the transfer
+        pixels = pixels.to(batch.device, non_blocking=batch.is_cuda).to(batch.dtype).permute(2, 0, 1)
         row[:, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
     return batch

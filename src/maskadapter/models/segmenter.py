@@ -116,8 +116,8 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         """Compute everything about an image that does not depend on classes; ``segment``, ``classify`` and
         ``activation_maps`` take the result in place of the image.
 
-        image: whatever ``read_image`` takes, whose memory the result does not share, or an ``EncodedImage``, whose
-        features are used again for other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
+        image: whatever ``read_input`` takes or returned, or an ``EncodedImage``, whose features are used again for
+        other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
         self._check_state()
         features, proposals, given = None, None, None
         if isinstance(image, EncodedImage):

@@ -8,7 +8,7 @@ from typing import Any
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.io import ImageFile
-from maskadapter.models import OpenVocabularySegmenter
+from maskadapter.models import InputImage, OpenVocabularySegmenter
 from maskadapter.pipelines.coco_set import join_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images
 from maskadapter.pipelines.mask_files import MaskedImage
@@ -40,9 +40,9 @@ def classify_images(
     several images, ``coco`` and ``csv`` also come as one file of all, ``instances.json`` and ``masks.csv``.
     classes: as in ``segmenter.classify``. resume, settings, on_result: as in ``segment_images``.
 
-    One result is in memory at a time. An image that fails, with its masks or without, is reported and the others are
-    done. Raises MaskAdapterError as ``segment_images`` does, and MaskError for a folder that has masks of no image or
-    one file for two of them.
+    At most three images are in memory, as in ``segment_images``. An image that fails, with its masks or without, is
+    reported and the others are done. Raises MaskAdapterError as ``segment_images`` does, and MaskError for a folder
+    that has masks of no image or one file for two of them.
     """
     output, formats = user_path(output, MaskAdapterError), check_formats(formats, tuple(MASK_ENDINGS))
     todo = find_images(images, output, masks)
@@ -52,17 +52,19 @@ def classify_images(
     def names(image: ImageFile) -> list[str]:
         return [f"{image.stem}{ending}" for ending in endings]
 
-    def work(image: MaskedImage, folder: Path) -> Classification:
-        result = segmenter.classify(image.source, image.masks, encoded)
+    def compute(image: MaskedImage, pixels: InputImage) -> Classification:
+        result = segmenter.classify(pixels, image.masks, encoded)
         name = image.source.name if isinstance(image.source, Path) else f"{image.stem}.png"
-        result = replace(result, file_name=str(PurePosixPath(image.stem).with_name(name)))  # with its subfolder
+        return replace(result, file_name=str(PurePosixPath(image.stem).with_name(name)))  # with its subfolder
+
+    def write(image: MaskedImage, result: Classification, folder: Path) -> Classification:
         result.save(folder, formats, stem=image.stem)
         return result
 
     record = resume or len(todo) > 1
     made_with = {"command": "classify", **(settings or {}), **asdict(encoded.vocabulary), "formats": formats}
     with open_record(output, made_with, resume, record) as run:
-        report = run_over_images(run, todo, names, work, resume, on_result)
+        report = run_over_images(run, todo, names, compute, write, resume, on_result)
         if record:
             _join(run, formats, encoded.vocabulary.names, encoded.vocabulary.is_thing)
     return replace(report, kept=tuple(sorted(run.kept)))

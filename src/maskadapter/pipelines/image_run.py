@@ -1,9 +1,12 @@
-"""Work on many images, one after another: failures are collected, and a stopped run is resumed by its record."""
+"""Work on many images, one after another, while threads read the next and write the last: failures are collected, and a
+stopped run is resumed by its record."""
 
 import logging
 import os
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,15 +14,20 @@ from typing import Any, TypeVar
 
 from maskadapter.errors import ImageError, MaskAdapterError, MaskError
 from maskadapter.io import ImageFile, find_image_files
+from maskadapter.models import InputImage, read_input
 from maskadapter.models.sources import given_by_user
 from maskadapter.pipelines.mask_files import MaskedImage, with_masks
 from maskadapter.pipelines.run_record import RunRecord
 from maskadapter.system.progress import bar, busy
+from maskadapter.system.read_ahead import read_ahead
 from maskadapter.vocabulary import Vocabulary, competing_classes
 
 Sources = str | Path | Iterable[str | Path] | Sequence[ImageFile]
 
+Made = TypeVar("Made")
 Result = TypeVar("Result")
+_Content = Mapping[str, Any]  # what an image is known by
+_Written = tuple[Result, TemporaryDirectory[str]]  # with the folder of its files
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_NAME = 255  # bytes of a file's name on the usual file systems
@@ -65,19 +73,24 @@ def run_over_images(
     run: RunRecord,
     images: Sequence[MaskedImage],
     names: Callable[[ImageFile], Sequence[str]],
-    work: Callable[[MaskedImage, Path], Result],
+    compute: Callable[[MaskedImage, InputImage], Made],
+    write: Callable[[MaskedImage, Made, Path], Result],
     resume: bool,
     on_result: Callable[[Result, list[Path]], object] | None = None,
     check: Callable[[set[str]], object] | None = None,
 ) -> Report:
-    """Do ``work`` for one image after another, with a progress bar, and report.
+    """Do the work for one image after another, with a progress bar, and report.
 
-    names: of a finished image's files below the run's folder. work: reads the image and writes its files into a folder,
-    under these names; then they take their places, but for those that somebody edited. An error of the image or its
-    masks, or a fault of the program, is the image's and the next one follows; any other MaskAdapterError, such as a
-    full disk, would meet all and is raised. on_result: called when the files are in place; an error in it is logged.
-    check: called before the first image with the stems of those that are done. After Ctrl-C there are whole files
-    only, and the KeyboardInterrupt states how many images are done.
+    While an image is computed, a thread reads the next and another writes the files of the one before, so that at most
+    three images are in memory.
+
+    names: of a finished image's files below the run's folder. compute: makes the result of an image. write: writes its
+    files into a folder, under these names, and returns what ``on_result`` gets; then they take their places, but for
+    those that somebody edited. An error of the image or its masks, or a fault of the program, is the image's and the
+    next one follows; any other MaskAdapterError, such as a full disk, would meet all and is raised. on_result: called
+    when the files are in place, in the order of the images; an error in it is logged. check: called before the first
+    image with the stems of those that are done. After Ctrl-C there are whole files only, those of the last image that
+    was computed too, and the KeyboardInterrupt states how many images are done.
     """
     if resume:
         _refuse_new_names(images, run)
@@ -86,39 +99,82 @@ def run_over_images(
         before = run.plan([image for image in images if image.stem not in too_long], names, resume)
     if check is not None:
         check(before)
+    so_far = "{:,} of {:,} images are done, --resume goes on from there"
+    done, failed, fault = len(before), list[tuple[str, str]](), None
+    pending: tuple[MaskedImage, _Content, Future[_Written[Result]]] | None = None
 
-    def one(image: MaskedImage) -> None:
-        content = image.content if run.recording else {}
-        with TemporaryDirectory(dir=run.staging, ignore_cleanup_errors=True) as folder:
-            result = work(image, Path(folder))
-            run.publish(image, content, Path(folder))
+    def read(image: MaskedImage) -> tuple[_Content, InputImage]:
+        if image.stem in too_long:
+            raise ImageError(f"{image}: its results would have names that are too long; rename it")
+        return image.content if run.recording else {}, read_input(image.source)
+
+    def written(image: MaskedImage, made: Made) -> _Written[Result]:
+        folder = TemporaryDirectory(dir=run.staging, ignore_cleanup_errors=True)
+        return write(image, made, Path(folder.name)), folder
+
+    def note(image: MaskedImage, error: Exception) -> None:
+        nonlocal fault
+        line = str(error)
+        if isinstance(error, MaskAdapterError) and not isinstance(error, ImageError | MaskError):
+            raise MaskAdapterError(f"{error}; {so_far.format(done, len(images))}") from error
+        if not isinstance(error, MaskAdapterError):
+            line = f"{image}: {type(error).__name__}: {' '.join(line.split())}"
+            traceback.clear_frames(error.__traceback__)  # they would keep the image
+            fault = fault or error
+        failed.append((str(image), line))
+        advance(1)
+
+    def publish(image: MaskedImage, content: _Content, writing: "Future[_Written[Result]]") -> Result:
+        result, folder = writing.result()
+        with folder:
+            run.publish(image, content, Path(folder.name))
+        return result
+
+    def finish() -> None:
+        """Wait for the files of the image before, and move them to their places."""
+        nonlocal pending, done
+        if pending is None:
+            return
+        wait([pending[-1]])
+        (image, content, writing), pending = pending, None
+        try:
+            result = publish(image, content, writing)
+        except Exception as error:
+            note(image, error)
+            return
+        done += 1
         if on_result is not None:
             try:
                 on_result(result, [run.output / name for name in names(image)])
             except Exception as error:
                 _LOG.error("%s is done, but its report failed: %s: %s", image, type(error).__name__, error)
+        advance(1)
 
-    so_far = "{:,} of {:,} images are done, --resume goes on from there"
-    done, failed, fault = len(before), list[tuple[str, str]](), None
+    def start(image: MaskedImage, reading: "Future[tuple[_Content, InputImage]]") -> None:
+        """Compute an image, and hand the result over to be written."""
+        nonlocal pending
+        try:
+            content, pixels = reading.result()
+            made = compute(image, pixels)
+        except Exception as error:
+            finish()
+            note(image, error)
+        else:
+            finish()
+            pending = image, content, writer.submit(written, image, made)
+
+    todo = (image for image in images if image.stem not in before)
     try:
-        with bar("images", len(images), done=done) as advance:
-            for image in images:
-                if image.stem in before:
-                    continue
-                try:
-                    if image.stem in too_long:
-                        raise ImageError(f"{image}: its results would have names that are too long; rename it")
-                    one(image)
-                    done += 1
-                except (ImageError, MaskError) as error:
-                    failed.append((str(image), str(error)))
-                except MaskAdapterError as error:
-                    raise MaskAdapterError(f"{error}; {so_far.format(done, len(images))}") from error
-                except Exception as error:
-                    failed.append((str(image), f"{image}: {type(error).__name__}: {' '.join(str(error).split())}"))
-                    traceback.clear_frames(error.__traceback__)  # they would keep the image
-                    fault = fault or error
-                advance(1)
+        with (
+            bar("images", len(images), done=done) as advance,
+            ThreadPoolExecutor(1, "write") as writer,
+            closing(read_ahead(read, todo)) as ahead,
+        ):
+            try:
+                for image, reading in ahead:
+                    start(image, reading)
+            finally:
+                finish()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped: {so_far.format(done, len(images))}") from None
     return Report(done, len(before), tuple(failed), fault, kept=tuple(sorted(run.kept)))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ORIENTATION, ImageFile
-from maskadapter.models import OpenVocabularySegmenter
+from maskadapter.models import InputImage, OpenVocabularySegmenter
 from maskadapter.models.sources import given_by_user
 from maskadapter.pipelines.coco_set import check_coco, write_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
@@ -21,7 +21,7 @@ from maskadapter.pipelines.mask_files import MaskedImage
 from maskadapter.pipelines.run_record import open_record
 from maskadapter.pipelines.set_folder import check_val, refuse_other_files
 from maskadapter.pipelines.yolo_set import check_yolo, write_yolo
-from maskadapter.results import load_supervision
+from maskadapter.results import Segmentation, load_supervision
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
@@ -66,10 +66,10 @@ def label_images(
 
     An image without labels stays in the set, as background. An upright 8-bit RGB JPEG or PNG is copied, any other is
     written anew, upright, so that pixels and labels agree. ``a/b.jpg`` keeps its subfolder with "coco" and becomes
-    ``a__b.jpg`` with the others, whose readers look into none. One image is in memory at a time, and one that fails is
-    reported. Raises MaskAdapterError: as ``segment_images``; a folder that is not empty and not the set to resume;
-    "yolo" or "voc" where supervision is not installed; an ``annotations.json`` or ``data.yaml`` that was edited such
-    that labels of new images do not fit.
+    ``a__b.jpg`` with the others, whose readers look into none. At most three images are in memory, as in
+    ``segment_images``, and one that fails is reported. Raises MaskAdapterError: as ``segment_images``; a folder that is
+    not empty and not the set to resume; "yolo" or "voc" where supervision is not installed; an ``annotations.json`` or
+    ``data.yaml`` that was edited such that labels of new images do not fit.
     """
     output = user_path(output, MaskAdapterError)
     if format not in LABEL_FILES:
@@ -93,10 +93,12 @@ def label_images(
     def label_name(image: ImageFile) -> str:
         return f"{folder}/{image.stem}{suffix}"
 
-    def label(image: MaskedImage, place: Path) -> None:
+    def compute(image: MaskedImage, pixels: InputImage) -> Segmentation:
         if val and len(image.stem.splitlines()) > 1:
             raise ImageError(f"{image}: a list of images cannot hold a name with a line break; rename it")
-        result = segmenter.segment(image.source, encoded, background=background, masks=image.masks)
+        return segmenter.segment(pixels, encoded, background=background, masks=image.masks)
+
+    def write(image: MaskedImage, result: Segmentation, place: Path) -> None:
         written = _write_image(image, result.image, place / "images")
         file_name = written.relative_to(place / "images").as_posix()
         height, width = result.size
@@ -116,7 +118,7 @@ def label_images(
             if format != "voc" and any(image.stem not in done for image in todo):
                 (check_coco if format == "coco" else check_yolo)(run, names)
 
-        report = run_over_images(run, todo, lambda image: [label_name(image)], label, resume, check=check)
+        report = run_over_images(run, todo, lambda image: [label_name(image)], compute, write, resume, check=check)
         notes = [f"{count['labeled']:,} segments labeled, {count['left']:,} left out by score or area"]
         if format == "coco":
             write_coco(run, names, encoded.vocabulary.is_thing)

@@ -7,11 +7,11 @@ from typing import Any
 
 from maskadapter.errors import ImageError, MaskAdapterError
 from maskadapter.io import ImageFile
-from maskadapter.models import OpenVocabularySegmenter
+from maskadapter.models import InputImage, OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.pipelines.mask_files import MaskedImage
 from maskadapter.pipelines.run_record import open_record
-from maskadapter.results import ENDINGS, Segmentation, check_formats
+from maskadapter.results import ENDINGS, ActivationMaps, Segmentation, check_formats
 from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.vocabulary import BACKGROUND
@@ -71,7 +71,8 @@ def segment_images(
     somebody edited it, stays as it is and is reported. settings: what else the results depend on, such as the model's
     name, for ``resume`` to compare. on_result: called with every result and the paths of its files.
 
-    One result is in memory at a time. For more than one image the settings are recorded in ``run.json``. An image
+    While an image is computed, the next is read and the result before is written, each by a thread: at most three
+    images are in memory. For more than one image the settings are recorded in ``run.json``. An image
     that fails is reported and the others are done. Raises MaskAdapterError: what ``find_image_files`` raises, an
     unknown format, other settings than those of the run that is resumed, files that cannot be written or, without
     ``resume``, that were edited; another run in the same folder.
@@ -86,20 +87,22 @@ def segment_images(
     def names(image: ImageFile) -> list[str]:
         return [f"{image.stem}{ending}" for ending in endings]
 
-    def work(image: MaskedImage, folder: Path) -> Segmentation:
-        encoded = segmenter.encode_image(image.source, image.masks)
+    def compute(image: MaskedImage, pixels: InputImage) -> tuple[Segmentation, ActivationMaps | None]:
+        encoded = segmenter.encode_image(pixels, image.masks)
         result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
         if score:
             result = result.filter(score=score)
-        maps = segmenter.activation_maps(encoded, result) if "activations" in formats else None
-        del encoded  # saving needs memory of its own
+        return result, segmenter.activation_maps(encoded, result) if "activations" in formats else None
+
+    def write(image: MaskedImage, made: tuple[Segmentation, ActivationMaps | None], folder: Path) -> Segmentation:
+        result, maps = made
         result.save(folder, formats, stem=image.stem, activation_maps=maps)
         return result
 
     made_with = {"command": "segment", **(settings or {}), "formats": formats, "score": score}
     made_with |= vocabulary_settings(vocabulary.vocabulary, background, masks)
     with open_record(output, made_with, resume, record=resume or len(todo) > 1) as run:
-        return run_over_images(run, todo, names, work, resume, on_result)
+        return run_over_images(run, todo, names, compute, write, resume, on_result)
 
 
 def _named(result: Segmentation, image: ImageFile) -> Segmentation:

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from maskadapter.errors import CheckpointError
 from maskadapter.hub.checkpoints.key_names import to_ours
+from maskadapter.hub.checkpoints.stored_tensors import StoredTensor, Tensors, open_safetensors
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.error_text import first_line
 
@@ -36,14 +37,14 @@ _TRAINING_LEFTOVERS = ("criterion.empty_weight", "backbone_t.")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file under this project's key names.
+    """The tensors of a file under this project's key names, those of a safetensors file read when they are asked for.
 
     official: whether the file uses the official key names. metadata: of a safetensors file; empty for others. adapter:
     the file that its adapter was joined from, if it was.
     """
 
     source: Path
-    tensors: Mapping[str, Tensor]
+    tensors: Tensors
     official: bool
     metadata: Mapping[str, str]
     adapter: Path | None = None
@@ -51,7 +52,7 @@ class Checkpoint:
     @property
     def shapes(self) -> Shapes:
         """The shape of every tensor, by its key."""
-        return shapes_of(self.tensors)
+        return shapes_of(self.tensors.held)
 
     @property
     def model(self) -> str | None:
@@ -63,11 +64,12 @@ class Checkpoint:
         return any(key.startswith(prefix) for key in self.tensors)
 
     def float_tensors(self) -> dict[str, Tensor]:
-        """The tensors as the models need them, in float32; files may hold half precision."""
+        """The tensors as the models need them, in float32; files may hold half precision. One after another is read
+        and converted, so that no second copy of all is in memory."""
         return {key: t.float() if t.is_floating_point() else t for key, t in self.tensors.items()}
 
 
-def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
+def shapes_of(tensors: Mapping[str, Tensor | StoredTensor]) -> Shapes:
     """Return the shape of every tensor, by its key."""
     return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
 
@@ -121,22 +123,21 @@ def _order_header(path: Path) -> None:
 
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
-        with safe_open(path, framework="pt") as file:
-            held, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        held, metadata = open_safetensors(path)
     except (SafetensorError, OSError) as error:
         reason = first_line(error)
         raise CheckpointError(f"{path} cannot be read as safetensors ({reason}): download or write it again") from error
     # Files of version 0.1 hold the adapter as ``embedding.adapter``.
     tensors = {re.sub(r"^embedding\.adapter\.", "pooler.adapter.", key): tensor for key, tensor in held.items()}
-    return Checkpoint(path, _with_token_table(path, tensors), official=False, metadata=metadata)
+    return Checkpoint(path, Tensors(_with_token_table(path, tensors)), official=False, metadata=metadata)
 
 
-def _with_token_table(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _with_token_table(path: Path, tensors: dict[str, StoredTensor]) -> Mapping[str, Tensor | StoredTensor]:
     """Multiply the factors of the embedded file's table of token embeddings: (rows, r) in 8 bits, with a scale of each
     row, (rows, 1), times (r, width). That of version 0.2 has 16 bits and no scales."""
     table = "clip.model.token_embedding."
     names = [table + part for part in ("factor_a", "factor_a_scale", "factor_b")]
-    found = {name: tensors.pop(name) for name in names if name in tensors}
+    found = {name: tensors.pop(name).read() for name in names if name in tensors}
     if not found:
         return tensors
     a, scale, b = map(found.get, names)
@@ -165,7 +166,7 @@ def _read_pickle(path: Path) -> Checkpoint:
     if not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} holds no state dict: some of its values are not tensors")
     tensors = {to_ours(key): tensor for key, tensor in state.items() if not key.startswith(_TRAINING_LEFTOVERS)}
-    return Checkpoint(path, tensors, official=True, metadata={})
+    return Checkpoint(path, Tensors(tensors), official=True, metadata={})
 
 
 def _refuse_compressed(path: Path) -> None:
