@@ -45,8 +45,9 @@ class Recorded(TorchDispatchMode):
         self.operators.add(func._schema.name + f".{func._schema.overload_name}".rstrip("."))
         tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
         if any(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors):
-            files = [Path(frame.filename) for frame in traceback.extract_stack()]
-            self.double.add([file for file in files if file.is_relative_to(PACKAGE)][-1].relative_to(PACKAGE).as_posix())
+            calls = [Path(frame.filename) for frame in traceback.extract_stack()]
+            ours = [path.relative_to(PACKAGE).as_posix() for path in calls if path.is_relative_to(PACKAGE)]
+            self.double.add(ours[-1])
         return result
 
 

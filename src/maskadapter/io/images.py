@@ -1,7 +1,6 @@
 """Reading images from files, arrays and tensors as (H, W, 3) uint8 RGB."""
 
 import logging
-import warnings
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -12,6 +11,7 @@ from maskadapter.errors import ImageError, MaskError
 from maskadapter.io.open_image import MAX_PIXELS, open_image, open_stream
 from maskadapter.io.wide_pixels import to_8_bits
 from maskadapter.system.error_text import first_line
+from maskadapter.system.ignored_warnings import ignored_warnings
 from maskadapter.system.paths import user_path
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _upright_rgb(image: Image.Image, name: str) -> np.ndarray:
 def _turn(image: Image.Image, name: str) -> Image.Transpose | None:
     """Return what makes a loaded image upright: nothing for copies, which may be upright and still have the tag."""
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with ignored_warnings():
             orientation = image.getexif().get(ORIENTATION, 1)
             turn = _UPRIGHT.get(orientation)
     except Exception:  # a broken EXIF block says nothing about the image itself

@@ -1,6 +1,5 @@
 """Training sets from images and class names: the segments that a model finds become labels."""
 
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from maskadapter.pipelines.set_folder import check_val, refuse_other_files
 from maskadapter.pipelines.yolo_set import check_yolo, write_yolo
 from maskadapter.results import Segmentation, load_supervision
 from maskadapter.system.atomic_files import write_atomically
+from maskadapter.system.ignored_warnings import ignored_warnings
 from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.vocabulary import BACKGROUND
@@ -163,7 +163,7 @@ def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:
 def _plain(source: Path) -> str | None:
     """``".jpg"`` or ``".png"`` for such a file, upright, 8-bit RGB, nothing transparent; None for others."""
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(source, formats=("JPEG", "PNG")) as image:
+        with ignored_warnings(), Image.open(source, formats=("JPEG", "PNG")) as image:
             eight_bits = ";16" not in str(image.tile)  # getexif loads a PNG, which empties its tiles
             upright = image.getexif().get(ORIENTATION, 1) == 1
             plain = image.mode == "RGB" and eight_bits and upright and "transparency" not in image.info

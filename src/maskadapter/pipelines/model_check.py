@@ -118,14 +118,21 @@ def _file(checkpoint: Checkpoint) -> Finding:
 
 
 def _values(checkpoint: Checkpoint) -> Finding:
-    numbers = {key: tensor for key, tensor in checkpoint.tensors.items() if tensor.is_floating_point()}
-    if bad := sorted(key for key, tensor in numbers.items() if not tensor.isfinite().all()):
+    bad, scales, count = list[str](), [], 0
+    for key, tensor in checkpoint.tensors.items():  # one at a time is read
+        if not tensor.is_floating_point():
+            continue
+        count += tensor.numel()
+        if not tensor.isfinite().all():
+            bad.append(key)
+        if key.startswith("pooler.") and key.endswith(".gamma"):
+            scales.append(tensor)
+    if bad:
+        bad.sort()
         return Finding("values", False, f"NaN or infinite numbers in {', '.join(bad[:3])}", {"tensors": bad})
     # Every block starts with a layer scale of exactly 1e-6, which the first step of training changes.
-    scales = [tensor for key, tensor in numbers.items() if key.startswith("pooler.") and key.endswith(".gamma")]
     if scales and all((scale == scale.flatten()[0]).all() for scale in scales):
         return Finding("values", False, "the adapter was never trained: its layer scales are all one number")
-    count = sum(tensor.numel() for tensor in numbers.values())
     return Finding("values", True, f"{count / 1e6:,.1f} million numbers, none NaN or infinite", {"numbers": count})
 
 

@@ -1,6 +1,5 @@
 """Segments as detections of the library supervision."""
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from maskadapter.results.result_segment import ResultSegment, masks_of
 from maskadapter.system.extras import load_extra
+from maskadapter.system.ignored_warnings import ignored_warnings
 from maskadapter.types import Size
 
 if TYPE_CHECKING:
@@ -32,6 +32,5 @@ def detections_of(segments: Sequence[ResultSegment], size: Size) -> "Detections"
 def load_supervision() -> Any:
     """Import supervision without its warning that OpenCV is missing, which it can do without; MaskAdapterError where
     supervision is not installed."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="OpenCV .* is not installed", category=UserWarning)
+    with ignored_warnings():
         return load_extra("supervision", "label")
