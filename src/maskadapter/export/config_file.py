@@ -38,11 +38,7 @@ def config_of(segmenter: OpenVocabularySegmenter, model: str, opset: int, graphs
             "mean": list(PIXEL_MEAN),
             "std": list(PIXEL_STD),
         },
-        "text": {
-            "tokenizer": TOKENIZER,
-            "context_length": clip.model.context_length,
-            "templates": list(clip.templates),
-        },
+        "text": {"tokenizer": TOKENIZER, "templates": list(clip.templates)},
         "void_embedding": F.normalize(segmenter.void_embedding.weight, dim=-1)[0].tolist(),
         "logit_scale": scale,
         "proposal_logit_scale": own[0] if own else None,
@@ -53,7 +49,7 @@ def config_of(segmenter: OpenVocabularySegmenter, model: str, opset: int, graphs
         "overlap_threshold": inference.overlap_threshold,
         "join_touching": inference.join_touching,
         "semantic_order": segmenter.semantic_order,
-        "embed_dim": clip.embed_dim,
+        "context_length": clip.model.context_length,
     }
 
 

@@ -60,9 +60,7 @@ class OnnxFile:
         try:
             self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of many kinds, for files that are missing, damaged or of something else
-            raise MaskAdapterError(
-                f"onnxruntime cannot load {path} ({first_line(error)}): export the model again"
-            ) from None
+            raise self._refusal("load", error) from None
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> list[np.ndarray]:
         """Run it: tensors by name -> outputs in their order. Raises MaskAdapterError, one line, for a file with other
@@ -70,9 +68,10 @@ class OnnxFile:
         try:
             return self._session.run(None, {name: tensor.cpu().numpy() for name, tensor in inputs.items()})
         except Exception as error:
-            raise MaskAdapterError(
-                f"onnxruntime cannot run {self.path} ({first_line(error)}): export the model again"
-            ) from None
+            raise self._refusal("run", error) from None
+
+    def _refusal(self, what: str, error: Exception) -> MaskAdapterError:
+        return MaskAdapterError(f"onnxruntime cannot {what} {self.path} ({first_line(error)}): export the model again")
 
 
 @contextmanager

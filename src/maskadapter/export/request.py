@@ -16,8 +16,6 @@ def check_request(output: str | Path, opset: int, check: bool) -> Path:
         raise MaskAdapterError(f"opset is {opset}: 20 is needed, or 18 for TensorRT")
     folder = check_folder(output)
     if folder.exists() and any(folder.iterdir()) and not (check and (folder / CONFIG).exists()):
-        todo = (
-            f"--check compares the files of an earlier export, and there is no {CONFIG}" if check else "choose another"
-        )
+        todo = f"there is no {CONFIG} of an earlier export to compare" if check else "choose another folder"
         raise MaskAdapterError(f"{folder} is not empty: {todo}")
     return folder
