@@ -128,8 +128,6 @@ class OnnxModel:
         maps = mask_logits if masks_first else np.tensordot(probs.T, sigmoid(mask_logits), 1)
         rows, columns = (
             linear(image, resized) @ linear(padded, count)[:resized]
-            if image != resized
-            else linear(padded, count)[:image]
             for count, (padded, resized, image) in zip(maps.shape[1:], sides, strict=True)
         )
         labels = []
@@ -163,7 +161,8 @@ def at_stride_4(masks, sides):
     logits = np.full((len(masks), high // 4, wide // 4), -10, np.float32)
     for row, mask in zip(logits, masks, strict=True):
         padded = np.zeros((high, wide), np.float32)
-        padded[:height, :width] = np.asarray(Image.fromarray(mask.astype(np.float32)).resize((width, height)))
+        resized = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+        padded[:height, :width] = np.asarray(resized)
         share = padded.reshape(high // 4, 4, wide // 4, 4).mean(axis=(1, 3))
         row[:] = 20 * share / max(share.max(), 1e-9) - 10
     return logits
@@ -180,11 +179,9 @@ def regions(boundary_logits, sides):
     for level in (0.05, 0.1, 0.2, 0.3):
         labels, _ = ndimage.label(boundaries < level)
         nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-        full = Image.fromarray(labels[tuple(nearest)].astype(np.int32)).resize(
-            (columns, rows), Image.Resampling.NEAREST
-        )
-        areas = np.bincount(np.ravel(full))
-        masks += [np.asarray(full) == one for one in np.flatnonzero(areas > 0.002 * rows * columns)]
+        grown = Image.fromarray(labels[tuple(nearest)].astype(np.int32))
+        full = np.asarray(grown.resize((columns, rows), Image.Resampling.NEAREST))
+        masks += [full == one for one in np.flatnonzero(np.bincount(full.ravel()) > 0.002 * full.size)]
     return np.stack(masks)
 
 
