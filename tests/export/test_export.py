@@ -186,7 +186,7 @@ def test_changed_files_are_refused(copied, name, change, message):
 
 
 def test_files_of_another_model_are_refused(copied):
-    model, folder = copied
+    _, folder = copied
     torch.manual_seed(1)
     other = small().requires_grad_(False)
     other.clip.model.token_embedding.weight.mul_(1.1)

@@ -114,10 +114,10 @@ def _of_photo(
 
 
 def _quarters(pixels: Tensor) -> Tensor:
-    """Mask logits (1, 4, H / 4, W / 4) of the four quarters of an input (1, 3, H, W)."""
-    masks = pixels.new_full((1, 4, pixels.shape[-2] // 4, pixels.shape[-1] // 4), -10)
+    """Mask logits (1, 5, H / 4, W / 4) of the four quarters of an input (1, 3, H, W), and of an empty mask."""
+    masks = pixels.new_full((1, 5, pixels.shape[-2] // 4, pixels.shape[-1] // 4), -10)
     height, width = masks.shape[-2] // 2, masks.shape[-1] // 2
-    for number, mask in enumerate(masks[0]):
+    for number, mask in enumerate(masks[0, :4]):
         top, left = number // 2 * height, number % 2 * width
         mask[top : top + height, left : left + width] = 10
     return masks

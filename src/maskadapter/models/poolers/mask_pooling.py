@@ -106,5 +106,7 @@ def _normalized(weights: Tensor, size: Size) -> Tensor:
     if not weights.shape[1]:
         return weights.new_zeros(*weights.shape[:2], *size)
     # 1e-8 would be 0 in half precision. Source of the number: official MaskPooling.
-    total = weights.sum(dim=(-2, -1), keepdim=True, dtype=torch.float32) + 1e-8
+    total = weights.sum(dim=(-2, -1), keepdim=True, dtype=torch.float32)
+    # onnxruntime drops an addition of so little, and an empty mask would divide by 0
+    total = total.clamp(min=1e-8) if torch.compiler.is_exporting() else total + 1e-8
     return (weights / total).to(weights.dtype)
