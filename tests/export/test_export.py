@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from PIL import Image
 from small_segmenter import CLIP, small
 from torch.export import Dim
 
 import maskadapter as ma
+from maskadapter.cli import main
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.config import InferenceConfig
@@ -26,7 +28,8 @@ onnx = pytest.importorskip("onnx", reason="the extra [export] is not installed")
 pytest.importorskip("onnxruntime", reason="the extra [export] is not installed")
 pytest.importorskip("onnxscript", reason="the extra [export] is not installed")
 
-EXAMPLE = run_path(str(Path(__file__).parents[2] / "examples" / "segment_onnx.py"))
+SCRIPT = Path(__file__).parents[2] / "examples" / "segment_onnx.py"
+EXAMPLE = run_path(str(SCRIPT))
 CLASSES = [("cat",), ("sofa", "couch"), ("wall",)]
 OTHERS = [("red carpet", "rug"), ("dog's ear",), ("sky",), ("grass",), ("Tür 24",)]
 PHOTOS = {"wide": skimage.data.coffee()[::5, ::5], "upright": skimage.data.chelsea()[:130, 200:290]}
@@ -125,10 +128,10 @@ def test_regions_of_the_embedded_model_s_kind_give_its_semantic_result(exported,
 @pytest.mark.parametrize("count", [1, 13])
 def test_any_number_of_given_masks_is_classified(exported, kind, count):
     model, folder, _ = exported(kind, check=True)
-    photo, rng = PHOTOS["wide"], np.random.default_rng(0)
-    masks = np.zeros((count, *photo.shape[:2]), bool)
+    photo, rng = skimage.data.coffee()[:64, :96], np.random.default_rng(0)
+    masks = np.zeros((count, 64, 96), bool)
     for mask, (top, left) in zip(masks, rng.integers(0, (40, 60), (count, 2)), strict=True):
-        mask[top : top + 40, left : left + 50] = True
+        mask[top : top + 30, left : left + 50] = True
     expected = model.segment(photo, CLASSES, masks=masks, background=None).semantic()
     found = EXAMPLE["OnnxModel"](folder).segment(photo, CLASSES, masks)
     assert (found == expected).mean() >= 0.999
@@ -260,3 +263,29 @@ def test_what_is_traced_equals_what_is_computed(monkeypatch):
     monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
     for traced, one in zip(computed(), expected, strict=True):
         torch.testing.assert_close(traced, one)
+
+
+@pytest.mark.slow
+def test_the_command_exports_the_embedded_model_and_the_example_uses_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["export", "tiny", "--output", "onnx", "--check"]
+    for _ in range(2):  # then it compares what is there
+        with pytest.raises(SystemExit) as stopped:
+            main(command)
+        written = capsys.readouterr()
+        assert not stopped.value.code, written.err
+        assert [line.split(":")[0] for line in written.out.splitlines()] == [
+            f"onnx/{name}.onnx" for name in ("image", "pooling", "regions", "text")
+        ]
+    Image.fromarray(skimage.data.chelsea()).save("cat.png")
+    monkeypatch.setattr("sys.argv", ["segment_onnx.py", "onnx", "cat.png", "cat, wall|floor"])
+    run_path(str(SCRIPT), run_name="__main__")
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["cat", "wall"]
+    assert (np.asarray(Image.open("cat-labels.png"))[100:200, 150:300] == 1).mean() > 0.5
+    (tmp_path / "onnx" / "text.onnx").write_bytes(b"no graph")
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    line = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert line.startswith("error: onnxruntime cannot load onnx/text.onnx")
+    assert line.count("\n") == 1

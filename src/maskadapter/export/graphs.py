@@ -102,6 +102,7 @@ class TextGraph(nn.Module):
         return self.clip.embed_prompts(tokens)
 
 
+@torch.no_grad()
 def graphs_of(segmenter: OpenVocabularySegmenter) -> list[Graph]:
     """Return the files that a model becomes. Raises MaskAdapterError, one line, for what no file can hold."""
     _refuse_what_cannot_be_exported(segmenter)
