@@ -1,11 +1,11 @@
 """What the graphs do not hold: settings of preparing images, of the text, and of combining two classifiers."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F
 
-import maskadapter
 from maskadapter.export.graphs import REGIONS, TRANSFER, Graph
 from maskadapter.models import MAX_LOGIT_SCALE, PIXEL_MEAN, PIXEL_STD, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
@@ -24,7 +24,7 @@ def config_of(segmenter: OpenVocabularySegmenter, model: str, opset: int, graphs
     scale, *own = (float(one.exp().clamp(max=MAX_LOGIT_SCALE)) for one in scales)
     threshold = segmenter.pooler.mask_threshold if isinstance(segmenter.pooler, AdapterPooler) else 0.5
     return {
-        "maskadapter": maskadapter.__version__,
+        "maskadapter": version("maskadapter"),
         "model": Path(model).name,
         "opset": opset,
         "pooler": names[1],

@@ -148,7 +148,7 @@ def _image_outputs(segmenter: OpenVocabularySegmenter) -> list[str]:
 def _refuse_what_cannot_be_exported(segmenter: OpenVocabularySegmenter) -> None:
     clip, pooler = segmenter.clip, segmenter.pooler
     if not isinstance(pooler, AdapterPooler | MaskPooling):
-        problem = "mask cropping encodes every mask as an image of its own, which is no graph"
+        problem = "mask cropping encodes every mask as an image of its own, which cannot be exported"
         raise MaskAdapterError(f"{problem}: export the model with pooler adapter or pooling")
     if not isinstance(clip.image_encoder, ConvolutionalEncoder):
         problem = "vision transformers, whose positions are interpolated to the image's size, are not exported"
