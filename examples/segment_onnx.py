@@ -5,7 +5,7 @@
 Prints the share of every class and writes photo-labels.png: value = index of the class + 1, 0 = none. Of a model that
 proposes masks the result is that of ``model.segment(photo, classes, background=None)``. masks.npy, (N, H, W) bool at
 the photo's size, takes the place of proposals. The embedded model finds its regions by watershed and merging, which
-cannot be exported: without masks.npy this script takes simpler ones, the areas between its boundaries (SciPy is needed).
+cannot be exported: without masks.npy this script takes simpler ones, the areas between its boundaries, with SciPy.
 """
 
 import json
