@@ -52,6 +52,7 @@ _HOME = {
     "read_recipe": "maskadapter.training.recipe",
     "train": "maskadapter.training.trainer",
     "run_benchmark": "maskadapter.benchmark.run:benchmark",  # maskadapter.benchmark is the room
+    "export_onnx": "maskadapter.export.exporting:export",  # maskadapter.export is the room
     "reproduce": "maskadapter.paper.tables.reproduction",
     "list_models": "maskadapter.hub.zoo.published_files",
     "download": "maskadapter.hub.zoo.published_files",
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from maskadapter.data.scenes.scenes import Scenes as Scenes
     from maskadapter.errors import MaskAdapterError as MaskAdapterError
     from maskadapter.evaluation.evaluator import evaluate as evaluate
+    from maskadapter.export.exporting import export as export_onnx
     from maskadapter.hub.loading import load as load
     from maskadapter.hub.model_source import ModelSource as ModelSource
     from maskadapter.hub.saving import convert as convert

@@ -41,6 +41,7 @@ def test_every_example_is_run_here():
         "folder_to_coco.py",
         "notebook.py",
         "sample_files.py",
+        "segment_onnx.py",
         "segment_photo.py",
         "several_processes.py",
     ]

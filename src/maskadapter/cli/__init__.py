@@ -17,6 +17,7 @@ from maskadapter.cli.benchmark import benchmark
 from maskadapter.cli.classify import classify
 from maskadapter.cli.console import show_log
 from maskadapter.cli.evaluate import evaluate
+from maskadapter.cli.export import export
 from maskadapter.cli.help import helpful
 from maskadapter.cli.label import label
 from maskadapter.cli.output_streams import steady_output
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (segment, classify, label, evaluate, prepare, train, benchmark, reproduce):
+for command in (segment, classify, label, evaluate, prepare, train, benchmark, export, reproduce):
     app.command()(helpful(command))
 app.add_typer(models.app, name="models")
 app.add_typer(plot.app, name="plot")

@@ -145,7 +145,7 @@ class Clip(KeepsFrozenParts):
     @property
     def embed_dim(self) -> int:
         """D, the width of the common space of images and text."""
-        if self._plain_text:
+        if self.plain_text:
             return self.model.text_projection.shape[1]
         with torch.inference_mode():  # open_clip does not state it for all text encoders
             return self.model.encode_text(self.tokenizer(["a"]).to(self.logit_scale.device)).shape[-1]
@@ -222,7 +222,7 @@ class Clip(KeepsFrozenParts):
         return fingerprint(tensors, *self.templates, *map(str, built), self.logit_scale.device.type)
 
     @property
-    def _plain_text(self) -> bool:
+    def plain_text(self) -> bool:
         """Whether the text encoder is CLIP's own: causal, and the highest token id ends a text."""
         model = self.model
         causal = isinstance(model, open_clip.CLIP) and model.attn_mask is not None
@@ -231,13 +231,17 @@ class Clip(KeepsFrozenParts):
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
         """Embed token ids (n, context) as unit vectors (n, D), as open_clip's ``encode_text`` does. No token sees a
         later one: what stands behind the last end of text (the highest id) is left out, most of the 77 tokens."""
-        if not self._plain_text:
+        if not self.plain_text:
             return self.model.encode_text(tokens, normalize=True)
-        model, ends = self.model, tokens.argmax(dim=-1)
-        length = int(ends.max()) + 1
-        x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
+        return self.embed_prompts(tokens[:, : int(tokens.argmax(dim=-1).max()) + 1])
+
+    def embed_prompts(self, tokens: Tensor) -> Tensor:
+        """Embed token ids (n, L), L up to the context length, as unit vectors (n, D): of CLIP's own text encoder, where
+        the highest id ends a text."""
+        model, ends, length = self.model, tokens.argmax(dim=-1), tokens.shape[1]
+        x = model.token_embedding(tokens) + model.positional_embedding[:length]
         x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-        return F.normalize(x[torch.arange(len(x), device=x.device), ends] @ model.text_projection, dim=-1)
+        return F.normalize(x[torch.arange(x.shape[0], device=x.device), ends] @ model.text_projection, dim=-1)
 
     def _as_trained(self, images: Tensor) -> Tensor:
         """Normalize images as this CLIP was trained, from images normalized with PIXEL_MEAN and PIXEL_STD."""

@@ -84,12 +84,29 @@ def area_weights(mask_logits: Tensor, size: Size) -> Tensor:
     """Weigh each feature location by the share of it that a mask covers, so that small masks keep a value.
     (B, N, H, W), at a resolution of at least ``size`` = (h, w), -> (B, N, h, w); each map sums to 1."""
     inside = (mask_logits.detach() > 0).to(mask_logits.dtype)
-    return _normalized(F.adaptive_avg_pool2d(inside, size) if inside.shape[1] else inside, size)
+    average = _averaged if torch.compiler.is_exporting() else F.adaptive_avg_pool2d
+    return _normalized(average(inside, size) if inside.shape[1] else inside, size)
+
+
+def _averaged(x: Tensor, size: Size) -> Tensor:
+    """As ``F.adaptive_avg_pool2d``, for exported graphs: ONNX has no such operator for a size known only there."""
+    rows, columns = (_shares(inputs, count, x) for inputs, count in zip(x.shape[-2:], size, strict=True))
+    return rows @ x @ columns.T
+
+
+def _shares(inputs: int, outputs: int, example: Tensor) -> Tensor:
+    """What each of ``inputs`` locations of a side counts in each of ``outputs`` means, (outputs, inputs)."""
+    output, place = (torch.arange(n, device=example.device)[:, None] for n in (outputs, inputs))
+    first, end = output * inputs // outputs, ((output + 1) * inputs + outputs - 1) // outputs
+    inside = ((first <= place.T) & (end > place.T)).to(example.dtype)
+    return inside / inside.sum(dim=1, keepdim=True)
 
 
 def _normalized(weights: Tensor, size: Size) -> Tensor:
     if not weights.shape[1]:
         return weights.new_zeros(*weights.shape[:2], *size)
     # 1e-8 would be 0 in half precision. Source of the number: official MaskPooling.
-    total = weights.sum(dim=(-2, -1), keepdim=True, dtype=torch.float32) + 1e-8
+    total = weights.sum(dim=(-2, -1), keepdim=True, dtype=torch.float32)
+    # onnxruntime drops an addition of so little, and an empty mask would divide by 0
+    total = total.clamp(min=1e-8) if torch.compiler.is_exporting() else total + 1e-8
     return (weights / total).to(weights.dtype)

@@ -30,14 +30,43 @@ class DeformableAttention(nn.Module):
         shape = (batch, length, self.num_heads, self.num_levels, self.num_points)
         weights = self.attention_weights(query).view(*shape[:3], -1).softmax(dim=-1).view(shape)
         offsets = self.sampling_offsets(query).view(*shape, 2)
-        rows, shares = _corners(places[None, :, None, None, None], offsets, weights, sizes)
-        heads = torch.arange(self.num_heads, device=query.device, dtype=rows.dtype)[:, None]
-        images = torch.arange(batch, device=query.device, dtype=rows.dtype)[:, None, None, None]
-        rows = rows.mul_(self.num_heads).add_(images * values[0, ..., 0].numel() + heads)
-        # One table of all locations, a row for each head: reading whole rows is much faster than sampling maps.
-        table, shares = values.flatten(0, 2), shares.flatten(0, 2).to(values.dtype)
-        attended = F.embedding_bag(rows.flatten(0, 2), table, per_sample_weights=shares, mode="sum")
-        return self.output_proj(attended.view(batch, length, dim))
+        attend = _sampled if torch.compiler.is_exporting() else _looked_up
+        attended = attend(places[None, :, None, None, None], offsets, weights, values, sizes)
+        return self.output_proj(attended.reshape(batch, length, dim))
+
+
+def _looked_up(
+    places: Tensor, offsets: Tensor, weights: Tensor, values: Tensor, sizes: Sequence[tuple[int, int]]
+) -> Tensor:
+    """What is attended to, (B Q heads, C / heads). places: (1, Q, 1, 1, 1, 2), 0 to 1. offsets, weights: (B, Q, heads,
+    levels, points), offsets in locations, with a last axis (x, y). values, sizes: see ``DeformableAttention``."""
+    rows, shares = _corners(places, offsets, weights, sizes)
+    batch, _, num_heads, _ = values.shape
+    heads = torch.arange(num_heads, device=values.device, dtype=rows.dtype)[:, None]
+    images = torch.arange(batch, device=values.device, dtype=rows.dtype)[:, None, None, None]
+    rows = rows.mul_(num_heads).add_(images * values[0, ..., 0].numel() + heads)
+    # One table of all locations, a row for each head: reading whole rows is much faster than sampling maps.
+    table, shares = values.flatten(0, 2), shares.flatten(0, 2).to(values.dtype)
+    return F.embedding_bag(rows.flatten(0, 2), table, per_sample_weights=shares, mode="sum")
+
+
+def _sampled(
+    places: Tensor, offsets: Tensor, weights: Tensor, values: Tensor, sizes: Sequence[tuple[int, int]]
+) -> Tensor:
+    """As ``_looked_up``, (B, Q, heads, C / heads), by sampling maps: ONNX has an operator for that and none for a table
+    with weights."""
+    batch, length, heads, _, _ = weights.shape
+    attended = []
+    parts = values.split([height * width for height, width in sizes], dim=1)
+    for level, ((height, width), part) in enumerate(zip(sizes, parts, strict=True)):
+        x = places[..., 0, 0] + offsets[..., level, :, 0] / width
+        y = places[..., 0, 1] + offsets[..., level, :, 1] / height
+        grid = (2 * torch.stack([x, y], dim=-1) - 1).transpose(1, 2).flatten(0, 1)  # (B heads, Q, points, 2)
+        maps = part.permute(0, 2, 3, 1).reshape(batch * heads, -1, height, width)
+        found = F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        share = weights[..., level, :].transpose(1, 2).reshape(batch * heads, 1, length, -1)
+        attended.append((found * share).sum(dim=-1))
+    return sum(attended[1:], attended[0]).unflatten(0, (batch, heads)).permute(0, 3, 1, 2)
 
 
 def _corners(

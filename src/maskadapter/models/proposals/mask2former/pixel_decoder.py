@@ -29,12 +29,16 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, position: Tensor, places: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         # Every location attends to all values, independently of the others.
-        values, done = self.self_attn.values(x), []
-        inputs = (x.split(_LOCATIONS, dim=1), position.split(_LOCATIONS, dim=1), places.split(_LOCATIONS))
-        for part, where, at in zip(*inputs, strict=True):
+        values = self.self_attn.values(x)
+
+        def through(part: Tensor, where: Tensor, at: Tensor) -> Tensor:
             attended = self.norm1(part + self.self_attn(part + where, at, values, sizes))
-            done.append(self.norm2(attended + self.linear2(F.relu_(self.linear1(attended)))))
-        return torch.cat(done, dim=1)
+            return self.norm2(attended + self.linear2(F.relu_(self.linear1(attended))))
+
+        if torch.compiler.is_exporting():  # the number of parts would be that of the example's size
+            return through(x, position, places)
+        inputs = (x.split(_LOCATIONS, dim=1), position.split(_LOCATIONS, dim=1), places.split(_LOCATIONS))
+        return torch.cat(list(map(through, *inputs)), dim=1)
 
 
 class PixelDecoder(nn.Module):
