@@ -49,7 +49,9 @@ Architecture = Annotated[str | None, Option(help="The model that a file is read 
 
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16", "int8"] | None,
-    Option(help="What the weights are kept in; auto: bf16 or fp16 where this is faster and agrees with fp32."),
+    Option(
+        help="What weights are kept in; auto: bf16 or fp16 where faster and close to fp32. To measure, fp32 if unset."
+    ),
 ]
 
 
