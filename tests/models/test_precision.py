@@ -187,8 +187,10 @@ def test_load(units, tmp_path) -> None:
     units("bf16")
     with pytest.raises(MaskAdapterError, match="no precision 'fp8': choose from auto, fp32"):
         maskadapter.load(precision="fp8")
-    with pytest.raises(MaskAdapterError, match="precision too, in it"):
+    with pytest.raises(MaskAdapterError, match="in it, precision too"):
         maskadapter.load(ModelSource(), precision="bf16")
+    with pytest.raises(MaskAdapterError, match="fp16 is for GPUs"):  # before a file is looked for
+        maskadapter.load("gone.safetensors", precision="fp16")
     assert maskadapter.load().precision == "fp32"
     loaded = maskadapter.load(ModelSource(pooler="adapter", precision="bf16"))
     assert loaded.precision == "bf16"

@@ -81,10 +81,10 @@ def benchmark_models(
         return timed, timed
     torch.manual_seed(0)
     timed = build(Architecture(model, "adapter")).eval().requires_grad_(False)
-    assert isinstance(timed.pooler, AdapterPooler)
     assert isinstance(timed.generator, nn.Module)
-    for block in timed.pooler.adapter.blocks:
-        nn.init.constant_(block.gamma, LAYER_SCALE)
+    for name, parameter in timed.named_parameters():
+        if name.endswith(".gamma"):  # of the adapter's blocks and of ConvNeXt's
+            nn.init.constant_(parameter, LAYER_SCALE)
     timed = keep_in(timed, choose_precision(precision, model, device)).to(device)
     timed.generator = SubstitutedProposals(timed.generator)
     compared = load("tiny", pooler="adapter", device=device, precision="fp32")

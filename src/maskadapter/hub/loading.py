@@ -26,6 +26,7 @@ from maskadapter.models import (
     PrecisionName,
     choose_precision,
     published,
+    refuse_misfit,
 )
 from maskadapter.models.sources import mask_source
 from maskadapter.system.error_text import first_line
@@ -73,12 +74,13 @@ def load(
     if isinstance(name, ModelSource):
         if source != ModelSource():
             raise MaskAdapterError(
-                "a ModelSource has pooler, adapter and architecture, precision too, in it: set them there"
+                "a ModelSource has pooler, adapter and architecture in it, precision too: set them there"
             )
         source = name
     elif name is not None:
         source = replace(source, name=name)
     kept = source.precision or "auto"
+    refuse_misfit(kept, device)  # before a large file is read
     if is_bare(source.name):
         segmenter = ready(load_bare_clip(source), device, choose_precision(kept, None, device))
     else:

@@ -44,7 +44,7 @@ def choose_precision(asked: PrecisionName, architecture: str | None, device: str
     return "fp16" if kind == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"
 
 
-def refuse_misfit(precision: Precision, device: str | torch.device) -> None:
+def refuse_misfit(precision: PrecisionName, device: str | torch.device) -> None:
     """Raise MaskAdapterError, one line, for a precision that is slower on this device than fp32."""
     kind, advice = torch.device(device).type, "use fp32, or auto, which chooses"
     if precision == "fp16" and kind == "cpu":
@@ -57,7 +57,7 @@ def refuse_misfit(precision: Precision, device: str | torch.device) -> None:
         )
 
 
-def has_units(precision: Precision, device: str | torch.device) -> bool:
+def has_units(precision: PrecisionName, device: str | torch.device) -> bool:
     """Whether a CPU or a CUDA GPU has units for bf16 or int8; False where PyTorch does not say."""
     if torch.device(device).type == "cuda":
         return precision == "bf16" and torch.cuda.is_bf16_supported(including_emulation=False)
