@@ -45,6 +45,8 @@ class Segmented:
 class Model:
     """Stands in for a segmenter and remembers what it was given."""
 
+    precision = "fp32"
+
     def __init__(self):
         self.given = []
 
@@ -158,6 +160,29 @@ def test_segment_passes_its_options_on(run, model, photo, monkeypatch):
     assert "overlay" not in out
 
 
+@pytest.mark.parametrize("command", ["segment", "classify", "label"])
+def test_results_of_another_precision_are_not_continued(run, halves, monkeypatch, tmp_path, command):
+    asked = []
+
+    def load(source, **options):
+        asked.append(source.precision)
+        model = Halves()
+        model.precision = source.precision or "fp32"
+        return model
+
+    monkeypatch.setattr(maskadapter, "load", load, raising=False)
+    masks = np.zeros((1, 40, 60), bool)
+    for stem in ("a/x", "y"):
+        (tmp_path / "masks" / stem).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "masks" / f"{stem}.npy", masks)
+    arguments = (command, "photos", "-c", "cat, wall", *(("--masks", "masks") if command == "classify" else ()))
+    assert run(*arguments, "--precision", "bf16", "-o", "out")[0] == 0
+    assert json.loads((tmp_path / "out/run.json").read_text())["precision"] == "bf16"
+    code, _, err = run(*arguments, "-o", "out", "--resume")
+    assert (code, asked) == (2, ["bf16", None])
+    assert "made with other settings (precision)" in err
+
+
 @pytest.fixture
 def halves(monkeypatch, any_name, tmp_path):
     """A quick segmenter that writes real files, and two images in a folder."""
@@ -174,7 +199,8 @@ def test_segment_many(run, halves, tmp_path):
         "run.json",
         *(f"{stem}-{end}" for stem in ("a/x", "y") for end in ("labels.png", "classes.json")),
     }
-    assert json.loads(files["run.json"])["model"] == "tiny"
+    record = json.loads(files["run.json"])
+    assert (record["model"], record["precision"]) == ("tiny", "fp32")
     (tmp_path / "out/y-labels.png").unlink()
     code, out, _ = run("segment", "photos", "-c", "cat, wall", "--save", "labels", "-m", "tiny", "--resume")
     assert (code, out) == (0, f"2 of 2 images are done, 1 of them before: out\n{COMPETING}\n")

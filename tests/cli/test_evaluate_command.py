@@ -391,6 +391,18 @@ def test_reports_name_the_file_of_the_adapter_too(root, tmp_path):
     assert given["adapter's weights"] == settings["adapter's weights"].replace("tiny-adapter", "mine")
 
 
+def test_reports_name_the_precision(root, monkeypatch):
+    dataset = open_dataset(root / "own.yaml")
+    monkeypatch.setattr("maskadapter.models.precision.has_units", lambda precision, device: precision == "bf16")
+    monkeypatch.setattr("maskadapter.models.precision.AGREED", ("tiny",))
+    found = {given: model_predictor(ModelSource(precision=given), dataset).settings for given in (None, "auto", "bf16")}
+    assert {given: settings["precision"] for given, settings in found.items()} == {
+        None: "fp32",
+        "auto": "bf16",
+        "bf16": "bf16",
+    }
+
+
 def test_labels_that_were_corrected(root, tmp_path, capsys):
     own = tmp_path / "own"
     shutil.copytree(root, own)

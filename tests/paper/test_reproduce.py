@@ -845,6 +845,10 @@ def test_the_folder_of_an_evaluation_says_what_it_is(tmp_path):
         rf"{tmp_path.name.replace('_', '-')}-clip-[0-9a-f]{{8}}-cropping/own",
         folder(ModelSource(f"clip:ViT-B-16:{clip}", "cropping"), dataset="a/own.yaml"),
     )
+    options = replace(options, precision="bf16")
+    assert folder(ModelSource("tiny", "pooling")) == "tiny-pooling-bf16/ade20k-150"
+    options = replace(options, precision="fp32")
+    assert folder(ModelSource("tiny", "pooling")) == "tiny-pooling/ade20k-150"
 
 
 def test_numbers_are_not_replaced_by_nothing(own, tmp_path, monkeypatch):

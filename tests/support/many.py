@@ -16,6 +16,8 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 class Halves:
     """Finds two segments in every image: where it is brighter than its mean, and the rest."""
 
+    precision = "fp32"
+
     def __init__(self):
         self.given = []
 

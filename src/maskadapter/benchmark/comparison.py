@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from statistics import mean
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +17,12 @@ from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 
 COMPUTATIONS: tuple[Computation, ...] = ("reference", "exact", "pruned")
-Precision = Literal["fp32", "bf16"]
 
 
 class Comparison:
     """Add up what is measured on several images, with both models that ``benchmark_models`` returns.
 
-    encoded: the class list for the model that is timed. precision: of what is timed.
+    encoded: the class list for the model that is timed.
     """
 
     def __init__(
@@ -31,9 +30,8 @@ class Comparison:
         timed: OpenVocabularySegmenter,
         compared: OpenVocabularySegmenter,
         encoded: EncodedVocabulary,
-        precision: Precision,
     ) -> None:
-        self._timed, self._compared, self._encoded, self._precision = timed, compared, encoded, precision
+        self._timed, self._compared, self._encoded = timed, compared, encoded
         self._encoded_to_compare = encoded if compared is timed else encode_classes(compared, encoded.vocabulary)
         self._device = timed.clip.logit_scale.device
         self._clocks = {computation: Clock(self._device) for computation in COMPUTATIONS}
@@ -75,8 +73,7 @@ class Comparison:
             if isinstance(substituted, SubstitutedProposals):
                 substituted.substitute(pruned.proposals, pruned.class_logits, asked[1], prepared[1])
         if timed:
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-                row = self._time_stages(prepared, computed) | row
+            row = self._time_stages(prepared, computed) | row
         self._images.append(row)
 
     def _time_stages(self, image: PreparedImage, computed: Tensor | None) -> dict[str, Any]:

@@ -9,7 +9,17 @@ from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.hub import load
-from maskadapter.models import MODELS, Architecture, EncodedVocabulary, OpenVocabularySegmenter, TextClassifier, build
+from maskadapter.models import (
+    MODELS,
+    Architecture,
+    EncodedVocabulary,
+    OpenVocabularySegmenter,
+    PrecisionName,
+    TextClassifier,
+    build,
+    choose_precision,
+    keep_in,
+)
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.models.proposals.superpixels import RegionHead
 from maskadapter.types import ClipFeatures, ImageBatch, ImageSizes, Proposals
@@ -55,27 +65,29 @@ class SubstitutedProposals(nn.Module):
 
 
 def benchmark_models(
-    model: str, proposals: int, device: str
+    model: str, proposals: int, device: str, precision: PrecisionName = "fp32"
 ) -> tuple[OpenVocabularySegmenter, OpenVocabularySegmenter]:
     """Return the model that is timed, and the model whose results are compared: the same one for a file of weights.
 
     A name is random weights of its shapes; the second is then the embedded model, whose proposals, at most
-    ``proposals``, replace those of the first. Raises MaskAdapterError without an adapter or a mask generator.
+    ``proposals``, replace those of the first. precision: of the model that is timed. Raises MaskAdapterError without an
+    adapter or a mask generator, and as ``choose_precision``.
     """
     if model not in MODELS:
-        timed = load(model, device=device)
+        timed = load(model, device=device, precision=precision)
         if not isinstance(timed.pooler, AdapterPooler) or timed.generator is None:
             needed = "the benchmark needs a model with both"
             raise MaskAdapterError(f"{model} has no adapter or no mask generator: {needed}")
         return timed, timed
     torch.manual_seed(0)
-    timed = build(Architecture(model, "adapter")).eval().requires_grad_(False).to(device)
-    assert isinstance(timed.pooler, AdapterPooler)
+    timed = build(Architecture(model, "adapter")).eval().requires_grad_(False)
     assert isinstance(timed.generator, nn.Module)
-    for block in timed.pooler.adapter.blocks:
-        nn.init.constant_(block.gamma, LAYER_SCALE)
+    for name, parameter in timed.named_parameters():
+        if name.endswith(".gamma"):  # of the adapter's blocks and of ConvNeXt's
+            nn.init.constant_(parameter, LAYER_SCALE)
+    timed = keep_in(timed, choose_precision(precision, model, device)).to(device)
     timed.generator = SubstitutedProposals(timed.generator)
-    compared = load("tiny", pooler="adapter", device=device)
+    compared = load("tiny", pooler="adapter", device=device, precision="fp32")
     assert isinstance(compared.generator, RegionHead)
     compared.generator.merging = replace(compared.generator.merging, num_proposals=proposals)
     return timed, compared

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from maskadapter.benchmark.clock import Clock
-from maskadapter.benchmark.comparison import Comparison, Precision
+from maskadapter.benchmark.comparison import Comparison
 from maskadapter.benchmark.machine import machine_facts
 from maskadapter.benchmark.models import LAYER_SCALE, benchmark_models, encode_classes
 from maskadapter.benchmark.request import check_request, photo_readers
 from maskadapter.hub import check_device
-from maskadapter.models import MODELS, EncodedVocabulary, InputSize, OpenVocabularySegmenter
+from maskadapter.models import MODELS, EncodedVocabulary, InputSize, OpenVocabularySegmenter, PrecisionName
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def benchmark(
     second_classes: Any = None,
     proposals: int = 250,
     device: str = "cpu",
-    precision: Precision = "fp32",
+    precision: PrecisionName = "fp32",
 ) -> dict[str, Any]:
     """Time the stages of a model on photos, and compare the pruned and the exact computation with the reference.
 
@@ -45,7 +45,7 @@ def benchmark(
         timed on as many segments of it too.
     classes: whatever ``Vocabulary.of`` takes. second_classes: a second list, timed on the encoded first image.
     proposals: how many masks an image has at most; a file of weights has its own number.
-    device: ``"cpu"``, ``"cuda"`` ... precision: ``"bf16"`` computes what is timed under PyTorch's autocast.
+    device: ``"cpu"``, ``"cuda"`` ... precision: of what is timed, as ``load`` takes it.
 
     Returns numbers ready for JSON: ``adapter_speedup_exact`` (on the segments where they are given),
     ``adapter_speedup_pruned``, ``segment_speedup_pruned`` (seconds of the reference over those of the other
@@ -56,10 +56,10 @@ def benchmark(
     check_request(model, size, images, segments, classes, second_classes)
     check_device(device)
     readers = photo_readers(images)
-    timed, compared = benchmark_models(model, proposals, device)
+    timed, compared = benchmark_models(model, proposals, device, precision)
     timed.inference = replace(timed.inference, input_size=InputSize(size, size))
     encoded = encode_classes(timed, classes)
-    comparison, second = Comparison(timed, compared, encoded, precision), {}
+    comparison, second = Comparison(timed, compared, encoded), {}
     for number, (name, read) in enumerate(readers.items()):
         logger.info("image %d of %d: %s", number + 1, len(readers), name)
         image = read()
@@ -71,7 +71,7 @@ def benchmark(
     return {
         **comparison.report(),
         "second class list": second,
-        "precision": precision,
+        "precision": timed.precision,
         "model": model if model not in MODELS else f"{model}, random weights, layer scale {LAYER_SCALE}",
         "proposals": f"{proposals}, of the embedded model with its adapter" if model in MODELS else "its own",
         "size": size,

@@ -35,7 +35,9 @@ class StageResults:
     labels: np.ndarray  # (H, W) int32
     proposals: Proposals
     class_logits: Tensor  # (1, N, K + 1), of the in-vocabulary classifier
+    embeddings: Tensor  # (1, N, D), of the masks
     logits: Tensor  # (1, N, K + 1), of the out-of-vocabulary classifier
+    probs: Tensor  # (1, N, K + 1), of both
     computed: Tensor  # (1, N) bool, the proposals that went through the whole adapter
 
 
@@ -89,4 +91,4 @@ def run_stages(
             labels = np.concatenate([scores.argmax(dim=0).cpu().numpy() for _, scores in tiles])
         else:
             labels = semantic_map(masks, probs[0], order)
-    return StageResults(labels, proposals, class_logits, logits, chosen)
+    return StageResults(labels, proposals, class_logits, embeddings, logits, probs, chosen)

@@ -2,11 +2,11 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from typer import Argument, Option
 
-from maskadapter.cli.options import Device
+from maskadapter.cli.options import Device, Precision
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
 
@@ -22,7 +22,7 @@ def benchmark(
     threads: Annotated[int | None, Option(min=1, help="Threads of the processor; without it PyTorch's choice.")] = None,
     output: Annotated[Path, Option("--output", "-o", help="JSON; Markdown goes beside it.")] = Path("benchmark.json"),
     device: Device = "cpu",
-    precision: Annotated[Literal["fp32", "bf16"], Option(help="Number format of what is timed.")] = "fp32",
+    precision: Precision = None,
 ) -> None:
     """Time the adapter and everything around it: as the paper writes it, exactly but faster, and pruned.
 
@@ -46,7 +46,9 @@ def benchmark(
         torch.set_num_threads(threads)
     measure = partial(run, model, size=size, images=images, segments=segments, classes=classes)
     with busy("measuring"):
-        report = measure(second_classes=second_classes, proposals=proposals, device=device, precision=precision)
+        report = measure(
+            second_classes=second_classes, proposals=proposals, device=device, precision=precision or "fp32"
+        )
     write_json(output, report)
     with write_atomically(output.with_suffix(".md")) as path:
         path.write_text(benchmark_tables(report), encoding="utf-8")

@@ -15,7 +15,7 @@ from maskadapter.system.progress import busy
 from maskadapter.vocabulary import competing_classes
 
 
-@with_model_source("pooler", "adapter", "architecture")
+@with_model_source("pooler", "adapter", "architecture", "precision")
 def evaluate(
     model: Annotated[
         str,
@@ -89,6 +89,7 @@ def evaluate(
             "beta": beta is not None,
             "masks": masks is not None,
             "fast": prune_proposals,
+            "precision": source.precision is not None,
             "transfer-norm": transfer_norm is not None,
             "background": background != "none",
         }

@@ -47,6 +47,13 @@ Pooler = Annotated[
 Adapter = Annotated[Path | None, Option(help="A warm-up file whose adapter is joined to the segmenter in --model.")]
 Architecture = Annotated[str | None, Option(help="The model that a file is read as, if its content does not decide.")]
 
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16", "int8"] | None,
+    Option(
+        help="What weights are kept in; auto: bf16 or fp16 where faster and close to fp32. To measure, fp32 if unset."
+    ),
+]
+
 
 def _device(given: str) -> str:
     if re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", given) is None:
@@ -79,7 +86,13 @@ Task = Annotated[
 ]
 Limit = Annotated[int | None, Option(min=1, help="Only the first so many images.")]
 
-_OF_SOURCE = {"model": Model, "pooler": Pooler, "adapter": Adapter, "architecture": Architecture}
+_OF_SOURCE = {
+    "model": Model,
+    "pooler": Pooler,
+    "adapter": Adapter,
+    "architecture": Architecture,
+    "precision": Precision,
+}
 
 
 def with_model_source(*chosen: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from maskadapter.cli.console import show_markdown, stop_message
-from maskadapter.cli.options import Device, Limit, Split
+from maskadapter.cli.options import Device, Limit, Precision, Split
 from maskadapter.errors import MaskAdapterError
 
 
@@ -30,6 +30,7 @@ def reproduce(
     ] = None,
     download: Annotated[bool, Option("--download", help="Download weights that are missing.")] = False,
     device: Device = "cpu",
+    precision: Precision = None,
 ) -> None:
     """Evaluate the rows of a table of the paper, and write the numbers beside the paper's; all writes one page of all.
 
@@ -50,7 +51,7 @@ def reproduce(
         files[name] = file
     own = partial(run, table, root, output, model=model, data=data, split=split, partition=partition)
     with stop_message():
-        reports = own(limit=limit, runs=runs, weights=files, download=download, device=device)
+        reports = own(limit=limit, runs=runs, weights=files, download=download, device=device, precision=precision)
     show_markdown(page_text(reports) if table == ALL else report_text(reports[0]))
     name = ALL if table == ALL else reports[0].table.name
     print((output or Path("reproduce")).expanduser() / f"{name}.md")

@@ -106,6 +106,7 @@ def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals:
         "pooler": source.pooler,
         "adapter": source.adapter and Path(source.adapter).name,
         "architecture": source.architecture,
+        "precision": segmenter.precision,
         "prune_proposals": prune_proposals,
     }
     return segmenter, given, settings | ({"masks": masks} if masks else {})

@@ -7,7 +7,16 @@ from maskadapter.hub.checkpoints.checkpoint import Checkpoint, compare, shapes_o
 from maskadapter.hub.checkpoints.key_names import to_official
 from maskadapter.hub.checkpoints.metadata import config_of
 from maskadapter.hub.model_source import ModelSource
-from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, build
+from maskadapter.models import (
+    MODELS,
+    Architecture,
+    OpenVocabularySegmenter,
+    Precision,
+    PrecisionName,
+    build,
+    choose_precision,
+    keep_in,
+)
 from maskadapter.models.clip import TextCache
 from maskadapter.system.cache_folder import cache_folder
 from maskadapter.system.error_text import did_you_mean, first_line
@@ -56,12 +65,17 @@ def _by_shapes(checkpoint: Checkpoint) -> str:
 
 
 def assemble(
-    checkpoint: Checkpoint, architecture: Architecture, device: str | torch.device = "cpu"
+    checkpoint: Checkpoint,
+    architecture: Architecture,
+    device: str | torch.device = "cpu",
+    precision: PrecisionName = "fp32",
 ) -> OpenVocabularySegmenter:
     """Return a model with the tensors and settings of a file, ready to use.
 
-    Raises CheckpointError, one line: tensors that are missing, left over, of another shape or type; damaged settings.
+    Raises CheckpointError, one line: tensors that are missing, left over, of another shape or type; damaged settings;
+    and MaskAdapterError as ``choose_precision``.
     """
+    kept = choose_precision(precision, architecture.name, device)
     config = config_of(checkpoint, architecture)
     with torch.device("meta"):  # no time is spent on random values that the file replaces
         segmenter = build(architecture, config)
@@ -77,12 +91,14 @@ def assemble(
     except RuntimeError as error:
         raise CheckpointError(f"{checkpoint.source} holds tensors of the wrong type ({first_line(error)})") from error
     segmenter.clip.restore_causal_mask()
-    return ready(segmenter, device)
+    return ready(segmenter, device, kept)
 
 
-def ready(segmenter: OpenVocabularySegmenter, device: str | torch.device) -> OpenVocabularySegmenter:
-    """Freeze a model, move it to its device, and let it remember text embeddings."""
-    segmenter = segmenter.requires_grad_(False).eval().to(device)
+def ready(
+    segmenter: OpenVocabularySegmenter, device: str | torch.device, precision: Precision
+) -> OpenVocabularySegmenter:
+    """Freeze a model, move it to its device in a precision, and let it remember text embeddings."""
+    segmenter = keep_in(segmenter.requires_grad_(False).eval(), precision).to(device)
     try:
         folder = cache_folder() / "text-embeddings"
     except MaskAdapterError:  # they are then remembered in memory alone

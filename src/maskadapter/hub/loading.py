@@ -19,7 +19,16 @@ from maskadapter.hub.same_clip import refuse_another_clip, refuse_first_form
 from maskadapter.hub.source_check import check_source, published_weights
 from maskadapter.hub.zoo.published_files import fetch
 from maskadapter.hub.zoo.weight_downloads import present
-from maskadapter.models import MODELS, Architecture, OpenVocabularySegmenter, PoolerName, published
+from maskadapter.models import (
+    MODELS,
+    Architecture,
+    OpenVocabularySegmenter,
+    PoolerName,
+    PrecisionName,
+    choose_precision,
+    published,
+    refuse_misfit,
+)
 from maskadapter.models.sources import mask_source
 from maskadapter.system.error_text import first_line
 from maskadapter.system.paths import user_path
@@ -36,6 +45,7 @@ def load(
     pooler: PoolerName | None = None,
     adapter: str | Path | None = None,
     architecture: str | None = None,
+    precision: PrecisionName | None = None,
     device: str | torch.device = "cpu",
     prune_proposals: bool = False,
     masks: str | None = None,
@@ -44,27 +54,38 @@ def load(
 
     name: None for the embedded ``tiny``; a name (``"fcclip-large"``), whose weights are downloaded if they are not on
         this machine yet; the path of a ``.safetensors`` file of this project or of an official ``.pth``; a CLIP alone,
-        ``"clip:ViT-B-16:openai"``, see ``load_bare_clip``; or a ``ModelSource``, which has the next three in it.
+        ``"clip:ViT-B-16:openai"``, see ``load_bare_clip``; or a ``ModelSource``, which has the next four in it.
     pooler: ``"adapter"``, ``"pooling"`` or ``"cropping"``; None takes what the file holds, and of a name the better
         one: the file with adapter, except for ``tiny``, whose adapter does not beat pooling.
-    adapter, architecture: as in ``ModelSource``. device: ``"cpu"``, ``"cuda"``, ``"mps"``.
+    adapter, architecture: as in ``ModelSource``.
+    precision: of the weights; without it ``"auto"``, the fastest one whose results were measured to agree with fp32:
+        bf16 or fp16 for the large models on processors with units for it, else fp32. ``"int8"`` is for CPUs. Results
+        are float32 in any case. device: ``"cpu"``, ``"cuda"``, ``"mps"``.
     prune_proposals: compute Mask-Adapter only for the proposals that can change the result, estimate the others.
     masks: a source of masks that takes the place of the model's own proposals: ``"sam:NAME"``, ``"segmenter:NAME"`` or
         ``"superpixels"``, see ``models.sources.source_names``.
 
     Raises CheckpointError, one line: unknown model, no such file, damaged or unsafe file, tensors that do not fit;
-    DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks.
+    DownloadError; and MaskAdapterError for a device that this machine or this PyTorch lacks, and for a precision that
+    the device is slower with.
     """
     check_device(device)
     _compute_alone_after_fork()
-    source = ModelSource(pooler=pooler, adapter=adapter, architecture=architecture)
+    source = ModelSource(pooler=pooler, adapter=adapter, architecture=architecture, precision=precision)
     if isinstance(name, ModelSource):
         if source != ModelSource():
-            raise MaskAdapterError("a ModelSource has pooler, adapter and architecture in it: set them there")
+            raise MaskAdapterError(
+                "a ModelSource has pooler, adapter and architecture in it, precision too: set them there"
+            )
         source = name
     elif name is not None:
         source = replace(source, name=name)
-    segmenter = ready(load_bare_clip(source), device) if is_bare(source.name) else assemble(*identified(source), device)
+    kept = source.precision or "auto"
+    refuse_misfit(kept, device)  # before a large file is read
+    if is_bare(source.name):
+        segmenter = ready(load_bare_clip(source), device, choose_precision(kept, None, device))
+    else:
+        segmenter = assemble(*identified(source), device, kept)
     segmenter.inference = replace(segmenter.inference, prune_proposals=prune_proposals)
     if masks is not None:
         segmenter.mask_source = mask_source(masks, device)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Union, get_args
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.models import PoolerName
+from maskadapter.models import PoolerName, PrecisionName
 from maskadapter.system.error_text import did_you_mean
 
 DEFAULT = "tiny"
@@ -24,17 +24,23 @@ class ModelSource:
     adapter: path of a warm-up file whose adapter is joined to the segmenter in ``name``; ``"tiny"`` is the embedded
         model's adapter.
     architecture: the named model that a file is read as, where its content does not decide.
-    Raises MaskAdapterError for another pooler.
+    precision: ``"auto"``, ``"fp32"``, ``"bf16"``, ``"fp16"`` or ``"int8"``, see docs/performance.md; None leaves it to
+        what takes the source: ``load`` takes auto, evaluation fp32.
+    Raises MaskAdapterError for another pooler or precision.
     """
 
     name: str | Path = DEFAULT
     pooler: PoolerName | None = None
     adapter: str | Path | None = None
     architecture: str | None = None
+    precision: PrecisionName | None = None
 
     def __post_init__(self) -> None:
         if self.pooler not in (None, *get_args(PoolerName)):
             raise MaskAdapterError(f"no pooler '{self.pooler}': {did_you_mean(str(self.pooler), get_args(PoolerName))}")
+        if self.precision not in (None, *get_args(PrecisionName)):
+            hint = did_you_mean(str(self.precision), get_args(PrecisionName))
+            raise MaskAdapterError(f"no precision '{self.precision}': {hint}")
 
     @classmethod
     def of(cls, source: Union["ModelSource", str, Path, None]) -> "ModelSource":

@@ -16,10 +16,14 @@ from maskadapter.system.renamed import refuse_old_keywords
 
 
 def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **metadata: str) -> Path:
-    """Write a model as a safetensors file that ``load`` takes, and return its path. Raises CheckpointError.
+    """Write a model as a safetensors file that ``load`` takes, and return its path. Raises CheckpointError, also for a
+    model whose precision is not fp32: its weights were rounded.
 
     name: the named model that it is (``"tiny"``). metadata: facts of your own to keep in the file, such as a license.
     """
+    if segmenter.precision != "fp32":
+        problem = f"the weights of this model were rounded to {segmenter.precision}"
+        raise CheckpointError(f"{problem}: to save it, load it with precision='fp32'")
     adapter = segmenter.pooler.adapter.config if isinstance(segmenter.pooler, AdapterPooler) else None
     settings = as_settings(ModelConfig(segmenter.inference, segmenter.quirks, adapter))
     facts = {"format": "maskadapter", "model": name, "settings": json.dumps(settings)}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from maskadapter.models.names import MODEL_NAMES, TINY_NAMES, PoolerName
+from maskadapter.models.names import MODEL_NAMES, TINY_NAMES, PoolerName, Precision, PrecisionName
 from maskadapter.system.lazy_door import on_first_use
 
 if TYPE_CHECKING:

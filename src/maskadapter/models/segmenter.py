@@ -18,6 +18,7 @@ from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.frozen_parts import KeepsFrozenParts
 from maskadapter.models.maftplus import ContentDependentTransfer
+from maskadapter.models.names import Precision
 from maskadapter.models.own_classes import OwnClasses
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler, is_empty
@@ -33,7 +34,6 @@ from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes
 from maskadapter.vocabulary import BACKGROUND, COMPETING, Vocabulary, competing_classes, in_other_scripts
 
 _log = logging.getLogger(__name__)
-
 Classes = Any  # whatever Vocabulary.of takes
 # Synonyms with a higher cosine than this share of the list's pairs are taken to mean the same. See docs/everyday.md
 CONFUSABLE = 0.97
@@ -73,6 +73,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         self.void_embedding, self.inference = nn.Embedding(1, clip.embed_dim), inference
         self.mask_source: MaskSource | None = None
         self.own_classes: OwnClasses | None = None
+        self.precision: Precision = "fp32"  # of its heavy parts, set by ``keep_in``
         self.semantic_order: SemanticOrder = "masks-first"
         if quirks is not None:
             self.quirks = quirks
@@ -271,12 +272,11 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         return probs(embeddings)
 
     def _check_state(self) -> None:
-        """Refuse other numbers than float32, and freeze statistics that a loop over ``modules()`` set to training."""
+        """Refuse a model that was converted, and freeze statistics that a loop over ``modules()`` set to training."""
         if any(module.training for module in self.modules() if isinstance(module, nn.BatchNorm2d)):
             self.train(self.training)
         if (found := self.clip.logit_scale.dtype) != torch.float32:
-            todo = "load it again, and for speed call it inside torch.autocast(device, dtype)"
-            raise MaskAdapterError(f"this model was converted to {found}; it computes in torch.float32: {todo}")
+            raise MaskAdapterError(f"this model was converted to {found}: load it again, with precision='bf16'")
 
     def text_classifier(self, vocabulary: EncodedVocabulary) -> TextClassifier:
         """Text embeddings as a classifier, with the void embedding, a learned unit vector, as the last."""

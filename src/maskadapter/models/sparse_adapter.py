@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from maskadapter.models.half_precision import as_kept
 from maskadapter.models.mask_adapter import ConvNeXtBlock, MaskAdapter
 
 _ROWS = 1024  # locations that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor
@@ -34,19 +35,22 @@ class SparseAdapter:
         # The stem's last convolution and the fusing one are linear, with nothing in between: together they are one
         # small matrix, and the part that does not depend on the mask is computed once per image.
         weight, last_bias = adapter.patchify[-1].parameters()
-        self._from_mask = adapter.fuse.weight.flatten(1)[:, -len(weight) :] @ weight.flatten(1)
+        self._from_mask = adapter.fuse.weight.flatten(1)[:, -len(weight) :].to(weight) @ weight.flatten(1)
         bias = last_bias[None, :, None, None].expand(1, -1, *self._size)
-        self._from_features = adapter.fuse(adapter.merge(features, bias)).permute(0, 2, 3, 1)
+        with as_kept(adapter.fuse):
+            self._from_features = adapter.fuse(adapter.merge(features, bias)).permute(0, 2, 3, 1)
+        self._dtype = features.dtype
         # Of the empty and the full mask, (2, h, w, ...): patches, each block's output, maps.
         self._patches = self._patchify(torch.stack([features.new_zeros(4, 4), features.new_ones(4, 4)]))
         everywhere = torch.ones(self._patches.shape[:-1], dtype=torch.bool, device=features.device)
-        x = self._enter(self._patches)
         self._blocks: list[tuple[ConvNeXtBlock, Tensor]] = []
-        for block in adapter.blocks:
-            assert isinstance(block, ConvNeXtBlock)
-            x = self._through(block, x, everywhere).view_as(x)
-            self._blocks.append((block, x))
-        self._maps = self._read_out(x)
+        with as_kept(adapter.fuse) as float32:
+            x = self._enter(self._patches)
+            for block in adapter.blocks:
+                assert isinstance(block, ConvNeXtBlock)
+                x = self._through(block, x, everywhere).view_as(x)
+                self._blocks.append((block, x))
+            self._maps = float32(self._read_out(x))
 
     def __call__(self, masks: Tensor) -> Tensor:
         """masks: (N, H, W), 0 to 1 or bool, any resolution. Returns (N, M, h, w) raw maps."""
@@ -56,13 +60,15 @@ class SparseAdapter:
         limits = _ROUNDING * self._patches.detach().abs().amax(dim=(1, 2, 3))
         equal = zip(self._patches, limits, strict=True)
         empty, full = (((patches - known).abs() <= limit).all(dim=-1) for known, limit in equal)
-        full, x = full & ~empty, self._enter(patches)
+        full = full & ~empty
         mixed = ~(empty | full)
-        for (block, known), reach in zip(self._blocks, self._reach, strict=True):
-            empty, full = _surrounded(empty, reach), _surrounded(full, reach)
-            mixed = ~(empty | full)
-            x = _filled(known, full, mixed, self._through(block, x, mixed))
-        return _filled(self._maps, full, mixed, self._read_out(x[mixed])).permute(0, 3, 1, 2)
+        with as_kept(self._adapter.fuse) as float32:
+            x = self._enter(patches)
+            for (block, known), reach in zip(self._blocks, self._reach, strict=True):
+                empty, full = _surrounded(empty, reach), _surrounded(full, reach)
+                mixed = ~(empty | full)
+                x = _filled(known, full, mixed, self._through(block, x, mixed))
+            return _filled(self._maps, full, mixed, float32(self._read_out(x[mixed]))).permute(0, 3, 1, 2)
 
     def estimate(self, masks: Tensor) -> Tensor:
         """Estimate the maps without computing a block, (N, H, W) -> (N, M, h, w): each location has the value of the
@@ -74,7 +80,7 @@ class SparseAdapter:
 
     def _patchify(self, masks: Tensor) -> Tensor:
         """(N, H, W) -> (N, h, w, MASK_DIM), before the stem's last convolution."""
-        masks, size = masks.detach()[:, None].to(self._from_features.dtype), (4 * self._size[0], 4 * self._size[1])
+        masks, size = masks.detach()[:, None].to(self._dtype), (4 * self._size[0], 4 * self._size[1])
         masks = F.interpolate(masks, size, mode="bilinear", align_corners=False)
         return self._adapter.patchify[:-1](masks).permute(0, 2, 3, 1)
 

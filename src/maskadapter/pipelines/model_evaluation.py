@@ -43,7 +43,8 @@ def model_predictor(
 ) -> Predictor:
     """Load a model and return its predictor for the classes of a data set.
 
-    source, device, prune_proposals: as ``maskadapter.load`` takes them; metrics are reproduced without pruning.
+    source, device, prune_proposals: as ``maskadapter.load`` takes them; metrics are reproduced without pruning, and in
+        fp32 unless the source has a precision.
     branch: see ``Branch``. alpha, beta: 0 to 1, the out-of-vocabulary classifier's weight for seen and unseen classes,
         instead of the model's own. transfer_norm: see ``ContentDependentTransfer``, instead of the model's own.
     masks: None for the model's own generator; ``ground-truth``, whose masks are only classified (metric ``masks``);
@@ -102,13 +103,14 @@ def model_predictor(
 
 def _load(source: ModelSource, device: str) -> tuple[OpenVocabularySegmenter, tuple[str, str], dict[str, Any]]:
     """The model, its name and pooler, and what the report says about its weights."""
+    source = replace(source, precision=source.precision or "fp32")
     if is_bare(source.name):
         name, pooler = str(source.name), source.pooler or "pooling"
         return load(source, device=device), (name, pooler), {"model": f"a CLIP with {pooler}", **facts(name)}
     checkpoint, architecture = identified(source)
     files = {"weights": checkpoint.source} | ({"adapter's weights": checkpoint.adapter} if checkpoint.adapter else {})
     hashes = {what: f"{path.name}, sha256 {sha256_of(path)}" for what, path in files.items()}
-    segmenter = assemble(checkpoint, architecture, device)
+    segmenter = assemble(checkpoint, architecture, device, source.precision or "fp32")
     return segmenter, (architecture.name, architecture.pooler), {"model": str(architecture), **hashes}
 
 
@@ -156,4 +158,5 @@ def _settings(
         "input size": f"{'longer side ' if size.shortest == size.longest else shorter}{size.longest}",
         "resized by": f"Pillow {pillow_version}, bilinear",
         "device": segmenter.clip.logit_scale.device.type,
+        "precision": segmenter.precision,
     }

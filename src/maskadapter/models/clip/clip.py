@@ -23,6 +23,7 @@ from maskadapter.models.clip.image_encoders import (
 )
 from maskadapter.models.config import ProjectionLayout
 from maskadapter.models.frozen_parts import KeepsFrozenParts
+from maskadapter.models.half_precision import as_kept
 from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD
 from maskadapter.system.error_text import first_line
 from maskadapter.types import ClipFeatures
@@ -147,7 +148,7 @@ class Clip(KeepsFrozenParts):
         """D, the width of the common space of images and text."""
         if self.plain_text:
             return self.model.text_projection.shape[1]
-        with torch.inference_mode():  # open_clip does not state it for all text encoders
+        with torch.inference_mode(), as_kept(self.model):  # open_clip does not state it for all text encoders
             return self.model.encode_text(self.tokenizer(["a"]).to(self.logit_scale.device)).shape[-1]
 
     @property
@@ -184,7 +185,9 @@ class Clip(KeepsFrozenParts):
 
     def encode_image(self, images: Tensor) -> ClipFeatures:
         """Feature maps of images (B, 3, H, W), normalized with PIXEL_MEAN and PIXEL_STD; see ``size_divisor``."""
-        dense, pyramid = self.image_encoder.features(self._as_trained(images))
+        with as_kept(self.model) as float32:
+            dense, pyramid = self.image_encoder.features(self._as_trained(images))
+            dense, pyramid = float32(dense), {name: float32(stage) for name, stage in pyramid.items()}
         locations = dense.permute(0, 2, 3, 1)
         if self.projection_layout == "as-stored":
             locations = dense.reshape(locations.shape)
@@ -192,11 +195,13 @@ class Clip(KeepsFrozenParts):
 
     def encode_whole(self, images: Tensor) -> Tensor:
         """CLIP's own embeddings (B, D), not normalized, of whole images (B, 3, S, S), S the ``image_size``."""
-        return self.image_encoder.whole(self._as_trained(images))
+        with as_kept(self.model) as float32:
+            return float32(self.image_encoder.whole(self._as_trained(images)))
 
     def project(self, features: Tensor) -> Tensor:
         """CLIP's last step, (..., C) -> (..., D), as if each vector were an image's pooled features. Not normalized."""
-        projected = self.image_encoder.project(features.reshape(-1, features.shape[-1]))
+        with as_kept(self.model) as float32:
+            projected = float32(self.image_encoder.project(features.reshape(-1, features.shape[-1])))
         return projected.view(*features.shape[:-1], projected.shape[-1])
 
     def encode_text(self, names: Sequence[str], batch_size: int = 256) -> Tensor:
@@ -205,8 +210,8 @@ class Clip(KeepsFrozenParts):
         prompts = [template.format(name) for name in names for template in self.templates]
         batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
         device = self.logit_scale.device
-        with torch.autocast(device.type, enabled=False):
-            encoded = [self._encode_tokens(self.tokenizer(batch).to(device)) for batch in batches]
+        with torch.autocast(device.type, enabled=False), as_kept(self.model) as float32:
+            encoded = [float32(self._encode_tokens(self.tokenizer(batch).to(device))) for batch in batches]
         return F.normalize(torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1), dim=-1)
 
     def text_fingerprint(self) -> str:

@@ -4,7 +4,7 @@ import os
 import re
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from maskadapter.data import KNOWN, Dataset
 from maskadapter.evaluation import Partition, Records, image_counts
 from maskadapter.hub import ModelSource, is_bare
+from maskadapter.models import PrecisionName
 from maskadapter.paper.published import reference_figures
 from maskadapter.paper.tables.requirements import Given
 from maskadapter.pipelines import GROUND_TRUTH, Branch
@@ -31,6 +32,7 @@ class RunOptions:
     partition: str | None
     limit: int | None
     device: str
+    precision: PrecisionName | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class EvaluationRun:
         Files of the same name in two folders differ by a hash of their path; those of trainings are named after them.
         """
         files = [self._weights(file, options.given.runs) for file in (self.source.name, self.source.adapter) if file]
-        weights = "-".join(filter(None, [*files, self.source.pooler]))
+        precision = None if options.precision == "fp32" else options.precision
+        weights = "-".join(filter(None, [*files, self.source.pooler, precision]))
         branch = "" if self.branch == "ensemble" else self.branch
         use = "-".join(filter(None, [Path(self.dataset).stem, branch, self.masks]))
         return options.folder / "evaluations" / _slug(weights) / _slug(use)
@@ -115,7 +118,8 @@ def evaluate_run(
     from maskadapter.pipelines import model_predictor
 
     folder, reference = run.folder(options), {}
-    predictor = model_predictor(run.source, dataset, device=options.device, branch=run.branch, masks=run.masks)
+    source = replace(run.source, precision=options.precision)
+    predictor = model_predictor(source, dataset, device=options.device, branch=run.branch, masks=run.masks)
     if predictor.published_as is not None:
         reference = reference_figures(*predictor.published_as, dataset, run.branch, partition)
     timed = TimedPredictor(predictor.predict, folder / "seconds.txt", options.device)

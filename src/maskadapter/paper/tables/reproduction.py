@@ -6,6 +6,7 @@ from pathlib import Path
 from maskadapter.data import KNOWN
 from maskadapter.errors import MaskAdapterError
 from maskadapter.evaluation import Partition
+from maskadapter.models import PrecisionName
 from maskadapter.paper.table import TABLES, Table, table_named
 from maskadapter.paper.tables.evaluation_run import RunOptions
 from maskadapter.paper.tables.markdown import page_text, report_text, write_text
@@ -35,6 +36,7 @@ def reproduce(
     weights: Mapping[str, str | Path] | None = None,
     download: bool = False,
     device: str = "cpu",
+    precision: PrecisionName | None = None,
 ) -> list[TableReport]:
     """Evaluate the rows of a table and write ``<table>.json`` and ``<table>.md`` into the folder ``output``.
 
@@ -45,6 +47,7 @@ def reproduce(
     partition: which classes count as seen, as ``evaluate`` takes it, instead of the table's own.
     runs: folder of your trainings, with ``<recipe's name>/model.safetensors``. weights: files by name, see
         ``weight_names``. download: whether missing weights may be downloaded. device: where to compute.
+    precision: of all models, as ``load`` takes it; None for fp32, as in the paper.
 
     A row whose weights or data are missing is left empty, with the reason and the command that brings them. Images are
     evaluated by this process alone. Returns a report for each table. Raises MaskAdapterError, one line, for a mistake
@@ -67,12 +70,12 @@ def reproduce(
     _check_partition(chosen, made)
     folder = check_folder(Path("reproduce" if output is None else output))
     given = Given(root, user_path(runs, MaskAdapterError), files, download)
-    options, page = RunOptions(given, folder, split, chosen, limit, device), folder / f"{ALL}.md"
+    options, page = RunOptions(given, folder, split, chosen, limit, device, precision), folder / f"{ALL}.md"
     images = {} if limit is None else {"images": f"the first {limit:,} at most"}
     reports, kept = [], ""
     for original, one in zip(originals, made, strict=True):
         partition_facts = {"partition": chosen or one.partition} if one.partition else {}
-        facts = {"split": split, **images, **partition_facts, "device": device}
+        facts = {"split": split, **images, **partition_facts, "device": device, "precision": precision or "fp32"}
         report = TableReport(one, original, TableRun(one, original, options).run(), facts)
         path = folder / f"{one.name}.json"
         if report.measured or not holds_numbers(path):

@@ -28,8 +28,11 @@ class DeformableAttention(nn.Module):
         heads, C / heads). sizes: (h, w) of each level; their products sum to L. Returns (B, Q, C)."""
         batch, length, dim = query.shape
         shape = (batch, length, self.num_heads, self.num_levels, self.num_points)
-        weights = self.attention_weights(query).view(*shape[:3], -1).softmax(dim=-1).view(shape)
-        offsets = self.sampling_offsets(query).view(*shape, 2)
+        weights = self.attention_weights(query).view(*shape[:3], -1)
+        weights = weights.softmax(dim=-1, dtype=torch.promote_types(weights.dtype, torch.float32)).view(shape)
+        # 16 bits are too few for places on a map. Source: the official code runs its pixel decoder outside autocast.
+        with torch.autocast(query.device.type, enabled=False):
+            offsets = self.sampling_offsets(query.to(self.sampling_offsets.weight)).view(*shape, 2)
         attend = _sampled if torch.compiler.is_exporting() else _looked_up
         attended = attend(places[None, :, None, None, None], offsets, weights, values, sizes)
         return self.output_proj(attended.reshape(batch, length, dim))

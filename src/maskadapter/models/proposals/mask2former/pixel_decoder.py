@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskadapter.models.half_precision import as_kept
 from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, location_centers
 
 LEVELS = ("res5", "res4", "res3")  # coarsest first, the order in which the decoders look at them
@@ -61,19 +62,20 @@ class PixelDecoder(nn.Module):
     def forward(self, pyramid: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
         """pyramid: ``res2`` to ``res5``, (B, C_i, h_i, w_i). Returns the pixel embedding (B, mask_dim, H / 4, W / 4)
         and the levels, coarsest first, (B, dim, h_i, w_i)."""
-        maps = [project(pyramid[name]) for project, name in zip(self.input_proj, LEVELS, strict=True)]
-        sizes = [(m.shape[-2], m.shape[-1]) for m in maps]
-        embeds = self.level_embed[:, :, None, None]
-        x = _flatten(maps)
-        position = _flatten([sine_position_encoding(m, self.dim) + e for m, e in zip(maps, embeds, strict=True)])
-        places = location_centers(sizes, example=x)
-        for layer in self.layers:
-            x = layer(x, position, places, sizes)
-        parts = x.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
-        levels = [part.unflatten(-1, size).contiguous() for part, size in zip(parts, sizes, strict=True)]
-        fine = self.lateral(pyramid["res2"])
-        fine += F.interpolate(levels[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
-        return self.mask_features(F.relu_(self.output(fine))), levels
+        with as_kept(self.output) as float32:
+            maps = [float32(project(pyramid[name])) for project, name in zip(self.input_proj, LEVELS, strict=True)]
+            sizes = [(m.shape[-2], m.shape[-1]) for m in maps]
+            embeds = self.level_embed[:, :, None, None]
+            x = _flatten(maps)
+            position = _flatten([sine_position_encoding(m, self.dim) + e for m, e in zip(maps, embeds, strict=True)])
+            places = location_centers(sizes, example=x)
+            for layer in self.layers:
+                x = layer(x, position, places, sizes)
+            parts = x.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
+            levels = [part.unflatten(-1, size).contiguous() for part, size in zip(parts, sizes, strict=True)]
+            fine = self.lateral(pyramid["res2"])
+            fine += F.interpolate(levels[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
+            return float32(self.mask_features(F.relu_(self.output(fine)))), levels
 
 
 def sine_position_encoding(features: Tensor, dim: int) -> Tensor:
