@@ -7,5 +7,5 @@ from maskadapter.models.ensemble import ensemble_logits
 from maskadapter.models.mask_adapter import MaskAdapter, pooling_weights
 from maskadapter.models.own_classes import OwnClasses
 from maskadapter.models.preprocess import InputSize, to_batch
-from maskadapter.models.proposal_pruning import influential, pruned_embeddings
+from maskadapter.models.proposal_pruning import ComputedProposals, pruned_embeddings
 from maskadapter.models.segmenter import CONFUSABLE, OpenVocabularySegmenter
