@@ -27,6 +27,7 @@ COMPETING = "background: coco-stuff (171 classes)"
 @dataclass
 class Segmented:
     names: tuple
+    pruning_text: str | None = None
 
     @property
     def class_names(self):
