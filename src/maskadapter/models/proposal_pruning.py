@@ -32,7 +32,8 @@ _REACH = (2, 0)  # of ``SparseAdapter``; chosen together with the three threshol
 class ComputedProposals:
     """Which proposals of B images went through the adapter, (B, N) bool each.
 
-    near: those that can change the result, with a shorter reach. exact: those that the others were checked by."""
+    near: those that can change the result, with a shorter reach. exact: those that the others were checked by, which
+    may be near too."""
 
     near: Tensor
     exact: Tensor
@@ -87,7 +88,7 @@ def pruned_embeddings(
         else:
             check.passed(given.exact[number], compute(given.exact[number]))
     exact = exact if given is None else given.exact
-    return embeddings, ComputedProposals(near & ~exact, exact)
+    return embeddings, ComputedProposals(near, exact)
 
 
 class Check:
