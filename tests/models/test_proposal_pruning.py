@@ -1,11 +1,13 @@
 """Proposals that can change nothing are guessed at, the others are computed."""
 
+import json
 import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_segmenter import small
 from torch import nn
 
@@ -17,6 +19,7 @@ from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.proposal_pruning import CHECKED, Check, ComputedProposals, influential, pruned_embeddings
 from maskadapter.models.sparse_adapter import SparseAdapter
+from maskadapter.pipelines import segment_images
 from maskadapter.types.encoded_image import ClipFeatures
 
 CELLS = (10, 14)
@@ -243,3 +246,16 @@ def test_where_estimates_disagree_the_result_is_the_exact_one_and_says_so(segmen
     torch.testing.assert_close(pruned.probs, exact.probs, rtol=1e-4, atol=1e-5)
     assert not pruned.estimated.any()
     assert pruned.pruning_text == f"all {len(exact.probs)} proposals were computed: estimates of them did not agree"
+
+
+def test_a_folder_is_told_how_often_all_were_computed(segmenter, tmp_path, monkeypatch):
+    segmenter.inference = replace(segmenter.inference, prune_proposals=True, input_size=InputSize(96, 96))
+    for name in ("one", "two"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    answers = iter([True, False, False, False, False])
+    monkeypatch.setattr(Check, "passed", lambda *_: next(answers))
+    report = segment_images(segmenter, tmp_path, "cat, dog", tmp_path / "out", ["summary"])
+    assert report.note == "pruning: 1 of 2 images were computed exactly: estimates did not agree"
+    found = [json.loads((tmp_path / "out" / f"{name}-summary.json").read_text())["pruning"] for name in ("one", "two")]
+    assert "were estimated" in found[0]
+    assert "were computed" in found[1]
