@@ -245,7 +245,8 @@ def hard_case(root: Path, text: Path, size: int, proposals: int, images: int) ->
             seconds = [f"{clock.seconds['adapter']:.1f}" for clock in clocks[:2]]
             cells = [record.name, times, *(f"{share:.2f}" for share in off)]
             cells += [int(computed.near.sum()), estimated or "none: fell back to exact", *seconds]
-            lines.append(cells)
+            lines.append([str(cell) for cell in cells])
+            print(*lines[-1], flush=True)
     header = ["image", "sharper", "unchecked", "checked", "of influence", "estimated", "exact, s", "pruned, s"]
     intro = f"fcclip-large, random weights, {size} pixels, {proposals} proposals, 150 classes. Pixels that change "
     intro += "their class by pruning, in percent, where all estimates are believed and where they are checked; seconds "

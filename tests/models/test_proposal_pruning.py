@@ -248,7 +248,7 @@ def test_where_estimates_disagree_the_result_is_the_exact_one_and_says_so(segmen
     assert pruned.pruning_text == f"all {len(exact.probs)} proposals were computed: estimates of them did not agree"
 
 
-def test_a_folder_is_told_how_often_all_were_computed(segmenter, tmp_path, monkeypatch):
+def test_the_report_on_a_folder_counts_the_images_of_which_all_were_computed(segmenter, tmp_path, monkeypatch):
     segmenter.inference = replace(segmenter.inference, prune_proposals=True, input_size=InputSize(96, 96))
     for name in ("one", "two"):
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)).save(tmp_path / f"{name}.png")
