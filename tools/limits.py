@@ -64,7 +64,7 @@ class Large:
         encoded, found = encode_classes(self.segmenter, vocabulary), self.substitute(vocabulary)
         clock = Clock(CPU)
         results = run_stages(self.segmenter, self._given, encoded, computation, clock, found.computed)
-        return sum(clock.seconds[stage] for stage in STAGES), int(results.computed.sum())
+        return sum(clock.seconds[stage] for stage in STAGES), int((~results.computed.estimated).sum())
 
 
 def large_photograph() -> dict[str, Any]:

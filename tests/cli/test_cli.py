@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ COMPETING = "background: coco-stuff (171 classes)"
 @dataclass
 class Segmented:
     names: tuple
+    pruning_text: str | None = None
 
     @property
     def class_names(self):
@@ -124,6 +126,13 @@ def test_segment(run, model, photo):
     assert lines[3] == ["none", "of", "them", "10.0%"]
     names = ("overlay.png", "labels.png", "classes.json")
     assert out.splitlines()[4:] == [COMPETING, *(f"results/photo-{name}" for name in names)]
+
+
+def test_segment_says_what_pruning_estimated(run, model, photo, monkeypatch):
+    found = partial(Segmented, ("cat", "sofa", "fly"), "180 of 250 proposals were estimated")
+    monkeypatch.setattr(model, "segment", lambda image, encoded, background: found())
+    _, out, _ = run("segment", photo, "--classes", "cat, sofa, fly", "--fast")
+    assert "pruning: 180 of 250 proposals were estimated" in out.splitlines()
 
 
 def test_segment_passes_its_options_on(run, model, photo, monkeypatch):

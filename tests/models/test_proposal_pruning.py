@@ -1,21 +1,25 @@
 """Proposals that can change nothing are guessed at, the others are computed."""
 
+import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_segmenter import small
 from torch import nn
 
-from maskadapter.models import segmenter as segmenter_module
+from maskadapter.models import proposal_pruning
 from maskadapter.models.builder import Architecture, build
 from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.preprocess import InputSize
-from maskadapter.models.proposal_pruning import influential, pruned_embeddings
+from maskadapter.models.proposal_pruning import CHECKED, Check, ComputedProposals, influential, pruned_embeddings
 from maskadapter.models.sparse_adapter import SparseAdapter
+from maskadapter.pipelines import segment_images
 from maskadapter.types.encoded_image import ClipFeatures
 
 CELLS = (10, 14)
@@ -97,34 +101,40 @@ def embedded(pooler, logits, choose=None):
     features = ClipFeatures({}, torch.randn(2, 8, *CELLS), torch.randn(2, 24, *CELLS))
     if choose is None:
         return pooler(torch.zeros(1), features, logits, lambda pooled: pooled)
-    return pruned_embeddings(pooler, features, logits, lambda pooled: pooled, choose)
-
-
-def test_what_is_decided_on_is_computed_and_the_rest_is_a_guess(pooler):
-    logits = torch.stack([boxes(30, 20, 12, 5), boxes(6, 25, 9, 40)])
-    exact = embedded(pooler, logits)
     asked = []
 
-    def some(guess):
-        asked.append(guess.clone())
-        return torch.tensor([[True, False, True, False], [False, False, False, False]])
+    def probs(embeddings):
+        asked.append(embeddings.clone())
+        return torch.full((*embeddings.shape[:2], 3), 1 / 3)
 
-    mixed = embedded(pooler, logits, some)
-    guess = asked[0]
+    given = ComputedProposals(*choose)
+    embeddings, computed = pruned_embeddings(pooler, features, logits, lambda pooled: pooled, probs, given)
+    assert torch.equal(computed.estimated, ~(choose[0] | choose[1]))
+    return embeddings, asked[0]
+
+
+def test_what_is_chosen_is_computed_and_the_rest_is_a_guess(pooler):
+    logits = torch.stack([boxes(30, 20, 12, 5), boxes(6, 25, 9, 40)])
+    exact = embedded(pooler, logits)
+    nearly = torch.tensor([[True, False, True, False], [False, False, False, False]])
+    exactly = torch.tensor([[False, False, True, False], [True, False, False, False]])
+    mixed, guess = embedded(pooler, logits, (nearly, exactly))
     assert guess.shape == exact.shape
     assert torch.equal(mixed[0, [1, 3]], guess[0, [1, 3]])
-    assert torch.equal(mixed[1], guess[1])
+    assert torch.equal(mixed[1, 1:], guess[1, 1:])
     off = (guess - exact).norm(dim=-1) / exact.norm(dim=-1)
-    left = (mixed - exact)[0, [0, 2]].norm(dim=-1) / exact[0, [0, 2]].norm(dim=-1)
+    left = (mixed - exact).norm(dim=-1) / exact.norm(dim=-1)
     assert off.min() > 1e-3  # a guess
     assert off.max() < 0.5  # and not far off
-    assert (left < 0.5 * off[0, [0, 2]]).all()
+    assert 1e-5 < left[0, 0] < 0.5 * off[0, 0]
+    torch.testing.assert_close(mixed[exactly], exact[exactly])
 
 
 def test_with_the_whole_reach_what_is_computed_is_exact(pooler, monkeypatch):
     monkeypatch.setattr("maskadapter.models.proposal_pruning._REACH", (3,))
     logits = torch.stack([boxes(30, 20, 12, 5), boxes(6, 25, 9, 40)])
-    everything = embedded(pooler, logits, lambda guess: torch.ones(guess.shape[:2], dtype=torch.bool))
+    every = torch.ones(2, 4, dtype=torch.bool)
+    everything, _ = embedded(pooler, logits, (every, ~every))
     torch.testing.assert_close(everything, embedded(pooler, logits))
 
 
@@ -137,6 +147,43 @@ def test_a_guess_is_right_where_it_can_be(pooler):
     torch.testing.assert_close(estimate[:2], exact[:2])
     torch.testing.assert_close(estimate[2, :, :, :6], exact[1, :, :, :6])
     torch.testing.assert_close(estimate[2, :, :, 8:], exact[0, :, :, 8:])
+
+
+def checked(wrong):
+    """Check 40 proposals that stand side by side and whose class is 0; that of some is estimated as 1."""
+    masks = torch.full((40, 16, 80), -10.0)
+    for place, mask in enumerate(masks):
+        mask[:, 2 * place : 2 * place + 2] = 10.0
+    exact = torch.tensor([[0.9, 0.05, 0.05]]).repeat(40, 1)
+    estimates = exact.clone()
+    estimates[wrong] = torch.tensor([0.05, 0.9, 0.05])
+    check, computed = Check(masks, estimates), torch.zeros(40, dtype=torch.bool)
+
+    def compute(more):
+        assert not (more & computed).any()
+        computed.logical_or_(more)
+        return torch.where(computed[:, None], exact, estimates)
+
+    assert torch.equal(check.until_passed(compute), computed)
+    return computed, check
+
+
+def test_estimates_that_agree_are_believed():
+    computed, check = checked([])
+    assert int(computed.sum()) == CHECKED
+    torch.testing.assert_close(check.weights, torch.full((40,), 1 / 40))
+
+
+def test_a_confident_guess_that_is_wrong_is_found_and_all_are_computed():
+    computed, _ = checked([*range(0, 40, 2)])
+    assert computed.all()
+
+
+def test_what_is_nothing_but_void_weighs_nothing():
+    probs = torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.4, 0.1]])
+    assert Check(boxes(20, 20), probs).weights.tolist() == pytest.approx([0, 1])
+    void = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    assert Check(boxes(20, 20), void).passed(torch.tensor([True, False]), void)
 
 
 def test_mask_pooling_is_never_pruned():
@@ -172,10 +219,43 @@ def test_pruning_is_a_setting_that_is_off_by_default(segmenter, monkeypatch):
     torch.testing.assert_close(encoded.mask_embeddings[0], embeddings, rtol=1e-4, atol=1e-5)
     segmenter.inference = replace(segmenter.inference, prune_proposals=True)
     assert segmenter.encode_image(image).mask_embeddings is None
-    chosen = torch.arange(len(exact.probs)) % 2 == 0  # of random proposals all may be influential
-    monkeypatch.setattr(segmenter_module, "influential", lambda mask_logits, probs: chosen)
+    monkeypatch.setattr(
+        proposal_pruning, "influential", lambda logits, probs: torch.zeros(len(probs), dtype=torch.bool)
+    )
+    monkeypatch.setattr(proposal_pruning, "TOLERANCE", 1)  # what was checked is enough
     pruned = segmenter.segment(image, "cat, dog")
+    assert exact.estimated is None
+    assert exact.summary()["pruning"] is None
+    assert int((~pruned.estimated).sum()) == CHECKED
+    assert pruned.summary()["pruning"] == f"{len(exact.probs) - CHECKED} of {len(exact.probs)} proposals were estimated"
     assert torch.equal(pruned.mask_logits, exact.mask_logits)
-    torch.testing.assert_close(pruned.probs[chosen], exact.probs[chosen], rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(pruned.probs[~chosen], exact.probs[~chosen], rtol=1e-4, atol=1e-5)
+    chosen = torch.tensor(pruned.estimated)
+    torch.testing.assert_close(pruned.probs[~chosen], exact.probs[~chosen], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(pruned.probs[chosen], exact.probs[chosen], rtol=1e-4, atol=1e-5)
+    assert np.array_equal(pickle.loads(pickle.dumps(pruned)).estimated, pruned.estimated)
     assert build(Architecture("tiny", "adapter")).inference.prune_proposals is False
+
+
+def test_where_estimates_disagree_the_result_is_the_exact_one_and_says_so(segmenter, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    segmenter.inference = replace(segmenter.inference, prune_proposals=False, input_size=InputSize(96, 96))
+    exact = segmenter.segment(image, "cat, dog")
+    segmenter.inference = replace(segmenter.inference, prune_proposals=True)
+    monkeypatch.setattr(Check, "passed", lambda *_: False)
+    pruned = segmenter.segment(image, "cat, dog")
+    torch.testing.assert_close(pruned.probs, exact.probs, rtol=1e-4, atol=1e-5)
+    assert not pruned.estimated.any()
+    assert pruned.pruning_text == f"all {len(exact.probs)} proposals were computed: estimates of them did not agree"
+
+
+def test_the_report_on_a_folder_counts_the_images_of_which_all_were_computed(segmenter, tmp_path, monkeypatch):
+    segmenter.inference = replace(segmenter.inference, prune_proposals=True, input_size=InputSize(96, 96))
+    for name in ("one", "two"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    answers = iter([True, False, False, False, False])
+    monkeypatch.setattr(Check, "passed", lambda *_: next(answers))
+    report = segment_images(segmenter, tmp_path, "cat, dog", tmp_path / "out", ["summary"])
+    assert report.note == "pruning: 1 of 2 images were computed exactly: estimates did not agree"
+    found = [json.loads((tmp_path / "out" / f"{name}-summary.json").read_text())["pruning"] for name in ("one", "two")]
+    assert "were estimated" in found[0]
+    assert "were computed" in found[1]

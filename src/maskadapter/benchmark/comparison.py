@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock, Counter, memory_taken, peak_memory
 from maskadapter.benchmark.models import SubstitutedProposals, encode_classes
 from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.benchmark.segments import draw_segments
 from maskadapter.benchmark.stages import STAGES, Computation, PreparedImage, StageResults, run_stages
-from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.models import ComputedProposals, EncodedVocabulary, OpenVocabularySegmenter
 from maskadapter.models.poolers import AdapterPooler
 
 COMPUTATIONS: tuple[Computation, ...] = ("reference", "exact", "pruned")
@@ -76,7 +75,7 @@ class Comparison:
             row = self._time_stages(prepared, computed) | row
         self._images.append(row)
 
-    def _time_stages(self, image: PreparedImage, computed: Tensor | None) -> dict[str, Any]:
+    def _time_stages(self, image: PreparedImage, computed: ComputedProposals | None) -> dict[str, Any]:
         if not self._memory:  # what runs first is slower, and memory that was taken once looks free from then on
             self._count(image, computed)
         # In another order for each image, so that none profits from memory that another left behind.
@@ -89,7 +88,7 @@ class Comparison:
         row = {"timed": True, "largest difference of logits, exact": difference}
         return row | _agreement(results["reference"], results["pruned"])
 
-    def _count(self, image: PreparedImage, computed: Tensor | None) -> None:
+    def _count(self, image: PreparedImage, computed: ComputedProposals | None) -> None:
         before = memory_taken(self._device)  # for both: a processor's memory that was taken once may be kept
         for way in ("pruned", "exact"):
             with peak_memory(self._device, before) as most:
@@ -99,7 +98,7 @@ class Comparison:
         run_stages(self._timed, image, self._encoded, "exact", self._counters["exact"])
         run_stages(self._timed, image, self._encoded, "reference", self._counters["reference"], at_most=1)
         # The reference does the same work for every mask, and counting all would take as long as computing them.
-        self._counters["reference"].multiplications["adapter"] *= pruned.computed.shape[1]
+        self._counters["reference"].multiplications["adapter"] *= pruned.logits.shape[1]
 
     def report(self) -> dict[str, Any]:
         """Return the numbers of all images, ready for JSON."""
@@ -132,6 +131,6 @@ class Comparison:
 def _agreement(reference: StageResults, pruned: StageResults) -> dict[str, Any]:
     return {
         "agreement, pruned": float((pruned.labels == reference.labels).mean()),
-        "proposals": pruned.computed.shape[1],
-        "proposals computed, pruned": int(pruned.computed.sum()),
+        "proposals": pruned.logits.shape[1],
+        "proposals computed, pruned": int((~pruned.computed.estimated).sum()),
     }

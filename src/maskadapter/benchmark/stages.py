@@ -9,7 +9,7 @@ from torch import Tensor
 
 from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.reference import ReferencePooler
-from maskadapter.models import EncodedVocabulary, OpenVocabularySegmenter, influential, pruned_embeddings
+from maskadapter.models import ComputedProposals, EncodedVocabulary, OpenVocabularySegmenter, pruned_embeddings
 from maskadapter.models.poolers import AdapterPooler
 from maskadapter.results import Upsampler, semantic_map, semantic_scores
 from maskadapter.types import ImageBatch, ImageSizes, Proposals
@@ -38,7 +38,7 @@ class StageResults:
     embeddings: Tensor  # (1, N, D), of the masks
     logits: Tensor  # (1, N, K + 1), of the out-of-vocabulary classifier
     probs: Tensor  # (1, N, K + 1), of both
-    computed: Tensor  # (1, N) bool, the proposals that went through the whole adapter
+    computed: ComputedProposals
 
 
 @torch.inference_mode()
@@ -48,13 +48,13 @@ def run_stages(
     encoded: EncodedVocabulary,
     computation: Computation,
     clock: Clock,
-    computed: Tensor | None = None,
+    computed: ComputedProposals | None = None,
     at_most: int | None = None,
 ) -> StageResults:
     """Compute the class of every pixel as ``OpenVocabularySegmenter.segment`` does, and time each stage.
 
-    computed: (1, N) bool, the proposals that the pruned computation does not estimate, in place of the model's own
-        choice, whose time counts all the same. at_most: use only the first so many proposals.
+    computed: the proposals that the pruned computation does not estimate, in place of the model's own choice, whose
+        time counts all the same. at_most: use only the first so many proposals.
     """
     (batch, sizes), pooler = image, segmenter.pooler
     assert isinstance(pooler, AdapterPooler)
@@ -66,19 +66,16 @@ def run_stages(
         proposals = segmenter.generator(batch, features)
         class_logits = segmenter.generator.class_logits(proposals, text)[:, :at_most]
     mask_logits = proposals.mask_logits[:, :at_most]
-    chosen = torch.ones(mask_logits.shape[:2], dtype=torch.bool)
+    every = torch.ones(mask_logits.shape[:2], dtype=torch.bool)
+    chosen = ComputedProposals(~every, every)
 
-    def choose(estimates: Tensor) -> Tensor:
-        nonlocal chosen
-        logits = segmenter.out_of_vocabulary_logits(features, estimates, text)
-        probs = segmenter.combine(class_logits, logits, encoded.vocabulary)
-        own = torch.stack(list(map(influential, mask_logits, probs)))
-        chosen = own if computed is None else computed
-        return chosen
+    def probs_of(embeddings: Tensor) -> Tensor:
+        logits = segmenter.out_of_vocabulary_logits(features, embeddings, text)
+        return segmenter.combine(class_logits, logits, encoded.vocabulary)
 
     with clock.part("adapter"):
         if computation == "pruned":
-            embeddings = pruned_embeddings(pooler, features, mask_logits, project, choose)
+            embeddings, chosen = pruned_embeddings(pooler, features, mask_logits, project, probs_of, computed)
         else:
             whole = ReferencePooler(pooler) if computation == "reference" else pooler
             embeddings = whole(batch.pixels, features, mask_logits, project)

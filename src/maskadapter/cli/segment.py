@@ -69,7 +69,8 @@ def segment(
         show(shares(labels, result.class_names))
         if explain:
             show(class_probabilities(result.explain(), labels.size))
-        print(note, *paths, sep="\n")
+        pruned = [] if result.pruning_text is None else [f"pruning: {result.pruning_text}"]
+        print(note, *pruned, *paths, sep="\n")
 
     run = partial(segment_images, segmenter, found, vocabulary, output, formats, background=others, masks=given)
     on_result = report_one if len(found) == 1 else None

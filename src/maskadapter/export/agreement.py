@@ -75,11 +75,12 @@ def samples_of(segmenter: OpenVocabularySegmenter, graphs: list[Graph]) -> list[
 
 
 def _of_text(segmenter: OpenVocabularySegmenter) -> Iterator[Sample]:
-    clip = segmenter.clip
+    clip, text = segmenter.clip, segmenter.clip.causal_text
+    assert text is not None
     tokens = clip.tokenizer(list(_NAMES)).to(clip.logit_scale.device)
     longest = int(tokens.argmax(dim=-1).max()) + 1
     for length in (longest, clip.model.context_length):
-        yield Sample(TEXT, {"tokens": tokens[:, :length]}, _outputs(clip.embed_prompts(tokens)))
+        yield Sample(TEXT, {"tokens": tokens[:, :length]}, _outputs(text.embed(tokens)))
 
 
 def _of_photo(

@@ -91,7 +91,7 @@ class RegionGraph(nn.Module):
 
 
 class TextGraph(nn.Module):
-    """The text encoder."""
+    """The text encoder, which has to be of CLIP's own kind."""
 
     def __init__(self, segmenter: OpenVocabularySegmenter) -> None:
         super().__init__()
@@ -99,7 +99,9 @@ class TextGraph(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens (P, L) int64, ids of P prompts, cut to the longest -> text_embeddings (P, D), unit vectors."""
-        return self.clip.embed_prompts(tokens)
+        text = self.clip.causal_text
+        assert text is not None
+        return text.embed(tokens)
 
 
 @torch.no_grad()
@@ -153,7 +155,7 @@ def _refuse_what_cannot_be_exported(segmenter: OpenVocabularySegmenter) -> None:
     if not isinstance(clip.image_encoder, ConvolutionalEncoder):
         problem = "vision transformers, whose positions are interpolated to the image's size, are not exported"
         raise MaskAdapterError(f"{problem}: export a model with a convolutional CLIP")
-    if not (clip.plain_text and clip.reads_latin_alone):
+    if not (clip.causal_text and clip.reads_latin_alone):
         raise MaskAdapterError("only OpenAI's text encoder and tokenizer are exported, and this CLIP has others")
     if segmenter.own_classes is not None:
         raise MaskAdapterError("classes that were learned from images are not exported: export the model without them")

@@ -23,7 +23,7 @@ from maskadapter.models.own_classes import OwnClasses
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler, is_empty
 from maskadapter.models.preprocess import InputSize, read_input, refuse_strip, resize, to_batch
-from maskadapter.models.proposal_pruning import influential, pruned_embeddings
+from maskadapter.models.proposal_pruning import pruned_embeddings
 from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource, given_by_user
@@ -171,7 +171,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             others = usual if others == usual.vocabulary else self.encode_text(others)
             competing = vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
             background_list = others.vocabulary.name
-        probs = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
+        probs, estimated = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
         _refuse_nan(probs)
         logits, names, fixed = encoded.proposals.mask_logits[0], competing.vocabulary.names, None
         if encoded.given_masks is not None:
@@ -181,7 +181,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         found = (encoded.image, vocabulary.vocabulary, logits, probs[0], encoded.sizes)
         settings = (self.semantic_order, self.inference.overlap_threshold, self.inference.join_touching)
         file_name = encoded.file_name or "image.png"
-        return Segmentation(*found, names[count:], *settings, file_name, background_list, fixed)
+        return Segmentation(*found, names[count:], *settings, file_name, background_list, fixed, estimated)
 
     @torch.inference_mode()
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:
@@ -233,7 +233,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         features = self.clip.encode_image(inputs.pixels)
         proposals = self.generator(inputs, features)
         embeddings = self.mask_embeddings(inputs, features, proposals)
-        return proposals.mask_logits, self.class_probs(features, proposals, embeddings, vocabulary)
+        return proposals.mask_logits, self.class_probs(features, proposals, embeddings, vocabulary)[0]
 
     def mask_embeddings(self, inputs: ImageBatch, features: ClipFeatures, proposals: Proposals) -> Tensor | None:
         """CLIP embeddings of proposals (B, N, D); None where they are pruned, which depends on the classes."""
@@ -249,8 +249,9 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
 
     def class_probs(
         self, features: ClipFeatures, proposals: Proposals, embeddings: Tensor | None, vocabulary: EncodedVocabulary
-    ) -> Tensor:
-        """Class probabilities of proposals (B, N, K + 1), void last. embeddings: of ``mask_embeddings``."""
+    ) -> tuple[Tensor, np.ndarray | None]:
+        """Class probabilities of proposals (B, N, K + 1), void last, and which of the first image's follow from an
+        estimate, (N,) bool, where proposals are pruned. embeddings: of ``mask_embeddings``."""
         text = self.text_classifier(vocabulary)
         class_logits = self.class_logits(proposals, text)
         text = self.transferred(text, features)
@@ -263,13 +264,12 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
                 probs = torch.where(is_empty(proposals.mask_logits)[..., None], void, probs)
             return probs
 
-        def choose(estimates: Tensor) -> Tensor:
-            return torch.stack(list(map(influential, proposals.mask_logits, probs(estimates))))
-
-        if embeddings is None:
-            assert isinstance(self.pooler, AdapterPooler)
-            embeddings = pruned_embeddings(self.pooler, features, proposals.mask_logits, self.clip.project, choose)
-        return probs(embeddings)
+        if embeddings is not None:
+            return probs(embeddings), None
+        assert isinstance(self.pooler, AdapterPooler)
+        masks, project = proposals.mask_logits, self.clip.project
+        embeddings, computed = pruned_embeddings(self.pooler, features, masks, project, probs)
+        return probs(embeddings), computed.estimated[0].cpu().numpy()
 
     def _check_state(self) -> None:
         """Refuse a model that was converted, and freeze statistics that a loop over ``modules()`` set to training."""

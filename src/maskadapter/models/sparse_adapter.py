@@ -6,6 +6,7 @@ every other mask only the locations in between are computed. But for rounding th
 ``MaskAdapter.forward``, and so are the gradients of its parameters and of the features; masks get none."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,7 @@ class SparseAdapter:
         self, adapter: MaskAdapter, features: Tensor, reach: Sequence[int] = (ConvNeXtBlock.KERNEL // 2,)
     ) -> None:
         self._adapter = adapter
-        self._reach = [reach[min(number, len(reach) - 1)] for number in range(len(adapter.blocks))]
+        self._reach = tuple(reach)
         self._size = (features.shape[-2], features.shape[-1])
         # The stem's last convolution and the fusing one are linear, with nothing in between: together they are one
         # small matrix, and the part that does not depend on the mask is computed once per image.
@@ -52,6 +53,12 @@ class SparseAdapter:
                 self._blocks.append((block, x))
             self._maps = float32(self._read_out(x))
 
+    def within(self, reach: Sequence[int]) -> "SparseAdapter":
+        """The same with another reach; what was computed of the image is used again."""
+        other = copy(self)
+        other._reach = tuple(reach)
+        return other
+
     def __call__(self, masks: Tensor) -> Tensor:
         """masks: (N, H, W), 0 to 1 or bool, any resolution. Returns (N, M, h, w) raw maps."""
         if not len(masks):
@@ -64,7 +71,8 @@ class SparseAdapter:
         mixed = ~(empty | full)
         with as_kept(self._adapter.fuse) as float32:
             x = self._enter(patches)
-            for (block, known), reach in zip(self._blocks, self._reach, strict=True):
+            for number, (block, known) in enumerate(self._blocks):
+                reach = self._reach[min(number, len(self._reach) - 1)]
                 empty, full = _surrounded(empty, reach), _surrounded(full, reach)
                 mixed = ~(empty | full)
                 x = _filled(known, full, mixed, self._through(block, x, mixed))

@@ -83,6 +83,7 @@ def segment_images(
     todo = find_images(images, output, masks)
     vocabulary = segmenter.encode_text(classes, things)
     endings = [ending for name in formats for ending in ENDINGS[name]]
+    pruned: list[bool] = []  # whether proposals of an image were estimated in the end
 
     def names(image: ImageFile) -> list[str]:
         return [f"{image.stem}{ending}" for ending in endings]
@@ -90,6 +91,8 @@ def segment_images(
     def compute(image: MaskedImage, pixels: InputImage) -> tuple[Segmentation, ActivationMaps | None]:
         encoded = segmenter.encode_image(pixels, image.masks)
         result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
+        if result.estimated is not None:
+            pruned.append(bool(result.estimated.any()))
         if score:
             result = result.filter(score=score)
         return result, segmenter.activation_maps(encoded, result) if "activations" in formats else None
@@ -102,7 +105,11 @@ def segment_images(
     made_with = {"command": "segment", **(settings or {}), "formats": formats, "score": score}
     made_with |= vocabulary_settings(vocabulary.vocabulary, background, masks)
     with open_record(output, made_with, resume, record=resume or len(todo) > 1) as run:
-        return run_over_images(run, todo, names, compute, write, resume, on_result)
+        report = run_over_images(run, todo, names, compute, write, resume, on_result)
+    if not pruned or len(todo) == 1:
+        return report
+    note = f"pruning: {pruned.count(False):,} of {len(pruned):,} images were computed exactly: estimates did not agree"
+    return replace(report, note=note)
 
 
 def _named(result: Segmentation, image: ImageFile) -> Segmentation:

@@ -47,6 +47,8 @@ class Segmentation(Result):
     file_name: the image's, where it came from a file; saved files are named after it.
     fixed: the segments where they do not follow from the proposals: masks that were given, each a segment of its own,
         or what ``filter`` kept. They may overlap; ``mask_logits`` is of no masks then.
+    estimated: (N,) bool, the proposals whose mask embedding was not computed but estimated, where the model pruned
+        proposals; all false where estimates disagreed with what was computed, so that all were. None: not pruned.
     """
 
     image: np.ndarray
@@ -61,6 +63,7 @@ class Segmentation(Result):
     file_name: str = "image.png"
     background_list: str | None = None
     fixed: tuple[ResultSegment, ...] | None = None
+    estimated: np.ndarray | None = None
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}; background: {self.background_list or len(self.background) or 'none'})"
@@ -136,6 +139,7 @@ class Segmentation(Result):
             "height": self.size[0],
             "width": self.size[1],
             "background": self.background_text,
+            "pruning": self.pruning_text,
             "classes": [
                 {"label": label, "name": name, "pixels": count, "share": count / labels.size}
                 for label, (name, count) in enumerate(zip(self.class_names, pixels[1:], strict=True))
@@ -158,6 +162,15 @@ class Segmentation(Result):
     def background_text(self) -> str:
         """What competed with the classes: the name of a built-in list, the names of one's own, or "none"."""
         return self.background_list or ", ".join(self.background) or "none"
+
+    @property
+    def pruning_text(self) -> str | None:
+        """How many proposals were estimated, or that all were computed; None where none were pruned."""
+        if self.estimated is None:
+            return None
+        if not self.estimated.any():
+            return f"all {len(self.estimated)} proposals were computed: estimates of them did not agree"
+        return f"{self.estimated.sum()} of {len(self.estimated)} proposals were estimated"
 
     def largest_segments(self) -> list[ResultSegment]:
         """The segments with a class that a sheet of activation maps shows, at most 8, the largest first."""

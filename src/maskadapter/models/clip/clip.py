@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import CheckpointError, DownloadError
+from maskadapter.models.clip.causal_text import CausalTextEncoder
 from maskadapter.models.clip.eva_files import clip_of_eva_file
 from maskadapter.models.clip.image_encoders import (
     STAGES,
@@ -146,8 +147,8 @@ class Clip(KeepsFrozenParts):
     @property
     def embed_dim(self) -> int:
         """D, the width of the common space of images and text."""
-        if self.plain_text:
-            return self.model.text_projection.shape[1]
+        if causal := self.causal_text:
+            return causal.embed_dim
         with torch.inference_mode(), as_kept(self.model):  # open_clip does not state it for all text encoders
             return self.model.encode_text(self.tokenizer(["a"]).to(self.logit_scale.device)).shape[-1]
 
@@ -208,11 +209,10 @@ class Clip(KeepsFrozenParts):
         """Embed names, one unit vector each, (len(names), D): prompts are normalized, averaged over the templates, and
         normalized again; exact under autocast too, because they are kept. Source: FC-CLIP's get_text_classifier."""
         prompts = [template.format(name) for name in names for template in self.templates]
-        batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
         device = self.logit_scale.device
         with torch.autocast(device.type, enabled=False), as_kept(self.model) as float32:
-            encoded = [float32(self._encode_tokens(self.tokenizer(batch).to(device))) for batch in batches]
-        return F.normalize(torch.cat(encoded).view(len(names), len(self.templates), -1).mean(dim=1), dim=-1)
+            encoded = float32(self._encode_tokens(self.tokenizer(prompts).to(device), batch_size))
+        return F.normalize(encoded.view(len(names), len(self.templates), -1).mean(dim=1), dim=-1)
 
     def text_fingerprint(self) -> str:
         """Return a hash of everything that ``encode_text`` depends on: weights, heads, templates, kind of device."""
@@ -227,26 +227,16 @@ class Clip(KeepsFrozenParts):
         return fingerprint(tensors, *self.templates, *map(str, built), self.logit_scale.device.type)
 
     @property
-    def plain_text(self) -> bool:
-        """Whether the text encoder is CLIP's own: causal, and the highest token id ends a text."""
-        model = self.model
-        causal = isinstance(model, open_clip.CLIP) and model.attn_mask is not None
-        return causal and model.text_pool_type == "argmax" and isinstance(model.text_projection, Tensor)
+    def causal_text(self) -> CausalTextEncoder | None:
+        """The text encoder where it is of CLIP's own kind."""
+        return CausalTextEncoder.of(self.model)
 
-    def _encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Embed token ids (n, context) as unit vectors (n, D), as open_clip's ``encode_text`` does. No token sees a
-        later one: what stands behind the last end of text (the highest id) is left out, most of the 77 tokens."""
-        if not self.plain_text:
-            return self.model.encode_text(tokens, normalize=True)
-        return self.embed_prompts(tokens[:, : int(tokens.argmax(dim=-1).max()) + 1])
-
-    def embed_prompts(self, tokens: Tensor) -> Tensor:
-        """Embed token ids (n, L), L up to the context length, as unit vectors (n, D): of CLIP's own text encoder, where
-        the highest id ends a text."""
-        model, ends, length = self.model, tokens.argmax(dim=-1), tokens.shape[1]
-        x = model.token_embedding(tokens) + model.positional_embedding[:length]
-        x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-        return F.normalize(x[torch.arange(x.shape[0], device=x.device), ends] @ model.text_projection, dim=-1)
+    def _encode_tokens(self, tokens: Tensor, batch_size: int = 256) -> Tensor:
+        """Embed token ids (n, context) as unit vectors (n, D), as open_clip's ``encode_text`` does."""
+        if causal := self.causal_text:
+            return causal(tokens, batch_size)
+        tokens, which = tokens.unique(dim=0, return_inverse=True)
+        return torch.cat([self.model.encode_text(part, normalize=True) for part in tokens.split(batch_size)])[which]
 
     def _as_trained(self, images: Tensor) -> Tensor:
         """Normalize images as this CLIP was trained, from images normalized with PIXEL_MEAN and PIXEL_STD."""
