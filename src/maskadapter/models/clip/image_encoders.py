@@ -5,6 +5,7 @@ that end in attention are read along its value path: each location as if it atte
 (Zhou et al. 2022), section 3.2 and its code."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from math import lcm
@@ -193,11 +194,12 @@ class PiecewiseMlp(nn.Sequential):
         super().__init__(OrderedDict(mlp.named_children()))  # which stand in the order in which they are applied
 
     def forward(self, x: Tensor) -> Tensor:
+        whole: Callable[[Tensor], Tensor] = super().forward
         if torch.compiler.is_exporting():  # the number of pieces would be that of the example's size
-            return super().forward(x)
+            return whole(x)
         rows = x.flatten(0, -2)
         pieces = rows.tensor_split(max(1, round(len(rows) / _LOCATIONS))) if x.device.type == "cpu" else [rows]
-        return torch.cat(list(map(super().forward, pieces))).unflatten(0, x.shape[:-1])
+        return torch.cat(list(map(whole, pieces))).unflatten(0, x.shape[:-1])
 
 
 def compute_in_pieces(image_encoder: nn.Module) -> None:
