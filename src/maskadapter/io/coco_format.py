@@ -93,7 +93,8 @@ def comparable_id(value: Any) -> int | float | str:
 
 def panoptic_image(ids: np.ndarray) -> Image.Image:
     """Encode segment ids, (H, W) int from 0, as a panoptic PNG: RGB with id = R + 256 G + 256^2 B, 0 = no segment."""
-    return Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], axis=-1).astype(np.uint8))
+    low_first = np.ascontiguousarray(ids, "<u4").view(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(low_first.reshape(*ids.shape, 4)[..., :3]))
 
 
 def panoptic_ids(image: np.ndarray) -> np.ndarray:

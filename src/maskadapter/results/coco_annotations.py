@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from maskadapter.io import encode_mask
 from maskadapter.results.postprocessing import PanopticMap, ScoredClass, boxes_of
@@ -13,9 +14,11 @@ from maskadapter.results.result_segment import ResultSegment
 def panoptic_annotation(panoptic: PanopticMap, file_name: str) -> dict[str, Any]:
     """Describe one panoptic PNG as COCO's JSON does: a list of its segments. Category ids are class index + 1."""
     segments = []
+    boxes = dict(enumerate(ndimage.find_objects(panoptic.ids), start=1))
     for segment in panoptic.segments:
-        left, top, right, bottom = (int(edge) for edge in boxes_of((panoptic.ids == segment.id)[None])[0])
-        shape = {"area": segment.area, "bbox": [left, top, right - left, bottom - top], "iscrowd": 0}
+        rows, columns = boxes.get(segment.id) or (slice(0, 0), slice(0, 0))
+        bbox = [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
+        shape = {"area": segment.area, "bbox": bbox, "iscrowd": 0}
         ids = {"id": segment.id, "category_id": segment.label + 1}
         segments.append({**ids, **shape, "score": round(segment.score, 6)})
     return {"image_id": 1, "file_name": file_name, "segments_info": segments}

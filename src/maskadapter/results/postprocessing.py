@@ -209,6 +209,8 @@ def instance_masks(
         mask = np.zeros(masks.sizes.original, dtype=bool)
         inside_sum = 0.0
         for rows in one.tiles():
+            if not one.may_be_inside(rows):
+                continue
             logits = one.logits(rows)[0]
             inside_sum += float((logits.sigmoid() * (logits > 0)).sum())
             mask[rows] = (logits > 0).cpu().numpy()

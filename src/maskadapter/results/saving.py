@@ -46,5 +46,7 @@ def write_file(path: Path, content: Any) -> Path:
         if isinstance(content, str):
             temporary.write_text(content, encoding="utf-8", newline="")
         else:
-            content.save(temporary, format="PNG")
+            # Photos: a third of the time of Pillow's default, some percent larger. Label maps, with a palette, shrink.
+            options = {"compress_level": 3} if content.mode == "RGB" else {}
+            content.save(temporary, format="PNG", **options)
     return path

@@ -106,6 +106,10 @@ class Upsampler:
         same = self.sizes.resized == self.sizes.original
         return x if same else _resize_columns(self._second.apply(x, rows), self.sizes.original[1])
 
+    def may_be_inside(self, rows: slice) -> bool:
+        """Whether a logit of a tile of the image can be above 0: each is a mean of those that it is made from."""
+        return bool((self.mask_logits[:, self._first.needed(self.network_rows(rows))] > 0).any())
+
     def logits(self, rows: slice) -> Tensor:
         """(N, rows, image width): mask logits of a tile of the image."""
         if self.sizes.resized == self.sizes.original:
