@@ -117,6 +117,7 @@ def test_rows_of_8_bits_have_scales_of_their_own() -> None:
     products, right = quantized - linear.bias, linear(x) - linear.bias
     assert quantized.shape == (2, 9, 48)
     assert torch.equal(quantized[0, 0], linear.bias)
+    assert Int8Linear(linear, torch.bfloat16)(x[:, :0]).shape == (2, 0, 48)
     size = right.flatten(0, 1)[1:].norm(dim=0)
     assert ((products - right).flatten(0, 1)[1:].norm(dim=0) < 0.04 * size).all()
     assert ((products - right)[1].norm(dim=1) < 0.04 * right[1].norm(dim=1)).all()

@@ -28,6 +28,6 @@ class Int8Linear(nn.Module):
         rows = x.reshape(-1, x.shape[-1])
         scale = rows.abs().amax(dim=1, keepdim=True).float().clamp(min=_TINY) / _LARGEST
         products = torch._int_mm((rows / scale).round_().to(torch.int8), self.weight.T)  # exact, in int32
-        result = products * scale * self.scale
-        result = result if self.bias is None else result + self.bias
-        return result.to(self.dtype).view(*x.shape[:-1], -1)
+        result = (products * scale).mul_(self.scale)
+        result = result if self.bias is None else result.add_(self.bias)
+        return result.to(self.dtype).view(*x.shape[:-1], len(self.weight))
