@@ -256,7 +256,7 @@ def test_the_report_on_a_folder_counts_the_images_of_which_all_were_computed(seg
     monkeypatch.setattr(Check, "passed", lambda *_: next(answers))
     monkeypatch.setattr(proposal_pruning, "influential", lambda logits, probs: probs[:, 0] < 0)
     report = segment_images(segmenter, tmp_path, "cat, dog", tmp_path / "out", ["summary"])
-    assert report.note == "pruning: of 1 of 2 images no proposal is estimated"
+    assert report.note == "pruning: all proposals of 1 of 2 images were computed"
     found = [json.loads((tmp_path / "out" / f"{name}-summary.json").read_text())["pruning"] for name in ("one", "two")]
     assert "were estimated" in found[0]
     assert "were computed" in found[1]
