@@ -245,17 +245,18 @@ def test_where_estimates_disagree_the_result_is_the_exact_one_and_says_so(segmen
     pruned = segmenter.segment(image, "cat, dog")
     torch.testing.assert_close(pruned.probs, exact.probs, rtol=1e-4, atol=1e-5)
     assert not pruned.estimated.any()
-    assert pruned.pruning_text == f"all {len(exact.probs)} proposals were computed: estimates of them did not agree"
+    assert pruned.pruning_text == f"all {len(exact.probs)} proposals were computed, none is estimated"
 
 
 def test_the_report_on_a_folder_counts_the_images_of_which_all_were_computed(segmenter, tmp_path, monkeypatch):
     segmenter.inference = replace(segmenter.inference, prune_proposals=True, input_size=InputSize(96, 96))
     for name in ("one", "two"):
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)).save(tmp_path / f"{name}.png")
-    answers = iter([True, False, False, False, False])
+    answers = iter([True, *(False for _ in range(9))])
     monkeypatch.setattr(Check, "passed", lambda *_: next(answers))
+    monkeypatch.setattr(proposal_pruning, "influential", lambda logits, probs: probs[:, 0] < 0)
     report = segment_images(segmenter, tmp_path, "cat, dog", tmp_path / "out", ["summary"])
-    assert report.note == "pruning: 1 of 2 images were computed exactly: estimates did not agree"
+    assert report.note == "pruning: all proposals of 1 of 2 images were computed"
     found = [json.loads((tmp_path / "out" / f"{name}-summary.json").read_text())["pruning"] for name in ("one", "two")]
     assert "were estimated" in found[0]
     assert "were computed" in found[1]

@@ -21,8 +21,8 @@ DOUBT = 0.4  # the probabilities of an estimated proposal may be off by this sha
 SMALLEST = 0.0005  # share of the image: a proposal that can change the class of fewer pixels is not computed
 RIVAL = 0.5  # a class with at least this share of the best class's probability may turn out to be the better one
 # The check's two numbers were chosen on training images too.
-CHECKED = 10  # proposals that are computed exactly to check the others
-TOLERANCE = 0.01  # share of the pixels that may be expected to have another class than in the exact result
+CHECKED = 16  # proposals that are computed exactly to check the others
+TOLERANCE = 0.005  # share of the pixels that may be expected to have another class than in the exact result
 _NOTHING = 0.01  # a lower score of all proposals together means none: far from every mask each is a bit above 0
 _Function = Callable[[Tensor], Tensor]
 _REACH = (2, 0)  # of ``SparseAdapter``; chosen together with the three thresholds

@@ -108,8 +108,9 @@ def segment_images(
         report = run_over_images(run, todo, names, compute, write, resume, on_result)
     if not pruned or len(todo) == 1:
         return report
-    note = f"pruning: {pruned.count(False):,} of {len(pruned):,} images were computed exactly: estimates did not agree"
-    return replace(report, note=note)
+    return replace(
+        report, note=f"pruning: of {pruned.count(False):,} of {len(pruned):,} images no proposal is estimated"
+    )
 
 
 def _named(result: Segmentation, image: ImageFile) -> Segmentation:

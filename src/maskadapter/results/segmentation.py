@@ -48,7 +48,7 @@ class Segmentation(Result):
     fixed: the segments where they do not follow from the proposals: masks that were given, each a segment of its own,
         or what ``filter`` kept. They may overlap; ``mask_logits`` is of no masks then.
     estimated: (N,) bool, the proposals whose mask embedding was not computed but estimated, where the model pruned
-        proposals; all false where estimates disagreed with what was computed, so that all were. None: not pruned.
+        proposals; all false where all were computed, as they are where estimates turned out wrong. None: not pruned.
     """
 
     image: np.ndarray
@@ -169,7 +169,7 @@ class Segmentation(Result):
         if self.estimated is None:
             return None
         if not self.estimated.any():
-            return f"all {len(self.estimated)} proposals were computed: estimates of them did not agree"
+            return f"all {len(self.estimated)} proposals were computed, none is estimated"
         return f"{self.estimated.sum()} of {len(self.estimated)} proposals were estimated"
 
     def largest_segments(self) -> list[ResultSegment]:
