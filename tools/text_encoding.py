@@ -1,12 +1,12 @@
 """Time the text encoder of fcclip-large on a class list: prompts padded, cut to a batch's longest, and as a tree.
 
     python tools/text_encoding.py
-    python tools/text_encoding.py --names 64   # of the first names alone
+    python tools/text_encoding.py --names 32 --padded   # the first names alone, with the padded way
 
 Random weights of the text encoder of CLIP ConvNeXt-L, the names of ADE20K's 150 classes with all synonyms, 14 prompts
 each. Every 32 names, as ``TextCache`` passes them, are encoded in all ways, one after the other. "cut": batches of 256
 prompts, cut to the longest, as until version 0.3. Writes ``results/benchmarks/text-encoding-cpu.json`` and ``.md``;
-some ten minutes on two cores.
+some four minutes on two cores.
 """
 
 import argparse
@@ -47,6 +47,7 @@ def whole(clip: Clip, names: list[str], cut: bool) -> Tensor:
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--padded", action="store_true", help="prompts of all 77 tokens too, six times as slow")
     parser.add_argument("--names", type=int, help="only the first so many")
     options = parser.parse_args()
     torch.manual_seed(0)
@@ -58,6 +59,8 @@ def main() -> None:
         "cut": lambda some: whole(clip, some, cut=True),
         "tree": clip.encode_text,
     }
+    if not options.padded:
+        del ways["padded"]
     for encode in ways.values():
         encode(names[:1])  # the first call takes longer
     furthest = dict.fromkeys(ways, 0.0)

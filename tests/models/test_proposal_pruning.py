@@ -149,7 +149,7 @@ def test_a_guess_is_right_where_it_can_be(pooler):
     torch.testing.assert_close(estimate[2, :, :, 8:], exact[0, :, :, 8:])
 
 
-def checked(wrong):
+def checked(wrong, tolerance=0.02):
     """Check 40 proposals that stand side by side and whose class is 0; that of some is estimated as 1."""
     masks = torch.full((40, 16, 80), -10.0)
     for place, mask in enumerate(masks):
@@ -157,7 +157,7 @@ def checked(wrong):
     exact = torch.tensor([[0.9, 0.05, 0.05]]).repeat(40, 1)
     estimates = exact.clone()
     estimates[wrong] = torch.tensor([0.05, 0.9, 0.05])
-    check, computed = Check(masks, estimates), torch.zeros(40, dtype=torch.bool)
+    check, computed = Check(masks, estimates, tolerance=tolerance), torch.zeros(40, dtype=torch.bool)
 
     def compute(more):
         assert not (more & computed).any()
@@ -172,6 +172,11 @@ def test_estimates_that_agree_are_believed():
     computed, check = checked([])
     assert int(computed.sum()) == CHECKED
     torch.testing.assert_close(check.weights, torch.full((40,), 1 / 40))
+
+
+def test_what_could_change_much_alone_is_computed():
+    computed, _ = checked([], tolerance=0.01)  # each is seen in 2.5 % of the image
+    assert computed.all()
 
 
 def test_a_confident_guess_that_is_wrong_is_found_and_all_are_computed():
@@ -226,8 +231,9 @@ def test_pruning_is_a_setting_that_is_off_by_default(segmenter, monkeypatch):
     pruned = segmenter.segment(image, "cat, dog")
     assert exact.estimated is None
     assert exact.summary()["pruning"] is None
-    assert int((~pruned.estimated).sum()) == CHECKED
-    assert pruned.summary()["pruning"] == f"{len(exact.probs) - CHECKED} of {len(exact.probs)} proposals were estimated"
+    estimated, count = int(pruned.estimated.sum()), len(exact.probs)
+    assert 0 < estimated <= count - CHECKED
+    assert pruned.summary()["pruning"] == f"{estimated} of {count} proposals were estimated"
     assert torch.equal(pruned.mask_logits, exact.mask_logits)
     chosen = torch.tensor(pruned.estimated)
     torch.testing.assert_close(pruned.probs[~chosen], exact.probs[~chosen], rtol=1e-4, atol=1e-5)

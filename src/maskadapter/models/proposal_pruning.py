@@ -100,12 +100,22 @@ class Check:
     def __init__(self, mask_logits: Tensor, probs: Tensor, count: int = CHECKED, tolerance: float = TOLERANCE) -> None:
         self._count, self._tolerance = count, tolerance
         self._masks = _half(mask_logits)
-        self._labels = self._labels_of(probs)
+        class_probs, mass = probs[:, :-1], 1 - probs[:, -1].float()
+        scores = _scores(self._masks, class_probs)
+        best, self._labels = scores.max(dim=0)
         # Void does not depend on the adapter: what a proposal can add to any class is known, whatever its class.
-        added = (1 - probs[:, -1].float()).view(-1, 1, 1) * self._masks
-        total = added.sum(dim=0).clamp(min=torch.finfo(added.dtype).tiny)
-        self.weights = (added / total).flatten(1).mean(dim=1)
-        """(N,), share of each proposal in the sums that decide the class of a pixel, the mean over the image."""
+        added = mass.view(-1, 1, 1) * self._masks
+        votes = _shares((added / _positive(added.sum(dim=0))).flatten(1).mean(dim=1))
+        self._alone = torch.zeros_like(mass)
+        if class_probs.shape[1] > 1:
+            next_best, rival = scores.scatter(0, self._labels[None], -torch.inf).max(dim=0)
+            lead = class_probs[:, self._labels.flatten()] - class_probs[:, rival.flatten()]
+            changes = added + lead.view_as(self._masks) * self._masks > best - next_best
+            self._alone = changes.flatten(1).float().mean(dim=1)
+            votes = votes + _shares(self._alone)
+        self.weights = _shares(votes)
+        """(N,), sum 1: the mean of a proposal's share in all that can be added to the scores of classes, and of its
+        share in the pixels whose class it alone would change, were all that it can add the rival class's."""
 
     def until_passed(self, compute: _Function) -> Tensor:
         """Compute proposals exactly until the check is passed, or all are: which were, (N,) bool. compute: from those
@@ -119,14 +129,15 @@ class Check:
         return exact
 
     def next_of(self, left: Tensor) -> Tensor:
-        """Which of the proposals ``left``, (N,) bool, to compute next, (N,) bool: as many as were computed before, half
-        of them the heaviest, the others at regular distances in the order of their weights."""
+        """Which of the proposals ``left``, (N,) bool, to compute next, (N,) bool: as many as were before, three
+        quarters of them the heaviest, the others at regular distances in the order of their weights; and each that
+        alone could change more than twice the tolerated share of pixels."""
         count = max(self._count, int((~left).sum()))
         order = self.weights.argsort(descending=True, stable=True)
         order = order[left[order]]
-        heaviest, others = order[: count // 2], order[count // 2 :]
-        places = torch.linspace(0, max(len(others) - 1, 0), min(count - count // 2, len(others)))
-        chosen = torch.zeros_like(left)
+        heaviest, others = order[: 3 * count // 4], order[3 * count // 4 :]
+        places = torch.linspace(0, max(len(others) - 1, 0), min(count // 4, len(others)))
+        chosen = left & (self._alone > 2 * self._tolerance)
         chosen[torch.cat([heaviest, others[places.round().long().to(others.device)]])] = True
         return chosen
 
@@ -134,8 +145,7 @@ class Check:
         """Whether what remains can be expected to change at most the tolerated share of pixels. exact: which proposals
         were computed, (N,) bool; probs: (N, K + 1), with these."""
         changed = (self._labels_of(probs) != self._labels).float().mean()
-        weight = self.weights[exact].sum()
-        return bool(changed * (1 - weight) <= self._tolerance * weight)
+        return bool(changed * self.weights[~exact].sum() <= self._tolerance * self.weights[exact].sum())
 
     def _labels_of(self, probs: Tensor) -> Tensor:
         return _scores(self._masks, probs[:, :-1]).argmax(dim=0)
@@ -171,3 +181,11 @@ def _half(mask_logits: Tensor) -> Tensor:
 def _scores(masks: Tensor, class_probs: Tensor) -> Tensor:
     """Scores of the classes at every pixel, (K, h, w): masks (N, h, w), class_probs (N, K)."""
     return torch.einsum("nk,nhw->khw", class_probs, masks)
+
+
+def _shares(weights: Tensor) -> Tensor:
+    return weights / _positive(weights.sum())
+
+
+def _positive(numbers: Tensor) -> Tensor:
+    return numbers.clamp(min=torch.finfo(numbers.dtype).tiny)
