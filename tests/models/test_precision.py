@@ -79,12 +79,12 @@ def test_16_bits_take_half_of_the_memory() -> None:
 
 
 def test_the_sparse_adapter_agrees_with_the_whole_one_in_16_bits() -> None:
-    adapter = keep_in(sharp(), "bf16").pooler.adapter
+    pooler = keep_in(sharp(), "bf16").pooler
     features, masks = torch.randn(1, 32, 12, 16), torch.zeros(5, 48, 64)
     for number, mask in enumerate(masks):
         mask[8 : 10 + 6 * number, 4 : 20 + 6 * number] = 1
     with torch.inference_mode():
-        sparse, whole = SparseAdapter(adapter, features), adapter(features, masks[None])[0]
+        sparse, whole = SparseAdapter(pooler.adapter, features), pooler.at_every_location(features[0], masks)
         ours = sparse(masks)
         estimate = sparse.estimate(masks)
     assert ours.dtype == whole.dtype == estimate.dtype == torch.float32

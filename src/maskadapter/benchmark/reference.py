@@ -25,7 +25,7 @@ class ReferencePooler(AdapterPooler):
 
         def of_image(projected: Tensor, dense: Tensor, masks: Tensor) -> Tensor:
             def of_masks(part: Tensor) -> Tensor:
-                weights = pooling_weights(self.adapter(projected[None], part[None])[0])
+                weights = pooling_weights(self.at_every_location(projected, part))
                 return project(weights @ dense.flatten(1).T).mean(dim=1)
 
             return self.in_chunks(of_masks, masks)

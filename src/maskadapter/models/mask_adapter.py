@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from maskadapter.models.config import AdapterConfig
-from maskadapter.models.half_precision import as_kept
 from maskadapter.models.timm_layers import LayerNorm2d
 
 
@@ -93,12 +92,11 @@ class MaskAdapter(nn.Module):
         patches = self.patchify(masks.flatten(0, 1).unsqueeze(1))
         features = features.repeat_interleave(count, dim=0)
 
-        with as_kept(self.fuse) as float32:
-            x = self.fuse(self.merge(features, patches))
-            for block in self.blocks:
-                x = checkpoint(block, x, use_reentrant=False) if self.checkpoint_blocks else block(x)
-            x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-            return float32(self.final(x)).view(batch, count, self.config.num_maps, height, width)
+        x = self.fuse(self.merge(features, patches))
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=False) if self.checkpoint_blocks else block(x)
+        x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.final(x).view(batch, count, self.config.num_maps, height, width)
 
     def merge(self, features: Tensor, patches: Tensor) -> Tensor:
         """Join features and patchified masks, (N, D, h, w) each, for the fusing convolution."""
