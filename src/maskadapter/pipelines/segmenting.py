@@ -108,9 +108,8 @@ def segment_images(
         report = run_over_images(run, todo, names, compute, write, resume, on_result)
     if not pruned or len(todo) == 1:
         return report
-    return replace(
-        report, note=f"pruning: of {pruned.count(False):,} of {len(pruned):,} images no proposal is estimated"
-    )
+    computed = f"{pruned.count(False):,} of {len(pruned):,} images"
+    return replace(report, note=f"pruning: all proposals of {computed} were computed")
 
 
 def _named(result: Segmentation, image: ImageFile) -> Segmentation:
