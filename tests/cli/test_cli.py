@@ -29,6 +29,7 @@ COMPETING = "background: coco-stuff (171 classes)"
 class Segmented:
     names: tuple
     pruning_text: str | None = None
+    estimated: None = None
 
     @property
     def class_names(self):
@@ -117,7 +118,7 @@ def test_segment(run, model, photo):
     assert model.given[0] == (ModelSource("tiny"), "cpu")
     assert not model.prune_proposals
     image, vocabulary, background = model.given[1]
-    assert (image, background.name) == (photo, "coco-stuff")
+    assert (image.name, background.name) == (photo.name, "coco-stuff")
     assert vocabulary.classes == (("cat",), ("sofa", "couch"), ("fly",))
     lines = [line.split() for line in out.splitlines()]
     # 45 of 60 columns and 15 of 60, both without the upper 4 of 40 rows; "fly" does not occur.

@@ -104,7 +104,7 @@ def test_published_settings(variant: tuple) -> None:
 def test_an_official_file_is_known_by_its_path_alone(tmp_path: Path, name: str, pooler: str) -> None:
     state = official_state(Architecture(name, pooler))
     path = write(tmp_path / "model.pth", {"model": state, "optimizer": {}, "iteration": 1})
-    model = maskadapter.load(path)
+    model = maskadapter.load(path, precision="fp32")
     expected = on_meta(name, pooler)
     assert model.inference == expected.inference
     assert type(model.pooler) is type(expected.pooler)
@@ -120,9 +120,8 @@ def test_a_segmenter_and_a_warmup_file_are_fused(tmp_path: Path, name: str) -> N
     warmup |= {key: value for key, value in segmenter.items() if key.startswith(("backbone.", "cdt."))}
     # The official tool reads FC-CLIP's file from its 'model' entry and MAFT+'s as bare tensors.
     content = {"model": segmenter} if name == "fcclip-large" else segmenter
-    model = maskadapter.load(
-        write(tmp_path / "segmenter.pth", content), adapter=write(tmp_path / "warmup.pth", {"model": warmup})
-    )
+    adapter = write(tmp_path / "warmup.pth", {"model": warmup})
+    model = maskadapter.load(write(tmp_path / "segmenter.pth", content), adapter=adapter, precision="fp32")
     ours = model.state_dict()
     for key, tensor in ours.items():
         source = warmup if key.startswith("pooler.") else segmenter
@@ -147,7 +146,7 @@ def test_a_joined_model_infers_as_published_with_an_adapter(tmp_path: Path, kept
     warmup |= {key: value for key, value in segmenter.items() if key.startswith(("backbone.", "cdt."))}
     path = write(tmp_path / "segmenter.pth", {"model": segmenter})
     if kept != "official":
-        model = maskadapter.load(path)
+        model = maskadapter.load(path, precision="fp32")
         if kept == "of one's own":
             model.inference = replace(model.inference, alpha=0.25, seen_in=("cat", "dog"))
         path = maskadapter.save(model, tmp_path / "segmenter.safetensors", "maftplus-base")
@@ -157,7 +156,7 @@ def test_a_joined_model_infers_as_published_with_an_adapter(tmp_path: Path, kept
         settings["inference"] |= {"exact": False}
         del settings["inference"]["join_touching"]
         write_checkpoint(path, checkpoint.tensors, {**checkpoint.metadata, "settings": json.dumps(settings)})
-    own = maskadapter.load(write(tmp_path / "warmup.pth", {"model": warmup}))
+    own = maskadapter.load(write(tmp_path / "warmup.pth", {"model": warmup}), precision="fp32")
     own.pooler.adapter.config = replace(own.pooler.adapter.config, mask_threshold=0.3)
     adapter = maskadapter.save(own, tmp_path / "warmup.safetensors", "maftplus-base")
     joined = maskadapter.load(path, adapter=adapter)
@@ -311,7 +310,7 @@ def test_names_that_are_no_text_and_whole_numbers_as_weights_are_refused(tmp_pat
 
 def test_half_precision_files_become_float32(tmp_path: Path) -> None:
     state = {key: tensor.half() for key, tensor in official_state(Architecture("maftplus-base", "pooling")).items()}
-    model = maskadapter.load(write(tmp_path / "m.pth", state))
+    model = maskadapter.load(write(tmp_path / "m.pth", state), precision="fp32")
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 

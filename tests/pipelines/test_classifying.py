@@ -14,8 +14,8 @@ from pycocotools.coco import COCO
 from small_results import classification
 
 from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.io import read_input
 from maskadapter.io.coco_format import encode_mask
-from maskadapter.io.images import read_image
 from maskadapter.io.masks import read_masks
 from maskadapter.pipelines.classifying import classify_images
 from maskadapter.pipelines.image_run import find_images
@@ -37,9 +37,9 @@ class Quick:
         return SimpleNamespace(vocabulary=Vocabulary.of(classes))
 
     def classify(self, source, masks, encoded):
-        image = read_image(source)
+        image = read_input(source).pixels
         masks = read_masks(masks, image.shape[:2], getattr(source, "name", None))
-        self.given.append(source)
+        self.given.append(read_input(source).name)
         count = len(encoded.vocabulary)
         probs = np.full((len(masks), count), 0.1 / max(1, count - 1), np.float32)
         probs[np.arange(len(masks)), np.arange(len(masks)) % count] = 0.9
@@ -113,7 +113,7 @@ def test_resumed_are_images_with_other_pixels_or_other_masks(photos, masks, tmp_
     assert contents(tmp_path / "out") == before
     np.save(masks / "a" / "x.npy", np.ones((3, *SIZE), bool))
     report = run(model, photos, masks, tmp_path / "out", resume=True)
-    assert (report.before, model.given[3:]) == (2, [photos / "a" / "x.jpg"])
+    assert (report.before, model.given[3:]) == (2, ["x.jpg"])
     assert len((tmp_path / "out" / "masks.csv").read_text().splitlines()) == 1 + 3 + 2 + 2
     Image.new("RGB", (SIZE[1], SIZE[0])).save(photos / "c.v2.png")
     assert run(model, photos, masks, tmp_path / "out", resume=True).before == 2

@@ -20,8 +20,8 @@ from pycocotools.coco import COCO
 
 import maskadapter
 from maskadapter.errors import MaskAdapterError
+from maskadapter.io import read_image, read_input
 from maskadapter.io.image_files import ImageFile
-from maskadapter.io.images import read_image
 from maskadapter.models.preprocess import InputSize
 from maskadapter.pipelines import labeling
 from maskadapter.pipelines.labeling import label_images
@@ -72,7 +72,7 @@ class Fixed:
     encode_text = Halves.encode_text
 
     def segment(self, source, encoded, background, masks=None):
-        self.image, self.size, self.panoptic = read_image(source), self.found.ids.shape, lambda: self.found
+        self.image, self.size, self.panoptic = read_input(source).pixels, self.found.ids.shape, lambda: self.found
         return self
 
     def __iter__(self):

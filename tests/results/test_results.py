@@ -52,7 +52,7 @@ def test_the_same_keys_and_shapes_whatever_was_found(tmp_path, proposals):
     assert len(detections) == len(result.panoptic().segments)
     assert detections.mask.shape == (len(detections), 40, 60)
     summary = result.summary()
-    assert set(summary) == {"file_name", "height", "width", "background", "classes", "none", "segments"}
+    assert set(summary) == {*("file_name", "height", "width", "background", "classes", "none", "pruning", "segments")}
     assert [entry["name"] for entry in summary["classes"]] == ["cat", "wall"]
     formats = [name for name in FORMATS if name != "activations"]
     for path in result.save(tmp_path, formats):

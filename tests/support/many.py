@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maskadapter.models.preprocess import read_input
+from maskadapter.io import read_input
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.segmentation import Segmentation
 from maskadapter.types.encoded_image import ImageSizes

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,8 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 from maskadapter.errors import ImageError
-from maskadapter.io import read_image
-from maskadapter.system.atomic_files import readable
 
 # CLIP's mean and standard deviation of R, G and B, in 0 to 255. Source: official PIXEL_MEAN and PIXEL_STD
 PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
@@ -35,20 +31,6 @@ class InputSize:
         # Two steps, because a single one rounds differently for one size in ten thousand.
         again = min(1.0, self.longest / max(wanted))
         return max(1, int(wanted[0] * again + 0.5)), max(1, int(wanted[1] * again + 0.5))
-
-
-class InputImage(NamedTuple):
-    """An image that was read. pixels: (H, W, 3) uint8 RGB, upright. name: of its file, where it came from one."""
-
-    pixels: np.ndarray
-    name: str | None
-
-
-def read_input(image: Any) -> InputImage:
-    """Read what a user gives: whatever ``read_image`` takes, whose memory the result does not share."""
-    if isinstance(image, InputImage):
-        return image
-    return InputImage(read_image(image), readable(Path(image).name) if isinstance(image, str | Path) else None)
 
 
 def refuse_strip(original: tuple[int, int], resized: tuple[int, int], patch: int) -> None:
@@ -80,7 +62,7 @@ def to_batch(images: Sequence[np.ndarray], divisor: int, device: torch.device | 
     mean, std = (torch.tensor(one, dtype=torch.float32, device=device).view(3, 1, 1) for one in (PIXEL_MEAN, PIXEL_STD))
     batch = torch.zeros(len(images), 3, height, width, dtype=torch.float32, device=device)
     for row, image in zip(batch, images, strict=True):
-        pixels = torch.tensor(image)  # 8 bits a value, a quarter of what float32 would take to transfer
+        pixels = torch.tensor(image, device="cpu")  # 8 bits a value, a quarter of what float32 would take to transfer
         if batch.is_cuda:
             pixels = pixels.pin_memory()  # or the processor would wait for the transfer
         pixels = pixels.to(batch.device, non_blocking=batch.is_cuda).to(batch.dtype).permute(2, 0, 1)

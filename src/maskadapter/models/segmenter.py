@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError, MaskError
+from maskadapter.io import read_input
 from maskadapter.models.classifier import EncodedVocabulary, TextClassifier
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
@@ -22,7 +23,7 @@ from maskadapter.models.names import Precision
 from maskadapter.models.own_classes import OwnClasses
 from maskadapter.models.poolers.adapter_pooling import AdapterPooler
 from maskadapter.models.poolers.mask_pooling import MaskPooling, Pooler, is_empty
-from maskadapter.models.preprocess import InputSize, read_input, refuse_strip, resize, to_batch
+from maskadapter.models.preprocess import InputSize, refuse_strip, resize, to_batch
 from maskadapter.models.proposal_pruning import pruned_embeddings
 from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.mask_logits import mask_logits
@@ -117,8 +118,8 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         """Compute everything about an image that does not depend on classes; ``segment``, ``classify`` and
         ``activation_maps`` take the result in place of the image.
 
-        image: whatever ``read_input`` takes or returned, or an ``EncodedImage``, whose features are used again for
-        other masks. masks: as in ``segment``. Raises ImageError, MaskError."""
+        image: what ``read_input`` takes or returned, or an ``EncodedImage``, to use its features for other masks.
+        masks: as in ``segment``. Raises ImageError, MaskError."""
         self._check_state()
         features, proposals, given = None, None, None
         if isinstance(image, EncodedImage):
@@ -179,9 +180,9 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             fixed = classified(encoded.given_masks, numbers, vocabulary.vocabulary, (*names[count:], "(nothing)"))
             logits = logits.new_zeros(0, *logits.shape[1:])  # of no further use, and large
         found = (encoded.image, vocabulary.vocabulary, logits, probs[0], encoded.sizes)
-        settings = (self.semantic_order, self.inference.overlap_threshold, self.inference.join_touching)
-        file_name = encoded.file_name or "image.png"
-        return Segmentation(*found, names[count:], *settings, file_name, background_list, fixed, estimated)
+        inference, file_name = self.inference, encoded.file_name or "image.png"
+        settings = (self.semantic_order, inference.overlap_threshold, inference.join_touching, file_name)
+        return Segmentation(*found, names[count:], *settings, background_list, fixed, estimated)
 
     @torch.inference_mode()
     def classify(self, image: Any, masks: Any, classes: Classes) -> Classification:

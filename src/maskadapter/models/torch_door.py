@@ -7,6 +7,6 @@ from maskadapter.models.ensemble import ensemble_logits
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps, pooling_weights
 from maskadapter.models.own_classes import OwnClasses
 from maskadapter.models.precision import choose_precision, keep_in, refuse_misfit
-from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputImage, InputSize, read_input, to_batch
+from maskadapter.models.preprocess import PIXEL_MEAN, PIXEL_STD, InputSize, to_batch
 from maskadapter.models.proposal_pruning import ComputedProposals, pruned_embeddings
 from maskadapter.models.segmenter import CONFUSABLE, OpenVocabularySegmenter

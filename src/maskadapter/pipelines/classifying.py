@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.io import ImageFile
-from maskadapter.models import InputImage, OpenVocabularySegmenter
+from maskadapter.io import ImageFile, InputImage
+from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.coco_set import join_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images
 from maskadapter.pipelines.mask_files import MaskedImage

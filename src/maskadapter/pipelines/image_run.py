@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from maskadapter.errors import ImageError, MaskAdapterError, MaskError
-from maskadapter.io import ImageFile, find_image_files
-from maskadapter.models import InputImage, read_input
+from maskadapter.io import ImageFile, InputImage, find_image_files, read_input
 from maskadapter.models.sources import given_by_user
 from maskadapter.pipelines.mask_files import MaskedImage, with_masks
 from maskadapter.pipelines.run_record import RunRecord

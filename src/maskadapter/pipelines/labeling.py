@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io import ORIENTATION, ImageFile
-from maskadapter.models import InputImage, OpenVocabularySegmenter
+from maskadapter.io import ORIENTATION, ImageFile, InputImage
+from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.models.sources import given_by_user
 from maskadapter.pipelines.coco_set import check_coco, write_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io import ImageFile
-from maskadapter.models import InputImage, OpenVocabularySegmenter
+from maskadapter.io import ImageFile, InputImage
+from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
 from maskadapter.pipelines.mask_files import MaskedImage
 from maskadapter.pipelines.run_record import open_record

@@ -14,14 +14,15 @@ def read_ahead(
 ) -> Generator[tuple[Item, "Future[Read]"], None, None]:
     """Yield each item with the future of what ``read`` returns for it. One thread reads, one item ahead of the caller,
     in order; an error of ``read`` is in the future of its item. The thread has ended when the iterator is closed."""
-    pool = ThreadPoolExecutor(1, "read-ahead")
     waiting: deque[tuple[Item, Future[Read]]] = deque()
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(read, item)))
-            if len(waiting) > 1:
+    with ThreadPoolExecutor(1, "read-ahead") as pool:
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(read, item)))
+                if len(waiting) > 1:
+                    yield waiting.popleft()
+            while waiting:
                 yield waiting.popleft()
-        while waiting:
-            yield waiting.popleft()
-    finally:
-        pool.shutdown(cancel_futures=True)
+        finally:
+            for _, unread in waiting:
+                unread.cancel()

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from safetensors import safe_open
@@ -17,7 +17,7 @@ from maskadapter.errors import CheckpointError
 class StoredTensor:
     """A tensor in an open file: where it starts, in bytes, its size in bytes, its shape and type."""
 
-    file: BinaryIO
+    file: FileIO
     start: int
     size: int
     shape: tuple[int, ...]
@@ -25,10 +25,13 @@ class StoredTensor:
 
     def read(self) -> Tensor:
         """Read the tensor into memory of its own. Raises CheckpointError where the file has become shorter."""
-        content = torch.empty(self.size, dtype=torch.uint8)
+        content = torch.empty(self.size, dtype=torch.uint8, device="cpu")  # whatever the default device
+        unread = memoryview(content.numpy())
         self.file.seek(self.start)
-        if self.file.readinto(content.numpy()) < self.size:  # type: ignore[attr-defined]
-            raise CheckpointError(f"{self.file.name} was cut while it was read: load it again when it is whole")
+        while unread:
+            if not (count := self.file.readinto(unread)):
+                raise CheckpointError(f"{self.file.name} was cut while it was read: load it again when it is whole")
+            unread = unread[count:]
         return content.view(self.dtype).view(self.shape)
 
 
@@ -59,7 +62,7 @@ def open_safetensors(path: Path) -> tuple[dict[str, StoredTensor], dict[str, str
     with safe_open(path, framework="pt") as checked:  # refuses a damaged header
         metadata = checked.metadata() or {}
         types = {key: checked.get_tensor(key).dtype for key in checked.keys()}  # noqa: SIM118
-    file = path.open("rb")
+    file = path.open("rb", buffering=0)  # a buffer would hide that the file has changed
     # Source: safetensors' format: the header's length (8 bytes, little-endian), the header in JSON, the data.
     length = int.from_bytes(file.read(8), "little")
     header = json.loads(file.read(length))

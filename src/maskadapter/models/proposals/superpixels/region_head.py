@@ -90,8 +90,9 @@ class RegionHead(nn.Module):
         areas = found.pieces.areas
         features = pool(found.pieces.labels, len(areas), without_padding(dense, resized, padded))
         members = found.tree.members[found.nodes] * areas
-        pooled = features.new_tensor(members / members.sum(1, keepdims=True)) @ features
-        return found, pooled, features.new_tensor(shape_features(found))
+        shares, shape = members / members.sum(1, keepdims=True), shape_features(found)
+        pooled = features.new_tensor(shares.astype(np.float32)) @ features  # a float64 tensor MPS would refuse
+        return found, pooled, features.new_tensor(shape.astype(np.float32))
 
     def proposed(self, inputs: ImageBatch, features: ClipFeatures) -> list[tuple[NestedRegions, Tensor, Tensor]]:
         """``propose`` for every image of a batch."""
