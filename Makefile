@@ -15,7 +15,7 @@ WORK ?= build/tiny
 demo: .venv/installed
 	@echo "Segmenting a photo of scikit-image with the embedded model:"
 	$(BIN)/maskadapter segment .venv/lib/python3*/site-packages/skimage/data/camera.png \
-		--classes "person, sky, building, grass|field|lawn" --output out
+		--classes "person, camera, sky, building, ground|grass|pavement" --output out
 
 test: .venv/ready
 	$(PYTEST) -m "not slow"

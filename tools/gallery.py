@@ -22,7 +22,7 @@ LONGER_SIDE = 480
 GALLERY = [
     ("coffee", SCIKIT_IMAGE / "coffee.png", "cup, spoon, table|dining table"),
     ("cat", SCIKIT_IMAGE / "chelsea.png", "cat, wall"),
-    ("camera", SCIKIT_IMAGE / "camera.png", "person, sky, building, grass|field|lawn"),
+    ("camera", SCIKIT_IMAGE / "camera.png", "person, camera, sky, building, ground|grass|pavement"),
     ("astronaut", SCIKIT_IMAGE / "astronaut.png", "person, rocket, helmet, wall"),
     ("hopper", MATPLOTLIB / "grace_hopper.jpg", "person, uniform, flag, sky"),
     ("saucer", SCIKIT_IMAGE / "coffee.png", "cup, saucer|plate, table, spoon"),

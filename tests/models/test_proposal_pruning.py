@@ -151,7 +151,9 @@ def test_mask_pooling_is_never_pruned():
 @pytest.fixture(scope="module")
 def segmenter():
     torch.manual_seed(0)
-    return build(Architecture("tiny-mask2former", "adapter")).eval().requires_grad_(False)
+    model = build(Architecture("tiny-mask2former", "adapter")).eval().requires_grad_(False)
+    model.pooler.adapter.final.weight *= 100  # or its maps would be nearly even, and estimates nearly right
+    return model
 
 
 @pytest.mark.parametrize("words", ["cat, dog", "cat"])

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from assemble import CONFIG, build, load_text
+from assemble import build, load_text, text_file
 from augment import STRIDE, fit, jitter, location_weights, normalize
 from coco import splits, unlabelled_photos
 from image_encoder import DROPOUT
@@ -38,6 +38,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from maskadapter.models.builder import TINY_CLIP
 
 SIDE = 512  # largest side of an image that is encoded, pixels
 LEAST = 100  # pixels of a label in an image
@@ -132,7 +133,7 @@ def pairs(items: list[dict], level: str, classes: torch.Tensor) -> tuple[torch.T
 def train(shared: Path, work: Path, level: str, seed: int) -> None:
     torch.manual_seed(seed)
     items = [item for path in sorted(work.glob("alignment_pass_*.pt")) for item in torch.load(path, weights_only=True)]
-    meanings, names = Labels(work), Names(shared)
+    meanings, names = Labels(work), Names(shared, work)
     trunk, classifier = load(work)
     features, labels, shown = pairs(items, level, meanings.classes)
     possible = meanings.classes[labels] / meanings.classes[labels].sum(1, keepdim=True)
@@ -166,7 +167,7 @@ def train(shared: Path, work: Path, level: str, seed: int) -> None:
 def pack(work: Path, level: str, seed: int, rest: Path) -> None:
     """Write the aligned encoders with everything else of the model in the file `rest`."""
     trained = torch.load(work / f"alignment-{level}-{seed}.pt", weights_only=True)
-    clip = load_text(build().clip)
+    clip = load_text(build().clip, text_file(work))
     clip.model.visual.trunk.load_state_dict(load(work)[0].state_dict())
     clip.model.visual.head.load_state_dict(trained["head"])
     clip.model.logit_scale.data = trained["logit_scale"]
@@ -174,7 +175,7 @@ def pack(work: Path, level: str, seed: int, rest: Path) -> None:
     tensors = {name: value for name, value in other.tensors.items() if not name.startswith("clip.")}
     tensors |= {f"clip.{name}": value for name, value in clip.state_dict().items()}
     tensors = {name: t.half() if t.is_floating_point() and t.ndim else t for name, t in tensors.items()}
-    facts = {**other.metadata, "clip_config": CONFIG, "alignment": f"{level} level, seed {seed}"}
+    facts = {**other.metadata, "clip_config": TINY_CLIP, "alignment": f"{level} level, seed {seed}"}
     write_checkpoint(work / f"aligned-{level}-{seed}.safetensors", tensors, facts)
 
 

@@ -13,6 +13,7 @@ from maskadapter.models.clip.clip import Clip
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
 PACKED = Path(__file__).parents[2] / "src/maskadapter/hub/weights/tiny.safetensors"
+TEXT = "text.safetensors"
 TEMPLATES = ("{}", "a photo of a {}.")
 LONGEST = 640
 
@@ -27,7 +28,12 @@ def text_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.replace("factor_", "token_embedding.factor_"): value for name, value in state.items()}
 
 
-def load_text(clip: Clip, source: Path = PACKED) -> Clip:
+def text_file(work: Path) -> Path:
+    """The file with the text encoder: that of `text_finetune.py`, or where there is none, the packed weights."""
+    return work / TEXT if (work / TEXT).exists() else PACKED
+
+
+def load_text(clip: Clip, source: Path) -> Clip:
     """Fill in the text encoder of a file of `pack.py` or `text_finetune.py`."""
     prefix = "clip.model."
     text = {name.removeprefix(prefix): value for name, value in read_checkpoint(source).float_tensors().items()}
@@ -38,9 +44,9 @@ def load_text(clip: Clip, source: Path = PACKED) -> Clip:
     return clip
 
 
-def load_clip(model: nn.Module, work: Path, image_encoder: str = "image_encoder.pt", text: Path = PACKED) -> None:
-    """Fill in the two encoders: the text encoder of the packed weights or of another file, and `image_encoder.pt`."""
-    image, clip = torch.load(work / image_encoder, weights_only=True), load_text(model.clip, text).model
+def load_clip(model: nn.Module, work: Path, image_encoder: str = "image_encoder.pt") -> None:
+    """Fill in the two encoders, see `text_file`."""
+    image, clip = torch.load(work / image_encoder, weights_only=True), load_text(model.clip, text_file(work)).model
     clip.visual.trunk.load_state_dict(image["trunk"])
     clip.visual.head.load_state_dict(image["head"])
     clip.logit_scale.data = image["logit_scale"].clone()

@@ -53,7 +53,12 @@ def load_student(path: Path) -> TextEncoder:
     table = prefix + "token_embedding.factor_a"
     state[table] = state[table].float() * state.pop(table + "_scale", 1.0)
     state = {name.removeprefix(prefix).removeprefix("token_embedding."): value for name, value in state.items()}
-    student.load_state_dict({name: state[name].float() for name in student.state_dict()})
+    with torch.no_grad():  # layers that the file lacks are the identity
+        for number, block in enumerate(student.transformer.resblocks):
+            if f"transformer.resblocks.{number}.ln_1.weight" not in state:
+                for parameter in (*block.attn.out_proj.parameters(), *block.mlp.c_proj.parameters()):
+                    parameter.zero_()
+    student.load_state_dict({name: state[name].float() for name in student.state_dict() if name in state}, strict=False)
     return student.eval()
 
 

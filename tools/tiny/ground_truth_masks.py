@@ -51,13 +51,12 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder with vocabularies/ and data/")
     parser.add_argument("--work", type=Path, help="measure the encoders in this folder instead of the packed weights")
     parser.add_argument("--image-encoder", default="image_encoder.pt", help="file of `--work`")
-    parser.add_argument("--text", type=Path, default=PACKED, help="with `--work`: file with the text encoder")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if arguments.work:
         model = build().eval()
-        load_clip(model, arguments.work, arguments.image_encoder, arguments.text)
+        load_clip(model, arguments.work, arguments.image_encoder)
     else:
         model = load_packed(PACKED)
     _, held_out, val = splits(arguments.shared / "data/coco")

@@ -108,7 +108,7 @@ class Training:
         paths = sorted(work.glob("image_cache_*.pt"))
         self.items = [item for path in paths for item in torch.load(path, weights_only=True)]
         self.trunk, self.classifier = load(work)
-        self.labels, names = Labels(work), Names(shared)
+        self.labels, names = Labels(work), Names(shared, work)
         every = torch.cat([item["labels"] for item in self.items])
         counts = torch.bincount(every[every < CLASSES], minlength=CLASSES).float()
         self.losses = Losses(names, counts.clamp_min(1) ** -0.15 / (counts[counts > 0] ** -0.15).mean())

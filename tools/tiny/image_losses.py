@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import torch
-from assemble import build, load_text
+from assemble import build, load_text, text_file
 from augment import STRIDE, fit, location_weights, normalize
 from coco import Photo
 from labels import THINGS
@@ -18,8 +18,8 @@ class Names:
     """Text embeddings, by the embedded model's own text encoder, of the lists that the losses classify over."""
 
     @torch.no_grad()
-    def __init__(self, shared: Path):
-        encode = load_text(build().clip).encode_text
+    def __init__(self, shared: Path, work: Path):
+        encode = load_text(build().clip, text_file(work)).encode_text
         self.coco = [
             encode(names) for names in read_vocabulary(shared / "vocabularies/coco_panoptic_with_prompt_eng.txt")
         ]

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from assemble import LONGEST, PACKED, TEMPLATES, build, load_parts, load_text
+from assemble import LONGEST, TEMPLATES, build, load_parts, load_text, text_file
 from coco import panoptic_names, splits, unlabelled_photos
 from safetensors.torch import load_file
 
@@ -77,11 +77,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True, help="folder with vocabularies/ and data/")
     parser.add_argument("--work", type=Path, required=True, help="folder with the trained parts")
-    parser.add_argument("--text", type=Path, help="file with the text encoder")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    trained = arguments.work / "text.safetensors"
-    source = arguments.text or (trained if trained.exists() else PACKED)
+    source = text_file(arguments.work)
     text = text_encoder(source)
     state = load_parts(build(), arguments.work).state_dict()
     state = {name: value for name, value in state.items() if name != TABLE + "weight"} | text

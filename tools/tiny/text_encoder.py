@@ -1,6 +1,6 @@
 """Distill the sentence encoder all-MiniLM-L6-v2 into a small CLIP text encoder (open_clip's own class).
 
-Student: BPE tokens, a factorized table 49408 x 96 @ 96 x 192, width 192, 3 heads, 2 layers, 384-d output.
+Student: BPE tokens, a factorized table 49408 x 96 @ 96 x 192, width 192, 3 heads, 4 layers, 384-d output.
 Teacher target of a name: the mean of its embeddings in two templates, minus the mean noun (all sentences share a large
 common part), plus a share of its WordNet synonyms and hypernyms, unit norm. The relatives pull words together that look
 alike, where the sentence encoder alone goes by topic (guitar - rock, helmet - motorcycle). All templates of one name
@@ -26,7 +26,7 @@ from open_clip_import import open_clip
 from torch import nn
 from torch.nn import functional as F
 
-EMBED_DIM, WIDTH, HEADS, LAYERS, FACTOR = 384, 192, 3, 2, 96
+EMBED_DIM, WIDTH, HEADS, LAYERS, FACTOR = 384, 192, 3, 4, 96
 TEMPLATES = ("{}", "a photo of a {}.", "a {} in the scene.", "a photo of the {}.")
 RELATIVES = 0.5  # share of synonyms and hypernyms in a target, against 1 for the name itself
 MODIFIERS = (

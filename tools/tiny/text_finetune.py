@@ -1,13 +1,14 @@
-"""Fine-tune the packed text encoder on more words, plurals and CLIP's similarities; the classes' names stay in place.
+"""Fine-tune the packed text encoder on more words, plurals, CLIP's similarities and the names of COCO's classes.
 
 More than half of the 20,000 most frequent whole words of the tokenizer never occurred in the first training, and hardly
 any free compound. Added here: those words, random compounds ("cargo kettle") and plurals with the target of their
-singular. 1,285 names are also drawn to the similarities of true CLIP ViT-B/32 among them, and the names of COCO's
-classes are held at their packed embeddings, against which the image encoder was trained.
+singular. 1,285 names are also drawn to the similarities of true CLIP ViT-B/32 among them. The names of COCO's classes
+are in every batch: the image encoder is matched against them. Layers that the packed encoder lacks begin as the
+identity.
 
     python tools/tiny/text_finetune.py --shared ../shared --work build/tiny
 
-Needs what `text_encoder.py` needs. One thread: 6 minutes for the targets and `--minutes`. Writes `text_targets.pt`,
+Needs what `text_encoder.py` needs. One thread: 6 minutes for the targets; two: `--minutes`. Writes `text_targets.pt`,
 `text_more_targets.pt` and `text.safetensors`: the tensors of the text encoder under the names of `pack.py` in half
 precision, which `assemble.load_text` reads.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import torch
 from assemble import PACKED, text_state
-from everyday_words import TOKENIZER, class_names, clip_rows, containing, embed, load_student, plural
+from everyday_words import TOKENIZER, class_names, clip_rows, containing, load_student, plural
 from safetensors.torch import save_file
 from text_encoder import TEMPLATES, Teacher, TextEncoder, build_targets, retrieval
 from torch import nn
@@ -87,12 +88,9 @@ def train(student: TextEncoder, data: dict, more: dict, clip: tuple, minutes: fl
     entries += [(text, second + i, False, None) for i, text in enumerate(data["captions"])]
     entries += [(text, len(base) + i, True, None) for i, text in enumerate(more["texts"])]
     clip_names, true, training, _ = clip
-    own = sorted(set(class_names()[0]))
-    anchors = [(template.format(name), name, template) for name in own for template in TEMPLATES[:2]]
-    packed = torch.cat([embed(student, own, (template,)) for template in TEMPLATES[:2]])
-    anchor_row = {
-        (name, template): j * len(own) + i for j, template in enumerate(TEMPLATES[:2]) for i, name in enumerate(own)
-    }
+    row_of = {name.lower(): i for i, name in enumerate(names)} | {name: i for i, name in enumerate(names)}
+    rows = {name: row_of.get(name, row_of[name.lower()]) for name in sorted(set(class_names()[0]))}
+    anchors = [(template.format(name), row) for name, row in rows.items() for template in TEMPLATES[:2]]
     student.train()
     table = [student.factor_a]
     rest = [parameter for name, parameter in student.named_parameters() if name != "factor_a"]
@@ -126,9 +124,9 @@ def train(student: TextEncoder, data: dict, more: dict, clip: tuple, minutes: fl
             template = rng.choice(TEMPLATES[:2])
             with torch.autocast("cpu", torch.bfloat16):
                 sides = student(
-                    tokenize([a[0] for a in held] + [template.format(clip_names[i]) for i in among])
+                    tokenize([text for text, _ in held] + [template.format(clip_names[i]) for i in among])
                 ).float()
-            anchor = 1 - (sides[:ANCHORS] * packed[[anchor_row[a[1:]] for a in held]]).sum(-1).mean()
+            anchor = 1 - (sides[:ANCHORS] * base[[row for _, row in held]]).sum(-1).mean()
             ours, other = sides[ANCHORS:] @ sides[ANCHORS:].T, true[among] @ true[among].T
             clips = relational(ours, other, 0.1)
             loss = cosine + RELATION * relation + ANCHOR * anchor + CLIP * clips
@@ -149,10 +147,10 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder with vocabularies/ and data/")
     parser.add_argument("--work", type=Path, required=True, help="folder for results")
     parser.add_argument("--packed", type=Path, default=PACKED, help="weights to start from")
-    parser.add_argument("--minutes", type=float, default=14)
+    parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--batch", type=int, default=512)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     torch.set_flush_denormal(True)
     path = arguments.work / "text_targets.pt"
     data = torch.load(path, weights_only=False) if path.exists() else build_targets(arguments.shared, path)

@@ -24,7 +24,7 @@ from maskadapter.results import SemanticOrder
 TINY_CLIP = {
     "embed_dim": 384,
     "vision_cfg": {"timm_model_name": "tf_efficientnet_lite2", "timm_pool": "", "timm_proj": "mlp", "image_size": 512},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 192, "heads": 3, "layers": 2},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 192, "heads": 3, "layers": 4},
 }
 LONGER_896 = InputSize(896, 896)  # the longer side becomes 896. Source: official MIN_SIZE_TEST = MAX_SIZE_TEST = 896
 # The input size of configurations that set none, as FC-CLIP's, MAFT+'s and the warm-up stage's. Source: detectron2
