@@ -19,12 +19,12 @@ IMAGE, POOLING, ADAPTER, REGIONS, TEXT, TRANSFER = "image", "pooling", "adapter"
 @dataclass(frozen=True)
 class Graph:
     """One file: a module that is traced. name: of the file, without ``.onnx``. inputs: an example of each. dynamic: of
-    each input the axes whose length may change. outputs: their names."""
+    each input the axes whose length may change, and what the length is called. outputs: their names."""
 
     name: str
     module: nn.Module
     inputs: Mapping[str, Tensor]
-    dynamic: Mapping[str, tuple[int, ...]]
+    dynamic: Mapping[str, Mapping[int, str]]
     outputs: tuple[str, ...]
 
 
@@ -113,8 +113,10 @@ def graphs_of(segmenter: OpenVocabularySegmenter) -> list[Graph]:
     dense, projected = found["dense"], found["projected"]
     height, width = pixels.shape[-2:]
     masks = torch.linspace(-1, 1, 5 * height * width // 16, device=device).view(1, 5, height // 4, width // 4)
-    feature, mask = (2, 3), (1, 2, 3)
-    graphs = [Graph(IMAGE, ImageGraph(segmenter), {"pixels": pixels}, {"pixels": feature}, tuple(names))]
+    feature, mask = {2: "h", 3: "w"}, {1: "masks", 2: "mask_height", 3: "mask_width"}
+    graphs = [
+        Graph(IMAGE, ImageGraph(segmenter), {"pixels": pixels}, {"pixels": {2: "height", 3: "width"}}, tuple(names))
+    ]
     if isinstance(segmenter.pooler, AdapterPooler):
         inputs = {"dense": dense, "projected": projected, "mask_logits": masks}
         dynamic = {"dense": feature, "projected": feature, "mask_logits": mask}
@@ -128,12 +130,24 @@ def graphs_of(segmenter: OpenVocabularySegmenter) -> list[Graph]:
             "shapes": dense.new_zeros(5, generator.objectness[0].in_features),
         }
         outputs = ("class_embeddings", "objectness")
-        graphs.append(Graph(REGIONS, RegionGraph(generator), inputs, {"pooled": (0,), "shapes": (0,)}, outputs))
+        graphs.append(
+            Graph(
+                REGIONS, RegionGraph(generator), inputs, {"pooled": {0: "regions"}, "shapes": {0: "regions"}}, outputs
+            )
+        )
     tokens = clip.tokenizer(["a cat", "a dog", "grass"])[:, :6].to(device)
-    graphs.append(Graph(TEXT, TextGraph(segmenter), {"tokens": tokens}, {"tokens": (0, 1)}, ("text_embeddings",)))
+    graphs.append(
+        Graph(
+            TEXT,
+            TextGraph(segmenter),
+            {"tokens": tokens},
+            {"tokens": {0: "prompts", 1: "length"}},
+            ("text_embeddings",),
+        )
+    )
     if segmenter.text_transfer is not None:
         inputs = {"text_embeddings": dense.new_zeros(5, clip.embed_dim), "projected": projected}
-        dynamic = {"text_embeddings": (0,), "projected": feature}
+        dynamic = {"text_embeddings": {0: "names"}, "projected": feature}
         graphs.append(Graph(TRANSFER, segmenter.text_transfer, inputs, dynamic, ("transferred",)))
     return graphs
 
