@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.export.graphs import Graph
+from maskadapter.export.graphs import DYNAMIC, Graph
 from maskadapter.system.error_text import first_line
 from maskadapter.system.extras import load_extra
 
@@ -34,7 +34,7 @@ def write_onnx(graph: Graph, path: Path, opset: int) -> None:
             opset_version=opset,
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
-            dynamic_shapes=tuple(graph.dynamic.values()),
+            dynamic_shapes=tuple(DYNAMIC[name] for name in graph.inputs),
             external_data=False,
             verbose=False,
         )
