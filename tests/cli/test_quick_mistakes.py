@@ -103,6 +103,7 @@ MISTAKES = {
     "benchmark into": (["benchmark", "-o", "a.txt"], "a file that ends in .json is needed"),
     "export a model": (["export", "fcclip-lage", "-o", "new"], "did you mean 'fcclip-large'?"),
     "export an opset": (["export", "tiny", "-o", "new", "--opset", "17"], "opset is 17"),
+    "export here": (["export", "tiny", "-o", "."], "is the current folder"),
     "export into": (["export", "tiny", "-o", "full"], "full is not empty"),
     "export a comparison": (["export", "tiny", "-o", "full", "--check"], "full is not empty: there is no config.json"),
     "reproduce a table": (["reproduce", "table12"], "no table 'table12'"),

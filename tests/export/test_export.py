@@ -75,6 +75,8 @@ def exported(tmp_path_factory):
 def test_files_agree_with_pytorch(exported, kind):
     model, folder, files = exported(kind, check=True)
     assert all(file.path.is_file() and file.difference < 1e-4 for file in files)
+    pixels = onnx.load(folder / "image.onnx").graph.input[0]
+    assert [one.dim_param or one.dim_value for one in pixels.type.tensor_type.shape.dim] == [1, 3, "height", "width"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["config.json", "tokenizer.json", *(file.path.name for file in files)]
     )

@@ -15,16 +15,28 @@ from maskadapter.types import ClipFeatures, ImageBatch
 
 IMAGE, POOLING, ADAPTER, REGIONS, TEXT, TRANSFER = "image", "pooling", "adapter", "regions", "text", "transfer"
 
+_FEATURE = {2: "h", 3: "w"}
+DYNAMIC: Mapping[str, Mapping[int, str]] = {
+    "pixels": {2: "height", 3: "width"},
+    "dense": _FEATURE,
+    "projected": _FEATURE,
+    "mask_logits": {1: "masks", 2: "mask_height", 3: "mask_width"},
+    "pooled": {0: "regions"},
+    "shapes": {0: "regions"},
+    "tokens": {0: "prompts", 1: "length"},
+    "text_embeddings": {0: "names"},
+}
+"""Of each input of a graph the axes whose length may change, and what the length is called."""
+
 
 @dataclass(frozen=True)
 class Graph:
-    """One file: a module that is traced. name: of the file, without ``.onnx``. inputs: an example of each. dynamic: of
-    each input the axes whose length may change. outputs: their names."""
+    """One file: a module that is traced. name: of the file, without ``.onnx``. inputs: an example of each.
+    outputs: their names."""
 
     name: str
     module: nn.Module
     inputs: Mapping[str, Tensor]
-    dynamic: Mapping[str, tuple[int, ...]]
     outputs: tuple[str, ...]
 
 
@@ -115,28 +127,22 @@ def graphs_of(segmenter: OpenVocabularySegmenter) -> list[Graph]:
     dense, projected = found["dense"], found["projected"]
     height, width = pixels.shape[-2:]
     masks = torch.linspace(-1, 1, 5 * height * width // 16, device=device).view(1, 5, height // 4, width // 4)
-    feature, mask = (2, 3), (1, 2, 3)
-    graphs = [Graph(IMAGE, ImageGraph(segmenter), {"pixels": pixels}, {"pixels": feature}, tuple(names))]
+    graphs = [Graph(IMAGE, ImageGraph(segmenter), {"pixels": pixels}, tuple(names))]
+    given = {"dense": dense, "projected": projected, "mask_logits": masks}
     if isinstance(segmenter.pooler, AdapterPooler):
-        inputs = {"dense": dense, "projected": projected, "mask_logits": masks}
-        dynamic = {"dense": feature, "projected": feature, "mask_logits": mask}
-        graphs.append(Graph(ADAPTER, AdapterGraph(segmenter), inputs, dynamic, ("mask_embeddings",)))
+        graphs.append(Graph(ADAPTER, AdapterGraph(segmenter), given, ("mask_embeddings",)))
     else:
-        inputs, dynamic = {"dense": dense, "mask_logits": masks}, {"dense": feature, "mask_logits": mask}
-        graphs.append(Graph(POOLING, PoolingGraph(segmenter), inputs, dynamic, ("mask_embeddings",)))
+        del given["projected"]
+        graphs.append(Graph(POOLING, PoolingGraph(segmenter), given, ("mask_embeddings",)))
     if isinstance(generator, RegionHead):
-        inputs = {
-            "pooled": dense.new_zeros(5, dense.shape[1]),
-            "shapes": dense.new_zeros(5, generator.objectness[0].in_features),
-        }
+        pooled, shapes = dense.new_zeros(5, dense.shape[1]), dense.new_zeros(5, generator.objectness[0].in_features)
         outputs = ("class_embeddings", "objectness")
-        graphs.append(Graph(REGIONS, RegionGraph(generator), inputs, {"pooled": (0,), "shapes": (0,)}, outputs))
+        graphs.append(Graph(REGIONS, RegionGraph(generator), {"pooled": pooled, "shapes": shapes}, outputs))
     tokens = clip.tokenizer(["a cat", "a dog", "grass"])[:, :6].to(device)
-    graphs.append(Graph(TEXT, TextGraph(segmenter), {"tokens": tokens}, {"tokens": (0, 1)}, ("text_embeddings",)))
+    graphs.append(Graph(TEXT, TextGraph(segmenter), {"tokens": tokens}, ("text_embeddings",)))
     if segmenter.text_transfer is not None:
-        inputs = {"text_embeddings": dense.new_zeros(5, clip.embed_dim), "projected": projected}
-        dynamic = {"text_embeddings": (0,), "projected": feature}
-        graphs.append(Graph(TRANSFER, segmenter.text_transfer, inputs, dynamic, ("transferred",)))
+        given = {"text_embeddings": dense.new_zeros(5, clip.embed_dim), "projected": projected}
+        graphs.append(Graph(TRANSFER, segmenter.text_transfer, given, ("transferred",)))
     return graphs
 
 

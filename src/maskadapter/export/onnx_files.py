@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from maskadapter.errors import MaskAdapterError
-from maskadapter.export.graphs import Graph
+from maskadapter.export.graphs import DYNAMIC, Graph
 from maskadapter.system.error_text import first_line
 from maskadapter.system.extras import load_extra
 
@@ -25,7 +25,6 @@ def write_onnx(graph: Graph, path: Path, opset: int) -> None:
     size = sum(tensor.numel() * tensor.element_size() for tensor in graph.module.parameters())
     if size >= _LARGEST:
         raise MaskAdapterError(f"the weights of {path.name} take {size / 1e9:.1f} GB; an ONNX file holds at most 2.1")
-    shapes = {name: dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for name, axes in graph.dynamic.items()}
     with _quiet(), torch.no_grad():
         torch.onnx.export(
             graph.module,
@@ -35,7 +34,7 @@ def write_onnx(graph: Graph, path: Path, opset: int) -> None:
             opset_version=opset,
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
-            dynamic_shapes=tuple(shapes.values()),
+            dynamic_shapes=tuple(DYNAMIC[name] for name in graph.inputs),
             external_data=False,
             verbose=False,
         )

@@ -15,6 +15,8 @@ def check_request(output: str | Path, opset: int, check: bool) -> Path:
     if opset not in OPSETS:
         raise MaskAdapterError(f"opset is {opset}: 20 is needed, or 18 for TensorRT")
     folder = check_folder(output)
+    if folder.resolve() == Path.cwd():
+        raise MaskAdapterError(f"{folder} is the current folder: name a new one, which appears whole")
     if folder.exists() and any(folder.iterdir()) and not (check and (folder / CONFIG).exists()):
         todo = f"there is no {CONFIG} of an earlier export to compare" if check else "choose another folder"
         raise MaskAdapterError(f"{folder} is not empty: {todo}")
