@@ -115,8 +115,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
 
     @torch.inference_mode()
     def encode_image(self, image: Any, masks: Any = None) -> EncodedImage:
-        """Compute everything about an image that does not depend on classes; ``segment``, ``classify`` and
-        ``activation_maps`` take the result in place of the image.
+        """Compute what does not depend on classes; ``segment``, ``classify``, ``activation_maps`` take it as the image.
 
         image: what ``read_input`` takes or returned, or an ``EncodedImage``, to use its features for other masks.
         masks: as in ``segment``. Raises ImageError, MaskError."""

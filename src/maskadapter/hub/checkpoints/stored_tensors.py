@@ -26,7 +26,7 @@ class StoredTensor:
     def read(self) -> Tensor:
         """Read the tensor into memory of its own. Raises CheckpointError where the file has become shorter."""
         content = torch.empty(self.size, dtype=torch.uint8, device="cpu")  # whatever the default device
-        unread = memoryview(content.numpy())
+        unread = content.numpy().data
         self.file.seek(self.start)
         while unread:
             if not (count := self.file.readinto(unread)):
