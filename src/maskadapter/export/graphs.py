@@ -10,7 +10,7 @@ from maskadapter.errors import MaskAdapterError
 from maskadapter.models import MaskAdapter, OpenVocabularySegmenter, pool_with_maps
 from maskadapter.models.clip import ConvolutionalEncoder
 from maskadapter.models.poolers import AdapterPooler, MaskPooling
-from maskadapter.models.proposals.superpixels import RegionHead
+from maskadapter.models.proposals.superpixels import SHAPE_FEATURES, RegionHead
 from maskadapter.types import ClipFeatures, ImageBatch
 
 IMAGE, POOLING, ADAPTER, REGIONS, TEXT, TRANSFER = "image", "pooling", "adapter", "regions", "text", "transfer"
@@ -135,7 +135,7 @@ def graphs_of(segmenter: OpenVocabularySegmenter) -> list[Graph]:
         del given["projected"]
         graphs.append(Graph(POOLING, PoolingGraph(segmenter), given, ("mask_embeddings",)))
     if isinstance(generator, RegionHead):
-        pooled, shapes = dense.new_zeros(5, dense.shape[1]), dense.new_zeros(5, generator.objectness[0].in_features)
+        pooled, shapes = dense.new_zeros(5, dense.shape[1]), dense.new_zeros(5, SHAPE_FEATURES)
         outputs = ("class_embeddings", "objectness")
         graphs.append(Graph(REGIONS, RegionGraph(generator), {"pooled": pooled, "shapes": shapes}, outputs))
     tokens = clip.tokenizer(["a cat", "a dog", "grass"])[:, :6].to(device)
