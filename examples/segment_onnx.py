@@ -146,7 +146,7 @@ def log_softmax(x):
 
 
 def sigmoid(x):
-    return (1 + np.tanh(x / 2)) / 2
+    return np.exp(-np.logaddexp(0, -x))  # far below 0 not 0, where every mask may be
 
 
 def linear(outputs, inputs):

@@ -1,6 +1,7 @@
 """Exported files compute what the model computes: other classes, masks and sizes included."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from runpy import run_path
 
@@ -44,10 +45,19 @@ def regions() -> OpenVocabularySegmenter:
     return OpenVocabularySegmenter(clip, head, MaskPooling("area"), inference).eval()
 
 
+def varied(pooler: str = "adapter", maft: bool = False) -> OpenVocabularySegmenter:
+    """A small model whose masks are sharp, so that its results have several classes."""
+    model = small(pooler, maft=maft).requires_grad_(False)
+    model.generator.pixel_decoder.mask_features.weight *= 300
+    weight = 0.1 if maft else 0.3
+    model.inference = replace(model.inference, alpha=weight, beta=weight)
+    return model
+
+
 MODELS = {
-    "adapter": small,
-    "pooling": lambda: small("pooling"),
-    "MAFT+": lambda: small(maft=True),
+    "adapter": varied,
+    "pooling": lambda: varied("pooling"),
+    "MAFT+": lambda: varied(maft=True),
     "regions": regions,
     "no proposals": lambda: small(generator=False),
 }
