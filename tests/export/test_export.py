@@ -99,10 +99,13 @@ def test_files_agree_with_pytorch(exported, kind):
 @pytest.mark.parametrize("classes", [CLASSES, OTHERS], ids=["classes", "other classes"])
 def test_the_example_gives_the_model_s_semantic_result(exported, kind, photo, classes):
     model, folder, _ = exported(kind, check=True)
-    expected = model.segment(PHOTOS[photo], classes, background=None).semantic()
+    result = model.segment(PHOTOS[photo], classes, background=None)
+    expected, scores = result.semantic(), np.sort(result.semantic_scores(), axis=0)
     found = EXAMPLE["OnnxModel"](folder).segment(PHOTOS[photo], classes)
     assert len(np.unique(expected)) > 1
-    assert (found == expected).mean() >= 0.999
+    decided = scores[-1] - scores[-2] > 1e-6  # elsewhere every mask is far below 0
+    assert decided.mean() > 0.5
+    assert (found == expected)[decided].mean() >= 0.999
 
 
 @pytest.mark.slow
