@@ -206,7 +206,7 @@ def test_changed_files_are_refused(copied, name, change, message):
 def test_files_of_another_model_are_refused(copied):
     _, folder = copied
     torch.manual_seed(1)
-    other = small().requires_grad_(False)
+    other = varied()
     other.clip.model.token_embedding.weight.mul_(1.1)
     with pytest.raises(MaskAdapterError, match=r"text\.onnx differs from PyTorch"):
         ma.export_onnx(other, folder, check=True)
