@@ -5,12 +5,13 @@
 
 Random weights of the text encoder of CLIP ConvNeXt-L, the names of ADE20K's 150 classes with all synonyms, 14 prompts
 each. Every 32 names, as ``TextCache`` passes them, are encoded in all ways, one after the other. "cut": batches of 256
-prompts, cut to the longest, as until version 0.3. Writes ``results/benchmarks/text-encoding-cpu.json`` and ``.md``;
-some four minutes on two cores.
+prompts, cut to the longest, as until version 0.2. "tree, bf16": as ``load`` does on a CPU with bf16 units. Writes
+``results/benchmarks/text-encoding-cpu.json`` and ``.md``; some four minutes on two cores.
 """
 
 import argparse
 from collections.abc import Callable
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from maskadapter.benchmark.clock import Clock
 from maskadapter.benchmark.machine import processor
 from maskadapter.models.builder import Architecture, build
 from maskadapter.models.clip.clip import Clip
+from maskadapter.models.precision import keep_in
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.json_files import write_json
 from maskadapter.system.markdown_table import markdown_table
@@ -51,13 +53,16 @@ def main() -> None:
     parser.add_argument("--names", type=int, help="only the first so many")
     options = parser.parse_args()
     torch.manual_seed(0)
-    clip = build(Architecture("fcclip-large", "adapter")).eval().requires_grad_(False).clip
+    segmenter = build(Architecture("fcclip-large", "adapter")).eval().requires_grad_(False)
+    half = keep_in(deepcopy(segmenter), "bf16").clip
+    clip = segmenter.clip
     clock = Clock(torch.device("cpu"))
     names = list(dict.fromkeys(Vocabulary.of("ade20k-150").synonyms))[: options.names]
     ways: dict[str, Callable[[list[str]], Tensor]] = {
         "padded": lambda some: whole(clip, some, cut=False),
         "cut": lambda some: whole(clip, some, cut=True),
         "tree": clip.encode_text,
+        "tree, bf16": half.encode_text,
     }
     if not options.padded:
         del ways["padded"]
