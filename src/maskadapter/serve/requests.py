@@ -40,7 +40,7 @@ class _OfAnImage(BaseModel):
         description="How masks come: coco_rle, COCO's compressed run lengths; polygon, COCO's polygons, without holes; "
         "png, one image of segment ids for all; summary, none.",
     )
-    top: int = Field(5, ge=0, le=100, description="How many of its most probable classes each segment lists.")
+    top: int = Field(5, ge=0, le=2000, description="How many of its most probable classes each segment lists.")
 
     @model_validator(mode="after")
     def _one_image(self) -> "_OfAnImage":
