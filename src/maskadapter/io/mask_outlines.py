@@ -15,7 +15,7 @@ def mask_polygons(mask: np.ndarray, corner: tuple[int, int] = (0, 0)) -> list[li
     polygons = []
     for outline in find_contours(np.pad(mask, 1).astype(np.float32), 0.5):
         x, y = outline[:, 1] - 0.5, outline[:, 0] - 0.5  # the padding moves by 1, the middle of a pixel is at 0.5
-        if float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) >= 0:  # the other way round a hole
+        if float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) <= 0:  # the other way round a hole
             continue
         points = approximate_polygon(np.stack([x, y], axis=1), _TOLERANCE)[:-1]
         if len(points) < 3:
