@@ -18,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,8 @@ class Served:
         start = time.perf_counter()
         connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
-            try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # of a body that is refused before its end
                 connection.request(method, path, body, headers)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # refused before all of it was read
             reply = connection.getresponse()
             return reply.status, reply.read(), time.perf_counter() - start
         finally:

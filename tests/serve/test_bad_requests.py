@@ -22,7 +22,8 @@ def sentence(reply, status):
     assert reply.status_code == status, reply.text
     content = reply.json()
     assert list(content) == ["error"]
-    assert content["error"] and "\n" not in content["error"]
+    assert content["error"]
+    assert "\n" not in content["error"]
     assert "Traceback" not in content["error"]
     return content["error"]
 
@@ -115,7 +116,9 @@ def test_no_text_of_a_client_is_a_path_or_an_address(service, image_id, text, tm
     sentence(service.get(f"/v1/images/{text}/segments/1/maps"), 404)
 
 
-@pytest.mark.parametrize("name", ["猫, 沙发", "кошка|кот", "قطة", "בז", "e\u0301t\u00e9", "🐈", "a{0}b", "%s{}", "<script>"])
+@pytest.mark.parametrize(
+    "name", ["猫, 沙发", "кошка|кот", "قطة", "בז", "e\u0301t\u00e9", "🐈", "a{0}b", "%s{}", "<script>"]
+)
 def test_names_of_any_script_are_classes(service, image_id, name):
     reply = service.post("/v1/segment", json={"image_id": image_id, "classes": name, "output": "summary"})
     assert reply.status_code == 200

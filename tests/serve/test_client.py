@@ -87,7 +87,7 @@ def test_refusals_and_a_missing_service_are_one_line(address, path):
     with pytest.raises(ma.MaskAdapterError, match="status 401: a token is needed"):
         ma.Client(url).segment(path, "cat")
     known = ma.Client(url, "open sesame")
-    with pytest.raises(ma.MaskAdapterError, match="status 422: .*at most 500"):
+    with pytest.raises(ma.MaskAdapterError, match=r"status 422: .*at most 500"):
         known.segment(path, [f"class {number}" for number in range(1000)])
     noise = np.random.default_rng(0).integers(0, 255, (1000, 1000, 3), np.uint8)
     with pytest.raises(ma.MaskAdapterError, match="status 413: the body is larger than 1 MB"):

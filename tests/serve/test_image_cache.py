@@ -19,7 +19,8 @@ def test_bytes_are_those_of_pixels_and_tensors():
 def test_the_image_that_was_used_longest_ago_goes_first():
     cache = ImageCache(2 * bytes_of(encoded(10)))
     images = {name: encoded(10) for name in "abc"}
-    assert cache.put("a", images["a"]) and cache.put("b", images["b"])
+    assert cache.put("a", images["a"])
+    assert cache.put("b", images["b"])
     assert cache.get("a") is images["a"]
     assert cache.put("c", images["c"])
     assert cache.get("b") is None
@@ -30,10 +31,12 @@ def test_the_image_that_was_used_longest_ago_goes_first():
 
 def test_the_same_image_counts_once_and_a_larger_one_than_the_cache_is_not_kept():
     cache = ImageCache(bytes_of(encoded(10)))
-    assert cache.put("a", encoded(10)) and cache.put("a", encoded(10))
+    assert cache.put("a", encoded(10))
+    assert cache.put("a", encoded(10))
     assert cache.bytes == bytes_of(encoded(10))
     assert not cache.put("b", encoded(100))
-    assert cache.peek("a") is not None and cache.peek("b") is None
+    assert cache.peek("a") is not None
+    assert cache.peek("b") is None
     assert (cache.hits, cache.misses) == (0, 0)
 
 
@@ -54,4 +57,6 @@ def test_class_names_of_clients_are_remembered_up_to_a_number_and_in_no_file(mod
     assert len(cache._sent) == min(most, 2)
     torch.testing.assert_close(cache.text_embeddings(["gadget"]), found[2:3])
     (file,) = tmp_path.iterdir()
-    assert b"cat" in (stored := file.read_bytes()) and b"gizmo" not in stored
+    stored = file.read_bytes()
+    assert b"cat" in stored
+    assert b"gizmo" not in stored

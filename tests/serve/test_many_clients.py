@@ -41,7 +41,9 @@ def asked(photo):
 
     fields = {"image": base64.b64encode(photo).decode(), "classes": "cat", "output": "summary"}
     body = json.dumps(fields).encode()
-    head = f"POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode(), body, fields
 
 

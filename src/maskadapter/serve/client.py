@@ -6,6 +6,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -143,8 +144,9 @@ class Client:
 
     def _checked(self, status: int, reply: Any) -> Any:
         if status >= 300:
-            reason = reply.get("error") if isinstance(reply, dict) else None
-            raise MaskAdapterError(f"{self.url} refused with status {status}: {reason or 'not a service of maskadapter'}")
+            said = reply.get("error") if isinstance(reply, dict) else None
+            reason = said or "it is not a service of maskadapter"
+            raise MaskAdapterError(f"{self.url} refused with status {status}: {reason}")
         return reply
 
     def _ask(self, path: str, asked: Mapping[str, Any]) -> tuple[int, Any]:
@@ -167,15 +169,14 @@ class Client:
             context = ssl.create_default_context()
             connection = HTTPSConnection(host, port, timeout=self.timeout, context=context)
         try:
-            try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # of a body that is refused before its end
                 connection.request("POST", self._path + path, body, self._headers)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # a body that is refused is not read to its end: the reply says why
             response = connection.getresponse()
             wait = response.headers.get("Retry-After", "1")
             return response.status, float(wait) if wait.isdigit() else 1.0, response.read()
         except (OSError, HTTPException) as error:
-            raise MaskAdapterError(f"no reply from {self.url} ({first_line(error)}): does a service run there?") from None
+            reason = first_line(error)
+            raise MaskAdapterError(f"no reply from {self.url} ({reason}): does a service run there?") from None
         finally:
             connection.close()
 

@@ -59,7 +59,7 @@ def _from_json(body: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(body, parse_constant=refuse)
     except (ValueError, RecursionError) as error:  # of numbers of thousands of digits and of broken UTF-8 too
-        raise Refusal(400, f"the body is not JSON: {str(error):.200}") from None
+        raise Refusal(400, f"the body is not JSON: {error!s:.200}") from None
     if not isinstance(fields, dict):
         raise Refusal(422, "the body is not a JSON object of fields")
     return fields
@@ -94,7 +94,7 @@ def _listed(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Refusal(422, f"a field starts with [ and is not a list in JSON: {str(error):.200}") from None
+        raise Refusal(422, f"a field starts with [ and is not a list in JSON: {error!s:.200}") from None
 
 
 def last_part(name: str) -> str:
