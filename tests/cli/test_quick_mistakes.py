@@ -155,7 +155,7 @@ MISTAKES = {
     "serve a model": (["serve", "-m", "fcclip-lage"], "did you mean 'fcclip-large'?"),
     "serve weights": (["serve", "-m", "gone.pth"], "no weights at gone.pth"),
     "serve a device": (["serve", "--device", "gpu"], "device 'gpu' cannot be used here"),
-    "serve at": (["serve", "--host", "256.0.0.1"], "cannot listen on 256.0.0.1, port 8000"),
+    "serve at": (["serve", "--host", "203.0.113.1"], "cannot listen on 203.0.113.1, port 8000"),
     "serve a token": (["serve", "--token", ""], "the token is empty"),
     "serve a queue": (["serve", "--queue", "0"], "'--queue'"),
     "models check": (["models", "check", "gone.pth"], "no weights at gone.pth"),

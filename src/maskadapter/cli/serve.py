@@ -40,8 +40,6 @@ def serve(
 
     Example: [bold]maskadapter serve --port 8000[/]
     """
-    for library in _LIBRARIES:
-        load_extra(library, "serve")
     from maskadapter.hub import DEFAULT
     from maskadapter.serve import ServedModel, Settings
 
@@ -55,6 +53,8 @@ def serve(
         token=token,
     )
     listening = _bound(host, port)
+    for library in _LIBRARIES:
+        load_extra(library, "serve")
     with busy("loading the model"):
         model = maskadapter.load(source, device=device)
     served = ServedModel.of(model, Path(source.name).name, embedded=source.name == DEFAULT)
