@@ -30,7 +30,7 @@ def test_a_mask_in_its_box_is_placed_in_the_image():
     np.testing.assert_array_equal(decode_segmentation([polygon], mask.shape), mask)
 
 
-@pytest.mark.parametrize("place", [np.s_[3:4, 3:4], np.s_[0:1, 0:1], np.s_[3:4, 2:9], np.s_[2:9, 9:10]])
+@pytest.mark.parametrize("place", [np.s_[3:4, 3:4], np.s_[3:4, 2:9], np.s_[2:9, 9:10]])
 def test_parts_of_a_few_pixels_are_boxes(place):
     mask = np.zeros((10, 10), bool)
     mask[place] = True

@@ -13,13 +13,15 @@ import maskadapter as ma
 pytest.importorskip("fastapi")
 
 from maskadapter.serve import ServedModel, Settings, create_app
+from maskadapter.serve.image_cache import bytes_of
 
 CLASSES = ["cat", ("sofa", "couch"), "wall"]
 
 
 @pytest.fixture(scope="module")
-def address(model):
-    settings = Settings(token="open sesame", cache_bytes=20_000_000, max_body_bytes=1_000_000)
+def address(model, photo):
+    size = bytes_of(model.encode_image(io.BytesIO(photo)))
+    settings = Settings(token="open sesame", cache_bytes=2 * size, max_body_bytes=1_000_000)
     app = create_app(model, ServedModel.of(model, "tiny", True), settings)
     with running(app) as (_, port):
         yield app, f"http://127.0.0.1:{port}"
