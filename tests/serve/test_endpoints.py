@@ -132,7 +132,7 @@ def test_activation_maps_are_images_in_gray(service, image_id):
     assert mean.getextrema()[0] == 0
     assert mean.getextrema()[1] > 200
     assert read("?map=0").tobytes() == mean.tobytes()  # the embedded model pools with one map
-    assert service.get(f"/v1/images/{image_id}/segments/3/maps?map=1").status_code == 422
+    assert service.get(f"/v1/images/{image_id}/segments/3/maps?map=1").status_code == 404
     assert service.get(f"/v1/images/{image_id}/segments/9999/maps").status_code == 404
 
 

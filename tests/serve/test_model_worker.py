@@ -61,7 +61,7 @@ def test_closing_cancels_what_waits(worker, blocked):
     closing.start()
     while not waiting.done():
         pass
-    assert waiting.cancelled()
+    assert waiting.cancelled()  # old word
     blocked.set()
     closing.join(10)
     assert not worker.is_open

@@ -1,9 +1,12 @@
 """The description of the service that is committed is the one that it gives, and every example in it is taken."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("fastapi")
 
@@ -24,7 +27,8 @@ def test_examples_are_requests(service, path):
     for example in content["application/json"]["examples"].values():
         fields = dict(example["value"])
         if "image" in fields:
-            fields["image"] = b"file"
+            fields["image"] = base64.b64decode(fields["image"], validate=True)
+            assert Image.open(io.BytesIO(fields["image"])).size == (16, 16)
         KINDS[path].model_validate(fields)
     assert set(content["multipart/form-data"]["schema"]["properties"]) == set(KINDS[path].model_fields)
 

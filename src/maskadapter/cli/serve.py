@@ -30,7 +30,7 @@ def serve(
     max_image_pixels: Annotated[int, Option(min=1, help="Refuse images with more pixels.")] = 50_000_000,
     max_body: Annotated[int, Option(min=1, help="Refuse larger requests, in MB.")] = 32,
     queue: Annotated[int, Option(min=1, help="Requests that may wait; further ones get status 429.")] = 64,
-    cache: Annotated[int, Option(min=1, help="MB of encoded images that are kept.")] = 512,
+    cache: Annotated[int, Option(min=1, help="MB of encoded images that are kept.")] = 2000,
     timeout: Annotated[float, Option(min=0.1, help="Seconds that one request may take.")] = 60.0,
     device: Device = "cpu",
     *,

@@ -95,7 +95,7 @@ class Client:
 
         sent, vocabulary = self.encode_image(image), Vocabulary.of(classes, things)
         others = competing_classes(vocabulary, background)
-        asked = {
+        asked: dict[str, Any] = {
             "classes": _named(vocabulary),
             "background": "none" if others is None else _named(others),
             "score": score,
@@ -189,7 +189,7 @@ def _segments(reply: Mapping[str, Any], sent: SentImage, names: tuple[str, ...])
     """The segments of a reply. names: what the columns of their probabilities stand for."""
     from maskadapter.results import ResultSegment
 
-    size, columns = (sent.pixels.shape[0], sent.pixels.shape[1]), {}
+    size, columns = (sent.pixels.shape[0], sent.pixels.shape[1]), dict[str, int]()
     for column, name in enumerate(names):
         columns.setdefault(name, column)
     segments = []

@@ -212,7 +212,7 @@ async def _gone(request: Request) -> None:
 def _drawn(maps: ActivationMaps, number: int | None) -> bytes:
     weights = maps.weights[0]
     if number is not None and not 0 <= number < len(weights):
-        raise Refusal(422, f"map is {number}: a number from 0 to {len(weights) - 1} is needed")
+        raise Refusal(404, f"there is no map {number}: the model has those from 0 to {len(weights) - 1}")
     height, width = maps.sizes.original
     scale = min(1.0, _LONGEST_MAP / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
