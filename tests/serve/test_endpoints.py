@@ -35,6 +35,8 @@ def test_an_image_gets_the_id_of_its_content(service, photo, image_id):
     assert (form.status_code, text.status_code) == (201, 201)
     assert ImageReply.model_validate(form.json()) == ImageReply(id=image_id, width=150, height=100, file_name="cat.png")
     assert text.json() == {**form.json(), "file_name": None}
+    own = service.post("/v1/images", files={"image": ("cat.png", photo)}, data={"file_name": "dog.png"})
+    assert own.json()["file_name"] == "dog.png"
 
 
 def test_segments_are_those_of_the_model(service, image_id, local):
