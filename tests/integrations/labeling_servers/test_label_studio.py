@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 from label_studio import LabelStudio
-from labeling_client import SIZE, bright_mask, client, decode_brush, filled, halves, image_bytes, iou
+from labeling_client import SIZE, bright_mask, client, decode_brush, filled, halves, iou
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.integrations.labeling_servers import label_studio_routes
@@ -113,8 +113,9 @@ def test_of_two_tags_with_a_label_the_first_gets_its_regions(asked):
     assert {region["from_name"] for region in prediction["result"]} == {"Polygon"}
 
 
-def test_labels_that_differ_by_case_are_one_class(asked):
-    labels = '<Label value="Cat"/><Label value="cat"/><Label value="Wall"/>'
+def test_labels_with_the_same_first_name_are_one_class(asked):
+    pet = '<Label value="Pet" predicted_values="Cat,dog"/>'
+    labels = f'<Label value="Cat"/><Label value="cat"/>{pet}<Label value="Wall"/>'
     (prediction,) = predict(asked, interface(labels=labels)).json()["results"]
     assert [region["value"]["brushlabels"] for region in prediction["result"]] == [["Cat"], ["Wall"]]
 
@@ -147,7 +148,7 @@ def test_the_token_comes_from_the_environment(server, monkeypatch):
 
 
 def test_a_file_that_is_no_image(server, asked):
-    server.files |= {"/text": b"hello", "/cut": image_bytes()[:300]}
+    server.files["/text"] = b"hello"
     assert "not an image that can be read" in predict(asked, images=["/text"]).json()["detail"]
 
 
