@@ -262,7 +262,7 @@ def test_an_image_that_is_no_file(tmp_path):
     assert (np.asarray(Image.open(tmp_path / "set/images/stdin.png")) == np.asarray(pixels)).all()
 
 
-@pytest.mark.parametrize("format", ["coco", "yolo", "voc"])
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc", "labelme"])
 def test_stopped_and_resumed_is_the_same_as_one_run(photos, tmp_path, monkeypatch, format):
     (photos / "bad.jpg").write_text("words")
     report = label_images(Halves(), photos, "cat, dog", tmp_path / "whole", format)

@@ -16,7 +16,9 @@ def label(
     images: ImagesArgument,
     classes: Classes,
     output: Annotated[Path, Option("--output", "-o", help="Folder for the set, new or empty.")] = Path("dataset"),
-    format: Annotated[Literal["coco", "yolo", "voc"], Option(help="yolo and voc need supervision.")] = "coco",
+    format: Annotated[
+        Literal["coco", "yolo", "voc", "labelme"], Option(help="yolo and voc need supervision.")
+    ] = "coco",
     score: Annotated[
         float | None,
         Option(min=0, max=1, help="Leave out segments with a lower score; without it 0.5, and 0 of given masks."),

@@ -1,24 +1,34 @@
-"""The label files of a training set: COCO by ourselves, YOLO and Pascal VOC by supervision."""
+"""The label files of a training set: COCO and labelme by ourselves, YOLO and Pascal VOC by supervision."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from maskadapter.io import encode_mask, image_entry
+from maskadapter.io import encode_mask, image_entry, outlines_of
 from maskadapter.results import ResultSegment, load_supervision
 from maskadapter.types import Size
 
 if TYPE_CHECKING:
     from supervision import Detections
 
-Format = Literal["coco", "yolo", "voc"]
+Format = Literal["coco", "yolo", "voc", "labelme"]
 
-LABEL_FILES = {"coco": ("annotations", ".json"), "yolo": ("labels", ".txt"), "voc": ("annotations", ".xml")}
+LABEL_FILES = {
+    "coco": ("annotations", ".json"),
+    "yolo": ("labels", ".txt"),
+    "voc": ("annotations", ".xml"),
+    "labelme": ("images", ".json"),
+}
 """Folder and suffix of the file that holds one image's labels, by format."""
+
+_LABELME = "5.5.0"  # the version whose files these are like; labelme 4 and 5 read them
+
+BY_SUPERVISION = ("yolo", "voc")
+"""The formats that need supervision. Their readers look into no subfolders."""
 
 
 def label_text(
@@ -31,6 +41,8 @@ def label_text(
     """
     if format == "coco":
         return _coco_text(file_name, size, segments)
+    if format == "labelme":
+        return _labelme_text(image.name, size, names, segments)
     labels = {str(image): _detections(segments, size)}
     dataset = load_supervision().DetectionDataset(list(names), [str(image)], labels)
     with TemporaryDirectory() as folder:
@@ -51,6 +63,26 @@ def _coco_text(file_name: str, size: Size, segments: Sequence[ResultSegment]) ->
         for segment, (left, top, right, bottom) in ((segment, segment.box) for segment in segments)
     ]
     return json.dumps({"image": image_entry(file_name, size), "annotations": annotations}) + "\n"
+
+
+def _labelme_text(image_name: str, size: Size, names: Sequence[str], segments: Sequence[ResultSegment]) -> str:
+    """Source: labelme 5, ``labelme/label_file.py``. The parts of a segment are a group; its best classes are the
+    description."""
+    shapes: list[dict[str, Any]] = []
+    for segment in segments:
+        rings = [outline.ring().round(2).tolist() for outline in outlines_of(segment.compact)]
+        shape: dict[str, Any] = {
+            "label": names[segment.label],
+            "group_id": segment.id if len(rings) > 1 else None,
+            "description": segment.top_text(),
+            "shape_type": "polygon",
+            "flags": {},
+            "mask": None,
+        }
+        shapes += [{**shape, "points": ring} for ring in rings]
+    image: dict[str, Any] = {"imagePath": image_name, "imageData": None, "imageHeight": size[0], "imageWidth": size[1]}
+    content: dict[str, Any] = {"version": _LABELME, "flags": {}, "shapes": shapes, **image}
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
 def _detections(segments: Sequence[ResultSegment], size: Size) -> "Detections":

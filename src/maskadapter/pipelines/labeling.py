@@ -15,7 +15,7 @@ from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.models.sources import given_by_user
 from maskadapter.pipelines.coco_set import check_coco, write_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
-from maskadapter.pipelines.label_formats import LABEL_FILES, Format, label_text
+from maskadapter.pipelines.label_formats import BY_SUPERVISION, LABEL_FILES, Format, label_text
 from maskadapter.pipelines.mask_files import MaskedImage
 from maskadapter.pipelines.run_record import open_record
 from maskadapter.pipelines.set_folder import check_val, refuse_other_files
@@ -54,7 +54,9 @@ def label_images(
         - ``"coco"`` ``annotations.json``, and ``annotations/`` with the same image by image: run-length masks;
         - ``"yolo"`` ``labels/`` and ``data.yaml``, from which ultralytics trains: polygons, one line for each part of a
           segment;
-        - ``"voc"`` ``annotations/``: polygons, one object for each part of a segment.
+        - ``"voc"`` ``annotations/``: polygons, one object for each part of a segment;
+        - ``"labelme"`` a JSON file beside each image: polygons, one for each part of a segment, whose description is
+          its five best classes.
     score, min_area: 0 to 1, the least score and the least share of the image of a segment that becomes a label. None
         is 0.5 and 0.001, and 0 for masks that are given.
     val: 0 to 1, for "yolo": the share of the images that is held out, by the hash of their content, at least one; they
@@ -65,8 +67,8 @@ def label_images(
     settings: what else the labels depend on, as in ``segment_images``.
 
     An image without labels stays in the set, as background. An upright 8-bit RGB JPEG or PNG is copied, any other is
-    written anew, upright, so that pixels and labels agree. ``a/b.jpg`` keeps its subfolder with "coco" and becomes
-    ``a__b.jpg`` with the others, whose readers look into none. At most three images are in memory, as in
+    written anew, upright, so that pixels and labels agree. ``a/b.jpg`` keeps its subfolder with "coco" and "labelme"
+    and becomes ``a__b.jpg`` with the others, whose readers look into none. At most three images are in memory, as in
     ``segment_images``, and one that fails is reported. Raises MaskAdapterError: as ``segment_images``; a folder that is
     not empty and not the set to resume; "yolo" or "voc" where supervision is not installed; an ``annotations.json`` or
     ``data.yaml`` that was edited such that labels of new images do not fit.
@@ -82,7 +84,7 @@ def label_images(
             raise MaskAdapterError(f"{name} is {share}: a number from 0 to 1 is needed")
     check_val(val, format)
     todo = _named_in_set(find_images(images, output, masks), format)
-    if format != "coco":
+    if format in BY_SUPERVISION:
         load_supervision()  # a missing library is reported before the first image
     encoded = segmenter.encode_text(classes, things)
     names = _distinct(encoded.vocabulary.names)
@@ -115,7 +117,7 @@ def label_images(
     with open_record(output, made_with, resume, record=True) as run:
 
         def check(done: set[str]) -> None:
-            if format != "voc" and any(image.stem not in done for image in todo):
+            if format in ("coco", "yolo") and any(image.stem not in done for image in todo):
                 (check_coco if format == "coco" else check_yolo)(run, names)
 
         report = run_over_images(run, todo, lambda image: [label_name(image)], compute, write, resume, check=check)
@@ -129,7 +131,7 @@ def label_images(
 
 def _named_in_set(images: Sequence[MaskedImage], format: Format) -> list[MaskedImage]:
     """The images by their names in the set: readers of YOLO and VOC sets look into no subfolders."""
-    if format == "coco":
+    if format not in BY_SUPERVISION:
         return list(images)
     flat = [replace(image, stem=image.stem.replace("/", "__")) for image in images]
     if twice := [stem for stem, times in Counter(image.stem for image in flat).items() if times > 1]:

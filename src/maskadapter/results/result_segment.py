@@ -62,6 +62,10 @@ class ResultSegment:
         best = (-self.probs).argsort(kind="stable")[:count].tolist()
         return [(self.names[index], float(self.probs[index])) for index in best]
 
+    def top_text(self, count: int = 5) -> str:
+        """The ``count`` most probable classes in one line: "cat 61%, dog 20%"."""
+        return ", ".join(f"{name} {probability:.0%}" for name, probability in self.top(count))
+
 
 def masks_of(segments: Sequence[ResultSegment], size: Size) -> np.ndarray:
     """(N, H, W) bool: the masks of segments of an image of ``size``."""

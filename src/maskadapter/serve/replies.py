@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from maskadapter.io import encode_mask, mask_polygons, panoptic_image
+from maskadapter.io import encode_mask, outlines_of, panoptic_image
 from maskadapter.results import ResultSegment, colors_of, painted
 from maskadapter.types import Size
 from maskadapter.vocabulary import Vocabulary
@@ -134,6 +134,6 @@ def _segment(one: ResultSegment, output: str, top: int) -> dict[str, Any]:
     if output == "coco_rle":
         found["mask"] = encode_mask(one.mask)
     elif output == "polygon":
-        left, top_edge = one.box[:2]
-        found["mask"] = {"polygons": mask_polygons(one.compact.crop, (left, top_edge))}
+        rings = [outline.ring() for outline in outlines_of(one.compact)]
+        found["mask"] = {"polygons": [ring.round(1).ravel().tolist() for ring in rings]}
     return found

@@ -3,4 +3,4 @@
 from maskadapter.vocabulary.background import BACKGROUND, COMPETING, background_line, competing_classes
 from maskadapter.vocabulary.joining import join_vocabularies
 from maskadapter.vocabulary.scripts import in_other_scripts
-from maskadapter.vocabulary.vocabulary import TEMPLATES, Vocabulary, builtin_names
+from maskadapter.vocabulary.vocabulary import TEMPLATES, Vocabulary, builtin_names, comparable
