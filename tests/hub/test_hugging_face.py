@@ -4,7 +4,6 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import skimage
 import torch
@@ -82,7 +81,9 @@ def test_a_revision_is_loaded(hub):
     one_line(caught)
 
 
-@pytest.mark.parametrize("name", ["hf:", "hf:name", "hf:a/b/c", "hf:org/na--me", "hf:../name", "hf:org/name@", "hf:o/n@../x y"])
+@pytest.mark.parametrize(
+    "name", ["hf:", "hf:name", "hf:a/b/c", "hf:org/na--me", "hf:../name", "hf:org/name@", "hf:o/n@../x y"]
+)
 def test_other_forms_are_refused(hub, name):
     with pytest.raises(CheckpointError, match=r"hf:ORGANIZATION/NAME@REVISION is needed") as caught:
         ma.load(name)
@@ -109,7 +110,9 @@ def test_a_refusal_is_one_line(hub, answer, message):
 
 def test_without_a_network_it_is_one_line(hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", closed_port())
-    with pytest.raises(DownloadError, match=r"cannot download config.json of hf:org/tiny \(Connection refused\)") as caught:
+    with pytest.raises(
+        DownloadError, match=r"cannot download config.json of hf:org/tiny \(Connection refused\)"
+    ) as caught:
         ma.load("hf:org/tiny")
     one_line(caught)
     monkeypatch.setenv("MASKADAPTER_OFFLINE", "1")
@@ -121,8 +124,11 @@ def test_without_a_network_it_is_one_line(hub, monkeypatch):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"pytorch_model.bin": b""}, "is no model of this project: a repository with config.json and model.safetensors"),
-        ({"config.json": CONFIG}, "is no model of this project: a repository with config.json and model.safetensors"),
+        (
+            {"pytorch_model.bin": b""},
+            "holds no model of this project: a repository with config.json and model.safetensors",
+        ),
+        ({"config.json": CONFIG}, "holds no model of this project: a repository with config.json and model.safetensors"),
         ({"config.json": b'{"model_type": "llama"}', "model.safetensors": b""}, 'its config.json lacks "library_name"'),
         ({"config.json": b"[" * 100_000}, "cannot read .*config.json as JSON"),
         ({"config.json": b" " * 1_000_001}, "config.json"),
@@ -177,7 +183,14 @@ def test_the_card_states_what_the_file_states(hub):
         "pipeline_tag": "image-segmentation",
         "tags": ["open-vocabulary-segmentation", "mask-classification", "mask-adapter"],
     }
-    for fact in ('ma.load("hf:org/new")', "| pooler ", "| pooling\n", "coco-panoptic, 133: person", "MiniLM", "Apache-2.0"):
+    for fact in (
+        'ma.load("hf:org/new")',
+        "| pooler ",
+        "| pooling\n",
+        "coco-panoptic, 133: person",
+        "MiniLM",
+        "Apache-2.0",
+    ):
         assert fact in card.replace(" |\n", "\n"), fact
     config = json.loads(files["config.json"])
     assert (config["library_name"], config["model"], config["pooler"]) == ("maskadapter", "tiny", "pooling")

@@ -136,7 +136,7 @@ def test_the_command_line_of_cvat_creates_it(annotate):
         (["cat"], {"shape": "ellipse"}, "no shape 'ellipse': choose from mask, polygon, rectangle"),
         (["cat"], {"score": 2}, "a number from 0 to 1 is needed"),
         ([label(1, "nose", "points")], {}, "no label for masks, polygons or rectangles"),
-        ([], {}, "no label for masks"),
+        ([], {}, "no classes"),
         ("", {}, "no classes"),
     ],
 )

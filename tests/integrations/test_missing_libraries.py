@@ -5,8 +5,7 @@ import sys
 import pytest
 
 import maskadapter as ma
-from maskadapter.integrations import cvat_function, fiftyone_model
-from maskadapter.integrations.cvat import create
+from maskadapter.integrations import cvat, cvat_clicks, cvat_function, fiftyone_model
 
 
 @pytest.fixture
@@ -20,7 +19,8 @@ def without(monkeypatch):
     ("make", "package"),
     [
         (lambda: cvat_function(None, "cat"), "cvat-sdk"),
-        (lambda: create("cat", model="gone.pth"), "cvat-sdk"),
+        (lambda: cvat.create("cat", model="gone.pth"), "cvat-sdk"),
+        (lambda: cvat_clicks.create(model="gone.pth"), "cvat-sdk"),
         (lambda: fiftyone_model(None, "cat"), "fiftyone"),
     ],
 )

@@ -44,7 +44,9 @@ class HubServer(FileServer):
         if files is None:
             self._reply(request, 404, {}, {"X-Error-Code": "RevisionNotFound"})
         elif "/tree/" in path:
-            self._reply(request, 200, [{"type": "file", "path": f, "size": len(b), "oid": "0"} for f, b in files.items()])
+            self._reply(
+                request, 200, [{"type": "file", "path": f, "size": len(b), "oid": "0"} for f, b in files.items()]
+            )
         elif file in files:
             headers = {"ETag": f'"{hashlib.sha256(files[file]).hexdigest()}"', "X-Repo-Commit": commit_of(files)}
             self._send(request, 200, files[file], "application/octet-stream", headers)

@@ -54,7 +54,7 @@ class HubRepository:
         config = self._file(CONFIG, self.revision, may_download)
         content = read_json(config, CheckpointError, _MAX_CONFIG)
         if not isinstance(content, dict) or content.get("library_name") != LIBRARY:
-            raise CheckpointError(f'{self} is no model of this project: its {CONFIG} lacks "library_name": "{LIBRARY}"')
+            raise CheckpointError(f'{self} holds nothing of this project: its {CONFIG} lacks "library_name": "{LIBRARY}"')
         return self._file(WEIGHTS, config.parent.name, may_download)  # the cache has a folder of each commit
 
     def _file(self, file: str, revision: str | None, may_download: bool) -> Path:
@@ -103,7 +103,7 @@ def one_line(repository: str, failed: str) -> Iterator[None]:
         raise _unreachable(failed, error.__cause__) from None
     except errors.EntryNotFoundError:
         advice = f"a repository with {CONFIG} and {WEIGHTS} is needed, as ma.push_to_hub writes it"
-        raise CheckpointError(f"{repository} is no model of this project: {advice}") from None
+        raise CheckpointError(f"{repository} holds no model of this project: {advice}") from None
     except Exception as error:  # the library's HTTP client brings its own kinds
         raise _unreachable(failed, error) from error
 
@@ -116,7 +116,9 @@ def _unreachable(failed: str, error: BaseException) -> DownloadError:
         return DownloadError(f"{failed} ({reason}): check the network, or HF_ENDPOINT where a mirror is needed")
     stated = " ".join(str(getattr(error, "server_message", None) or "").split())[:200]
     allowed = f"; {_SIGN_IN}, with a token that may do this" if response.status_code in (401, 403) else ""
-    return DownloadError(f"{failed}: the hub answered {response.status_code}{f' ({stated})' if stated else ''}{allowed}")
+    return DownloadError(
+        f"{failed}: the hub answered {response.status_code}{f' ({stated})' if stated else ''}{allowed}"
+    )
 
 
 def _is_name(name: str) -> bool:

@@ -4,7 +4,7 @@
 ``create``; a Python program calls ``cvat_function``. Source: docs.cvat.ai, auto-annotation API.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -141,15 +141,11 @@ class CvatFunction:
 
 def _labels(given: Any, shape: Any, attribute: str | None) -> list[_Label]:
     """The labels that can be found, of a task or of classes."""
-    if not isinstance(given, Iterable) or isinstance(given, str | Vocabulary):
-        given = Vocabulary.of(given)
-    given = given.classes if isinstance(given, Vocabulary) else list(given)
-    if not all(hasattr(one, "attributes") for one in given):
+    if not isinstance(given, list | tuple) or not given or not all(hasattr(one, "attributes") for one in given):
         return [_Label(names[0], names, shape, attribute is not None) for names in Vocabulary.of(given).classes]
     labels = []
     for one in given:
-        kind = str(one.type)
-        kind = shape if kind == "any" else kind
+        kind = shape if one.type == "any" else one.type
         if kind in get_args(Shape):
             texts = {each.name for each in one.attributes if each.input_type.value == "text"}
             words = " ".join(one.name.replace("_", " ").split())

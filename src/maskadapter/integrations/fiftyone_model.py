@@ -39,15 +39,17 @@ def fiftyone_model(
         raise MaskAdapterError(f"no output '{output}': choose from {', '.join(get_args(Output))}")
     if not 0 <= score <= 1:
         raise MaskAdapterError(f"score is {score}: a number from 0 to 1 is needed")
-    base = import_library("fiftyone.core.models", "fiftyone").Model
+    base: Any = import_library("fiftyone.core.models", "fiftyone").Model
     encoded = model.encode_text(classes, things)
 
-    class FiftyOneModel(base):  # type: ignore[misc]
+    class FiftyOneModel(base):
         """Segments images into the classes that it was made with."""
 
-        mask_targets = dict(enumerate(encoded.vocabulary.names, start=1))
         media_type, ragged_batches, has_logits = "image", True, False
         transforms, preprocess = None, False
+
+        def __init__(self) -> None:
+            self.mask_targets = dict(enumerate(encoded.vocabulary.names, start=1))
 
         def predict(self, arg: np.ndarray) -> Any:
             """Return the labels of an image (H, W, 3) uint8 RGB."""

@@ -1,4 +1,4 @@
-"""Libraries of other tools, which are no dependencies of this package."""
+"""Libraries of other tools, none of which this package depends on."""
 
 from importlib import import_module
 from typing import Any
