@@ -39,10 +39,6 @@ class HubRepository:
     def __str__(self) -> str:
         return HUB_PREFIX + self.name + (f"@{self.revision}" if self.revision else "")
 
-    def find(self) -> Path:
-        """Return the weights in the hub's cache, without a network. Raises CheckpointError where they are not there."""
-        return self.fetch(may_download=False)
-
     def fetch(self, may_download: bool = True) -> Path:
         """Return the weights in the hub's cache, downloaded where they are not there or have changed since.
 

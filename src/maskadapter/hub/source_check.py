@@ -24,7 +24,7 @@ def check_source(source: ModelSource, may_download: bool = True) -> None:
     elif is_on_hub(name):
         repository = HubRepository.of(name)
         if is_offline() or not may_download:
-            repository.find()
+            repository.fetch(may_download=False)
     elif name in MODEL_NAMES:
         weights = published_weights(source)
         if weights and present(weights) is None and (is_offline() or not may_download):

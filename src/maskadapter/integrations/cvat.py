@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from maskadapter.errors import MaskAdapterError, VocabularyError
 from maskadapter.integrations.missing_library import import_library
-from maskadapter.io import mask_outlines
+from maskadapter.io import outlines_of
 from maskadapter.vocabulary import BACKGROUND, Vocabulary
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class CvatFunction:
         elif label.shape == "mask" and not no_masks:
             yield self._cvat.mask(number, self._encode_mask(segment.mask, segment.box), **facts)
         else:
-            outlines = mask_outlines(segment.compact)
+            outlines = outlines_of(segment.compact)
             if len(outlines) > 1:  # parts of one segment belong together
                 self._groups += 1
                 facts["group"] = self._groups
