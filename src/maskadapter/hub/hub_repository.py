@@ -50,7 +50,9 @@ class HubRepository:
         config = self._file(CONFIG, self.revision, may_download)
         content = read_json(config, CheckpointError, _MAX_CONFIG)
         if not isinstance(content, dict) or content.get("library_name") != LIBRARY:
-            raise CheckpointError(f'{self} holds nothing of this project: its {CONFIG} lacks "library_name": "{LIBRARY}"')
+            raise CheckpointError(
+                f'{self} holds nothing of this project: its {CONFIG} lacks "library_name": "{LIBRARY}"'
+            )
         return self._file(WEIGHTS, config.parent.name, may_download)  # the cache has a folder of each commit
 
     def _file(self, file: str, revision: str | None, may_download: bool) -> Path:

@@ -43,10 +43,9 @@ def model_card(
         f"---\n{yaml.safe_dump({**hub, 'tags': tags}, sort_keys=False)}---",
         f"# {repository.partition('/')[2]}",
         "A model for open-vocabulary segmentation with Mask-Adapter ([paper](https://arxiv.org/abs/2412.04533)): it "
-        "segments an image into the classes that you name. The Python package `maskadapter` loads it; it has no code of "
-        "its own.",
-        f"```python\nimport maskadapter as ma\n\n"
-        f'model = ma.load("hf:{repository}")\n{use}\nresult.save("out/")\n```',
+        "segments an image into the classes that you name. The Python package `maskadapter` loads it; it has no "
+        "code of its own.",
+        f'```python\nimport maskadapter as ma\n\nmodel = ma.load("hf:{repository}")\n{use}\nresult.save("out/")\n```',
         "\n".join(markdown_table(("fact", "value"), rows)),
     ]
     if "trained_by" in facts:

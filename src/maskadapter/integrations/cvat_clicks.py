@@ -1,7 +1,8 @@
 """A CVAT interaction function: clicks choose segments of an image, which is segmented once.
 
 ``cvat-cli function create-native`` and ``function run-agent`` take this module
-(``--function-module maskadapter.integrations.cvat_clicks``) and call ``create``. Source: docs.cvat.ai, auto-annotation API.
+(``--function-module maskadapter.integrations.cvat_clicks``) and call ``create``.
+Source: docs.cvat.ai, auto-annotation API.
 """
 
 from collections.abc import Iterable
