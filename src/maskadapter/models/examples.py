@@ -16,9 +16,10 @@ from maskadapter.models.classifier import EncodedVocabulary
 from maskadapter.types import EncodedImage
 from maskadapter.vocabulary import COMPETING, Example, comparable
 
-WEIGHT = 1.0  # of the mean of very many examples beside a text embedding, which has length 1
-HALF = 3.0  # so many examples have half of that weight
-# Both were chosen on training photos: docs/examples.md
+# Weights of the examples' mean beside a text embedding, which has length 1. Chosen on training photos that were held
+# out: docs/examples.md
+WITH_NAME, HALF = 0.25, 3.0  # of very many examples beside a name; so many examples have half of it
+ALONE = 1.5  # beside no name
 
 
 class Encoder(Protocol):
@@ -69,8 +70,8 @@ def _of_image(image: Any, masks: Any, shown: str, model: Encoder) -> Tensor:
         raise MaskError(f"{shown} has no mask: give at least one, or leave the image out")
     if not given.any(axis=(1, 2)).all():
         raise MaskError(f"{shown}: mask {given.any(axis=(1, 2)).argmin() + 1} is empty: leave it out")
-    whole = np.ones((1, *size), bool)
-    embeddings = F.normalize(model.given_embeddings(model.encode_image(encoded, np.concatenate([given, whole])))[0], dim=-1)
+    encoded = model.encode_image(encoded, np.concatenate([given, np.ones((1, *size), bool)]))
+    embeddings = F.normalize(model.given_embeddings(encoded)[0], dim=-1)
     return embeddings[:-1] - embeddings[-1]
 
 
@@ -85,13 +86,15 @@ def with_examples(
     embeddings = []
     for name, text in classes:
         if shown := by_class.get(comparable(name)):
-            if not any(example.text for example in shown):
+            if not (named := any(example.text for example in shown)):  # average text, which all masks are as far from
                 text = model.encode_text(COMPETING).text_embeddings.mean(dim=0).expand_as(text)
-            text = moved(text, torch.cat([cache.vectors(example, model) for example in shown]).to(text))
+            text = moved(text, torch.cat([cache.vectors(example, model) for example in shown]).to(text), named)
         embeddings.append(text)
     return replace(encoded, text_embeddings=torch.cat(embeddings))
 
 
-def moved(text: Tensor, vectors: Tensor) -> Tensor:
-    """Classifier weights (S, D) of a class: text embeddings (S, D) of its names and vectors (n, D) of its examples."""
-    return text + WEIGHT * len(vectors) / (len(vectors) + HALF) * vectors.mean(dim=0)
+def moved(text: Tensor, vectors: Tensor, named: bool) -> Tensor:
+    """Classifier weights (S, D) of a class: the text embeddings (S, D) of its names, or average ones where it has none
+    that counts, and the vectors (n, D) of its examples, which weigh the more the more they are."""
+    count = len(vectors)
+    return text + (WITH_NAME * count / (count + HALF) if named else ALONE) * vectors.mean(dim=0)

@@ -1,4 +1,4 @@
-"""Class names with their synonyms, classes given by examples, the built-in lists, and the background that competes with a user's classes."""
+"""Class names with their synonyms, examples of classes, the built-in lists, and the background that competes."""
 
 from maskadapter.vocabulary.background import BACKGROUND, COMPETING, background_line, competing_classes
 from maskadapter.vocabulary.example import Example, split_examples
