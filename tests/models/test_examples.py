@@ -63,7 +63,7 @@ def test_what_an_example_shows_becomes_more_probable(tiny, text):
         for image, mask in [(RED_THING, LEFT), (BLUE_THING, ~LEFT)]
     ]
     assert gained[0] > 1
-    assert gained[0] > 2 * gained[1]
+    assert gained[0] > 1.5 * gained[1]
 
 
 def test_a_name_that_says_nothing_is_not_read(tiny):
