@@ -111,10 +111,11 @@ def test_an_example_is_computed_once_for_a_model_and_again_for_its_copy(monkeypa
     [
         ("gizmo", [], 'example "gizmo" has no masks'),
         ("gizmo", LEFT, 'example "gizmo" got masks of type ndarray: a list of pairs'),
-        ("gizmo", [LEFT], 'example "gizmo", number 1 is no pair'),
+        ("gizmo", [LEFT], 'example "gizmo", number 1 is not a pair'),
         ("gizmo| ", [(RED_THING, LEFT)], "an example has the name 'gizmo| '"),
         (7, [(RED_THING, LEFT)], "an example has the name 7"),
         ("gizmo", [(RED_THING, LEFT), (RED_THING, LEFT & False)], 'example "gizmo", image 2: mask 1 is empty'),
+        ("gizmo", [(RED_THING, LEFT | True)], 'example "gizmo", image 1: a mask covers the whole image'),
         ("gizmo", [(RED_THING, np.zeros((0, 64, 96), bool))], 'example "gizmo", image 1 has no mask'),
         ("gizmo", [(RED_THING, LEFT[1:])], 'example "gizmo", image 1: .* 96 x 63 pixels for an image of 96 x 64'),
         ("gizmo", [("no-such.png", LEFT)], "no-such.png"),

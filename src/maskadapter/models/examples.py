@@ -31,7 +31,8 @@ class Encoder(Protocol):
 
 
 class ExampleCache:
-    """Remembers the vectors of examples, each for as long as somebody holds the ``Example``. Copies start empty."""
+    """Remembers the vectors of examples, each for as long as somebody holds the ``Example``. Copies start
+    empty. A model whose weights changed needs new examples."""
 
     def __init__(self) -> None:
         self._known = WeakKeyDictionary[Example, Tensor]()
@@ -50,7 +51,7 @@ def example_vectors(example: Example, model: Encoder) -> Tensor:
     """How the n masks of an example differ from the images they are in, (n, D): the unit mask embedding minus that of
     the whole image. What all embeddings of images have in common, and those of texts have not, drops out.
 
-    Raises ImageError; MaskError for masks that are none, empty or do not fit their image."""
+    Raises ImageError; MaskError for masks that are none, empty, the whole image, or do not fit it."""
     return torch.cat(
         [
             _of_image(image, masks, f'example "{example.name}", image {number}', model)
@@ -70,6 +71,8 @@ def _of_image(image: Any, masks: Any, shown: str, model: Encoder) -> Tensor:
         raise MaskError(f"{shown} has no mask: give at least one, or leave the image out")
     if not given.any(axis=(1, 2)).all():
         raise MaskError(f"{shown}: mask {given.any(axis=(1, 2)).argmin() + 1} is empty: leave it out")
+    if given.all(axis=(1, 2)).any():
+        raise MaskError(f"{shown}: a mask covers the whole image: leave something else in it, to compare with")
     encoded = model.encode_image(encoded, np.concatenate([given, np.ones((1, *size), bool)]))
     embeddings = F.normalize(model.given_embeddings(encoded)[0], dim=-1)
     return embeddings[:-1] - embeddings[-1]
@@ -86,7 +89,7 @@ def with_examples(
     embeddings = []
     for name, text in classes:
         if shown := by_class.get(comparable(name)):
-            if not (named := any(example.text for example in shown)):  # average text, which all masks are as far from
+            if not (named := any(example.text for example in shown)):
                 text = model.encode_text(COMPETING).text_embeddings.mean(dim=0).expand_as(text)
             text = moved(text, torch.cat([cache.vectors(example, model) for example in shown]).to(text), named)
         embeddings.append(text)

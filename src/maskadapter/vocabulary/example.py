@@ -31,7 +31,7 @@ class Example:
             raise VocabularyError(f'example "{self.name}" has no masks: {needed}; without one give the name alone')
         for number, pair in enumerate(self.masks, start=1):
             if not isinstance(pair, tuple | list) or len(pair) != 2:
-                raise VocabularyError(f'example "{self.name}", number {number} is no pair: {needed}')
+                raise VocabularyError(f'example "{self.name}", number {number} is not a pair: {needed}')
         object.__setattr__(self, "masks", tuple((image, mask) for image, mask in self.masks))
 
     @property
