@@ -104,7 +104,8 @@ def masks_of(
         for number, photo in enumerate(photos):
             ids, labels = photo.masks()
             masks = ids[None] == np.arange(1, len(labels) + 1)[:, None, None]
-            kept = masks.any(axis=(1, 2)) & (masks.mean(axis=(1, 2)) >= smallest)
+            shares = masks.mean(axis=(1, 2))
+            kept = (shares > 0) & (shares >= smallest) & (shares < 1)
             if kept.any():
                 encoded = model.encode_image(photo.image(), masks[kept])
                 vectors = shown.example_vectors(Example("class", [(encoded, masks[kept])]), model)
