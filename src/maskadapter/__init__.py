@@ -18,6 +18,7 @@ _HOME = {
     "OpenVocabularySegmenter": "maskadapter.models.segmenter",
     "EncodedImage": "maskadapter.types.encoded_image",
     "Vocabulary": "maskadapter.vocabulary.vocabulary",
+    "Example": "maskadapter.vocabulary.example",
     # results
     "Segmentation": "maskadapter.results.segmentation",
     "Classification": "maskadapter.results.classification",
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from maskadapter.types.encoded_image import EncodedImage as EncodedImage
     from maskadapter.types.encoded_image import Proposals as Proposals
     from maskadapter.types.target import Target as Target
+    from maskadapter.vocabulary.example import Example as Example
     from maskadapter.vocabulary.vocabulary import Vocabulary as Vocabulary
 
 

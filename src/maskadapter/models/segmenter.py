@@ -1,6 +1,5 @@
 """The whole method: CLIP, a proposal head, a pooler of masks, and the ensemble of two classifiers."""
 
-import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.ensemble import geometric_ensemble, with_void
+from maskadapter.models.examples import ExampleCache, with_examples
 from maskadapter.models.frozen_parts import KeepsFrozenParts
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.names import Precision
@@ -30,20 +30,12 @@ from maskadapter.models.sources.mask_logits import mask_logits
 from maskadapter.models.sources.source_names import MaskSource, given_by_user
 from maskadapter.results import ActivationMaps, Classification, Segmentation, SemanticOrder, classified, masks_of
 from maskadapter.system.renamed import refuse_old_attribute
-from maskadapter.system.warn_once import warn_once
 from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
-from maskadapter.vocabulary import BACKGROUND, COMPETING, Vocabulary, competing_classes, in_other_scripts
+from maskadapter.vocabulary import BACKGROUND, COMPETING, Vocabulary, competing_classes, split_examples, warn_of_scripts
 
-_log = logging.getLogger(__name__)
-Classes = Any  # whatever Vocabulary.of takes
+Classes = Any  # whatever Vocabulary.of takes, and an Example wherever that takes a name
 # Synonyms with a higher cosine than this share of the list's pairs are taken to mean the same. See docs/everyday.md
 CONFUSABLE = 0.97
-
-
-def _warn_of_scripts(names: list[str]) -> None:
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    problem = "the text encoder knows Latin script alone, and these classes match nothing"
-    warn_once(_log, f"{problem}: {shown}; name them in English")
 
 
 class OpenVocabularySegmenter(KeepsFrozenParts):
@@ -73,6 +65,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         self.text_transfer, self.text_cache = text_transfer, text_cache
         self.void_embedding, self.inference = nn.Embedding(1, clip.embed_dim), inference
         self.mask_source: MaskSource | None = None
+        self.example_cache = ExampleCache()
         self.own_classes: OwnClasses | None = None
         self.precision: Precision = "fp32"  # of its heavy parts, set by ``keep_in``
         self.semantic_order: SemanticOrder = "masks-first"
@@ -102,16 +95,18 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
 
     @torch.inference_mode()
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
-        """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, or an
-        encoded vocabulary. things: names of classes that are things."""
+        """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, an
+        ``Example`` wherever that takes a name, or an encoded vocabulary. things: names of classes that are things."""
         self._check_state()
         known = classes if isinstance(classes, EncodedVocabulary) else None
-        vocabulary = Vocabulary.of(known.vocabulary if known else classes, things)
-        if known is None and self.clip.reads_latin_alone and (names := in_other_scripts(vocabulary)):
-            _warn_of_scripts(names)
+        classes, examples = split_examples(known.vocabulary if known else classes)
+        vocabulary = Vocabulary.of(classes, things)
+        if known is None and self.clip.reads_latin_alone:
+            warn_of_scripts(vocabulary)
         encode = self.text_cache.text_embeddings if self.text_cache else self.clip.encode_text
         embeddings = known.text_embeddings if known else encode(vocabulary.synonyms)
-        return EncodedVocabulary(vocabulary, embeddings.to(self.clip.logit_scale))
+        encoded = EncodedVocabulary(vocabulary, embeddings.to(self.clip.logit_scale))
+        return with_examples(encoded, examples, self, self.example_cache) if examples else encoded
 
     @torch.inference_mode()
     def encode_image(self, image: Any, masks: Any = None) -> EncodedImage:
@@ -194,12 +189,8 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         encoded, vocabulary = self.encode_image(image, masks), self.encode_text(classes)
         if encoded.proposals is None or encoded.given_masks is None:
             raise MaskError("no masks were given: classify needs masks; segment finds some of its own")
-        embeddings = encoded.mask_embeddings
-        if embeddings is None:
-            assert isinstance(self.pooler, AdapterPooler)
-            binary = self.pooler.binary(encoded.proposals.mask_logits)
-            embeddings = self.pooler.embed(encoded.features, binary, self.clip.project)
-        logits = self.out_of_vocabulary_logits(encoded.features, embeddings, self.text_classifier(vocabulary))
+        embeddings, classifier = self.given_embeddings(encoded), self.text_classifier(vocabulary)
+        logits = self.out_of_vocabulary_logits(encoded.features, embeddings, classifier)
         _refuse_nan(logits)
         probs = logits[0, :, :-1].softmax(dim=-1).float()
         probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # nothing of the image was pooled
@@ -242,6 +233,14 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         made = proposals.class_embeddings is not None
         mask_logits = proposals.mask_logits if made else self._as_given(features, proposals.mask_logits)
         return self.pooler(inputs.pixels, features, mask_logits, self.clip.project)
+
+    def given_embeddings(self, encoded: EncodedImage) -> Tensor:
+        """CLIP embeddings (1, N, D) of the masks that an image was encoded with, all computed, none pruned."""
+        if encoded.mask_embeddings is not None:
+            return encoded.mask_embeddings
+        assert isinstance(self.pooler, AdapterPooler)
+        assert encoded.proposals is not None
+        return self.pooler.embed(encoded.features, self.pooler.binary(encoded.proposals.mask_logits), self.clip.project)
 
     def _as_given(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
         """Logits (B, N, h, w) of masks from outside the model, of which the pooler shall lose none."""

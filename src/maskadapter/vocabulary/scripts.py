@@ -1,8 +1,20 @@
 """Class names in scripts that English text encoders do not know."""
 
+import logging
 import unicodedata
 
+from maskadapter.system.warn_once import warn_once
 from maskadapter.vocabulary.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
+
+
+def warn_of_scripts(vocabulary: Vocabulary) -> None:
+    """Log the classes that a text encoder of Latin script alone does not know, once."""
+    if names := in_other_scripts(vocabulary):
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        problem = "the text encoder knows Latin script alone, and these classes match nothing"
+        warn_once(_log, f"{problem}: {shown}; name them in English")
 
 
 def in_other_scripts(vocabulary: Vocabulary) -> list[str]:
