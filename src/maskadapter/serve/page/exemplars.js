@@ -9,10 +9,6 @@ export class Exemplars {
     this.changed = changed;
   }
 
-  get names() {
-    return [...new Set(this.#examples.map((one) => one.name))];
-  }
-
   /** The photos that the examples are of. */
   get photos() {
     return [...new Set(this.#examples.map((one) => one.photo))];
@@ -35,7 +31,8 @@ export class Exemplars {
   }
 
   #show() {
-    const chips = this.names.map((name) => {
+    const names = [...new Set(this.#examples.map((one) => one.name))];
+    const chips = names.map((name) => {
       const count = this.#examples.filter((one) => one.name === name).length;
       return chip(`${name} · ${count} example${count > 1 ? "s" : ""}`, `Forget ${name}`, () => this.#remove(name));
     });

@@ -2,8 +2,7 @@ import { byId, element } from "./element.js";
 
 /** Say which model runs, and how to get a better one. */
 export async function showModel(server) {
-  const reply = await server.json("v1/models");
-  const model = (reply.models ?? reply)[0] ?? reply;
+  const [model] = (await server.json("v1/models")).models;
   byId("model-name").textContent = model.name;
   const facts = [["Model", model.name], ["Pooler", model.pooler], ["Precision", model.precision], ["Runs on", model.device]];
   const rows = facts.filter(([, value]) => value);

@@ -11,10 +11,11 @@ import { SegmentList } from "./segment_list.js";
 import { Server } from "./server.js";
 import { Stage } from "./stage.js";
 
+const LEAST_SCORE = 0.15; // of an instance: of one object there are several, each less probable than the one before
 const MODES = {
   panoptic: "Every pixel once, things one by one.",
   semantic: "One class for every pixel.",
-  instances: "Things alone; they may overlap.",
+  instances: `Things alone, from ${percent(LEAST_SCORE)} on; they may overlap.`,
 };
 
 const server = new Server();
@@ -142,19 +143,21 @@ async function upload(file, signal) {
   return (await server.post("v1/images", form, signal)).id;
 }
 
-async function segment(signal) {
+function segment(signal) {
   const { mode } = Object.fromEntries(new FormData(byId("ask")));
-  const output = mode === "instances" ? "coco_rle" : "png"; // instances overlap, which a map cannot hold
-  const request = { image_id: photo.id, classes: await classes.request(exemplars.names), mode, output };
+  const request = { image_id: photo.id, classes: classes.text, mode, output: "png" };
+  if (mode === "instances") {
+    request.output = "coco_rle"; // they overlap, which a map cannot hold
+    request.score = LEAST_SCORE;
+  }
   if (exemplars.request.length) request.examples = exemplars.request;
   return server.post("v1/segment", request, signal);
 }
 
-async function classify(signal) {
+function classify(signal) {
   const form = new FormData();
-  const wanted = await classes.request([]);
   form.append("image_id", photo.id);
-  form.append("classes", wanted);
+  form.append("classes", classes.text);
   form.append("masks", ownMasks, ownMasks.name);
   form.append("output", "png");
   return server.post("v1/classify", form, signal);
@@ -166,7 +169,6 @@ function accept(found) {
   working(null);
   stage.setResult(result);
   detail.hide();
-  list.show(result, stage.hidden);
   showHidden();
   list.show(result, stage.hidden);
   const count = result.segments.length;

@@ -44,7 +44,7 @@ export class PhotoSource {
 
   /** Show the server's example photos; a server may have none. */
   async showExamples() {
-    const names = exampleNames(await this.server.json("v1/examples"));
+    const names = (await this.server.json("v1/examples")).examples;
     const photos = await Promise.all(names.map(async (name) => [name, await this.#example(name)]));
     byId("example-list").replaceChildren(...photos.map(([name, blob]) => this.#button(name, blob)));
     byId("examples").hidden = !photos.length;
@@ -63,5 +63,3 @@ export class PhotoSource {
 }
 
 const photoIn = (data) => [...(data?.files ?? [])].find((file) => file.type.startsWith("image/"));
-
-const exampleNames = (reply) => (reply.examples ?? reply).map((one) => one.name ?? one);

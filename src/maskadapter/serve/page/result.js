@@ -9,11 +9,12 @@ export class Result {
     this.byId = new Map(reply.segments.map((segment) => [segment.id, segment]));
   }
 
-  /** Decode what came: an id map, or masks that may overlap, of which the smaller lie on top. */
+  /** Decode what came: an id map, or masks that may overlap, of which the smaller, then the more probable, lie on top. */
   static async of(reply) {
     if (reply.id_map) return new Result(reply, await idsOf(reply.id_map, reply.width, reply.height));
     const ids = new Uint32Array(reply.width * reply.height);
-    for (const segment of [...reply.segments].sort((one, other) => other.area - one.area)) {
+    const inOrder = [...reply.segments].sort((one, other) => other.area - one.area || one.score - other.score);
+    for (const segment of inOrder) {
       if (segment.mask) paintMask(ids, segment.mask, segment.id);
     }
     return new Result(reply, ids);

@@ -52,7 +52,7 @@ async function sentenceOf(answer) {
   const text = await answer.text();
   try {
     const { error } = JSON.parse(text);
-    if (typeof error === "string") return error;
+    if (typeof error === "string") return error.charAt(0).toUpperCase() + error.slice(1);
   } catch {
     // not JSON: a proxy's page, of which the status says enough
   }
