@@ -14,4 +14,7 @@ export function element(tag, properties = {}, ...children) {
 export const byId = (id) => document.getElementById(id);
 
 /** A probability from 0 to 1 as people read it. */
-export const percent = (value) => (value === null || Number.isNaN(value) ? "–" : `${Math.round(100 * value)} %`);
+export function percent(value) {
+  if (value === null) return "–"; // of a mask without pixels
+  return value > 0 && value < 0.005 ? "< 1 %" : `${Math.round(100 * value)} %`;
+}

@@ -28,7 +28,7 @@ let running = null; // AbortController of the request that is on its way
 
 const stage = new Stage({ select, hover });
 const list = new SegmentList({ select, hover, toggle });
-const detail = new SegmentDetail(server, { close: () => select(0), teach });
+const detail = new SegmentDetail(server, { close: () => select(0), teach, spread });
 const classes = new ClassField(server, run);
 const exemplars = new Exemplars(run);
 const source = new PhotoSource(server, { open, fail: refuse });
@@ -215,6 +215,12 @@ function setOwnMasks(file) {
 function showModeHint() {
   const { mode } = Object.fromEntries(new FormData(byId("ask")));
   byId("mode-hint").textContent = ownMasks ? "The masks are yours; each gets its best class." : MODES[mode];
+}
+
+/** canvas: an activation map in place of the segments, null for the segments. */
+function spread(canvas) {
+  stage.cover = canvas;
+  stage.redraw();
 }
 
 function teach(name) {

@@ -53,14 +53,14 @@ export class SegmentList {
     const box = element("input", { type: "checkbox", "aria-label": `Show ${group.name}` });
     box.checked = !hidden.has(group.label);
     box.addEventListener("change", () => this.actions.toggle(group.label, box.checked));
-    const head = element("label", { class: "class" }, box, swatch, element("span", { text: group.name }));
+    const head = element("label", { class: "class" }, box, swatch);
     const buttons = group.segments.map((segment, index) => this.#button(segment, index, group.segments.length));
     const items = buttons.map((button) => element("li", {}, button));
     return element("li", { class: "group" }, head, element("ul", { "aria-label": `Segments of ${group.name}` }, ...items));
   }
 
   #button(segment, index, count) {
-    const number = count > 1 ? ` ${index + 1}` : "";
+    const name = count > 1 ? `${segment.name} ${index + 1}` : segment.name;
     const bar = element("span", { class: "bar", "aria-hidden": "true" }, element("span"));
     bar.firstChild.style.width = `${100 * (segment.score ?? 0)}%`;
     const { select, hover } = this.actions;
@@ -71,13 +71,14 @@ export class SegmentList {
         class: "segment",
         "aria-pressed": "false",
         "data-id": segment.id,
-        "aria-label": `${segment.name}${number}, ${percent(segment.score)}`,
+        "aria-label": `${name}, ${percent(segment.score)}`,
         onclick: () => select(segment.id),
         onpointerenter: () => hover(segment.id),
         onpointerleave: () => hover(0),
         onfocus: () => hover(segment.id),
         onblur: () => hover(0),
       },
+      element("span", { class: "name", text: name }),
       bar,
       element("span", { class: "number", text: percent(segment.score) }),
     );

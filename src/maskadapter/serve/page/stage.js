@@ -1,8 +1,10 @@
 import { byId, percent } from "./element.js";
 import { channels, innermost, outlines, resized, tint } from "./overlay.js";
 
-const LONGEST_SIDE = 1600; // pixels that are drawn on the screen; what is downloaded has the photo's own size
-const LEAST_ROOM = 0.022; // of a segment that carries its name, in shares of the longer side
+// Pixels of the longer side that are drawn on the screen; what is downloaded has the photo's own size.
+const SHORTEST = 1200;
+const LONGEST = 1600;
+const TEXT = 13; // pixels of the screen
 const WHITE = [255, 255, 255, 255];
 
 /** The photo and its segments: drawing, hovering and clicking, all of it without asking the server. */
@@ -12,6 +14,7 @@ export class Stage {
   hidden = new Set(); // labels of classes that are switched off
   hovered = 0; // ids of segments
   selected = 0;
+  cover = null; // a canvas that is shown in place of the segments
   #photo = null;
   #result = null;
   #view = null; // what is drawn on the screen: { width, height, ids, edges, places }
@@ -43,7 +46,8 @@ export class Stage {
   show(photo) {
     this.#photo?.close();
     this.#photo = photo;
-    const scale = Math.min(1, LONGEST_SIDE / Math.max(photo.width, photo.height));
+    const longer = Math.max(photo.width, photo.height);
+    const scale = Math.min(LONGEST, Math.max(SHORTEST, longer)) / longer;
     for (const canvas of [this.photoCanvas, this.overlayCanvas]) {
       canvas.width = Math.max(1, Math.round(photo.width * scale));
       canvas.height = Math.max(1, Math.round(photo.height * scale));
@@ -72,7 +76,8 @@ export class Stage {
       this.#waiting = false;
       const context = this.overlayCanvas.getContext("2d");
       context.clearRect(0, 0, this.overlayCanvas.width, this.overlayCanvas.height);
-      if (this.#view) this.#draw(context, this.#view);
+      if (this.cover) context.drawImage(this.cover, 0, 0, this.overlayCanvas.width, this.overlayCanvas.height);
+      else if (this.#view) this.#draw(context, this.#view, (TEXT * this.#view.width) / this.overlayCanvas.clientWidth);
     });
   }
 
@@ -85,7 +90,7 @@ export class Stage {
     const over = new OffscreenCanvas(width, height);
     const kept = [this.hovered, this.selected];
     [this.hovered, this.selected] = [0, 0];
-    this.#draw(over.getContext("2d"), layout(this.#result, width, height));
+    this.#draw(over.getContext("2d"), layout(this.#result, width, height), Math.max(10, 0.018 * Math.max(width, height)));
     [this.hovered, this.selected] = kept;
     context.drawImage(over, 0, 0);
     return canvas;
@@ -93,13 +98,14 @@ export class Stage {
 
   #isShown = (segment) => !this.hidden.has(segment.label);
 
-  #draw(context, view) {
+  /** textSize: of the names, in pixels of the canvas. */
+  #draw(context, view, textSize) {
     const shown = this.#result.segments.filter(this.#isShown);
     const paints = new Map(shown.map((segment) => [segment.id, this.#paint(segment)]));
     const image = context.createImageData(view.width, view.height);
     tint(image, view.ids, view.edges, paints);
     context.putImageData(image, 0, 0);
-    if (this.names) for (const segment of shown) this.#drawName(context, view, segment);
+    if (this.names) for (const segment of shown) this.#drawName(context, view, segment, textSize);
   }
 
   #paint(segment) {
@@ -112,11 +118,11 @@ export class Stage {
     return { fill: [...color, Math.round(255 * alpha)], edge };
   }
 
-  #drawName(context, view, segment) {
+  #drawName(context, view, segment, size) {
     const place = view.places.get(segment.id);
     const marked = segment.id === this.selected;
-    if (!place || (this.selected && !marked) || (place.room < LEAST_ROOM && !marked)) return;
-    const size = Math.max(11, Math.round(0.018 * Math.max(view.width, view.height)));
+    if (!place || (this.selected && !marked)) return;
+    if (!marked && place.room * Math.max(view.width, view.height) < size) return; // it would hide the segment
     context.font = `600 ${size}px system-ui, sans-serif`;
     const width = context.measureText(segment.name).width + size;
     const height = 1.6 * size;
