@@ -17,6 +17,7 @@ _GROUPS = {
         *("output", "save", "format", "score", "min_area", "val", "top", "single", "pooling", "seen", "explain"),
         *("json", "metric", "resume", "half", "overwrite", "convention"),
     ),
+    "Service": ("host", "port", "token", "max_image_pixels", "max_body", "queue", "cache", "timeout"),
     "Computing": ("device", "cpu", "threads", "precision", "offline", "download", "seed"),
 }
 _GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names}

@@ -14,4 +14,5 @@ from maskadapter.io.files_by_name import file_of
 from maskadapter.io.image_files import ImageFile, find_image_files
 from maskadapter.io.images import ORIENTATION, read_image, read_labels, read_stored
 from maskadapter.io.input_image import InputImage, read_input
+from maskadapter.io.mask_outlines import mask_polygons
 from maskadapter.io.masks import mask_parts, read_masks

@@ -158,22 +158,28 @@ def read_stored(path: Path) -> np.ndarray:
     return pixels
 
 
-def read_labels(path: str | Path) -> np.ndarray:
+def read_labels(source: str | Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read the values of a label map, (H, W), or of an RGB one, (H, W, 3); palette images give their indices.
 
-    Raises MaskError: no such file, not an image, damaged, of floating-point values, or in a format that changes them.
+    source: a path, or an open binary file. max_pixels: an image with more is refused before it is decoded. Raises
+    MaskError: no such file, not an image, damaged, of floating-point values, or in a format that changes them.
     """
-    path = user_path(path, MaskError)
-    with open_image(path, MAX_PIXELS, MaskError) as image:
+    if isinstance(source, str | Path):
+        name = str(path := user_path(source, MaskError))
+        opened = open_image(path, max_pixels, MaskError)
+    else:
+        name = "the given label map"
+        opened = open_stream(source, name, max_pixels, MaskError)
+    with opened as image:
         try:
             labels = np.asarray(image)
         except Exception as error:
-            raise MaskError(f"damaged label map {path}: {first_line(error)}") from None
+            raise MaskError(f"damaged label map {name}: {first_line(error)}") from None
     if labels.dtype.kind == "f" or (labels.ndim != 2 and labels.shape[2:] != (3,)):
-        raise MaskError(f"{path} is not a label map: one channel of whole numbers or RGB is needed, not {image.mode}")
+        raise MaskError(f"{name} is not a label map: one channel of whole numbers or RGB is needed, not {image.mode}")
     # Lossy formats move values by some steps: a mask of two values far apart is as it was, a label map is not.
     lossy = image.format in ("JPEG", "MPO", "WEBP", "AVIF")
     if lossy and (len(values := np.unique(labels)) > 2 or 0 < int(values[-1]) - int(values[0]) < 128):
         advice = "save the labels, or of a mask mask > 127, as PNG"
-        raise MaskError(f"{path} is of the format {image.format}, which changes the values of labels: {advice}")
+        raise MaskError(f"{name} is of the format {image.format}, which changes the values of labels: {advice}")
     return labels

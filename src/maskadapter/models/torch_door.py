@@ -2,6 +2,7 @@
 
 from maskadapter.models.builder import LONGER_896, MODELS, Architecture, build, pooler_of, published
 from maskadapter.models.classifier import MAX_LOGIT_SCALE, EncodedVocabulary, TextClassifier
+from maskadapter.models.clip import Clip, TextCache
 from maskadapter.models.config import AdapterConfig, InferenceConfig, ModelConfig, NormPlacement, UpstreamQuirks
 from maskadapter.models.ensemble import ensemble_logits
 from maskadapter.models.mask_adapter import MaskAdapter, pool_with_maps, pooling_weights

@@ -59,12 +59,17 @@ class ActivationMaps:
 
     def heat(self, weights: np.ndarray, photo: Image.Image) -> Image.Image:
         """One map (h, w) over the photo in gray: from dark, 0, to light, its own highest weight."""
-        grid = Image.fromarray((weights / max(float(weights.max()), 1e-12)).astype(np.float32))
-        (rows, columns), (high, wide) = self.sizes.padded, self.sizes.resized
-        box = (0, 0, grid.width * wide / columns, grid.height * high / rows)
-        strength = np.asarray(grid.resize(photo.size, Image.Resampling.BILINEAR, box=box)).clip(0, 1)
-        position = strength * (len(_HEAT) - 1)
+        position = self.strength(weights, photo.size) * (len(_HEAT) - 1)
         low = position.astype(int).clip(max=len(_HEAT) - 2)
         colors = _HEAT[low] + (position - low)[..., None] * (_HEAT[low + 1] - _HEAT[low])
         gray = np.asarray(photo.convert("L"), np.float32)[..., None]
         return Image.fromarray((0.35 * gray + 0.65 * colors).round().astype(np.uint8))
+
+    def strength(self, weights: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """One map (h, w) over the image alone, (height, width) float32 from 0 to 1, its own highest weight. size:
+        (width, height) of the result."""
+        grid = Image.fromarray((weights / max(float(weights.max()), 1e-12)).astype(np.float32))
+        (rows, columns), (high, wide) = self.sizes.padded, self.sizes.resized
+        box = (0, 0, grid.width * wide / columns, grid.height * high / rows)
+        strength: np.ndarray = np.asarray(grid.resize(size, Image.Resampling.BILINEAR, box=box)).clip(0, 1)
+        return strength

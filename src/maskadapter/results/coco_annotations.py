@@ -24,10 +24,10 @@ def panoptic_annotation(panoptic: PanopticMap, file_name: str) -> dict[str, Any]
     return {"image_id": 1, "file_name": file_name, "segments_info": segments}
 
 
-def instance_annotations(found: Iterable[tuple[np.ndarray, Sequence[ScoredClass]]]) -> list[dict[str, Any]]:
+def instance_annotations(found: Iterable[tuple[int, np.ndarray, Sequence[ScoredClass]]]) -> list[dict[str, Any]]:
     """Describe ``instance_masks`` as COCO's JSON does, highest score first; empty masks are left out."""
     rows: list[tuple[float, int, dict[str, Any]]] = []
-    for mask, classes in found:
+    for _, mask, classes in found:
         if not mask.any():
             continue
         x, y, right, bottom = (float(edge) for edge in boxes_of(mask[None])[0])

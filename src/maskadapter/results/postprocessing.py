@@ -182,7 +182,7 @@ def join_touching(panoptic: PanopticMap) -> PanopticMap:
 
 def instances(masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: int = 100) -> Instances:
     """The things among the ``top`` best (proposal, class) pairs, best first; see ``instance_masks``."""
-    rows = [(*one, mask) for mask, classes in instance_masks(masks, probs, is_thing, top) for one in classes]
+    rows = [(*one, mask) for _, mask, classes in instance_masks(masks, probs, is_thing, top) for one in classes]
     rows.sort(key=lambda row: (-row[0], row[1]))
     found = np.stack([row[3] for row in rows]) if rows else np.zeros((0, *masks.sizes.original), bool)
     labels, scores = np.array([row[2] for row in rows], np.int64), np.array([row[0] for row in rows], np.float32)
@@ -191,8 +191,9 @@ def instances(masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: in
 
 def instance_masks(
     masks: Upsampler, probs: Tensor, is_thing: Sequence[bool], top: int = 100
-) -> Iterator[tuple[np.ndarray, list[ScoredClass]]]:
-    """Yield each proposal of the ``top`` best (proposal, class) pairs: its mask (H, W) bool and its classes among them.
+) -> Iterator[tuple[int, np.ndarray, list[ScoredClass]]]:
+    """Yield each proposal of the ``top`` best (proposal, class) pairs: its index, its mask (H, W) bool, and its classes
+    among them.
 
     Pairs of stuff are dropped after the best were taken, as the official code does: fewer than ``top`` may be left.
     Score: class probability times the mean mask probability inside the mask (logit > 0).
@@ -215,7 +216,7 @@ def instance_masks(
             inside_sum += float((logits.sigmoid() * (logits > 0)).sum())
             mask[rows] = (logits > 0).cpu().numpy()
         sureness = inside_sum / (float(mask.sum()) + 1e-6)
-        yield mask, [(score * sureness, rank, label) for score, rank, label in classes]
+        yield proposal, mask, [(score * sureness, rank, label) for score, rank, label in classes]
 
 
 def boxes_of(masks: np.ndarray) -> np.ndarray:

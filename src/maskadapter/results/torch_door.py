@@ -1,6 +1,7 @@
 """What the room offers and PyTorch computes: imported when the door is first asked for one of these names."""
 
 from maskadapter.results.activation_maps import ActivationMaps
+from maskadapter.results.by_mode import Mode, segments_by_mode
 from maskadapter.results.classification import Classification
 from maskadapter.results.colors import colors_of
 from maskadapter.results.counting import pixel_counts

@@ -117,6 +117,19 @@ class Vocabulary:
         return vocabulary if things is None else replace(vocabulary, is_thing=_flags(vocabulary, things))
 
     @classmethod
+    def of_names(
+        cls, classes: str | Sequence[str | Sequence[str]], things: str | Iterable[str] | None = None
+    ) -> "Vocabulary":
+        """As ``of``, for what a stranger sends: opens no file, whatever the text is; "gone.yaml" is the name of a
+        class. things: names, or one text of them."""
+        if isinstance(classes, str) and classes.strip() not in builtin_names():
+            if _means_a_list(classes.strip()):
+                raise VocabularyError(_unknown_list(classes.strip()))
+            classes = split(classes)
+        given = [name for group in split(things) for name in group] if isinstance(things, str) else things
+        return cls.of(classes, given)
+
+    @classmethod
     def builtin(cls, name: str) -> "Vocabulary":
         """Return the built-in list of that name, exactly as the published models use it; flags that the data set does
         not have follow from the names as in ``of``. Raises VocabularyError for an unknown name."""

@@ -1,0 +1,92 @@
+"""``maskadapter serve``."""
+
+import logging
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+import maskadapter
+from maskadapter.cli.options import Device, ModelSource, with_model_source
+from maskadapter.errors import MaskAdapterError
+from maskadapter.system.extras import load_extra
+from maskadapter.system.progress import busy
+
+if TYPE_CHECKING:
+    from maskadapter.serve import ServedModel
+
+_LIBRARIES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+_GRACE = 30  # seconds that requests which have begun get when the service stops
+
+
+@with_model_source()
+def serve(
+    host: Annotated[str, Option(help="Address to listen on; 0.0.0.0: reachable from other machines.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="Port to listen on; 0: any that is free.")] = 8000,
+    token: Annotated[
+        str | None, Option(envvar="MASKADAPTER_TOKEN", help="What clients have to send; without it none is asked for.")
+    ] = None,
+    max_image_pixels: Annotated[int, Option(min=1, help="Refuse images with more pixels.")] = 50_000_000,
+    max_body: Annotated[int, Option(min=1, help="Refuse larger requests, in MB.")] = 32,
+    queue: Annotated[int, Option(min=1, help="Requests that may wait; further ones get status 429.")] = 64,
+    cache: Annotated[int, Option(min=1, help="MB of encoded images that are kept.")] = 512,
+    timeout: Annotated[float, Option(min=0.1, help="Seconds that one request may take.")] = 60.0,
+    device: Device = "cpu",
+    *,
+    source: ModelSource,
+) -> None:
+    """Answer over HTTP: a web page, segments and classes of images that clients send, and metrics.
+
+    Example: [bold]maskadapter serve --port 8000[/]
+    """
+    for library in _LIBRARIES:
+        load_extra(library, "serve")
+    from maskadapter.hub import DEFAULT
+    from maskadapter.serve import ServedModel, Settings
+
+    settings = Settings(
+        queue=queue,
+        cache_bytes=cache * 1_000_000,
+        max_image_pixels=max_image_pixels,
+        max_body_bytes=max_body * 1_000_000,
+        max_bodies_bytes=max(512_000_000, 2 * max_body * 1_000_000),
+        timeout=timeout,
+        token=token,
+    )
+    listening = _bound(host, port)
+    with busy("loading the model"):
+        model = maskadapter.load(source, device=device)
+    served = ServedModel.of(model, Path(source.name).name, embedded=source.name == DEFAULT)
+    _run(model, served, settings, listening)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at an address. Raises MaskAdapterError where that cannot be."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise MaskAdapterError(f"cannot listen on {host}, port {port} ({reason}): choose another --port") from None
+    return listening
+
+
+def _run(model: Any, served: "ServedModel", settings: Any, listening: socket.socket) -> None:
+    import uvicorn
+
+    from maskadapter.serve import create_app
+
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"{served.name} answers on http://{shown}:{port}; Ctrl-C stops it", flush=True)
+    if settings.token is None and host not in ("127.0.0.1", "::1"):
+        print("without a token: everybody who reaches this address can use it (--token, MASKADAPTER_TOKEN)", flush=True)
+    logging.getLogger("maskadapter").setLevel(logging.ERROR)  # the others are about what clients send
+    app = create_app(model, served, settings)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE, ws="none"
+    )
+    uvicorn.Server(config).run(sockets=[listening])
