@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -20,6 +21,8 @@ from pycocotools import mask as coco_masks
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="Chromium is needed")]
 
 CLASSES = "cat, sofa|couch, wall"
+AXE = os.environ.get("MASKADAPTER_AXE")  # axe.min.js of the npm package axe-core
+IMAGE = os.environ.get("MASKADAPTER_PAGE_IMAGE")  # where a screenshot of the page goes, such as docs/images/page.png
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
@@ -240,7 +243,7 @@ def test_a_photo_is_dropped_or_pasted(page, photo):
 
 
 def test_everything_is_reached_by_keyboard(page, photo):
-    focused = "document.activeElement.id || document.activeElement.className"
+    focused = "document.activeElement.id || document.activeElement.classList[0]"
 
     def tab_to(name):
         for _ in range(40):
@@ -263,7 +266,7 @@ def test_everything_is_reached_by_keyboard(page, photo):
     tab_to("close-detail")
     page.keyboard.press("Enter")
     expect(page.locator("#detail")).to_be_hidden()
-    assert page.evaluate(focused).startswith("segment")
+    assert page.evaluate(focused) == "segment"
 
 
 def test_a_phone(browser, address, photo):
@@ -325,3 +328,31 @@ def test_the_model_says_what_it_is(page):
     expect(page.locator("#model-name")).to_have_text("tiny")
     page.click("#model summary")
     expect(page.locator("#model-advice")).to_contain_text("fcclip-large")
+
+
+@pytest.mark.skipif(AXE is None, reason="MASKADAPTER_AXE names axe.min.js")
+@pytest.mark.parametrize("look", [{}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"])
+def test_axe_finds_no_serious_fault(browser, address, photo, look):
+    def faults():
+        page.wait_for_timeout(300)  # until what moves stands still
+        page.evaluate(Path(AXE).read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run()")["violations"]
+        return [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+
+    with faultless_page(browser, address, **look) as page:
+        page.wait_for_selector(".example")
+        assert faults() == []
+        open_photo(page, photo)
+        page.locator(".segment").first.click()
+        expect(page.locator("#map")).to_be_visible()
+        page.click("#model summary")
+        assert faults() == []
+
+
+@pytest.mark.skipif(IMAGE is None, reason="MASKADAPTER_PAGE_IMAGE names a file for a screenshot")
+def test_screenshot(page):
+    answered(page, page.locator(".example").nth(2).click)
+    page.locator(".segment").first.click()
+    expect(page.locator("#map")).to_be_visible()
+    page.wait_for_timeout(300)
+    page.screenshot(path=IMAGE)

@@ -36,7 +36,7 @@ def page() -> Iterator:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Scripts, directory=str(folder))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/icon.svg"
-        with offline_chromium() as browser, faultless_page(browser, address) as page:
+        with offline_chromium() as browser, faultless_page(browser, address, expected="404") as page:  # favicon.ico
             yield page
         server.shutdown()
 
