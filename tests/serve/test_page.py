@@ -206,6 +206,36 @@ def test_masks_of_ones_own(page, photo, cat, tmp_path):
     expect(page.locator("#masks-chip li")).to_have_count(0)
 
 
+def test_a_segment_is_sent_as_an_example_of_a_class(page, photo, cat):
+    """Whether or not this server takes examples: it does not get to see them."""
+    examples = []
+
+    def without_examples(route):
+        asked = route.request.post_data_json
+        examples.append(asked.pop("examples", []))
+        route.continue_(post_data=json.dumps(asked))
+
+    fields = {"components": {"schemas": {"Asked": {"properties": {"examples": {"type": "array"}}}}}}
+    page.route("**/openapi.json", lambda route: route.fulfill(json=fields))
+    page.route("**/v1/segment", without_examples)
+    page.reload()
+    page.wait_for_selector(".example")
+    reply = open_photo(page, photo)
+    click_on_cat(page)
+    page.fill("#teach-name", "gizmo")
+    answered(page, lambda: page.press("#teach-name", "Enter"))
+    expect(page.locator("#exemplars")).to_contain_text("gizmo · 1 example")
+    [example] = examples[-1]
+    assert (example["name"], example["image_id"]) == ("gizmo", reply["image_id"])
+    mask = coco_masks.decode(example["mask"])
+    assert mask.shape == cat.shape[:2]
+    assert mask.sum() in {segment["area"] for segment in reply["segments"] if segment["name"] == "cat"}
+    page.get_by_label("Forget gizmo").click()
+    expect(page.locator("#exemplars")).to_be_hidden()
+    expect(page.locator("#busy")).to_be_hidden()
+    assert examples[-1] == []
+
+
 def test_a_class_by_example_is_found_in_the_next_photo(page, photo):
     page.wait_for_load_state("networkidle")
     open_photo(page, photo, "sofa, wall")
@@ -355,4 +385,4 @@ def test_screenshot(page):
     page.locator(".segment").first.click()
     expect(page.locator("#map")).to_be_visible()
     page.wait_for_timeout(300)
-    page.screenshot(path=IMAGE)
+    Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(256).save(IMAGE, optimize=True)

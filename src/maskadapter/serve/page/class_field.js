@@ -2,11 +2,11 @@ import { byId, element } from "./element.js";
 
 /* Words to begin with on the example photos. */
 const SUGGESTED = {
-  astronaut: "person|astronaut, space suit, flag, space shuttle|rocket, wall",
-  camera: "person|man, camera, tripod, sky, building, grass",
+  astronaut: "person|astronaut, flag, space shuttle, wall",
+  camera: "person|man, camera, tripod, sky, building, ground|grass|pavement",
   cat: "cat, blanket|cloth, wall",
   coffee: "cup, saucer, spoon, table",
-  rocket: "rocket, tower, sky, light, ground",
+  rocket: "rocket, tower, sky",
 };
 const FIRST_LIST = "coco-panoptic"; // for a photo about which nothing is known
 

@@ -11,7 +11,7 @@ import { SegmentList } from "./segment_list.js";
 import { Server } from "./server.js";
 import { Stage } from "./stage.js";
 
-const LEAST_SCORE = 0.15; // of an instance: of one object there are several, each less probable than the one before
+const LEAST_SCORE = 0.3; // of an instance: of one object there are several, each less probable than the one before
 const MODES = {
   panoptic: "Every pixel once, things one by one.",
   semantic: "One class for every pixel.",

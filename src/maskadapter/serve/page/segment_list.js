@@ -71,7 +71,6 @@ export class SegmentList {
         class: "segment",
         "aria-pressed": "false",
         "data-id": segment.id,
-        "aria-label": `${name}, ${percent(segment.score)}`,
         onclick: () => select(segment.id),
         onpointerenter: () => hover(segment.id),
         onpointerleave: () => hover(0),
