@@ -2,7 +2,7 @@ import { byId, element } from "./element.js";
 
 /* Words to begin with on the example photos. */
 const SUGGESTED = {
-  astronaut: "person|astronaut, flag, space shuttle, wall",
+  astronaut: "person|astronaut, flag, space shuttle|rocket, wall",
   camera: "person|man, camera, tripod, sky, building, ground|grass|pavement",
   cat: "cat, blanket|cloth, wall",
   coffee: "cup, saucer, spoon, table",

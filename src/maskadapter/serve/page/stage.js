@@ -113,7 +113,7 @@ export class Stage {
     const marked = segment.id === this.selected || segment.id === this.hovered;
     let alpha = this.opacity;
     if (marked) alpha = Math.min(1, alpha + 0.15);
-    else if (this.selected) alpha *= 0.45;
+    else if (this.selected) alpha *= 0.6;
     const edge = marked ? WHITE : [...color, Math.round(255 * Math.min(1, 2 * alpha))];
     return { fill: [...color, Math.round(255 * alpha)], edge };
   }
@@ -121,7 +121,7 @@ export class Stage {
   #drawName(context, view, segment, size) {
     const place = view.places.get(segment.id);
     const marked = segment.id === this.selected;
-    if (!place || (this.selected && !marked)) return;
+    if (!place) return;
     if (!marked && place.room * Math.max(view.width, view.height) < size) return; // it would hide the segment
     context.font = `600 ${size}px system-ui, sans-serif`;
     const width = context.measureText(segment.name).width + size;
