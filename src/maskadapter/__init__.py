@@ -52,6 +52,7 @@ _HOME = {
     "read_recipe": "maskadapter.training.recipe",
     "train": "maskadapter.training.trainer",
     "run_benchmark": "maskadapter.benchmark.run:benchmark",  # maskadapter.benchmark is the room
+    "Client": "maskadapter.serve.client",
     "export_onnx": "maskadapter.export.exporting:export",  # maskadapter.export is the room
     "reproduce": "maskadapter.paper.tables.reproduction",
     "list_models": "maskadapter.hub.zoo.published_files",
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
     from maskadapter.results.activation_maps import ActivationMaps as ActivationMaps
     from maskadapter.results.classification import Classification as Classification
     from maskadapter.results.segmentation import Segmentation as Segmentation
+    from maskadapter.serve.client import Client as Client
     from maskadapter.training.recipe import read_recipe as read_recipe
     from maskadapter.training.trainer import train as train
     from maskadapter.types.encoded_image import ClipFeatures as ClipFeatures

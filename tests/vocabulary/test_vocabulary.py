@@ -225,3 +225,16 @@ def test_text_that_is_not_utf_8_is_refused():
 
 def test_names_by_number_as_ultralytics_has_them():
     assert Vocabulary.of({1: "dog", 0: "cat|kitten", 7: "cow"}).classes == (("cat", "kitten"), ("dog",), ("cow",))
+
+
+def test_names_of_strangers_open_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    for text in ("classes.txt", str(tmp_path / "classes.txt"), "./classes.txt"):
+        assert Vocabulary.of(text).names == ("cat", "dog")
+        assert Vocabulary.of_names(text).names == (text,)
+        assert Vocabulary.of_names([text, "cat"], things=text).is_thing == (True, False)
+    assert Vocabulary.of_names(" ade20k-150 ") == Vocabulary.builtin("ade20k-150")
+    assert Vocabulary.of_names("cat, sofa|couch") == Vocabulary.of("cat, sofa|couch")
+    with pytest.raises(VocabularyError, match="did you mean 'ade20k-150'"):
+        Vocabulary.of_names("ade20k")

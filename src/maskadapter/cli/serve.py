@@ -30,7 +30,7 @@ def serve(
     max_image_pixels: Annotated[int, Option(min=1, help="Refuse images with more pixels.")] = 50_000_000,
     max_body: Annotated[int, Option(min=1, help="Refuse larger requests, in MB.")] = 32,
     queue: Annotated[int, Option(min=1, help="Requests that may wait; further ones get status 429.")] = 64,
-    cache: Annotated[int, Option(min=1, help="MB of encoded images that are kept.")] = 512,
+    cache: Annotated[int, Option(min=1, help="MB of encoded images that are kept.")] = 2000,
     timeout: Annotated[float, Option(min=0.1, help="Seconds that one request may take.")] = 60.0,
     device: Device = "cpu",
     *,
@@ -40,8 +40,6 @@ def serve(
 
     Example: [bold]maskadapter serve --port 8000[/]
     """
-    for library in _LIBRARIES:
-        load_extra(library, "serve")
     from maskadapter.hub import DEFAULT
     from maskadapter.serve import ServedModel, Settings
 
@@ -55,6 +53,8 @@ def serve(
         token=token,
     )
     listening = _bound(host, port)
+    for library in _LIBRARIES:
+        load_extra(library, "serve")
     with busy("loading the model"):
         model = maskadapter.load(source, device=device)
     served = ServedModel.of(model, Path(source.name).name, embedded=source.name == DEFAULT)

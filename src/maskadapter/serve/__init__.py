@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from maskadapter.serve.client import Client
 from maskadapter.serve.served_model import ServedModel
 from maskadapter.serve.settings import Settings
 from maskadapter.system.lazy_door import on_first_use

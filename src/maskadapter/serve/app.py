@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -9,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-import maskadapter
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.serve.endpoints import endpoints
@@ -41,7 +41,7 @@ def create_app(
     metrics = Metrics(service)
     app = FastAPI(
         title="maskadapter",
-        version=maskadapter.__version__,
+        version=version("maskadapter"),
         description=_DESCRIPTION,
         lifespan=service.lifespan,
         docs_url=None,

@@ -26,6 +26,8 @@ _MEANINGS = {
     503: "The service is stopping.",
     504: "The work was not done in time.",
 }
+# 16 x 16 black pixels.
+_PNG = "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAADUlEQVR42mNgGAXIAAABEAABf80DtQAAAABJRU5ErkJggg=="
 _ID = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -37,7 +39,7 @@ def endpoints(service: Service, metrics: Metrics) -> APIRouter:
         "/v1/images",
         status_code=201,
         tags=["images"],
-        openapi_extra=_body(ImageRequest, {"an image": {"image": "iVBORw0KGgo...", "file_name": "cat.png"}}),
+        openapi_extra=_body(ImageRequest, {"an image": {"image": _PNG, "file_name": "cat.png"}}),
         responses=_replies({201: ImageReply}, 400, 401, 413, 415, 422, 429, 503, 504),
     )
     async def upload(request: Request) -> Response:
@@ -52,7 +54,7 @@ def endpoints(service: Service, metrics: Metrics) -> APIRouter:
             SegmentRequest,
             {
                 "an image that was sent": {"image_id": _ID, "classes": "cat, sofa|couch", "output": "png"},
-                "an image in base64": {"image": "iVBORw0KGgo...", "classes": [["sofa", "couch"], "wall"], "score": 0.2},
+                "an image in base64": {"image": _PNG, "classes": [["sofa", "couch"], "wall"], "score": 0.2},
                 "a built-in list": {"image_id": _ID, "classes": "ade20k-150", "mode": "semantic"},
             },
         ),
@@ -164,6 +166,8 @@ def _body(kind: type[BaseModel], examples: Mapping[str, dict[str, Any]]) -> dict
 
 
 def _in_form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """A field of a form: a file, or a text, which is JSON where it is a list."""
+    """A field of a form: a file, a number, or a text, which is JSON where it is a list."""
+    if schema.get("type") in ("integer", "number"):
+        return schema
     kind = {"type": "string", "format": "binary"} if name in ("image", "masks") else {"type": "string"}
     return {**kind, **{key: schema[key] for key in ("description", "default", "enum") if key in schema}}

@@ -10,6 +10,8 @@ from maskadapter.serve.service import Service
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)  # bounds of the histogram
 
+_METHODS = ("GET", "POST", "HEAD", "OPTIONS")
+
 
 class Metrics:
     """Counts requests by endpoint and status, and their seconds; reads the queue and the cache when it is asked."""
@@ -69,8 +71,8 @@ class Counted:
         try:
             await self._app(scope, receive, watched)
         finally:
-            # The path of the endpoint, not what a client wrote: else each made-up path would be kept.
+            # The path of the endpoint, not what a client wrote: else each made-up path or method would be kept.
             endpoint = getattr(scope.get("route"), "path", "other")
-            method = scope["method"] if endpoint != "other" else "other"
+            method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, endpoint, str(status)).inc()
             self._metrics.seconds.labels(method, endpoint).observe(time.monotonic() - start)

@@ -32,7 +32,9 @@ async def read_fields(request: Request, seconds: float, max_bytes: int) -> dict[
         raise Refusal(415, f"content type '{kind:.60}' is not read: {JSON} or {FORM} is needed")
     try:
         async with asyncio.timeout(seconds):
-            return _from_json(await request.body()) if kind == JSON else await _from_form(request, max_bytes)
+            if kind == FORM:
+                return await _from_form(request, max_bytes)
+            return await asyncio.to_thread(_from_json, await request.body())
     except TimeoutError:
         raise Refusal(400, f"the body did not arrive within {seconds:g} s") from None
     except ClientDisconnect:
@@ -59,7 +61,7 @@ def _from_json(body: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(body, parse_constant=refuse)
     except (ValueError, RecursionError) as error:  # of numbers of thousands of digits and of broken UTF-8 too
-        raise Refusal(400, f"the body is not JSON: {str(error):.200}") from None
+        raise Refusal(400, f"the body is not JSON: {error!s:.200}") from None
     if not isinstance(fields, dict):
         raise Refusal(422, "the body is not a JSON object of fields")
     return fields
@@ -67,6 +69,7 @@ def _from_json(body: bytes) -> dict[str, Any]:
 
 async def _from_form(request: Request, max_bytes: int) -> dict[str, Any]:
     fields: dict[str, Any] = {}
+    name_of_file = None
     try:
         async with request.form(max_files=2, max_fields=_MOST_FIELDS, max_part_size=max_bytes) as form:
             for name, value in form.multi_items():
@@ -76,15 +79,15 @@ async def _from_form(request: Request, max_bytes: int) -> dict[str, Any]:
                     if name not in (IMAGE, MASKS):
                         raise Refusal(422, f"the field {name:.60} is a file: only {IMAGE} and {MASKS} may be files")
                     fields[name] = await value.read()
-                    if name == IMAGE and value.filename:
-                        fields.setdefault("file_name", value.filename)
+                    if name == IMAGE:
+                        name_of_file = value.filename
                 elif name == IMAGE:
                     raise Refusal(422, "image is a text: in a form it is a file, with a file name")
                 else:
                     fields[name] = _listed(value)
     except (FormParserError, UnicodeError, KeyError, ValueError) as error:
         raise Refusal(400, f"the form is broken: {str(error) or type(error).__name__:.200}") from None
-    return fields
+    return {"file_name": name_of_file, **fields}
 
 
 def _listed(text: str) -> Any:
@@ -94,7 +97,7 @@ def _listed(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Refusal(422, f"a field starts with [ and is not a list in JSON: {str(error):.200}") from None
+        raise Refusal(422, f"a field starts with [ and is not a list in JSON: {error!s:.200}") from None
 
 
 def last_part(name: str) -> str:

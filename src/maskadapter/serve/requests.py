@@ -9,6 +9,7 @@ from maskadapter.serve.refusals import Refusal
 from maskadapter.serve.request_body import file_fields, last_part
 from maskadapter.vocabulary import BACKGROUND, Vocabulary, competing_classes
 
+_LONGEST_NAME = 200  # letters
 _LISTS = "a built-in list such as ade20k-150"
 ClassNames = str | list[str | list[str]]
 Mode = Literal["panoptic", "semantic", "instances"]
@@ -40,7 +41,7 @@ class _OfAnImage(BaseModel):
         description="How masks come: coco_rle, COCO's compressed run lengths; polygon, COCO's polygons, without holes; "
         "png, one image of segment ids for all; summary, none.",
     )
-    top: int = Field(5, ge=0, le=100, description="How many of its most probable classes each segment lists.")
+    top: int = Field(5, ge=0, le=2000, description="How many of its most probable classes each segment lists.")
 
     @model_validator(mode="after")
     def _one_image(self) -> "_OfAnImage":
@@ -105,9 +106,8 @@ def vocabulary_of(classes: ClassNames, things: str | list[str] | None, most: int
     if vocabulary.name is None:
         if (count := len(vocabulary.synonyms)) > most:
             raise Refusal(422, f"{count:,} class names came: at most {most:,} are taken, or a built-in list")
-        if longest := max(vocabulary.synonyms, key=len, default=""):
-            if len(longest) > 200:
-                raise Refusal(422, f"a class name has {len(longest):,} letters: at most 200 are taken")
+        if (longest := max(map(len, vocabulary.synonyms))) > _LONGEST_NAME:
+            raise Refusal(422, f"a class name has {longest:,} letters: at most {_LONGEST_NAME} are taken")
     return vocabulary
 
 

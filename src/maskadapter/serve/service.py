@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from maskadapter.io import InputImage, panoptic_ids, read_image, read_labels
 from maskadapter.models import OpenVocabularySegmenter
-from maskadapter.results import ActivationMaps, Segmentation, segments_by_mode
+from maskadapter.results import ActivationMaps, Result, Segmentation, segments_by_mode
 from maskadapter.serve.client_text_cache import ClientTextCache
 from maskadapter.serve.image_cache import ImageCache, content_id
 from maskadapter.serve.model_worker import ModelWorker
@@ -36,7 +36,7 @@ from maskadapter.serve.requests import (
 from maskadapter.serve.served_model import ServedModel
 from maskadapter.serve.settings import Settings
 from maskadapter.types import EncodedImage
-from maskadapter.vocabulary import COMPETING, Vocabulary
+from maskadapter.vocabulary import COMPETING
 
 T = TypeVar("T")
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -107,7 +107,7 @@ class Service:
 
         result, segments = await self._with_image(asked.image, asked.image_id, work)
         made = await self._aside(partial(segments_reply, segments, result.size, asked.output, asked.top))
-        return self._reply(asked, result.size, vocabulary, result.background_text, asked.mode, made, start)
+        return self._reply(asked, result, made, start)
 
     async def classify(self, asked: ClassifyRequest) -> Reply:
         """Classify masks of an image."""
@@ -119,7 +119,7 @@ class Service:
             asked.image, asked.image_id, lambda encoded: self.model.classify(encoded, masks, vocabulary)
         )
         made = await self._aside(partial(segments_reply, result.segments, result.size, asked.output, asked.top))
-        return self._reply(asked, result.size, vocabulary, "none", "masks", made, start)
+        return self._reply(asked, result, made, start)
 
     async def map_of(self, image_id: str, proposal: int, number: int | None) -> bytes:
         """An activation map of a proposal, as a PNG in gray; the mean of its maps where ``number`` is None."""
@@ -136,17 +136,16 @@ class Service:
         maps = await self._with_image(None, image_id, work)
         return await self._aside(partial(_drawn, maps, number))
 
-    def _reply(
-        self, asked: Any, size: tuple[int, int], vocabulary: Vocabulary, background: str, mode: str, made: Reply, start: float
-    ) -> Reply:
+    def _reply(self, asked: SegmentRequest | ClassifyRequest, result: Result, made: Reply, start: float) -> Reply:
+        """A reply about segments. made: the part of it that was written aside. start: when the request came."""
         return {
-            "image_id": asked.image_id or content_id(asked.image),
-            "width": size[1],
-            "height": size[0],
+            "image_id": asked.image_id or content_id(asked.image or b""),
+            "width": result.size[1],
+            "height": result.size[0],
             "model": self.served.name,
-            "classes": classes_reply(vocabulary),
-            "background": background,
-            "mode": mode,
+            "classes": classes_reply(result.vocabulary),
+            "background": result.background_text if isinstance(result, Segmentation) else "none",
+            "mode": asked.mode if isinstance(asked, SegmentRequest) else "masks",
             **made,
             "seconds": round(time.monotonic() - start, 4),
         }
@@ -159,7 +158,8 @@ class Service:
         if encoded is not None:
             return await self._on_model(partial(work, encoded))
         if content is None:
-            raise Refusal(404, f"no image {image_id:.60} is kept: it was not sent, or others took its place; send it again")
+            problem = "it was not sent, or others took its place"
+            raise Refusal(404, f"no image {image_id:.60} is kept: {problem}; send it again")
         async with self._decoded:
             pixels = await self._aside(partial(read_image, BytesIO(content), self.settings.max_image_pixels))
             return await self._on_model(lambda: work(self._encode(image_id, pixels)))
@@ -212,7 +212,7 @@ async def _gone(request: Request) -> None:
 def _drawn(maps: ActivationMaps, number: int | None) -> bytes:
     weights = maps.weights[0]
     if number is not None and not 0 <= number < len(weights):
-        raise Refusal(422, f"map is {number}: a number from 0 to {len(weights) - 1} is needed")
+        raise Refusal(404, f"there is no map {number}: the model has those from 0 to {len(weights) - 1}")
     height, width = maps.sizes.original
     scale = min(1.0, _LONGEST_MAP / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -21,7 +21,7 @@ class Settings:
     """
 
     queue: int = 64
-    cache_bytes: int = 512_000_000
+    cache_bytes: int = 2_000_000_000
     max_image_pixels: int = 50_000_000
     max_body_bytes: int = 32_000_000
     max_bodies_bytes: int = 512_000_000

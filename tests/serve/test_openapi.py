@@ -1,0 +1,41 @@
+"""The description of the service that is committed is the one that it gives, and every example in it is taken."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi")
+
+from maskadapter.serve.requests import ClassifyRequest, ImageRequest, SegmentRequest
+
+FILE = Path(__file__).parents[2] / "docs" / "openapi.json"
+KINDS = {"/v1/images": ImageRequest, "/v1/segment": SegmentRequest, "/v1/classify": ClassifyRequest}
+
+
+def test_the_committed_description_is_that_of_the_service(service):
+    committed = json.loads(FILE.read_text(encoding="utf-8"))
+    assert service.get("/openapi.json").json() == committed, "run python tools/openapi.py"
+
+
+@pytest.mark.parametrize("path", KINDS)
+def test_examples_are_requests(service, path):
+    content = service.get("/openapi.json").json()["paths"][path]["post"]["requestBody"]["content"]
+    for example in content["application/json"]["examples"].values():
+        fields = dict(example["value"])
+        if "image" in fields:
+            fields["image"] = base64.b64decode(fields["image"], validate=True)
+            assert Image.open(io.BytesIO(fields["image"])).size == (16, 16)
+        KINDS[path].model_validate(fields)
+    assert set(content["multipart/form-data"]["schema"]["properties"]) == set(KINDS[path].model_fields)
+
+
+def test_every_refusal_is_described(service):
+    document = service.get("/openapi.json").json()
+    for path in KINDS:
+        assert {"400", "401", "413", "415", "422", "429", "503", "504"} <= document["paths"][path]["post"][
+            "responses"
+        ].keys()
