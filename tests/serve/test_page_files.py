@@ -86,7 +86,9 @@ def test_run_lengths_are_read(page, form):
     assert (np.reshape(painted, (HEIGHT, WIDTH)) == 9 * mask).all()
 
 
-@pytest.mark.parametrize(("classes", "palette"), [(3, [[0, 0, 0], [9, 8, 7], [250, 1, 2], [3, 4, 255]]), (40_000, None)])
+@pytest.mark.parametrize(
+    ("classes", "palette"), [(3, [[0, 0, 0], [9, 8, 7], [250, 1, 2], [3, 4, 255]]), (40_000, None)]
+)
 def test_label_maps_hold_numbers(page, classes, palette):
     values = np.random.default_rng(1).integers(0, classes + 1, (HEIGHT, WIDTH))
     written = page.evaluate(

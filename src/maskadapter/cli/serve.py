@@ -14,7 +14,13 @@ from maskadapter.system.extras import load_extra
 from maskadapter.system.progress import busy
 
 if TYPE_CHECKING:
-    from maskadapter.serve import ServedModel
+    import numpy as np
+    from fastapi import APIRouter, FastAPI
+
+    from maskadapter.integrations.labeling_servers.sent_image import Segment
+    from maskadapter.results import Segmentation
+    from maskadapter.serve import Settings
+    from maskadapter.vocabulary import Vocabulary
 
 _LIBRARIES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 _GRACE = 30  # seconds that requests which have begun get when the service stops
@@ -32,11 +38,14 @@ def serve(
     queue: Annotated[int, Option(min=1, help="Requests that may wait; further ones get status 429.")] = 64,
     cache: Annotated[int, Option(min=1, help="MB of encoded images that are kept.")] = 2000,
     timeout: Annotated[float, Option(min=0.1, help="Seconds that one request may take.")] = 60.0,
+    label_studio: Annotated[
+        str | None, Option(metavar="URL", help="Address of a Label Studio, whose tasks are then labeled in advance.")
+    ] = None,
     device: Device = "cpu",
     *,
     source: ModelSource,
 ) -> None:
-    """Answer over HTTP: a web page, segments and classes of images that clients send, and metrics.
+    """Answer over HTTP: a web page, segments and classes of images that clients send, labeling tools, and metrics.
 
     Example: [bold]maskadapter serve --port 8000[/]
     """
@@ -52,13 +61,21 @@ def serve(
         timeout=timeout,
         token=token,
     )
-    listening = _bound(host, port)
     for library in _LIBRARIES:
         load_extra(library, "serve")
+
+    def segment(pixels: "np.ndarray", vocabulary: "Vocabulary") -> "Segmentation":
+        return app.state.service.segment_pixels(pixels, vocabulary)  # type: ignore[no-any-return]
+
+    name = Path(source.name).name
+    routers = _tools(segment, name, settings, label_studio)
+    listening = _bound(host, port)
+    from maskadapter.serve import create_app
+
     with busy("loading the model"):
         model = maskadapter.load(source, device=device)
-    served = ServedModel.of(model, Path(source.name).name, embedded=source.name == DEFAULT)
-    _run(model, served, settings, listening)
+    app = create_app(model, ServedModel.of(model, name, embedded=source.name == DEFAULT), settings, routers)
+    _run(app, f"{name} answers", token, listening)
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -74,18 +91,27 @@ def _bound(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _run(model: Any, served: "ServedModel", settings: Any, listening: socket.socket) -> None:
-    import uvicorn
+def _tools(segment: "Segment", model: str, settings: "Settings", label_studio: str | None) -> "list[APIRouter]":
+    """The endpoints of labeling tools. Raises MaskAdapterError for an address of Label Studio that is none."""
+    from maskadapter.integrations.labeling_servers import label_studio_routes, roboflow_routes, x_anylabeling_routes
 
-    from maskadapter.serve import create_app
+    limits: dict[str, Any] = {"token": settings.token, "max_pixels": settings.max_image_pixels}
+    routers = [x_anylabeling_routes(segment, model=model, **limits), roboflow_routes(segment, **limits)]
+    if label_studio is not None:
+        limits["max_bytes"] = settings.max_body_bytes
+        routers.append(label_studio_routes(segment, label_studio, model_version=model, **limits))
+    return routers
+
+
+def _run(app: "FastAPI", what: str, token: str | None, listening: socket.socket) -> None:
+    import uvicorn
 
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    print(f"{served.name} answers on http://{shown}:{port}; Ctrl-C stops it", flush=True)
-    if settings.token is None and host not in ("127.0.0.1", "::1"):
+    print(f"{what} on http://{shown}:{port}; Ctrl-C stops it", flush=True)
+    if token is None and host not in ("127.0.0.1", "::1"):
         print("without a token: everybody who reaches this address can use it (--token, MASKADAPTER_TOKEN)", flush=True)
     logging.getLogger("maskadapter").setLevel(logging.ERROR)  # the others are about what clients send
-    app = create_app(model, served, settings)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE, ws="none"
     )

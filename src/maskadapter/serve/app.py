@@ -34,8 +34,8 @@ def create_app(
 ) -> FastAPI:
     """The service of a model, to be run by any ASGI server, in one process. ``app.state.service`` is its ``Service``.
 
-    served: what it says about the model. routers: further endpoints, mounted as they are; of these, plain functions
-    may wait for ``service.worker.submit(...).result()``."""
+    served: what it says about the model. routers: further endpoints; one with a prefix asks for the token itself. Plain
+    functions among them may call ``service.segment_pixels``."""
     settings = settings or Settings()
     service = Service(model, served, settings)
     metrics = Metrics(service)
@@ -55,7 +55,9 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(MaskAdapterError, _mistaken)
     app.add_exception_handler(Exception, _failed)
-    app.add_middleware(Guards, settings=settings)
+    app.add_middleware(
+        Guards, settings=settings, own_tokens=tuple(f"{router.prefix}/" for router in routers if router.prefix)
+    )
     app.add_middleware(Counted, metrics=metrics)
     return app
 

@@ -10,7 +10,7 @@ from maskadapter.serve.refusals import Busy, Refusal
 from maskadapter.serve.settings import Settings
 
 _FREE = ("/", "/healthz", "/readyz")  # without a token
-_FREE_FOLDER = "/static/"
+_FREE_FOLDERS = ("/static/",)
 _HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -22,8 +22,10 @@ class Guards:
     """Refuses requests without the token or with too large a body, before and while it is read, and adds headers to
     the replies by which a browser asks no other origin for anything."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, own_tokens: tuple[str, ...] = ()) -> None:
+        """own_tokens: the folders, such as "/tool/", whose endpoints ask for the token in another way."""
         self._app, self._settings = app, settings
+        self._free_folders = (*_FREE_FOLDERS, *own_tokens)
         self._held = 0  # bytes of the bodies of all requests that are at work
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +66,7 @@ class Guards:
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = dict(scope["headers"])
         path, token = scope["path"], self._settings.token
-        if token is not None and path not in _FREE and not path.startswith(_FREE_FOLDER):
+        if token is not None and path not in _FREE and not path.startswith(self._free_folders):
             kind, _, given = headers.get(b"authorization", b"").partition(b" ")
             if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token.encode()):
                 sentence = "a token is needed: send the header Authorization: Bearer TOKEN"

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
 from maskadapter.serve.refusals import Refusal
 from maskadapter.serve.request_body import file_fields, last_part
 from maskadapter.vocabulary import BACKGROUND, Vocabulary, competing_classes
 
 _LONGEST_NAME = 200  # letters
+_MOST_SHOWN = 100  # masks that show classes, in one request
 _LISTS = "a built-in list such as ade20k-150"
 ClassNames = str | list[str | list[str]]
 Mode = Literal["panoptic", "semantic", "instances"]
@@ -52,8 +53,29 @@ class _OfAnImage(BaseModel):
         return self
 
 
+class ShownMask(BaseModel):
+    """A mask that shows a class."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="The class: one of `classes`, whose name counts as well, or a further one.")
+    image_id: str = Field(description="The id of an image of `POST /v1/images`.", max_length=100)
+    mask: Any = Field(description="COCO's run lengths or polygons at that image's size.")
+
+    @field_validator("name")
+    @classmethod
+    def _one_name(cls, name: str) -> str:
+        if not name.strip() or "|" in name or len(name) > _LONGEST_NAME:
+            raise ValueError(f"a class name of 1 to {_LONGEST_NAME} letters without | is needed")
+        return name.strip()
+
+
 class SegmentRequest(_OfAnImage):
     """An image to segment into classes."""
+
+    examples: list[ShownMask] = Field(
+        [], max_length=_MOST_SHOWN, description='Masks that show classes: "this is a gizmo". In a form a list in JSON.'
+    )
 
     things: str | list[str] | None = Field(
         None, description="Classes that are counted one by one (cat), all others being stuff (sky)."

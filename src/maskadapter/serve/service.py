@@ -35,8 +35,9 @@ from maskadapter.serve.requests import (
 )
 from maskadapter.serve.served_model import ServedModel
 from maskadapter.serve.settings import Settings
+from maskadapter.serve.shown_classes import with_shown
 from maskadapter.types import EncodedImage
-from maskadapter.vocabulary import COMPETING
+from maskadapter.vocabulary import COMPETING, Vocabulary
 
 T = TypeVar("T")
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -83,7 +84,7 @@ class Service:
             async with asyncio.timeout(self.settings.timeout):
                 return await _unless_gone(request, work())
         except TimeoutError:
-            raise Refusal(504, f"the work was not done within {self.settings.timeout:g} s: try again later") from None
+            raise self._too_late() from None
         finally:
             self._admitted -= 1
 
@@ -102,12 +103,23 @@ class Service:
         background = await self._aside(partial(background_of, asked.background, vocabulary, most))
 
         def work(encoded: EncodedImage) -> tuple[Segmentation, Any]:
-            result = self.model.segment(encoded, vocabulary, background=background)
+            classes = with_shown(vocabulary, asked.examples, self.cache) if asked.examples else (vocabulary, None)
+            result = self.model.segment(encoded, *classes, background=background)
             return result, segments_by_mode(result, asked.mode, asked.score)
 
         result, segments = await self._with_image(asked.image, asked.image_id, work)
         made = await self._aside(partial(segments_reply, segments, result.size, asked.output, asked.top))
         return self._reply(asked, result, made, start)
+
+    def segment_pixels(self, pixels: np.ndarray, vocabulary: Vocabulary) -> Segmentation:
+        """Segment an image (H, W, 3) uint8 that is not kept, and wait for it: for endpoints that are plain functions.
+        Raises Refusal: Busy, 504."""
+        future = self.worker.submit(partial(self.model.segment, InputImage(pixels, None), vocabulary))
+        try:
+            return future.result(self.settings.timeout)
+        except TimeoutError:
+            future.cancel()
+            raise self._too_late() from None
 
     async def classify(self, asked: ClassifyRequest) -> Reply:
         """Classify masks of an image."""
@@ -135,6 +147,9 @@ class Service:
 
         maps = await self._with_image(None, image_id, work)
         return await self._aside(partial(_drawn, maps, number))
+
+    def _too_late(self) -> Refusal:
+        return Refusal(504, f"the work was not done within {self.settings.timeout:g} s: try again later")
 
     def _reply(self, asked: SegmentRequest | ClassifyRequest, result: Result, made: Reply, start: float) -> Reply:
         """A reply about segments. made: the part of it that was written aside. start: when the request came."""
