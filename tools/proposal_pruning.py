@@ -10,7 +10,8 @@ The embedded model with its adapter, 250 proposals. COCO: a folder of COCO panop
 
 The hard case: fcclip-large with random weights at 896 pixels (``--size`` for less), the embedded model's proposals, 150
 classes with the text embeddings of a file, an array ``embeddings`` (n, D), mapped into the model's space without a
-change of their cosines; the adapter's maps ``SHARPER`` times as steep, so that each looks at a few locations. Writes
+change of their cosines, so that masks differ in their classes (``aligned``); the out-of-vocabulary
+classifier alone; the adapter's maps ``SHARPER`` times as steep, so that each looks at a few locations. Writes
 ``results/proposal-pruning-hard.md``; some three minutes for three images on two cores.
 """
 
@@ -204,19 +205,18 @@ class Table:
 
 
 @torch.inference_mode()
-def hard_case(root: Path, text: Path, size: int, proposals: int, images: int) -> str:
+def hard_case(root: Path, text_file: Path, size: int, proposals: int, images: int) -> str:
     """Compare the exact and the pruned computation where estimates are wrong. Returns a table in Markdown."""
     model, compared = benchmark_models("fcclip-large", proposals, "cpu")
     for name, weights in model.clip.named_parameters():
         if name.endswith("gamma"):
             weights.fill_(LAYER_SCALE)  # or the image encoder's blocks do nothing
     model.clip.logit_scale.fill_(log(100))  # as trained ones have
-    model.inference = replace(model.inference, input_size=InputSize(size, size))
-    vocabulary, dim = Vocabulary.of("ade20k-150"), model.clip.embed_dim
-    stored = torch.from_numpy(np.load(text)["embeddings"].astype(np.float32))
+    model.inference = replace(model.inference, input_size=InputSize(size, size), alpha=1.0, beta=1.0)
+    vocabulary = Vocabulary.of("ade20k-150")
+    stored = torch.from_numpy(np.load(text_file)["embeddings"].astype(np.float32))
     rows = torch.linspace(0, len(stored) - 1, len(vocabulary.synonyms)).round().long()
-    isometry = torch.linalg.qr(torch.randn(dim, stored.shape[1], generator=torch.Generator().manual_seed(0)))[0]
-    encoded = EncodedVocabulary(vocabulary, F.normalize(stored[rows], dim=-1) @ isometry.T)
+    text = F.normalize(stored[rows], dim=-1)
     asked = compared.encode_text(vocabulary)
     assert isinstance(model.pooler, AdapterPooler)
     assert isinstance(model.generator, SubstitutedProposals)
@@ -231,9 +231,13 @@ def hard_case(root: Path, text: Path, size: int, proposals: int, images: int) ->
         found = compared.generator(own[0], features)
         logits = compared.class_logits(found, compared.text_classifier(asked))
         model.generator.substitute(found, logits, own[1], prepared[1])
+        encoding = model.clip.encode_image(prepared[0].pixels)
         for times in SHARPER:
             for parameter, before in zip(final.parameters(), parameters, strict=True):
                 parameter.copy_(times * before)
+            embeddings = model.mask_embeddings(prepared[0], encoding, model.generator(prepared[0], encoding))
+            assert embeddings is not None
+            encoded = EncodedVocabulary(vocabulary, aligned(text, F.normalize(embeddings[0], dim=-1)))
             clocks = Clock(torch.device("cpu")), Clock(torch.device("cpu")), Clock(torch.device("cpu"))
             exact = run_stages(model, prepared, encoded, "exact", clocks[0])
             pruned = run_stages(model, prepared, encoded, "pruned", clocks[1])
@@ -243,15 +247,26 @@ def hard_case(root: Path, text: Path, size: int, proposals: int, images: int) ->
             off = [100 * float((one.labels != exact.labels).mean()) for one in (unchecked, pruned)]
             estimated = "none: fell back to exact" if computed.exact.all() else int(computed.estimated.sum())
             seconds = [f"{clock.seconds['adapter']:.1f}" for clock in clocks[:2]]
-            cells = [record.name, times, *(f"{share:.2f}" for share in off)]
+            cells = [record.name, times, len(np.unique(exact.labels)), *(f"{share:.2f}" for share in off)]
             cells += [int(computed.near.sum()), estimated, *seconds]
             lines.append([str(cell) for cell in cells])
             print(*lines[-1], flush=True)
-    header = ["image", "sharper", "unchecked", "checked", "of influence", "estimated", "exact, s", "pruned, s"]
+    header = ["image", "sharper", "classes", "unchecked", "checked", "of influence", "estimated", "exact, s", "pruned, s"]
     intro = f"fcclip-large, random weights, {size} pixels, {proposals} proposals, 150 classes. Pixels that change "
     intro += "their class by pruning, in percent, where all estimates are believed and where they are checked; seconds "
     intro += f"of the adapter, {processor()}, {torch.get_num_threads()} threads."
-    return "\n".join([intro, "", *markdown_table(header, lines, "lrrrrrrr"), ""])
+    return "\n".join([intro, "", *markdown_table(header, lines, "lrrrrrrrr"), ""])
+
+
+def aligned(text: Tensor, embeddings: Tensor) -> Tensor:
+    """Text embeddings (S, d) in the space of mask embeddings (N, D), D >= d, without a change of their cosines: the
+    directions in which they differ most become those in which the masks do, and none is what all masks have in common.
+    Random weights make all masks alike: one class would win everywhere, and no estimate could be wrong."""
+    alike = F.normalize(embeddings.mean(dim=0), dim=0)
+    rest = embeddings - (embeddings @ alike)[:, None] * alike
+    own = torch.linalg.eigh(torch.cov(text.T))[1].flip(-1)
+    theirs = torch.linalg.eigh(torch.cov(rest.T) - torch.outer(alike, alike))[1].flip(-1)
+    return text @ own @ theirs[:, : text.shape[1]].T
 
 
 def classes_of(panoptic: PanopticMap) -> np.ndarray:
