@@ -7,6 +7,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from threading import Thread
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ HEIGHT, WIDTH = 37, 53
 
 
 class _Scripts(SimpleHTTPRequestHandler):
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
+    extensions_map: ClassVar = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
 
     def log_message(self, *_):
         pass
@@ -102,7 +103,7 @@ def test_label_maps_hold_numbers(page, classes, palette):
     assert image.mode == ("P" if palette else "I;16")
     assert (np.asarray(image) == values).all()
     if palette:
-        assert image.getpalette()[:12] == sum(palette, [])
+        assert image.getpalette()[:12] == [value for color in palette for value in color]
 
 
 def test_zip_files_are_sound(page):

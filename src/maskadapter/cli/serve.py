@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from fastapi import APIRouter, FastAPI
 
-    from maskadapter.integrations.labeling_servers.sent_image import Segment
+    from maskadapter.integrations.labeling_servers import Segment
     from maskadapter.results import Segmentation
     from maskadapter.serve import Settings
     from maskadapter.vocabulary import Vocabulary
@@ -65,7 +65,7 @@ def serve(
         load_extra(library, "serve")
 
     def segment(pixels: "np.ndarray", vocabulary: "Vocabulary") -> "Segmentation":
-        return app.state.service.segment_pixels(pixels, vocabulary)  # type: ignore[no-any-return]
+        return app.state.service.segment_pixels(pixels, vocabulary)
 
     name = Path(source.name).name
     routers = _tools(segment, name, settings, label_studio)

@@ -73,9 +73,9 @@ def _of_image(image: Any, masks: Any, shown: str, model: Encoder) -> Tensor:
         raise MaskError(f"{shown}: mask {given.any(axis=(1, 2)).argmin() + 1} is empty: leave it out")
     if given.all(axis=(1, 2)).any():
         raise MaskError(f"{shown}: a mask covers the whole image: leave something else in it, to compare with")
-    encoded = model.encode_image(encoded, np.concatenate([given, np.ones((1, *size), bool)]))
-    embeddings = F.normalize(model.given_embeddings(encoded)[0], dim=-1)
-    return embeddings[:-1] - embeddings[-1]
+    encoded = model.encode_image(encoded, np.concatenate([given, ~given]))
+    inside, outside = F.normalize(model.given_embeddings(encoded)[0], dim=-1).chunk(2)
+    return inside - outside
 
 
 def with_examples(

@@ -103,8 +103,8 @@ class Service:
         background = await self._aside(partial(background_of, asked.background, vocabulary, most))
 
         def work(encoded: EncodedImage) -> tuple[Segmentation, Any]:
-            classes = with_shown(vocabulary, asked.examples, self.cache) if asked.examples else (vocabulary, None)
-            result = self.model.segment(encoded, *classes, background=background)
+            classes, things = with_shown(vocabulary, asked.examples, self.cache)
+            result = self.model.segment(encoded, classes, things, background)
             return result, segments_by_mode(result, asked.mode, asked.score)
 
         result, segments = await self._with_image(asked.image, asked.image_id, work)

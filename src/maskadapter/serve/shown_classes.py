@@ -11,11 +11,16 @@ from maskadapter.vocabulary import Example, Vocabulary, comparable
 Classes = list[tuple[str, ...] | Example]
 
 
-def with_shown(vocabulary: Vocabulary, shown: Sequence[ShownMask], cache: ImageCache) -> tuple[Classes, list[str]]:
-    """The classes of a vocabulary, those that ``shown`` has with its masks, and the names of the things among them.
+def with_shown(
+    vocabulary: Vocabulary, shown: Sequence[ShownMask], cache: ImageCache
+) -> tuple[Vocabulary | Classes, list[str] | None]:
+    """The classes of a vocabulary, those that ``shown`` has with its masks, and the names of the things among them, as
+    ``segment`` takes them.
 
     A name that no class has is a further class, a thing, and what was shown decides about it alone: as a text it need
     not mean anything. Raises Refusal, 404, for an image that is not kept."""
+    if not shown:
+        return vocabulary, None
     pairs: dict[str, list[tuple[EncodedImage, object]]] = {}
     names = {comparable(one.name): one.name for one in reversed(shown)}
     for one in shown:

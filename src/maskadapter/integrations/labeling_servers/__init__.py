@@ -2,4 +2,5 @@
 
 from maskadapter.integrations.labeling_servers.label_studio import label_studio_routes
 from maskadapter.integrations.labeling_servers.roboflow import roboflow_routes
+from maskadapter.integrations.labeling_servers.sent_image import Segment
 from maskadapter.integrations.labeling_servers.x_anylabeling import x_anylabeling_routes
