@@ -26,7 +26,7 @@ from maskadapter.system.progress import bar
 from maskadapter.vocabulary import COMPETING, Example, Vocabulary
 
 sys.path.insert(0, str(Path(__file__).parent / "tiny"))
-from coco import Photo, splits  # noqa: E402
+from coco import Photo, splits
 
 COUNTS = (1, 3, 10)
 DRAWS = 5
