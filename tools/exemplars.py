@@ -9,6 +9,7 @@ Writes ``coco.json`` and prints Markdown tables. About ten minutes on one core.
 
 import argparse
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tiny.coco import Photo, splits
 
 import maskadapter
 from maskadapter.models import TextClassifier
@@ -24,6 +24,9 @@ from maskadapter.models import examples as shown
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.progress import bar
 from maskadapter.vocabulary import COMPETING, Example, Vocabulary
+
+sys.path.insert(0, str(Path(__file__).parent / "tiny"))
+from coco import Photo, splits
 
 COUNTS = (1, 3, 10)
 DRAWS = 5

@@ -18,7 +18,7 @@ from maskadapter.vocabulary import COMPETING, Example, comparable
 
 # Weights of the examples' mean beside a text embedding, which has length 1. Chosen on training photos that were held
 # out: docs/examples.md
-WITH_NAME, HALF = 0.25, 3.0  # of very many examples beside a name; so many examples have half of it
+WITH_NAME, HALF = 0.25, 1.0  # of very many examples beside a name; so many examples have half of it
 ALONE = 1.5  # beside no name
 
 
