@@ -79,6 +79,7 @@ def _run(model: Any, served: "ServedModel", settings: Any, listening: socket.soc
 
     from maskadapter.serve import create_app
 
+    listening.listen(2048)  # from here on clients wait instead of being refused, and the line below is true
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"{served.name} answers on http://{shown}:{port}; Ctrl-C stops it", flush=True)
