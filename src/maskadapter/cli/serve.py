@@ -106,6 +106,7 @@ def _tools(segment: "Segment", model: str, settings: "Settings", label_studio: s
 def _run(app: "FastAPI", what: str, token: str | None, listening: socket.socket) -> None:
     import uvicorn
 
+    listening.listen(2048)  # from here on clients wait instead of being refused, and the line below is true
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"{what} on http://{shown}:{port}; Ctrl-C stops it", flush=True)
