@@ -1,4 +1,4 @@
-"""The page's files as they are, without a browser: nothing that its content security policy forbids, nothing missing."""
+"""The page's files without a browser: nothing that its content security policy forbids, and nothing missing."""
 
 import re
 from html.parser import HTMLParser
