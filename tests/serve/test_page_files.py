@@ -7,7 +7,6 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from threading import Thread
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -24,7 +23,8 @@ HEIGHT, WIDTH = 37, 53
 
 
 class _Scripts(SimpleHTTPRequestHandler):
-    extensions_map: ClassVar = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
+    def guess_type(self, path):
+        return "text/javascript" if str(path).endswith(".js") else super().guess_type(path)
 
     def log_message(self, *_):
         pass

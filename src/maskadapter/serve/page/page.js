@@ -59,9 +59,9 @@ function select(id) {
   list.reveal(stage.selected);
 }
 
+/** Where the activation map of a segment is; the server keeps none of masks that are given. */
 function mapPath(segment) {
-  const proposed = !ownMasks && Number.isInteger(segment.proposal) && segment.proposal >= 0;
-  return proposed ? `v1/images/${encodeURIComponent(result.image_id)}/segments/${segment.proposal}/maps` : null;
+  return result.mode !== "masks" ? `v1/images/${encodeURIComponent(result.image_id)}/segments/${segment.proposal}/maps` : null;
 }
 
 function toggle(label, shown) {
