@@ -58,7 +58,10 @@ _HOME = {
     "download": "maskadapter.hub.zoo.published_files",
     "convert": "maskadapter.hub.saving",
     "save": "maskadapter.hub.saving",
+    "push_to_hub": "maskadapter.hub.publishing",
     "check_model": "maskadapter.pipelines.model_check",
+    # other tools
+    "ImageSegmentation": "maskadapter.integrations.image_segmentation",
     "MaskAdapterError": "maskadapter.errors",
 }
 __all__ = sorted([*_HOME, "__version__"])
@@ -74,10 +77,12 @@ if TYPE_CHECKING:
     from maskadapter.export.exporting import export as export_onnx
     from maskadapter.hub.loading import load as load
     from maskadapter.hub.model_source import ModelSource as ModelSource
+    from maskadapter.hub.publishing import push_to_hub as push_to_hub
     from maskadapter.hub.saving import convert as convert
     from maskadapter.hub.saving import save as save
     from maskadapter.hub.zoo.published_files import download as download
     from maskadapter.hub.zoo.published_files import list_models as list_models
+    from maskadapter.integrations.image_segmentation import ImageSegmentation as ImageSegmentation
     from maskadapter.io.images import read_image as read_image
     from maskadapter.models.config import AdapterConfig as AdapterConfig
     from maskadapter.models.config import InferenceConfig as InferenceConfig

@@ -44,6 +44,8 @@ MISTAKES = {
             ("weights", ["-m", "gone.pth"], "no weights at gone.pth"),
             ("an image as weights", ["-m", "photo.png"], "photo.png is not a file of weights"),
             ("a CLIP", ["-m", "clip:ViT-B-16"], "is not the name of a CLIP"),
+            ("a name on the hub", ["-m", "hf:name"], "is not the name of a model on the Hugging Face hub"),
+            ("a model of the hub", ["-m", "hf:org/name@v1"], "hf:org/name@v1 is not on this machine"),
             ("an adapter", ["--adapter", "gone.safetensors"], "no weights at gone.safetensors"),
             ("an architecture", ["--architecture", "fcclip-larg"], "did you mean 'fcclip-large'?"),
             ("a model that is not here", ["-m", "maftplus-base"], "run 'maskadapter models download maftplus-base'"),

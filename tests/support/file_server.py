@@ -71,7 +71,7 @@ class FileServer:
             def do_GET(self):
                 server.answer(self)
 
-            do_HEAD = do_GET
+            do_HEAD = do_POST = do_GET
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

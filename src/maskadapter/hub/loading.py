@@ -14,7 +14,8 @@ from maskadapter.hub.bare_clip import load_bare_clip
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from maskadapter.hub.checkpoints.metadata import as_settings, read_settings
 from maskadapter.hub.checkpoints.stored_tensors import Tensors
-from maskadapter.hub.model_source import DEFAULT, ModelSource, is_bare
+from maskadapter.hub.hub_repository import HubRepository
+from maskadapter.hub.model_source import DEFAULT, ModelSource, is_bare, is_on_hub
 from maskadapter.hub.same_clip import refuse_another_clip, refuse_first_form
 from maskadapter.hub.source_check import check_source, published_weights
 from maskadapter.hub.zoo.published_files import fetch
@@ -130,6 +131,8 @@ def check_device(device: str | torch.device) -> None:
 def _weights_path(source: ModelSource, may_download: bool) -> Path:
     """The file of ``source.name``, downloaded where it is not here yet. Raises as ``check_source``."""
     check_source(source, may_download)
+    if is_on_hub(source.name):
+        return HubRepository.of(str(source.name)).fetch(may_download)
     if str(source.name) not in MODELS:
         return user_path(source.name, CheckpointError)
     weights = published_weights(source)

@@ -12,14 +12,16 @@ DEFAULT = "tiny"
 """The model that is part of the package."""
 PREFIX = "clip:"
 """Of the names that mean a CLIP by itself."""
+HUB_PREFIX = "hf:"
+"""Of the names that mean a repository of the Hugging Face hub."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
     """Which weights to load, and as what: one value, passed on whole.
 
-    name: ``"tiny"``, the embedded model; a name of the model zoo; the path of a file; or a CLIP alone
-        (``"clip:ViT-B-16:openai"``).
+    name: ``"tiny"``, the embedded model; a name of the model zoo; the path of a file; a repository of the Hugging Face
+        hub (``"hf:ORG/NAME"``, ``"hf:ORG/NAME@REVISION"``); or a CLIP alone (``"clip:ViT-B-16:openai"``).
     pooler: ``"adapter"``, ``"pooling"`` or ``"cropping"``; None takes what the weights were made for.
     adapter: path of a warm-up file whose adapter is joined to the segmenter in ``name``; ``"tiny"`` is the embedded
         model's adapter.
@@ -51,6 +53,11 @@ class ModelSource:
 def is_bare(model: str | Path) -> bool:
     """Whether a model's name means a CLIP by itself."""
     return str(model).startswith(PREFIX)
+
+
+def is_on_hub(model: str | Path) -> bool:
+    """Whether a model's name means a repository of the Hugging Face hub."""
+    return str(model).startswith(HUB_PREFIX)
 
 
 def clip_parts(model: str) -> tuple[str, str | None]:

@@ -24,11 +24,16 @@ def save(segmenter: OpenVocabularySegmenter, path: str | Path, name: str, **meta
     if segmenter.precision != "fp32":
         problem = f"the weights of this model were rounded to {segmenter.precision}"
         raise CheckpointError(f"{problem}: to save it, load it with precision='fp32'")
-    adapter = segmenter.pooler.adapter.config if isinstance(segmenter.pooler, AdapterPooler) else None
-    settings = as_settings(ModelConfig(segmenter.inference, segmenter.quirks, adapter))
+    settings = as_settings(config_of_model(segmenter))
     facts = {"format": "maskadapter", "model": name, "settings": json.dumps(settings)}
     write_checkpoint(path, segmenter.state_dict(), {**metadata, **facts})
     return Path(path)
+
+
+def config_of_model(segmenter: OpenVocabularySegmenter) -> ModelConfig:
+    """Return the settings that a model has."""
+    adapter = segmenter.pooler.adapter.config if isinstance(segmenter.pooler, AdapterPooler) else None
+    return ModelConfig(segmenter.inference, segmenter.quirks, adapter)
 
 
 @refuse_old_keywords

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.model_source import DEFAULT, ModelSource, clip_parts, is_bare
+from maskadapter.hub.hub_repository import HubRepository
+from maskadapter.hub.model_source import DEFAULT, ModelSource, clip_parts, is_bare, is_on_hub
 from maskadapter.hub.zoo import Weights, not_here, present, weights_of
 from maskadapter.models import MODEL_NAMES
 from maskadapter.system.error_text import did_you_mean
@@ -20,6 +21,10 @@ def check_source(source: ModelSource, may_download: bool = True) -> None:
         raise CheckpointError(f"unknown model '{source.architecture}': {hint}")
     if is_bare(name):
         clip_parts(name)
+    elif is_on_hub(name):
+        repository = HubRepository.of(name)
+        if is_offline() or not may_download:
+            repository.fetch(may_download=False)
     elif name in MODEL_NAMES:
         weights = published_weights(source)
         if weights and present(weights) is None and (is_offline() or not may_download):
