@@ -251,7 +251,8 @@ def hard_case(root: Path, text_file: Path, size: int, proposals: int, images: in
             cells += [int(computed.near.sum()), estimated, *seconds]
             lines.append([str(cell) for cell in cells])
             print(*lines[-1], flush=True)
-    header = ["image", "sharper", "classes", "unchecked", "checked", "of influence", "estimated", "exact, s", "pruned, s"]
+    header = ["image", "sharper", "classes", "unchecked", "checked", "of influence", "estimated"]
+    header += ["exact, s", "pruned, s"]
     intro = f"fcclip-large, random weights, {size} pixels, {proposals} proposals, 150 classes. Pixels that change "
     intro += "their class by pruning, in percent, where all estimates are believed and where they are checked; seconds "
     intro += f"of the adapter, {processor()}, {torch.get_num_threads()} threads."
