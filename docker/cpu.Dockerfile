@@ -15,7 +15,7 @@ ENV PATH=/opt/maskadapter/bin:$PATH \
     MASKADAPTER_CACHE=/cache \
     HF_HOME=/cache/huggingface \
     PYTHONUNBUFFERED=1
-USER served
+USER 10001
 WORKDIR /home/served
 VOLUME /cache
 EXPOSE 8000

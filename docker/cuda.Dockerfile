@@ -17,7 +17,7 @@ ENV PATH=/opt/maskadapter/bin:$PATH \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     PYTHONUNBUFFERED=1
-USER served
+USER 10001
 WORKDIR /home/served
 VOLUME /cache
 EXPOSE 8000

@@ -47,7 +47,7 @@ def test_what_dockerfiles_copy_is_not_ignored():
 def test_containers_serve_without_rights_and_say_whether_they_are_well(path):
     text = path.read_text(encoding="utf-8")
     last = text[text.rindex("FROM ") :]
-    assert re.findall(r"^USER (\w+)$", last, re.MULTILINE) == ["served"]
+    assert re.findall(r"^USER (\d+)$", last, re.MULTILINE) == re.findall(r"useradd --uid (\d+)", last)
     assert "/healthz" in re.search(r"^HEALTHCHECK .*\\\n.*$", last, re.MULTILINE)[0]
     assert last.index("USER") < last.index("ENTRYPOINT")
     assert '"maskadapter", "serve"' in last
