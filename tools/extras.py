@@ -1,9 +1,9 @@
 """Install each extra into an environment of its own and import it there: ``python tools/extras.py [EXTRA ...]``.
 
-In each environment, below ``build/extras``: PyTorch first, at the version of ``constraints.txt`` (set
-``PIP_EXTRA_INDEX_URL`` for the build without CUDA), then the package with that one extra. Then every public name, and
-every package that the extra names, has to be importable, and ``pip check`` has to find no conflict. The environment of
-an extra that passed is removed. The exit code is 1 if one failed.
+In each environment, below ``build/extras``: PyTorch first (set ``PIP_EXTRA_INDEX_URL`` for the build without CUDA), then
+the package with that one extra, both at the versions of ``constraints.txt``. Then every public name, and every package
+that the extra names, has to be importable, and ``pip check`` has to find no conflict. The environment of an extra that
+passed is removed. The exit code is 1 if one failed.
 """
 
 import re
@@ -49,12 +49,6 @@ def extras() -> dict[str, list[str]]:
     }
 
 
-def pinned(package: str) -> str:
-    """Return a package as ``constraints.txt`` pins it, ``"torch==2.13.0"``."""
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    return next(line for line in lines if line.startswith(f"{package}=="))
-
-
 def passes(extra: str, packages: list[str]) -> bool:
     """Install one extra, import it, and say how it went. Without an extra, "", the package alone."""
     folder = FOLDER / (extra or "none")
@@ -63,9 +57,10 @@ def passes(extra: str, packages: list[str]) -> bool:
     python = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
     pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     wanted = f"{ROOT}[{extra}]" if extra else str(ROOT)
+    install = [*pip, "install", "--constraint", str(ROOT / "constraints.txt")]
     steps = (
-        [*pip, "install", pinned("torch")],
-        [*pip, "install", wanted],
+        [*install, "torch"],
+        [*install, wanted],
         [*pip, "check"],
         [python, "-c", IMPORT_ALL, *packages],
     )

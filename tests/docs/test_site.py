@@ -92,7 +92,8 @@ def test_the_reference_lists_every_public_name():
 
 def test_the_reference_has_signatures_parameters_and_methods():
     text = api_page.written_out("- `load`\n\n- `EncodedImage`\n\n- `Segmentation`\n\n- `MaskAdapterError`\n")
-    assert "### load\n\n```python\nload(\n    name: " in text
+    assert "### load\n\n```python\nload(\n    name: str | Path | ModelSource | None = None,\n    *,\n" in text
+    assert "    device: str | device = 'cpu',\n" in text
     assert "\n- **prune_proposals**: " in text
     assert "\n- **mask_embeddings**: (1, N, D)" in text
     assert "#### Segmentation.semantic\n" in text

@@ -63,18 +63,29 @@ def _signature(value: Any) -> inspect.Signature | None:
 
 def _written(name: str, signature: inspect.Signature) -> str:
     """Return a signature in one line, or with a line for each parameter where that is too long."""
-    line = f"{name}{signature}".replace("'", "").replace("maskadapter.", "")
-    if len(line) <= _WIDTH:
-        return line
-    rows, star = [], False
+    parts: list[str] = []
     for parameter in signature.parameters.values():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not star:
-            rows.append("    *,")
-        star = star or parameter.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIONAL)
-        rows.append(f"    {parameter},".replace("'", ""))
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not any(part.startswith("*") for part in parts):
+            parts.append("*")
+        parts.append(_parameter(parameter))
     returned = signature.return_annotation
-    end = "" if returned is inspect.Signature.empty else f" -> {inspect.formatannotation(returned)}".replace("'", "")
-    return "\n".join([f"{name}(", *rows, f"){end}"]).replace("maskadapter.", "")
+    end = "" if returned in (inspect.Signature.empty, None) else f" -> {_type(returned)}"
+    line = f"{name}({', '.join(parts)}){end}"
+    return line if len(line) <= _WIDTH else "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){end}"])
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    text = stars + parameter.name
+    if parameter.annotation is not inspect.Parameter.empty:
+        text += f": {_type(parameter.annotation)}"
+    return text if parameter.default is inspect.Parameter.empty else f"{text} = {parameter.default!r}"
+
+
+def _type(annotation: Any) -> str:
+    """Return an annotation without the modules in which its types are defined."""
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", text)
 
 
 def _markdown(doc: str, parameters: set[str]) -> str:

@@ -54,7 +54,9 @@ def llms_text(config: dict, folder: Path) -> str:
 
 def first_sentence(page: str) -> str:
     """Return the first sentence of a page's first paragraph, without links and emphasis."""
-    blocks = (block.strip() for block in re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE).split("\n\n"))
+    blocks = (
+        block.strip() for block in re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE).split("\n\n")
+    )
     text = next(block for block in blocks if block and block[0] not in "#!<|`-")
     text = re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", " ".join(text.split()))
     return re.split(r"(?<=[.:!?])\s(?=[A-Z])", text)[0]
