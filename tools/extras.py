@@ -1,9 +1,9 @@
 """Install each extra into an environment of its own and import it there: ``python tools/extras.py [EXTRA ...]``.
 
-In each environment, below ``build/extras``: PyTorch first (set ``PIP_EXTRA_INDEX_URL`` for the build without CUDA), then
-the package with that one extra, both at the versions of ``constraints.txt``. Then every public name, and every package
-that the extra names, has to be importable, and ``pip check`` has to find no conflict. The environment of an extra that
-passed is removed. The exit code is 1 if one failed.
+In each environment, below ``build/extras``: PyTorch first (``PIP_EXTRA_INDEX_URL`` may name the index without CUDA),
+then the package with that one extra, both at the versions of ``constraints.txt``. Then every public name, and every
+package that the extra names, has to be importable, and ``pip check`` has to find no conflict. The environment of an
+extra that passed is removed. The exit code is 1 if one failed.
 """
 
 import re
@@ -80,7 +80,8 @@ def main(arguments: list[str]) -> int:
     if unknown:
         print(f"{unknown[0]} is not an extra: {', '.join(filter(None, known))}", file=sys.stderr)
         return 2
-    return 0 if all([passes(extra, known[extra]) for extra in arguments or known]) else 1
+    failed = [extra for extra in arguments or known if not passes(extra, known[extra])]
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def laid_out(tmp_path_factory):
 
 
 def test_the_navigation_has_every_guide_once(laid_out):
-    folder, found = laid_out
+    _, found = laid_out
     guides = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert len(NAVIGATION) == len(set(NAVIGATION))
     assert guides - set(NAVIGATION) == set()
