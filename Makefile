@@ -10,7 +10,7 @@ MINIMUM := .venv-minimum/bin/python
 SHARED ?= ../shared
 WORK ?= build/tiny
 
-.PHONY: demo test test-all test-minimum lint tiny
+.PHONY: demo test test-all test-minimum test-extras lint docs dist tiny
 
 demo: .venv/installed
 	@echo "Segmenting a photo of scikit-image with the embedded model:"
@@ -27,12 +27,27 @@ test-all: .venv/ready test-minimum
 test-minimum: .venv-minimum/ready
 	env OMP_NUM_THREADS=1 $(MINIMUM) -m pytest -W default -m "not slow" -n 2 --dist worksteal
 
+# Each extra in an environment of its own: gigabytes and many minutes.
+test-extras:
+	$(PYTHON) tools/extras.py
+
 lint: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/lint_words.py
+
+# The documentation site, in build/site.
+docs: .venv/docs
+	$(BIN)/python tools/documentation/make_site.py
+
+# What is published: the sdist, and the wheel that is built from it.
+dist: .venv/dist
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tools/dist.py dist
 
 # Rebuilds the embedded model, stage by stage: tools/tiny/README.md.
 tiny: .venv/tiny
@@ -47,6 +62,14 @@ tiny: .venv/tiny
 
 .venv/ready: .venv/installed
 	$(BIN)/python $(PIP) --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv/docs: .venv/installed
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
+.venv/dist: .venv/installed
+	$(BIN)/python $(PIP) build twine
 	touch $@
 
 .venv/tiny: .venv/ready tools/tiny/requirements.txt
