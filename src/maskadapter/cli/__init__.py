@@ -25,6 +25,7 @@ from maskadapter.cli.prepare import prepare
 from maskadapter.cli.reproduce import reproduce
 from maskadapter.cli.segment import segment
 from maskadapter.cli.train import train
+from maskadapter.cli.video import video
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.renamed import advice
 
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (segment, classify, label, evaluate, prepare, train, benchmark, export, reproduce):
+for command in (segment, classify, label, video, evaluate, prepare, train, benchmark, export, reproduce):
     app.command()(helpful(command))
 app.add_typer(models.app, name="models")
 app.add_typer(plot.app, name="plot")
