@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 _LEAST_IOU = 0.2  # of two masks of one class that may show one thing
 _LEAST_IOU_OF_CLASSES = 0.5  # of two classes: a model that wavers between them gives the same mask to either
 _LEAST_COSINE = 0.8  # of masks that do not overlap
-_REACH = 1.0  # such a mask may be away by this many times the thing's own extent
+_REACH = 2.0  # such a mask may be away by this many times the thing's own extent
 _APPEARANCE = 0.5  # weight of the mask embeddings' cosine beside the IoU
 _KEPT_EMBEDDING = 0.8  # share of the old embedding in the mean of a thing's embeddings
 _KEPT_VELOCITY = 0.5
