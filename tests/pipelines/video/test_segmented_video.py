@@ -42,8 +42,7 @@ def test_two_things_that_cross_keep_their_ids(film, tmp_path):
     assert len(red) == 40
     assert [int(line[2]) for line in red] == sorted(int(line[2]) for line in red)  # it goes to the right
     assert (int(blue[0][2]), int(blue[-1][2])) == (81, 1)
-    seen = COCO.__new__(COCO)
-    seen.__init__()
+    seen = COCO()
     seen.dataset = json.loads(coco.read_text())
     seen.createIndex()
     assert len(seen.imgs) == 40
@@ -235,7 +234,8 @@ def test_what_exists_is_not_overwritten(film, tmp_path):
 )
 def test_outputs_that_cannot_be(film, tmp_path, output, formats, message):
     with pytest.raises(MaskAdapterError, match=message):
-        write_segmented_video(Colored(), film, output=output if ":" in output else tmp_path / output, formats=formats, **RUN)
+        place = output if ":" in output else tmp_path / output
+        write_segmented_video(Colored(), film, output=place, formats=formats, **RUN)
     assert list(contents(tmp_path)) == ["film.mp4"]
 
 
@@ -277,14 +277,11 @@ def test_nothing_is_left_after_an_error(film, tmp_path, error):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
 def test_a_full_disk_is_one_line(film, tmp_path, monkeypatch):
-    from maskadapter.pipelines.video import result_files
-
-    writer = result_files.VideoWriter
-    monkeypatch.setattr(result_files, "VideoWriter", lambda path, *rest: writer(path, *rest))
     original = av.open
 
     def full(name, mode="r", **options):
-        return original("/dev/full" if mode == "w" else name, mode, **(options | ({"format": "mp4"} if mode == "w" else {})))
+        place = {"file": "/dev/full", "format": "matroska"} if mode == "w" else {"file": name}
+        return original(**place, mode=mode, **(options if mode == "r" else {}))
 
     monkeypatch.setattr(av, "open", full)
     with pytest.raises(MaskAdapterError, match=r"cannot write .*: No space left on device"):
