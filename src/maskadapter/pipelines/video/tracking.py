@@ -36,7 +36,7 @@ class Tracker:
 
     It has no memory of what a thing looked like long ago, so that things of one kind that cross may change their ids."""
 
-    def __init__(self, patience: int = 10) -> None:
+    def __init__(self, patience: int = 30) -> None:
         self._patience = patience
         self._tracks: list[_Track] = []
         self._last_id = 0
