@@ -29,7 +29,9 @@ def crossing(count=40, size=(64, 96), side=16):
         yield image
 
 
-def write_film(path, frames, times=None, time_base=Fraction(1, 1000), codec="libx264", turn=None, sound=None, **options):
+def write_film(
+    path, frames, times=None, time_base=Fraction(1, 1000), codec="libx264", turn=None, sound=None, **options
+):
     """Write frames at ``times`` (units of ``time_base``), by default 25 a second. turn: degrees for the display matrix,
     and whether it mirrors. sound: name of an audio codec."""
     frames = list(frames)
@@ -54,7 +56,9 @@ def write_film(path, frames, times=None, time_base=Fraction(1, 1000), codec="lib
             kind = audio.codec_context.format.name
             samples = (tone if kind.startswith("flt") else tone * 9000).astype("f4" if kind.startswith("flt") else "i2")
             resampled = av.AudioResampler(kind, "mono", 8000, audio.codec_context.frame_size or 1024)
-            block = av.AudioFrame.from_ndarray(samples[None], format="fltp" if samples.dtype == "f4" else "s16", layout="mono")
+            block = av.AudioFrame.from_ndarray(
+                samples[None], format="fltp" if samples.dtype == "f4" else "s16", layout="mono"
+            )
             block.sample_rate, block.pts = 8000, 0
             for part in itertools.chain(resampled.resample(block), resampled.resample(None)):
                 output.mux(audio.encode(part))

@@ -40,7 +40,9 @@ class CocoTracks:
         self._file.write('\n], "images": [')
         for index, (time, carried) in enumerate(zip(self._times, self._carried, strict=True)):
             image = image_entry(f"{self._video}/{index + 1:06d}.jpg", self._size, index + 1)
-            self._write(image | {"video_id": 1, "frame_id": index, "time": round(time, 6), "carried": bool(carried)}, index)
+            self._write(
+                image | {"video_id": 1, "frame_id": index, "time": round(time, 6), "carried": bool(carried)}, index
+            )
         rest = {"videos": [{"id": 1, "name": self._video, "height": height, "width": width}]}
         rest |= {"categories": self._categories, **coco_info()}
         self._file.write(f"\n], {json.dumps(rest, ensure_ascii=False)[1:]}\n")

@@ -16,6 +16,8 @@ def draw_frame(frame: VideoFrame) -> np.ndarray:
     for segment in shown:
         place = keys.index((segment.label, frame.tracks.get(segment.id)))
         labels[segment.compact.inside][segment.compact.crop] = place
-    names = [result.class_names[label] if track is None else f"{result.class_names[label]} {track}" for label, track in keys]
+    names = [
+        result.class_names[label] if track is None else f"{result.class_names[label]} {track}" for label, track in keys
+    ]
     palette = colors_of(result.class_names)
     return np.asarray(draw_overlay(result.image, labels, names, colors=[palette[label] for label, _ in keys]))

@@ -1,6 +1,5 @@
 """Frames written as a video that every player shows: H.264, 8 bits, 4:2:0."""
 
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -62,9 +61,7 @@ class VideoWriter:
         """Write a frame (H, W, 3) uint8 RGB, and the sound before it. pts, duration: as of a ``DecodedFrame``."""
         self._audio.advance(pts * self._time_base)
         rgb = self._av.VideoFrame.from_ndarray(np.pad(image, self._padding, mode="edge"), format="rgb24")
-        frame = self._colors.reformat(
-            rgb, format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE
-        )
+        frame = self._colors.reformat(rgb, format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE)
         frame.pts, frame.time_base, frame.duration = pts, self._time_base, duration
         self._output.mux(self._stream.encode(frame))
 
