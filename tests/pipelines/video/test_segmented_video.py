@@ -34,7 +34,7 @@ def mot(path):
 
 def test_two_things_that_cross_keep_their_ids(film, tmp_path):
     report = write_segmented_video(Colored(), film, output=tmp_path / "out", **RUN)
-    video, coco, text = report.files
+    _, coco, text = report.files
     assert (report.frames, report.notes) == (40, ())
     assert report.things == {"ball": 2}
     red = [line for line in mot(text) if line[1] == "1"]

@@ -34,7 +34,7 @@ class Tracker:
     before, and by how similar their mask embeddings are. All pairs are weighed at once, so that no mask goes to two
     tracks (Hungarian method). A thing that is not seen is waited for during ``patience`` updates.
 
-    It has no memory of what a thing looked like long ago, so that things of one kind that cross may change their ids."""
+    It has no memory of what a thing looked like long ago, so that things of one kind that cross may change ids."""
 
     def __init__(self, patience: int = 30) -> None:
         self._patience = patience
