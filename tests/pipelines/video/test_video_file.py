@@ -1,4 +1,4 @@
-"""Files that are no videos, or not whole, are one line."""
+"""Files that hold no video, or a part of one: one line."""
 
 from fractions import Fraction
 
