@@ -15,6 +15,7 @@ from maskadapter.vocabulary.vocabulary import Vocabulary
 
 COLORS = {"red": (210, 40, 40), "blue": (40, 40, 210)}
 GROUND = (120, 140, 120)
+RATE = 32_000  # samples a second, which every codec of the tests takes
 
 
 def crossing(count=40, size=(64, 96), side=16):
@@ -45,21 +46,21 @@ def write_film(
             setattr(stream.codec_context, name, value)
         if turn:
             stream.set_display_rotation(turn[0], hflip=turn[1])
-        audio = output.add_stream(sound, rate=8000, layout="mono") if sound else None
+        audio = output.add_stream(sound, rate=RATE, layout="mono", bit_rate=64_000) if sound else None
         for image, pts in zip(frames, times, strict=True):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = pts, time_base
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
         if audio:
-            tone = np.sin(np.arange(int(8000 * times[-1] * time_base)) / 3)
+            tone = np.sin(np.arange(int(RATE * times[-1] * time_base)) / 3)
             kind = audio.codec_context.format.name
             samples = (tone if kind.startswith("flt") else tone * 9000).astype("f4" if kind.startswith("flt") else "i2")
-            resampled = av.AudioResampler(kind, "mono", 8000, audio.codec_context.frame_size or 1024)
+            resampled = av.AudioResampler(kind, "mono", RATE, audio.codec_context.frame_size or 1024)
             block = av.AudioFrame.from_ndarray(
                 samples[None], format="fltp" if samples.dtype == "f4" else "s16", layout="mono"
             )
-            block.sample_rate, block.pts = 8000, 0
+            block.sample_rate, block.pts = RATE, 0
             for part in itertools.chain(resampled.resample(block), resampled.resample(None)):
                 output.mux(audio.encode(part))
             output.mux(audio.encode(None))

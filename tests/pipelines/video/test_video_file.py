@@ -34,7 +34,7 @@ def broken(tmp_path, kind):
             Image.new("RGB", (40, 30)).save(path, "PNG")
         case "cut off":
             write_film(path, crossing(), sound="aac")
-            path.write_bytes(path.read_bytes()[:-2000])  # its index is at the end
+            path.write_bytes(path.read_bytes()[:3000])  # its index is at the end
         case "sound alone":
             with av.open(str(path), "w") as file:
                 stream = file.add_stream("aac", rate=8000, layout="mono")
@@ -126,7 +126,7 @@ def test_damage_in_the_middle_costs_some_frames(tmp_path):
 
 
 def test_times_start_with_the_file(tmp_path):
-    film = write_film(tmp_path / "film.ts", crossing(5))  # whose first time is 1.4 s
+    film = write_film(tmp_path / "film.ts", crossing(5), [1400 + 40 * index for index in range(5)])
     with VideoFile(film) as video:
         times = [video.seconds(frame.pts) for frame in video.frames()]
     assert decoded(film)[0][0] > 1
