@@ -1,9 +1,11 @@
 """Write the files that README and docs use: ``python examples/sample_files.py``, in the folder where you try things.
 
-``photo.jpg`` and ``masks.png`` (a label map, 1 = cat); ``photos/`` and ``masks/``, a label map for each photo. The
-photos are scikit-image's. Any photos of yours will do as well.
+``photo.jpg`` and ``masks.png`` (a label map, 1 = cat); ``photos/`` and ``masks/``, a label map for each photo;
+``clip.mp4``, the photo moved past, where PyAV is installed. The photos are scikit-image's. Any photos of yours will do
+as well.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,3 +26,15 @@ for folder, box in CROPS.items():
     photo.crop(box).save(Path(folder, name), quality=95)
     labels.crop(box).save(masks / ("masks.png" if folder == "." else "cat.png"))
     print(Path(folder, name))
+
+with suppress(ImportError):
+    import av
+
+    with av.open("clip.mp4", "w") as clip:
+        stream = clip.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for left in range(0, 96, 8):
+            frame = av.VideoFrame.from_image(photo.crop((left, 30, left + 320, 270)))
+            clip.mux(stream.encode(frame))
+        clip.mux(stream.encode(None))
+    print("clip.mp4")

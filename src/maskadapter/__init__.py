@@ -48,6 +48,9 @@ _HOME = {
     "segment_images": "maskadapter.pipelines.segmenting",
     "segment_each": "maskadapter.pipelines.segmenting",
     "label_images": "maskadapter.pipelines.labeling",
+    "segment_video": "maskadapter.pipelines.video.frame_segmenter",
+    "VideoFrame": "maskadapter.pipelines.video.frame_segmenter",
+    "write_segmented_video": "maskadapter.pipelines.video.segmented_video",
     "model_predictor": "maskadapter.pipelines.model_evaluation",
     "evaluate": "maskadapter.evaluation.evaluator",
     "read_recipe": "maskadapter.training.recipe",
@@ -104,6 +107,9 @@ if TYPE_CHECKING:
     from maskadapter.pipelines.model_evaluation import model_predictor as model_predictor
     from maskadapter.pipelines.segmenting import segment_each as segment_each
     from maskadapter.pipelines.segmenting import segment_images as segment_images
+    from maskadapter.pipelines.video.frame_segmenter import VideoFrame as VideoFrame
+    from maskadapter.pipelines.video.frame_segmenter import segment_video as segment_video
+    from maskadapter.pipelines.video.segmented_video import write_segmented_video as write_segmented_video
     from maskadapter.results.activation_maps import ActivationMaps as ActivationMaps
     from maskadapter.results.classification import Classification as Classification
     from maskadapter.results.segmentation import Segmentation as Segmentation

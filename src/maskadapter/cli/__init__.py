@@ -26,6 +26,7 @@ from maskadapter.cli.reproduce import reproduce
 from maskadapter.cli.segment import segment
 from maskadapter.cli.serve import serve
 from maskadapter.cli.train import train
+from maskadapter.cli.video import video
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.renamed import advice
 
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (segment, classify, label, evaluate, prepare, train, benchmark, export, serve, reproduce):
+for command in (segment, classify, label, video, evaluate, prepare, train, benchmark, export, serve, reproduce):
     app.command()(helpful(command))
 app.add_typer(models.app, name="models")
 app.add_typer(plot.app, name="plot")

@@ -15,7 +15,7 @@ _GROUPS = {
     "Model": ("model", "pooler", "adapter", "architecture", "prune_proposals", "weights", "runs"),
     "Results": (
         *("output", "save", "format", "score", "min_area", "val", "top", "single", "pooling", "seen", "explain"),
-        *("json", "metric", "resume", "half", "overwrite", "convention"),
+        *("json", "metric", "resume", "half", "overwrite", "convention", "every"),
     ),
     "Service": ("host", "port", "token", "max_image_pixels", "max_body", "queue", "cache", "timeout"),
     "Computing": ("device", "cpu", "threads", "precision", "offline", "download", "seed"),

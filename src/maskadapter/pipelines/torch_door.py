@@ -6,3 +6,4 @@ from maskadapter.pipelines.model_check import Finding, check_model
 from maskadapter.pipelines.model_evaluation import model_predictor
 from maskadapter.pipelines.predictor import file_predictor
 from maskadapter.pipelines.segmenting import segment_images
+from maskadapter.pipelines.video import write_segmented_video
