@@ -18,8 +18,8 @@ _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 def write_set_image(
     folder: Path, stem: str, file: Path | bytes | None, suffix: str, pixels: Callable[[], np.ndarray]
 ) -> Path:
-    """Write an image into ``folder`` under ``stem`` and return its path: a copy of an upright 8-bit RGB JPEG or PNG, the
-    pixels of any other, so that pixels and labels agree.
+    """Write an image into ``folder`` under ``stem``, and return its path: an upright 8-bit RGB JPEG or PNG is copied,
+    of any other the pixels are written, so that pixels and labels agree.
 
     file: the image's file or its bytes; None where there is none. suffix: of its name, for one that is written anew.
     pixels: returns (H, W, 3) uint8 RGB, upright. Raises ImageError where the file cannot be read, and MaskAdapterError.

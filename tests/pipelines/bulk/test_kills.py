@@ -17,9 +17,9 @@ import maskadapter as ma
 pytest.importorskip("pyarrow")
 pytest.importorskip("fsspec")
 
-import pyarrow.parquet as pq  # noqa: E402
+import pyarrow.parquet as pq
 
-from maskadapter.io import decode_segmentation  # noqa: E402
+from maskadapter.io import decode_segmentation
 
 pytestmark = [
     pytest.mark.slow,
