@@ -55,7 +55,7 @@ def plan(
         made = plan_shards(
             *(sources, vocabulary, output, shard_size),
             background=background,
-            source=source,
+            model=source,
             prune_proposals=prune_proposals,
             column=column,
         )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def test_the_same_plan_gives_the_same_bytes(photos, plan, compute, tmp_path):
     compute(other)
     assert contents(plan.folder / "parts") == contents(other.folder / "parts")
     assert len(contents(plan.folder / "parts")) == 2
+    assert contents(plan.folder / "locks") == {}
 
 
 def test_what_is_done_stays_and_the_rest_is_computed(plan, compute):
@@ -125,8 +127,8 @@ def test_status_counts_and_names_what_failed(photos, plan, compute):
         ({"classes": "cat, dog"}, "classes was"),
         ({"things": "wall"}, "is_thing was"),
         ({"background": "none"}, 'background was "coco-stuff" and is null'),
-        ({"source": ma.ModelSource("tiny", pooler="adapter")}, "model.pooler was null"),
-        ({"source": ma.ModelSource("tiny", precision="bf16")}, 'model.precision was "fp32" and is "bf16"'),
+        ({"model": ma.ModelSource("tiny", pooler="adapter")}, "model.pooler was null"),
+        ({"model": ma.ModelSource("tiny", precision="bf16")}, 'model.precision was "fp32" and is "bf16"'),
         ({"shard_size": 3}, "shard_size was 4 and is 3"),
         ({"sources": "photos/c.png"}, "images.count was 6 and is 1"),
     ],
@@ -161,7 +163,7 @@ def test_an_edited_plan_and_parts_of_others_are_refused(plan, compute, tmp_path,
 def test_weights_that_changed_are_refused(photos, tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"one")
-    plan = ma.plan_shards(photos, CLASSES, tmp_path / "bulk", source=path)
+    plan = ma.plan_shards(photos, CLASSES, tmp_path / "bulk", model=path)
     path.write_bytes(b"two")
     with pytest.raises(MaskAdapterError, match=r"is not the file that .* was planned with"):
         ma.run_shards(plan.folder)
@@ -180,11 +182,17 @@ def test_runs_that_cannot_be(plan, given, message):
         ma.run_shards(plan.folder, **given)
 
 
+def test_a_missing_engine_is_one_line(plan, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MaskAdapterError, match=r"ray is needed for this: pip install 'maskadapter\[ray\]'"):
+        ma.run_shards(plan.folder, engine="ray")
+
+
 def test_a_folder_without_a_plan(tmp_path):
     with pytest.raises(MaskAdapterError, match=r"no plan in .*: write one with 'maskadapter bulk plan'"):
         read_plan(tmp_path)
     with pytest.raises(MaskAdapterError, match="precision auto depends on the machine"):
-        ma.plan_shards(tmp_path, "cat", tmp_path / "out", source=ma.ModelSource(precision="auto"))
+        ma.plan_shards(tmp_path, "cat", tmp_path / "out", model=ma.ModelSource(precision="auto"))
 
 
 def test_shares_are_all_shards_once(plan):

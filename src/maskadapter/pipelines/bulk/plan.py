@@ -85,7 +85,7 @@ def plan_shards(
     shard_size: int = 1000,
     things: Iterable[str] | None = None,
     background: Any = BACKGROUND,
-    source: ModelSource | str | Path | None = None,
+    model: ModelSource | str | Path | None = None,
     prune_proposals: bool = False,
     column: str | None = None,
 ) -> Plan:
@@ -93,7 +93,7 @@ def plan_shards(
     shards of ``shard_size``. No image is opened and no model loaded.
 
     sources: see ``planned_images``: folders, patterns, lists, tar archives, tables, here or behind an address that
-    fsspec knows. classes, things, background: as in ``segmenter.segment``. source: the model; its precision is fp32
+    fsspec knows. classes, things, background: as in ``segmenter.segment``. model: its precision is fp32
     where none is named, never auto: results must not depend on which machine computes a shard. prune_proposals: as in
     ``load``. column: of the images, in tables with several that may be.
     The same plan may be written again. Raises MaskAdapterError: what ``planned_images`` raises; a folder that was
@@ -105,7 +105,7 @@ def plan_shards(
     vocabulary = Vocabulary.of(classes, things)
     competing = competing_classes(vocabulary, background)
     settings = {"maskadapter": version("maskadapter"), **vocabulary_settings(vocabulary, competing, None)}
-    settings |= {"model": _model_settings(ModelSource.of(source)), "prune_proposals": prune_proposals}
+    settings |= {"model": _model_settings(ModelSource.of(model)), "prune_proposals": prune_proposals}
     settings = json.loads(json.dumps({**settings, "shard_size": shard_size}))
     pyarrow, parquet = load_extra("pyarrow", "bulk"), load_extra("pyarrow.parquet", "bulk")
     kinds = {"start": pyarrow.int64(), "length": pyarrow.int64()}

@@ -23,5 +23,5 @@ class PlannedImage(NamedTuple):
 
 def result_name(given: str) -> str:
     """Return a path or address as a name that stays inside any folder: without protocol, drive and ``..``."""
-    parts = re.split(r"[/\\]+", re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*:", "", given))
+    parts = re.split(r"[/\\]+", re.sub(r"^([A-Za-z]|[A-Za-z][A-Za-z0-9+.-]+(?=:/)):", "", given))
     return "/".join(part for part in parts if part not in ("", ".", "..")) or "image"

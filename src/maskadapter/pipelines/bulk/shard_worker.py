@@ -63,6 +63,8 @@ class ShardWorker:
             count, failed = write_part(part, self._rows(self._plan, shard), self._plan.settings_hash)
         finally:
             lock.release()
+        with suppress(OSError):  # whoever waits for it, or makes it anew, finds the part
+            Path(lock.lock_file).unlink()
         return ShardReport(shard, "done", count, failed, time.perf_counter() - started)
 
     def _rows(self, plan: Plan, shard: int) -> Iterator[dict[str, Any]]:
