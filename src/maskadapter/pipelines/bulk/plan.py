@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -111,17 +112,23 @@ def plan_shards(
     kinds = {"start": pyarrow.int64(), "length": pyarrow.int64()}
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in PlannedImage._fields])
     found = planned_images(sources, output.absolute(), column)
-    digest, count = hashlib.sha256(), 0
-    with write_atomically(output / IMAGES) as temporary:
-        with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            while rows := list(islice(found, shard_size)):
-                digest.update(json.dumps(rows).encode())
-                count += len(rows)
-                columns = dict(zip(PlannedImage._fields, map(list, zip(*rows, strict=True)), strict=True))
-                writer.write_table(pyarrow.table(columns, schema=schema), row_group_size=shard_size)
-            settings["images"] = {"count": count, "sha256": digest.hexdigest()}
-            writer.add_key_value_metadata({_HASH: settings_hash(settings).encode()})
-        claim(output, settings, SETTINGS, MaskAdapterError, free=(), results=f"{PARTS}/*.parquet")
+    digest, count, new = hashlib.sha256(), 0, not output.exists()
+    try:
+        with write_atomically(output / IMAGES) as temporary:
+            with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
+                while rows := list(islice(found, shard_size)):
+                    digest.update(json.dumps(rows).encode())
+                    count += len(rows)
+                    columns = dict(zip(PlannedImage._fields, map(list, zip(*rows, strict=True)), strict=True))
+                    writer.write_table(pyarrow.table(columns, schema=schema), row_group_size=shard_size)
+                settings["images"] = {"count": count, "sha256": digest.hexdigest()}
+                writer.add_key_value_metadata({_HASH: settings_hash(settings).encode()})
+            claim(output, settings, SETTINGS, MaskAdapterError, free=(), results=f"{PARTS}/*.parquet")
+    except BaseException:
+        if new:
+            with suppress(OSError):  # nothing of the user's is in it, and it is left where something is
+                output.rmdir()
+        raise
     return read_plan(output)
 
 

@@ -18,7 +18,7 @@ from maskadapter.system.progress import bar
 
 Engine = Literal["processes", "ray"]
 
-_TRIES = 2  # of a shard whose worker died: a kill is no fault of the shard, two are
+_TRIES = 2  # of a shard whose worker died: whatever killed it once may have nothing to do with the shard
 _PATIENCE = 0.5  # seconds until a shard of another run is looked at again
 
 
