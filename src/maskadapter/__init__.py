@@ -51,6 +51,10 @@ _HOME = {
     "segment_video": "maskadapter.pipelines.video.frame_segmenter",
     "VideoFrame": "maskadapter.pipelines.video.frame_segmenter",
     "write_segmented_video": "maskadapter.pipelines.video.segmented_video",
+    "plan_shards": "maskadapter.pipelines.bulk.plan",
+    "run_shards": "maskadapter.pipelines.bulk.running",
+    "shard_status": "maskadapter.pipelines.bulk.status",
+    "export_shards": "maskadapter.pipelines.bulk.exporting",
     "model_predictor": "maskadapter.pipelines.model_evaluation",
     "evaluate": "maskadapter.evaluation.evaluator",
     "read_recipe": "maskadapter.training.recipe",
@@ -101,6 +105,10 @@ if TYPE_CHECKING:
     from maskadapter.models.sources.segment_anything import SegmentAnything as SegmentAnything
     from maskadapter.models.sources.superpixels import Superpixels as Superpixels
     from maskadapter.paper.tables.reproduction import reproduce as reproduce
+    from maskadapter.pipelines.bulk.exporting import export_shards as export_shards
+    from maskadapter.pipelines.bulk.plan import plan_shards as plan_shards
+    from maskadapter.pipelines.bulk.running import run_shards as run_shards
+    from maskadapter.pipelines.bulk.status import shard_status as shard_status
     from maskadapter.pipelines.classifying import classify_images as classify_images
     from maskadapter.pipelines.labeling import label_images as label_images
     from maskadapter.pipelines.model_check import check_model as check_model

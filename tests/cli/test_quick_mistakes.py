@@ -33,6 +33,7 @@ LABEL = ["label", "photo.png", "-c", "cat, wall"]
 CLASSIFY = ["classify", "photo.png", "-c", "cat, wall", "--masks", "mask.png"]
 EVALUATE = ["evaluate", "tiny", "set.yaml"]
 TRAIN = ["train", "recipe.yaml"]
+PLAN = ["bulk", "plan", "-c", "cat", "-o", "new"]
 GALLERY = ["plot", "gallery", "photo.png", "-o", "a.png"]
 
 MISTAKES = {
@@ -165,6 +166,13 @@ MISTAKES = {
     "video classes": (["video", "text.jpg", "-c", "gone.txt"], "no such file of classes: gone.txt"),
     "video output": (["video", "text.jpg", "-c", "cat", "-o", "a.avi"], "a.avi ends in .avi"),
     "video format": (["video", "text.jpg", "-c", "cat", "--save", "coc"], "unknown format 'coc'"),
+    "bulk plan a source": ([*PLAN, "gone"], "no such file or folder: gone"),
+    "bulk plan classes": ([*PLAN, "photo.png", "-c", "gone.yaml"], "no such file of classes: gone.yaml"),
+    "bulk plan a model": ([*PLAN, "photo.png", "-m", "fcclip-lage"], "did you mean 'fcclip-large'?"),
+    "bulk plan a precision": ([*PLAN, "photo.png", "--precision", "auto"], "precision auto depends on the machine"),
+    "bulk plan into": ([*PLAN, "photo.png", "-o", "mask.png"], "cannot write mask.png"),
+    "bulk run": (["bulk", "run", "full"], "no plan in"),
+    "bulk status": (["bulk", "status", "full"], "no plan in"),
     "models check": (["models", "check", "gone.pth"], "no weights at gone.pth"),
     "models check a set": (["models", "check", "tiny", "--root", "gone"], "no ade20k-150 (val) in gone"),
     "models convert": (["models", "convert", "gone.pth", "a.safetensors"], "no weights at gone.pth"),

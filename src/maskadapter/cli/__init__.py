@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import maskadapter
-from maskadapter.cli import models, plot
+from maskadapter.cli import bulk, models, plot
 from maskadapter.cli.benchmark import benchmark
 from maskadapter.cli.classify import classify
 from maskadapter.cli.console import show_log
@@ -38,6 +38,7 @@ app = typer.Typer(
 )
 for command in (segment, classify, label, video, evaluate, prepare, train, benchmark, export, serve, reproduce):
     app.command()(helpful(command))
+app.add_typer(bulk.app, name="bulk")
 app.add_typer(models.app, name="models")
 app.add_typer(plot.app, name="plot")
 

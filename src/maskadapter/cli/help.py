@@ -10,15 +10,21 @@ from typer.models import OptionInfo
 
 _GROUPS = {
     "Classes": ("classes", "background", "things", "second_classes", "partition"),
-    "Data": ("root", "split", "task", "limit", "dataset", "data", "number", "annotations", "images", "segments"),
+    "Data": (
+        *("root", "split", "task", "limit", "dataset", "data", "number", "annotations", "images", "segments"),
+        *("column",),
+    ),
     "Masks": ("masks", "proposals", "alpha", "beta", "branch", "transfer_norm"),
     "Model": ("model", "pooler", "adapter", "architecture", "prune_proposals", "weights", "runs"),
     "Results": (
         *("output", "save", "format", "score", "min_area", "val", "top", "single", "pooling", "seen", "explain"),
-        *("json", "metric", "resume", "half", "overwrite", "convention", "every"),
+        *("json", "metric", "resume", "half", "overwrite", "convention", "every", "shard_size"),
     ),
-    "Service": ("host", "port", "token", "max_image_pixels", "max_body", "queue", "cache", "timeout"),
-    "Computing": ("device", "cpu", "threads", "precision", "offline", "download", "seed"),
+    "Service": ("host", "port", "token", "max_image_pixels", "max_body", "queue", "cache", "timeout", "label_studio"),
+    "Computing": (
+        *("device", "cpu", "threads", "precision", "offline", "download", "seed"),
+        *("workers", "shard", "engine", "price"),
+    ),
 }
 _GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names}
 

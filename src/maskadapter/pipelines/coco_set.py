@@ -1,9 +1,11 @@
 """``annotations.json`` of a COCO training set: joined from the parts, one an image, or extended where it was edited."""
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from maskadapter.errors import MaskAdapterError
@@ -44,17 +46,20 @@ def _is_removed(run: RunRecord, stem: str) -> bool:
 def join_coco(path: Path, parts: Iterable[Mapping[str, Any]], names: Sequence[str], is_thing: Sequence[bool]) -> None:
     """Write a COCO file of many images from their parts, each an ``image`` and its ``annotations``; one of them is in
     memory at a time."""
-    images, annotation_id = [], 0
-    with path.open("w", encoding="utf-8") as file:
+    annotation_id = 0
+    # The file ends with the images: until then they are in another.
+    with path.open("w", encoding="utf-8") as file, TemporaryFile("w+", encoding="utf-8") as images:
         file.write(json.dumps(coco_info())[:-1] + ', "annotations": [')
         for image_id, part in enumerate(parts, start=1):
-            images.append({**part["image"], "id": image_id})
+            images.write((", " if image_id > 1 else "") + json.dumps({**part["image"], "id": image_id}))
             for annotation in part["annotations"]:
                 file.write(",\n" if annotation_id else "\n")
                 annotation_id += 1
                 file.write(json.dumps({**annotation, "id": annotation_id, "image_id": image_id}))
-        rest = json.dumps(images), json.dumps(categories(names, is_thing), ensure_ascii=False)
-        file.write(f'\n], "images": {rest[0]}, "categories": {rest[1]}}}\n')
+        file.write('\n], "images": [')
+        images.seek(0)
+        shutil.copyfileobj(images, file)
+        file.write(f'], "categories": {json.dumps(categories(names, is_thing), ensure_ascii=False)}}}\n')
 
 
 def _extended(path: Path, parts: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:

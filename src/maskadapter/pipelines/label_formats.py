@@ -51,6 +51,11 @@ def label_text(
     return text.replace("<database>roboflow.ai<", "<database>maskadapter<") if format == "voc" else text
 
 
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
+    return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
+
+
 def _coco_text(file_name: str, size: Size, segments: Sequence[ResultSegment]) -> str:
     annotations = [
         {

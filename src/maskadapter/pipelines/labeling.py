@@ -6,28 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-from PIL import Image
-
 from maskadapter.errors import ImageError, MaskAdapterError
-from maskadapter.io import ORIENTATION, ImageFile, InputImage
+from maskadapter.io import ImageFile, InputImage
 from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.models.sources import given_by_user
 from maskadapter.pipelines.coco_set import check_coco, write_coco
 from maskadapter.pipelines.image_run import Report, Sources, find_images, run_over_images, vocabulary_settings
-from maskadapter.pipelines.label_formats import BY_SUPERVISION, LABEL_FILES, Format, label_text
+from maskadapter.pipelines.label_formats import BY_SUPERVISION, LABEL_FILES, Format, distinct_names, label_text
 from maskadapter.pipelines.mask_files import MaskedImage
 from maskadapter.pipelines.run_record import open_record
 from maskadapter.pipelines.set_folder import check_val, refuse_other_files
+from maskadapter.pipelines.set_image import write_set_image
 from maskadapter.pipelines.yolo_set import check_yolo, write_yolo
 from maskadapter.results import Segmentation, load_supervision
 from maskadapter.system.atomic_files import write_atomically
-from maskadapter.system.ignored_warnings import ignored_warnings
 from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
 from maskadapter.vocabulary import BACKGROUND
-
-_LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 
 
 @refuse_old_keywords
@@ -87,7 +82,7 @@ def label_images(
     if format in BY_SUPERVISION:
         load_supervision()  # a missing library is reported before the first image
     encoded = segmenter.encode_text(classes, things)
-    names = _distinct(encoded.vocabulary.names)
+    names = distinct_names(encoded.vocabulary.names)
     refuse_other_files(output, resume)
     folder, suffix = LABEL_FILES[format]
     count = Counter[str]()
@@ -101,7 +96,9 @@ def label_images(
         return segmenter.segment(pixels, encoded, background=background, masks=image.masks)
 
     def write(image: MaskedImage, result: Segmentation, place: Path) -> None:
-        written = _write_image(image, result.image, place / "images")
+        file = image.source if isinstance(image.source, Path) else None
+        suffix = file.suffix if file else ""
+        written = write_set_image(place / "images", image.stem, file, suffix, lambda: result.image)
         file_name = written.relative_to(place / "images").as_posix()
         height, width = result.size
         least = max(1, min_area * height * width)
@@ -137,38 +134,3 @@ def _named_in_set(images: Sequence[MaskedImage], format: Format) -> list[MaskedI
     if twice := [stem for stem, times in Counter(image.stem for image in flat).items() if times > 1]:
         raise MaskAdapterError(f"two images would be called {twice[0]} in the set: rename one of them")
     return flat
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Number the names that repeat: ADE20K's long list has two kinds of "pot", and classes of a set differ by name."""
-    return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
-
-
-def _write_image(image: ImageFile, pixels: np.ndarray, folder: Path) -> Path:
-    """Copy the image's file into the set where every reader sees ``pixels`` in it, and else write ``pixels``."""
-    file = image.source if isinstance(image.source, Path) else None
-    plain, content = _plain(file) if file else None, b""
-    if plain and file:
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise ImageError(f"cannot read {file}: {error.strerror}") from None
-    path = folder / (image.stem + (plain or (".jpg" if file and file.suffix.lower() in _LOSSY else ".png")))
-    with write_atomically(path) as temporary:
-        if plain:
-            temporary.write_bytes(content)
-        else:
-            Image.fromarray(pixels).save(temporary, quality=95, subsampling=0)
-    return path
-
-
-def _plain(source: Path) -> str | None:
-    """``".jpg"`` or ``".png"`` for such a file, upright, 8-bit RGB, nothing transparent; None for others."""
-    try:
-        with ignored_warnings(), Image.open(source, formats=("JPEG", "PNG")) as image:
-            eight_bits = ";16" not in str(image.tile)  # getexif loads a PNG, which empties its tiles
-            upright = image.getexif().get(ORIENTATION, 1) == 1
-            plain = image.mode == "RGB" and eight_bits and upright and "transparency" not in image.info
-            return {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "") if plain else None
-    except Exception:  # neither of the two, or its EXIF block is broken; the pixels were read before
-        return None

@@ -35,14 +35,11 @@ def check_yolo(run: RunRecord, names: Sequence[str]) -> None:
 def write_yolo(run: RunRecord, names: Sequence[str], val: float) -> str:
     """Write ``data.yaml`` and, for a share ``val`` above 0, ``train.txt`` and ``val.txt``; return a remark.
 
-    ``path`` is empty, which ultralytics reads as the folder of ``data.yaml``: the set can be moved. A file that was
-    edited stays, but new images are added to an edited list. Images are ranked by the hash of their content, equal
-    ones side by side, and those of an earlier run stay in their split.
-    Source: ultralytics 8.4, data/utils.py ``check_det_dataset`` and data/base.py ``get_img_files``.
+    A file that was edited stays, but new images are added to an edited list. Images are ranked by the hash of their
+    content, equal ones side by side, and those of an earlier run stay in their split.
     """
     places = {split: f"{split}.txt" if val else "images" for split in _SPLITS}
-    content = {"path": "", **places, "nc": len(names), "names": list(names)}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    text = data_yaml(names, places)
     run.write(INDEX, lambda path: path.write_text(text, encoding="utf-8"))
     if not val:
         return "data.yaml has the same images for train and val: --val 0.2 holds a fifth of them out"
@@ -58,6 +55,16 @@ def write_yolo(run: RunRecord, names: Sequence[str], val: float) -> str:
     for entry in images.values():
         entry["listed"] = True
     return f"{counts[0]:,} images for train, {counts[1]:,} for val" + (", the same" if both else "")
+
+
+def data_yaml(names: Sequence[str], places: Mapping[str, str]) -> str:
+    """The content of ``data.yaml``. places: of the images of train and val, folders or lists.
+
+    ``path`` is empty, which ultralytics reads as the folder of ``data.yaml``: the set can be moved.
+    Source: ultralytics 8.4, data/utils.py ``check_det_dataset`` and data/base.py ``get_img_files``.
+    """
+    content = {"path": "", **places, "nc": len(names), "names": list(names)}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 def _assign(images: Mapping[str, dict[str, Any]], val: float) -> None:

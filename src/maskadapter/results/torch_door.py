@@ -3,7 +3,7 @@
 from maskadapter.results.activation_maps import ActivationMaps
 from maskadapter.results.by_mode import Mode, segments_by_mode
 from maskadapter.results.classification import Classification
-from maskadapter.results.coco_annotations import segment_annotations
+from maskadapter.results.coco_annotations import panoptic_annotation, segment_annotations
 from maskadapter.results.colors import colors_of
 from maskadapter.results.counting import pixel_counts
 from maskadapter.results.detections import detections_of, load_supervision
