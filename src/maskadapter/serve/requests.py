@@ -39,7 +39,7 @@ class _OfAnImage(BaseModel):
     )
     output: Output = Field(
         "coco_rle",
-        description="How masks come: coco_rle, COCO's compressed run lengths; polygon, COCO's polygons, in which a seam "
+        description="How masks come: coco_rle, COCO's compressed run lengths; polygon, COCO's polygons, where a seam "
         "leads to a hole; png, one image of segment ids for all; summary, none.",
     )
     top: int = Field(5, ge=0, le=2000, description="How many of its most probable classes each segment lists.")
