@@ -85,7 +85,8 @@ def _run(model: Any, served: "ServedModel", settings: Any, listening: socket.soc
     print(f"{served.name} answers on http://{shown}:{port}; Ctrl-C stops it", flush=True)
     if settings.token is None and host not in ("127.0.0.1", "::1"):
         print("without a token: everybody who reaches this address can use it (--token, MASKADAPTER_TOKEN)", flush=True)
-    logging.getLogger("maskadapter").setLevel(logging.ERROR)  # the others are about what clients send
+    for name in ("maskadapter", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # the others are about what clients send
     app = create_app(model, served, settings)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE, ws="none"
