@@ -112,7 +112,8 @@ def _run(app: "FastAPI", what: str, token: str | None, listening: socket.socket)
     print(f"{what} on http://{shown}:{port}; Ctrl-C stops it", flush=True)
     if token is None and host not in ("127.0.0.1", "::1"):
         print("without a token: everybody who reaches this address can use it (--token, MASKADAPTER_TOKEN)", flush=True)
-    logging.getLogger("maskadapter").setLevel(logging.ERROR)  # the others are about what clients send
+    for name in ("maskadapter", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # the others are about what clients send
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE, ws="none"
     )

@@ -20,6 +20,7 @@ from maskadapter.models import OpenVocabularySegmenter
 from maskadapter.results import ActivationMaps, Result, Segmentation, segments_by_mode
 from maskadapter.serve.client_text_cache import ClientTextCache
 from maskadapter.serve.image_cache import ImageCache, content_id
+from maskadapter.serve.memory_budget import MemoryBudget
 from maskadapter.serve.model_worker import ModelWorker
 from maskadapter.serve.refusals import Busy, Refusal
 from maskadapter.serve.replies import classes_reply, png, segments_reply
@@ -42,7 +43,7 @@ from maskadapter.vocabulary import COMPETING, Vocabulary
 T = TypeVar("T")
 Asked = TypeVar("Asked", bound=BaseModel)
 Reply = Mapping[str, Any]
-_DECODED = 4  # images that are decoded and not yet encoded
+_ASIDE = 4  # threads; and of the largest images, how many may be decoded and wait to be encoded
 _LONGEST_MAP = 1024  # pixels of the longer side
 
 
@@ -54,8 +55,10 @@ class Service:
         self.model, self.served, self.settings = model, served, settings
         self.cache = ImageCache(settings.cache_bytes)
         self.worker = ModelWorker(settings.queue)
-        self._pool = ThreadPoolExecutor(_DECODED, thread_name_prefix="images")
-        self._decoded = asyncio.Semaphore(_DECODED)
+        self._pool = ThreadPoolExecutor(_ASIDE, thread_name_prefix="images")
+        self._decoding = asyncio.Semaphore(_ASIDE)
+        # Small images wait in the model's queue and nowhere else, so that all requests are answered in their order.
+        self._decoded = MemoryBudget(_ASIDE * 3 * settings.max_image_pixels)
         self._admitted = 0
         model.text_cache = ClientTextCache(model.clip, model.text_cache)
 
@@ -175,9 +178,13 @@ class Service:
         if content is None:
             problem = "it was not sent, or others took its place"
             raise Refusal(404, f"no image {image_id:.60} is kept: {problem}; send it again")
-        async with self._decoded:
+        async with self._decoding:
             pixels = await self._aside(partial(read_image, BytesIO(content), self.settings.max_image_pixels))
+            await self._decoded.take(pixels.nbytes)
+        try:
             return await self._on_model(lambda: work(self._encode(image_id, pixels)))
+        finally:
+            self._decoded.give_back(pixels.nbytes)
 
     def _encode(self, image_id: str, pixels: np.ndarray) -> EncodedImage:
         known = self.cache.peek(image_id)  # another request may have brought it while this one waited
