@@ -78,6 +78,6 @@ tiny: .venv/tiny
 
 .venv-minimum/ready: pyproject.toml constraints-minimum.txt
 	$(PYTHON) -m venv .venv-minimum
-	$(MINIMUM) $(PIP) --constraint constraints-minimum.txt --editable ".[bulk,label,plot,train,transformers]" \
+	$(MINIMUM) $(PIP) --constraint constraints-minimum.txt --editable ".[bulk,label,plot,train,transformers,video]" \
 		hypothesis "pytest>=9.0" pytest-xdist
 	touch $@

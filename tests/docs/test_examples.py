@@ -67,7 +67,7 @@ def test_your_own_photo_is_segmented_into_your_own_classes(run, photo, tmp_path)
 
 
 def test_sample_files_have_masks_for_every_photo(run, tmp_path):
-    photos = [tmp_path / line for line in run("sample_files.py")]
+    photos = [tmp_path / line for line in run("sample_files.py") if line.endswith(".jpg")]
     masks = [tmp_path / "masks.png", tmp_path / "masks" / "cat.png", tmp_path / "masks" / "garden" / "cat.png"]
     assert len(photos) == 3
     for photo, mask in zip(photos, masks, strict=True):

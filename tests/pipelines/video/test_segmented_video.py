@@ -149,7 +149,7 @@ def test_sound_that_the_container_cannot_hold_is_left_out_and_named(tmp_path):
     report = write_segmented_video(Colored(), film, output=tmp_path / "new.mov", **RUN)
     assert report.notes[0].startswith("the sound (wmav2) is left out")
     assert len(decoded(report.files[0])[0]) == 40
-    kept = write_segmented_video(Colored(), film, output=tmp_path / "new.mkv", **RUN)
+    kept = write_segmented_video(Colored(), film, output=tmp_path / "kept.mkv", **RUN)
     assert kept.notes == ()
     assert av.open(str(kept.files[0])).streams.audio[0].codec_context.name == "wmav2"
 
