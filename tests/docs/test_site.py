@@ -60,7 +60,8 @@ def test_links_are_moved_and_code_is_left_alone(tmp_path):
         "README.md": "# Here",
         "docs/a.md": "[b](deep/b.md#x) [r](../README.md) [c](../code.py) [w](https://example.org)\n\n```\n[](c.md)\n```\n",
         "docs/deep/b.md": "[a](../a.md) [n](../../notes/)",
-        "notes/README.md": "[a](../docs/a.md) [l](../LICENSE)",
+        "notes/README.md": "[a](../docs/a.md) [l](../LICENSE) [h](../.hidden/x.yml)",
+        ".hidden/x.yml": "",
         "code.py": "",
         "LICENSE": "",
     }.items():
@@ -74,7 +75,7 @@ def test_links_are_moved_and_code_is_left_alone(tmp_path):
         "[b](deep/b.md#x) [r](index.md) [c](code.py) [w](https://example.org)\n\n```\n[](c.md)\n```\n"
     )
     assert texts["deep/b.md"] == "[a](../a.md) [n](../notes/README.md)"
-    assert texts["notes/README.md"] == "[a](../a.md) [l](../LICENSE.txt)"
+    assert texts["notes/README.md"] == "[a](../a.md) [l](../LICENSE.txt) [h](../hidden/x.yml)"
     assert (tmp_path / "out" / "code.py").is_file()
 
 

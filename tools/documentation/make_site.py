@@ -77,7 +77,9 @@ def main() -> int:
         return 1
     for page in laid_out:  # what llms.txt links to
         shutil.copyfile(PAGES / page, SITE / page)
-    found = [
+    copied = (path.relative_to(PAGES) for path in sorted(PAGES.rglob("*")) if path.is_file())
+    found = [f"{name} is not on the site" for name in copied if not (SITE / name).is_file()]
+    found += [
         f"{path.relative_to(SITE)} would fetch {address}"
         for path in sorted(SITE.rglob("*"))
         if path.suffix in (".html", ".css")

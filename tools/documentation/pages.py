@@ -20,7 +20,8 @@ def place(name: Path) -> Path:
         return Path("index.md")
     if name.parts[0] == "docs":
         return name.relative_to("docs")
-    return name if name.suffix else name.with_suffix(".txt")
+    shown = Path(*(part.lstrip(".") for part in name.parts))  # the builder leaves out what is hidden
+    return shown if shown.suffix else shown.with_suffix(".txt")
 
 
 def links(text: str) -> Iterator[str]:
