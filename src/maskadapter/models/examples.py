@@ -19,7 +19,7 @@ from maskadapter.vocabulary import COMPETING, Example, comparable
 # Weights of the examples' mean beside a text embedding, which has length 1. Chosen on training photos that were held
 # out: docs/examples.md
 WITH_NAME, HALF = 0.25, 1.0  # of very many examples beside a name; so many examples have half of it
-ALONE = 1.5  # beside no name
+ALONE = 1.0  # beside no name
 
 
 class Encoder(Protocol):
@@ -48,8 +48,8 @@ class ExampleCache:
 
 
 def example_vectors(example: Example, model: Encoder) -> Tensor:
-    """How the n masks of an example differ from the images they are in, (n, D): the unit mask embedding minus that of
-    the whole image. What all embeddings of images have in common, and those of texts have not, drops out.
+    """How the n masks of an example differ from what surrounds them, (n, D): the unit embedding of the mask minus that
+    of the rest of its image. What all embeddings of images have in common, and those of texts have not, drops out.
 
     Raises ImageError; MaskError for masks that are none, empty, the whole image, or do not fit it."""
     return torch.cat(
