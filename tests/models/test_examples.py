@@ -125,3 +125,15 @@ def test_mistakes_are_one_line(name, masks, message):
     with pytest.raises(ma.MaskAdapterError, match=message) as caught:
         small("pooling").encode_text(["cat", ma.Example(name, masks)])
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_background_calls_a_shown_thing_does_not_compete(tiny):
+    from skimage import data
+
+    photo = data.chelsea()
+    cat = max(tiny.segment(photo, "cat, wall"), key=lambda one: one.area)
+    assert cat.class_name == "cat"
+    found = tiny.segment(photo, ["wall", ma.Example("gizmo", [(photo, cat.mask)], text=False)])
+    assert max(found, key=lambda one: one.area).class_name == "gizmo"
+    assert "cat" not in found.background
+    assert "dog" in found.background

@@ -57,7 +57,7 @@ def first_sentence(page: str) -> str:
     blocks = (
         block.strip() for block in re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE).split("\n\n")
     )
-    text = next(block for block in blocks if block and block[0] not in "#!<|`-")
+    text = next(block for block in blocks if block and block[0] not in "#!<|-")
     text = re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", " ".join(text.split()))
     return re.split(r"(?<=[.:!?])\s(?=[A-Z])", text)[0]
 

@@ -21,11 +21,13 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class EncodedVocabulary:
     """A vocabulary and its text embeddings (S, D), one unit vector per synonym, encoded once for many images.
-    background: how many classes, the last, only compete: what was learned about their names is not used."""
+    background: how many classes, the last, only compete: what was learned about their names is not used.
+    shown: the numbers of the synonyms that stand for a class which examples alone show, and no name."""
 
     vocabulary: Vocabulary
     text_embeddings: Tensor
     background: int = 0
+    shown: tuple[int, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,8 +39,11 @@ class EncodedVocabulary:
 
     def with_background(self, background: "EncodedVocabulary", similarity: float) -> "EncodedVocabulary":
         """Append the background's classes as stuff, which compete for pixels, but for those of which a synonym has a
-        cosine of ``similarity`` or more with one of ours: "dog" must not win the pixels of "puppy"."""
-        closest = (background.text_embeddings @ self.text_embeddings.T).amax(dim=1).cpu()
+        cosine of ``similarity`` or more with one of ours: "dog" must not win the pixels of "puppy". Of a class that
+        examples alone show, the nearest is left out: it is what the background calls the same thing."""
+        cosines = background.text_embeddings @ self.text_embeddings.T
+        closest = cosines.amax(dim=1).cpu()
+        closest[cosines[:, list(self.shown)].argmax(dim=0).cpu()] = torch.inf
         sizes, classes = background.vocabulary.group_sizes, background.vocabulary.classes
         groups = zip(classes, background.text_embeddings.split(sizes), closest.split(sizes), strict=True)
         kept = [(names, embeddings) for names, embeddings, cosines in groups if float(cosines.max()) < similarity]

@@ -86,14 +86,16 @@ def with_examples(
     for example in examples:
         by_class.setdefault(comparable(example.synonyms[0]), []).append(example)
     classes = zip(encoded.vocabulary.names, encoded.text_embeddings.split(encoded.vocabulary.group_sizes), strict=True)
-    embeddings = []
+    embeddings, nameless = list[Tensor](), list[int]()
     for name, text in classes:
         if shown := by_class.get(comparable(name)):
             if not (named := any(example.text for example in shown)):
+                start = sum(map(len, embeddings))
+                nameless += range(start, start + len(text))
                 text = model.encode_text(COMPETING).text_embeddings.mean(dim=0).expand_as(text)
             text = moved(text, torch.cat([cache.vectors(example, model) for example in shown]).to(text), named)
         embeddings.append(text)
-    return replace(encoded, text_embeddings=torch.cat(embeddings))
+    return replace(encoded, text_embeddings=torch.cat(embeddings), shown=tuple(nameless))
 
 
 def moved(text: Tensor, vectors: Tensor, named: bool) -> Tensor:
