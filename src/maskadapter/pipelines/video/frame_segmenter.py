@@ -46,9 +46,9 @@ def segment_video(
     """Yield one frame of a video after another, segmented, each when it is asked for; none is kept.
 
     video: a file, or frames from anywhere, such as a camera: each an array (H, W, 3) uint8 RGB or what ``read_image``
-    takes, all of one size. classes, things, background: as in ``segmenter.segment``. every: the model sees the first of
-    each so many frames, and the frames between have the masks of the last one that it saw, unchanged. score: 0 to 1, the
-    least of a segment that is kept, see ``Segmentation.filter``.
+    takes, all of one size. classes, things, background: as in ``segmenter.segment``. every: of so many frames, the
+    model sees the first, and the others have its masks, unchanged. score: 0 to 1, the least of a segment that is kept,
+    see ``Segmentation.filter``.
 
     Things are followed by their masks and mask embeddings, see ``Tracker``; a model that prunes proposals has no such
     embeddings. Raises MaskAdapterError: a file that is not a video, PyAV is not installed, frames of several sizes.
