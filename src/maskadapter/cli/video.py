@@ -20,7 +20,9 @@ def video(
     classes: Classes,
     output: Annotated[Path, Option("--output", "-o", help="A folder, or a file: .mp4, .mkv or .mov.")] = Path("out"),
     save: Annotated[str, Option(help="Of overlay, coco, mot.")] = "overlay,coco,mot",
-    every: Annotated[int, Option(min=1, help="See each so-manieth frame; those between keep its masks.")] = 1,
+    every: Annotated[
+        int, Option(min=1, help="Let the model see every Nth frame; the frames between keep its masks.")
+    ] = 1,
     background: Background = BACKGROUND,
     things: Things = None,
     score: Annotated[float, Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.0,

@@ -12,7 +12,7 @@ from maskadapter.types import Size
 
 
 class CocoTracks:
-    """Writes annotations as they come, so that a long video takes no memory but eight bytes a frame.
+    """Writes annotations as they come, so that a long video takes no memory but nine bytes a frame.
 
     file: open for writing; ``finish`` makes it JSON. video: the file's name."""
 

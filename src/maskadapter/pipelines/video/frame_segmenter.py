@@ -46,9 +46,9 @@ def segment_video(
     """Yield one frame of a video after another, segmented, each when it is asked for; none is kept.
 
     video: a file, or frames from anywhere, such as a camera: each an array (H, W, 3) uint8 RGB or what ``read_image``
-    takes, all of one size. classes, things, background: as in ``segmenter.segment``. every: the model sees each frame
-    of this number, and the frames between have the masks of the last one that it saw, unchanged. score: 0 to 1, the
-    least of a segment that is kept, see ``Segmentation.filter``.
+    takes, all of one size. classes, things, background: as in ``segmenter.segment``. every: of so many frames, the
+    model sees the first, and the others have its masks, unchanged. score: 0 to 1, the least of a segment that is kept,
+    see ``Segmentation.filter``.
 
     Things are followed by their masks and mask embeddings, see ``Tracker``; a model that prunes proposals has no such
     embeddings. Raises MaskAdapterError: a file that is not a video, PyAV is not installed, frames of several sizes.
@@ -83,12 +83,12 @@ class FrameSegmenter:
         self._encoded = segmenter.encode_text(classes, things)
         self.vocabulary = self._encoded.vocabulary
         self._tracker = Tracker()
-        self._last: VideoFrame | None = None
-        self._seen: VideoFrame | None = None  # by the model
+        self._count = 0
+        self._seen: VideoFrame | None = None  # the last one that the model saw
 
     def segment(self, image: np.ndarray, time: float | None = None) -> VideoFrame:
         """The next frame. image: (H, W, 3) uint8 RGB. time: seconds."""
-        index = 0 if self._last is None else self._last.index + 1
+        index = self._count
         if self._seen is not None and self._seen.result.image.shape != image.shape:
             (height, width), (high, wide) = image.shape[:2], self._seen.result.size
             sizes = f"frame {index} has {width} x {height} pixels, and those before {wide} x {high}"
@@ -97,7 +97,7 @@ class FrameSegmenter:
             frame = self._seen = self._computed(index, time, image)
         else:
             frame = VideoFrame(index, time, _carried(self._seen.result, image), self._seen.tracks, carried=True)
-        self._last = frame
+        self._count += 1
         return frame
 
     def _computed(self, index: int, time: float | None, image: np.ndarray) -> VideoFrame:
