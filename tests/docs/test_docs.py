@@ -35,12 +35,9 @@ def blocks(language):
 
 
 PYTHON = dict(blocks("python"))
-COMMANDS = {
-    f"{place}: {line}": line
-    for place, text in blocks("")
-    for line in text.splitlines()
-    if line.startswith("maskadapter ")
-}
+# The last place of a command that stands in several.
+PLACES = {line: place for place, text in blocks("") for line in text.splitlines() if line.startswith("maskadapter ")}
+COMMANDS = {f"{place}: {line}": line for line, place in PLACES.items()}
 
 
 # What needs a network or a gigabyte of weights is not run; its options have to exist.
@@ -52,12 +49,22 @@ LONG_COMMANDS = {
 }
 
 
-@pytest.fixture
-def workplace(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def sample_files(tmp_path_factory):
     """A folder with the photo, the masks and the folder of images that the documentation uses."""
+    folder = tmp_path_factory.mktemp("sample")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        runpy.run_path(str(ROOT / "examples" / "sample_files.py"))
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
+    return folder
+
+
+@pytest.fixture
+def workplace(sample_files, small_input, tmp_path, monkeypatch):
+    """A copy of those files, to work in."""
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(ROOT / "examples" / "sample_files.py"))
-    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    shutil.copytree(sample_files, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(small_input, tmp_path, monkeypatch, capsys):
     """A function that runs an example in an empty folder and returns what it printed, line by line."""
     monkeypatch.chdir(tmp_path)
 

@@ -1,16 +1,20 @@
 """A service of the embedded model, and a photo that it has encoded."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 import maskadapter as ma
+from maskadapter.models.preprocess import InputSize
 
 
 @pytest.fixture(scope="session")
 def model():
-    return ma.load()
+    model = ma.load()
+    model.inference = replace(model.inference, input_size=InputSize(384, 384))  # quicker
+    return model
 
 
 @pytest.fixture(scope="session")
