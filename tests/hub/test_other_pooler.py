@@ -13,7 +13,9 @@ def scores(model):
     return [one.score for one in model.segment(chelsea(), "cat, wall").panoptic()]
 
 
-@pytest.mark.parametrize(("pooler", "other", "kind"), [(None, "adapter", AdapterPooler), ("adapter", "pooling", MaskPooling)])
+@pytest.mark.parametrize(
+    ("pooler", "other", "kind"), [(None, "adapter", AdapterPooler), ("adapter", "pooling", MaskPooling)]
+)
 def test_the_embedded_model_has_both(pooler, other, kind):
     source = ma.ModelSource(pooler=pooler)
     model = ma.load(source)
