@@ -10,7 +10,7 @@ from maskadapter.models.poolers import AdapterPooler, MaskPooling
 
 
 def scores(model):
-    return [one.score for one in model.segment(chelsea(), "cat, wall").panoptic()]
+    return [one.score for one in model.segment(chelsea(), "cat, wall")]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_the_embedded_model_has_both(pooler, other, kind):
 
 def test_an_adapter_of_a_file_is_compared_with_the_pooling_of_its_model(tmp_path):
     model = ma.load(pooler="adapter")
-    ma.save(model, tmp_path / "own.safetensors")
+    ma.save(model, tmp_path / "own.safetensors", "tiny")
     source = ma.ModelSource(name=tmp_path / "own.safetensors")
     found = with_other_pooler(ma.load(source), source)
     encoded = model.encode_image(chelsea())

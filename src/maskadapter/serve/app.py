@@ -36,7 +36,7 @@ def create_app(
     """The service of a model, to be run by any ASGI server, in one process. ``app.state.service`` is its ``Service``.
 
     served: what it says about the model. routers: further endpoints; one with a prefix asks for the token itself. Plain
-    functions among them may call ``service.segment_pixels``. other: the same model with another pooler, for comparison."""
+    functions among them may call ``service.segment_pixels``. other: the same model with another pooler, to compare."""
     settings = settings or Settings()
     service = Service(model, served, settings, other)
     metrics = Metrics(service)
