@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
+from maskadapter.models import PoolerName
 from maskadapter.serve.metrics import Metrics
 from maskadapter.serve.refusals import Refusal
 from maskadapter.serve.replies import ErrorReply, ImageReply, SegmentsReply, classes_reply
@@ -100,9 +101,10 @@ def endpoints(service: Service, metrics: Metrics) -> APIRouter:
         number: Annotated[
             int | None, Query(alias="map", description="One of the maps; without it their mean.", ge=0, lt=2**31)
         ] = None,
+        pooler: Annotated[PoolerName | None, Query(description="As of `POST /v1/classify`.")] = None,
     ) -> Response:
-        """Where the model pooled for a proposal: white for the highest weight."""
-        image = await service.answer(request, partial(service.map_of, image_id, proposal, number))
+        """Where the model pools for a proposal: white for the highest weight."""
+        image = await service.answer(request, partial(service.map_of, image_id, proposal, number, pooler))
         return Response(image, media_type="image/png")
 
     @router.get("/v1/models", tags=["about"], responses=_replies({}, 401))

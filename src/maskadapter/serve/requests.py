@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
+from maskadapter.models import PoolerName
 from maskadapter.serve.refusals import Refusal
 from maskadapter.serve.request_body import file_fields, last_part
 from maskadapter.vocabulary import BACKGROUND, Vocabulary, competing_classes
@@ -99,6 +100,9 @@ class ClassifyRequest(_OfAnImage):
     masks: File | list[Any] = Field(
         description="A list of COCO's run lengths or polygons at the image's size, at most as many as the service "
         "allows; in a form also a file: a label map or panoptic PNG, in which each value above 0 is a mask."
+    )
+    pooler: PoolerName | None = Field(
+        None, description="How masks become embeddings: one of the two that `GET /v1/models` names; by default its own."
     )
 
 
