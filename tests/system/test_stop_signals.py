@@ -15,7 +15,7 @@ from maskadapter.system.stop_signals import (
 
 
 def test_the_first_is_noted_and_the_second_has_its_effect():
-    with StopSignals() as stop, pytest.raises(KeyboardInterrupt):
+    with StopSignals() as stop, pytest.raises(KeyboardInterrupt):  # noqa: PT012
         signal.raise_signal(signal.SIGINT)
         assert stop.noted
         signal.raise_signal(signal.SIGINT)
@@ -24,7 +24,7 @@ def test_the_first_is_noted_and_the_second_has_its_effect():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_sigterm_is_told_from_ctrl_c():
+def test_sigterm_and_ctrl_c_raise_different_exceptions():
     with StopSignals() as stop:
         signal.raise_signal(signal.SIGTERM)
     assert isinstance(stop.interruption("late"), Terminated)

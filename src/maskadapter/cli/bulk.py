@@ -119,7 +119,7 @@ def export(
     folder: Folder,
     output: Annotated[Path, Option("--output", "-o", help="Folder for the data set, new or empty.")],
     format: Annotated[
-        Literal["coco", "yolo", "voc", "panoptic"], Option(help="yolo and voc need supervision.")
+        Literal["coco", "yolo", "voc", "panoptic"], Option(help="yolo and voc need the extra label.")
     ] = "coco",
     score: Annotated[float, Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.0,
     min_area: Annotated[float, Option(min=0, max=1, help="Leave out smaller shares of the image.")] = 0.0,
