@@ -10,7 +10,7 @@ _log = logging.getLogger(__name__)
 
 
 def warn_of_scripts(vocabulary: Vocabulary) -> None:
-    """Log the classes that a text encoder of Latin script alone does not know, once. The built-in lists are in English."""
+    """Log the classes that a text encoder of Latin script alone does not know, once; the built-in lists are English."""
     if vocabulary.name is None and (names := in_other_scripts(vocabulary)):
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         problem = "the text encoder knows Latin script alone, and these classes match nothing"
