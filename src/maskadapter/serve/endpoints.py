@@ -155,7 +155,7 @@ def _replies(models: Mapping[int, type[BaseModel]], *statuses: int) -> dict[int 
 
 def _body(kind: type[BaseModel], examples: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """The description of a body that is JSON or a form."""
-    schema = kind.model_json_schema()
+    schema = _in_one_piece(kind.model_json_schema())
     form = {**schema, "properties": {name: _in_form(name, one) for name, one in schema["properties"].items()}}
     content = {
         "application/json": {
@@ -165,6 +165,23 @@ def _body(kind: type[BaseModel], examples: Mapping[str, dict[str, Any]]) -> dict
         "multipart/form-data": {"schema": form},
     }
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _in_one_piece(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with its definitions where it refers to them: a reference would be looked up in the whole document."""
+    definitions = schema.get("$defs", {})
+
+    def resolved(part: Any) -> Any:
+        if isinstance(part, list):
+            return [resolved(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return resolved(definitions[part["$ref"].rpartition("/")[2]])
+        return {name: resolved(one) for name, one in part.items() if name != "$defs"}
+
+    found: dict[str, Any] = resolved(schema)
+    return found
 
 
 def _in_form(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -28,8 +28,12 @@ class ImageRequest(BaseModel):
     file_name: str | None = Field(None, description="Comes back in the reply. It is not opened.", max_length=4096)
 
 
+def _given(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"type": "string"}}}
+
+
 class _OfAnImage(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"oneOf": [_given("image"), _given("image_id")]})
 
     image: File | None = Field(None, description="The bytes of an image file: in JSON in base64, in a form as a file.")
     image_id: str | None = Field(None, description="Instead of the image: its id of `POST /v1/images`.", max_length=100)
