@@ -5,6 +5,7 @@ import shutil
 import socket
 import sysconfig
 
+import input_size
 import pytest
 
 import maskadapter.models.clip  # noqa: F401 (declares what timm needs before a test imports it)
@@ -15,6 +16,13 @@ def own_cache(tmp_path_factory):
     """No test reads or fills the cache of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MASKADAPTER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def small_input():
+    """The embedded model resizes images to 160 pixels and not to 640."""
+    with input_size.small_input():
         yield
 
 

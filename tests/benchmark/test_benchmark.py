@@ -135,6 +135,8 @@ def test_the_second_class_list_costs_little_on_an_encoded_image(folder):
         64,
         "--images",
         folder / "photos",
+        "--proposals",
+        12,
         "--classes",
         "box, sky",
         "--second-classes",

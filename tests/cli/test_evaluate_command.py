@@ -94,7 +94,7 @@ def test_the_embedded_model_on_two_images(root, tmp_path, capsys):
     assert "beta was 0.9 and is 0.5" in capsys.readouterr().err
 
 
-def test_ground_truth_masks_are_classified(root, tmp_path):
+def test_ground_truth_masks_are_classified(root, small_input, tmp_path):
     assert not run("tiny", root / "own.yaml", "-o", tmp_path, "--masks", "ground-truth")
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["facts"]["class masks"] == 4
@@ -102,7 +102,7 @@ def test_ground_truth_masks_are_classified(root, tmp_path):
     assert "alpha" not in content["facts"]  # CLIP with the pooler alone decides
 
 
-def test_masks_from_files(root, tmp_path):
+def test_masks_from_files(root, small_input, tmp_path):
     """Files of the ground-truth masks give what ``ground-truth`` gives."""
     _, labels = quarters()
     (tmp_path / "masks").mkdir()
@@ -119,7 +119,7 @@ def test_masks_from_files(root, tmp_path):
     assert run("tiny", root / "own.yaml", "-o", tmp_path / "again", "--masks", tmp_path / "masks") == 2
 
 
-def test_other_masks_in_a_folder_of_the_same_name(root, tmp_path, capsys):
+def test_other_masks_in_a_folder_of_the_same_name(root, small_input, tmp_path, capsys):
     _, labels = quarters()
     for turn, masks in (("one", np.stack([labels == 0, labels == 1])), ("two", (labels == 0)[None])):
         (tmp_path / turn / "masks").mkdir(parents=True)
@@ -167,7 +167,7 @@ def test_masks_that_two_images_would_share(tmp_path):
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_no_masks_or_empty_ones(root, tmp_path, count):
+def test_no_masks_or_empty_ones(root, small_input, tmp_path, count):
     dataset = open_dataset(root / "own.yaml")
     (tmp_path / "masks").mkdir()
     for name in "ab":
@@ -267,7 +267,7 @@ def test_what_published_figures_may_be_compared_with(monkeypatch):
         assert model_predictor(ModelSource("file"), dataset).published_as == published_as
 
 
-def test_published_figures_stand_in_the_report(root, tmp_path, capsys, monkeypatch):
+def test_published_figures_stand_in_the_report(root, small_input, tmp_path, capsys, monkeypatch):
     asked = []
 
     def figures(*arguments):
@@ -285,7 +285,7 @@ def test_published_figures_stand_in_the_report(root, tmp_path, capsys, monkeypat
     assert "reference" not in json.loads((tmp_path / "alpha" / "report.json").read_text())
 
 
-def test_one_file_with_the_masks_of_all_images(root, tmp_path):
+def test_one_file_with_the_masks_of_all_images(root, small_input, tmp_path):
     _, labels = quarters()
     images, annotations = [], []
     (tmp_path / "masks").mkdir()
@@ -342,7 +342,7 @@ def test_predictions_of_another_program(root, tmp_path, capsys):
     assert "needs the list that the model was trained on" in capsys.readouterr().err
 
 
-def test_seen_classes_by_supercategory(root, tmp_path, capsys):
+def test_seen_classes_by_supercategory(root, small_input, tmp_path, capsys):
     (root / "a150.yaml").write_text((root / "own.yaml").read_text().replace("classes.txt", "ade20k-150"))
     records = []
     for partition, counts in (("coco-panoptic", "64 seen, 86 unseen"), ("paper-rule", "76 seen, 74 unseen")):
@@ -364,7 +364,7 @@ def test_switches_that_predictions_in_files_do_not_have(root, tmp_path, capsys):
         assert f"evaluated as they are: leave {switch[0]} out" in capsys.readouterr().err
 
 
-def test_competing_classes(root, tmp_path, capsys):
+def test_competing_classes(root, small_input, tmp_path, capsys):
     assert not run("tiny", root / "own.yaml", "-o", tmp_path / "out", "--background", "zebra|cat, cup of coffee")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["facts"]["background"] == ["zebra|cat", "cup of coffee"]

@@ -27,7 +27,7 @@ RECIPE = {
 
 
 @pytest.fixture
-def mine(tmp_path, monkeypatch):
+def mine(small_input, tmp_path, monkeypatch):
     """A folder with a custom data set of four images, and a recipe."""
     monkeypatch.chdir(tmp_path)
     scenes = Scenes(4, size=96)

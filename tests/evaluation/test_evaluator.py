@@ -242,13 +242,22 @@ def started(folder, rank=0, world=1, pause=0.02, settings=None):
     )
 
 
-def test_two_processes_give_the_same_numbers(tmp_path):
+def with_another_process(monkeypatch, folder, settings=None):
+    """Evaluate as the second of two processes; the numbers of both are equal."""
+    first = started(folder, 0, 2, settings=settings)
+    dataset = InMemory(samples(9))
+    with monkeypatch.context() as patch:
+        patch.setenv("RANK", "1")
+        patch.setenv("WORLD_SIZE", "2")
+        report = evaluate(noisy(dataset), dataset, folder, settings=settings, patience=120)
+    printed, _ = first.communicate(timeout=120)
+    assert (first.returncode, printed) == (0, f"{dict(report.numbers)}\n")
+
+
+def test_two_processes_give_the_same_numbers(tmp_path, monkeypatch):
     dataset = InMemory(samples(9))
     evaluate(noisy(dataset), dataset, tmp_path / "one")
-    both = [started(tmp_path / "two", rank, 2) for rank in (0, 1)]
-    printed = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert printed[0] == printed[1] != ""
+    with_another_process(monkeypatch, tmp_path / "two")
     lines = {
         path.name: [json.loads(line)["index"] for line in path.read_text().splitlines()]
         for path in (tmp_path / "two").glob("records-*.jsonl")
@@ -257,7 +266,7 @@ def test_two_processes_give_the_same_numbers(tmp_path):
     assert files(tmp_path / "two") == files(tmp_path / "one")
 
 
-def test_a_killed_run_is_continued(tmp_path):
+def test_a_killed_run_is_continued(tmp_path, monkeypatch):
     process = started(tmp_path, pause=0.5, settings=NOISY)
     path = tmp_path / "records-0.jsonl"
     while not path.exists() or path.read_bytes().count(b"\n") < 3:
@@ -268,10 +277,7 @@ def test_a_killed_run_is_continued(tmp_path):
     before = path.read_bytes()
     assert before.count(b"\n") < 9
     # With two processes, although it was begun with one.
-    both = [started(tmp_path, rank, 2, settings=NOISY) for rank in (0, 1)]
-    assert [process.wait(120) for process in both] == [0, 0]
-    for process in both:
-        process.stdout.close()
+    with_another_process(monkeypatch, tmp_path, NOISY)
     assert path.read_bytes().startswith(before)
     dataset = InMemory(samples(9))
     evaluate(noisy(dataset), dataset, tmp_path / "one", settings=NOISY)

@@ -1,18 +1,23 @@
 """The callable has the shape of the pipeline ``image-segmentation``."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
 
 import maskadapter as ma
+from maskadapter.models.preprocess import InputSize
 
 PHOTO = skimage.data.chelsea()
 
 
 @pytest.fixture(scope="module")
 def pipe():
-    return ma.ImageSegmentation(ma.load(), ["cat", ("wall", "plaster"), "sky"], background=None)
+    model = ma.load()
+    model.inference = replace(model.inference, input_size=InputSize(256, 256))  # quicker
+    return ma.ImageSegmentation(model, ["cat", ("wall", "plaster"), "sky"], background=None)
 
 
 def test_segments_are_dictionaries_of_the_pipeline(pipe):

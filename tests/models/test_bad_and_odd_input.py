@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 import maskadapter
 from maskadapter.cli import main
+from maskadapter.hub.model_source import ModelSource
 from maskadapter.io import images
 from maskadapter.io.coco_format import encode_mask
 from maskadapter.models.preprocess import InputSize
@@ -46,10 +47,10 @@ def run(model, tmp_path, monkeypatch, capfd):
     """Runs the command in a folder of its own: exit code, standard output, standard error."""
     really = maskadapter.load
 
-    def load(name=None, **options):
+    def load(source, **options):
         # The model in the package is read once for all cases; everything else goes the whole way.
-        plain = name is None and not any(options[key] for key in ("pooler", "adapter", "architecture"))
-        return model if plain and options["device"] == "cpu" else really(name, **options)
+        plain = source == ModelSource("tiny") and options["device"] == "cpu"
+        return model if plain else really(source, **options)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(maskadapter, "load", load, raising=False)

@@ -11,6 +11,7 @@ import torch
 from small_segmenter import CLASSES, small
 
 from maskadapter.models.builder import Architecture, build
+from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 from maskadapter.types.encoded_image import EncodedImage, Proposals
 
@@ -21,9 +22,11 @@ def image() -> np.ndarray:
 
 
 def tiny() -> OpenVocabularySegmenter:
-    """The embedded model's parts with random weights: nested regions, which compete by text."""
+    """The embedded model's parts with random weights, for small images: nested regions, which compete by text."""
     torch.manual_seed(0)
-    return build(Architecture("tiny", "adapter")).eval().requires_grad_(False)
+    made = build(Architecture("tiny", "adapter")).eval().requires_grad_(False)
+    made.inference = replace(made.inference, input_size=InputSize(128, 128))
+    return made
 
 
 @pytest.mark.parametrize("model", [small, lambda: small("pooling"), lambda: small(maft=True), tiny])

@@ -10,6 +10,7 @@ import torch
 from small_segmenter import small
 
 import maskadapter as ma
+from maskadapter.models.preprocess import InputSize
 
 RED, GREEN, BLUE = (np.full((64, 96, 3), color, np.uint8) for color in [(220, 20, 20), (20, 200, 30), (30, 30, 230)])
 LEFT = np.zeros((64, 96), bool)
@@ -27,7 +28,9 @@ def model(request):
 
 @pytest.fixture(scope="module")
 def tiny():
-    return ma.load()
+    model = ma.load()
+    model.inference = replace(model.inference, input_size=InputSize(256, 256))  # quicker
+    return model
 
 
 def test_an_example_stands_wherever_a_class_name_does(model):
@@ -127,10 +130,10 @@ def test_mistakes_are_one_line(name, masks, message):
     assert "\n" not in str(caught.value)
 
 
-def test_what_the_background_calls_a_shown_thing_does_not_compete(tiny):
+def test_what_the_background_calls_a_shown_thing_does_not_compete():
     from skimage import data
 
-    photo = data.chelsea()
+    photo, tiny = data.chelsea(), ma.load()
     cat = max(tiny.segment(photo, "cat, wall"), key=lambda one: one.area)
     assert cat.class_name == "cat"
     found = tiny.segment(photo, ["wall", ma.Example("gizmo", [(photo, cat.mask)], text=False)])

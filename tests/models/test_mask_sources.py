@@ -361,7 +361,7 @@ def test_given_masks_take_the_generators_place(image):
 
 
 @pytest.mark.parametrize("kind", BY_NAME)
-def test_by_name_through_load_segment_and_evaluate(kind, folders, tmp_path):
+def test_by_name_through_load_segment_and_evaluate(kind, folders, small_input, tmp_path):
     options = ",points_per_side=6,points_per_batch=20,pred_iou_thresh=-999,stability_score_thresh=0.01"
     source = f"segmenter:{folders / kind}" if kind in SEGMENTERS else f"sam:{folders / kind}{options}"
     loaded = ma.load(masks=source)

@@ -13,6 +13,7 @@ from small_segmenter import CLASSES, small
 from maskadapter.errors import MaskAdapterError
 from maskadapter.models.builder import Architecture, build
 from maskadapter.models.clip.text_cache import TextCache
+from maskadapter.models.names import PoolerName
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
 
@@ -24,9 +25,9 @@ def image() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def built() -> OpenVocabularySegmenter:
-    """The embedded model's parts with random weights; its image encoder has batch normalization."""
+    """The embedded model's parts with random weights, for small images; its image encoder has batch normalization."""
     torch.manual_seed(0)
-    return build(Architecture("tiny", "adapter")).eval().requires_grad_(False)
+    return embedded("adapter", 128)
 
 
 @pytest.fixture
@@ -102,7 +103,8 @@ def default(value: torch.dtype | str) -> Iterator[None]:
 @pytest.mark.parametrize("value", [torch.float64, torch.float16, "meta"])
 @pytest.mark.parametrize("name", ["tiny", "maft", "cropping"])
 def test_defaults_of_a_program_change_nothing(built, image, name, value) -> None:
-    model = {"tiny": lambda: built, "maft": lambda: small(maft=True), "cropping": cropped}[name]()
+    models = {"tiny": lambda: built, "maft": lambda: small(maft=True), "cropping": lambda: embedded("cropping", 64)}
+    model = models[name]()
     masks = np.arange(3 * 70 * 110).reshape(3, 70, 110) % 7 < 3
     classes = model.encode_text(CLASSES)
 
@@ -121,9 +123,9 @@ def test_defaults_of_a_program_change_nothing(built, image, name, value) -> None
         np.testing.assert_array_equal(ours, expected)
 
 
-def cropped() -> OpenVocabularySegmenter:
-    made = build(Architecture("tiny", "cropping")).eval().requires_grad_(False)
-    made.inference = replace(made.inference, input_size=InputSize(64, 64))
+def embedded(pooler: PoolerName, side: int) -> OpenVocabularySegmenter:
+    made = build(Architecture("tiny", pooler)).eval().requires_grad_(False)
+    made.inference = replace(made.inference, input_size=InputSize(side, side))
     return made
 
 

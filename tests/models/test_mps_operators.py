@@ -5,6 +5,7 @@ comes with the installed version, and says for each operator for which devices t
 """
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 import maskadapter
 from maskadapter.models.builder import Architecture, build
+from maskadapter.models.preprocess import InputSize
 
 PACKAGE = Path(maskadapter.__file__).parent
 # Files whose float64 is of tensors that were made on the CPU, whatever the model's device.
@@ -72,6 +74,7 @@ def record(name: str, pooler: str) -> Recorded:
     image = np.random.default_rng(0).integers(0, 255, (96, 128, 3)).astype(np.uint8)
     architecture = Architecture(name, pooler)
     model = maskadapter.load(pooler=pooler) if name == "tiny" else build(architecture).eval().requires_grad_(False)
+    model.inference = replace(model.inference, input_size=InputSize(128, 128))
     with Recorded() as recorded:
         result = model.segment(image, ["cat", ("dog", "puppy")])
         result.semantic(), result.panoptic(), result.instances()

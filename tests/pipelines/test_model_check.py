@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from input_size import small_input
 from PIL import Image
 
 import maskadapter
@@ -25,7 +26,8 @@ ADE20K = Vocabulary.builtin("ade20k-150")
 
 @pytest.fixture(scope="module")
 def model():
-    return maskadapter.load()
+    with small_input():
+        return maskadapter.load()
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def small_adapter(tmp_path_factory):
     model.load_state_dict(maskadapter.load().state_dict(), strict=False)
     for block in model.pooler.adapter.blocks:
         torch.nn.init.normal_(block.gamma)
-    model.inference = replace(model.inference, input_size=InputSize(224, 224))  # quicker
+    model.inference = replace(model.inference, input_size=InputSize(128, 128))  # quicker
     path = tmp_path_factory.mktemp("adapter") / "adapter.safetensors"
     return maskadapter.save(model, path, "tiny"), model.eval()
 

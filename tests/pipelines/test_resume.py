@@ -395,12 +395,18 @@ def test_segments_of_a_low_score_are_left_out(photos, tmp_path):
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-import torch  # before the processes part; no threads are made here
+import torch  # before the processes part; no threads stay here
 from many import Halves, contents
 from maskadapter.pipelines.labeling import label_images
 from maskadapter.pipelines.segmenting import segment_images
 from maskadapter.results import load_supervision
 load_supervision()
+
+def work(command, folder, resume, classes="cat, wall"):
+    if command == "segment":
+        segment_images(Halves(), "photos", classes, folder, "labels", resume=resume)
+    else:
+        label_images(Halves(), "photos", "cat, wall", folder, command, resume=resume, val=0.5 * (command == "yolo"))
 
 def run(command, folder, resume, stop=0, classes="cat, wall"):
     '''In a process of its own, which kills itself when a file is about to take its place for the stop-th time.'''
@@ -415,16 +421,13 @@ def run(command, folder, resume, stop=0, classes="cat, wall"):
         replace(*given)
     os.replace = move
     try:
-        if command == "segment":
-            segment_images(Halves(), "photos", classes, folder, "labels", resume=resume)
-        else:
-            label_images(Halves(), "photos", "cat, wall", folder, command, resume=resume, val=0.5 * (command == "yolo"))
+        work(command, folder, resume, classes)
         os._exit(0)
     finally:
         os._exit(1)
 
 for command in sys.argv[1:]:
-    assert run(command, "whole", False) == 0
+    work(command, "whole", False)  # in this process: what it imports need not be imported again in every other
     whole = contents(Path("whole"))
     stop, killed, again = 0, 9, 0
     while killed:
