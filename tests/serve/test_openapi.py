@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,3 +42,29 @@ def test_every_refusal_is_described(service):
         assert {"400", "401", "413", "415", "422", "429", "503", "504"} <= document["paths"][path]["post"][
             "responses"
         ].keys()
+
+
+def test_every_reference_leads_somewhere(service):
+    document = service.get("/openapi.json").json()
+    references = set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(document)))
+    assert references
+    for reference in references:
+        found = document
+        for name in reference.removeprefix("#/").split("/"):
+            found = found[name]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data"])
+@pytest.mark.parametrize("path", ["/v1/segment", "/v1/classify"])
+def test_the_description_asks_for_one_image(service, path, kind):
+    validator = pytest.importorskip("jsonschema").Draft202012Validator
+    content = service.get("/openapi.json").json()["paths"][path]["post"]["requestBody"]["content"]
+    schema = content[kind]["schema"]
+    fields = {"classes": "cat", **({"masks": "AAAA"} if "masks" in schema["properties"] else {})}
+    for given, fits in (
+        ({"image": "AAAA"}, True),
+        ({"image_id": "a"}, True),
+        ({}, False),
+        ({"image": "AAAA", "image_id": "a"}, False),
+    ):
+        assert validator(schema).is_valid(fields | given) == fits
