@@ -100,7 +100,7 @@ def _unknown_command(error: Exception) -> str | None:
     known = context.command.commands
     if context.parent is None:
         return f"no command '{unknown[1]}': {did_you_mean(unknown[1], known)}"
-    return f"{context.info_name} has no '{unknown[1]}': choose from {', '.join(known)}"  # figure3 does not stand for figure1
+    return f"{context.info_name} has no '{unknown[1]}': choose from {', '.join(known)}"  # figure3 is not like figure1
 
 
 def _renamed(error: Exception) -> str | None:
