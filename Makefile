@@ -27,7 +27,7 @@ test-all: .venv/ready test-minimum
 test-minimum: .venv-minimum/ready
 	env OMP_NUM_THREADS=1 $(MINIMUM) -m pytest -W default -m "not slow" -n 2 --dist worksteal
 
-# Each extra in an environment of its own: gigabytes and many minutes.
+# Each extra in an environment of its own: 8 minutes with a PyTorch for the CPU.
 test-extras:
 	$(PYTHON) tools/extras.py
 
@@ -78,6 +78,6 @@ tiny: .venv/tiny
 
 .venv-minimum/ready: pyproject.toml constraints-minimum.txt
 	$(PYTHON) -m venv .venv-minimum
-	$(MINIMUM) $(PIP) --constraint constraints-minimum.txt --editable ".[bulk,label,plot,train,transformers,video]" \
+	$(MINIMUM) $(PIP) --constraint constraints-minimum.txt --editable ".[bulk,label,plot,serve,train,transformers,video]" \
 		hypothesis "pytest>=9.0" pytest-xdist
 	touch $@

@@ -4,6 +4,7 @@ The folder has to hold one wheel and one sdist of this version; each is checked 
 not, and its size. Every finding is a line, and the exit code is 1 if there is one.
 """
 
+import argparse
 import sys
 import tarfile
 import zipfile
@@ -120,7 +121,9 @@ def findings(folder: Path) -> Iterator[str]:
 
 def main(arguments: list[str]) -> int:
     """Print the findings and the sizes, and return the exit code."""
-    folder = Path(arguments[0] if arguments else "dist")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("dist"))
+    folder = parser.parse_args(arguments).folder
     found = list(findings(folder))
     print(*found, sep="\n", end="\n" if found else "")
     for path in sorted(folder.glob("maskadapter-*")):

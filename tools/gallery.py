@@ -6,6 +6,7 @@ Two threads, half a minute; needs `pip install '.[plot]'` for Matplotlib's photo
 prints the share of every class.
 """
 
+import argparse
 from pathlib import Path
 
 import matplotlib
@@ -31,6 +32,7 @@ GALLERY = [
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     model = ma.load()
     for name, photo, classes in GALLERY:
         result = model.segment(photo, classes)

@@ -6,14 +6,17 @@ Prints a Markdown table; half a minute for the embedded model.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from tiny.coco import is_thing, panoptic_photos
 
 import maskadapter
 from maskadapter.system.progress import bar
+
+sys.path.insert(0, str(Path(__file__).parent / "tiny"))
+from coco import is_thing, panoptic_photos
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ Every measurement has a process of its own, so that none profits from memory tha
 weights. Writes ``results/benchmarks/limits-cpu.json`` and ``.md``; some ten minutes on two cores.
 """
 
+import argparse
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -130,6 +131,7 @@ def alone(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     found: dict[str, Any] = {}
     works: list[Callable[[], dict[str, Any]]] = [partial(many_masks, count) for count in (250, 500, 1000)]
     for work in [*works, many_classes, large_photograph]:

@@ -6,6 +6,7 @@ Python files, and the whole text of Markdown, YAML, TOML and CFF files. Each fin
 the comment ``# old word``. ``docs/glossary.md`` explains the words.
 """
 
+import argparse
 import io
 import re
 import subprocess
@@ -143,7 +144,10 @@ def tracked(root: Path) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the findings of the given files, or of all tracked ones, and return the exit code."""
-    names = [Path(name).resolve().relative_to(ROOT).as_posix() for name in arguments] or tracked(ROOT)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="*", type=Path)
+    given = parser.parse_args(arguments).file
+    names = [path.resolve().relative_to(ROOT).as_posix() for path in given] or tracked(ROOT)
     count = 0
     for name in names:
         if is_checked(name) and (ROOT / name).is_file():

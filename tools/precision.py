@@ -1,6 +1,6 @@
 """What fewer bits cost and gain: the embedded model's results on COCO, and the large model's time, memory and numbers.
 
-    python tools/precision.py --root ../shared/data/coco    # everything; seven minutes on two cores
+    python tools/precision.py --root ../shared/data/coco    # everything; fifteen minutes on two cores
     python tools/precision.py --root ../shared/data/coco --images 5 --size 320 --photos 1 --turns 1    # a trial
 
 Losses are of ``tiny`` on COCO panoptic val, against fp32. Times are of random weights of fcclip-large with
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="only the first so many of COCO")
     parser.add_argument("--size", type=int, default=896)
     parser.add_argument("--photos", type=int, default=2)
-    parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=3)
     given = parser.parse_args()
     found: dict[str, Any] = {"memory": {p: alone(partial(memory, p, given.size)) for p in PRECISIONS}}
     found["large"] = speed(given.size, given.photos, given.turns)

@@ -35,7 +35,7 @@ RESULT = Path(__file__).parents[1] / "results" / "serving" / "load.json"
 PHOTOS = (data.astronaut, data.chelsea, data.coffee, data.rocket)
 NAMES = Vocabulary.builtin("lvis-v1").names
 JSON = {"Content-Type": "application/json"}
-KNOWN = 8  # images of which the clients ask further classes: half of what the cache keeps
+KNOWN = 8  # images of which the clients ask further classes
 NEW_SHARE = 0.1  # of the requests that bring an image of their own
 MALFORMED = 500
 

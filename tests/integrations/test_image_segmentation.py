@@ -49,15 +49,27 @@ def test_things_alone_are_instances_and_a_threshold_leaves_out_the_rest(pipe):
 
 
 def test_a_list_gives_a_list_of_lists(pipe):
-    first, second = pipe([PHOTO, PHOTO[:, ::-1]])
+    first, second = pipe((PHOTO, PHOTO[:, ::-1]))
     assert first
     assert isinstance(second, list)
     assert pipe([]) == []
 
 
+def test_masks_without_a_class_are_left_out():
+    model, masks = ma.load(), np.zeros((2, *PHOTO.shape[:2]), bool)
+    masks[0, 60:280, 80:380] = True
+    model.mask_source = lambda image: masks
+    assert len(model.segment(PHOTO, "cat, wall")) == 2
+    assert len(ma.ImageSegmentation(model, "cat, wall")(PHOTO)) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"subtask": "depth"}, "no subtask 'depth': choose from panoptic"), ({"threshold": 2}, "a number from 0 to 1")],
+    [
+        ({"subtask": "depth"}, "no subtask 'depth': choose from panoptic"),
+        ({"threshold": 2}, "a number from 0 to 1"),
+        ({"threshold": -1}, "from 0"),
+    ],
 )
 def test_mistakes_are_one_line(pipe, options, message):
     with pytest.raises(ma.MaskAdapterError, match=message):

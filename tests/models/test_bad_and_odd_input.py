@@ -329,7 +329,7 @@ BAD = {
     "no valid text": (words("cat\udcff"), "not valid text"),
     "no option of that name": (lambda: ["segment", photo(), "--clases", "cat"], "No such option"),
     "no classes option": (lambda: ["segment", photo()], "Missing option '--classes'"),
-    "no such command": (lambda: ["segmnt"], "No such command"),
+    "no such command": (lambda: ["segmnt"], "no command 'segmnt': did you mean 'segment'?"),
     "an unknown format": (segment(photo, "--save", "svg"), "unknown format 'svg': choose from overlay"),
     "an unknown background": (segment(photo, "--background", "coco-stuf"), "did you mean 'coco-stuff'"),
     "results in a file": (segment(photo, "-o", "photo.png"), "cannot write photo.png"),

@@ -3,7 +3,7 @@
 import pickle
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from small_segmenter import CLASSES, small
 from maskadapter.models.builder import Architecture, build
 from maskadapter.models.preprocess import InputSize
 from maskadapter.models.segmenter import OpenVocabularySegmenter
-from maskadapter.types.encoded_image import EncodedImage
+from maskadapter.types.encoded_image import EncodedImage, Proposals
 
 
 @pytest.fixture
@@ -40,6 +40,34 @@ def test_other_classes_give_what_a_single_call_gives_to_the_bit(model, image) ->
         assert later.background == single.background
         assert (later.semantic() == single.semantic()).all()
         assert (later.panoptic().ids == single.panoptic().ids).all()
+
+
+def test_masks_that_are_known_exactly_take_a_byte_a_location_and_change_nothing(image) -> None:
+    model = tiny()
+    small = model.encode_image(image)
+    logits = small.proposals.mask_logits
+    assert logits.dtype == torch.int8
+    assert set(logits.unique().tolist()) == {-10, 10}
+    large = replace(small, proposals=replace(small.proposals, mask_logits=logits.float()))
+    for prune in (False, True):
+        model.inference = replace(model.inference, prune_proposals=prune)
+        if prune:
+            small, large = (replace(encoded, mask_embeddings=None) for encoded in (small, large))
+        found, expected = (model.segment(encoded, CLASSES) for encoded in (small, large))
+        assert torch.equal(found.probs, expected.probs)
+        for order in ("masks-first", "classes-first"):
+            one, other = (replace(result, semantic_order=order) for result in (found, expected))
+            np.testing.assert_array_equal(one.semantic(), other.semantic())
+            np.testing.assert_array_equal(one.semantic_scores(), other.semantic_scores())
+        np.testing.assert_array_equal(found.panoptic().ids, expected.panoptic().ids)
+        assert found.panoptic().segments == expected.panoptic().segments
+        for one, other in zip(*(astuple(one.instances()) for one in (found, expected)), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_other_mask_logits_stay_as_they_are() -> None:
+    soft = Proposals(torch.tensor([10.0, 0.5]).view(1, 1, 1, 2))
+    assert soft.in_bytes() is soft
 
 
 def test_masks_are_encoded_once_for_many_lists_of_classes(image) -> None:

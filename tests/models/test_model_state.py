@@ -103,7 +103,8 @@ def default(value: torch.dtype | str) -> Iterator[None]:
 @pytest.mark.parametrize("value", [torch.float64, torch.float16, "meta"])
 @pytest.mark.parametrize("name", ["tiny", "maft", "cropping"])
 def test_defaults_of_a_program_change_nothing(built, image, name, value) -> None:
-    model = {"tiny": lambda: built, "maft": lambda: small(maft=True), "cropping": lambda: embedded("cropping", 64)}[name]()
+    models = {"tiny": lambda: built, "maft": lambda: small(maft=True), "cropping": lambda: embedded("cropping", 64)}
+    model = models[name]()
     masks = np.arange(3 * 70 * 110).reshape(3, 70, 110) % 7 < 3
     classes = model.encode_text(CLASSES)
 

@@ -33,10 +33,13 @@ def service(model):
     pytest.importorskip("fastapi")
     from fastapi.testclient import TestClient
 
+    from maskadapter.hub import with_other_pooler
     from maskadapter.serve import ServedModel, Settings, create_app
 
     settings = Settings(max_body_bytes=2_000_000, max_image_pixels=1_000_000, max_names=50, max_masks=10)
-    with TestClient(create_app(model, ServedModel.of(model, "tiny", True), settings)) as client:
+    other = with_other_pooler(model, ma.ModelSource())
+    served = ServedModel.of(model, "tiny", True, other)
+    with TestClient(create_app(model, served, settings, other=other)) as client:
         yield client
 
 

@@ -201,6 +201,16 @@ def test_forms_with_too_many_or_wrong_fields_are_refused(service, photo, image_i
     sentence(service.post("/v1/segment", data=listed, files={"masks": b"a"}), 422)
 
 
+def test_an_empty_text_in_a_form_is_a_field_that_was_not_given(service, image_id):
+    def ask(**more):
+        fields = {"image_id": image_id, "classes": "cat", "output": "summary"} | more
+        return service.post("/v1/segment", files={name: (None, value) for name, value in fields.items()})
+
+    empty = dict.fromkeys(["things", "background", "examples", "file_name", "top", "score", "mode", "image"], "")
+    assert ask(**empty).json()["segments"] == ask().json()["segments"]
+    assert "classes: Field required" in sentence(ask(classes=""), 422)
+
+
 @pytest.mark.parametrize("length", ["stated", "not stated"])
 def test_large_bodies_are_refused_before_they_are_read(service, length):
     sent = []

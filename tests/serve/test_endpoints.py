@@ -138,9 +138,30 @@ def test_activation_maps_are_images_in_gray(service, image_id):
     assert service.get(f"/v1/images/{image_id}/segments/9999/maps").status_code == 404
 
 
+def test_the_other_pooler_is_asked_by_its_name(service, photo, image_id):
+    other, masks = ma.load(pooler="adapter"), [[[10, 10, 90, 10, 90, 80, 10, 80]]]
+    asked = {"image_id": image_id, "classes": CLASSES, "masks": masks}
+
+    def classes(**fields):
+        return service.post("/v1/classify", json=asked | fields).json()["segments"][0]["classes"]
+
+    expected = other.classify(io.BytesIO(photo), [{"segmentation": masks[0]}], CLASSES)[0].top()
+    found = classes(pooler="adapter")
+    assert [one["name"] for one in found] == [name for name, _ in expected]
+    assert [one["probability"] for one in found] == pytest.approx([value for _, value in expected], abs=1e-4)
+    assert classes(pooler="pooling") == classes() != found
+    path = f"/v1/images/{image_id}/segments/3/maps"
+    assert service.get(f"{path}?pooler=pooling").content == service.get(path).content
+    assert service.get(f"{path}?pooler=adapter&map=15").status_code == 200
+    refused = service.post("/v1/classify", json=asked | {"pooler": "cropping"})
+    assert refused.status_code == 422
+    assert refused.json() == {"error": "pooler: cropping came, and the model that runs has pooling and adapter"}
+
+
 def test_the_model_says_what_it_is_and_how_to_get_a_better_one(service):
     model = service.get("/v1/models").json()["models"][0]
-    assert (model["name"], model["pooler"], model["device"], model["embedded"]) == ("tiny", "pooling", "cpu", True)
+    assert (model["name"], model["device"], model["embedded"]) == ("tiny", "cpu", True)
+    assert (model["pooler"], model["other_pooler"]) == ("pooling", "adapter")
     assert "maskadapter serve --model fcclip-large" in model["better"]
 
 

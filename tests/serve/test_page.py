@@ -140,6 +140,25 @@ def test_a_click_shows_five_classes_and_where_they_were_read(page, photo):
     expect(page.locator("#detail")).to_be_hidden()
 
 
+def test_adapter_and_pooling_side_by_side(page, photo):
+    open_photo(page, photo)
+    click_on_cat(page)
+    columns = page.locator("#comparison section")
+    expect(columns).to_have_count(0)
+    page.click("#compare")
+    expect(columns).to_have_count(2)
+    assert columns.locator("h3").all_inner_texts() == ["Mask-Adapter", "Mask pooling"]
+    for place in range(2):
+        assert columns.nth(place).locator("li").count() == 3  # its classes alone: nothing competes
+        expect(columns.nth(place).locator("li .name").first).to_have_text("cat")
+    maps = [canvas.evaluate("one => one.toDataURL()") for canvas in columns.locator("canvas").all()]
+    assert len(set(maps)) == 2
+    page.locator(".segment", has_not_text="cat").first.click()  # it stays open
+    expect(columns.first.locator("li .name").first).not_to_have_text("cat")
+    page.click("#compare")
+    expect(columns).to_have_count(0)
+
+
 def test_other_classes_do_not_send_the_photo_again(page, photo):
     sent = []
     page.on("request", lambda request: sent.append(request.url.rpartition("/")[2]))

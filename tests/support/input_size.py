@@ -13,7 +13,7 @@ from maskadapter.models.preprocess import InputSize
 
 @contextmanager
 def small_input(side: int = 160) -> Iterator[None]:
-    """Models that are loaded meanwhile resize images to ``side`` pixels where they would to 640: a tenth of the time."""
+    """Models loaded meanwhile resize images to ``side`` pixels where they would to 640: a tenth of the time."""
     stated = assembling.config_of
 
     def config_of(*given: object) -> ModelConfig:

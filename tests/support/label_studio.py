@@ -14,6 +14,7 @@ class LabelStudio:
         self.files = {"/data/upload/1/photo.png": image_bytes()}
         self.asked = []
         self.access = 0
+        self.stopped = threading.Event()
 
     def __enter__(self):
         outer = self
@@ -35,6 +36,11 @@ class LabelStudio:
                     self.reply(302, Location="/data/upload/1/photo.png")
                 elif self.path == "/private":
                     self.reply(401)
+                elif self.path == "/silent":
+                    outer.stopped.wait(5)
+                elif self.path == "/garbage":
+                    self.wfile.write(b"hello\r\n\r\n")
+                    self.close_connection = True
                 elif self.path == "/cut":
                     self.send_response(200)
                     self.send_header("Content-Length", "1000")
@@ -48,7 +54,12 @@ class LabelStudio:
             def do_POST(self):
                 outer.asked.append(("POST", self.path, self.headers.get("Authorization")))
                 sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if sent.get("refresh") != "aaa.bbb.ccc":
+                who = sent.get("refresh").partition(".")[0]
+                if who == "silent":
+                    outer.stopped.wait(5)
+                if who in ("none", "text"):
+                    return self.reply(200, {"none": b"{}", "text": b"welcome"}[who])
+                if who != "aaa":
                     return self.reply(401)
                 outer.access += 1
                 self.reply(200, json.dumps({"access": f"access-{outer.access}"}).encode())
@@ -59,5 +70,6 @@ class LabelStudio:
         return self
 
     def __exit__(self, *_):
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()

@@ -9,6 +9,9 @@ from fastapi.testclient import TestClient
 from many import Halves
 from PIL import Image
 
+from maskadapter.results import Classification, classified
+from maskadapter.types import CompactMask
+
 SIZE = (40, 60)
 
 
@@ -21,6 +24,14 @@ def client(router):
 def halves(pixels, vocabulary):
     """Class 0 where it is bright, class 1 elsewhere."""
     return Halves().segment(pixels, vocabulary)
+
+
+def with_an_empty_mask(pixels, vocabulary):
+    """Class 0 where it is bright, and a mask without pixels, which has no class."""
+    masks = np.stack([pixels.mean(axis=2) > pixels.mean(), np.zeros(pixels.shape[:2], bool)])
+    probs = np.array([[0.9, *[0] * (len(vocabulary) - 1)], [np.nan] * len(vocabulary)], np.float32)
+    found = classified([CompactMask.of(mask) for mask in masks], probs, vocabulary)
+    return Classification(pixels, vocabulary, found, "image.png")
 
 
 def bright_mask():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from maskadapter.errors import VocabularyError
-from maskadapter.vocabulary import Vocabulary, background_line, competing_classes, in_other_scripts
+from maskadapter.vocabulary import Vocabulary, background_line, builtin_names, competing_classes, in_other_scripts
 
 OWN, BUILTIN = Vocabulary.of("cat, wall"), Vocabulary.of("ade20k-150")
 
@@ -66,3 +66,8 @@ def test_names_in_other_scripts():
         "חתול",
     ]
     assert in_other_scripts(Vocabulary.of(classes)) == ["кошка", "猫", "ネコ", "γάτα", "חתול"]
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_the_builtin_lists_are_not_looked_at_for_other_scripts(name):
+    assert in_other_scripts(Vocabulary.builtin(name)) == []

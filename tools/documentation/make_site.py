@@ -3,6 +3,7 @@
 Links that lead nowhere, and whatever a page would fetch from elsewhere, end it with exit code 1.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -64,6 +65,7 @@ def first_sentence(page: str) -> str:
 
 def main() -> int:
     """Lay out the pages, build the site, and check it. Returns the exit code."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for folder in (PAGES, SITE):
         shutil.rmtree(folder, ignore_errors=True)
     laid_out = pages.lay_out(ROOT, PAGES)

@@ -28,7 +28,9 @@ from maskadapter.cli.serve import serve
 from maskadapter.cli.train import train
 from maskadapter.cli.video import video
 from maskadapter.errors import MaskAdapterError
+from maskadapter.system.error_text import did_you_mean
 from maskadapter.system.renamed import advice
+from maskadapter.system.stop_signals import termination_raised
 
 app = typer.Typer(
     add_completion=False,
@@ -57,8 +59,9 @@ def entry(
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 a fault of the program, 2 a mistake in what was given, 130 Ctrl-C."""
-    with steady_output():
+    """Run the command line and exit: 0 done, 1 a fault of the program, 2 a mistake in what was given, 130 Ctrl-C, 143
+    SIGTERM."""
+    with steady_output(), termination_raised():
         _run(list(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -83,8 +86,21 @@ def _explained(error: Exception) -> tuple[str, int]:
         return str(error), 2
     if hasattr(error, "format_message"):
         # A mistake in the options. Typer carries its own copy of click and does not export the common class.
-        return _renamed(error) or f"{error.format_message().rstrip('.?')}. See maskadapter --help", 2
+        line = f"{error.format_message().rstrip('.?')}. See maskadapter --help"
+        return _renamed(error) or _unknown_command(error) or line, 2
     return f"{type(error).__name__}: {error}; run with --debug for the traceback", 1
+
+
+def _unknown_command(error: Exception) -> str | None:
+    """The line about a command that a group of commands does not have."""
+    unknown = re.match("No such command '([^']*)'", getattr(error, "message", ""))
+    context = getattr(error, "ctx", None)
+    if unknown is None or context is None:
+        return None
+    known = context.command.commands
+    if context.parent is None:
+        return f"no command '{unknown[1]}': {did_you_mean(unknown[1], known)}"
+    return f"{context.info_name} has no '{unknown[1]}': choose from {', '.join(known)}"  # figure3 is not like figure1
 
 
 def _renamed(error: Exception) -> str | None:

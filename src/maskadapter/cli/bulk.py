@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer import Argument, Option
 
-from maskadapter.cli.console import show_help, stop_message
+from maskadapter.cli.console import show_help
 from maskadapter.cli.help import helpful
 from maskadapter.cli.options import Background, Classes, Device, ModelSource, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
@@ -86,8 +86,7 @@ def run(
         print(f"{estimate.images_per_second:.2f} images/s, {estimate.hours:,.2f} hours left{cost}", flush=True)
 
     chosen = share(read_plan(folder), shard)
-    with stop_message():
-        report = run_shards(folder, workers, chosen, device, engine, price, show)
+    report = run_shards(folder, workers, chosen, device, engine, price, show)
     before = f", {report.before:,} of them before or elsewhere" if report.before else ""
     print(f"{report.done + report.before:,} of {report.shards:,} shards are done{before}: {folder}")
     if report.done:
@@ -120,7 +119,7 @@ def export(
     folder: Folder,
     output: Annotated[Path, Option("--output", "-o", help="Folder for the data set, new or empty.")],
     format: Annotated[
-        Literal["coco", "yolo", "voc", "panoptic"], Option(help="yolo and voc need supervision.")
+        Literal["coco", "yolo", "voc", "panoptic"], Option(help="yolo and voc need the extra label.")
     ] = "coco",
     score: Annotated[float, Option(min=0, max=1, help="Leave out segments with a lower score.")] = 0.0,
     min_area: Annotated[float, Option(min=0, max=1, help="Leave out smaller shares of the image.")] = 0.0,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from maskadapter.system.stop_signals import is_termination
+
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
@@ -33,12 +35,12 @@ def show_log() -> None:
 
 @contextmanager
 def stop_message() -> Iterator[None]:
-    """Print the message of a KeyboardInterrupt, of which Typer keeps the exit code alone."""
+    """Print the message of a KeyboardInterrupt, of which Typer keeps nothing, and exit: 130 Ctrl-C, 143 SIGTERM."""
     try:
         yield
     except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)
-        raise
+        print(str(stop) or "stopped", file=sys.stderr)
+        raise typer.Exit(143 if is_termination(stop) else 130) from None
 
 
 def show_help(context: typer.Context) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from maskadapter.cli.console import stop_message
 from maskadapter.cli.options import Dataset, Device, Limit, ModelSource, Prune, Root, Split, Task, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
@@ -122,8 +121,7 @@ def evaluate(
     reference = reference_figures(*name, images, branch, classes, convention) if name else {}
     settings = {**predictor.settings, "split": split}
     own = partial(run, metrics=predictor.metrics, convention=convention, settings=settings, reference=reference)
-    with stop_message():
-        report = own(predictor.predict, images, output, limit=limit, partition=classes)
+    report = own(predictor.predict, images, output, limit=limit, partition=classes)
     if rank_and_world_size()[0] == 0:
         print(report.markdown().split("\n\n")[0])
         print(*filter(None, [report.facts.get("convention")]), output / "report.md", sep="\n")

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from typer.models import OptionInfo
 
+from maskadapter.cli.console import stop_message
+
 _GROUPS = {
     "Classes": ("classes", "background", "things", "second_classes", "partition"),
     "Data": (
@@ -31,11 +33,13 @@ _GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names}
 
 def helpful(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command with its options in groups, and choices in their texts: the column of types is as wide as its
-    longest entry, and a list of choices there would leave no room for the texts, and be broken itself."""
+    longest entry, and a list of choices there would leave no room for the texts, and be broken itself. It says when it
+    is stopped."""
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        command(**given)
+        with stop_message():
+            command(**given)
 
     signature = inspect.signature(command)
     parameters = [one.replace(annotation=_helpful(one.name, one.annotation)) for one in signature.parameters.values()]

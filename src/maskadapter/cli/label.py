@@ -17,7 +17,7 @@ def label(
     classes: Classes,
     output: Annotated[Path, Option("--output", "-o", help="Folder for the set, new or empty.")] = Path("dataset"),
     format: Annotated[
-        Literal["coco", "yolo", "voc", "labelme"], Option(help="yolo and voc need supervision.")
+        Literal["coco", "yolo", "voc", "labelme"], Option(help="yolo and voc need the extra label.")
     ] = "coco",
     score: Annotated[
         float | None,

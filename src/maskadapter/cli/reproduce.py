@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from maskadapter.cli.console import show_markdown, stop_message
+from maskadapter.cli.console import show_markdown
 from maskadapter.cli.options import Device, Limit, Precision, Split
 from maskadapter.errors import MaskAdapterError
 
@@ -50,8 +50,7 @@ def reproduce(
             raise MaskAdapterError(f"--weights {name} is given twice, {files[name]} and {file}: give one")
         files[name] = file
     own = partial(run, table, root, output, model=model, data=data, split=split, partition=partition)
-    with stop_message():
-        reports = own(limit=limit, runs=runs, weights=files, download=download, device=device, precision=precision)
+    reports = own(limit=limit, runs=runs, weights=files, download=download, device=device, precision=precision)
     show_markdown(page_text(reports) if table == ALL else report_text(reports[0]))
     name = ALL if table == ALL else reports[0].table.name
     print((output or Path("reproduce")).expanduser() / f"{name}.md")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 import maskadapter
-from maskadapter.cli.console import class_probabilities, shares, show, stop_message
+from maskadapter.cli.console import class_probabilities, shares, show
 from maskadapter.cli.options import Background, Classes, Device, Masks, ModelSource, Prune, Things, with_model_source
 from maskadapter.errors import MaskAdapterError
 from maskadapter.system.progress import busy
@@ -116,8 +116,7 @@ def loaded(source: ModelSource, masks: str | None, device: str, prune_proposals:
 def run_and_report(work: Callable[[], "Report"], output: Path, note: str = "") -> None:
     """Process many images and print a report. Raises MaskAdapterError when some of them failed. note: printed with it
     where images are done."""
-    with stop_message():
-        report = work()
+    report = work()
     total = report.done + len(report.failed)
     if total == len(report.failed) == 1 and report.fault is None:
         raise MaskAdapterError(report.failed[0][1])

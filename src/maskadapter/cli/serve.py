@@ -49,7 +49,7 @@ def serve(
 
     Example: [bold]maskadapter serve --port 8000[/]
     """
-    from maskadapter.hub import DEFAULT
+    from maskadapter.hub import DEFAULT, with_other_pooler
     from maskadapter.serve import ServedModel, Settings
 
     settings = Settings(
@@ -74,7 +74,9 @@ def serve(
 
     with busy("loading the model"):
         model = maskadapter.load(source, device=device)
-    app = create_app(model, ServedModel.of(model, name, embedded=source.name == DEFAULT), settings, routers)
+        other = with_other_pooler(model, source)
+    served = ServedModel.of(model, name, embedded=source.name == DEFAULT, other=other)
+    app = create_app(model, served, settings, routers, other)
     _run(app, f"{name} answers", token, listening)
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from maskadapter.cli.console import stop_message
 from maskadapter.system.progress import bar
 
 
@@ -54,7 +53,7 @@ def train(
     validation = None
     if validated:
         validation = Validation(validated, folder, fingerprint(settings), settings.evaluation.images)
-    with stop_message(), _step_bar():
+    with _step_bar():
         path = run(settings, datasets, folder, validation, "cpu" if cpu else None)
     print(path)
     if settings.stage == "classifier":

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from maskadapter.cli.console import stop_message
 from maskadapter.cli.options import Background, Classes, Device, ModelSource, Prune, Things, with_model_source
 from maskadapter.cli.segment import loaded
 from maskadapter.vocabulary import BACKGROUND, Vocabulary, background_line, competing_classes
@@ -47,8 +46,7 @@ def video(
 
     segmenter, _, _ = loaded(source, None, device, prune_proposals)
     options = {"background": others, "every": every, "score": score, "overwrite": overwrite}
-    with stop_message():
-        report = write_segmented_video(segmenter, file, vocabulary, output, save, **options)
+    report = write_segmented_video(segmenter, file, vocabulary, output, save, **options)
     seen = ", ".join(f"{name} {count:,}" for name, count in report.things.most_common())
     print(f"{report.frames:,} frames; things followed: {seen or 'none'}")
     print(background_line(vocabulary, background), *report.files, sep="\n")

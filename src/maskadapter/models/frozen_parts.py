@@ -20,3 +20,8 @@ class KeepsFrozenParts(nn.Module):
             if gradients and not any(gradients):
                 module.eval()
         return self
+
+    def refreeze(self) -> None:
+        """Set the mode anew where a loop over ``modules()`` set batch normalization to training."""
+        if any(module.training for module in self.modules() if isinstance(module, nn.BatchNorm2d)):
+            self.train(self.training)

@@ -97,7 +97,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, an
         ``Example`` wherever that takes a name, or an encoded vocabulary. things: names of classes that are things."""
-        self._check_state()
+        self._refuse_converted()
         known = classes if isinstance(classes, EncodedVocabulary) else None
         classes, examples = split_examples(known.vocabulary if known else classes)
         vocabulary = Vocabulary.of(classes, things)
@@ -114,7 +114,8 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
 
         image: what ``read_input`` takes or returned, or an ``EncodedImage``, to use its features for other masks.
         masks: as in ``segment``. Raises ImageError, MaskError."""
-        self._check_state()
+        self._refuse_converted()
+        self.refreeze()  # a walk over all modules: once an image, and for no list of classes alone
         features, proposals, given = None, None, None
         if isinstance(image, EncodedImage):
             if masks is None:
@@ -130,7 +131,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             proposals = Proposals(logits[None])
         features = features or self.clip.encode_image(inputs.pixels)
         if proposals is None and self.generator is not None:
-            proposals = self.generator(inputs, features)
+            proposals = self.generator(inputs, features).in_bytes()
         embeddings = None if proposals is None else self.mask_embeddings(inputs, features, proposals)
         found = (replace(features, pyramid={}), proposals, embeddings, given)
         return EncodedImage(pixels, file_name, sizes, *found, given_by_user(masks))
@@ -266,14 +267,12 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         if embeddings is not None:
             return probs(embeddings), None
         assert isinstance(self.pooler, AdapterPooler)
-        masks, project = proposals.mask_logits, self.clip.project
-        embeddings, computed = pruned_embeddings(self.pooler, features, masks, project, probs)
+        masks = proposals.mask_logits
+        masks = masks if masks.is_floating_point() else masks.float()
+        embeddings, computed = pruned_embeddings(self.pooler, features, masks, self.clip.project, probs)
         return probs(embeddings), computed.estimated[0].cpu().numpy()
 
-    def _check_state(self) -> None:
-        """Refuse a model that was converted, and freeze statistics that a loop over ``modules()`` set to training."""
-        if any(module.training for module in self.modules() if isinstance(module, nn.BatchNorm2d)):
-            self.train(self.training)
+    def _refuse_converted(self) -> None:
         if (found := self.clip.logit_scale.dtype) != torch.float32:
             raise MaskAdapterError(f"this model was converted to {found}: load it again, with precision='bf16'")
 

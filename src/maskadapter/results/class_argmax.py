@@ -44,7 +44,7 @@ def _best(of_class: Tensor, constant: Tensor, classes: Tensor, mask_probs: Tenso
         most = constant[classes] + of_class[classes] @ mask_probs.amax(dim=1, keepdim=True)
         least = scores(classes[most[:, 0].topk(_FIRST).indices]).amax(dim=0).amin()  # what some class has at least
         classes = classes[~(most[:, 0] < least * slack)]
-    return classes[scores(classes).argmax(dim=0)]
+    return classes[scores(classes).max(dim=0).indices]  # argmax looks at one number after the other
 
 
 def best_proposals(masks: Upsampler, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,7 +68,7 @@ def best_proposals(masks: Upsampler, scores: Tensor) -> tuple[Tensor, Tensor, Te
             place, chosen = (strip.rows, strip.columns(block)), concerned[:, block].nonzero().flatten()
             mask_probs = strip.logits(block, chosen).sigmoid()
             areas[chosen] += (mask_probs >= 0.5).flatten(1).sum(dim=1) * edge[chosen, block]
-            best = (scores[chosen, None, None] * mask_probs).argmax(dim=0)
+            best = (scores[chosen, None, None] * mask_probs).max(dim=0).indices
             winners[place] = chosen[best].int()
             inside[place] = mask_probs.gather(0, best[None])[0] >= 0.5
     return winners, inside, areas

@@ -39,7 +39,8 @@ class Segmentation(Result):
     networks' predictions at their own resolution; results at the image's size are made when asked for.
 
     image: (H, W, 3) uint8 RGB, upright. vocabulary: the K classes.
-    mask_logits: (N, h, w), proposals at the networks' resolution, covering the padded input.
+    mask_logits: (N, h, w), proposals at the networks' resolution, covering the padded input; int8 where that holds them
+        exactly.
     probs: (N, K + L + 1), probabilities of the classes, of the background's classes, void last; each row sums to 1.
     sizes: how the input relates to the image. background: names of L further classes that competed with the K; pixels
     that they win belong to no class. background_list: name of the built-in list that they are from, where it is one.

@@ -23,7 +23,7 @@ class Side:
 class Strip:
     """A strip of C blocks, and how high and low each mask is anywhere in each of them.
 
-    mask_logits: (N, locations, w), down and across: the sides of the blocks."""
+    mask_logits: (N, locations, w), of any type of numbers. down and across: the sides of the blocks."""
 
     mask_logits: Tensor
     down: Side
@@ -39,8 +39,9 @@ class Strip:
         return self.across[block].pixels
 
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """The highest and the lowest mask logit in each block, (N, C) each."""
+        """The highest and the lowest mask logit in each block, (N, C) float each."""
         high, low = self.mask_logits.amax(dim=1), self.mask_logits.amin(dim=1)
+        high, low = high.to(self.down.both.dtype), low.to(self.down.both.dtype)
         highest = torch.stack([high[:, side.locations].amax(dim=1) for side in self.across], dim=1)
         return highest, torch.stack([low[:, side.locations].amin(dim=1) for side in self.across], dim=1)
 
@@ -68,4 +69,4 @@ class Strip:
 
 
 def _apply(rows: Tensor, x: Tensor, columns: Tensor) -> Tensor:
-    return rows @ x @ columns.T
+    return rows @ x.to(rows.dtype) @ columns.T

@@ -59,7 +59,7 @@ def _resize_columns(x: Tensor, width: int) -> Tensor:
 
 
 class Upsampler:
-    """Mask logits (N, h, w) at the image's size, a tile of rows at a time."""
+    """Mask logits (N, h, w), of any type of numbers, at the image's size, a tile of rows at a time."""
 
     def __init__(self, mask_logits: Tensor, sizes: ImageSizes) -> None:
         self.mask_logits = mask_logits
@@ -99,7 +99,7 @@ class Upsampler:
 
     def at_network_size(self, rows: slice) -> Tensor:
         """(N, rows, resized width): logits at the size of the network's input, its padding cut off."""
-        return self._widened(self._first.apply(self.mask_logits[:, self._first.needed(rows)], rows))
+        return self._widened(self._first.apply(self._locations(self._first.needed(rows)), rows))
 
     def to_original(self, x: Tensor, rows: slice) -> Tensor:
         """(C, network_rows(rows), resized width) -> (C, rows, image width)."""
@@ -116,8 +116,12 @@ class Upsampler:
             return self.at_network_size(rows)
         # Both steps of the rows come first: the columns are still few.
         needed = self._second.needed(rows)
-        x = self._first.apply(self.mask_logits[:, self._first.needed(needed)], needed)
+        x = self._first.apply(self._locations(self._first.needed(needed)), needed)
         return _resize_columns(self._widened(self._second.apply(x, rows)), self.sizes.original[1])
+
+    def _locations(self, rows: slice) -> Tensor:
+        logits = self.mask_logits[:, rows]
+        return logits if logits.is_floating_point() else logits.float()
 
     def _widened(self, x: Tensor) -> Tensor:
         return _resize_columns(x, self.sizes.padded[1])[..., : self.sizes.resized[1]]

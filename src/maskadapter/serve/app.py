@@ -31,13 +31,14 @@ def create_app(
     served: ServedModel,
     settings: Settings | None = None,
     routers: Sequence[APIRouter] = (),
+    other: OpenVocabularySegmenter | None = None,
 ) -> FastAPI:
     """The service of a model, to be run by any ASGI server, in one process. ``app.state.service`` is its ``Service``.
 
     served: what it says about the model. routers: further endpoints; one with a prefix asks for the token itself. Plain
-    functions among them may call ``service.segment_pixels``."""
+    functions among them may call ``service.segment_pixels``. other: the same model with another pooler, to compare."""
     settings = settings or Settings()
-    service = Service(model, served, settings)
+    service = Service(model, served, settings, other)
     metrics = Metrics(service)
     app = FastAPI(
         title="maskadapter",

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
+from maskadapter.models import PoolerName
 from maskadapter.serve.metrics import Metrics
 from maskadapter.serve.refusals import Refusal
 from maskadapter.serve.replies import ErrorReply, ImageReply, SegmentsReply, classes_reply
@@ -100,9 +101,10 @@ def endpoints(service: Service, metrics: Metrics) -> APIRouter:
         number: Annotated[
             int | None, Query(alias="map", description="One of the maps; without it their mean.", ge=0, lt=2**31)
         ] = None,
+        pooler: Annotated[PoolerName | None, Query(description="As of `POST /v1/classify`.")] = None,
     ) -> Response:
-        """Where the model pooled for a proposal: white for the highest weight."""
-        image = await service.answer(request, partial(service.map_of, image_id, proposal, number))
+        """Where the model pools for a proposal: white for the highest weight."""
+        image = await service.answer(request, partial(service.map_of, image_id, proposal, number, pooler))
         return Response(image, media_type="image/png")
 
     @router.get("/v1/models", tags=["about"], responses=_replies({}, 401))
@@ -153,7 +155,7 @@ def _replies(models: Mapping[int, type[BaseModel]], *statuses: int) -> dict[int 
 
 def _body(kind: type[BaseModel], examples: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """The description of a body that is JSON or a form."""
-    schema = kind.model_json_schema()
+    schema = _in_one_piece(kind.model_json_schema())
     form = {**schema, "properties": {name: _in_form(name, one) for name, one in schema["properties"].items()}}
     content = {
         "application/json": {
@@ -163,6 +165,23 @@ def _body(kind: type[BaseModel], examples: Mapping[str, dict[str, Any]]) -> dict
         "multipart/form-data": {"schema": form},
     }
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _in_one_piece(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with its definitions where it refers to them: a reference would be looked up in the whole document."""
+    definitions = schema.get("$defs", {})
+
+    def resolved(part: Any) -> Any:
+        if isinstance(part, list):
+            return [resolved(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return resolved(definitions[part["$ref"].rpartition("/")[2]])
+        return {name: resolved(one) for name, one in part.items() if name != "$defs"}
+
+    found: dict[str, Any] = resolved(schema)
+    return found
 
 
 def _in_form(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,8 @@ async def _from_form(request: Request, max_bytes: int) -> dict[str, Any]:
                     fields[name] = await value.read()
                     if name == IMAGE:
                         name_of_file = value.filename
+                elif not value:
+                    continue  # a browser sends an empty text for a field that was left empty
                 elif name == IMAGE:
                     raise Refusal(422, "image is a text: in a form it is a file, with a file name")
                 else:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
+from maskadapter.models import PoolerName
 from maskadapter.serve.refusals import Refusal
 from maskadapter.serve.request_body import file_fields, last_part
 from maskadapter.vocabulary import BACKGROUND, Vocabulary, competing_classes
@@ -27,8 +28,12 @@ class ImageRequest(BaseModel):
     file_name: str | None = Field(None, description="Comes back in the reply. It is not opened.", max_length=4096)
 
 
+def _given(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"type": "string"}}}
+
+
 class _OfAnImage(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"oneOf": [_given("image"), _given("image_id")]})
 
     image: File | None = Field(None, description="The bytes of an image file: in JSON in base64, in a form as a file.")
     image_id: str | None = Field(None, description="Instead of the image: its id of `POST /v1/images`.", max_length=100)
@@ -99,6 +104,9 @@ class ClassifyRequest(_OfAnImage):
     masks: File | list[Any] = Field(
         description="A list of COCO's run lengths or polygons at the image's size, at most as many as the service "
         "allows; in a form also a file: a label map or panoptic PNG, in which each value above 0 is a mask."
+    )
+    pooler: PoolerName | None = Field(
+        None, description="How masks become embeddings: one of the two that `GET /v1/models` names; by default its own."
     )
 
 

@@ -51,7 +51,13 @@ class Service:
     """A model that many clients ask. Everything that a network computes is done by one thread, one piece after another;
     images are decoded and replies are written by a few others."""
 
-    def __init__(self, model: OpenVocabularySegmenter, served: ServedModel, settings: Settings) -> None:
+    def __init__(
+        self,
+        model: OpenVocabularySegmenter,
+        served: ServedModel,
+        settings: Settings,
+        other: OpenVocabularySegmenter | None = None,
+    ) -> None:
         self.model, self.served, self.settings = model, served, settings
         self.cache = ImageCache(settings.cache_bytes)
         self.worker = ModelWorker(settings.queue)
@@ -61,6 +67,10 @@ class Service:
         self._decoded = MemoryBudget(_ASIDE * 3 * settings.max_image_pixels)
         self._admitted = 0
         model.text_cache = ClientTextCache(model.clip, model.text_cache)
+        self._models = {served.pooler: model}
+        if other is not None and served.other_pooler is not None:
+            other.text_cache = model.text_cache
+            self._models[served.other_pooler] = other
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
@@ -129,15 +139,17 @@ class Service:
         start = time.monotonic()
         vocabulary = await self._aside(partial(vocabulary_of, asked.classes, None, self.settings.max_names))
         masks = await self._aside(partial(self._masks, asked.masks))
+        model = self._with_pooler(asked.pooler)
 
         result = await self._with_image(
-            asked.image, asked.image_id, lambda encoded: self.model.classify(encoded, masks, vocabulary)
+            asked.image, asked.image_id, lambda encoded: model.classify(encoded, masks, vocabulary)
         )
         made = await self._aside(partial(segments_reply, result.segments, result.size, asked.output, asked.top))
         return self._reply(asked, result, made, start)
 
-    async def map_of(self, image_id: str, proposal: int, number: int | None) -> bytes:
+    async def map_of(self, image_id: str, proposal: int, number: int | None, pooler: str | None) -> bytes:
         """An activation map of a proposal, as a PNG in gray; the mean of its maps where ``number`` is None."""
+        model = self._with_pooler(pooler)
 
         def work(encoded: EncodedImage) -> ActivationMaps:
             count = 0 if encoded.proposals is None else encoded.proposals.mask_logits.shape[1]
@@ -145,11 +157,17 @@ class Service:
                 raise Refusal(404, f"the image has {count} proposals, from 0, and none of the number {proposal}")
             logits = encoded.proposals.mask_logits[:, proposal : proposal + 1]
             with torch.inference_mode():
-                weights = self.model.pooler.weights(encoded.features, logits)[0]
+                weights = model.pooler.weights(encoded.features, logits)[0]
             return ActivationMaps(weights.float().cpu().numpy(), encoded.sizes)
 
         maps = await self._with_image(None, image_id, work)
         return await self._aside(partial(_drawn, maps, number))
+
+    def _with_pooler(self, name: str | None) -> OpenVocabularySegmenter:
+        """The model with a pooler. name: None for the one that it was loaded with. Raises Refusal, 422."""
+        if name is not None and name not in self._models:
+            raise Refusal(422, f"pooler: {name} came, and the model that runs has {' and '.join(self._models)}")
+        return self.model if name is None else self._models[name]
 
     def _too_late(self) -> Refusal:
         return Refusal(504, f"the work was not done within {self.settings.timeout:g} s: try again later")

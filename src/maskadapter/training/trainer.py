@@ -14,6 +14,7 @@ from maskadapter.data.loading import LoadedBatch, TrainingOrder, TrainingTransfo
 from maskadapter.errors import MaskAdapterError, RecipeError
 from maskadapter.hub import IMAGE_ENCODER, first_form, image_encoder_hash, save
 from maskadapter.models import TINY_NAMES, EncodedVocabulary, OpenVocabularySegmenter
+from maskadapter.system.stop_signals import StopSignals
 from maskadapter.training.accelerator import Device, accelerator_for
 from maskadapter.training.adapter.stages import AdapterStage
 from maskadapter.training.classifier.learning import learn_classes
@@ -22,7 +23,6 @@ from maskadapter.training.initial_weights import initial_model
 from maskadapter.training.loss_watch import LossWatch
 from maskadapter.training.recipe import AnyRecipe, ClassifierRecipe, Recipe, as_yaml
 from maskadapter.training.run_folder import Checkpoints, RunLog, claim_run_folder
-from maskadapter.training.stop_signals import StopSignals
 from maskadapter.training.training_step import NotFiniteError, TrainingStep
 
 Evaluate = Callable[[OpenVocabularySegmenter, int], Mapping[str, float]]
@@ -148,7 +148,7 @@ class _Run:
                     self.checkpoints.write(self.step, state)
                 self.accelerator.wait_for_everyone()
             if stopped:
-                raise KeyboardInterrupt(
+                raise stop.interruption(
                     f"stopped after step {self.step:,} of {run.iterations:,}; the same command goes on from there"
                 )
             if self._due():

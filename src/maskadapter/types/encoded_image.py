@@ -1,7 +1,7 @@
 """Images as the networks take them, and what the networks compute of them before they see any text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from maskadapter.errors import MaskError
@@ -57,11 +57,13 @@ class Proposals:
     mask_logits: (B, N, h, w); a pixel belongs to the mask where the logit is positive.
     class_embeddings: (B, N, D), compared with text embeddings by the head that made them; None from a mask source.
     objectness: (B, N), logits that a mask is one thing; only from heads whose void does not depend on the text.
+    binary: whether every mask logit is ``INSIDE`` or its negative.
     Raises MaskError when the shapes do not fit together."""
 
     mask_logits: "Tensor"
     class_embeddings: "Tensor | None" = None
     objectness: "Tensor | None" = None
+    binary: bool = False
 
     def __post_init__(self) -> None:
         shape = tuple(self.mask_logits.shape)
@@ -71,6 +73,10 @@ class Proposals:
             given = tuple(self.class_embeddings.shape)
             raise MaskError(f"class_embeddings has shape {given}; (B, N, D) with (B, N) = {shape[:2]} is needed")
 
+    def in_bytes(self) -> "Proposals":
+        """The same with mask logits in int8, a quarter of the memory, where they are binary."""
+        return replace(self, mask_logits=self.mask_logits.char()) if self.binary else self
+
 
 @dataclass(frozen=True, eq=False)
 class EncodedImage:
@@ -79,7 +85,8 @@ class EncodedImage:
     It holds no model, and belongs to the model that made it.
     image: (H, W, 3) uint8 RGB, upright. file_name: of the image's file, None where it came from memory.
     sizes: see ``ImageSizes``. features: CLIP's, without the pyramid.
-    proposals: of one image (B = 1), independent of any text; None from a model without a proposal head.
+    proposals: of one image (B = 1), independent of any text; None from a model without a proposal head. Their mask
+        logits may be int8.
     mask_embeddings: (1, N, D) CLIP embeddings of the proposals; None where they are computed for each list of classes,
         because the model prunes proposals.
     given_masks: the masks that the proposals were made of, at the image's size, where they were given to the model.

@@ -10,8 +10,8 @@ _log = logging.getLogger(__name__)
 
 
 def warn_of_scripts(vocabulary: Vocabulary) -> None:
-    """Log the classes that a text encoder of Latin script alone does not know, once."""
-    if names := in_other_scripts(vocabulary):
+    """Log the classes that a text encoder of Latin script alone does not know, once; the built-in lists are English."""
+    if vocabulary.name is None and (names := in_other_scripts(vocabulary)):
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         problem = "the text encoder knows Latin script alone, and these classes match nothing"
         warn_once(_log, f"{problem}: {shown}; name them in English")

@@ -135,9 +135,7 @@ class Vocabulary:
         not have follow from the names as in ``of``. Raises VocabularyError for an unknown name."""
         if name not in builtin_names():
             raise VocabularyError(_unknown_list(name))
-        rows = _read_list(name)
-        is_thing = tuple(row.get("thing", _is_thing(row["names"])) for row in rows)
-        return cls(tuple(tuple(row["names"]) for row in rows), is_thing, name)
+        return _builtin(name)
 
 
 @cache
@@ -151,6 +149,13 @@ def builtin_names() -> tuple[str, ...]:
 def _read_list(name: str) -> list[dict]:
     """Read a list: ``{"names": [...], "thing": bool}`` for each class; no ``thing`` where the data set has no flags."""
     return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))["classes"]
+
+
+@cache
+def _builtin(name: str) -> Vocabulary:
+    rows = _read_list(name)
+    is_thing = tuple(row.get("thing", _is_thing(row["names"])) for row in rows)
+    return Vocabulary(tuple(tuple(row["names"]) for row in rows), is_thing, name)
 
 
 @cache

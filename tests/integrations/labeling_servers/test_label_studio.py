@@ -5,7 +5,17 @@ import logging
 import numpy as np
 import pytest
 from label_studio import LabelStudio
-from labeling_client import SIZE, bright_mask, client, decode_brush, filled, halves, iou
+from labeling_client import (
+    SIZE,
+    bright_mask,
+    client,
+    decode_brush,
+    filled,
+    halves,
+    image_bytes,
+    iou,
+    with_an_empty_mask,
+)
 
 from maskadapter.errors import MaskAdapterError
 from maskadapter.integrations.labeling_servers import label_studio_routes
@@ -120,6 +130,11 @@ def test_labels_with_the_same_first_name_are_one_class(asked):
     assert [region["value"]["brushlabels"] for region in prediction["result"]] == [["Cat"], ["Wall"]]
 
 
+def test_masks_without_a_class_have_no_regions(server):
+    asked = client(label_studio_routes(with_an_empty_mask, server.url))
+    assert [region["value"]["brushlabels"] for region in regions(asked, "Brush")] == [["Cat"]]
+
+
 def test_segments_below_the_score_are_left_out(server):
     asked = client(label_studio_routes(halves, server.url, score=0.7))
     assert [region["value"]["brushlabels"] for region in regions(asked, "Brush")] == [["Cat"]]
@@ -152,10 +167,29 @@ def test_a_file_that_is_no_image(server, asked):
     assert "not an image that can be read" in predict(asked, images=["/text"]).json()["detail"]
 
 
+def test_limits_of_an_image_reach_it(server):
+    content = len(image_bytes())
+    for limits, sentence in (
+        ({"max_bytes": content - 1}, f"more than {content - 1:,} bytes"),
+        ({"max_pixels": SIZE[0] * SIZE[1] - 1}, "60 x 40 pixels, more than"),
+    ):
+        answer = predict(client(label_studio_routes(halves, server.url, **limits)))
+        assert answer.status_code == 422
+        assert sentence in answer.json()["detail"]
+
+
+def test_the_token_of_the_service_is_asked_for(server):
+    asked = client(label_studio_routes(halves, server.url, token="s3cret"))
+    assert predict(asked).status_code == 401
+    assert asked.get("/label-studio/health").status_code == 401
+    assert server.asked == []
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"tasks": []}, "tasks: "),
+        ({"tasks": [{"data": {}}] * 1001}, "tasks: "),
         ({"tasks": [{"id": 1}]}, "tasks.0.data: "),
         ({"tasks": [{"id": 1, "data": {}}]}, "task 1: the address of the image is None"),
         ({"tasks": [{"id": 1, "data": {"image": {"a": 1}}}]}, "task 1: the address of the image is {'a': 1}"),
@@ -174,6 +208,8 @@ def test_events_are_taken_and_nothing_is_learned(asked):
     event = {"action": "ANNOTATION_CREATED", "annotation": {"id": 1}, "project": {"id": 1}}
     answer = asked.post("/label-studio/webhook", json=event)
     assert (answer.status_code, answer.json()["status"]) == (201, "ignored")
+    long = asked.post("/label-studio/webhook", json=event | {"action": "a" * 1000})
+    assert len(long.json()["action"]) == 100
 
 
 def test_an_address_of_label_studio_that_is_none():

@@ -5,6 +5,7 @@ from label_studio import LabelStudio
 from labeling_client import image_bytes
 
 from maskadapter.errors import ImageError, MaskAdapterError
+from maskadapter.integrations.labeling_servers import label_studio_host
 from maskadapter.integrations.labeling_servers.label_studio_host import LabelStudioHost
 
 
@@ -84,6 +85,32 @@ def test_refusals_say_what_to_do(server, path, sentence):
     assert len(server.asked) == 1
 
 
+def test_an_image_that_comes_too_slowly(server, monkeypatch):
+    monkeypatch.setattr(label_studio_host, "_SECONDS", -1.0)
+    with pytest.raises(ImageError, match="did not send the image within"):
+        LabelStudioHost(server.url).fetch("/data/upload/1/photo.png")
+
+
+@pytest.mark.parametrize("path", ["/silent", "/data/upload/1/photo.png"])
+def test_a_host_that_says_nothing(server, monkeypatch, path):
+    monkeypatch.setattr(label_studio_host, "_SILENCE", 0.2)
+    key = None if path == "/silent" else "silent.bbb.ccc"
+    with pytest.raises(ImageError, match=r"cannot read .*timed out"):
+        LabelStudioHost(server.url, key).fetch(path)
+
+
+def test_a_reply_that_is_no_http(server):
+    with pytest.raises(ImageError, match="cannot read"):
+        LabelStudioHost(server.url).fetch("/garbage")
+
+
+def test_a_host_is_the_same_in_capitals(server):
+    url = server.url.replace("127.0.0.1", "localhost")
+    photo = image_bytes()
+    assert LabelStudioHost(url.replace("localhost", "LOCALHOST")).fetch(f"{url}/data/upload/1/photo.png") == photo
+    assert LabelStudioHost(url).fetch(f"{url.replace('localhost', 'LocalHost')}/data/upload/1/photo.png") == photo
+
+
 def test_a_file_larger_than_allowed(server):
     server.files["/large"] = bytes(3_000_000)
     assert len(LabelStudioHost(server.url, max_bytes=3_000_000).fetch("/large")) == 3_000_000
@@ -114,6 +141,20 @@ def test_a_personal_access_token_is_traded_once(server):
     ]
     with pytest.raises(ImageError, match="answered 401"):
         LabelStudioHost(server.url, "old.old.old").fetch("/data/upload/1/photo.png")
+
+
+def test_what_was_traded_is_used_for_a_while(server, monkeypatch):
+    monkeypatch.setattr(label_studio_host, "_ACCESS", -1.0)
+    host = LabelStudioHost(server.url, "aaa.bbb.ccc")
+    for _ in range(2):
+        host.fetch("/data/upload/1/photo.png")
+    assert [shown for _, _, shown in server.asked] == [None, "Bearer access-1", None, "Bearer access-2"]
+
+
+def test_a_trade_that_brings_nothing(server):
+    for key in ("none.bbb.ccc", "text.bbb.ccc"):
+        with pytest.raises(ImageError, match="did not trade the personal access token"):
+            LabelStudioHost(server.url, key).fetch("/data/upload/1/photo.png")
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://me@host", "http://host/?x=1", ""])

@@ -62,11 +62,19 @@ def test_a_prompt_given_twice_is_answered_twice():
     assert results[0]["predictions"] == results[1]["predictions"]
 
 
+def test_an_image_of_more_pixels_than_allowed_is_not_decoded():
+    asked = client(roboflow_routes(halves, max_pixels=SIZE[0] * SIZE[1] - 1))
+    answer = asked.post("/roboflow/sam3/concept_segment", json=recorded())
+    assert answer.status_code == 422
+    assert "60 x 40 pixels, more than" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"image": {"type": "url", "value": "http://localhost/a.png"}}, "an image of type 'url' is not read"),
         ({"image": {"type": "numpy", "value": "gASV"}}, "an image of type 'numpy' is not read"),
+        ({"image": {"type": "u" * 1000, "value": ""}}, f"an image of type '{'u' * 40}' is not read"),
         ({"image": {"type": "base64"}}, "an image of type 'base64' is not read"),
         ({"image": {"type": "base64", "value": "/etc/passwd"}}, "the image is not base64"),
         ({"prompts": []}, "prompts: "),
@@ -75,6 +83,8 @@ def test_a_prompt_given_twice_is_answered_twice():
         ({"prompts": [{"text": "cat"}] * 501}, "prompts: "),
         ({"format": "binary"}, "format: "),
         ({"output_prob_thresh": 2}, "output_prob_thresh: "),
+        ({"output_prob_thresh": -0.1}, "output_prob_thresh: "),
+        ({"prompts": [{"text": "cat", "output_prob_thresh": 2}]}, "prompts.0.output_prob_thresh: "),
     ],
 )
 def test_what_cannot_be_read(changes, sentence):

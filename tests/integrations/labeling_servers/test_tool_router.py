@@ -7,6 +7,7 @@ import pytest
 from fastapi import HTTPException
 from labeling_client import client, halves, image_text
 
+from maskadapter.errors import MaskAdapterError
 from maskadapter.integrations.labeling_servers import roboflow_routes, sent_image, x_anylabeling_routes
 from maskadapter.integrations.labeling_servers.sent_image import from_base64
 
@@ -38,6 +39,7 @@ def test_a_token_is_taken_where_tools_put_it(headers):
         {"Authorization": "Basic !"},
         {"Authorization": "Basic " + base64.b64encode(b"s3cret:other").decode()},
         {"Authorization": "Bearer"},
+        {"Authorization": "Basic " + base64.b64encode(b"anyone:\xff").decode()},
     ],
 )
 def test_without_it_nothing_is_done(headers):
@@ -48,6 +50,7 @@ def test_without_it_nothing_is_done(headers):
     ):
         assert answer.status_code == 401
         assert answer.json()["detail"].startswith("a token is needed")
+        assert answer.headers["WWW-Authenticate"] == "Basic"
 
 
 def test_roboflows_clients_put_it_into_the_query():
@@ -109,5 +112,22 @@ def test_images_beyond_those_at_work_are_refused_after_a_while(monkeypatch):
     assert inner == [503]
 
 
+def test_a_reason_of_several_lines_is_one_sentence():
+    def segment(pixels, vocabulary):
+        raise MaskAdapterError("first\nsecond")
+
+    body = {"model": "maskadapter", "image": image_text(), "params": {"text_prompt": "cat"}}
+    answer = client(x_anylabeling_routes(segment)).post("/x-anylabeling/v1/predict", json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (422, "first second")
+
+
 def test_base64_with_and_without_a_data_uri():
     assert from_base64("AAEC") == from_base64("data:image/png;base64,AAEC") == b"\x00\x01\x02"
+
+
+@pytest.mark.parametrize("routes", [x_anylabeling_routes, roboflow_routes])
+def test_the_description_has_every_refusal(routes):
+    document = client(routes(halves)).get("/openapi.json").json()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert {"400", "401", "404", "413", "422", "429", "503", "504"} <= operation["responses"].keys()

@@ -2,9 +2,20 @@
 
 import base64
 
+import numpy as np
 import pytest
 import skimage.data
-from labeling_client import SIZE, bright_mask, client, filled, halves, image_bytes, image_text, iou
+from labeling_client import (
+    SIZE,
+    bright_mask,
+    client,
+    filled,
+    halves,
+    image_bytes,
+    image_text,
+    iou,
+    with_an_empty_mask,
+)
 from PIL import Image
 
 import maskadapter as ma
@@ -72,6 +83,19 @@ def test_the_least_score_that_the_user_set():
     assert {s["label"] for s in predict(recorded(params=params)).json()["data"]["shapes"]} == {"cat"}
 
 
+def test_masks_without_a_class_have_no_shape():
+    asked = client(x_anylabeling_routes(with_an_empty_mask))
+    answer = asked.post("/x-anylabeling/v1/predict", json=recorded(params={"text_prompt": "cat, wall"}))
+    assert {shape["label"] for shape in answer.json()["data"]["shapes"]} == {"cat"}
+
+
+def test_a_group_is_of_several_parts():
+    walls = [shape for shape in predict(recorded()).json()["data"]["shapes"] if shape["label"] == "wall"]
+    assert (len(walls) > 1) == all(shape["group_id"] is not None for shape in walls)
+    bright = base64.b64encode(image_bytes(np.arange(40 * 60).reshape(40, 60) < 900)).decode()
+    assert {shape["group_id"] for shape in predict(recorded(image=bright)).json()["data"]["shapes"]} == {None}
+
+
 def test_a_built_in_list_by_its_name():
     assert predict(recorded("coco-panoptic")).json()["data"]["shapes"][0]["label"] == "person"
 
@@ -84,7 +108,10 @@ def test_a_built_in_list_by_its_name():
         ({"params": {"text_prompt": " , "}}, 422, "no classes came"),
         ({"params": {"text_prompt": ", ".join(map(str, range(10_000)))}}, 422, "10,000 class names came: at most 500"),
         ({"params": {"text_prompt": "c" * 201}}, 422, "a class name has 201 letters"),
+        ({"model": "m" * 1000}, 404, f"there is no model '{'m' * 100}'"),
+        ({"params": {"text_prompt": "cat", "conf_threshold": -0.1}}, 422, "params.conf_threshold: "),
         ({"image": "@@@"}, 422, "the image is not base64"),
+        ({"image": "ü"}, 422, "the image is not base64"),
         ({"image": "data:image/png,raw"}, 422, "the image's data URI is not in base64"),
         ({"image": ""}, 422, "the image is empty"),
         ({"image": base64.b64encode(b"not an image").decode()}, 422, "not an image that can be read: the image"),

@@ -3,6 +3,8 @@
 import gc
 import json
 import os
+import signal
+import sys
 import threading
 from fractions import Fraction
 
@@ -255,6 +257,59 @@ def test_what_was_done_before_an_interrupt_is_kept_under_another_name(film, tmp_
     with av.open(str(tmp_path / "out" / names[0])) as file:
         assert 0.2 < sum(packet.duration or 0 for packet in file.demux(audio=0)) / RATE < 0.7  # of 1.6 s
     assert len(json.loads((tmp_path / "out" / names[1]).read_text())["images"]) == 10
+
+
+class InterruptedAtLine:
+    """Sends Ctrl-C before the given line, counted from 1, that is executed in the modules which write files."""
+
+    MODULES = ("result_files.py", "coco_tracks.py", "mot_tracks.py", "video_writer.py", "frame_overlay.py")
+
+    def __init__(self, line):
+        self.line, self.count = line, 0
+
+    def __call__(self, frame, event, argument):
+        if not frame.f_code.co_filename.endswith(self.MODULES):
+            return None
+        if event == "line":
+            self.count += 1
+            if self.count == self.line:
+                signal.raise_signal(signal.SIGINT)
+        return self
+
+
+def frames_of(folder):
+    """Frames in each of the three files."""
+    (video,), (coco,), (text,) = (list(folder.glob(f"*{suffix}")) for suffix in (".mp4", ".json", ".txt"))
+    read = json.loads(coco.read_text())
+    assert {one["image_id"] for one in read["annotations"]} == {one["id"] for one in read["images"]}
+    lines = text.read_text()
+    assert lines.endswith("\n")
+    return len(decoded(video)[0]), len(read["images"]), len({line.split(",")[0] for line in lines.splitlines()})
+
+
+def test_an_interrupt_at_any_line_leaves_whole_frames_in_every_file(tmp_path):
+    film = write_film(tmp_path / "film.mp4", crossing(3))
+    lines, done = 1, set()
+    while True:
+        tracer, folder = InterruptedAtLine(lines), tmp_path / f"line-{lines}"
+        before = sys.gettrace()
+        sys.settrace(tracer)
+        try:
+            write_segmented_video(Colored(), film, output=folder, **RUN)
+            stopped = False
+        except KeyboardInterrupt as stop:
+            stopped = str(stop)
+        finally:
+            sys.settrace(before)
+        if tracer.count < lines:
+            break
+        if list(contents(folder)):  # there is nothing before the first frame
+            (count,) = set(frames_of(folder))
+            assert stopped in (False, "") or f"stopped: {count} of 3 frames" in stopped  # "": all was done
+            done.add(count)
+        lines += 9
+    assert done == {1, 2, 3}
+    assert lines > 200
 
 
 @pytest.mark.parametrize("error", [RuntimeError("fault"), MaskAdapterError("line")])

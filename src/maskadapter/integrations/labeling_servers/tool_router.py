@@ -12,6 +12,17 @@ from fastapi.routing import APIRoute
 
 from maskadapter.errors import MaskAdapterError
 
+_MEANINGS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The body is not JSON."},
+    401: {"description": "The token is missing or wrong."},
+    404: {"description": "There is none of that name."},
+    413: {"description": "The body is too large."},
+    422: {"description": "A field, an image or a class is not as it has to be."},
+    429: {"description": "Too many requests wait: try again after `Retry-After` seconds."},
+    503: {"description": "Others are at work, or the service is stopping: try again later."},
+    504: {"description": "The work was not done in time."},
+}
+
 
 def tool_router(prefix: str, token: str | None) -> APIRouter:
     """Return a router whose refusals are an HTTPException with one sentence.
@@ -26,7 +37,13 @@ def tool_router(prefix: str, token: str | None) -> APIRouter:
             needed = "a token is needed: as Bearer token, as the password of Basic, or in the header Token"
             raise HTTPException(401, needed, {"WWW-Authenticate": "Basic"})
 
-    return APIRouter(prefix=prefix, route_class=_OneSentence, dependencies=[Depends(check)], tags=[prefix.strip("/")])
+    return APIRouter(
+        prefix=prefix,
+        route_class=_OneSentence,
+        dependencies=[Depends(check)],
+        tags=[prefix.strip("/")],
+        responses=_MEANINGS,
+    )
 
 
 class _OneSentence(APIRoute):

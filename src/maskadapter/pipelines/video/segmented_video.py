@@ -12,6 +12,7 @@ from maskadapter.pipelines.video.result_files import ResultFiles
 from maskadapter.pipelines.video.video_file import VideoFile
 from maskadapter.pipelines.video.video_output import VIDEO_FORMATS, check_video_output
 from maskadapter.system.progress import bar
+from maskadapter.system.stop_signals import StopSignals, finished_first
 from maskadapter.system.working_folder import working_folder
 from maskadapter.vocabulary import BACKGROUND
 
@@ -63,12 +64,16 @@ def write_segmented_video(
         try:
             with bar("frames", file.frame_count or None) as advance:
                 for decoded in file.frames():
-                    files.add(frames.segment(decoded.image, file.seconds(decoded.pts)), decoded)
+                    frame = frames.segment(decoded.image, file.seconds(decoded.pts))
+                    with finished_first():  # in every file or in none
+                        files.add(frame, decoded)
                     advance(1)
         except KeyboardInterrupt:
-            written = files.publish(whole=False)
+            with StopSignals():  # the second of an impatient user; a third ends it
+                written = files.publish(whole=False)
             raise KeyboardInterrupt(_stopped(files.count, file.frame_count, written)) from None
-        written = files.publish(whole=True)
+        with StopSignals():
+            written = files.publish(whole=True)
         notes = tuple(filter(None, (file.damage(), files.sound_left_out())))
     return VideoReport(written, files.count, files.things, notes)
 

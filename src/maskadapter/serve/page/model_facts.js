@@ -8,5 +8,5 @@ export async function showModel(server) {
   const rows = facts.filter(([, value]) => value);
   byId("model-facts").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", { text: name }), element("dd", { text: value })]));
   byId("model-advice").textContent = model.better ?? "";
-  return model.name;
+  return model;
 }

@@ -28,7 +28,7 @@ let running = null; // AbortController of the request that is on its way
 
 const stage = new Stage({ select, hover });
 const list = new SegmentList({ select, hover, toggle });
-const detail = new SegmentDetail(server, { close: () => select(0), teach, spread });
+const detail = new SegmentDetail(server, { close: () => select(0), teach, spread, fail: refuse });
 const classes = new ClassField(server, run);
 const exemplars = new Exemplars(run);
 const source = new PhotoSource(server, { open, fail: refuse });
@@ -47,7 +47,7 @@ function select(id) {
   stage.redraw();
   const segment = result?.byId.get(stage.selected);
   if (segment) {
-    detail.show(segment, stage.photo, mapPath(segment));
+    detail.show(segment, stage.photo, mapPath(segment), questionAbout(segment));
     const best = segment.classes.map((one) => `${one.name} ${percent(one.probability)}`).join(", ");
     byId("announcement").textContent = `Selected: ${segment.name}. Best classes: ${best}`;
   } else {
@@ -62,6 +62,12 @@ function select(id) {
 /** Where the activation map of a segment is; the server keeps none of masks that are given. */
 function mapPath(segment) {
   return result.mode !== "masks" ? `v1/images/${encodeURIComponent(result.image_id)}/segments/${segment.proposal}/maps` : null;
+}
+
+/** What /v1/classify is asked about the mask of one segment. */
+function questionAbout(segment) {
+  const mask = result.maskOf(segment);
+  return mask && { image_id: result.image_id, classes: result.asked, masks: [mask], output: "summary" };
 }
 
 function toggle(label, shown) {
@@ -114,8 +120,7 @@ async function run() {
   running = request;
   working(photo.id ? "Looking for your classes …" : "Reading the photo …");
   try {
-    const reply = await ask(request.signal);
-    const found = await Result.of(reply);
+    const found = await Result.of(await ask(request.signal));
     if (running !== request) return;
     accept(found);
   } catch (error) {
@@ -143,7 +148,7 @@ async function upload(file, signal) {
   return (await server.post("v1/images", form, signal)).id;
 }
 
-function segment(signal) {
+async function segment(signal) {
   const { mode } = Object.fromEntries(new FormData(byId("ask")));
   const request = { image_id: photo.id, classes: classes.text, mode, output: "png" };
   if (mode === "instances") {
@@ -151,16 +156,16 @@ function segment(signal) {
     request.score = LEAST_SCORE;
   }
   if (exemplars.request.length) request.examples = exemplars.request;
-  return server.post("v1/segment", request, signal);
+  return { ...(await server.post("v1/segment", request, signal)), asked: request.classes };
 }
 
-function classify(signal) {
+async function classify(signal) {
   const form = new FormData();
   form.append("image_id", photo.id);
   form.append("classes", classes.text);
   form.append("masks", ownMasks, ownMasks.name);
   form.append("output", "png");
-  return server.post("v1/classify", form, signal);
+  return { ...(await server.post("v1/classify", form, signal)), asked: form.get("classes") };
 }
 
 function accept(found) {
@@ -238,7 +243,9 @@ async function download() {
 /** What the server has to say before anybody asks. */
 async function begin() {
   try {
-    model = await showModel(server);
+    const facts = await showModel(server);
+    model = facts.name;
+    detail.comparison.setModel(facts);
     await Promise.all([classes.readLists(), source.showExamples()]);
     byId("teach").hidden = !hasField(await server.json("openapi.json"), "examples");
   } catch (error) {

@@ -2,7 +2,7 @@ import { masksOf, paintMask } from "./run_lengths.js";
 
 /** A reply of the server as the page uses it. */
 export class Result {
-  /** reply: of /v1/segment or /v1/classify. ids: (height * width), the id of the segment of every pixel, 0 = none. */
+  /** reply: of /v1/segment or /v1/classify, and `asked`, the classes as they were typed. ids: (height * width), the id of the segment of every pixel, 0 = none. */
   constructor(reply, ids) {
     Object.assign(this, reply);
     this.ids = ids;

@@ -1,3 +1,4 @@
+import { Comparison } from "./comparison.js";
 import { byId, element, percent } from "./element.js";
 import { drawHeat } from "./heat.js";
 
@@ -8,9 +9,10 @@ export class SegmentDetail {
   #shown = 0; // id of the segment, 0 for none
 
   /** close: called when the details shall go. teach: called with a class name that the segment is an example of.
-      spread: called with a canvas that shall cover the photo, null for none. */
-  constructor(server, { close, teach, spread }) {
+      spread: called with a canvas that shall cover the photo, null for none. fail: called with what went wrong. */
+  constructor(server, { close, teach, spread, fail }) {
     this.server = server;
+    this.comparison = new Comparison(server, { row, fail });
     this.place = byId("detail");
     this.spread = spread;
     byId("spread").addEventListener("click", () => this.#setSpread(byId("spread").ariaPressed !== "true"));
@@ -33,13 +35,15 @@ export class SegmentDetail {
     this.spread(pressed ? byId("map") : null);
   }
 
-  /** photo: an image. mapPath: where the activation map is, null where there is none. */
-  show(segment, photo, mapPath) {
+  /** photo: an image. mapPath: where the activation map is, null where there is none. question: of /v1/classify for the
+      mask of the segment alone, null where the mask is not known. */
+  show(segment, photo, mapPath, question) {
     this.#shown = segment.id;
     byId("detail-title").textContent = segment.name;
     byId("best").replaceChildren(...segment.classes.map(row));
     this.place.hidden = false;
     this.#showMap(segment, photo, mapPath);
+    this.comparison.show(photo, mapPath, question);
   }
 
   async #showMap(segment, photo, mapPath) {

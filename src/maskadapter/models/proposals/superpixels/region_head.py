@@ -119,7 +119,7 @@ class RegionHead(nn.Module):
             chosen = torch.from_numpy(cut(*found.nesting(), logits.sigmoid().float().cpu().numpy())).to(logits.device)
             objectness[number, : len(masks)] = logits + torch.where(chosen, logits.new_tensor(CHOSEN), -LEFT_OUT)
         mask_logits = torch.where(inside.to(pooled.device), pooled.new_tensor(INSIDE), -INSIDE)
-        return Proposals(mask_logits, self.embed(pooled), objectness)
+        return Proposals(mask_logits, self.embed(pooled), objectness, binary=True)
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
         """Classify proposals: (B, N, K + 1), void last, whose probability does not depend on the text."""
