@@ -7,7 +7,6 @@ import sysconfig
 
 import input_size
 import pytest
-import torch
 
 import maskadapter.models.clip  # noqa: F401 (declares what timm needs before a test imports it)
 
@@ -17,42 +16,6 @@ def own_cache(tmp_path_factory):
     """No test reads or fills the cache of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MASKADAPTER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_vocabulary():
-    """open_clip unpacks its table of tokens once, not for every model that a test loads."""
-    from open_clip import SimpleTokenizer
-
-    read, known = SimpleTokenizer.__init__, {}
-
-    def once(tokenizer, *given, **named):
-        key = repr((given, named))
-        if key not in known:
-            read(tokenizer, *given, **named)
-            known[key] = vars(tokenizer).copy()
-        vars(tokenizer).update(known[key])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SimpleTokenizer, "__init__", once)
-        yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def no_random_values_on_meta():
-    """Tensors of the meta device, which hold no values, get no random ones: PyTorch takes a second a model for that."""
-
-    def unless_meta(fill):
-        def fill_unless_meta(tensor, *given, **named):
-            plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)  # and none that a tracer follows
-            return tensor if plain and tensor.is_meta else fill(tensor, *given, **named)
-
-        return fill_unless_meta
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("normal_", "uniform_", "erfinv_", "clamp_"):
-            patch.setattr(torch.Tensor, name, unless_meta(getattr(torch.Tensor, name)))
         yield
 
 
