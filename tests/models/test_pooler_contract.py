@@ -87,11 +87,6 @@ def test_an_empty_mask_has_a_finite_embedding(pooler) -> None:
     close(empty[:, [0, 1, 3, 4]], pooler(*inputs(), project)[:, [0, 1, 3, 4]])
 
 
-def test_binary_masks_may_come_in_bytes(pooler) -> None:
-    pixels, features, masks = inputs()
-    assert torch.equal(pooler(pixels, features, masks.char(), project), pooler(pixels, features, masks, project))
-
-
 def test_images_do_not_influence_each_other(pooler) -> None:
     given = inputs()
     together = pooler(*given, project)

@@ -131,9 +131,10 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             proposals = Proposals(logits[None])
         features = features or self.clip.encode_image(inputs.pixels)
         if proposals is None and self.generator is not None:
-            proposals = self.generator(inputs, features).in_bytes()
+            proposals = self.generator(inputs, features)
         embeddings = None if proposals is None else self.mask_embeddings(inputs, features, proposals)
-        found = (replace(features, pyramid={}), proposals, embeddings, given)
+        kept = proposals and proposals.in_bytes()
+        found = (replace(features, pyramid={}), kept, embeddings, given)
         return EncodedImage(pixels, file_name, sizes, *found, given_by_user(masks))
 
     @torch.inference_mode()

@@ -155,7 +155,7 @@ class Service:
             count = 0 if encoded.proposals is None else encoded.proposals.mask_logits.shape[1]
             if encoded.proposals is None or not 0 <= proposal < count:
                 raise Refusal(404, f"the image has {count} proposals, from 0, and none of the number {proposal}")
-            logits = encoded.proposals.mask_logits[:, proposal : proposal + 1]
+            logits = encoded.proposals.mask_logits[:, proposal : proposal + 1].float()
             with torch.inference_mode():
                 weights = model.pooler.weights(encoded.features, logits)[0]
             return ActivationMaps(weights.float().cpu().numpy(), encoded.sizes)

@@ -46,7 +46,7 @@ class MaskCropping(nn.Module):
         embeddings = image.new_zeros(len(mask_logits), self.dim)
         at_a_time = 1 if image.device.type == "cpu" else 16  # on a CPU small tensors stay in its cache
         for chosen in torch.arange(len(mask_logits), device="cpu").split(at_a_time) if len(mask_logits) else ():
-            full = F.interpolate(mask_logits[chosen][None].to(image), image.shape[1:], mode="bilinear")[0] > 0
+            full = F.interpolate(mask_logits[chosen][None], image.shape[1:], mode="bilinear")[0] > 0
             filled = full.flatten(1).any(dim=1)
             if filled.any():
                 crops = torch.stack([self.crop(image, mask) for mask in full[filled]])

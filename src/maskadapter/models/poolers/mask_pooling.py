@@ -17,8 +17,7 @@ class Pooler(Protocol):
     """Turns masks into CLIP embeddings."""
 
     def __call__(self, images: Tensor, features: ClipFeatures, mask_logits: Tensor, project: Project) -> Tensor:
-        """Embeddings (B, N, D), not normalized, of mask_logits (B, N, h, w), of any type of numbers. images:
-        (B, 3, H, W), as the networks'."""
+        """Embeddings (B, N, D), not normalized, of mask_logits (B, N, h, w). images: (B, 3, H, W), as the networks'."""
 
     def weights(self, features: ClipFeatures, mask_logits: Tensor) -> Tensor:
         """Pooling weights (B, N, M, h, w) over the locations of ``features.dense``, M maps per mask, each sums to 1."""
