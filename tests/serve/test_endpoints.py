@@ -138,8 +138,9 @@ def test_activation_maps_are_images_in_gray(service, image_id):
     assert service.get(f"/v1/images/{image_id}/segments/9999/maps").status_code == 404
 
 
-def test_the_other_pooler_is_asked_by_its_name(service, photo, image_id):
+def test_the_other_pooler_is_asked_by_its_name(service, model, photo, image_id):
     other, masks = ma.load(pooler="adapter"), [[[10, 10, 90, 10, 90, 80, 10, 80]]]
+    other.inference = model.inference
     asked = {"image_id": image_id, "classes": CLASSES, "masks": masks}
 
     def classes(**fields):
