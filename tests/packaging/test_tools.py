@@ -50,6 +50,7 @@ def answers():
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help(script):
     if script not in answers():

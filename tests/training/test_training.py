@@ -293,12 +293,23 @@ def gradients(output):
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        (["upstream_quirks.loss_normalization=global"], {"stage": "mixed", "masks": PAIRS}),
-        # As many masks in every image: one.
-        (["upstream_quirks.loss_normalization=process", "masks.ground_truth=1", "data.scale=[1, 1]"], {}),
-        (["upstream_quirks.loss_normalization=global", "run.accumulate=2"], {}),
+        pytest.param(
+            ["upstream_quirks.loss_normalization=global"], {"stage": "mixed", "masks": PAIRS}, id="global, mixed"
+        ),
+        pytest.param(
+            # As many masks in every image: one.
+            ["upstream_quirks.loss_normalization=process", "masks.ground_truth=1", "data.scale=[1, 1]"],
+            {},
+            marks=pytest.mark.slow,
+            id="process, equal counts",
+        ),
+        pytest.param(
+            ["upstream_quirks.loss_normalization=global", "run.accumulate=2"],
+            {},
+            marks=pytest.mark.slow,
+            id="global, accumulated",
+        ),
     ],
-    ids=["global, mixed", "process, equal counts", "global, accumulated"],
 )
 def test_two_processes_have_the_gradients_of_one(recipe, launcher, tmp_path, changes, parts):
     changes = ["run.batch_size=4", *changes]

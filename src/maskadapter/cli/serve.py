@@ -49,7 +49,7 @@ def serve(
 
     Example: [bold]maskadapter serve --port 8000[/]
     """
-    from maskadapter.hub import DEFAULT, with_other_pooler
+    from maskadapter.hub import DEFAULT
     from maskadapter.serve import ServedModel, Settings
 
     settings = Settings(
@@ -70,6 +70,7 @@ def serve(
     name = Path(source.name).name
     routers = _tools(segment, name, settings, label_studio)
     listening = _bound(host, port)
+    from maskadapter.hub import with_other_pooler
     from maskadapter.serve import create_app
 
     with busy("loading the model"):
