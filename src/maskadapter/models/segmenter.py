@@ -104,8 +104,8 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         if known is None and self.clip.reads_latin_alone:
             warn_of_scripts(vocabulary)
         encode = self.text_cache.text_embeddings if self.text_cache else self.clip.encode_text
-        embeddings = known.text_embeddings if known else encode(vocabulary.synonyms)
-        encoded = EncodedVocabulary(vocabulary, embeddings.to(self.clip.logit_scale))
+        embeddings = (known.text_embeddings if known else encode(vocabulary.synonyms)).to(self.clip.logit_scale)
+        encoded = EncodedVocabulary(vocabulary, embeddings, shown=known.shown if known else ())
         return with_examples(encoded, examples, self, self.example_cache) if examples else encoded
 
     @torch.inference_mode()
