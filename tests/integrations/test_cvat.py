@@ -114,6 +114,17 @@ def test_the_threshold_of_the_driver_goes_before_that_of_the_function(annotate, 
     assert len(annotate(function, labels, conf_threshold=0)) == len(result)
 
 
+def test_masks_without_a_class_have_no_shape(annotate, model):
+    labels = [label(1, "wall")]
+    masks = np.zeros((2, PHOTO.height, PHOTO.width), bool)  # the background wins one, and one is empty
+    masks[0, 60:280, 80:380] = True
+    given = SimpleNamespace(
+        encode_text=model.encode_text, segment=lambda *words, **options: model.segment(*words, **options, masks=masks)
+    )
+    assert annotate(cvat_function(given, labels, background="cat"), labels) == []
+    assert len(annotate(cvat_function(given, labels, background=None), labels)) == 1
+
+
 def test_names_of_labels_are_looked_for_as_words(annotate, model):
     labels = [label(1, "house_cat"), label(2, "Cat"), label(3, "cat"), label(4, "a|b")]
     function = cvat_function(model, labels)
@@ -135,6 +146,7 @@ def test_the_command_line_of_cvat_creates_it(annotate):
     [
         (["cat"], {"shape": "ellipse"}, "no shape 'ellipse': choose from mask, polygon, rectangle"),
         (["cat"], {"score": 2}, "a number from 0 to 1 is needed"),
+        (["cat"], {"score": -0.1}, "a number from 0 to 1 is needed"),
         ([label(1, "nose", "points")], {}, "no label for masks, polygons or rectangles"),
         ([], {}, "no classes"),
         ("", {}, "no classes"),

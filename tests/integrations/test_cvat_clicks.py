@@ -61,10 +61,19 @@ def test_further_clicks_add_segments_and_leave_them_out(clicks):
 
 def test_a_click_outside_the_image_counts_at_its_edge(clicks):
     ids = clicks.image.panoptic().ids
-    found = detect(clicks, [(-5.0, 1000.0)])
-    assert bool(found) == bool(ids[-1, 0])
-    if found:
-        assert found[0][0][-1, 0]
+    x, y = int((ids[0] != ids[-5]).argmax()), int((ids[:, 0] != ids[:, -5]).argmax())
+    for point, place in [((x, -5), (0, x)), ((x, 1000), (-1, x)), ((-5, y), (y, 0)), ((1000, y), (y, -1))]:
+        found = detect(clicks, [point])
+        assert bool(found) == bool(ids[place])
+        if found:
+            assert found[0][0][place]
+
+
+def test_a_click_where_no_segment_is_gives_nothing(clicks):
+    ids = clicks.image.panoptic().ids.copy()
+    ids[10:20, 30:40] = 0
+    image = SimpleNamespace(panoptic=lambda: SimpleNamespace(ids=ids))
+    assert clicks.function.detect(None, image, Prompts([(35.0, 15.0)])) == []
 
 
 def test_an_old_sdk_is_one_line(monkeypatch):

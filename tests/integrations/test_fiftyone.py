@@ -6,6 +6,7 @@ import skimage.data
 
 import maskadapter as ma
 from maskadapter.integrations import fiftyone_model
+from maskadapter.integrations.fiftyone_model import detections
 
 labels = pytest.importorskip("fiftyone.core.labels")
 models = pytest.importorskip("fiftyone.core.models")
@@ -44,7 +45,15 @@ def test_a_score_leaves_out_segments(model):
     assert [one.confidence for one in found.detections] == pytest.approx([least])
 
 
-@pytest.mark.parametrize("count", [2, 300])
+def test_masks_without_a_class_are_no_detections(model):
+    masks = np.zeros((2, *PHOTO.shape[:2]), bool)
+    masks[0, 60:280, 80:380] = True
+    result = model.segment(PHOTO, "cat, wall", masks=masks)
+    assert len(result) == 2
+    assert len(detections(result).detections) == 1
+
+
+@pytest.mark.parametrize("count", [2, 255, 256])
 def test_the_class_of_every_pixel_is_a_segmentation(model, count):
     classes = ["cat", "wall", *(f"thing number {number}" for number in range(count - 2))]
     tool = fiftyone_model(model, classes, output="segmentation", background="sky")
@@ -59,5 +68,6 @@ def test_the_class_of_every_pixel_is_a_segmentation(model, count):
 def test_mistakes_are_one_line(model):
     with pytest.raises(ma.MaskAdapterError, match="no output 'boxes': choose from detections, segmentation"):
         fiftyone_model(model, "cat", output="boxes")
-    with pytest.raises(ma.MaskAdapterError, match="a number from 0 to 1"):
-        fiftyone_model(model, "cat", score=-1)
+    for score in (-1, 1.1):
+        with pytest.raises(ma.MaskAdapterError, match="a number from 0 to 1"):
+            fiftyone_model(model, "cat", score=score)

@@ -78,7 +78,7 @@ def x_anylabeling_routes(
 
 def _shapes(segment: "ResultSegment") -> list[dict[str, Any]]:
     """A segment as polygons, one for each part; several have its id as group. The first point comes again at the end,
-    by which X-AnyLabeling knows a closed shape."""
+    by which X-AnyLabeling knows a closed shape. No attributes: it would draw them over the image."""
     rings = [outline.ring().round(2).tolist() for outline in outlines_of(segment.compact)]
     return [
         {
@@ -86,7 +86,7 @@ def _shapes(segment: "ResultSegment") -> list[dict[str, Any]]:
             "shape_type": "polygon",
             "points": [*ring, ring[0]],
             "score": round(segment.score, 4),
-            "attributes": {name: f"{probability:.3f}" for name, probability in segment.top()},
+            "attributes": {},
             "description": segment.top_text(),
             "difficult": False,
             "direction": 0,
