@@ -133,8 +133,9 @@ def segmentation(
     for count in COUNTS:
         for text in (True, False):
             rows = [study.weights(c, drawn[c][:count], text).expand(len(full.classes[c]), -1) for c in classes]
-            key = f"{count} examples{' and name' if text else ''}"
-            lists[key] = replace(plain, text_embeddings=torch.cat(rows))
+            key, weights = f"{count} examples{' and name' if text else ''}", torch.cat(rows)
+            nameless = () if text else tuple(range(len(weights)))
+            lists[key] = replace(plain, text_embeddings=weights, shown=nameless)
     original, names = model.class_logits, plain.text_embeddings
 
     def by_name(proposals: maskadapter.Proposals, text: TextClassifier) -> torch.Tensor | None:
