@@ -381,7 +381,7 @@ def test_a_model_saved_as_safetensors_comes_back(tmp_path: Path) -> None:
     checkpoint = read_checkpoint(path)
     assert checkpoint.metadata["model"] == "maftplus-base"
     assert checkpoint.metadata["license"] == "Apache-2.0"
-    again = maskadapter.load(path)
+    again = maskadapter.load(path, precision="fp32")
     assert (again.inference, again.quirks) == (model.inference, model.quirks)
     assert again.pooler.mask_threshold == 0.3
     assert isinstance(checkpoint, Checkpoint)
