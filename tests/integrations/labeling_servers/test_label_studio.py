@@ -140,6 +140,27 @@ def test_segments_below_the_score_are_left_out(server):
     assert [region["value"]["brushlabels"] for region in regions(asked, "Brush")] == [["Cat"]]
 
 
+def test_each_image_of_a_task_has_its_own_labels_and_one_without_is_not_fetched(server, asked):
+    interface = (
+        "<View>"
+        + "".join(f'<Image name="{name}" value="${name}"/>' for name in ("left", "right", "plain"))
+        + '<BrushLabels name="animals" toName="left"><Label value="Cat"/><Label value="Dog"/></BrushLabels>'
+        + '<BrushLabels name="rooms" toName="right"><Label value="Wall"/><Label value="Floor"/></BrushLabels>'
+        + "</View>"
+    )
+    request = recorded(interface)
+    server.files |= {f"/data/upload/1/{name}.png": image_bytes() for name in ("left", "right", "plain")}
+    request["tasks"][0]["data"] = {name: f"/data/upload/1/{name}.png" for name in ("left", "right", "plain")}
+    (prediction,) = asked.post("/label-studio/predict", json=request).json()["results"]
+    found = {(one["to_name"], one["from_name"], *one["value"]["brushlabels"]) for one in prediction["result"]}
+    expected = {("left", "animals", "Cat"), ("left", "animals", "Dog")}
+    assert found == expected | {("right", "rooms", "Wall"), ("right", "rooms", "Floor")}
+    assert [path for method, path, _ in server.asked if method == "GET"] == [
+        "/data/upload/1/left.png",
+        "/data/upload/1/right.png",
+    ]
+
+
 def test_a_task_whose_image_cannot_be_read_gets_no_regions(asked, caplog):
     images = ["/data/upload/1/photo.png", "/gone.png", "s3://bucket/a.png"]
     with caplog.at_level(logging.WARNING):
