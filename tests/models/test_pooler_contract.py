@@ -7,7 +7,7 @@ from torch import Tensor
 from maskadapter.benchmark.reference import ReferencePooler
 from maskadapter.models.config import AdapterConfig
 from maskadapter.models.mask_adapter import MaskAdapter
-from maskadapter.models.poolers.adapter_pooling import AdapterPooler
+from maskadapter.models.poolers.adapter_pooling import AdapterPooler, distinct
 from maskadapter.models.poolers.mask_cropping import MaskCropping
 from maskadapter.models.poolers.mask_pooling import MaskPooling
 from maskadapter.types.encoded_image import ClipFeatures
@@ -138,3 +138,19 @@ def test_the_ways_of_computing_the_adapter_agree() -> None:
     reference = ReferencePooler(AdapterPooler(adapter()))(*inputs(), project)
     for name in ("Mask-Adapter", "Mask-Adapter, one mask at a time"):
         close(POOLERS[name]()(*inputs(), project), reference)
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.float32])
+def test_different_masks_among_equal_ones(kind) -> None:
+    random = torch.rand(40, 33, 47, generator=torch.Generator().manual_seed(0))
+    masks = (random > 0.5 if kind == torch.bool else random)[torch.arange(100) % 40]
+    different, which = distinct(masks)
+    assert len(different) == 40
+    assert torch.equal(different[which], masks)
+
+
+def test_masks_that_differ_are_kept_apart_where_their_sums_are_equal(monkeypatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda size, **options: torch.ones(size))
+    masks = torch.eye(6, dtype=torch.bool)[:, None]
+    different, which = distinct(masks)
+    assert torch.equal(different[which], masks)

@@ -16,7 +16,9 @@ from torch.utils.checkpoint import checkpoint
 from maskadapter.models.half_precision import as_kept
 from maskadapter.models.mask_adapter import ConvNeXtBlock, MaskAdapter
 
-_ROWS = 1024  # locations that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor
+# Locations that go through an MLP at a time: its hidden layer, four times wider, is the largest tensor.
+_ROWS = {"cpu": 1024}
+_ROWS_ELSEWHERE = 2**16
 _ROUNDING = 2e-6  # share of the largest value by which patches of equal windows may differ: masks are resized before
 
 
@@ -43,7 +45,7 @@ class SparseAdapter:
         self._dtype = features.dtype
         # Of the empty and the full mask, (2, h, w, ...): patches, each block's output, maps.
         self._patches = self._patchify(torch.stack([features.new_zeros(4, 4), features.new_ones(4, 4)]))
-        everywhere = torch.ones(self._patches.shape[:-1], dtype=torch.bool, device=features.device)
+        everywhere = torch.arange(self._patches[..., 0].numel(), device=features.device)
         self._blocks: list[tuple[ConvNeXtBlock, Tensor]] = []
         with as_kept(adapter.fuse) as float32:
             x = self._enter(self._patches)
@@ -68,15 +70,15 @@ class SparseAdapter:
         equal = zip(self._patches, limits, strict=True)
         empty, full = (((patches - known).abs() <= limit).all(dim=-1) for known, limit in equal)
         full = full & ~empty
-        mixed = ~(empty | full)
+        mixed = _numbers(~(empty | full))
         with as_kept(self._adapter.fuse) as float32:
             x = self._enter(patches)
             for number, (block, known) in enumerate(self._blocks):
                 reach = self._reach[min(number, len(self._reach) - 1)]
                 empty, full = _surrounded(empty, reach), _surrounded(full, reach)
-                mixed = ~(empty | full)
+                mixed = _numbers(~(empty | full))
                 x = _filled(known, full, mixed, self._through(block, x, mixed))
-            return _filled(self._maps, full, mixed, float32(self._read_out(x[mixed]))).permute(0, 3, 1, 2)
+            return _filled(self._maps, full, mixed, float32(self._read_out(_rows(x, mixed)))).permute(0, 3, 1, 2)
 
     def estimate(self, masks: Tensor) -> Tensor:
         """Estimate the maps without computing a block, (N, H, W) -> (N, M, h, w): each location has the value of the
@@ -97,9 +99,10 @@ class SparseAdapter:
         return F.linear(patches, self._from_mask).add_(self._from_features)
 
     def _through(self, block: ConvNeXtBlock, x: Tensor, chosen: Tensor) -> Tensor:
-        """A block's output (n, C) at some locations: x (N, h, w, C), chosen (N, h, w) bool with n true entries."""
-        convolved = block.dwconv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)[chosen]
-        return x[chosen] + torch.cat([self._residual(block, rows) for rows in convolved.split(_ROWS)])
+        """A block's output (n, C) at locations of x (N, h, w, C), of which chosen (n,) has the numbers."""
+        convolved = _rows(block.dwconv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), chosen)
+        pieces = convolved.split(_ROWS.get(x.device.type, _ROWS_ELSEWHERE))
+        return _rows(x, chosen) + torch.cat([self._residual(block, rows) for rows in pieces])
 
     def _residual(self, block: ConvNeXtBlock, rows: Tensor) -> Tensor:
         """``block.residual``, which keeps less for the backward pass: (n, C) -> (n, C)."""
@@ -124,6 +127,17 @@ def _made_again(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     return checkpoint(function, rows, use_reentrant=False, preserve_rng_state=False)
 
 
+def _numbers(chosen: Tensor) -> Tensor:
+    """Numbers (n,) of the chosen among all locations of all masks, (N, h, w) bool with n true entries."""
+    return chosen.flatten().nonzero().flatten()
+
+
+def _rows(x: Tensor, chosen: Tensor) -> Tensor:
+    """Values (n, C) of x (N, h, w, C) at the locations that chosen (n,) numbers."""
+    return x.flatten(0, 2).index_select(0, chosen)
+
+
 def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
-    """Values (N, h, w, C): those of the empty and the full mask, known (2, h, w, C), and rows (n, C) where mixed."""
-    return torch.where(full[..., None], known[1], known[0]).index_put_(mixed.nonzero(as_tuple=True), rows)
+    """Values (N, h, w, C): of the empty and the full mask, known (2, h, w, C), and rows (n, C) where mixed (n,)."""
+    x = torch.where(full[..., None], known[1], known[0])
+    return x.flatten(0, 2).index_put_((mixed,), rows).view_as(x)

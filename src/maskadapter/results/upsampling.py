@@ -16,6 +16,7 @@ from maskadapter.results.strips import Side, Strip
 from maskadapter.types import ImageSizes
 
 _BLOCK = 64  # pixels of a side
+_IN_CACHE, _ON_GPU = 2**21, 2**25  # numbers in a tile
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ class Upsampler:
         """The same for some of the proposals, (n,)."""
         return Upsampler(self.mask_logits[proposals], self.sizes)
 
-    def tiles(self, channels: int = 1, values: int = 1 << 21) -> Iterator[slice]:
+    def tiles(self, channels: int = 1, values: int | None = None) -> Iterator[slice]:
         """Row ranges of the image from top to bottom, with about ``values`` numbers in all masks, or in ``channels``
-        maps where these are more: few enough for a processor's cache."""
+        maps where these are more: without it few enough for a processor's cache, or enough to keep a GPU busy."""
         height, width = self.sizes.original
+        values = values or (_IN_CACHE if self.mask_logits.device.type == "cpu" else _ON_GPU)
         step = max(1, values // (width * max(1, channels, len(self.mask_logits))))
         return (slice(start, min(start + step, height)) for start in range(0, height, step))
 

@@ -13,6 +13,9 @@ from maskadapter.models.sparse_adapter import SparseAdapter
 from maskadapter.types import ClipFeatures
 
 _TOGETHER = 256  # masks whose maps are in memory together
+_AT_A_TIME = {"cpu": 8}  # masks through the adapter: so few stay in a cache, and their memory is used again
+_ELSEWHERE = 128
+_SUMMED = 32  # masks at a time
 # Up to so many masks the sparse computation is slower: it also needs the maps of an empty and a full mask.
 FEW = 3
 
@@ -22,7 +25,7 @@ class AdapterPooler(nn.Module):
 
     The masks are binarized first: sigmoid(logit) > ``mask_threshold``, at their own resolution. The maps are computed
     by ``SparseAdapter``, as ``MaskAdapter.forward`` would but for rounding. chunk: masks that go through the adapter at
-    a time, which bounds the memory; None for 8 on a CPU and 32 elsewhere. Source: paper, section 3.2."""
+    a time, which bounds the memory; None for 8 on a CPU and 128 elsewhere. Source: paper, section 3.2."""
 
     def __init__(self, adapter: MaskAdapter, *, chunk: int | None = None) -> None:
         super().__init__()
@@ -60,7 +63,7 @@ class AdapterPooler(nn.Module):
         if len(masks) <= FEW:
             return self.in_chunks(partial(self.at_every_location, projected), masks)
         # Equal masks have equal maps: in the mixed stage of training the same mask stands in several slots.
-        masks, which = masks.detach().unique(dim=0, return_inverse=True)
+        masks, which = distinct(masks.detach())
         return self.in_chunks(SparseAdapter(self.adapter, projected[None]), masks)[which]
 
     def at_every_location(self, projected: Tensor, masks: Tensor) -> Tensor:
@@ -78,5 +81,18 @@ class AdapterPooler(nn.Module):
         return torch.cat([pool_with_maps(maps, dense, project) for maps in pieces])
 
     def _split(self, masks: Tensor) -> Sequence[Tensor]:
-        # On a CPU small tensors stay in its cache, and their memory is used again instead of given back.
-        return masks.split(self.chunk or (8 if masks.device.type == "cpu" else 32))
+        return masks.split(self.chunk or _AT_A_TIME.get(masks.device.type, _ELSEWHERE))
+
+
+def distinct(masks: Tensor) -> tuple[Tensor, Tensor]:
+    """The different ones of masks (N, H, W), and the number (N,) of each mask among them.
+
+    By their sums with random weights, which are then compared: sorting whole masks takes a GPU half a second."""
+    weights = torch.rand(masks.shape[1:], generator=torch.Generator().manual_seed(0), device="cpu").to(masks.device)
+    sums = torch.cat([(part * weights).sum(dim=(1, 2)) for part in masks.split(_SUMMED)])
+    known, which = sums.unique(return_inverse=True)
+    places = torch.arange(len(masks), device=masks.device)
+    one_of_each = places.new_empty(len(known)).scatter_(0, which, places)
+    if torch.equal(masks[one_of_each][which], masks):
+        return masks[one_of_each], which
+    return masks, places  # two that differ have the same sum

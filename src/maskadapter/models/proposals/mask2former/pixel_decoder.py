@@ -12,7 +12,7 @@ from maskadapter.models.half_precision import as_kept
 from maskadapter.models.proposals.mask2former.deformable_attention import DeformableAttention, location_centers
 
 LEVELS = ("res5", "res4", "res3")  # coarsest first, the order in which the decoders look at them
-_LOCATIONS = 2048  # that go through a layer at a time, which bounds the memory
+_LOCATIONS = 2048  # that go through a layer at a time on a CPU, where it bounds the memory
 
 
 class EncoderLayer(nn.Module):
@@ -36,7 +36,8 @@ class EncoderLayer(nn.Module):
             attended = self.norm1(part + self.self_attn(part + where, at, values, sizes))
             return self.norm2(attended + self.linear2(F.relu_(self.linear1(attended))))
 
-        if torch.compiler.is_exporting():  # the number of parts would be that of the example's size
+        # In an exported graph the number of parts would be that of the example's size.
+        if x.device.type != "cpu" or torch.compiler.is_exporting():
             return through(x, position, places)
         inputs = (x.split(_LOCATIONS, dim=1), position.split(_LOCATIONS, dim=1), places.split(_LOCATIONS))
         return torch.cat(list(map(through, *inputs)), dim=1)
