@@ -51,6 +51,7 @@ class Model:
     """Stands in for a segmenter and remembers what it was given."""
 
     precision = "fp32"
+    images_together = 1
 
     def __init__(self):
         self.given = []

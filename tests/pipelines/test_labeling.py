@@ -70,6 +70,7 @@ class Fixed:
         self.found = PanopticMap(ids, tuple(segments))
 
     encode_text = Halves.encode_text
+    images_together = 1
 
     def segment(self, source, encoded, background, masks=None):
         self.image, self.size, self.panoptic = read_input(source).pixels, self.found.ids.shape, lambda: self.found

@@ -1,5 +1,6 @@
 """Clients that are too many, too slow, gone or strangers, and the end of the service."""
 
+import io
 import json
 import socket
 import threading
@@ -13,6 +14,7 @@ pytest.importorskip("fastapi")
 
 from fastapi import APIRouter
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from maskadapter.serve import ServedModel, Settings, create_app
 
@@ -176,3 +178,23 @@ def test_further_endpoints_are_mounted_and_may_use_the_model(model, photo):
     with TestClient(app) as client:
         assert client.get("/further").status_code == 401
         assert client.get("/further", headers={"authorization": "Bearer a"}).json() == {"thread": "model"}
+
+
+def test_images_of_one_size_that_wait_are_encoded_together(model, monkeypatch):
+    def photo(number, size=(60, 40)):
+        file = io.BytesIO()
+        Image.new("RGB", size, (number, 0, 0)).save(file, "PNG")
+        return file.getvalue()
+
+    came, encode = [], model.encode_images
+    monkeypatch.setattr(type(model), "images_together", 3)
+    noted = lambda images: (came.append(len(images)), encode(images))[1]  # noqa: E731
+    monkeypatch.setattr(model, "encode_images", noted, raising=False)
+    files = [*(photo(number) for number in range(4)), photo(9, (40, 60))]
+    app = app_of(model)
+    with TestClient(app) as client, ThreadPoolExecutor(5) as pool:
+        with occupied(app.state.service.worker):
+            sent = [pool.submit(client.post, "/v1/images", files={"image": ("a.png", file)}) for file in files]
+            until(lambda: app.state.service.worker.waiting == 5)
+        assert [each.result(20).status_code for each in sent] == [201] * 5
+    assert sorted(came) == [1, 1, 3]

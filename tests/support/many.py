@@ -17,6 +17,7 @@ class Halves:
     """Finds two segments in every image: where it is brighter than its mean, and the rest."""
 
     precision = "fp32"
+    images_together = 1
 
     def __init__(self):
         self.given = []

@@ -35,6 +35,8 @@ class SubstitutedProposals(nn.Module):
     What the adapter's time and pruning depend on, masks and their class scores, are noise with random weights.
     """
 
+    fixed_number = True
+
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
@@ -52,9 +54,11 @@ class SubstitutedProposals(nn.Module):
         self._proposals = Proposals(F.pad(masks, (0, right, 0, bottom), value=-10.0), class_logits)
 
     def forward(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
-        """Run the head and return the given proposals."""
-        self._own = self.generator(inputs, features)
-        return self._proposals
+        """Run the head and return the given proposals, those of one image for each of a batch."""
+        self._own, given = self.generator(inputs, features), self._proposals
+        count = len(inputs.pixels)
+        assert given.class_embeddings is not None
+        return Proposals(given.mask_logits.repeat(count, 1, 1, 1), given.class_embeddings.repeat(count, 1, 1))
 
     def class_logits(self, proposals: Proposals, text: TextClassifier) -> Tensor:
         """Classify the head's own proposals and return the given class logits; zeros for a list of other length."""

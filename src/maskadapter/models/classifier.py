@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskadapter.errors import MaskAdapterError
 from maskadapter.system.warn_once import warn_once
 from maskadapter.vocabulary import Vocabulary
 
@@ -89,3 +90,10 @@ class TextClassifier:
         class_of = torch.repeat_interleave(sizes, output_size=similarity.shape[-1])  # numbers of the classes
         best = similarity.new_full((*similarity.shape[:-1], count), -torch.inf)
         return best.scatter_reduce(-1, class_of.expand_as(similarity), similarity, "amax")
+
+
+def refuse_nan(numbers: Tensor) -> None:
+    """Raise MaskAdapterError where logits or probabilities are NaN or infinite."""
+    if not numbers.isfinite().all():
+        reason = "its weights are broken, or too large for their type; run maskadapter models check on them"
+        raise MaskAdapterError(f"the model computes no numbers (NaN or infinity): {reason}")

@@ -1,6 +1,6 @@
 """The whole method: CLIP, a proposal head, a pooler of masks, and the ensemble of two classifiers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from maskadapter.errors import MaskAdapterError, MaskError
 from maskadapter.io import read_input
-from maskadapter.models.classifier import EncodedVocabulary, TextClassifier
+from maskadapter.models.classifier import EncodedVocabulary, TextClassifier, refuse_nan
 from maskadapter.models.clip.clip import Clip
 from maskadapter.models.clip.text_cache import TextCache
 from maskadapter.models.config import InferenceConfig, UpstreamQuirks
 from maskadapter.models.ensemble import geometric_ensemble, with_void
 from maskadapter.models.examples import ExampleCache, with_examples
 from maskadapter.models.frozen_parts import KeepsFrozenParts
+from maskadapter.models.image_batches import TOGETHER, encode_images, takes_batches
 from maskadapter.models.maftplus import ContentDependentTransfer
 from maskadapter.models.names import Precision
 from maskadapter.models.own_classes import OwnClasses
@@ -41,8 +42,7 @@ CONFUSABLE = 0.97
 class OpenVocabularySegmenter(KeepsFrozenParts):
     """Segment an image into any classes, or classify given masks. Source: paper, figure 2 and section 3.4.
 
-    generator: proposes masks and classifies them (in-vocabulary). None where the weights hold none (warm-up files, a
-        CLIP alone): ``classify`` works, and ``segment`` needs masks.
+    generator: proposes and classifies masks (in-vocabulary). Without one ``classify`` works, ``segment`` needs masks.
     pooler: from masks to CLIP embeddings (out-of-vocabulary): mask pooling, mask cropping or Mask-Adapter.
     text_transfer: MAFT+'s content-dependent transfer, used by the out-of-vocabulary classifier alone.
     text_cache: remembers text embeddings; only for weights that do not change any more.
@@ -85,6 +85,11 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             self.text_transfer.norm_placement = quirks.transfer_norm
         self.semantic_order = quirks.semantic_order
 
+    @property
+    def images_together(self) -> int:
+        """How many images are best encoded at once: one on a CPU, which is not faster with more."""
+        return TOGETHER if self.clip.logit_scale.is_cuda and takes_batches(self) else 1
+
     def __getattr__(self, name: str) -> Any:
         refuse_old_attribute(name)
         return super().__getattr__(name)
@@ -96,7 +101,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
     @torch.inference_mode()
     def encode_text(self, classes: Classes, things: Iterable[str] | None = None) -> EncodedVocabulary:
         """Text embeddings of classes, computed once for many images. classes: whatever ``Vocabulary.of`` takes, an
-        ``Example`` wherever that takes a name, or an encoded vocabulary. things: names of classes that are things."""
+        ``Example`` wherever that takes a name, or an encoded vocabulary. things: as that takes them."""
         self._refuse_converted()
         known = classes if isinstance(classes, EncodedVocabulary) else None
         classes, examples = split_examples(known.vocabulary if known else classes)
@@ -125,7 +130,6 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             pixels, file_name = read_input(image)
             masks = self.mask_source if masks is None else masks
         inputs, sizes = self.prepare(pixels)
-        refuse_strip(sizes.original, sizes.resized, self.clip.size_divisor)
         if masks is not None:
             logits, given = mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)
             proposals = Proposals(logits[None])
@@ -136,6 +140,10 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         kept = proposals and proposals.in_bytes()
         found = (replace(features, pyramid={}), kept, embeddings, given)
         return EncodedImage(pixels, file_name, sizes, *found, given_by_user(masks))
+
+    def encode_images(self, images: Sequence[Any]) -> list[EncodedImage]:
+        """Encode several images, each as ``encode_image`` does, and those of one size together: faster on a GPU."""
+        return encode_images(self, images)
 
     @torch.inference_mode()
     def segment(
@@ -148,8 +156,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
     ) -> Segmentation:
         """Segment one image into the given classes.
 
-        image: whatever ``read_image`` takes, or an ``EncodedImage``. classes: see ``Vocabulary.of``, or the result of
-            ``encode_text``. things: names of the classes that are counted one by one; without it see ``Vocabulary.of``.
+        image: whatever ``read_image`` takes, or an ``EncodedImage``. classes, things: as in ``encode_text``.
         background: classes that compete with yours, but for those that mean nearly the same as one of yours; pixels
             that they win belong to no class. "auto": those of COCO-Stuff, and none where ``classes`` is a built-in
             list or the masks are given. None or "none": every pixel goes to one of your classes, as in evaluation.
@@ -169,7 +176,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             competing = vocabulary.with_background(others, usual.confusable_similarity(CONFUSABLE))
             background_list = others.vocabulary.name
         probs, estimated = self.class_probs(encoded.features, encoded.proposals, encoded.mask_embeddings, competing)
-        _refuse_nan(probs)
+        refuse_nan(probs)
         logits, names, fixed = encoded.proposals.mask_logits[0], competing.vocabulary.names, None
         if encoded.given_masks is not None:
             numbers = probs[0].float().cpu().numpy()
@@ -193,7 +200,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             raise MaskError("no masks were given: classify needs masks; segment finds some of its own")
         embeddings, classifier = self.given_embeddings(encoded), self.text_classifier(vocabulary)
         logits = self.out_of_vocabulary_logits(encoded.features, embeddings, classifier)
-        _refuse_nan(logits)
+        refuse_nan(logits)
         probs = logits[0, :, :-1].softmax(dim=-1).float()
         probs[is_empty(encoded.proposals.mask_logits)[0]] = torch.nan  # nothing of the image was pooled
         found = classified(encoded.given_masks, probs.cpu().numpy(), vocabulary.vocabulary)
@@ -216,6 +223,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         """A batch of one image (H, W, 3) uint8, normalized and padded, and its sizes. size: instead of the model's."""
         original = (image.shape[0], image.shape[1])
         resized = (size or self.inference.input_size).of(original)
+        refuse_strip(original, resized, self.clip.size_divisor)
         images = [resize(image, resized)]
         pixels = to_batch(images, self.clip.size_divisor, self.clip.logit_scale.device)
         return ImageBatch(pixels, images), ImageSizes((pixels.shape[-2], pixels.shape[-1]), resized, original)
@@ -268,8 +276,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         if embeddings is not None:
             return probs(embeddings), None
         assert isinstance(self.pooler, AdapterPooler)
-        masks = proposals.mask_logits
-        masks = masks if masks.is_floating_point() else masks.float()
+        masks = proposals.mask_logits.float()
         embeddings, computed = pruned_embeddings(self.pooler, features, masks, self.clip.project, probs)
         return probs(embeddings), computed.estimated[0].cpu().numpy()
 
@@ -311,9 +318,3 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         seen = torch.tensor(self.inference.seen(vocabulary, background), device=out_logits.device)
         probs = geometric_ensemble(class_logits[..., :-1], out_logits[..., :-1], seen, alpha, beta)
         return with_void(probs, class_logits)
-
-
-def _refuse_nan(numbers: Tensor) -> None:
-    if not numbers.isfinite().all():
-        reason = "its weights are broken, or too large for their type; run maskadapter models check on them"
-        raise MaskAdapterError(f"the model computes no numbers (NaN or infinity): {reason}")

@@ -16,6 +16,7 @@ from maskadapter.pipelines.run_record import RunRecord, open_record
 from maskadapter.results import MASK_ENDINGS, Classification, check_formats
 from maskadapter.system.json_files import read_json
 from maskadapter.system.paths import user_path
+from maskadapter.types import EncodedImage
 
 OF_ALL = {"coco": "instances.json", "csv": "masks.csv"}
 """The formats that several images have in one file too, and its name."""
@@ -52,7 +53,7 @@ def classify_images(
     def names(image: ImageFile) -> list[str]:
         return [f"{image.stem}{ending}" for ending in endings]
 
-    def compute(image: MaskedImage, pixels: InputImage) -> Classification:
+    def compute(image: MaskedImage, pixels: InputImage | EncodedImage) -> Classification:
         result = segmenter.classify(pixels, image.masks, encoded)
         name = image.source.name if isinstance(image.source, Path) else f"{image.stem}.png"
         return replace(result, file_name=str(PurePosixPath(image.stem).with_name(name)))  # with its subfolder
@@ -64,7 +65,7 @@ def classify_images(
     record = resume or len(todo) > 1
     made_with = {"command": "classify", **(settings or {}), **asdict(encoded.vocabulary), "formats": formats}
     with open_record(output, made_with, resume, record) as run:
-        report = run_over_images(run, todo, names, compute, write, resume, on_result)
+        report = run_over_images(segmenter, run, todo, names, compute, write, resume, on_result)
         if record:
             _join(run, formats, encoded.vocabulary.names, encoded.vocabulary.is_thing)
     return replace(report, kept=tuple(sorted(run.kept)))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +23,7 @@ from maskadapter.results import Segmentation, load_supervision
 from maskadapter.system.atomic_files import write_atomically
 from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
+from maskadapter.types import EncodedImage
 from maskadapter.vocabulary import BACKGROUND
 
 
@@ -90,7 +92,7 @@ def label_images(
     def label_name(image: ImageFile) -> str:
         return f"{folder}/{image.stem}{suffix}"
 
-    def compute(image: MaskedImage, pixels: InputImage) -> Segmentation:
+    def compute(image: MaskedImage, pixels: InputImage | EncodedImage) -> Segmentation:
         if val and len(image.stem.splitlines()) > 1:
             raise ImageError(f"{image}: a list of images cannot hold a name with a line break; rename it")
         return segmenter.segment(pixels, encoded, background=background, masks=image.masks)
@@ -117,7 +119,8 @@ def label_images(
             if format in ("coco", "yolo") and any(image.stem not in done for image in todo):
                 (check_coco if format == "coco" else check_yolo)(run, names)
 
-        report = run_over_images(run, todo, lambda image: [label_name(image)], compute, write, resume, check=check)
+        over_images = partial(run_over_images, segmenter, run, todo, lambda image: [label_name(image)])
+        report = over_images(compute, write, resume, check=check)
         notes = [f"{count['labeled']:,} segments labeled, {count['left']:,} left out by score or area"]
         if format == "coco":
             write_coco(run, names, encoded.vocabulary.is_thing)

@@ -14,6 +14,7 @@ from maskadapter.pipelines.run_record import open_record
 from maskadapter.results import ENDINGS, ActivationMaps, Segmentation, check_formats
 from maskadapter.system.paths import user_path
 from maskadapter.system.renamed import refuse_old_keywords
+from maskadapter.types import EncodedImage
 from maskadapter.vocabulary import BACKGROUND
 
 
@@ -72,8 +73,8 @@ def segment_images(
     name, for ``resume`` to compare. on_result: called with every result and the paths of its files.
 
     While an image is computed, the next is read and the result before is written, each by a thread: at most three
-    images are in memory. For more than one image the settings are recorded in ``run.json``. An image
-    that fails is reported and the others are done. Raises MaskAdapterError: what ``find_image_files`` raises, an
+    images are in memory, on a GPU three batches. For more than one image the settings are recorded in ``run.json``. An
+    image that fails is reported and the others are done. Raises MaskAdapterError: what ``find_image_files`` raises, an
     unknown format, other settings than those of the run that is resumed, files that cannot be written or, without
     ``resume``, that were edited; another run in the same folder.
     """
@@ -88,8 +89,8 @@ def segment_images(
     def names(image: ImageFile) -> list[str]:
         return [f"{image.stem}{ending}" for ending in endings]
 
-    def compute(image: MaskedImage, pixels: InputImage) -> tuple[Segmentation, ActivationMaps | None]:
-        encoded = segmenter.encode_image(pixels, image.masks)
+    def compute(image: MaskedImage, found: InputImage | EncodedImage) -> tuple[Segmentation, ActivationMaps | None]:
+        encoded = segmenter.encode_image(found, image.masks)
         result = _named(segmenter.segment(encoded, vocabulary, background=background), image)
         if result.estimated is not None:
             pruned.append(bool(result.estimated.any()))
@@ -105,7 +106,7 @@ def segment_images(
     made_with = {"command": "segment", **(settings or {}), "formats": formats, "score": score}
     made_with |= vocabulary_settings(vocabulary.vocabulary, background, masks)
     with open_record(output, made_with, resume, record=resume or len(todo) > 1) as run:
-        report = run_over_images(run, todo, names, compute, write, resume, on_result)
+        report = run_over_images(segmenter, run, todo, names, compute, write, resume, on_result)
     if not pruned or len(todo) == 1:
         return report
     computed = f"{pruned.count(False):,} of {len(pruned):,} images"

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from io import BytesIO
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,7 +50,8 @@ _LONGEST_MAP = 1024  # pixels of the longer side
 
 class Service:
     """A model that many clients ask. Everything that a network computes is done by one thread, one piece after another;
-    images are decoded and replies are written by a few others."""
+    images are decoded and replies are written by a few others. On a GPU images of one size that wait are encoded
+    together."""
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Service:
         self._decoding = asyncio.Semaphore(_ASIDE)
         # Small images wait in the model's queue and nowhere else, so that all requests are answered in their order.
         self._decoded = MemoryBudget(_ASIDE * 3 * settings.max_image_pixels)
+        self._waiting: dict[str, np.ndarray] = {}  # decoded images, by id
         self._admitted = 0
         model.text_cache = ClientTextCache(model.clip, model.text_cache)
         self._models = {served.pooler: model}
@@ -199,18 +202,31 @@ class Service:
         async with self._decoding:
             pixels = await self._aside(partial(read_image, BytesIO(content), self.settings.max_image_pixels))
             await self._decoded.take(pixels.nbytes)
+        self._waiting[image_id] = pixels
         try:
             return await self._on_model(lambda: work(self._encode(image_id, pixels)))
         finally:
+            self._waiting.pop(image_id, None)
             self._decoded.give_back(pixels.nbytes)
 
     def _encode(self, image_id: str, pixels: np.ndarray) -> EncodedImage:
         known = self.cache.peek(image_id)  # another request may have brought it while this one waited
         if known is not None:
             return known
-        encoded = self.model.encode_image(InputImage(pixels, None))
-        self.cache.put(image_id, encoded)
-        return encoded
+        together = self._of_one_size(image_id, pixels)
+        try:
+            encoded = self.model.encode_images([InputImage(one, None) for one in together.values()])
+        except torch.OutOfMemoryError:
+            encoded = [self.model.encode_image(InputImage(pixels, None))]
+        for each, one in zip(together, encoded, strict=False):
+            self.cache.put(each, one)
+        return encoded[0]
+
+    def _of_one_size(self, image_id: str, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """The image, and as many that wait and have its size as are best encoded with it."""
+        others = ((each, one) for each, one in list(self._waiting.items()) if one.shape == pixels.shape)
+        new = (pair for pair in others if pair[0] != image_id and self.cache.peek(pair[0]) is None)
+        return {image_id: pixels, **dict(islice(new, self.model.images_together - 1))}
 
     def _masks(self, given: Any) -> Any:
         """Masks as ``classify`` takes them: annotations, or the values of a label map."""

@@ -1,4 +1,4 @@
-"""Read the next item in a thread while the present one is worked on."""
+"""Read the next items in threads while the present one is worked on."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -10,16 +10,16 @@ Read = TypeVar("Read")
 
 
 def read_ahead(
-    read: Callable[[Item], Read], items: Iterable[Item]
+    read: Callable[[Item], Read], items: Iterable[Item], count: int = 1, threads: int = 1
 ) -> Generator[tuple[Item, "Future[Read]"], None, None]:
-    """Yield each item with the future of what ``read`` returns for it. One thread reads, one item ahead of the caller,
-    in order; an error of ``read`` is in the future of its item. The thread has ended when the iterator is closed."""
+    """Yield each item with the future of what ``read`` returns for it, in order; an error of ``read`` is in its item's
+    future. count: how many items are read ahead of the caller. The threads have ended when the iterator is closed."""
     waiting: deque[tuple[Item, Future[Read]]] = deque()
-    with ThreadPoolExecutor(1, "read-ahead") as pool:
+    with ThreadPoolExecutor(threads, "read-ahead") as pool:
         try:
             for item in items:
                 waiting.append((item, pool.submit(read, item)))
-                if len(waiting) > 1:
+                if len(waiting) > count:
                     yield waiting.popleft()
             while waiting:
                 yield waiting.popleft()

@@ -49,6 +49,11 @@ class ClipFeatures:
     dense: "Tensor"
     projected: "Tensor"
 
+    def of_image(self, number: int) -> "ClipFeatures":
+        """Those of one image of the batch, as a batch of one, without the pyramid and without the others' memory."""
+        dense, projected = (part[number : number + 1].clone() for part in (self.dense, self.projected))
+        return ClipFeatures({}, dense, projected)
+
 
 @dataclass(frozen=True)
 class Proposals:
@@ -72,6 +77,13 @@ class Proposals:
         if self.class_embeddings is not None and self.class_embeddings.shape[:2] != shape[:2]:
             given = tuple(self.class_embeddings.shape)
             raise MaskError(f"class_embeddings has shape {given}; (B, N, D) with (B, N) = {shape[:2]} is needed")
+
+    def of_image(self, number: int) -> "Proposals":
+        """Those of one image of the batch, as a batch of one, without the others' memory."""
+        one = slice(number, number + 1)
+        others = (self.class_embeddings, self.objectness)
+        class_embeddings, objectness = (None if part is None else part[one].clone() for part in others)
+        return Proposals(self.mask_logits[one].clone(), class_embeddings, objectness, self.binary)
 
     def in_bytes(self) -> "Proposals":
         """The same with mask logits in int8, a quarter of the memory, where they are binary."""

@@ -9,7 +9,10 @@ from maskadapter.types import ClipFeatures, ImageBatch, Proposals
 
 
 class ProposalHead(Protocol):
-    """A part of the model that proposes masks from CLIP's features, then classifies them by any text."""
+    """A part of the model that proposes masks from CLIP's features, then classifies them by any text. fixed_number:
+    whether it proposes as many masks in every image."""
+
+    fixed_number: bool
 
     def __call__(self, inputs: ImageBatch, features: ClipFeatures) -> Proposals:
         """Propose masks; no text has a part in it."""

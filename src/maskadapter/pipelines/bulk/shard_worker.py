@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from maskadapter.pipelines.bulk.part_file import write_part
 from maskadapter.pipelines.bulk.plan import Plan, read_plan
 from maskadapter.pipelines.bulk.planned_image import PlannedImage
 from maskadapter.pipelines.bulk.shard_report import ShardReport
+from maskadapter.pipelines.encoded_ahead import encoded_ahead
 from maskadapter.results import Segmentation
 from maskadapter.system.read_ahead import read_ahead
+from maskadapter.types import EncodedImage
 
 LOCKS = "locks"
 
@@ -68,13 +71,14 @@ class ShardWorker:
         return ShardReport(shard, "done", count, failed, time.perf_counter() - started)
 
     def _rows(self, plan: Plan, shard: int) -> Iterator[dict[str, Any]]:
-        with closing(ImageBytes()) as source, closing(read_ahead(source.read, plan.images(shard))) as ahead:
-            for image, reading in ahead:
-                row: dict[str, Any] = {"path": image.path, "name": image.name, "error": None}
+        model, todo = self._segmenter, ((image, _row(image)) for image in plan.images(shard))
+        with (
+            closing(ImageBytes()) as source,
+            closing(read_ahead(partial(_read, source), todo, model.images_together)) as ahead,
+        ):
+            for (image, row), reading in encoded_ahead(model, ahead):
                 try:
-                    content = reading.result()
-                    row |= {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-                    row |= self._result(image, content)
+                    row |= self._result(reading.result()[1])
                 except (ImageError, MaskError) as error:
                     row["error"] = str(error)
                 except MaskAdapterError:
@@ -86,10 +90,21 @@ class ShardWorker:
                     row["error"] = " ".join(re.sub(r"\b0x[0-9a-f]+", "0x...", row["error"]).split())
                 yield row
 
-    def _result(self, image: PlannedImage, content: bytes) -> dict[str, Any]:
-        pixels = InputImage(read_stream(BytesIO(content), image.path), None)
-        found = self._segmenter.segment(pixels, self._vocabulary, background=self._plan.background)
+    def _result(self, image: InputImage | EncodedImage) -> dict[str, Any]:
+        found = self._segmenter.segment(image, self._vocabulary, background=self._plan.background)
         return {"height": found.size[0], "width": found.size[1], "segments": _segments(found)}
+
+
+def _row(image: PlannedImage) -> dict[str, Any]:
+    return {"path": image.path, "name": image.name, "error": None}
+
+
+def _read(source: ImageBytes, item: tuple[PlannedImage, dict[str, Any]]) -> tuple[None, InputImage]:
+    """Read and decode an image, and note in its row what its file is."""
+    image, row = item
+    content = source.read(image)
+    row |= {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    return None, InputImage(read_stream(BytesIO(content), image.path), None)
 
 
 def _segments(result: Segmentation) -> list[dict[str, Any]]:

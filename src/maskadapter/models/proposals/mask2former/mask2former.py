@@ -136,6 +136,8 @@ class Mask2FormerHead(nn.Module):
     """Propose masks from CLIP's feature pyramid and classify them by text embeddings. ``forward`` returns the
     predictions of the last prediction head; ``every_head`` those of all, for training losses."""
 
+    fixed_number = True
+
     def __init__(self, pixel_decoder: PixelDecoder, mask_decoder: MaskDecoder) -> None:
         super().__init__()
         self.pixel_decoder, self.mask_decoder = pixel_decoder, mask_decoder

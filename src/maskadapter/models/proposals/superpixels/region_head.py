@@ -61,6 +61,8 @@ class RegionHead(nn.Module):
     stage_dims: channels of CLIP's stages by name. in_channels: C of its dense features. embed_dim: D of its embeddings.
     ``merging`` may be set."""
 
+    fixed_number = False
+
     def __init__(self, stage_dims: Mapping[str, int], in_channels: int, embed_dim: int) -> None:
         super().__init__()
         # Edges of masks follow the image; one that covers everything would hide what it is made of.
