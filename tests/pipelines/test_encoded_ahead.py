@@ -51,10 +51,15 @@ def test_those_that_fit_and_in_order():
     assert [future.result()[0] for number, future in found if number != 1] == [f"content of {n}" for n in (0, 2, 3, 4)]
 
 
-@pytest.mark.parametrize("error", [ImageError("a strip"), RuntimeError("out of memory")])
-def test_as_read_where_a_batch_fails(error):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(ImageError("a strip"), ""), (RuntimeError("out of memory\nmore"), "failed (out of memory): each")],
+)
+def test_as_read_where_a_batch_fails(error, said, caplog):
     found = list(encoded_ahead(Together(error), read(IMAGE, IMAGE)))
     assert [future.result()[1] for _, future in found] == [IMAGE, IMAGE]
+    assert said in caplog.text
+    assert bool(said) == bool(caplog.records)
 
 
 def test_a_folder_has_the_results_of_one_after_another(tmp_path):
