@@ -86,6 +86,8 @@ FIELDS = {
     "a misspelled list": {"classes": "ade20k"},
     "a thing that no class is": {"classes": "cat", "things": "dog"},
     "a score above 1": {"classes": "cat", "score": 1.5},
+    "true as top": {"classes": "cat", "top": True},
+    "false as score": {"classes": "cat", "score": False},
     "a text as score": {"classes": "cat", "score": "high"},
     "another mode": {"classes": "cat", "mode": "all"},
     "another output": {"classes": "cat", "output": "/etc/passwd"},

@@ -115,6 +115,8 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 def parsed(kind: type[Asked], fields: Mapping[str, Any]) -> Asked:
     """The request in some fields. Raises Refusal, 422, with the first mistake."""
+    if truth := next((name for name, value in fields.items() if isinstance(value, bool)), None):
+        raise Refusal(422, f"{truth:.60}: no field is true or false")  # pydantic would take them for 1 and 0
     try:
         asked = kind.model_validate(file_fields(fields))
     except ValidationError as error:
