@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from maskadapter.serve import model_worker
 from maskadapter.serve.model_worker import ModelWorker
 from maskadapter.serve.refusals import Busy, Stopping
 
@@ -33,6 +34,19 @@ def test_work_is_done_in_its_order_by_one_thread(worker, blocked):
         future.result(10)
     assert [number for number, _ in order] == [1, 2]
     assert len({thread for _, thread in order}) == 1
+
+
+def test_memory_goes_back_once_when_there_is_no_work(monkeypatch):
+    times, given_back = [], threading.Event()
+    monkeypatch.setattr(model_worker, "_QUIET", 0.01)
+    monkeypatch.setattr(model_worker, "return_free_memory", lambda: (times.append(1), given_back.set()))
+    worker = ModelWorker(2)
+    for _ in range(2):
+        given_back.clear()
+        assert worker.submit(lambda: 7).result(10) == 7
+        assert given_back.wait(10)
+    worker.close()
+    assert len(times) <= 3  # before the first work perhaps, and after each
 
 
 def test_a_full_queue_refuses_and_canceling_makes_room(worker, blocked):

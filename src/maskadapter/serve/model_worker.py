@@ -8,13 +8,16 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from maskadapter.serve.refusals import Busy, Stopping
+from maskadapter.system.memory import return_free_memory
 
 T = TypeVar("T")
 _NEW_SHARE = 0.1  # of the last piece of work in the mean of their seconds
+_QUIET = 1.0  # seconds without work, after which memory is given back
 
 
 class ModelWorker:
-    """Runs work on a thread of its own behind a bounded queue. capacity: pieces of work that may wait.
+    """Runs work on a thread of its own behind a bounded queue. capacity: pieces of work that may wait. When there was
+    none for a while, memory that nothing uses goes back to the system.
 
     One thread, because networks on a CPU use all cores by themselves, and a GPU does one thing at a time."""
 
@@ -68,6 +71,9 @@ class ModelWorker:
         with self._changed:
             self._waiting.pop(future, None)
 
+    def _may_go_on(self) -> bool:
+        return bool(self._waiting) or self._closed
+
     def _run(self) -> None:
         while self._do_next():
             pass
@@ -76,7 +82,11 @@ class ModelWorker:
         """Do the first piece of work that waits, once there is one; whether there may be more. A function of its own,
         so that nothing of the work is kept while there is none."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
+            quiet = not self._changed.wait_for(self._may_go_on, _QUIET)
+        if quiet:
+            return_free_memory()
+        with self._changed:
+            self._changed.wait_for(self._may_go_on)
             if self._closed:
                 return False
             future, work = self._waiting.popitem(last=False)
