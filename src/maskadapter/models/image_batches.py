@@ -11,6 +11,7 @@ from torch import Tensor
 
 from maskadapter.io import read_input
 from maskadapter.models.clip.clip import Clip
+from maskadapter.models.preprocess import refuse_strip
 from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.source_names import MaskSource
 from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
@@ -49,6 +50,7 @@ def encode_images(model: Encoder, images: Sequence[Any]) -> list[EncodedImage]:
         prepared = list(pool.map(model.prepare, [pixels for pixels, _ in read]))
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, (_, sizes) in enumerate(prepared):
+        refuse_strip(sizes.original, sizes.resized, model.clip.size_divisor)
         groups[sizes.padded].append(number)
     encoded: dict[int, EncodedImage] = {}
     for numbers in groups.values():

@@ -130,6 +130,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
             pixels, file_name = read_input(image)
             masks = self.mask_source if masks is None else masks
         inputs, sizes = self.prepare(pixels)
+        refuse_strip(sizes.original, sizes.resized, self.clip.size_divisor)
         if masks is not None:
             logits, given = mask_logits(masks, pixels, sizes, file_name, inputs.pixels.device)
             proposals = Proposals(logits[None])
@@ -223,7 +224,6 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         """A batch of one image (H, W, 3) uint8, normalized and padded, and its sizes. size: instead of the model's."""
         original = (image.shape[0], image.shape[1])
         resized = (size or self.inference.input_size).of(original)
-        refuse_strip(original, resized, self.clip.size_divisor)
         images = [resize(image, resized)]
         pixels = to_batch(images, self.clip.size_divisor, self.clip.logit_scale.device)
         return ImageBatch(pixels, images), ImageSizes((pixels.shape[-2], pixels.shape[-1]), resized, original)
