@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import sysconfig
 
@@ -9,6 +10,9 @@ import input_size
 import pytest
 
 import maskadapter.models.clip  # noqa: F401 (declares what timm needs before a test imports it)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as jobs in the background of a shell inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
