@@ -40,6 +40,16 @@ def test_as_each_alone(model, prune, images) -> None:
         assert (found.semantic() == expected.semantic()).mean() > 0.999
 
 
+def test_at_most_eight_at_a_time(images) -> None:
+    model, counts = small(), []
+    encode = model.clip.encode_image
+    model.clip.encode_image = lambda pixels: (counts.append(len(pixels)), encode(pixels))[1]
+    found = model.encode_images([images[0] + np.uint8(number) for number in range(19)])
+    assert counts == [8, 8, 3]
+    for number, encoded in enumerate(found):
+        np.testing.assert_array_equal(encoded.image, images[0] + np.uint8(number))
+
+
 def test_an_image_keeps_no_memory_of_the_others(images) -> None:
     one = small().encode_images([images[0], images[2]])[1]
     for tensor in (one.features.dense, one.features.projected, one.mask_embeddings, one.proposals.mask_logits):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import torch
@@ -42,19 +43,19 @@ class EncodedVocabulary:
         """Append the background's classes as stuff, which compete for pixels, but for those of which a synonym has a
         cosine of ``similarity`` or more with one of ours: "dog" must not win the pixels of "puppy". Of a class that
         examples alone show, the nearest is left out: it is what the background calls the same thing."""
-        cosines = background.text_embeddings @ self.text_embeddings.T
-        closest = cosines.amax(dim=1).cpu()
-        closest[cosines[:, list(self.shown)].argmax(dim=0).cpu()] = torch.inf
-        sizes, classes = background.vocabulary.group_sizes, background.vocabulary.classes
-        groups = zip(classes, background.text_embeddings.split(sizes), closest.split(sizes), strict=True)
-        kept = [(names, embeddings) for names, embeddings, cosines in groups if float(cosines.max()) < similarity]
-        left = [names[0] for names in classes if names not in [names for names, _ in kept]]
+        cosines = (background.text_embeddings @ self.text_embeddings.T).float().cpu().numpy()
+        closest, sizes, classes = cosines.max(axis=1), background.vocabulary.group_sizes, background.vocabulary.classes
+        closest[cosines[:, list(self.shown)].argmax(axis=0)] = np.inf
+        kept = np.maximum.reduceat(closest, np.cumsum([0, *sizes[:-1]])) < similarity
+        left = [names[0] for names, stays in zip(classes, kept, strict=True) if not stays]
         if left and background.vocabulary.name is None:  # somebody chose these
             why = "they mean nearly the same as one of the classes"
             warn_once(_log, f"left out of the background, because {why}: {', '.join(left)}")
-        classes = (*self.vocabulary.classes, *(names for names, _ in kept))
-        vocabulary = Vocabulary(classes, (*self.vocabulary.is_thing, *(False for _ in kept)))
-        return EncodedVocabulary(vocabulary, torch.cat([self.text_embeddings, *(one for _, one in kept)]), len(kept))
+        count, embeddings = int(kept.sum()), background.text_embeddings[torch.from_numpy(np.repeat(kept, sizes))]
+        vocabulary = Vocabulary(
+            (*self.vocabulary.classes, *compress(classes, kept)), (*self.vocabulary.is_thing, *[False] * count)
+        )
+        return EncodedVocabulary(vocabulary, torch.cat([self.text_embeddings, embeddings]), count)
 
     def confusable_similarity(self, share: float) -> float:
         """The cosine that only 1 - ``share`` of the pairs of different synonyms exceed; 1 for one synonym. No fixed

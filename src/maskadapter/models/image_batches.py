@@ -1,4 +1,4 @@
-"""Encode several images at once: those that the networks take at one size go through them together."""
+"""Encode several images at once: those that the networks take at one size go through them together, eight at a time."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from maskadapter.models.proposals.proposal_head import ProposalHead
 from maskadapter.models.sources.source_names import MaskSource
 from maskadapter.types import ClipFeatures, EncodedImage, ImageBatch, ImageSizes, Proposals
 
-TOGETHER = 8  # measured on an H200, see docs/performance.md
+TOGETHER = 8  # at most; measured on an H200, see docs/performance.md
 
 
 class Encoder(Protocol):
@@ -45,7 +45,7 @@ def encode_images(model: Encoder, images: Sequence[Any]) -> list[EncodedImage]:
         return [model.encode_image(image) for image in images]
     assert model.generator is not None
     model.refreeze()
-    with ThreadPoolExecutor(len(images)) as pool:  # while a GPU waits
+    with ThreadPoolExecutor(TOGETHER) as pool:  # while a GPU waits
         read = list(pool.map(read_input, images))
         prepared = list(pool.map(model.prepare, [pixels for pixels, _ in read]))
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -53,7 +53,10 @@ def encode_images(model: Encoder, images: Sequence[Any]) -> list[EncodedImage]:
         refuse_strip(sizes.original, sizes.resized, model.clip.size_divisor)
         groups[sizes.padded].append(number)
     encoded: dict[int, EncodedImage] = {}
-    for numbers in groups.values():
+    batches = (
+        numbers[start : start + TOGETHER] for numbers in groups.values() for start in range(0, len(numbers), TOGETHER)
+    )
+    for numbers in batches:
         alone = [prepared[number][0] for number in numbers]
         inputs = ImageBatch(torch.cat([one.pixels for one in alone]), [one.images[0] for one in alone])
         features = model.clip.encode_image(inputs.pixels)

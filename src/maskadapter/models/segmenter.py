@@ -143,7 +143,7 @@ class OpenVocabularySegmenter(KeepsFrozenParts):
         return EncodedImage(pixels, file_name, sizes, *found, given_by_user(masks))
 
     def encode_images(self, images: Sequence[Any]) -> list[EncodedImage]:
-        """Encode several images, each as ``encode_image`` does, and those of one size together: faster on a GPU."""
+        """Encode several images, each as ``encode_image`` does; of one size, eight together: faster on a GPU."""
         return encode_images(self, images)
 
     @torch.inference_mode()
