@@ -61,6 +61,10 @@ class Model:
             raise MaskAdapterError("no model 'unknown'")
         if source.name == "broken":
             raise RuntimeError("something\ninside")
+        if source.name == "without":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        if source.name == "incomplete":
+            raise ModuleNotFoundError("No module named 'maskadapter.models'", name="maskadapter.models")
         if source.name == "slow":
             raise KeyboardInterrupt
         self.given.append((source, device))
@@ -487,6 +491,12 @@ def test_a_fault_of_the_program_is_one_line_and_exit_1(run, model, photo):
     code, _, err = run("segment", photo, "-c", "cat", "-m", "broken")
     assert code == 1
     assert err == "error: RuntimeError: something inside; run with --debug for the traceback\n"
+
+
+def test_a_missing_library_is_named_and_a_missing_part_of_ours_is_a_fault(run, model, photo):
+    code, _, err = run("segment", photo, "-c", "cat", "-m", "without")
+    assert (code, err.partition(":")[2].partition(":")[0]) == (2, " the library torch is missing")
+    assert run("segment", photo, "-c", "cat", "-m", "incomplete")[0] == 1
 
 
 @pytest.mark.parametrize("where", [0, 2, 6])

@@ -84,6 +84,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     """The line to print and the exit code."""
     if isinstance(error, MaskAdapterError):
         return str(error), 2
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("maskadapter"):
+        return f"the library {error.name} is missing: pip install maskadapter brings what it needs, see README.md", 2
     if hasattr(error, "format_message"):
         # A mistake in the options. Typer carries its own copy of click and does not export the common class.
         line = f"{error.format_message().rstrip('.?')}. See maskadapter --help"
