@@ -1,13 +1,16 @@
 """Weights are read into memory of their own, one tensor after another."""
 
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 
 from maskadapter.errors import CheckpointError
-from maskadapter.hub.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from maskadapter.hub import loading
+from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from maskadapter.hub.checkpoints.stored_tensors import StoredTensor
+from maskadapter.models import Architecture, OpenVocabularySegmenter, Precision
 
 TENSORS = {
     "matrix": torch.arange(6.0).view(2, 3),
@@ -57,3 +60,19 @@ def test_a_file_that_is_cut_while_it_is_read_gives_one_line(file: Path) -> None:
         opened.truncate(file.stat().st_size - 1)
     with pytest.raises(CheckpointError, match=r"some\.safetensors was cut while it was read: load it again"):
         checkpoint.float_tensors()
+
+
+def test_what_was_read_is_not_kept_beside_the_same_in_another_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    files, filled, ready = list[weakref.ref[Checkpoint]](), loading.filled, loading.ready
+
+    def noted(checkpoint: Checkpoint, found: Architecture) -> OpenVocabularySegmenter:
+        files.append(weakref.ref(checkpoint))
+        return filled(checkpoint, found)
+
+    def gone(segmenter: OpenVocabularySegmenter, device: str, kept: Precision) -> OpenVocabularySegmenter:
+        assert [file() for file in files] == [None]
+        return ready(segmenter, device, kept)
+
+    monkeypatch.setattr(loading, "filled", noted)
+    monkeypatch.setattr(loading, "ready", gone)
+    assert isinstance(loading.load(), OpenVocabularySegmenter)

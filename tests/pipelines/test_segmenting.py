@@ -331,7 +331,7 @@ class Bar:
         return lambda step: seen.append(int(open("/proc/self/statm").read().split()[1]) * page)
 image_run.bar = Bar
 report = maskadapter.segment_images(maskadapter.load(), "photos", "cat, cup|mug, table, wall, sky", "out")
-print(report.done, seen[9], seen[-1])
+print(report.done, sorted(seen[9:60])[25], sorted(seen[-50:])[25])
 """
 
 
@@ -345,10 +345,10 @@ def test_200_photos_take_no_more_memory_than_10(tmp_path):
         left, top = number * 7 % (source.width - 240), number * 5 % (source.height - 180)
         source.crop((left, top, left + 240, top + 180)).save(tmp_path / f"photos/{number:03}.png")
     done = subprocess.run([sys.executable, "-c", MEMORY], cwd=tmp_path, check=True, capture_output=True, text=True)
-    count, tenth, last = map(int, done.stdout.split())
-    print(f"after 10 images {tenth / 1e6:.0f} MB, after 200 {last / 1e6:.0f} MB")
+    count, early, late = map(int, done.stdout.split())  # medians: it goes up and down by 50 MB from image to image
+    print(f"after 10 to 60 images {early / 1e6:.0f} MB, after 150 to 200 {late / 1e6:.0f} MB")
     assert count == 200
-    assert last < 1.05 * tenth
+    assert late < 1.05 * early
 
 
 def test_other_images_of_the_same_name_are_done_again(photos, tmp_path):

@@ -70,12 +70,18 @@ def assemble(
     device: str | torch.device = "cpu",
     precision: PrecisionName = "fp32",
 ) -> OpenVocabularySegmenter:
-    """Return a model with the tensors and settings of a file, ready to use.
-
-    Raises CheckpointError, one line: tensors that are missing, left over, of another shape or type; damaged settings;
-    and MaskAdapterError as ``choose_precision``.
-    """
+    """Return a model with the tensors and settings of a file, ready to use. Raises as ``filled``, and MaskAdapterError
+    as ``choose_precision``."""
     kept = choose_precision(precision, architecture.name, device)
+    return ready(filled(checkpoint, architecture), device, kept)
+
+
+def filled(checkpoint: Checkpoint, architecture: Architecture) -> OpenVocabularySegmenter:
+    """Return a float32 model on the CPU with the tensors and settings of a file; of a ``.pth`` file both have the same
+    memory.
+
+    Raises CheckpointError, one line: tensors that are missing, left over, of another shape or type; damaged settings.
+    """
     config = config_of(checkpoint, architecture)
     with torch.device("meta"):  # no time is spent on random values that the file replaces
         segmenter = build(architecture, config)
@@ -91,7 +97,7 @@ def assemble(
     except RuntimeError as error:
         raise CheckpointError(f"{checkpoint.source} holds tensors of the wrong type ({first_line(error)})") from error
     segmenter.clip.restore_causal_mask()
-    return ready(segmenter, device, kept)
+    return segmenter
 
 
 def ready(

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from maskadapter.errors import CheckpointError, MaskAdapterError
-from maskadapter.hub.assembling import assemble, identify, ready
+from maskadapter.hub.assembling import filled, identify, ready
 from maskadapter.hub.bare_clip import load_bare_clip
 from maskadapter.hub.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from maskadapter.hub.checkpoints.metadata import as_settings, read_settings
@@ -86,7 +86,10 @@ def load(
     if is_bare(source.name):
         segmenter = ready(load_bare_clip(source), device, choose_precision(kept, None, device))
     else:
-        segmenter = assemble(*identified(source), device, kept)
+        checkpoint, found = identified(source)
+        chosen, segmenter = choose_precision(kept, found.name, device), filled(checkpoint, found)
+        del checkpoint  # so that each tensor in 32 bits goes when there is the one in 16
+        segmenter = ready(segmenter, device, chosen)
     segmenter.inference = replace(segmenter.inference, prune_proposals=prune_proposals)
     if masks is not None:
         segmenter.mask_source = mask_source(masks, device)
