@@ -79,5 +79,5 @@ tiny: .venv/tiny
 .venv-minimum/ready: pyproject.toml constraints-minimum.txt
 	$(PYTHON) -m venv .venv-minimum
 	$(MINIMUM) $(PIP) --constraint constraints-minimum.txt --editable ".[bulk,label,plot,serve,train,transformers,video]" \
-		hypothesis "pytest>=9.0" pytest-xdist
+		hypothesis import-linter "pytest>=9.0" pytest-xdist
 	touch $@

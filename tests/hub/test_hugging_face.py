@@ -110,9 +110,10 @@ def test_a_refusal_is_one_line(hub, answer, message):
 
 def test_without_a_network_it_is_one_line(hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", closed_port())
-    with pytest.raises(
-        DownloadError, match=r"cannot download config.json of hf:org/tiny \(Connection refused\)"
-    ) as caught:
+    # Version 1 of the library tries again, with a client that it has closed.
+    reason = "(Connection refused|Cannot send a request.*)"
+    message = rf"cannot download config.json of hf:org/tiny \({reason}\): check the network"
+    with pytest.raises(DownloadError, match=message) as caught:
         ma.load("hf:org/tiny")
     one_line(caught)
     monkeypatch.setenv("MASKADAPTER_OFFLINE", "1")
@@ -181,7 +182,8 @@ def test_the_card_states_what_the_file_states(hub):
     hub.ignored = {"model.safetensors"}
     ma.push_to_hub("tiny", "org/new", private=True)
     files = hub.repositories["org/new"]["main"]
-    assert json.loads(next(body for path, body in hub.posted if path == "/api/repos/create"))["visibility"] == "private"
+    created = json.loads(next(body for path, body in hub.posted if path == "/api/repos/create"))
+    assert created.get("visibility") == "private" or created["private"] is True  # the library's versions differ
     card = files["README.md"].decode()
     assert yaml.safe_load(card.split("---")[1]) == {
         "license": "apache-2.0",

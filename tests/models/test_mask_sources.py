@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -126,6 +127,10 @@ def test_sam_gets_the_original_image_and_crops_of_it(crop_n_layers):
 
     processor.__class__ = Spy
     source = SegmentAnything(network, processor, OPTIONS.model_copy(update={"crop_n_layers": crop_n_layers}))
+    if crop_n_layers and tuple(map(int, version("transformers").split(".")[:2])) < (5, 21):
+        with pytest.raises(MaskAdapterError, match="crop_n_layers needs transformers"):
+            small().segment(photo, CLASSES, masks=source)
+        return
     small().segment(photo, CLASSES, masks=source)
     assert len(seen) == 1 + 4 * crop_n_layers
     whole, *crops = (one if one.shape[-1] == 3 else one.transpose(1, 2, 0) for one in seen)

@@ -37,6 +37,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
     if image.mode not in ("1", "L", "P", "I", "I;16", "F", "RGB"):
         raise MaskError(f"an image of mode {image.mode} is not a label map: one channel or RGB is needed")
     try:
+        image.load()
         return np.asarray(image)
     except Exception as error:  # decoders raise many kinds; a closed image an AssertionError
         raise MaskError(f"the image is closed or damaged ({str(error) or type(error).__name__})") from None

@@ -52,6 +52,7 @@ class SemanticFolder:
         if values.ndim != 2:
             raise DatasetError(f"{label} is an RGB image: one channel, whose values are the classes, is needed")
         last = len(self._class_of) - 1
+        values = values.astype(np.int64)  # NumPy 2.0 clips no 8 bits to a number of 16
         classes = self._class_of[values.clip(0, last)]
         classes[(values < 0) | (values > last)] = _NOT_LISTED
         strange = values[classes == _NOT_LISTED]

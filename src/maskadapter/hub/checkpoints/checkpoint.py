@@ -124,7 +124,7 @@ def _order_header(path: Path) -> None:
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
         held, metadata = open_safetensors(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, UnicodeError) as error:  # a path that is not text
         reason = first_line(error)
         raise CheckpointError(f"{path} cannot be read as safetensors ({reason}): download or write it again") from error
     # Files of version 0.1 hold the adapter as ``embedding.adapter``.

@@ -12,6 +12,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
+from maskadapter.errors import MaskAdapterError
 from maskadapter.io import decode_segmentation, encode_mask
 from maskadapter.models.sources.pretrained import pretrained
 from maskadapter.models.sources.sam_options import SamOptions
@@ -61,7 +62,12 @@ class SegmentAnything:
         target = processor.size.get("longest_edge", processor.size.get("height"))
         crops_of = {"crop_n_layers": options.crop_n_layers, "points_per_crop": options.points_per_side}
         # It wants an array that may be written to.
-        boxes, points, crops, labels = processor.generate_crop_boxes(image.copy(), target, **crops_of)
+        try:
+            boxes, points, crops, labels = processor.generate_crop_boxes(image.copy(), target, **crops_of)
+        except RuntimeError as error:
+            if not options.crop_n_layers:
+                raise
+            raise MaskAdapterError("crop_n_layers needs transformers 5.21 or newer, or leave it at 0") from error
         for number, (box, crop) in enumerate(zip(boxes, crops, strict=True)):
             given = processor(images=[crop], return_tensors="pt")
             sizes = {name: given[name].tolist() for name in ("original_sizes", "reshaped_input_sizes") if name in given}
