@@ -22,11 +22,12 @@ def test_pieces_change_neither_result_nor_gradients(shape):
     assert piecewise.state_dict().keys() == mlp.state_dict().keys()
 
 
-def test_only_a_piece_is_wide_at_a_time():
-    mlp, widths = Mlp(8, 32), []
+@pytest.mark.parametrize(("dtype", "pieces"), [(torch.float32, [1000] * 6), (torch.bfloat16, [2000] * 3)])
+def test_only_a_piece_is_wide_at_a_time_and_in_16_bits_one_twice_as_long(dtype, pieces):
+    mlp, widths = Mlp(8, 32).to(dtype), []
     mlp.act.register_forward_hook(lambda _, __, hidden: widths.append(hidden.shape))
-    PiecewiseMlp(mlp)(torch.zeros(1, 60, 50, 8))
-    assert widths == [(1000, 32), (1000, 32), (1000, 32)]
+    PiecewiseMlp(mlp)(torch.zeros(1, 60, 100, 8, dtype=dtype))
+    assert widths == [(rows, 32) for rows in pieces]
 
 
 def test_a_encoder_keeps_its_keys_and_its_result():

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from maskadapter.errors import MaskAdapterError
+from maskadapter.models.half_precision import row_pieces
 
 STAGES = ("res2", "res3", "res4", "res5")
-_LOCATIONS = 1024  # at a time, about: pieces of equal size, because a small remainder takes longer than its share
 _SEQUENCES = 2**15  # at a time: CUDA's attention takes fewer than 2**16
 
 
@@ -198,7 +198,7 @@ class PiecewiseMlp(nn.Sequential):
         if torch.compiler.is_exporting():  # the number of pieces would be that of the example's size
             return whole(x)
         rows = x.flatten(0, -2)
-        pieces = rows.tensor_split(max(1, round(len(rows) / _LOCATIONS))) if x.device.type == "cpu" else [rows]
+        pieces = row_pieces(rows, self[0]) if x.device.type == "cpu" else [rows]
         return torch.cat(list(map(whole, pieces))).unflatten(0, x.shape[:-1])
 
 

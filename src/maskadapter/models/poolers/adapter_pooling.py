@@ -15,7 +15,7 @@ from maskadapter.types import ClipFeatures
 _TOGETHER = 256  # masks whose maps are in memory together
 _AT_A_TIME = {"cpu": 8}  # masks through the adapter: so few stay in a cache, and their memory is used again
 _ELSEWHERE = 128
-_SUMMED = 32  # masks at a time
+_SUMMED = 32  # masks at a time; fewer would make the products of pooling and projecting small
 # Up to so many masks the sparse computation is slower: it also needs the maps of an empty and a full mask.
 FEW = 3
 
@@ -77,11 +77,11 @@ class AdapterPooler(nn.Module):
 
     def pool(self, maps_of: Callable[[Tensor], Tensor], masks: Tensor, dense: Tensor, project: Project) -> Tensor:
         """Embeddings (N, D) of one image's masks (N, H, W), with the maps of ``maps_of`` and features (C, h, w)."""
-        pieces = (piece for part in masks.split(_TOGETHER) for piece in self._split(maps_of(part)))
+        pieces = (piece for part in masks.split(_TOGETHER) for piece in self._split(maps_of(part), _SUMMED))
         return torch.cat([pool_with_maps(maps, dense, project) for maps in pieces])
 
-    def _split(self, masks: Tensor) -> Sequence[Tensor]:
-        return masks.split(self.chunk or _AT_A_TIME.get(masks.device.type, _ELSEWHERE))
+    def _split(self, masks: Tensor, least: int = 1) -> Sequence[Tensor]:
+        return masks.split(max(least, self.chunk or _AT_A_TIME.get(masks.device.type, _ELSEWHERE)))
 
 
 def distinct(masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -75,7 +75,8 @@ class PixelDecoder(nn.Module):
             parts = x.transpose(1, 2).split([h * w for h, w in sizes], dim=-1)
             levels = [part.unflatten(-1, size).contiguous() for part, size in zip(parts, sizes, strict=True)]
             fine = self.lateral(pyramid["res2"])
-            fine += F.interpolate(levels[-1], fine.shape[-2:], mode="bilinear", align_corners=False)
+            # Adding float32 to 16 bits is slow.
+            fine += F.interpolate(levels[-1].to(fine), fine.shape[-2:], mode="bilinear", align_corners=False)
             return float32(self.mask_features(F.relu_(self.output(fine)))), levels
 
 
