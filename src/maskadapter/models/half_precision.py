@@ -1,15 +1,12 @@
 """Parts whose weights are kept in 16 bits: how they compute, and what they hand on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 HALF = (torch.bfloat16, torch.float16)
-# Rows at a time: the hidden layer stays in a processor's cache. In 16 bits twice as many take the same space, and
-# oneDNN's product from 3072 to 768 channels takes twice as long for 784 to 1280 rows as for fewer or for more.
-_ROWS, _ROWS_OF_HALF = 1024, 2048
 
 
 @contextmanager
@@ -25,11 +22,3 @@ def as_kept(part: nn.Module) -> Iterator[Callable[[Tensor], Tensor]]:
         return
     with torch.autocast(kept.device.type, kept.dtype):
         yield lambda result: result.float()
-
-
-def row_pieces(rows: Tensor, first: nn.Module) -> Sequence[Tensor]:
-    """Split rows (n, C) into what goes through a perceptron at a time on a CPU. first: its first linear layer.
-
-    The pieces are of equal size, because a small remainder takes longer than its share."""
-    at_a_time = _ROWS_OF_HALF if first.weight.dtype in HALF else _ROWS
-    return rows.tensor_split(max(1, round(len(rows) / at_a_time)))
