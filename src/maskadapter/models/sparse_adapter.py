@@ -140,7 +140,7 @@ def _rows(x: Tensor, chosen: Tensor) -> Tensor:
 
 def _filled(known: Tensor, full: Tensor, mixed: Tensor, rows: Tensor) -> Tensor:
     """Values (N, h, w, C): of the empty and the full mask, known (2, h, w, C), and rows (n, C) where mixed (n,)."""
-    # Whole rows are copied, several times faster than choosing number by number.
+    # Whole rows are copied: that takes half the time of choosing number by number.
     locations = known[0, ..., 0].numel()
     chosen = torch.arange(locations, device=full.device) + locations * full.flatten(1)
     x = known.flatten(0, 2).index_select(0, chosen.flatten())
